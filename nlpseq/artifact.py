@@ -1,0 +1,245 @@
+"""The only writer of results, and the only loader that checks them.
+
+A result is a folder a person can look into: meta.json, vocab.tsv, arrays as .npy, and MANIFEST.json with the
+size and sha256 of every other file. It is written under a temporary name beside its place, flushed to
+disk, sealed by the manifest and renamed, so that the final name never shows half a result.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.errors import ArtifactError, ConfigError, NlpseqError, ResourceError
+
+MANIFEST = "MANIFEST.json"
+TEMPORARY = ".nlpseq-tmp-"
+
+Meta = dict[str, Any]
+
+
+@contextmanager
+def create(path: Path, kind: str, version: int, *, force: bool = False) -> Iterator["Folder"]:
+    """A folder to fill; it takes its place at `path` when the block ends well, and vanishes when not.
+
+    The block must call Folder.write_meta. An existing `path` needs force=True and stays until the new folder
+    is whole. Raises ConfigError where something is in the way, ResourceError where it cannot be written.
+    """
+    check_writable(path, force=force)
+    temporary = path.parent / f"{TEMPORARY}{path.name}-{uuid.uuid4().hex}"
+    try:
+        temporary.mkdir()
+        folder = Folder(temporary, kind, version)
+        yield folder
+        folder.seal()
+        _swap_in(temporary, path, force=force)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(path: Path, *, force: bool = False) -> None:
+    """Say before long work, not after it, that its result could not be stored at `path`."""
+    if path.exists() and not force:
+        raise ConfigError(f"{path} already exists. Give --force to replace it, or another place with -o.")
+    if path.exists() and not _is_replaceable(path):
+        raise ConfigError(f"{path} exists and is not an nlpseq folder, so it is not replaced. Choose another place with -o.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def check_free_disk(path: Path, needed_bytes: int) -> None:
+    """Raise ResourceError where the disk of `path` has less room than the work will need."""
+    free = shutil.disk_usage(path.parent).free
+    if free < needed_bytes:
+        raise ResourceError(
+            f"{path.parent} has {free / 1e9:.2f} GB free and this needs about {needed_bytes / 1e9:.2f} GB. "
+            "Free some space, or choose another disk with -o or NLPSEQ_CACHE_DIR."
+        )
+
+
+def write_error(path: Path, error: OSError) -> NlpseqError:
+    """The error to raise where writing below `path` failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return ResourceError(f"the disk ran full while writing {path}; nothing was changed there. Free some space or choose another place with -o.")
+    return ResourceError(f"{path} cannot be written: {error.strerror or error}. Choose another place with -o.")
+
+
+class Folder:
+    """A result being written: files go to Folder.path, meta.json through write_meta."""
+
+    def __init__(self, path: Path, kind: str, version: int) -> None:
+        self.path = path
+        self._stamp = {"format": f"nlpseq-{kind}", "format_version": version}
+
+    def write_meta(self, meta: Meta) -> None:
+        write_json(self.path / "meta.json", self._stamp | {"nlpseq_version": _own_version()} | meta)
+
+    def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
+        np.save(self.path / name, array, allow_pickle=False)
+
+    def seal(self) -> None:
+        """Flush every file to disk, then write the manifest that makes the folder whole."""
+        assert (self.path / "meta.json").exists(), "a result without meta.json"
+        files = sorted(file for file in self.path.iterdir() if file.name != MANIFEST)
+        for file in files:
+            _fsync(file)
+        entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
+        write_json(self.path / MANIFEST, {"files": entries})
+        _fsync(self.path / MANIFEST)
+        _fsync(self.path)
+
+
+class NpyWriter:
+    """A one-dimensional .npy file that grows: append arrays, then close."""
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self.length = 0
+        self._file: BinaryIO = path.open("wb")
+        self._write_header()
+
+    def _write_header(self) -> None:  # NumPy pads headers so that a longer shape needs no more bytes
+        np.lib.format.write_array_header_1_0(
+            self._file, {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
+        )
+
+    def append(self, array: npt.NDArray[Any]) -> None:
+        self._file.write(np.ascontiguousarray(array, self.dtype).data)
+        self.length += len(array)
+
+    def close(self) -> None:
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+    def __enter__(self) -> "NpyWriter":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def load_meta(path: Path, kind: str, version: int, *, verify: bool = True) -> Meta:
+    """meta.json of a sealed folder of this kind, after every file was checked against the manifest."""
+    meta = peek_meta(path)
+    if meta.get("format") != f"nlpseq-{kind}":
+        raise ArtifactError(f"{path} is {meta.get('format', 'of unknown format')}, not nlpseq-{kind}. Name the right folder; `nlpseq inspect` tells what one holds.")
+    if meta.get("format_version") != version:
+        raise ArtifactError(f"{path} has format version {meta.get('format_version')} and this nlpseq reads {version}. Use the version that wrote it ({meta.get('nlpseq_version')}), or make it anew.")
+    check_manifest(path, hashes=verify)
+    return meta
+
+
+def peek_meta(path: Path) -> Meta:
+    """meta.json of any nlpseq folder, unchecked but for being one."""
+    if not path.is_dir():
+        raise ArtifactError(f"{path} is not a folder written by nlpseq. Name the folder of a trained model or an encoded corpus.")
+    return read_json(path / "meta.json")
+
+
+def check_manifest(path: Path, *, hashes: bool = True) -> None:
+    """Raise ArtifactError, naming file and check, unless all files are there with their size and sha256."""
+    entries = read_json(path / MANIFEST).get("files")
+    if not isinstance(entries, dict) or "meta.json" not in entries:
+        raise ArtifactError(f"{path / MANIFEST} lists no files. Make the folder anew.")
+    for name, entry in entries.items():
+        if Path(name).name != name or not isinstance(entry, dict):
+            raise ArtifactError(f"{path / MANIFEST} has a bad entry {name!r}. Make the folder anew.")
+        file = path / name
+        if not file.is_file():
+            raise ArtifactError(f"{file} is missing. Make the folder anew, or copy it again.")
+        if file.stat().st_size != entry.get("bytes"):
+            raise ArtifactError(f"{file} has {file.stat().st_size} bytes, its manifest says {entry.get('bytes')}. Make the folder anew, or copy it again.")
+        if hashes and file_sha256(file) != entry.get("sha256"):
+            raise ArtifactError(f"{file} does not match its sha256. Make the folder anew, or copy it again.")
+
+
+def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
+    """A memory-mapped .npy array of the expected type; ArtifactError where it is anything else."""
+    try:
+        array: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ArtifactError(f"{file} is not a readable .npy array ({error}). Make the folder anew.") from error
+    if array.ndim != ndim or array.dtype != np.dtype(dtype):
+        raise ArtifactError(f"{file} holds {array.dtype} of {array.ndim} dimensions, expected {np.dtype(dtype)} of {ndim}. Make the folder anew.")
+    return array
+
+
+def read_json(file: Path) -> Meta:
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{file} is missing. {file.parent} is no finished nlpseq folder; make it anew.") from None
+    except (ValueError, OSError) as error:
+        raise ArtifactError(f"{file} cannot be read as JSON ({error}). Make the folder anew, or copy it again.") from error
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{file} does not hold a JSON object. Make the folder anew, or copy it again.")
+    return value
+
+
+def write_json(file: Path, value: Meta) -> None:
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def file_sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _swap_in(temporary: Path, path: Path, *, force: bool) -> None:
+    aside = None
+    if force and path.exists():
+        aside = path.parent / f"{TEMPORARY}old-{uuid.uuid4().hex}"
+        path.rename(aside)
+    try:
+        temporary.rename(path)
+    except OSError:
+        if aside is not None:
+            aside.rename(path)
+        raise
+    _fsync(path.parent)
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Only what nlpseq wrote (or an empty folder) may be deleted to make room."""
+    if not path.is_dir():
+        return False
+    return (path / "meta.json").exists() or not any(path.iterdir())
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (path.is_dir() and error.errno == errno.EINVAL):  # some file systems do not sync folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def _own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("nlpseq")
+    except PackageNotFoundError:
+        return "unknown"

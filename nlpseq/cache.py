@@ -1,0 +1,52 @@
+"""Where encoded corpora and compiled kernels are kept between runs."""
+
+import os
+import sys
+import tempfile
+import warnings
+from functools import cache
+from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """NLPSEQ_CACHE_DIR, else XDG_CACHE_HOME/nlpseq, else the platform's place; created and writable.
+
+    Where that place cannot be written the cache lives in a temporary folder, with a warning: a read-only
+    home costs time, not the run.
+    """
+    return _usable(_wanted())
+
+
+def _wanted() -> Path:
+    if named := os.environ.get("NLPSEQ_CACHE_DIR"):
+        return Path(named)
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg) / "nlpseq"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir())) / "nlpseq"
+    try:
+        home = Path.home()
+    except RuntimeError:  # no HOME and no passwd entry
+        home = Path(os.devnull)
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "nlpseq"
+
+
+@cache
+def _usable(wanted: Path) -> Path:
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=wanted):
+            return wanted
+    except OSError as error:
+        fallback = Path(tempfile.mkdtemp(prefix="nlpseq-cache-"))
+        warnings.warn(
+            f"cache folder {wanted} cannot be written ({error.strerror}); using {fallback} for this run. "
+            "Set NLPSEQ_CACHE_DIR to a folder that can be.",
+            stacklevel=3,
+        )
+        return fallback
+
+
+def use_cache_for_numba() -> None:
+    """Point Numba's cache of compiled kernels here; must run before numba is imported."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba"))

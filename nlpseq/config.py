@@ -1,0 +1,150 @@
+"""Settings of every stage: frozen dataclasses with a default, a help text and a check for each field.
+
+The command line derives its options from these fields, the API takes them as they are, and every result
+stores the ones it was made with.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+from nlpseq.errors import ConfigError
+
+Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet"]
+T = TypeVar("T")
+
+
+def setting(default: Any, help: str) -> Any:
+    """A field whose help text the command line shows."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """From raw text to numbered tokens."""
+
+    tokenizer: Tokenizer = setting("word", "how text becomes tokens")
+    lower: bool = setting(True, "lower-case the text")
+    punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")
+    min_count: int = setting(5, "drop words seen fewer times than this")
+    max_vocab: int | None = setting(None, "keep at most this many words, the most frequent")
+    encoding: str = setting("utf-8", "how the bytes of the text are encoded")
+    encoding_errors: Literal["replace", "strict"] = setting("replace", "what to do with invalid bytes")
+    normalize: Literal["NFC", "NFKC", "none"] = setting("NFC", "Unicode normal form of the text")
+    valid_share: float = setting(0.0, "share of the tokens, before the test split, kept for validation")
+    test_share: float = setting(0.0, "share of the tokens, at the end, kept for testing")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check(self.min_count >= 1, self, "min_count", "at least 1")
+        check(self.max_vocab is None or self.max_vocab >= 1, self, "max_vocab", "at least 1")
+        check(0 <= self.valid_share < 1, self, "valid_share", "at least 0 and below 1")
+        check(0 <= self.test_share < 1, self, "test_share", "at least 0 and below 1")
+        check(self.valid_share + self.test_share < 1, self, "valid_share", "so small that with test_share some text is left to train on")
+        check(not self.punctuation or self.tokenizer == "word", self, "punctuation", "off unless the tokenizer is `word`")
+        check(_is_codec(self.encoding), self, "encoding", "a text encoding Python knows, such as utf-8, utf-16 or cp949")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CooccurrenceConfig:
+    """Which pairs of words count as occurring together, and how much."""
+
+    window: int = setting(5, "farthest distance at which two words count as neighbours, in words")
+    side: Literal["symmetric", "left", "right"] = setting("symmetric", "which neighbours of a word are its contexts")
+    weighting: Literal["flat", "harmonic"] = setting("flat", "each pair counts 1, or 1/distance")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check(1 <= self.window <= 1000, self, "window", "from 1 to 1000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word2VecConfig:
+    """CBOW and skip-gram."""
+
+    objective: Literal["skipgram", "cbow"] = setting("skipgram", "predict each neighbour, or the centre from all of them")
+    dim: int = setting(100, "length of a word vector")
+    window: int = setting(5, "farthest neighbour, in words; each position draws its width from 1 to this")
+    negatives: int = setting(5, "noise words drawn for each prediction")
+    share_negatives: Literal["window", "pair"] = setting("window", "draw noise words once a window, or for every pair (slower; skip-gram)")
+    loss: Literal["negative-sampling", "softmax"] = setting("negative-sampling", "what is minimised; softmax is for small vocabularies")
+    subsample: float = setting(1e-3, "thin out words more frequent than this share; 0 keeps all")
+    smoothing: float = setting(0.75, "noise words are drawn by count to this power")
+    learning_rate: float | None = setting(None, "at the start, falling linearly [default: .025 skipgram, .05 cbow]")
+    epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]")
+    cbow_update: Literal["corrected", "legacy"] = setting("legacy", "divide the gradient of the mean by the window size, or not")
+    seed: int = setting(1, "of all random draws")
+    threads: int | None = setting(None, "training threads [default: every core this process may use]")
+    backend: Literal["auto", "numpy", "cupy"] = setting("auto", "where arrays live")
+    kernel: Literal["auto", "fused", "layers"] = setting("auto", "compiled step, or the readable one it is held against")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check(1 <= self.dim <= 10_000, self, "dim", "from 1 to 10000")
+        check(1 <= self.window <= 1000, self, "window", "from 1 to 1000")
+        check(1 <= self.negatives <= 500, self, "negatives", "from 1 to 500")
+        check(0 <= self.subsample <= 1, self, "subsample", "from 0 to 1")
+        check(0 <= self.smoothing <= 1, self, "smoothing", "from 0 to 1")
+        check(self.learning_rate is None or 0 < self.learning_rate < float("inf"), self, "learning_rate", "above 0")
+        check(self.epochs is None or self.epochs >= 1, self, "epochs", "at least 1")
+        check(self.seed >= 0, self, "seed", "at least 0")
+        check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
+
+
+def check(holds: bool, config: Any, name: str, wanted: str) -> None:
+    """Raise ConfigError naming the field, its value and what it must be."""
+    if not holds:
+        raise ConfigError(f"{name} is {getattr(config, name)!r}. It must be {wanted}.")
+
+
+def check_choices(config: Any) -> None:
+    """Hold every Literal field to its choices and every number to its type."""
+    hints = get_type_hints(type(config))
+    for each in fields(config):
+        options = choices(hints[each.name])
+        value = getattr(config, each.name)
+        if options:
+            check(value in options, config, each.name, "one of " + ", ".join(options))
+        elif not _fits(value, hints[each.name]):
+            check(False, config, each.name, f"of type {_type_name(hints[each.name])}")
+
+
+def choices(hint: Any) -> tuple[str, ...]:
+    """The values of a Literal type, () for any other."""
+    return get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
+
+
+def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
+    """A config from plain values, such as a TOML table or a stored meta.json; unknown keys are an error."""
+    known = [each.name for each in fields(config_type)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            close = get_close_matches(key, known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "Known are " + ", ".join(known) + "."
+            raise ConfigError(f"{key!r} is no setting of {config_type.__name__}. {hint}")
+    return config_type(**values)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    return asdict(config)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    allowed = get_args(hint) or (hint,)
+    if value is None:
+        return type(None) in allowed
+    if isinstance(value, bool):
+        return bool in allowed
+    return isinstance(value, tuple(t for t in allowed if t is not bool)) or (float in allowed and isinstance(value, int))
+
+
+def _type_name(hint: Any) -> str:
+    return " or ".join(t.__name__ for t in get_args(hint) or (hint,) if t is not type(None))
+
+
+def _is_codec(name: str) -> bool:
+    try:
+        return isinstance("".encode(name), bytes)
+    except (LookupError, TypeError, UnicodeError):
+        return False

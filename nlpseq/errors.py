@@ -1,0 +1,47 @@
+"""Every error a user can meet, each with the exit code of the command that raised it.
+
+    NlpseqError
+    ├── RunError            1   the run itself failed (loss is not finite)
+    ├── ConfigError         2   a setting is wrong, or the output exists already
+    ├── MissingExtra        3   an optional dependency is not installed
+    ├── BackendUnavailable  3   a backend or kernel was named that cannot run here
+    ├── DataError           4   the input cannot be used (empty corpus, unknown word)
+    ├── ArtifactError       5   a result folder or file is damaged or does not fit
+    └── ResourceError       6   disk or memory ran out, or a place cannot be written
+
+A message is two sentences: what is wrong with which thing, and the way out.
+"""
+
+
+class NlpseqError(Exception):
+    """Base of all errors meant for users; anything else is a bug."""
+
+    exit_code = 1
+
+
+class RunError(NlpseqError):
+    exit_code = 1
+
+
+class ConfigError(NlpseqError):
+    exit_code = 2
+
+
+class MissingExtra(NlpseqError):
+    exit_code = 3
+
+
+class BackendUnavailable(NlpseqError):
+    exit_code = 3
+
+
+class DataError(NlpseqError):
+    exit_code = 4
+
+
+class ArtifactError(NlpseqError):
+    exit_code = 5
+
+
+class ResourceError(NlpseqError):
+    exit_code = 6

@@ -1,0 +1,91 @@
+"""Vocab: which words there are, how often, and the number of each."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.errors import ArtifactError
+
+UNK, EOS = "<unk>", "<eos>"
+SPECIALS = (UNK, EOS)
+
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
+
+
+class Vocab:
+    """Words by falling count, ties by word, ids from 0; then the specials, ids num_words and up.
+
+    words: every entry, the specials last. counts: int64, (len(words),); -1 where a count is unknown.
+    """
+
+    def __init__(self, words: Iterable[str], counts: npt.NDArray[np.int64], num_specials: int = 0) -> None:
+        self.words = list(words)
+        self.counts = np.asarray(counts, np.int64)
+        self.num_specials = num_specials
+        assert len(self.words) == len(self.counts) >= num_specials
+
+    @property
+    def num_words(self) -> int:
+        """Entries that are words, which is also the id of <unk> where there are specials."""
+        return len(self.words) - self.num_specials
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.ids
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Word to id; of equal words the first keeps its id."""
+        return {word: word_id for word_id, word in reversed(list(enumerate(self.words)))}
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the words in order: equal digests mean equal ids."""
+        text = "\n".join(_escape(word) for word in self.words)
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def without_specials(self) -> "Vocab":
+        return Vocab(self.words[: self.num_words], self.counts[: self.num_words])
+
+    def save(self, file: Path) -> None:
+        """Write vocab.tsv: a header, then one `word<TAB>count` a line, in order of id."""
+        lines = [f"{_escape(word)}\t{count}\n" for word, count in zip(self.words, self.counts.tolist(), strict=True)]
+        text = f"word\tcount\tspecials={self.num_specials}\n" + "".join(lines)
+        file.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    @classmethod
+    def load(cls, file: Path) -> "Vocab":
+        try:
+            header, *lines = file.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+            num_specials = int(header.removeprefix("word\tcount\tspecials="))
+            rows = [line.split("\t") for line in lines[:-1]]
+            words = [_unescape(word) for word, _ in rows]
+            counts = np.array([int(count) for _, count in rows], np.int64)
+        except (ValueError, KeyError, IndexError, OSError, OverflowError) as error:
+            raise ArtifactError(f"{file} is not a vocabulary of nlpseq ({error}). Make its folder anew.") from error
+        if not 0 <= num_specials <= len(words):
+            raise ArtifactError(f"{file} claims {num_specials} specials of {len(words)} words. Make its folder anew.")
+        return cls(words, counts, num_specials)
+
+
+def prune(counts: Mapping[str, int], min_count: int, max_vocab: int | None) -> list[tuple[str, int]]:
+    """The words to keep with their counts, by falling count and then by word; specials are never words."""
+    kept = [(word, count) for word, count in counts.items() if count >= min_count and word not in SPECIALS]
+    kept.sort(key=lambda entry: (-entry[1], entry[0]))
+    return kept[:max_vocab]
+
+
+def _escape(word: str) -> str:
+    return "".join(_ESCAPES.get(char, char) for char in word) if _ESCAPES.keys() & set(word) else word
+
+
+def _unescape(word: str) -> str:
+    return re.sub(r"\\(.)", lambda match: _UNESCAPES[match[1]], word)
