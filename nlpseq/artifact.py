@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import tokenize
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ TEMPORARY = ".nlpseq-tmp-"
 
 Meta = dict[str, Any]
 
+# What NumPy raises on a damaged .npy file; its header is parsed as Python.
+_NO_ARRAY = (OSError, EOFError, ValueError, SyntaxError, tokenize.TokenError)
+
 
 @contextmanager
 def create(path: Path, kind: str, version: int, *, force: bool = False) -> Iterator["Folder"]:
@@ -35,6 +39,7 @@ def create(path: Path, kind: str, version: int, *, force: bool = False) -> Itera
     is whole. Raises ConfigError where something is in the way, ResourceError where it cannot be written.
     """
     check_writable(path, force=force)
+    path = path.resolve()  # a link to a folder stays, and what it points to is replaced
     temporary = path.parent / f"{TEMPORARY}{path.name}-{uuid.uuid4().hex}"
     try:
         temporary.mkdir()
@@ -53,7 +58,10 @@ def check_writable(path: Path, *, force: bool = False) -> None:
     if path.exists() and not force:
         raise ConfigError(f"{path} already exists. Give --force to replace it, or another place with -o.")
     if path.exists() and not _is_replaceable(path):
-        raise ConfigError(f"{path} exists and is not an nlpseq folder, so it is not replaced. Choose another place with -o.")
+        raise ConfigError(
+            f"{path} exists and is not a folder written by nlpseq, so it is not replaced. "
+            "Choose another place with -o, or remove it yourself."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
@@ -76,8 +84,13 @@ def check_free_disk(path: Path, needed_bytes: int) -> None:
 def write_error(path: Path, error: OSError) -> NlpseqError:
     """The error to raise where writing below `path` failed."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return ResourceError(f"the disk ran full while writing {path}; nothing was changed there. Free some space or choose another place with -o.")
-    return ResourceError(f"{path} cannot be written: {error.strerror or error}. Choose another place with -o.")
+        return ResourceError(
+            f"the disk ran full while writing {path}; nothing was changed there. "
+            "Free some space or choose another place with -o."
+        )
+    return ResourceError(
+        f"{path} cannot be written: {error.strerror or error}. Choose another place with -o."
+    )
 
 
 class Folder:
@@ -124,9 +137,9 @@ class NpyWriter:
         self.length += len(array)
 
     def close(self) -> None:
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
 
     def __enter__(self) -> "NpyWriter":
         return self
@@ -139,9 +152,15 @@ def load_meta(path: Path, kind: str, version: int, *, verify: bool = True) -> Me
     """meta.json of a sealed folder of this kind, after every file was checked against the manifest."""
     meta = peek_meta(path)
     if meta.get("format") != f"nlpseq-{kind}":
-        raise ArtifactError(f"{path} is {meta.get('format', 'of unknown format')}, not nlpseq-{kind}. Name the right folder; `nlpseq inspect` tells what one holds.")
+        raise ArtifactError(
+            f"{path} is {meta.get('format', 'of unknown format')}, not nlpseq-{kind}. "
+            "Name the right folder; `nlpseq inspect` tells what one holds."
+        )
     if meta.get("format_version") != version:
-        raise ArtifactError(f"{path} has format version {meta.get('format_version')} and this nlpseq reads {version}. Use the version that wrote it ({meta.get('nlpseq_version')}), or make it anew.")
+        raise ArtifactError(
+            f"{path} has format version {meta.get('format_version')} and this nlpseq reads {version}. "
+            f"Use the version that wrote it ({meta.get('nlpseq_version')}), or make it anew."
+        )
     check_manifest(path, hashes=verify)
     return meta
 
@@ -149,7 +168,10 @@ def load_meta(path: Path, kind: str, version: int, *, verify: bool = True) -> Me
 def peek_meta(path: Path) -> Meta:
     """meta.json of any nlpseq folder, unchecked but for being one."""
     if not path.is_dir():
-        raise ArtifactError(f"{path} is not a folder written by nlpseq. Name the folder of a trained model or an encoded corpus.")
+        raise ArtifactError(
+            f"{path} is not a folder written by nlpseq. "
+            "Name the folder of a trained model or an encoded corpus."
+        )
     return read_json(path / "meta.json")
 
 
@@ -161,23 +183,36 @@ def check_manifest(path: Path, *, hashes: bool = True) -> None:
     for name, entry in entries.items():
         if Path(name).name != name or not isinstance(entry, dict):
             raise ArtifactError(f"{path / MANIFEST} has a bad entry {name!r}. Make the folder anew.")
-        file = path / name
-        if not file.is_file():
-            raise ArtifactError(f"{file} is missing. Make the folder anew, or copy it again.")
-        if file.stat().st_size != entry.get("bytes"):
-            raise ArtifactError(f"{file} has {file.stat().st_size} bytes, its manifest says {entry.get('bytes')}. Make the folder anew, or copy it again.")
+        if damage := _damage(path / name, entry, hashes):
+            raise ArtifactError(f"{path / name} {damage}. Make the folder anew, or copy it again.")
+
+
+def _damage(file: Path, entry: Meta, hashes: bool) -> str | None:
+    if not file.is_file():
+        return "is missing"
+    if file.stat().st_size != entry.get("bytes"):
+        return f"has {file.stat().st_size} bytes, its manifest says {entry.get('bytes')}"
+    try:
         if hashes and file_sha256(file) != entry.get("sha256"):
-            raise ArtifactError(f"{file} does not match its sha256. Make the folder anew, or copy it again.")
+            return "does not match its sha256"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return None
 
 
 def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
     """A memory-mapped .npy array of the expected type; ArtifactError where it is anything else."""
     try:
-        array: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ArtifactError(f"{file} is not a readable .npy array ({error}). Make the folder anew.") from error
+        array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
+    except _NO_ARRAY as error:
+        raise ArtifactError(
+            f"{file} is not a readable .npy array ({error}). Make the folder anew."
+        ) from error
     if array.ndim != ndim or array.dtype != np.dtype(dtype):
-        raise ArtifactError(f"{file} holds {array.dtype} of {array.ndim} dimensions, expected {np.dtype(dtype)} of {ndim}. Make the folder anew.")
+        raise ArtifactError(
+            f"{file} holds {array.dtype} of {array.ndim} dimensions, expected {np.dtype(dtype)} of {ndim}. "
+            "Make the folder anew."
+        )
     return array
 
 
@@ -185,16 +220,22 @@ def read_json(file: Path) -> Meta:
     try:
         value = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise ArtifactError(f"{file} is missing. {file.parent} is no finished nlpseq folder; make it anew.") from None
-    except (ValueError, OSError) as error:
-        raise ArtifactError(f"{file} cannot be read as JSON ({error}). Make the folder anew, or copy it again.") from error
+        raise ArtifactError(
+            f"{file} is missing. {file.parent} is no finished nlpseq folder; make it anew."
+        ) from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise ArtifactError(
+            f"{file} cannot be read as JSON ({error}). Make the folder anew, or copy it again."
+        ) from error
     if not isinstance(value, dict):
         raise ArtifactError(f"{file} does not hold a JSON object. Make the folder anew, or copy it again.")
     return value
 
 
 def write_json(file: Path, value: Meta) -> None:
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    # A file name that is no Unicode holds lone surrogates; backslashreplace writes them as JSON escapes.
+    file.write_text(text, "utf-8", errors="backslashreplace")
 
 
 def file_sha256(file: Path) -> str:
@@ -209,7 +250,7 @@ def _swap_in(temporary: Path, path: Path, *, force: bool) -> None:
         path.rename(aside)
     try:
         temporary.rename(path)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         if aside is not None:
             aside.rename(path)
         raise
@@ -222,7 +263,8 @@ def _is_replaceable(path: Path) -> bool:
     """Only what nlpseq wrote (or an empty folder) may be deleted to make room."""
     if not path.is_dir():
         return False
-    return (path / "meta.json").exists() or not any(path.iterdir())
+    meta = path / "meta.json"
+    return b'"nlpseq-' in meta.read_bytes() if meta.is_file() else not any(path.iterdir())
 
 
 def _fsync(path: Path) -> None:

@@ -4,6 +4,7 @@ The command line derives its options from these fields, the API takes them as th
 stores the ones it was made with.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
@@ -41,9 +42,24 @@ class TextConfig:
         check(self.max_vocab is None or self.max_vocab >= 1, self, "max_vocab", "at least 1")
         check(0 <= self.valid_share < 1, self, "valid_share", "at least 0 and below 1")
         check(0 <= self.test_share < 1, self, "test_share", "at least 0 and below 1")
-        check(self.valid_share + self.test_share < 1, self, "valid_share", "so small that with test_share some text is left to train on")
-        check(not self.punctuation or self.tokenizer == "word", self, "punctuation", "off unless the tokenizer is `word`")
-        check(_is_codec(self.encoding), self, "encoding", "a text encoding Python knows, such as utf-8, utf-16 or cp949")
+        check(
+            self.valid_share + self.test_share < 1,
+            self,
+            "valid_share",
+            "so small that with test_share some text is left to train on",
+        )
+        check(
+            not self.punctuation or self.tokenizer == "word",
+            self,
+            "punctuation",
+            "off unless the tokenizer is `word`",
+        )
+        check(
+            _is_codec(self.encoding),
+            self,
+            "encoding",
+            "a text encoding Python knows, such as utf-8, utf-16 or cp949",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +67,9 @@ class CooccurrenceConfig:
     """Which pairs of words count as occurring together, and how much."""
 
     window: int = setting(5, "farthest distance at which two words count as neighbours, in words")
-    side: Literal["symmetric", "left", "right"] = setting("symmetric", "which neighbours of a word are its contexts")
+    side: Literal["symmetric", "left", "right"] = setting(
+        "symmetric", "which neighbours of a word are its contexts"
+    )
     weighting: Literal["flat", "harmonic"] = setting("flat", "each pair counts 1, or 1/distance")
 
     def __post_init__(self) -> None:
@@ -63,21 +81,33 @@ class CooccurrenceConfig:
 class Word2VecConfig:
     """CBOW and skip-gram."""
 
-    objective: Literal["skipgram", "cbow"] = setting("skipgram", "predict each neighbour, or the centre from all of them")
+    objective: Literal["skipgram", "cbow"] = setting(
+        "skipgram", "predict each neighbour, or the centre from all of them"
+    )
     dim: int = setting(100, "length of a word vector")
     window: int = setting(5, "farthest neighbour, in words; each position draws its width from 1 to this")
     negatives: int = setting(5, "noise words drawn for each prediction")
-    share_negatives: Literal["window", "pair"] = setting("window", "draw noise words once a window, or for every pair (slower; skip-gram)")
-    loss: Literal["negative-sampling", "softmax"] = setting("negative-sampling", "what is minimised; softmax is for small vocabularies")
+    share_negatives: Literal["window", "pair"] = setting(
+        "window", "draw noise words once a window, or for every pair (slower; skip-gram)"
+    )
+    loss: Literal["negative-sampling", "softmax"] = setting(
+        "negative-sampling", "what is minimised; softmax is for small vocabularies"
+    )
     subsample: float = setting(1e-3, "thin out words more frequent than this share; 0 keeps all")
     smoothing: float = setting(0.75, "noise words are drawn by count to this power")
-    learning_rate: float | None = setting(None, "at the start, falling linearly [default: .025 skipgram, .05 cbow]")
+    learning_rate: float | None = setting(
+        None, "at the start, falling linearly [default: .025 skipgram, .075 cbow, .15 cbow corrected]"
+    )
     epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]")
-    cbow_update: Literal["corrected", "legacy"] = setting("legacy", "divide the gradient of the mean by the window size, or not")
+    cbow_update: Literal["corrected", "legacy"] = setting(
+        "legacy", "divide the gradient of the mean by the window size, or not"
+    )
     seed: int = setting(1, "of all random draws")
     threads: int | None = setting(None, "training threads [default: every core this process may use]")
     backend: Literal["auto", "numpy", "cupy"] = setting("auto", "where arrays live")
-    kernel: Literal["auto", "fused", "layers"] = setting("auto", "compiled step, or the readable one it is held against")
+    kernel: Literal["auto", "fused", "layers"] = setting(
+        "auto", "compiled step, or the readable one it is held against"
+    )
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -86,7 +116,12 @@ class Word2VecConfig:
         check(1 <= self.negatives <= 500, self, "negatives", "from 1 to 500")
         check(0 <= self.subsample <= 1, self, "subsample", "from 0 to 1")
         check(0 <= self.smoothing <= 1, self, "smoothing", "from 0 to 1")
-        check(self.learning_rate is None or 0 < self.learning_rate < float("inf"), self, "learning_rate", "above 0")
+        check(
+            self.learning_rate is None or 0 < self.learning_rate < float("inf"),
+            self,
+            "learning_rate",
+            "above 0",
+        )
         check(self.epochs is None or self.epochs >= 1, self, "epochs", "at least 1")
         check(self.seed >= 0, self, "seed", "at least 0")
         check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
@@ -126,6 +161,14 @@ def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
     return config_type(**values)
 
 
+def available_cores() -> int:
+    """Cores this process may use: what `threads` is where nothing is said."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every platform
+        return os.cpu_count() or 1
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     return asdict(config)
 
@@ -136,7 +179,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return type(None) in allowed
     if isinstance(value, bool):
         return bool in allowed
-    return isinstance(value, tuple(t for t in allowed if t is not bool)) or (float in allowed and isinstance(value, int))
+    return isinstance(value, tuple(t for t in allowed if t is not bool)) or (
+        float in allowed and isinstance(value, int)
+    )
 
 
 def _type_name(hint: Any) -> str:
@@ -146,5 +191,5 @@ def _type_name(hint: Any) -> str:
 def _is_codec(name: str) -> bool:
     try:
         return isinstance("".encode(name), bytes)
-    except (LookupError, TypeError, UnicodeError):
+    except (LookupError, TypeError, ValueError):
         return False

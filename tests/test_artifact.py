@@ -1,0 +1,350 @@
+"""Result folders: whole or not there, and every damage found and named."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nlpseq import artifact
+from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+
+
+def make(path, text="hello", **options):
+    with artifact.create(path, "test", 3, **options) as folder:
+        (folder.path / "text.txt").write_text(text)
+        folder.write_array("numbers.npy", np.arange(5))
+        folder.write_meta({"question": "what?", "Umlaut": "ä"})
+    return path
+
+
+@pytest.fixture
+def made(tmp_path):
+    return make(tmp_path / "made")
+
+
+def names(path):
+    return sorted(each.name for each in path.iterdir())
+
+
+# --- writing
+
+
+def test_a_folder_is_sealed_and_loads(made):
+    meta = artifact.load_meta(made, "test", 3)
+    assert meta["format"] == "nlpseq-test"
+    assert meta["format_version"] == 3
+    assert meta["question"] == "what?"
+    assert meta["nlpseq_version"]
+    assert names(made) == ["MANIFEST.json", "meta.json", "numbers.npy", "text.txt"]
+    listed = json.loads((made / "MANIFEST.json").read_text())["files"]
+    assert sorted(listed) == ["meta.json", "numbers.npy", "text.txt"]
+    assert listed["text.txt"] == {
+        "bytes": 5,
+        "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    }
+    assert "ä" in (made / "meta.json").read_text("utf-8")  # for people to read
+
+
+def test_parents_are_made(tmp_path):
+    assert artifact.peek_meta(make(tmp_path / "a" / "b" / "made"))
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_a_failure_inside_leaves_nothing(tmp_path, error):
+    with pytest.raises(type(error)), artifact.create(tmp_path / "made", "test", 3) as folder:
+        folder.write_meta({})
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_a_failure_inside_keeps_the_old_folder(made):
+    with pytest.raises(ValueError), artifact.create(made, "test", 3, force=True) as folder:
+        folder.write_meta({})
+        raise ValueError
+    assert names(made.parent) == ["made"]
+    artifact.load_meta(made, "test", 3)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "broken"), KeyboardInterrupt()], ids=["error", "Ctrl-C"]
+)
+def test_a_failure_of_the_last_rename_keeps_the_old_folder(made, monkeypatch, error):
+    real = type(made).rename
+
+    def rename(self, target):
+        if target == made and "old" not in self.name:
+            raise error
+        return real(self, target)
+
+    monkeypatch.setattr(type(made), "rename", rename)
+    with pytest.raises((ResourceError, KeyboardInterrupt)):
+        make(made, "new", force=True)
+    assert names(made.parent) == ["made"]
+    assert (made / "text.txt").read_text() == "hello"
+
+
+def test_an_existing_folder_needs_force(made):
+    with pytest.raises(ConfigError, match=r"made already exists\. Give --force to replace it"):
+        make(made, "new")
+    assert (made / "text.txt").read_text() == "hello"
+    make(made, "new", force=True)
+    assert (made / "text.txt").read_text() == "new"
+    assert names(made.parent) == ["made"]
+    artifact.load_meta(made, "test", 3)
+
+
+@pytest.mark.parametrize(
+    "content", [{"a.txt": "mine"}, {"meta.json": '{"title": "mine"}'}], ids=["text", "meta"]
+)
+def test_a_folder_of_others_is_never_replaced(tmp_path, content):
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, text in content.items():
+        (other / name).write_text(text)
+    with pytest.raises(ConfigError, match="other exists and is not a folder written by nlpseq"):
+        make(other, force=True)
+    assert names(other) == list(content)
+    assert names(tmp_path) == ["other"]
+
+
+def test_a_file_is_never_replaced(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match="is not a folder written by nlpseq"):
+        make(tmp_path / "file", force=True)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_empty_folder_is_replaced_by_force(tmp_path):
+    (tmp_path / "empty").mkdir()
+    artifact.load_meta(make(tmp_path / "empty", force=True), "test", 3)
+
+
+def test_a_link_stays_and_its_folder_is_replaced(made):
+    link = made.parent / "link"
+    link.symlink_to(made)
+    make(link, "new", force=True)
+    assert link.is_symlink()
+    assert (made / "text.txt").read_text() == "new"
+    assert names(made.parent) == ["link", "made"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(
+        ResourceError, match=r"file/made cannot be written: .*\. Choose another place with -o\."
+    ):
+        make(tmp_path / "file" / "made")
+
+
+def test_a_full_disk_is_named(tmp_path):
+    with (
+        pytest.raises(ResourceError, match=r"the disk ran full while writing .*made; nothing"),
+        artifact.create(tmp_path / "made", "test", 3),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names(tmp_path) == []
+
+
+def test_too_little_disk_is_said_before_the_work(tmp_path):
+    artifact.check_free_disk(tmp_path / "made", 1)
+    with pytest.raises(
+        ResourceError, match=r"GB free and this needs about 1000000000\.00 GB\. Free some space"
+    ):
+        artifact.check_free_disk(tmp_path / "made", 10**18)
+
+
+def test_file_names_that_are_no_unicode_survive(tmp_path):
+    name = os.fsdecode(b"caf\xe9.txt")
+    artifact.write_json(tmp_path / "x.json", {"source": name})
+    assert artifact.read_json(tmp_path / "x.json") == {"source": name}
+
+
+# --- loading
+
+
+def edit_manifest(made, change):
+    manifest = json.loads((made / "MANIFEST.json").read_text())
+    change(manifest["files"])
+    (made / "MANIFEST.json").write_text(json.dumps(manifest))
+
+
+def rewrite_meta(made, **changes):
+    artifact.write_json(made / "meta.json", artifact.peek_meta(made) | changes)
+
+
+DAMAGES = {
+    "not a folder": (lambda made: shutil.rmtree(made), r"made is not a folder written by nlpseq\. Name the"),
+    "no meta": (lambda made: (made / "meta.json").unlink(), r"meta\.json is missing\. .*no finished nlpseq"),
+    "no manifest": (lambda made: (made / "MANIFEST.json").unlink(), r"MANIFEST\.json is missing\."),
+    "missing file": (
+        lambda made: (made / "text.txt").unlink(),
+        r"text\.txt is missing\. Make the folder anew",
+    ),
+    "cut file": (
+        lambda made: (made / "text.txt").write_text("hell"),
+        r"text\.txt has 4 bytes, its manifest says 5",
+    ),
+    "changed file": (
+        lambda made: (made / "text.txt").write_text("hellp"),
+        r"text\.txt does not match its sha256",
+    ),
+    "changed meta": (lambda made: rewrite_meta(made, question="When?"), r"meta\.json (has|does not match)"),
+    "no JSON": (lambda made: (made / "meta.json").write_text("{"), r"meta\.json cannot be read as JSON"),
+    "no UTF-8": (
+        lambda made: (made / "meta.json").write_bytes(b"\xff"),
+        r"meta\.json cannot be read as JSON",
+    ),
+    "deep JSON": (lambda made: (made / "meta.json").write_text("[" * 100_000), r"cannot be read as JSON"),
+    "no object": (
+        lambda made: (made / "meta.json").write_text("[]"),
+        r"meta\.json does not hold a JSON object",
+    ),
+    "other kind": (
+        lambda made: rewrite_meta(made, format="nlpseq-tokens"),
+        r"made is nlpseq-tokens, not nlpseq-test",
+    ),
+    "no kind": (
+        lambda made: (made / "meta.json").write_text("{}"),
+        r"made is of unknown format, not nlpseq-test",
+    ),
+    "newer": (
+        lambda made: rewrite_meta(made, format_version=4, nlpseq_version="9.9"),
+        r"has format version 4 and this nlpseq reads 3\. Use the version that wrote it \(9\.9\)",
+    ),
+    "manifest without files": (
+        lambda made: (made / "MANIFEST.json").write_text('{"files": []}'),
+        r"MANIFEST\.json lists no files",
+    ),
+    "manifest without meta": (
+        lambda made: edit_manifest(made, lambda files: files.pop("meta.json")),
+        "lists no files",
+    ),
+    "way out": (
+        lambda made: edit_manifest(made, lambda files: files.update({"../x": files["text.txt"]})),
+        r"MANIFEST\.json has a bad entry '\.\./x'",
+    ),
+    "way to the root": (
+        lambda made: edit_manifest(made, lambda files: files.update({"/etc/passwd": files["text.txt"]})),
+        r"MANIFEST\.json has a bad entry '/etc/passwd'",
+    ),
+    "bad entry": (
+        lambda made: edit_manifest(made, lambda files: files.update({"text.txt": 5})),
+        "has a bad entry",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_each_damage_is_named(made, damage, message):
+    damage(made)
+    with pytest.raises(ArtifactError, match=message):
+        artifact.load_meta(made, "test", 3)
+
+
+def test_every_flipped_bit_is_found(made):
+    for name in names(made):
+        content = (made / name).read_bytes()
+        for place in range(len(content)):
+            (made / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            if name == "MANIFEST.json" and says_the_same(made / name, content):
+                continue  # a blank that became another blank
+            with pytest.raises(ArtifactError):
+                artifact.load_meta(made, "test", 3)
+        (made / name).write_bytes(content)
+    artifact.load_meta(made, "test", 3)
+
+
+def says_the_same(file, content):
+    try:
+        return json.loads(file.read_text()) == json.loads(content)
+    except ValueError:
+        return False
+
+
+def test_a_file_that_cannot_be_read_is_named(made, monkeypatch):
+    def refuse(file):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(artifact, "file_sha256", refuse)
+    with pytest.raises(ArtifactError, match="cannot be read: Permission denied"):
+        artifact.load_meta(made, "test", 3)
+
+
+def test_without_verify_only_the_sizes_are_held(made):
+    (made / "text.txt").write_text("hellp")
+    artifact.load_meta(made, "test", 3, verify=False)
+    (made / "text.txt").write_text("hell")
+    with pytest.raises(ArtifactError, match="has 4 bytes"):
+        artifact.load_meta(made, "test", 3, verify=False)
+
+
+# --- arrays
+
+
+def test_arrays_are_memory_mapped_and_of_the_expected_type(made):
+    array = artifact.load_array(made / "numbers.npy", np.int64, 1)
+    assert isinstance(array, np.memmap)
+    assert array.tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(ArtifactError, match="holds int64 of 1 dimensions, expected float32 of 1"):
+        artifact.load_array(made / "numbers.npy", np.float32, 1)
+    with pytest.raises(ArtifactError, match="holds int64 of 1 dimensions, expected int64 of 2"):
+        artifact.load_array(made / "numbers.npy", np.int64, 2)
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    with pytest.raises(ArtifactError, match=r"x\.npy is not a readable \.npy array"):
+        artifact.load_array(tmp_path / "x.npy", object, 1)
+
+
+def test_an_archive_is_no_array(tmp_path):
+    np.savez(tmp_path / "x.npz", np.arange(3))
+    with pytest.raises(ArtifactError, match=r"x\.npz is not a readable \.npy array"):
+        artifact.load_array(tmp_path / "x.npz", np.int64, 1)
+
+
+@pytest.mark.filterwarnings("ignore")  # NumPy warns of some of these headers, which is fine
+def test_a_damaged_header_is_an_artifact_error(made):
+    file = made / "numbers.npy"
+    content = file.read_bytes()
+    for place in range(128):
+        for bit in (4, 16):
+            file.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+            with contextlib.suppress(ArtifactError):  # no other error; a changed blank is none
+                artifact.load_array(file, np.int64, 1)
+        file.write_bytes(content[:place])
+        with pytest.raises(ArtifactError):
+            artifact.load_array(file, np.int64, 1)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.integers(0, 2**16 - 1), max_size=5), max_size=8))
+def test_a_growing_file_equals_a_saved_one(tmp_path_factory, parts):
+    folder = tmp_path_factory.mktemp("npy")
+    whole = np.array([number for part in parts for number in part], np.uint16)
+    with artifact.NpyWriter(folder / "grown.npy", np.uint16) as writer:
+        for part in parts:
+            writer.append(np.array(part, np.uint16))
+        assert writer.length == len(whole)
+    np.save(folder / "saved.npy", whole)
+    assert (folder / "grown.npy").read_bytes() == (folder / "saved.npy").read_bytes()
+    assert artifact.load_array(folder / "grown.npy", np.uint16, 1).tolist() == whole.tolist()
+
+
+def test_a_growing_file_outgrows_its_first_header(tmp_path):
+    with artifact.NpyWriter(tmp_path / "grown.npy", np.int64) as writer:
+        for _ in range(1000):
+            writer.append(np.arange(1001))
+    assert np.load(tmp_path / "grown.npy").tolist() == list(range(1001)) * 1000
+
+
+def test_a_growing_file_converts_to_its_type(tmp_path):
+    with artifact.NpyWriter(tmp_path / "grown.npy", np.uint32) as writer:
+        writer.append(np.array([1, 2, 3], np.int64)[::-1])
+    assert np.load(tmp_path / "grown.npy").tolist() == [3, 2, 1]

@@ -1,0 +1,75 @@
+"""Where the cache lives, and what happens where it cannot."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from nlpseq.cache import cache_dir, use_cache_for_numba
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """A home folder of its own, and no variable that points elsewhere."""
+    for name in ("NLPSEQ_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_named_folder_comes_first(home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "xdg"))
+    assert cache_dir() == home / "xdg" / "nlpseq"
+    monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(home / "named" / "deep"))
+    assert cache_dir() == home / "named" / "deep"
+    assert cache_dir().is_dir()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the platform's place is another one")
+def test_without_names_it_is_in_the_home_folder(home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # set but empty counts as unset
+    assert cache_dir() == home / ".cache" / "nlpseq"
+
+
+def test_a_place_that_cannot_be_written_costs_a_warning(home, monkeypatch):
+    (home / "file").write_text("in the way")
+    monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(home / "file" / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(home))
+    with pytest.warns(UserWarning, match=r"file/cache cannot be written .* Set NLPSEQ_CACHE_DIR") as warned:
+        fallback = cache_dir()
+    assert fallback.is_dir()
+    assert fallback.parent == home
+    assert cache_dir() == fallback  # the same one, and no second warning
+    assert len(warned) == 1
+
+
+def test_a_folder_that_is_there_but_read_only_counts_as_such(home, monkeypatch):
+    def refuse(**_):  # mode bits do not stop root
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.tempdir", str(home))
+    with pytest.warns(UserWarning, match="Permission denied"):
+        assert cache_dir().parent == home
+
+
+def test_without_a_home_there_is_a_cache_too(home, monkeypatch):
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr("tempfile.tempdir", str(home))
+    with pytest.warns(UserWarning, match="cannot be written"):
+        assert cache_dir().parent == home
+
+
+def test_kernels_are_cached_here_unless_the_user_says_where(home, monkeypatch):
+    monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(home / "cache"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "elsewhere")
+    use_cache_for_numba()
+    assert os.environ["NUMBA_CACHE_DIR"] == "elsewhere"
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    use_cache_for_numba()
+    assert os.environ["NUMBA_CACHE_DIR"] == str(home / "cache" / "numba")

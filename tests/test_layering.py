@@ -1,0 +1,55 @@
+"""The direction of imports: who may import whom, read from the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BASE = {"artifact", "cache", "config", "draws", "errors"}
+MAY_IMPORT = {
+    **{room: {"errors"} for room in BASE},
+    "_draws_numba": {"draws"},
+    "text": BASE,
+    "vectors": BASE | {"text"},
+    "counts": BASE | {"text", "vectors"},
+    "w2v": BASE | {"text", "vectors", "_draws_numba"},
+    "__init__": BASE | {"text", "vectors", "counts", "w2v"},
+    "__main__": set(),
+    "corpora": BASE,
+    "cli": BASE | {"text", "vectors", "counts", "w2v", "__init__"},
+}
+ONLY_IN = {  # third-party module -> where it may be imported
+    "click": "cli/*.py",
+    "cupy": "nlpseq/w2v/kernels/*.py",
+    "nltk": "nlpseq/text/tokenize.py",
+    "numba": "*_numba.py",
+    "pickle": "nowhere",
+    "tqdm": "cli/*.py",
+}
+FILES = sorted(
+    file.relative_to(ROOT)
+    for folder in ("nlpseq", "cli", "corpora")
+    for file in (ROOT / folder).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_imports_point_downwards(file: Path) -> None:
+    room = file.parts[0] if file.parts[0] != "nlpseq" else file.with_suffix("").parts[1]
+    for module in imported(file):
+        top, _, rest = module.partition(".")
+        if top == "nlpseq":
+            target = rest.partition(".")[0] or "__init__"
+            assert target in MAY_IMPORT[room] | {room}, f"{file} imports {module}"
+        assert file.match(ONLY_IN.get(top, "*")), f"{file} imports {module}"
+
+
+def imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse((ROOT / file).read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level <= 1, f"{file} imports relatively from above its folder"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.level == 0)
