@@ -1,0 +1,187 @@
+"""Chunks of bytes to text: decoded, newlines made one, NUL made a space, what went wrong counted."""
+
+import codecs
+import io
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from nlpseq.config import TextConfig
+from nlpseq.errors import DataError
+
+_HEAD_BYTES = 1 << 16  # of each file kept to guess its encoding from, once it proved wrong
+_FIRST, _MORE = "\udc00", "\udc01"  # stand for invalid bytes, until they are counted
+_MARK_STEP, _MARK_STEPS = 16, 8  # 128 combining marks in a row, above which they are sorted here
+
+
+@dataclass
+class ReadReport:
+    """What a person should know about the text that was read; filled while blocks are read."""
+
+    invalid_bytes: int = 0
+    first_invalid: str | None = None  # "path, byte 123", counted in the decompressed file
+    cut_lines: int = 0  # cuts in lines too long for the tokenizer
+    cut_tokens: int = 0  # cuts where not even white space was near
+    hint: str | None = None  # the encoding a file seems to have instead
+
+    def notices(self) -> list[str]:
+        """Sentences for stderr; none where all went well."""
+        found = []
+        if self.invalid_bytes:
+            found.append(
+                f"{self.invalid_bytes:,} bytes are invalid in this encoding and became U+FFFD, the first at "
+                f"{self.first_invalid}. Give --encoding NAME, or --encoding-errors strict to stop there."
+            )
+        if self.hint:
+            found.append(self.hint)
+        if self.cut_lines:
+            found.append(
+                f"Lines too long for this tokenizer were cut at white space, in {self.cut_lines:,} places. "
+                "Put one sentence on a line to avoid it."
+            )
+        if self.cut_tokens:
+            found.append(
+                f"Text without any white space had to be cut in {self.cut_tokens:,} places, perhaps inside a "
+                "word. Check that the file is text."
+            )
+        return found
+
+
+def decoded(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[str]:
+    """Text of one file in pieces; DataError where it cannot be in this encoding."""
+    decoder = _CountingDecoder(name, config, report)
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    at_start = True
+    for chunk, final in _with_end(chunks):
+        text = newlines.decode(decoder.decode(chunk, final), final)
+        if text and at_start:
+            text = text.removeprefix("\ufeff")
+            at_start = False
+        if text:
+            yield text.replace("\0", " ")
+    decoder.finish()
+
+
+def normalized(text: str, form: str) -> str:
+    """`text` in this Unicode normal form, in linear time; form "none" leaves it alone."""
+    if form == "none" or text.isascii():
+        return text
+    # line by line, because no character combines with a newline and most lines need nothing
+    return "\n".join(line if line.isascii() else _normalized_line(line, form) for line in text.split("\n"))
+
+
+def _normalized_line(text: str, form: str) -> str:
+    # unicodedata sorts marks by insertion, quadratic in their number; sorted ones stay where they are
+    if _marks(_MARK_STEPS).search(text[::_MARK_STEP]):  # every long run shows in this sample
+        many = _marks(_MARK_STEPS * _MARK_STEP)
+        text = many.sub(lambda run: "".join(sorted(run[0], key=unicodedata.combining)), text)
+    return unicodedata.normalize(form, text)  # type: ignore[arg-type]
+
+
+class _CountingDecoder:
+    """An incremental decoder that knows how many bytes were invalid and where the first one is."""
+
+    def __init__(self, name: str, config: TextConfig, report: ReadReport) -> None:
+        codec = codecs.lookup(config.encoding)
+        self.name, self.config, self.report = name, config, report
+        self.encoding = codec.name.removesuffix("-sig")  # the mark is taken off for every encoding
+        new_decoder = codecs.getincrementaldecoder(self.encoding)
+        self._strict, self._lenient = new_decoder("strict"), new_decoder("nlpseq-count")
+        self._head = b""
+        self._offset = 0
+        self._invalid = 0
+
+    def decode(self, data: bytes, final: bool) -> str:
+        if not self._offset:
+            _check_byte_order(data, self.name, self.encoding)
+        self._head += data[: _HEAD_BYTES - len(self._head)]
+        state = self._strict.getstate()
+        try:
+            text = self._strict.decode(data, final)
+        except UnicodeDecodeError as error:
+            self._note(self._offset - len(state[0]) + error.start)
+            text = self._decode_leniently(data, final, state)
+        self._offset += len(data)
+        return text
+
+    def finish(self) -> None:
+        """Guess another encoding where this one was wrong for more than a few bytes."""
+        if self._invalid * 100 > self._offset or b"\0" in self._head:
+            self.report.hint = self.report.hint or self._hint()
+
+    def _note(self, offset: int) -> None:
+        if self.config.encoding_errors == "strict":
+            raise DataError(
+                f"{self.name}: byte {offset} is invalid in {self.encoding}. "
+                + (self._hint() or "Give --encoding NAME, or --encoding-errors replace to read U+FFFD there.")
+            )
+        if self.report.first_invalid is None:
+            self.report.first_invalid = f"{self.name}, byte {offset}"
+
+    def _decode_leniently(self, data: bytes, final: bool, state: tuple[bytes, int]) -> str:
+        self._lenient.setstate(state)
+        text = self._lenient.decode(data, final)
+        self._strict.setstate(self._lenient.getstate())
+        invalid = text.count(_FIRST) + text.count(_MORE)
+        self._invalid += invalid
+        self.report.invalid_bytes += invalid
+        return text.replace(_FIRST, "\ufffd").replace(_MORE, "")
+
+    def _hint(self) -> str | None:
+        if self.encoding != "utf-8":
+            return None
+        if self._head.count(0) * 4 > len(self._head):
+            order = "le" if self._head[1::2].count(0) > self._head[::2].count(0) else "be"
+            return f"{self.name} looks like UTF-16; give --encoding utf-16-{order}."
+        if _is_korean_cp949(self._head):
+            return f"{self.name} looks like Korean in cp949; give --encoding cp949."
+        return None
+
+
+def _count_invalid(error: UnicodeError) -> tuple[str, int]:
+    """Handler of decoding errors: one U+FFFD for each, as "replace" does, but with the bytes countable."""
+    assert isinstance(error, UnicodeDecodeError)
+    return _FIRST + _MORE * (error.end - error.start - 1), error.end
+
+
+codecs.register_error("nlpseq-count", _count_invalid)
+
+
+def _with_end(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """(chunk, False) for each, the first of at least four bytes where there are as many; then (b"", True)."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= 4:
+            yield head, False
+            yield from ((chunk, False) for chunk in chunks)
+            head = b""
+    yield head, True
+
+
+def _check_byte_order(head: bytes, name: str, encoding: str) -> None:
+    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if encoding == "utf-8" and wide:
+        raise DataError(f"{name} starts with the mark of UTF-16, not UTF-8. Give --encoding utf-16.")
+    wide = wide or head.startswith(codecs.BOM_UTF32_BE)
+    if encoding in ("utf-16", "utf-32") and head and not wide:
+        raise DataError(
+            f"{name} has no mark that tells its byte order. Give --encoding {encoding}-le or {encoding}-be."
+        )
+
+
+def _is_korean_cp949(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("cp949")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return re.search("[가-힣]", text) is not None
+
+
+@cache
+def _marks(at_least: int) -> re.Pattern[str]:
+    """Runs of combining marks, the characters that normalisation may reorder."""
+    marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.combining(chr(code)))
+    return re.compile(f"[{marks}]{{{at_least},}}")

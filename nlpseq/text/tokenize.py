@@ -1,0 +1,177 @@
+"""Text to tokens and back: the only place that knows case, Unicode and punctuation.
+
+Each tokenizer's tokens for the line     Don't pay $3.50 — it's l’été!
+
+    word                         don't pay 3 50 it's l'été
+    word, punctuation=True       don't pay $ 3 . 50 — it's l'été !
+    whitespace                   don't pay $3.50 — it's l’été!
+    char                         d o n ' t ␣ p a y ␣ $ 3 . 5 0 ␣ — ␣ i t ' s ␣ l ’ é t é !     (␣: a space)
+    nltk                         do n't pay $ 3.50 — it 's l ’ été !
+    toktok                       don ' t pay $ 3.50 — it ' s l ’ été !
+    tweet                        don't pay $ 3.50 — it's l ’ été !
+
+all lower-cased first, unless lower=False. `word` takes letters, marks, digits and connectors (_) of every
+script, with single apostrophes inside; hyphens part words. `nltk`, `toktok` and `tweet` are NLTK's
+NLTKWordTokenizer (word_tokenize with preserve_line), ToktokTokenizer and TweetTokenizer, which need whole
+lines; none of them loads NLTK data. Every tokenizer takes linear time on any input.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.config import TextConfig, Tokenizer
+
+SEPARATOR, WORD, APOSTROPHE, PUNCTUATION = range(4)
+APOSTROPHES = "'’"
+_TWEET_CHARS = 1000  # TweetTokenizer gets no more at a time,
+_TWEET_RUN = 250  # and no longer run without white space: it takes quadratic time for one of digits or dots
+
+_CLOSING = frozenset(".,;:!?)]}%’”»…、。，．！？；：）」』】") | {"...", "''"}  # no space before these
+_OPENING = frozenset("([{$£€¥₩#@‘“«„¿¡（「『【") | {"``"}  # and none after these
+_CLITICS = frozenset(["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"])
+_SPLIT_WORDS = frozenset(
+    {("can", "not"), ("gim", "me"), ("gon", "na"), ("got", "ta"), ("lem", "me"), ("wan", "na")}
+)
+
+
+def tokenize(text: str, config: TextConfig) -> list[str]:
+    """The tokens of one line."""
+    if config.lower:
+        text = text.lower()
+    if config.tokenizer == "whitespace":
+        return text.split()
+    if config.tokenizer == "char":
+        return list(text)
+    if config.tokenizer == "word":
+        tokens: list[str] = _word_pattern(config.punctuation).findall(text)
+        return [token.replace("’", "'") if len(token) > 1 else token for token in tokens]
+    return _nltk_tokenizer(config.tokenizer)(text)
+
+
+@cache
+def _word_pattern(punctuation: bool) -> re.Pattern[str]:
+    """One token of `word`. Possessive quantifiers (++, *+): a match never goes back, so time is linear."""
+    word = _ranges(_classes("word", punctuation) == WORD)
+    pattern = f"[{word}]++(?:[{APOSTROPHES}][{word}]++)*+"
+    if punctuation:
+        pattern += f"|[{APOSTROPHES}{_ranges(_classes('word', True) == PUNCTUATION)}]"
+    return re.compile(pattern)
+
+
+def char_classes(config: TextConfig) -> npt.NDArray[np.uint8]:
+    """The class of each code point for `word` and `whitespace`: uint8, (0x110000,), read-only.
+
+    `word`: SEPARATOR, WORD, APOSTROPHE (part of a word between two word characters), and PUNCTUATION where
+    the config keeps it. `whitespace`: SEPARATOR and WORD.
+    """
+    assert config.tokenizer in ("word", "whitespace"), "the other tokenizers do not go by single characters"
+    return _classes(config.tokenizer, config.punctuation)
+
+
+@cache
+def _classes(tokenizer: Tokenizer, punctuation: bool) -> npt.NDArray[np.uint8]:
+    spaces = [code for code in range(0x10000) if chr(code).isspace()]
+    if tokenizer == "whitespace":
+        classes = np.full(0x110000, WORD, np.uint8)
+    else:
+        classes = np.full(0x110000, PUNCTUATION if punctuation else SEPARATOR, np.uint8)
+        for code in (*range(0x40000), *range(0xE0000, 0xE1000)):  # no character is assigned in between
+            category = unicodedata.category(chr(code))
+            if category[0] in "LMN" or category == "Pc":
+                classes[code] = WORD
+            elif category in ("Cc", "Cf"):
+                classes[code] = SEPARATOR
+        classes[[0x200C, 0x200D]] = WORD  # joiners: part of Persian and Indic spelling
+        classes[[ord(char) for char in APOSTROPHES]] = APOSTROPHE
+    classes[spaces] = SEPARATOR
+    classes.flags.writeable = False
+    return classes
+
+
+def _ranges(members: npt.NDArray[np.bool_]) -> str:
+    """The inside of a regular expression's [...] for these code points."""
+    edges = np.flatnonzero(np.diff(members, prepend=False, append=False)).tolist()
+    return "".join(
+        f"\\U{start:08x}-\\U{end - 1:08x}" for start, end in zip(edges[::2], edges[1::2], strict=True)
+    )
+
+
+@cache
+def _nltk_tokenizer(name: Tokenizer) -> Callable[[str], list[str]]:
+    from nltk.tokenize import NLTKWordTokenizer, ToktokTokenizer, TweetTokenizer  # about a second
+
+    if name == "tweet":
+        split = TweetTokenizer().tokenize
+        return lambda text: [token for piece in _tweet_pieces(text) for token in split(piece)]
+    tokens: Callable[[str], list[str]] = (NLTKWordTokenizer if name == "nltk" else ToktokTokenizer)().tokenize
+    return tokens
+
+
+def _tweet_pieces(text: str) -> Iterator[str]:
+    """`text` in pieces of at most _TWEET_CHARS, cut before white space; runs without any are broken up.
+
+    Tokens do not change, except those longer than _TWEET_RUN and those with spaces inside (telephone
+    numbers) where one happens to lie across a cut.
+    """
+    text = re.sub(rf"\S{{{_TWEET_RUN}}}(?=\S)", r"\g<0> ", text)
+    return (piece[0] for piece in re.finditer(rf"(?s:.{{1,{_TWEET_CHARS}}}(?!\S))", text))
+
+
+def detokenize(tokens: Sequence[str], config: TextConfig) -> str:
+    """Tokens of one line as a person would write them: punctuation stands where it belongs.
+
+    Exact for `char`; for the others white space is guessed, and what `tokenize` dropped stays lost.
+    """
+    if config.tokenizer == "char":
+        return "".join(tokens)
+    if config.tokenizer == "whitespace":
+        return " ".join(tokens)
+    written = []
+    space = ""
+    for token, (joins_left, joins_right) in zip(tokens, _joints(tokens, config), strict=True):
+        written.append(("" if joins_left else space) + {"``": '"', "''": '"'}.get(token, token))
+        space = "" if joins_right else " "
+    return "".join(written)
+
+
+def _joints(tokens: Sequence[str], config: TextConfig) -> Iterator[tuple[bool, bool]]:
+    """For each token, whether it is written without a space before it and after it."""
+    is_open = {'"': False, "'": False}
+    left = {quote: tokens.count(quote) for quote in is_open}
+    for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
+        if token in ("'", "’") and _is_inside_word(before, after):
+            yield True, True
+        elif token in is_open:
+            is_closing = is_open[token] or (token == "'" and left[token] == 1)  # alone: the dogs' bowl
+            is_open[token] = not is_closing
+            yield is_closing, not is_closing
+        elif (config.tokenizer == "word" or token == ":") and _binds(before, token, after):
+            yield True, True
+        else:
+            joins_left = token in _CLOSING or token.lower().replace("’", "'") in _CLITICS
+            joins_left = joins_left or (
+                config.tokenizer == "nltk" and (before.lower(), token.lower()) in _SPLIT_WORDS
+            )
+            yield joins_left, token in _OPENING
+        left[token] = left.get(token, 0) - 1
+
+
+def _is_inside_word(before: str, after: str) -> bool:
+    """Whether an apostrophe between these was inside a word: it ' s, l ' été."""
+    return before.isalpha() and (
+        "'" + after.lower() in _CLITICS or after == "t" or (len(before) == 1 and after.isalpha())
+    )
+
+
+def _binds(before: str, token: str, after: str) -> bool:
+    """Whether `word` took one written thing apart here: 3.14, 10:30, 1,000, well-known, and/or."""
+    if before[-1:].isdigit() and after[:1].isdigit():
+        return token in (".", ":", "-", "–", "/") or (
+            token == "," and re.match(r"\d{3}(?!\d)", after) is not None
+        )
+    return token in ("-", "/") and before[-1:].isalnum() and after[:1].isalnum()
