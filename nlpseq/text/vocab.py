@@ -15,7 +15,9 @@ UNK, EOS = "<unk>", "<eos>"
 SPECIALS = (UNK, EOS)
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
+_UNESCAPES = {escape[1]: char for char, escape in _ESCAPES.items()}
+_UNREADABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control, line ends, surrogates
+_ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|(.?))")
 
 
 class Vocab:
@@ -49,30 +51,39 @@ class Vocab:
     @cached_property
     def digest(self) -> str:
         """sha256 of the words in order: equal digests mean equal ids."""
-        text = "\n".join(_escape(word) for word in self.words)
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        text = "".join(f"{_escape(word)}\n" for word in self.words)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def without_specials(self) -> "Vocab":
         return Vocab(self.words[: self.num_words], self.counts[: self.num_words])
 
     def save(self, file: Path) -> None:
         """Write vocab.tsv: a header, then one `word<TAB>count` a line, in order of id."""
-        lines = [f"{_escape(word)}\t{count}\n" for word, count in zip(self.words, self.counts.tolist(), strict=True)]
+        lines = [
+            f"{_escape(word)}\t{count}\n"
+            for word, count in zip(self.words, self.counts.tolist(), strict=True)
+        ]
         text = f"word\tcount\tspecials={self.num_specials}\n" + "".join(lines)
-        file.write_bytes(text.encode("utf-8", "surrogateescape"))
+        file.write_bytes(text.encode())
 
     @classmethod
     def load(cls, file: Path) -> "Vocab":
         try:
-            header, *lines = file.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+            header, *lines, end = file.read_bytes().decode().split("\n")
+            if end:
+                raise ValueError("its last line is cut off")
             num_specials = int(header.removeprefix("word\tcount\tspecials="))
-            rows = [line.split("\t") for line in lines[:-1]]
+            rows = [line.split("\t") for line in lines]
             words = [_unescape(word) for word, _ in rows]
             counts = np.array([int(count) for _, count in rows], np.int64)
         except (ValueError, KeyError, IndexError, OSError, OverflowError) as error:
-            raise ArtifactError(f"{file} is not a vocabulary of nlpseq ({error}). Make its folder anew.") from error
+            raise ArtifactError(
+                f"{file} is not a vocabulary of nlpseq ({error}). Make its folder anew."
+            ) from error
         if not 0 <= num_specials <= len(words):
-            raise ArtifactError(f"{file} claims {num_specials} specials of {len(words)} words. Make its folder anew.")
+            raise ArtifactError(
+                f"{file} claims {num_specials} specials of {len(words)} words. Make its folder anew."
+            )
         return cls(words, counts, num_specials)
 
 
@@ -84,8 +95,11 @@ def prune(counts: Mapping[str, int], min_count: int, max_vocab: int | None) -> l
 
 
 def _escape(word: str) -> str:
-    return "".join(_ESCAPES.get(char, char) for char in word) if _ESCAPES.keys() & set(word) else word
+    """The word on one line of readable UTF-8: \\t, \\u2028; as it is where it has no such character."""
+    return _UNREADABLE.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), word)
 
 
 def _unescape(word: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _UNESCAPES[match[1]], word)
+    if "\\" not in word:
+        return word
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else _UNESCAPES[match[2]], word)

@@ -1,0 +1,143 @@
+"""Blocks of text to token numbers, on all cores, in order.
+
+tokenize.tokenize says what the tokens are. Numbers here are local to a block; encode.py joins them.
+"""
+
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.cache import use_cache_for_numba
+from nlpseq.config import TextConfig
+from nlpseq.errors import RunError
+from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
+from nlpseq.text.corpus import Block
+from nlpseq.text.tokenize import char_classes, tokenize
+
+COMPILED = ("word", "whitespace")
+
+SIGMA = "Σ"  # the one letter whose lower case depends on its neighbours
+NEWLINE = ord("\n")
+
+
+class TokenBlock(NamedTuple):
+    """The tokens of a block."""
+
+    types: list[str]  # each distinct token once
+    ids: npt.NDArray[np.uint32]  # (num_tokens,), places in types
+    lengths: npt.NDArray[np.int64]  # (num_lines,), tokens in each line; empty lines count
+
+
+BlockTokenizer = Callable[[str], TokenBlock]
+
+
+def tokenized(
+    blocks: Iterator[Block], config: TextConfig, threads: int
+) -> Generator[tuple[Block, TokenBlock], None, None]:
+    """Each block with its tokens, in order; at most 2 * threads blocks are held at a time."""
+    tokenize_block = block_tokenizer(config)
+    waiting: deque[tuple[Block, Future[TokenBlock]]] = deque()
+    with _workers(config, threads) as pool:
+        for block in blocks:
+            waiting.append((block, pool.submit(tokenize_block, block.text)))
+            if len(waiting) == 2 * threads:
+                yield _finished(*waiting.popleft())
+        while waiting:
+            yield _finished(*waiting.popleft())
+
+
+def block_tokenizer(config: TextConfig) -> BlockTokenizer:
+    """The fastest function that does to each line of a block what tokenize() does."""
+    if config.tokenizer in COMPILED:
+        use_cache_for_numba()
+        from nlpseq.text._encode_numba import scan
+
+        return partial(_scanned, config, char_classes(config), scan)
+    if config.tokenizer == "char":
+        return partial(_characters, config)
+    return partial(_by_reference, config)
+
+
+def _by_reference(config: TextConfig, text: str) -> TokenBlock:
+    type_ids: dict[str, int] = {}
+    ids: list[int] = []
+    lengths = []
+    for line in text.split("\n"):
+        tokens = tokenize(line, config)
+        ids += [type_ids.setdefault(token, len(type_ids)) for token in tokens]
+        lengths.append(len(tokens))
+    return TokenBlock(list(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64))
+
+
+def _characters(config: TextConfig, text: str) -> TokenBlock:
+    if config.lower:
+        text = text.lower()
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    newlines = np.flatnonzero(codes == NEWLINE)
+    lengths = np.diff(newlines, prepend=-1, append=len(codes)) - 1
+    codes = codes[codes != NEWLINE]
+    counts = np.bincount(codes)
+    types = np.flatnonzero(counts)
+    numbers = np.zeros(len(counts), np.uint32)
+    numbers[types] = np.arange(len(types))
+    return TokenBlock([chr(code) for code in types], numbers[codes], lengths.astype(np.int64))
+
+
+def _scanned(config: TextConfig, classes: npt.NDArray[np.uint8], scan: Any, text: str) -> TokenBlock:
+    """Scan the text as it is, then lower and fold its types, which are far fewer than its tokens.
+
+    That is the same because no letter changes its class with its case, a test holds it so.
+    """
+    from nlpseq.text._encode_numba import PADDING
+
+    if config.lower and SIGMA in text:
+        text = text.lower()
+    data = text.encode("utf-8", "surrogatepass") + PADDING
+    lengths = np.zeros(text.count("\n") + 1, np.int64)
+    ids, spans = scan(np.frombuffer(data, np.uint8), classes, config.punctuation, lengths)
+    types = [data[start:end].decode("utf-8", "surrogatepass") for start, end in spans.tolist()]
+    if config.lower:
+        types = [word.lower() for word in types]
+    if config.tokenizer == "word":
+        types = [word.replace("’", "'") if len(word) > 1 else word for word in types]
+    merged: dict[str, int] = {}
+    numbers = np.array([merged.setdefault(word, len(merged)) for word in types], np.uint32)
+    return TokenBlock(list(merged), numbers[ids], lengths)
+
+
+@contextmanager
+def _workers(config: TextConfig, threads: int) -> Iterator[Executor]:
+    """Threads where the work leaves Python's lock alone, else processes; none outlives the block."""
+    pool: Executor
+    if config.tokenizer in WHOLE_LINE_TOKENIZERS and threads > 1:  # these are plain Python
+        # spawned, because a forked copy of a process with threads in it may hang
+        pool = ProcessPoolExecutor(threads, get_context("spawn"), _leave_interrupts_to_parent)
+    else:
+        pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _finished(block: Block, future: Future[TokenBlock]) -> tuple[Block, TokenBlock]:
+    try:
+        return block, future.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "A tokenizing process ended early: memory ran out, or a script calls nlpseq outside "
+            '`if __name__ == "__main__":`. Add that line, or give --threads 1.'
+        ) from error

@@ -1,0 +1,283 @@
+"""Corpus to TokenDataset: one pass over the text, on all cores, in memory that does not grow with it.
+
+    blocks ──> tokens, on all cores ──> provisional ids, on disk ──> splits, vocabulary ──> final ids, on disk
+
+Provisional ids number the distinct tokens as they come; the final ones are known once all are counted.
+"""
+
+import hashlib
+import json
+import shutil
+import unicodedata
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq import artifact
+from nlpseq.cache import cache_dir
+from nlpseq.config import TextConfig, available_cores, to_dict
+from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.text._blocks import TokenBlock, tokenized
+from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
+from nlpseq.text.corpus import Block, Corpus, ReadReport
+from nlpseq.text.dataset import (
+    CHUNK,
+    KIND,
+    SENTENCES,
+    TOKENS,
+    VERSION,
+    VOCAB,
+    TokenDataset,
+    split_sentences,
+    token_dtype,
+)
+from nlpseq.text.vocab import SPECIALS, Vocab, prune
+
+PROVISIONAL = "provisional.npy"
+ENCODING = 1  # raise it when the same text and settings give other tokens: it makes cached ones stale
+
+
+class EncodeProgress(NamedTuple):
+    """How far the reading of a corpus is."""
+
+    bytes_read: int  # as they lie on disk
+    total_bytes: int | None
+    tokens: int
+
+
+Progress = Callable[[EncodeProgress], None]
+
+
+def preprocess(
+    corpus: Corpus,
+    config: TextConfig,
+    path: Path | str,
+    *,
+    force: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> TokenDataset:
+    """The corpus encoded into a folder at `path`: the same files for any number of threads.
+
+    threads: default all cores this process may use. Tokenizers of NLTK use processes, so a script calls this
+    under `if __name__ == "__main__":`. Raises ConfigError where `path` exists and force is off, DataError for
+    text that leaves no vocabulary or cannot be split, ResourceError where the disk has no room.
+    """
+    path = Path(path)
+    threads = available_cores() if threads is None else threads
+    if threads < 1:
+        raise ConfigError(f"threads is {threads}. It must be at least 1.")
+    artifact.check_writable(path, force=force)
+    artifact.check_free_disk(path, _least_disk(corpus, config))
+    with artifact.create(path, KIND, VERSION, force=force) as folder:
+        _fill(folder, corpus, config, threads, progress)
+    return TokenDataset.open(path, verify=False)
+
+
+def cached_dataset(
+    corpus: Corpus, config: TextConfig, *, threads: int | None = None, progress: Progress | None = None
+) -> TokenDataset:
+    """The encoded corpus from the cache, where it is kept by the content of the text and the settings.
+
+    A damaged entry is made anew, with a notice. Text that can be read only once is always encoded.
+    """
+    folder = cache_dir() / "tokens"
+    content_key = corpus.content_key()
+    notices: list[str] = []
+    if content_key is not None:
+        cached, notices = _open_or_discard(folder / _cache_key(content_key, config))
+        if cached is not None:
+            return cached
+    made = preprocess(corpus, config, folder / uuid.uuid4().hex, threads=threads, progress=progress)
+    dataset = _keep(made, folder)
+    dataset.meta["notices"] = notices + dataset.meta["notices"]
+    return dataset
+
+
+def _keep(made: TokenDataset, folder: Path) -> TokenDataset:
+    """The dataset under the key of the text it was made from, which may have changed since it was looked up.
+
+    Text that can be read only once has the result for a key, so that the same text is stored once.
+    """
+    path = folder / _cache_key(made.meta["content_key"] or _result_key(made.path), made.config)
+    dataset, _ = _open_or_discard(path)
+    if dataset is None:
+        with suppress(OSError):  # another process put the same there just now
+            made.path.rename(path)
+        dataset = TokenDataset.open(path, verify=False)
+    shutil.rmtree(made.path, ignore_errors=True)
+    return dataset
+
+
+def _result_key(path: Path) -> str:
+    files = artifact.read_json(path / artifact.MANIFEST)["files"]
+    return " ".join(files[name]["sha256"] for name in (TOKENS, SENTENCES, VOCAB))
+
+
+def _open_or_discard(path: Path) -> tuple[TokenDataset | None, list[str]]:
+    """The whole dataset at `path`, or None; a damaged one is removed, and the notice says so."""
+    if not path.exists():
+        return None, []
+    try:
+        return TokenDataset.open(path), []
+    except ArtifactError as error:
+        shutil.rmtree(path, ignore_errors=True)
+        return None, [f"The encoded corpus in the cache was damaged, so it was made anew: {error}"]
+
+
+def _cache_key(content_key: str, config: TextConfig) -> str:
+    parts = {
+        "content": content_key,
+        "config": to_dict(config),
+        "made_with": _versions(config),
+        "version": [VERSION, ENCODING],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _versions(config: TextConfig) -> dict[str, str]:
+    """What else decides where tokens begin and end."""
+    versions = {"unicode": unicodedata.unidata_version}
+    if config.tokenizer in WHOLE_LINE_TOKENIZERS:
+        versions["nltk"] = version("nltk")
+    return versions
+
+
+def _fill(
+    folder: artifact.Folder, corpus: Corpus, config: TextConfig, threads: int, progress: Progress | None
+) -> None:
+    """Write everything a dataset consists of."""
+    content_key = corpus.content_key()
+    report = ReadReport()
+    with closing(tokenized(corpus.blocks(config, report), config, threads)) as blocks:
+        type_ids = _write_provisional(folder.path, _reported(blocks, corpus.size_bytes(), progress))
+    provisional = np.load(folder.path / PROVISIONAL, mmap_mode="r")
+    sentences = np.load(folder.path / SENTENCES, mmap_mode="r")
+    if not len(provisional):
+        raise DataError(
+            f"{corpus.describe()} holds no words: it is empty, or white space or punctuation only. "
+            "Name a corpus with text."
+        )
+    splits = split_sentences(sentences, config, corpus.describe())
+    train_end = splits["train"][1]
+    counts = _count(provisional[: sentences[train_end]], len(type_ids))
+    vocab = _build_vocab(type_ids, counts, train_end, config, corpus)
+    _write_tokens(folder.path / TOKENS, provisional, type_ids, vocab)
+    vocab.save(folder.path / VOCAB)
+    (folder.path / PROVISIONAL).unlink()
+    if corpus.content_key() != content_key:
+        raise DataError(f"{corpus.describe()} changed while it was read. Start again once it is complete.")
+    folder.write_meta(
+        {
+            "config": to_dict(config),
+            "made_with": _versions(config),
+            "corpus": corpus.describe(),
+            "content_key": content_key,
+            "vocab_digest": vocab.digest,
+            "num_tokens": len(provisional),
+            "num_sentences": len(sentences) - 1,
+            "splits": splits,
+            "read": asdict(report),
+            "notices": report.notices(),
+        }
+    )
+
+
+def _reported(
+    blocks: Iterator[tuple[Block, TokenBlock]], total_bytes: int | None, progress: Progress | None
+) -> Iterator[tuple[Block, TokenBlock]]:
+    """The same blocks; `progress` hears of each once it is dealt with."""
+    tokens = 0
+    for block, found in blocks:
+        yield block, found
+        tokens += len(found.ids)
+        if progress is not None:
+            progress(EncodeProgress(block.bytes_read, total_bytes, tokens))
+
+
+def _write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) -> dict[str, int]:
+    """Stream provisional ids and sentence offsets to disk; the id of each distinct token."""
+    type_ids: defaultdict[str, int] = defaultdict()
+    type_ids.default_factory = type_ids.__len__  # the next number
+    unfinished = 0  # tokens so far of a sentence that goes on in the next block
+    with (
+        artifact.NpyWriter(folder / PROVISIONAL, np.uint32) as stream,
+        artifact.NpyWriter(folder / SENTENCES, np.int64) as sentences,
+    ):
+        sentences.append(np.zeros(1, np.int64))
+        for block, found in blocks:
+            lengths = found.lengths
+            lengths[0] += unfinished
+            sentence_start = stream.length - unfinished
+            unfinished = 0
+            if block.continues:
+                unfinished, lengths = int(lengths[-1]), lengths[:-1]
+            sentences.append(sentence_start + np.cumsum(lengths[lengths > 0]))
+            ids = np.fromiter(map(type_ids.__getitem__, found.types), np.uint32, len(found.types))
+            stream.append(ids[found.ids])
+    assert not unfinished, "the last block of a corpus has no next one"
+    return type_ids
+
+
+def _count(provisional: npt.NDArray[np.uint32], num_types: int) -> npt.NDArray[np.int64]:
+    counts = np.zeros(num_types, np.int64)
+    for start in range(0, len(provisional), CHUNK):
+        counts += np.bincount(provisional[start : start + CHUNK], minlength=num_types)
+    return counts
+
+
+def _build_vocab(
+    type_ids: dict[str, int],
+    counts: npt.NDArray[np.int64],
+    num_sentences: int,
+    config: TextConfig,
+    corpus: Corpus,
+) -> Vocab:
+    """The words to keep; then <unk>, counted for all others, and <eos>, one for each sentence."""
+    of_type = dict(zip(type_ids, counts.tolist(), strict=True))
+    kept = prune(of_type, config.min_count, config.max_vocab)
+    if not kept:
+        raise DataError(_nothing_kept(of_type, config.min_count, corpus))
+    words, word_counts = zip(*kept, strict=True)
+    unknown = int(counts.sum()) - sum(word_counts)
+    return Vocab([*words, *SPECIALS], np.array([*word_counts, unknown, num_sentences]), len(SPECIALS))
+
+
+def _nothing_kept(of_type: dict[str, int], min_count: int, corpus: Corpus) -> str:
+    found = [count for _, count in prune(of_type, 1, None)]
+    if not found:
+        return f"{corpus.describe()} holds no words but {' and '.join(SPECIALS)}. Name a corpus with text."
+    offers = [
+        f"--min-count {bound} would keep {sum(count >= bound for count in found):,}"
+        for bound in sorted({1, min(2, found[0]), found[0]})
+    ]
+    return (
+        f"0 of {len(found):,} words of {corpus.describe()} have count >= {min_count}. "
+        f"Name a larger corpus or a lower bound: {', '.join(offers)}."
+    )
+
+
+def _write_tokens(
+    file: Path, provisional: npt.NDArray[np.uint32], type_ids: dict[str, int], vocab: Vocab
+) -> None:
+    """Rewrite provisional ids as ids of the vocabulary; what is not in it becomes <unk>."""
+    dtype = token_dtype(len(vocab))
+    word_ids = np.full(len(type_ids), vocab.num_words, dtype)
+    word_ids[[type_ids[word] for word in vocab.words[: vocab.num_words]]] = np.arange(vocab.num_words)
+    with artifact.NpyWriter(file, dtype) as tokens:
+        for start in range(0, len(provisional), CHUNK):
+            tokens.append(word_ids[provisional[start : start + CHUNK]])
+
+
+def _least_disk(corpus: Corpus, config: TextConfig) -> int:
+    """Bytes the work takes at the very least, 4 and later 2 more a token: nothing is refused that fits."""
+    bytes_a_token = 1 if config.tokenizer == "char" else 6
+    return (corpus.size_bytes() or 0) // bytes_a_token * 6
