@@ -1,0 +1,189 @@
+"""Vectors: words and their vectors, and what a person asks of them.
+
+Letters: V words, D dimensions.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq import artifact
+from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
+from nlpseq.text.vocab import Vocab
+from nlpseq.vectors.formats import read_vectors, write_word2vec_text
+
+KIND, VERSION = "vectors", 1
+UNKNOWN_COUNT = -1
+_WRITTEN_ANEW = ("format", "format_version", "nlpseq_version")  # by the version that saves
+_CHECKED_ROWS = 4096  # at once, so that checking a mapped matrix takes little memory
+_CLOSE_ENOUGH = 20_000  # words compared letter by letter to find what was meant
+_EPSILON = 1e-3  # of 3CosMul
+
+Floats = npt.NDArray[np.float32]
+Answers = list[tuple[str, float]]
+
+
+class Vectors:
+    """A vector for every word of a vocabulary.
+
+    vocab: the words, without specials. matrix: float32, (V, D), a row for each of them. contexts: the output
+    vectors of the same words, where the method has them. meta: how they came to be, stored with them.
+    """
+
+    def __init__(
+        self, vocab: Vocab, matrix: Floats, contexts: Floats | None = None, meta: artifact.Meta | None = None
+    ) -> None:
+        assert vocab.num_specials == 0 and matrix.ndim == 2 and len(matrix) == len(vocab)
+        assert contexts is None or contexts.shape == matrix.shape
+        self.vocab = vocab
+        self.matrix = np.asarray(matrix, np.float32)
+        self.contexts = None if contexts is None else np.asarray(contexts, np.float32)
+        self.meta = meta or {}
+
+    @cached_property
+    def unit(self) -> Floats:
+        """The matrix with every row scaled to length 1; rows of zeros stay zero."""
+        length_V = np.sqrt(np.einsum("vd,vd->v", self.matrix, self.matrix, dtype=np.float64))
+        length_V[length_V == 0] = 1
+        unit_VD = np.empty(self.matrix.shape, np.float32)
+        np.divide(self.matrix, length_V[:, None], out=unit_VD, casting="same_kind")
+        return unit_VD
+
+    def word_id(self, word: str) -> int:
+        """The row of a word; DataError with what may have been meant where there is none."""
+        word_id = self.vocab.ids.get(word)
+        if word_id is None:
+            close = _close_words(word, self.vocab.words)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "vocab.tsv lists the words there are."
+            raise DataError(f"{word!r} is not among the {len(self.vocab)} words of these vectors. {hint}")
+        return word_id
+
+    def similarity(self, a: str, b: str) -> float:
+        """The cosine of the vectors of two words, from -1 to 1."""
+        a_D, b_D = (self.matrix[self.word_id(word)].astype(np.float64) for word in (a, b))
+        lengths = float(np.sqrt(a_D @ a_D) * np.sqrt(b_D @ b_D))
+        return float(np.clip(a_D @ b_D / lengths, -1, 1)) if lengths else 0.0
+
+    def neighbors(self, word: str, top: int = 10) -> Answers:
+        """The `top` words nearest to a word by cosine, nearest first, the word itself left out."""
+        word_id = self.word_id(word)
+        return self._best(self.unit @ self.unit[word_id], [word_id], top)
+
+    def analogy(
+        self, a: str, b: str, c: str, top: int = 10, method: Literal["3cosadd", "3cosmul"] = "3cosadd"
+    ) -> Answers:
+        """The `top` best answers to "a is to b as c is to ?"; a, b and c themselves never answer.
+
+        3cosadd scores a word x by cos(x, b - a + c) (Mikolov, Yih and Zweig 2013), 3cosmul by
+        cos(x, b) cos(x, c) / cos(x, a) with cosines moved to 0..1 (Levy and Goldberg 2014).
+        """
+        word_ids = [self.word_id(word) for word in (a, b, c)]
+        a_D, b_D, c_D = self.unit[word_ids]
+        if method == "3cosadd":
+            query_D = b_D - a_D + c_D
+            scores_V = self.unit @ (query_D / (np.linalg.norm(query_D) or 1))
+        elif method == "3cosmul":
+            a_V, b_V, c_V = ((self.unit @ word_D + 1) / 2 for word_D in (a_D, b_D, c_D))
+            scores_V = b_V * c_V / (a_V + _EPSILON)
+        else:
+            raise ConfigError(f"method is {method!r}. It must be one of 3cosadd, 3cosmul.")
+        return self._best(scores_V, word_ids, top)
+
+    def _best(self, scores_V: npt.NDArray[np.float32], left_out: Sequence[int], top: int) -> Answers:
+        """The words of the highest scores, ties by id."""
+        if top < 1:
+            raise ConfigError(f"top is {top}. It must be at least 1.")
+        scores_V[list(left_out)] = -np.inf
+        top = min(top, len(scores_V) - len(set(left_out)))
+        if top == 0:
+            return []
+        least = np.partition(scores_V, -top)[-top]
+        candidates = np.flatnonzero(scores_V >= least)
+        best = candidates[np.argsort(-scores_V[candidates], kind="stable")[:top]]
+        return [(self.vocab.words[word_id], float(scores_V[word_id])) for word_id in best]
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Store everything as a folder; RunError where a vector is not finite, as no query could use it."""
+        self._check_finite(RunError, f"{path} was not written; train again with a lower learning rate.")
+        num_words, dim = self.matrix.shape
+        made = {key: value for key, value in self.meta.items() if key not in _WRITTEN_ANEW}
+        sizes = {"num_words": num_words, "dim": dim, "has_contexts": self.contexts is not None}
+        with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
+            folder.write_meta(made | sizes | {"vocab_digest": self.vocab.digest})
+            self.vocab.save(folder.path / "vocab.tsv")
+            folder.write_array("vectors.npy", self.matrix)
+            if self.contexts is not None:
+                folder.write_array("contexts.npy", self.contexts)
+
+    @classmethod
+    def load(cls, path: str | Path, *, verify: bool = True) -> "Vectors":
+        """Vectors from a folder that `save` wrote (arrays stay on disk, mapped), or a word2vec or GloVe file.
+
+        Raises ArtifactError where either is damaged. verify=False skips the sha256 of a folder's files.
+        """
+        path = Path(path)
+        vectors = cls._load_folder(path, verify) if path.is_dir() else cls._load_file(path)
+        vectors._check_finite(ArtifactError, f"{path} is damaged; make it anew.")
+        return vectors
+
+    @classmethod
+    def _load_folder(cls, path: Path, verify: bool) -> "Vectors":
+        meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
+        vocab = Vocab.load(path / "vocab.tsv")
+        if vocab.digest != meta.get("vocab_digest"):
+            raise ArtifactError(
+                f"{path / 'vocab.tsv'} does not have the digest in meta.json. Make the folder anew."
+            )
+        shape = (meta.get("num_words"), meta.get("dim"))
+        if vocab.num_specials or len(vocab) != shape[0]:
+            raise ArtifactError(f"{path / 'vocab.tsv'} does not hold {shape[0]} words. Make the folder anew.")
+        matrix = _load_matrix(path / "vectors.npy", shape)
+        contexts = _load_matrix(path / "contexts.npy", shape) if meta.get("has_contexts") else None
+        return cls(vocab, matrix, contexts, meta)
+
+    @classmethod
+    def _load_file(cls, file: Path) -> "Vectors":
+        found = read_vectors(file)
+        vocab = Vocab(found.words, np.full(len(found.words), UNKNOWN_COUNT))
+        meta = {"read_from": file.name, "read_format": found.format, "notices": found.notices}
+        return cls(vocab, found.matrix_VD, meta=meta)
+
+    def write_word2vec_text(self, file: str | Path) -> None:
+        """Write the vectors as word2vec text, which most tools read (see formats.write_word2vec_text)."""
+        self._check_finite(RunError, f"{file} was not written; train again with a lower learning rate.")
+        write_word2vec_text(Path(file), self.vocab.words, self.matrix)
+
+    def _check_finite(self, raised: type[NlpseqError], way_out: str) -> None:
+        for matrix in [self.matrix] if self.contexts is None else [self.matrix, self.contexts]:
+            for start in range(0, len(matrix), _CHECKED_ROWS):
+                finite = np.isfinite(matrix[start : start + _CHECKED_ROWS]).all(axis=1)
+                if not finite.all():
+                    word = self.vocab.words[start + int(np.argmin(finite))]
+                    raise raised(f"the vector of {word!r} holds numbers that are not finite. {way_out}")
+
+
+def _load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
+    matrix = artifact.load_array(file, np.float32, ndim=2)
+    if matrix.shape != shape:
+        raise ArtifactError(f"{file} has shape {matrix.shape}, meta.json says {shape}. Make the folder anew.")
+    return matrix
+
+
+def _close_words(word: str, words: Sequence[str]) -> list[str]:
+    """Up to three words a person may have meant: the same but for case, then those spelt alike.
+
+    Only words of about the same length with the same first letter or last two are compared letter by letter,
+    and of those only the most frequent, so that the answer comes at once for any vocabulary.
+    """
+    folded = word.casefold()
+    same = [other for other in words if other.casefold() == folded]
+    first, last = word[:1], word[-2:]
+    nearby = range(len(word) - 2, len(word) + 3)
+    alike = [w for w in words if len(w) in nearby and (w.startswith(first) or w.endswith(last))]
+    found = same + get_close_matches(word, alike[:_CLOSE_ENOUGH], n=3)
+    return list(dict.fromkeys(found))[:3]
