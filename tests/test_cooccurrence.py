@@ -1,0 +1,268 @@
+"""The fast counts are those of the plain reference, to the bit, however the text is cut and merged."""
+
+import json
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nlpseq import artifact
+from nlpseq.config import CooccurrenceConfig, TextConfig, to_dict
+from nlpseq.counts import runs as runs_module
+from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences, count_matrix, count_reference
+from nlpseq.counts.runs import Run, merge
+from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.text.dataset import TokenDataset
+from nlpseq.text.vocab import SPECIALS, Vocab
+
+ENOUGH = 1 << 24  # bytes
+CONFIGS = st.builds(
+    CooccurrenceConfig,
+    window=st.one_of(st.integers(1, 12), st.just(1000)),
+    side=st.sampled_from(["symmetric", "left", "right"]),
+    weighting=st.sampled_from(["flat", "harmonic"]),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("NLPSEQ_CACHE_DIR", str(folder))
+        yield folder
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[Any, Any, int]:
+    """Sentences of words and unknown words; now and then a split that begins and ends inside the tokens."""
+    num_words = draw(st.sampled_from([1, 2, 7]))
+    sentence = st.lists(st.integers(0, num_words), min_size=1, max_size=25)
+    text = draw(st.lists(sentence, min_size=1, max_size=6))
+    tokens = np.array(
+        [token for words in text for token in words], draw(st.sampled_from([np.uint16, np.uint32]))
+    )
+    sentences = np.array([0, *accumulate(map(len, text))], np.int64)
+    first = draw(st.integers(0, len(text) - 1))
+    return tokens, sentences[first : draw(st.integers(first + 2, len(text) + 1))], num_words
+
+
+def as_dict(matrix: Any) -> dict[tuple[int, int], float]:
+    coordinates = matrix.tocoo()
+    pairs = zip(coordinates.row.tolist(), coordinates.col.tolist(), strict=True)
+    return dict(zip(pairs, coordinates.data.tolist(), strict=True))
+
+
+def count(stream: Any, config: CooccurrenceConfig, memory_bytes: int = ENOUGH) -> Any:
+    return count_matrix(*stream, config, memory_bytes)[0]
+
+
+ONE_SENTENCE = (np.array([0, 1, 2, 0, 1], np.uint16), np.array([0, 5]), 2)  # 2 is <unk>: 0 1 0 1 is counted
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(streams(), CONFIGS)
+@example(ONE_SENTENCE, CooccurrenceConfig(window=2, weighting="harmonic"))
+def test_counts_are_those_of_the_reference(stream: Any, config: CooccurrenceConfig) -> None:
+    assert as_dict(count(stream, config)) == count_reference(*stream, config)
+
+
+@settings(deadline=None, derandomize=True)
+@given(streams(), CONFIGS, st.sampled_from([1, 1000, 4000, 20_000]))
+def test_memory_and_blocks_do_not_change_a_bit(
+    stream: Any, config: CooccurrenceConfig, memory_bytes: int
+) -> None:
+    plenty, little = count(stream, config), count(stream, config, memory_bytes)
+    for array in ("data", "indices", "indptr"):
+        assert np.array_equal(getattr(plenty, array), getattr(little, array))
+
+
+def long_stream(num_tokens: int = 3000, num_words: int = 40) -> tuple[Any, Any, int]:
+    rng = np.random.default_rng(11)
+    tokens = np.minimum(rng.zipf(1.3, num_tokens) - 1, num_words).astype(np.uint16)
+    ends = np.unique(rng.integers(1, num_tokens, 60))
+    return tokens, np.array([0, *ends, num_tokens], np.int64), num_words
+
+
+@pytest.mark.parametrize("weighting", ["flat", "harmonic"])
+@pytest.mark.parametrize("most_on_disk", [2, 100])
+def test_runs_on_disk_give_the_same_matrix(
+    monkeypatch, own_cache: Path, weighting: str, most_on_disk: int
+) -> None:
+    monkeypatch.setattr(runs_module, "_MOST_ON_DISK", most_on_disk)
+    config = CooccurrenceConfig(window=9, weighting=weighting)
+    matrix, notices = count_matrix(*long_stream(), config, 60_000)
+    assert notices[0].startswith("counts outgrew 60,000 bytes of memory, ")
+    assert as_dict(matrix) == count_reference(*long_stream(), config)
+    assert list(own_cache.iterdir()) == []
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    st.lists(st.dictionaries(st.integers(0, 50), st.integers(1, 9), min_size=1), max_size=5),
+    st.integers(0, 40),
+    st.integers(1, 6),
+)
+def test_merging_runs_adds_them_up_and_never_parts_a_group(tables: Any, num_keys: int, group: int) -> None:
+    runs = [
+        Run(np.array(sorted(table), np.uint64), np.array([table[key] for key in sorted(table)]))
+        for table in tables
+    ]
+    parts = list(merge(runs, num_keys, group))
+    expected = {key: sum(table.get(key, 0) for table in tables) for key in sorted(set().union(*tables))}
+    assert [key for part in parts for key in part.keys.tolist()] == list(expected)
+    assert [number for part in parts for number in part.counts.tolist()] == list(expected.values())
+    groups = [set((part.keys // np.uint64(group)).tolist()) for part in parts]
+    assert sum(map(len, groups)) == len(set().union(*groups))
+
+
+@settings(deadline=None, derandomize=True)
+@given(streams(), CONFIGS)
+def test_sides_mirror_each_other(stream: Any, config: CooccurrenceConfig) -> None:
+    settings_of = to_dict(config)
+    left, right, both = (
+        count(stream, CooccurrenceConfig(**settings_of | {"side": side})).toarray()
+        for side in ("left", "right", "symmetric")
+    )
+    assert np.array_equal(left, right.T)
+    assert np.array_equal(both, both.T)
+    np.testing.assert_allclose(both, left + right, rtol=1e-12)  # harmonic weights, added in another order
+
+
+def test_a_sentence_worked_by_hand() -> None:
+    right = CooccurrenceConfig(window=2, side="right", weighting="harmonic")
+    assert count(ONE_SENTENCE, right).toarray().tolist() == [[0.5, 2.0], [1.0, 0.5]]
+    flat = CooccurrenceConfig(window=1)
+    assert count(ONE_SENTENCE, flat).toarray().tolist() == [[0, 3], [3, 0]]
+
+
+def test_nothing_to_count() -> None:
+    lone_words = (np.array([0, 1, 0], np.uint16), np.array([0, 1, 2, 3]), 2)
+    assert count(lone_words, CooccurrenceConfig()).nnz == 0
+    only_unknown = (np.array([2, 2], np.uint16), np.array([0, 2]), 2)
+    assert count(only_unknown, CooccurrenceConfig(), 1).nnz == 0
+
+
+def test_keys_that_would_overflow_are_refused() -> None:
+    harmonic = CooccurrenceConfig(window=1000, weighting="harmonic")
+    stream = np.array([5, 2**20 - 1], np.uint32), np.array([0, 2])
+    last = 2**20 - 1
+    assert as_dict(count((*stream, 2**20), harmonic)) == {(5, last): 1, (last, 5): 1}
+    with pytest.raises(
+        ConfigError, match=r"window is 1000, too wide .* 268435456 words\. Choose a narrower window"
+    ):
+        count((*stream, 2**28), harmonic)
+
+
+def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(artifact.NpyWriter, "append", full)
+    with pytest.raises(ResourceError, match=r"ran full while counting\. .*NLPSEQ_CACHE_DIR"):
+        count(long_stream(), CooccurrenceConfig())
+    assert list(own_cache.iterdir()) == []
+
+
+def dataset(stream: tuple[Any, Any, int]) -> TokenDataset:
+    tokens, sentences, num_words = stream
+    vocab = Vocab([*(f"w{v}" for v in range(num_words)), *SPECIALS], np.ones(num_words + 2, np.int64), 2)
+    return TokenDataset(
+        Path("corpus.tokens"), {"config": to_dict(TextConfig(min_count=3))}, tokens, sentences, vocab
+    )
+
+
+def test_counting_a_dataset() -> None:
+    config, seen = CooccurrenceConfig(window=3), []
+    counts = count_cooccurrences(dataset(long_stream()), config, memory_bytes=60_000, progress=seen.append)
+    assert as_dict(counts.matrix) == count_reference(*long_stream(), config)
+    assert counts.vocab.words == [f"w{v}" for v in range(40)]
+    assert counts.meta["text_config"]["min_count"] == 3
+    assert counts.meta["num_tokens"] == seen[-1].tokens == seen[-1].total == 3000
+    assert [step.tokens for step in seen] == sorted(step.tokens for step in seen)
+    assert seen[-1].spilled_bytes > 0 and len(counts.meta["notices"]) == 1
+
+
+@pytest.mark.parametrize("side", get_args(CooccurrenceConfig.__annotations__["side"]))
+def test_a_folder_comes_back(tmp_path: Path, side: Any) -> None:
+    counts = count_cooccurrences(
+        dataset(long_stream()), CooccurrenceConfig(window=4, side=side, weighting="harmonic")
+    )
+    counts.save(tmp_path / "a.counts")
+    loaded = Cooccurrence.load(tmp_path / "a.counts")
+    assert as_dict(loaded.matrix) == as_dict(counts.matrix)
+    assert (loaded.config, loaded.vocab.words) == (counts.config, counts.vocab.words)
+    assert loaded.meta["notices"] == [] and loaded.meta["num_tokens"] == 3000
+    assert {file.name for file in (tmp_path / "a.counts").glob("*.npy")} == {
+        "data.npy",
+        "indices.npy",
+        "indptr.npy",
+    }
+    with pytest.raises(ConfigError, match="--force"):
+        loaded.save(tmp_path / "a.counts")
+    loaded.save(tmp_path / "a.counts", force=True)  # over the files it is mapped from
+    assert as_dict(Cooccurrence.load(tmp_path / "a.counts").matrix) == as_dict(counts.matrix)
+
+
+def test_counts_of_nothing_come_back(tmp_path: Path) -> None:
+    lone_words = (np.array([0, 1, 0], np.uint16), np.array([0, 1, 2, 3]), 2)
+    count_cooccurrences(dataset(lone_words)).save(tmp_path / "a.counts")
+    assert Cooccurrence.load(tmp_path / "a.counts").matrix.nnz == 0
+
+
+def reseal(path: Path) -> None:
+    """Make the manifest fit again, so that the checks behind it are reached."""
+    files = [file for file in path.iterdir() if file.name != artifact.MANIFEST]
+    entries = {f.name: {"bytes": f.stat().st_size, "sha256": artifact.file_sha256(f)} for f in files}
+    artifact.write_json(path / artifact.MANIFEST, {"files": entries})
+
+
+def changed(path: Path, name: str, place: int, value: float) -> None:
+    array = np.load(path / name)
+    array[place] = value
+    np.save(path / name, array)
+
+
+def first_cut(path: Path, name: str) -> None:
+    np.save(path / name, np.load(path / name)[1:])
+
+
+DAMAGE = {
+    "falling indptr": (lambda p: changed(p, "indptr.npy", 1, 10**6), "indptr.npy does not rise from 0"),
+    "late start": (lambda p: changed(p, "indptr.npy", 0, 1), "indptr.npy does not rise from 0"),
+    "early end": (lambda p: changed(p, "indptr.npy", -1, 1), "indptr.npy does not rise from 0"),
+    "a row missing": (lambda p: first_cut(p, "indptr.npy"), "indptr.npy does not rise from 0"),
+    "column too far": (lambda p: changed(p, "indices.npy", 3, 40), "indices.npy names columns beyond 40"),
+    "column below 0": (lambda p: changed(p, "indices.npy", 3, -1), "indices.npy names columns beyond 40"),
+    "not a number": (lambda p: changed(p, "data.npy", 3, np.nan), "data.npy holds counts that are no"),
+    "negative": (lambda p: changed(p, "data.npy", 3, -1), "data.npy holds counts that are no"),
+    "too few": (lambda p: first_cut(p, "data.npy"), "meta.json says"),
+    "other type": (lambda p: np.save(p / "data.npy", np.ones(9, np.int64)), "data.npy holds int64"),
+    "other words": (lambda p: Vocab(["a"], np.ones(1)).save(p / "vocab.tsv"), "vocab.tsv is not the"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_damage_is_named(tmp_path: Path, damage: Any, message: str) -> None:
+    path = tmp_path / "a.counts"
+    count_cooccurrences(dataset(long_stream())).save(path)
+    damage(path)
+    with pytest.raises(ArtifactError, match=r"its manifest says|sha256"):
+        Cooccurrence.load(path)
+    reseal(path)
+    with pytest.raises(ArtifactError, match=message):
+        Cooccurrence.load(path)
+
+
+def test_a_damaged_config_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.counts"
+    count_cooccurrences(dataset(long_stream())).save(path)
+    meta = json.loads((path / "meta.json").read_text("utf-8"))
+    for config in ({"window": 0}, {"width": 3}, None):
+        artifact.write_json(path / "meta.json", meta | {"config": config})
+        reseal(path)
+        with pytest.raises(ArtifactError, match="has no valid config"):
+            Cooccurrence.load(path)
