@@ -1,0 +1,85 @@
+"""The word2vec step, readable (layered) and compiled (fused), behind one signature; select() chooses."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from nlpseq.cache import use_cache_for_numba
+from nlpseq.config import Word2VecConfig
+from nlpseq.errors import BackendUnavailable, ConfigError
+from nlpseq.w2v.objectives import Weights
+from nlpseq.w2v.sampling import Tables
+
+TrainSpan = Callable[[Tables, Any, Weights, int, int, Any], tuple[float, int]]
+"""(tables, epoch keys, weights, start, stop, learning rate as float32) -> (sum of losses, predictions).
+
+Trains `weights` in place on every window whose centre lies in tokens[start:stop]; losses are in nats.
+"""
+
+
+class Choice(NamedTuple):
+    """What will run, and where."""
+
+    backend: str
+    kernel: str
+    xp: ModuleType
+    train_span: TrainSpan
+
+
+def select(config: Word2VecConfig) -> Choice:
+    """The kernel that config names, or for `auto` the fastest that works here; never another one."""
+    backend = "numpy" if config.backend == "auto" else config.backend
+    can_fuse = backend == "numpy" and config.loss == "negative-sampling"
+    kernel = config.kernel if config.kernel != "auto" else "fused" if can_fuse else "layers"
+    if kernel == "fused" and config.loss == "softmax":
+        raise ConfigError(
+            "the fused kernel has no softmax loss. Take --kernel layers, or leave --kernel out."
+        )
+    if kernel == "fused" and backend == "cupy":
+        raise BackendUnavailable(
+            "there is no fused kernel for CuPy yet. Take --kernel layers, or --backend numpy."
+        )
+    xp = array_module(backend)
+    if kernel == "fused":
+        return Choice(backend, kernel, xp, _fused(config))
+    from nlpseq.w2v.kernels.layered import make_layered
+
+    return Choice(backend, kernel, xp, make_layered(config, xp))
+
+
+def array_module(backend: str) -> ModuleType:
+    """numpy or cupy; BackendUnavailable, with the reason, where CuPy cannot be used."""
+    if backend == "numpy":
+        import numpy
+
+        return numpy
+    try:
+        import cupy
+
+        cupy.cuda.runtime.getDeviceCount()
+        cupy.zeros(1)
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"CuPy is not installed ({error}). Run pip install 'nlpseq[cuda12]' or 'nlpseq[cuda13]', "
+            "or take --backend numpy."
+        ) from error
+    except Exception as error:  # CuPy raises driver and runtime errors of its own
+        raise BackendUnavailable(f"CuPy finds no usable GPU ({error}). Take --backend numpy.") from error
+    module: ModuleType = cupy
+    return module
+
+
+def _fused(config: Word2VecConfig) -> TrainSpan:
+    use_cache_for_numba()
+    from nlpseq.w2v.kernels.fused_numba import make_kernel
+
+    share = config.share_negatives if config.objective == "skipgram" else "window"
+    corrected = config.cbow_update == "corrected" or config.objective == "skipgram"
+    return make_kernel(
+        config.objective, share, corrected, padded(config.dim), config.negatives, config.window
+    )
+
+
+def padded(dim: int) -> int:
+    """Row length in memory: whole cache lines of 16 floats."""
+    return -(-dim // 16) * 16

@@ -1,0 +1,156 @@
+"""What word2vec draws: which tokens to keep, how wide each window is, which words are noise.
+
+Every answer is a function of counters (nlpseq.draws), in two forms: tables made once, and here, for arrays
+of positions, how a draw reads them. xp is numpy or cupy.
+
+Letters: V words, B windows, P pairs of a window and one of its contexts, K negatives.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.draws import KEEP, NEGATIVE, WIDTH, draw_array, stream_key
+
+Array = Any  # a NumPy or CuPy array
+HALF = 32  # bits: the upper half of a draw picks, the lower half accepts
+
+
+def keep_thresholds(counts_V: npt.NDArray[np.int64], subsample: float) -> npt.NDArray[np.uint32]:
+    """Keep a token of word v when the upper half of its draw is at most thresholds[v].
+
+    The probability is word2vec.c's sqrt(t/f) + t/f for a word of relative frequency f, which keeps a little
+    more than the 1 - sqrt(t/f) of eq. 5 in Mikolov et al. 2013, arXiv:1310.4546.
+    """
+    if subsample == 0:
+        return np.full(len(counts_V), 2**HALF - 1, np.uint32)
+    ratio_V = subsample * counts_V.sum() / np.maximum(counts_V, 1)
+    return _as_threshold(np.sqrt(ratio_V) + ratio_V)
+
+
+def alias_table(weights_V: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
+    """Vose's alias table (Vose 1991, doi:10.1109/32.92917): (V, 2) of acceptance threshold and alias.
+
+    A draw picks row v uniformly and answers v when its lower half is at most table[v, 0], else table[v, 1],
+    which makes every word as likely as its weight in two reads, however many words there are.
+    """
+    scaled = (weights_V / weights_V.sum() * len(weights_V)).tolist()
+    alias = list(range(len(scaled)))
+    small = [v for v, share in enumerate(scaled) if share < 1]
+    large = [v for v, share in enumerate(scaled) if share >= 1]
+    while small and large:
+        v, donor = small.pop(), large[-1]
+        alias[v] = donor
+        scaled[donor] -= 1 - scaled[v]
+        if scaled[donor] < 1:
+            small.append(large.pop())
+    for v in small + large:  # rounding leaves shares a hair off 1
+        scaled[v] = 1.0
+    return np.stack([_as_threshold(np.array(scaled)), np.array(alias, np.uint32)], axis=1)
+
+
+def _as_threshold(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
+    """t such that a uniform 32-bit integer is <= t with this probability (at least 2**-32)."""
+    return (np.clip(np.rint(probability * 2.0**HALF), 1, 2**HALF) - 1).astype(np.uint32)
+
+
+class Tables(NamedTuple):
+    """What every step reads and none writes."""
+
+    tokens: Array  # (num_tokens,) uint16 or uint32, ids from V up are unknown words
+    sentences: Array  # (num_sentences + 1,) int64, where each begins and the last ends in tokens
+    keep_V: Array  # keep_thresholds
+    alias_V2: Array  # alias_table of the noise distribution
+
+
+def epoch_keys(seed: int, epoch: int) -> npt.NDArray[np.uint64]:
+    """The keys of an epoch's three streams of draws: KEEP, WIDTH and NEGATIVE index them."""
+    return np.array([stream_key(seed, stream, epoch) for stream in (KEEP, WIDTH, NEGATIVE)], np.uint64)
+
+
+class Windows(NamedTuple):
+    """Windows around centre words, with their contexts in one flat list, window by window, left to right."""
+
+    centres_B: Array  # word id in the middle
+    pos_B: Array  # its place in the token stream
+    contexts_P: Array  # word id of each context
+    window_P: Array  # which window the pair belongs to, 0..B-1, rising
+    slot_P: Array  # place of the context in the widest window, 0..2*window
+
+    def by_pair(self) -> "Windows":
+        """Every pair as a window of its own."""
+        window_P = self.window_P
+        one_each_P = (window_P * 0 + 1).cumsum() - 1
+        return Windows(
+            self.centres_B[window_P], self.pos_B[window_P], self.contexts_P, one_each_P, self.slot_P
+        )
+
+    def part(self, start: int, stop: int, xp: Any) -> "Windows":
+        """Windows start..stop-1 of these, renumbered from 0."""
+        pairs = slice(*(int(p) for p in xp.searchsorted(self.window_P, xp.asarray([start, stop]))))
+        contexts = self.contexts_P[pairs], self.window_P[pairs] - start, self.slot_P[pairs]
+        return Windows(self.centres_B[start:stop], self.pos_B[start:stop], *contexts)
+
+
+def span_windows(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> Windows:
+    """All windows whose centre is a kept token in tokens[start:stop]; contexts may lie outside the span.
+
+    Unknown words and subsampled tokens are dropped before windows are formed, so a window reaches over them,
+    as in word2vec.c; it never reaches into another sentence. Windows without any context are left out.
+    """
+    begin, end = _reach(tables, keys, window, start, stop, xp)
+    pos_N = begin + xp.flatnonzero(_kept(tables, keys, begin, end, xp))
+    ids_N = tables.tokens[pos_N].astype(xp.int64)
+    sentence_N = xp.searchsorted(tables.sentences, pos_N, side="right")
+    width_N = widths(pos_N, window, keys, xp)
+
+    offset_S = xp.asarray([offset for offset in range(-window, window + 1) if offset != 0])
+    place_NS = xp.arange(len(pos_N))[:, None] + offset_S
+    inside_NS = (place_NS >= 0) & (place_NS < len(pos_N))
+    place_NS = xp.where(inside_NS, place_NS, 0)
+    inside_NS &= (xp.abs(offset_S) <= width_N[:, None]) & (sentence_N[place_NS] == sentence_N[:, None])
+    inside_NS &= ((pos_N >= start) & (pos_N < stop))[:, None]
+
+    centre_P, slot_P = xp.nonzero(inside_NS)
+    has_context_N = inside_NS.any(axis=1)
+    window_N = xp.cumsum(has_context_N) - 1
+    contexts_P = ids_N[place_NS[centre_P, slot_P]]
+    return Windows(ids_N[has_context_N], pos_N[has_context_N], contexts_P, window_N[centre_P], slot_P)
+
+
+def widths(pos_N: Array, window: int, keys: Any, xp: Any) -> Array:
+    """Reach of the window at each position: uniform on 1..window, so near words count more."""
+    upper_N = draw_array(int(keys[WIDTH]), pos_N, xp.zeros_like(pos_N), xp) >> xp.uint64(HALF)
+    return 1 + ((upper_N * xp.uint64(window)) >> xp.uint64(HALF)).astype(xp.int64)
+
+
+def noise_words(alias_V2: Array, keys: Any, pos_N: Array, first_k_N: Array, num: int, xp: Any) -> Array:
+    """(N, num) words of the noise distribution: draws first_k..first_k+num-1 of each position."""
+    k_NK = first_k_N[:, None] + xp.arange(num)
+    drawn_NK = draw_array(int(keys[NEGATIVE]), pos_N[:, None], k_NK, xp)
+    upper_NK, lower_NK = drawn_NK >> xp.uint64(HALF), drawn_NK & xp.uint64(2**HALF - 1)
+    row_NK = ((upper_NK * xp.uint64(len(alias_V2))) >> xp.uint64(HALF)).astype(xp.int64)
+    return xp.where(lower_NK <= alias_V2[row_NK, 0], row_NK, alias_V2[row_NK, 1].astype(xp.int64))
+
+
+def _kept(tables: Tables, keys: Any, start: int, stop: int, xp: Any) -> Array:
+    """Which of tokens[start:stop] are words that subsampling keeps."""
+    tokens_N, pos_N = tables.tokens[start:stop], xp.arange(start, stop)
+    upper_N = draw_array(int(keys[KEEP]), pos_N, xp.zeros_like(pos_N), xp) >> xp.uint64(HALF)
+    known_N = tokens_N < len(tables.keep_V)
+    return known_N & (upper_N <= tables.keep_V[xp.where(known_N, tokens_N, 0)])
+
+
+def _reach(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> tuple[int, int]:
+    """start..stop, widened by `window` kept tokens on each side, or up to the ends of the sentence."""
+    sentences = tables.sentences
+    first, last = xp.searchsorted(sentences, xp.asarray([start, stop - 1]), side="right")
+    lowest, highest = int(sentences[first - 1]), int(sentences[last])
+    step, begin, end = 4 * window, start, stop
+    while begin > lowest and int(_kept(tables, keys, begin, start, xp).sum()) < window:
+        begin, step = max(lowest, begin - step), 2 * step
+    step = 4 * window
+    while end < highest and int(_kept(tables, keys, stop, end, xp).sum()) < window:
+        end, step = min(highest, end + step), 2 * step
+    return begin, end

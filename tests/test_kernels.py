@@ -1,0 +1,136 @@
+"""The fused kernel equals the specification, window by window, on odd sizes; and choosing between them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from proxy import xp as proxy
+
+from nlpseq.config import Word2VecConfig
+from nlpseq.errors import BackendUnavailable, ConfigError
+from nlpseq.w2v.kernels import padded, select
+from nlpseq.w2v.kernels.layered import make_layered
+from nlpseq.w2v.objectives import Weights
+from nlpseq.w2v.sampling import Tables, alias_table, epoch_keys, keep_thresholds
+
+VARIANTS = {
+    "skipgram-window": Word2VecConfig(objective="skipgram"),
+    "skipgram-pair": Word2VecConfig(objective="skipgram", share_negatives="pair"),
+    "cbow-corrected": Word2VecConfig(objective="cbow", cbow_update="corrected"),
+    "cbow-legacy": Word2VecConfig(objective="cbow", cbow_update="legacy"),
+}
+SIZES = [(7, 5, 3, 2), (50, 17, 5, 5)]  # V, D, K, window
+CASES = [(variant, size) for variant in VARIANTS for size in SIZES]
+CASES += [("skipgram-window", (2, 1, 1, 1)), ("cbow-corrected", (30, 40, 6, 4))]
+LENGTHS = [1, 3, 40, 1, 2, 100, 7]  # of the sentences
+
+
+def make_tables(num_words: int, dtype: type = np.uint16) -> Tables:
+    rng = np.random.default_rng(num_words)
+    sentences = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
+    tokens = rng.integers(0, num_words + 1, sentences[-1]).astype(dtype)  # num_words is <unk>
+    tokens[60:90] = num_words  # a stretch of unknown words wider than a span
+    counts = np.bincount(tokens, minlength=num_words + 1)[:num_words] + 1
+    tokens.flags.writeable = sentences.flags.writeable = False  # as mapped files are
+    return Tables(tokens, sentences, keep_thresholds(counts, 0.3), alias_table(counts**0.75))
+
+
+def make_weights(num_words: int, dim: int) -> Weights:
+    rng = np.random.default_rng(dim)
+    weights = Weights(*(np.zeros((num_words, padded(dim)), np.float32) for _ in range(2)))
+    for weight in weights:
+        weight[:, :dim] = rng.normal(size=(num_words, dim))
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("variant", "size"), CASES, ids=[f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
+)
+def test_fused_equals_the_specification(variant: str, size: tuple[int, int, int, int]) -> None:
+    num_words, dim, negatives, window = size
+    config = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window)
+    fused, layered = select(config).train_span, make_layered(config, np, batch=1)
+    tables = make_tables(num_words)
+    ours = make_weights(num_words, dim)
+    reference = Weights(*(weight.astype(np.float64) for weight in ours))
+    total = 0
+    for epoch in range(2):
+        keys = epoch_keys(3, epoch)
+        for start in range(0, len(tables.tokens), 20):
+            stop = min(start + 20, len(tables.tokens))
+            loss, predictions = fused(tables, keys, ours, start, stop, np.float32(0.05))
+            wanted_loss, wanted = layered(tables, keys, reference, start, stop, 0.05)
+            assert predictions == wanted
+            assert loss == pytest.approx(wanted_loss, rel=1e-5, abs=1e-6)  # logits are float32 dot products
+            total += predictions
+    assert total > 20
+    for mine, theirs in zip(ours, reference, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=2e-5)  # a few hundred float32 additions
+        assert (mine[:, dim:] == 0).all()  # the padding is never written
+
+
+def test_span_boundaries_change_nothing() -> None:
+    config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
+    train_span, tables = select(config).train_span, make_tables(7)
+    whole, pieces = make_weights(7, 5), make_weights(7, 5)
+    keys, end = epoch_keys(1, 0), len(tables.tokens)
+    train_span(tables, keys, whole, 0, end, np.float32(0.05))
+    for start in range(0, end, 7):
+        train_span(tables, keys, pieces, start, min(start + 7, end), np.float32(0.05))
+    np.testing.assert_array_equal(whole.in_VD, pieces.in_VD)
+    np.testing.assert_array_equal(whole.out_VD, pieces.out_VD)
+
+
+def test_token_type_changes_nothing() -> None:
+    config = replace(VARIANTS["cbow-legacy"], dim=5, negatives=3, window=2)
+    results = []
+    for dtype in (np.uint16, np.uint32):
+        weights, tables = make_weights(7, 5), make_tables(7, dtype)
+        select(config).train_span(tables, epoch_keys(1, 0), weights, 0, len(tables.tokens), np.float32(0.05))
+        results.append(weights.in_VD)
+    np.testing.assert_array_equal(*results)
+
+
+def test_not_a_number_is_not_swallowed() -> None:
+    config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
+    weights, tables = make_weights(7, 5), make_tables(7)
+    weights.in_VD[0, 0] = np.nan
+    loss, _ = select(config).train_span(tables, epoch_keys(1, 0), weights, 0, 154, np.float32(0.05))
+    assert np.isnan(loss)
+
+
+@pytest.mark.parametrize("loss", ["negative-sampling", "softmax"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_layered_runs_on_another_array_module(variant: str, loss: str) -> None:
+    config = replace(VARIANTS[variant], dim=5, negatives=3, window=2, loss=loss)  # type: ignore[arg-type]
+    tables, here = make_tables(7), make_weights(7, 5)
+    there = Weights(*(proxy.asarray(weight.copy()) for weight in here))
+    proxied = Tables(*(proxy.asarray(table) for table in tables))
+    for start in (0, 50, 100):
+        wanted = make_layered(config, np)(tables, epoch_keys(1, 0), here, start, start + 50, np.float32(0.05))
+        got = make_layered(config, proxy)(
+            proxied, epoch_keys(1, 0), there, start, start + 50, np.float32(0.05)
+        )  # type: ignore[arg-type]
+        assert got == wanted
+    for mine, theirs in zip(here, there, strict=True):
+        np.testing.assert_array_equal(mine, theirs.host)
+
+
+def test_auto_takes_the_fused_kernel_and_softmax_the_layers() -> None:
+    assert select(Word2VecConfig())[:2] == ("numpy", "fused")
+    assert select(Word2VecConfig(loss="softmax"))[:2] == ("numpy", "layers")
+
+
+def test_what_is_named_is_refused_rather_than_replaced() -> None:
+    with pytest.raises(ConfigError, match=r"no softmax loss\. Take --kernel layers"):
+        select(Word2VecConfig(loss="softmax", kernel="fused"))
+    with pytest.raises(BackendUnavailable, match=r"no fused kernel for CuPy yet\. Take --kernel layers"):
+        select(Word2VecConfig(backend="cupy", kernel="fused"))
+
+
+def test_a_missing_cupy_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(BackendUnavailable, match=r"CuPy is not installed .*nlpseq\[cuda12\]"):
+        select(Word2VecConfig(backend="cupy"))

@@ -1,0 +1,145 @@
+"""train_word2vec: it learns, it repeats itself, and it says what is wrong."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlpseq.config import TextConfig, Word2VecConfig
+from nlpseq.errors import DataError, RunError
+from nlpseq.text.corpus import open_corpus
+from nlpseq.text.dataset import TokenDataset
+from nlpseq.text.encode import preprocess
+from nlpseq.w2v.train import TrainProgress, initial_weights, resolve, train_word2vec
+
+GROUPS = {
+    "animals": ["cat", "dog", "cow", "hen", "pig", "owl"],
+    "days": ["monday", "tuesday", "friday", "sunday"],
+}
+SMALL = Word2VecConfig(dim=16, window=2, negatives=3, subsample=0, threads=1, epochs=3)
+
+
+def sentences(num: int, seed: int = 0) -> str:
+    """Every sentence speaks of one group, so words of a group share their contexts."""
+    rng = np.random.default_rng(seed)
+    names = list(GROUPS)
+    lines = []
+    for _ in range(num):
+        group = names[rng.integers(2)]
+        words = [
+            group + str(rng.integers(3)) if rng.random() < 0.4 else str(rng.choice(GROUPS[group]))
+            for _ in range(8)
+        ]
+        lines.append(" ".join(words))
+    return "\n".join(lines) + "\n"
+
+
+def encode(folder: Path, text: str, **settings: object) -> TokenDataset:
+    (folder / "corpus.txt").write_text(text)
+    config = TextConfig(**({"min_count": 1, "tokenizer": "whitespace"} | settings))  # type: ignore[arg-type]
+    return preprocess(open_corpus(folder / "corpus.txt"), config, folder / "corpus.tokens", force=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
+    return encode(tmp_path_factory.mktemp("train"), sentences(1000))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective": "skipgram"},
+        {"objective": "skipgram", "share_negatives": "pair"},
+        {"objective": "cbow", "cbow_update": "corrected"},
+        {"objective": "cbow", "cbow_update": "legacy"},
+        {"objective": "skipgram", "loss": "softmax"},
+        {"objective": "cbow", "loss": "softmax"},
+        {"objective": "skipgram", "threads": 2},
+    ],
+    ids=lambda settings: "-".join(str(value) for value in settings.values()),
+)
+def test_it_learns_which_words_belong_together(data: TokenDataset, settings: dict[str, object]) -> None:
+    vectors = train_word2vec(data, replace(SMALL, epochs=10, **settings))  # type: ignore[arg-type]
+    for group in GROUPS.values():
+        for word in group:
+            near = [neighbor for neighbor, _ in vectors.neighbors(word, top=len(group) - 1)]
+            assert not set(near) & {w for other in GROUPS.values() if other is not group for w in other}, word
+    assert vectors.meta["loss"][-1] < vectors.meta["loss"][0]
+
+
+def test_one_thread_repeats_itself_to_the_bit(data: TokenDataset) -> None:
+    first, second = (train_word2vec(data, SMALL) for _ in range(2))
+    np.testing.assert_array_equal(first.matrix, second.matrix)
+    assert first.meta["loss"] == second.meta["loss"]
+
+
+def test_another_seed_gives_other_vectors(data: TokenDataset) -> None:
+    assert (train_word2vec(data, SMALL).matrix != train_word2vec(data, replace(SMALL, seed=2)).matrix).any()
+
+
+def test_reported_loss_is_the_mean_over_all_predictions(data: TokenDataset) -> None:
+    reports: list[TrainProgress] = []
+    vectors = train_word2vec(data, SMALL, progress=reports.append)
+    assert reports[-1].words == reports[-1].total == 3 * data.num_tokens
+    assert all(a.words <= b.words for a, b in pairwise(reports))
+    assert all(a.learning_rate >= b.learning_rate for a, b in pairwise(reports))
+    assert min(vectors.meta["loss"]) <= reports[-1].loss <= max(vectors.meta["loss"]) * 1.05
+
+
+def test_only_the_train_split_is_learnt_from(tmp_path: Path) -> None:
+    text = sentences(300) + "\n".join(["zebra yak"] * 100) + "\n"
+    split = encode(tmp_path, text, test_share=0.077)
+    assert "zebra" not in split.vocab
+    whole = train_word2vec(split, SMALL)
+    assert whole.meta["tokens"] == split.split("train").num_tokens < split.num_tokens
+
+
+def test_defaults_depend_on_the_objective_and_the_amount_of_text() -> None:
+    assert resolve(Word2VecConfig(), 10, 17_000_000).learning_rate == 0.025
+    assert resolve(Word2VecConfig(objective="cbow"), 10, 17_000_000).learning_rate == 0.075
+    assert resolve(Word2VecConfig(objective="cbow", cbow_update="corrected"), 10, 10).learning_rate == 0.15
+    assert resolve(Word2VecConfig(), 10, 17_000_000).epochs == 5
+    assert resolve(Word2VecConfig(), 10, 10_000).epochs == 20
+    assert resolve(Word2VecConfig(epochs=1), 10, 10_000).epochs == 1
+
+
+def test_initial_weights_are_small_padded_and_aligned() -> None:
+    weights = initial_weights(1000, Word2VecConfig(dim=20))
+    assert weights.in_VD.shape == (1000, 32)
+    assert weights.in_VD.ctypes.data % 64 == 0
+    assert np.abs(weights.in_VD[:, :20]).max() <= 0.5 / 20
+    assert weights.in_VD[:, :20].std() == pytest.approx(1 / 20 / np.sqrt(12), rel=0.02)
+    assert not weights.in_VD[:, 20:].any() and not weights.out_VD.any()
+
+
+def test_a_vocabulary_of_one_word_is_refused(tmp_path: Path) -> None:
+    data = encode(tmp_path, "word word word\n")
+    with pytest.raises(DataError, match=r"vocabulary has 1 word, .* at least 2"):
+        train_word2vec(data, SMALL)
+
+
+def test_sentences_of_one_word_give_nothing_to_learn(tmp_path: Path) -> None:
+    data = encode(tmp_path, "one\ntwo\none\ntwo\n")
+    with pytest.raises(DataError, match=r"no word has a neighbour: .* --subsample 0"):
+        train_word2vec(data, SMALL)
+
+
+def test_sentences_shorter_than_the_window_train(tmp_path: Path) -> None:
+    data = encode(tmp_path, "one two\nthree one two\n" * 50)
+    vectors = train_word2vec(data, replace(SMALL, window=50))
+    assert np.isfinite(vectors.matrix).all()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(data: TokenDataset) -> None:
+    with pytest.raises(RunError, match=r"loss became .* Lower --learning-rate"):
+        train_word2vec(data, replace(SMALL, learning_rate=1e30))
+
+
+def test_a_failing_report_stops_the_threads(data: TokenDataset) -> None:
+    def interrupt(_: TrainProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_word2vec(data, SMALL, progress=interrupt)
