@@ -1,0 +1,282 @@
+"""Corpora by name, and the English that is left of a docstring."""
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from nlpseq.errors import ResourceError
+
+corpora = import_module("nlpseq.corpora")
+english = import_module("nlpseq.corpora.english")
+pydocs = import_module("nlpseq.corpora.pydocs")
+
+NUMPYDOC = """
+Return the sorted ``array`` as
+a :class:`~numpy.ndarray`, see [1]_ and https://example.org/sort for more.
+
+.. versionadded:: 1.2
+   It is stable when asked to be.
+
+Parameters
+----------
+a, b : array_like, optional
+    The values to be sorted.
+*args
+    What is handed on to the function,
+    and not looked at here.
+
+Returns
+-------
+ndarray
+    An array of the same type.
+
+See Also
+--------
+argsort : The order of the sorted values.
+lexsort
+
+Notes
+-----
+Each of these is slow::
+
+    for this in that and the other: pass
+
+.. code-block:: python
+
+    this is not a sentence of the text
+
+but it is the only one with :math:`O(n)` steps.
+
+==  ==
+of  what it is good for and when it was made
+==  ==
+in  it is the one that is used when there is no other
+==  ==
+
+* The first is *quick* and the
+  second is not.
+* The third is **slow**.
+* The fourth is the last.
+
+References
+----------
+.. [1] A. Author, "The book of the sort".
+See also the other book of the same author.
+
+Examples
+--------
+>>> sort([3, 1, 2])
+this is the output of it
+
+The result is a new array:
+
+>>> a
+"""
+
+SPHINX = """
+    Print the options of the command.
+
+    :param file: where the text
+        is written to
+    :type file: the name of a type
+    :raise OSError: if it is not there
+
+    Args:
+        name (str): The name of the command.
+        width: How wide the text may be.
+"""
+
+
+def test_numpydoc_becomes_sentences():
+    assert list(english.paragraphs(NUMPYDOC)) == [
+        "Return the sorted array as a ndarray, see and for more.",
+        "It is stable when asked to be.",
+        "The values to be sorted.",
+        "What is handed on to the function, and not looked at here.",
+        "An array of the same type.",
+        "The order of the sorted values.",
+        "Each of these is slow:",
+        "but it is the only one with steps.",
+        "The first is quick and the second is not.",
+        "The third is slow.",
+        "The fourth is the last.",
+        "The result is a new array:",
+    ]
+
+
+def test_indentation_keeps_descriptions_apart():
+    text = """
+        The file is of one of these kinds:
+          text
+            what is read by the people
+            of the house
+          binary
+            what is read by the rest
+        """
+    assert list(english.paragraphs(text)) == [
+        "The file is of one of these kinds:",
+        "text what is read by the people of the house",
+        "binary what is read by the rest",
+    ]
+
+
+def test_field_lists_become_sentences():
+    assert list(english.paragraphs(SPHINX)) == [
+        "Print the options of the command.",
+        "where the text is written to",
+        "if it is not there",
+        "The name of the command.",
+        "How wide the text may be.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("marked_up", "plain"),
+    [
+        ("Use the :func:`sort` of the list.", "Use the sort of the list."),
+        ("Use the :meth:`~a.b.sort` of the list.", "Use the sort of the list."),
+        ("See `the book <https://example.org>`_ for it.", "See the book for it."),
+        ("The `link`_ is at <http://example.org/>.", "The link is at."),
+        ("The C{list} of the *most* and **least**.", "The list of the most and least."),
+        ("It is given *args and **kwargs as they are.", "It is given *args and **kwargs as they are."),
+        ("It is either ``a < b`` or ``<!x`` of the ``c``.", "It is either a < b or <!x of the c."),
+        ("If the file .netrc is in the folder.", "If the file .netrc is in the folder."),
+        ("The %(name)s of  the\tthing is $x^2$ here.", "The of the thing is here."),
+    ],
+)
+def test_markup_is_taken_off(marked_up, plain):
+    assert list(english.paragraphs(marked_up)) == [plain]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Too short is",
+        "alpha beta gamma delta epsilon zeta",  # a list of names
+        "f(x, y[, z]) -> (a + b) * c ** 2 / 3 if a != b",  # a formula
+        "-----\n=====",
+    ],
+)
+def test_what_is_no_sentence_is_dropped(text):
+    assert list(english.paragraphs(text)) == []
+
+
+def test_docstrings_come_in_the_order_of_the_file():
+    source = b'''"""The module."""
+import no_such_module
+raise SystemExit("parsed, never run")
+add_newdoc("module", "name", """The added one.""")
+class A:
+    """The class."""
+    def f(self):
+        """The method."""
+        def g():
+            """The inner one."""
+    x = "no docstring"
+async def h():
+    """The last \\d one."""
+'''
+    docs = [text for text in english.docstrings(source) if text.startswith("The")]
+    assert docs == [
+        "The module.",
+        "The added one.",
+        "The class.",
+        "The method.",
+        "The inner one.",
+        "The last \\d one.",
+    ]
+
+
+@pytest.mark.parametrize("source", [b"print 'old'", b"\0", b"# coding: nonsense\n"])
+def test_a_file_python_cannot_parse_has_no_docstrings(source):
+    assert "".join(english.docstrings(source)) == ""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of three documented files, and what must not be read, in place of the installed ones."""
+    monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(tmp_path / "cache"))
+    root = tmp_path / "package"
+    for name in ("b.py", "a.py", "sub/c.py", "tests/d.py", "_vendor/e.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f'"""This is the file {name[-4]}.\n\nIt is said in all of them."""', "utf-8")
+    (root / "huge.py").write_text('"""It is the table."""' + " " * pydocs.MAX_FILE_BYTES)
+    monkeypatch.setattr(pydocs, "_sources", lambda: [("package 1", root)])
+    return root
+
+
+def test_the_text_is_built_in_order_and_says_nothing_twice(package):
+    text = pydocs.build()
+    assert text.read_text("utf-8").splitlines() == [
+        "This is the file a.",
+        "It is said in all of them.",
+        "This is the file b.",
+        "This is the file c.",
+    ]
+    assert [each.name for each in text.parent.iterdir()] == [text.name]
+
+
+def test_the_text_is_built_once_until_a_version_changes(package, monkeypatch):
+    first = pydocs.build()
+    content = first.read_text("utf-8")
+    (package / "a.py").write_text('"""This is not the file you know."""')
+    assert pydocs.build() == first
+    assert first.read_text("utf-8") == content
+    monkeypatch.setattr(pydocs, "_sources", lambda: [("package 2", package)])
+    second = pydocs.build()
+    assert second != first
+    assert "you know" in second.read_text("utf-8")
+
+
+def test_the_text_ends_when_it_has_enough_words(package, monkeypatch):
+    monkeypatch.setattr(pydocs, "MAX_WORDS", 17)
+    assert len(pydocs.build().read_text("utf-8").split()) == 17
+
+
+def test_a_build_that_fails_leaves_nothing(package, monkeypatch):
+    def fail(files):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pydocs, "_read", fail)
+    with pytest.raises(ResourceError, match="the disk ran full while writing"):
+        pydocs.build()
+    assert list((package.parent / "cache" / "corpora").iterdir()) == []
+
+
+def test_files_come_in_order_of_their_names(tmp_path):
+    names = [f"{number * 7 % 50:02}.py" for number in range(50)]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [file.name for file in pydocs._python_files(tmp_path)] == sorted(names)
+
+
+def test_the_sources_are_python_and_what_is_installed():
+    sources = dict(pydocs._sources())
+    names = [name.split()[0] for name in sources]
+    assert names[:4] == ["python", "numpy", "scipy", "numba"]
+    assert f"numpy {version('numpy')}" in sources
+    python, *packages = sources.values()
+    assert len(pydocs._python_files(python)) > 300
+    assert all((root / "__init__.py").exists() for root in packages)
+
+
+def test_real_docstrings_are_english():
+    text = "\n".join(english.file_paragraphs(Path(sys.modules["argparse"].__file__)))
+    assert "Object for parsing command line strings into Python objects." in text
+    assert ">>>" not in text
+    assert "``" not in text
+
+
+def test_the_catalogue_finds_its_corpora(monkeypatch):
+    assert [entry.name for entry in corpora.names()] == ["pydocs", "tiny"]
+    assert all(entry.summary and entry.licence for entry in corpora.names())
+    assert corpora.find("no such corpus") is None
+    lines = corpora.find("tiny").read_text("utf-8").splitlines()
+    assert len(lines) > 200
+    assert sum("Monday" in line for line in lines) >= 5
+    monkeypatch.setattr(pydocs, "build", lambda: Path("built"))
+    assert corpora.find("pydocs") == Path("built")
