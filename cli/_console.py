@@ -1,0 +1,102 @@
+"""Words for a person on stderr, answers on stdout."""
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+_HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, line and paragraph separators
+_TURNED = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they turn the direction of what follows
+# Control characters json.dumps leaves as they are; inside its strings, the only place they can be, \uXXXX
+# means the same.
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in [*range(0x7F, 0xA0), 0x2028, 0x2029, *_TURNED]}
+
+
+@dataclass
+class Console:
+    """How much a person wants to be told."""
+
+    verbosity: int = 0  # -1: errors only, 1: details too
+    debug: bool = False
+
+    def say(self, message: str, level: int = 0) -> None:
+        """A line on stderr, if messages of this level are wanted."""
+        if self.verbosity >= level:
+            print(printable(message, keep="\n"), file=sys.stderr, flush=True)
+
+
+def say(message: str) -> None:
+    """A message; -q silences it."""
+    console().say(message)
+
+
+def say_detail(message: str) -> None:
+    """A message that only -v shows."""
+    console().say(message, level=1)
+
+
+def say_warning(message: str) -> None:
+    say(f"nlpseq: warning: {message}")
+
+
+def say_error(message: str) -> None:
+    """An error that does not end the command; never silenced."""
+    console().say(f"nlpseq: error: {message}", level=-1)
+
+
+def console() -> Console:
+    """The console of the command that runs."""
+    return click.get_current_context().ensure_object(Console)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` with everything that could command a terminal written as an escape, such as \\x1b."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char in keep or not _commands(char) else _escaped(char) for char in text)
+
+
+def print_line(text: str = "") -> None:
+    """A line on stdout, in its own encoding: click.echo would take ASCII for UTF-8."""
+    print(printable(text), flush=True)
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """One JSON document on a line of stdout, in UTF-8 whatever the terminal speaks."""
+    text = json.dumps({"schema": 1, **answer}, ensure_ascii=False).translate(_JSON_ESCAPES)
+    # backslashreplace writes a lone surrogate as \udcXX, which is its JSON escape
+    click.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def print_path(path: Path) -> None:
+    """A path on stdout, with the bytes its name has, for a shell to use."""
+    click.echo(os.fsencode(path))
+
+
+def print_columns(rows: Iterable[tuple[str, str]]) -> None:
+    """Two columns on stdout, the second one aligned."""
+    rows = [(printable(left), right) for left, right in rows]
+    widest = max((_width(left) for left, _ in rows), default=0)
+    for left, right in rows:
+        print_line(f"{left}{' ' * (widest - _width(left))}  {right}")
+
+
+def _commands(char: str) -> bool:
+    return unicodedata.category(char) in _HIDDEN or ord(char) in _TURNED
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: two for a wide character, none for a mark on another."""
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)

@@ -1,0 +1,105 @@
+"""From CORPUS... on the command line to encoded text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nlpseq.config import TextConfig, to_dict
+from nlpseq.errors import ConfigError
+
+from ._console import say, say_detail, say_warning
+from ._options import given, resolved
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from nlpseq.text.corpus import Corpus
+    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.text.encode import EncodeProgress
+
+corpus_argument = click.argument("sources", metavar="CORPUS...", nargs=-1, required=True)
+
+COMPILING = "compiling kernels (once for these settings)"
+
+
+def dataset_folder(sources: Sequence[str]) -> Path | None:
+    """The folder of an encoded corpus, if that is what was named; even of a damaged one."""
+    encoded = [Path(source) for source in sources if _is_encoded(Path(source))]
+    if encoded and len(sources) > 1:
+        raise ConfigError(
+            f"{encoded[0]} is an encoded corpus, which can only be used alone. Name it alone, or texts."
+        )
+    return encoded[0] if encoded else None
+
+
+def _is_encoded(path: Path) -> bool:
+    return any((path / file).exists() for file in ("MANIFEST.json", "tokens.npy"))
+
+
+def output_path(name: str, suffix: str, output: Path | None, *, force: bool) -> Path:
+    """Where the result goes; it is checked now that it can."""
+    from nlpseq import artifact
+
+    path = output or Path(name + suffix)
+    artifact.check_writable(path, force=force)
+    return path
+
+
+def open_dataset(path: Path) -> TokenDataset:
+    """The encoded corpus in a folder; ConfigError where it was not made with the text settings given."""
+    from nlpseq.text.dataset import TokenDataset
+
+    data = TokenDataset.open(path)
+    has = to_dict(data.config)
+    for name, value in given(TextConfig).items():
+        if has[name] != value:
+            raise ConfigError(
+                f"{path} was encoded with {name} {has[name]}, not {value}. "
+                "Leave the setting out, or name the text itself to encode it anew."
+            )
+    return data
+
+
+def encode(corpus: Corpus, threads: int | None) -> TokenDataset:
+    """The corpus encoded with the settings given, out of the cache where it is there already."""
+    from nlpseq.text.encode import cached_dataset
+
+    config = resolved(TextConfig)
+    with EncodingProgress(corpus) as progress:
+        return cached_dataset(corpus, config, threads=threads, progress=progress.report)
+
+
+def say_contents(data: TokenDataset) -> None:
+    """What an encoded corpus holds, and what a person should know of how it was read."""
+    vocab = data.vocab
+    unknown = int(vocab.counts[vocab.num_words]) / max(1, int(vocab.counts[: vocab.num_words + 1].sum()))
+    say(
+        f"{data.num_tokens:,} tokens in {data.num_sentences:,} sentences, "
+        f"{vocab.num_words:,} words in the vocabulary, {unknown:.2%} of the text <unk>"
+    )
+    say_detail(f"encoded corpus: {data.path}")
+    for notice in data.meta["notices"]:
+        say_warning(notice)
+
+
+class EncodingProgress(Progress):
+    """Progress in bytes of a corpus, as they lie on disk."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        size = corpus.size_bytes()
+        say(f"reading {corpus.describe()}" + (f" ({size_text(size)})" if size is not None else ""))
+        super().__init__("encoding", "B", COMPILING)
+
+    def report(self, progress: EncodeProgress) -> None:
+        self.update(progress.bytes_read, progress.total_bytes, f"{progress.tokens:,} tokens")
+
+
+def size_text(num_bytes: int) -> str:
+    """Bytes for a person, such as 60.6 MB."""
+    if num_bytes < 1000:
+        return f"{num_bytes} bytes"
+    power = min(len(str(int(num_bytes))) - 1, 14) // 3
+    return f"{num_bytes / 1000**power:.1f} {('', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -1,0 +1,151 @@
+"""Options out of the dataclasses of nlpseq.config, and where their values come from.
+
+A flag is taken before the environment variable NLPSEQ_<NAME>, that before the table of the --config file,
+and that before the default.
+"""
+
+import tomllib
+from collections.abc import Callable, Collection
+from dataclasses import Field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import click
+from click.core import ParameterSource
+
+from nlpseq.config import CooccurrenceConfig, TextConfig, Word2VecConfig, choices, from_dict
+from nlpseq.errors import ConfigError
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+TABLES: dict[type, str] = {TextConfig: "text", Word2VecConfig: "word2vec", CooccurrenceConfig: "cooccurrence"}
+TITLES: dict[type, str] = {
+    TextConfig: "Text",
+    Word2VecConfig: "word2vec",
+    CooccurrenceConfig: "Co-occurrence",
+}
+
+# Keys of click.Context.meta
+_GIVEN = "nlpseq.given"  # {name: value} of flags and environment variables
+_FILE = "nlpseq.file"  # {table: {name: value}} of the --config file
+
+
+class ConfigOption(click.Option):
+    """The option for a field of a config; it tells _GIVEN of its value where a person gave one."""
+
+    def __init__(self, each: Field[Any], hint: Any, section: str, *, hidden: bool) -> None:
+        flag = each.name.replace("_", "-")
+        super().__init__(
+            [f"--{flag}/--no-{flag}" if hint is bool else f"--{flag}", each.name],
+            type=_click_type(hint),
+            default=each.default,
+            help=each.metadata["help"],
+            show_default=each.default is not None,
+            envvar=f"NLPSEQ_{each.name.upper()}",
+            expose_value=False,
+            callback=_keep_given,
+            hidden=hidden,
+        )
+        self.section = section
+
+
+def config_options(config_type: type, *, hide: Collection[str] = ()) -> Callable[[F], F]:
+    """Decorator: an option for every field; those to `hide` work but are not listed."""
+
+    def decorate(function: F) -> F:
+        hints = get_type_hints(config_type)
+        options = [
+            ConfigOption(each, hints[each.name], TITLES[config_type], hidden=each.name in hide)
+            for each in fields(config_type)
+        ]
+        params: list[click.Parameter] = function.__dict__.setdefault("__click_params__", [])
+        params.extend(reversed(options))  # click reads them from the last decorator to the first
+        return function
+
+    return decorate
+
+
+def given(config_type: type) -> dict[str, Any]:
+    """The settings of this config that a person made, by whatever way."""
+    meta = click.get_current_context().meta
+    from_person = {
+        each.name: meta[_GIVEN][each.name]
+        for each in fields(config_type)
+        if each.name in meta.get(_GIVEN, {})
+    }
+    from_file: dict[str, Any] = meta.get(_FILE, {}).get(TABLES[config_type], {})
+    return from_file | from_person
+
+
+def resolved(config_type: type[T]) -> T:
+    """The config with everything a person set; ConfigError where a value cannot be."""
+    return from_dict(config_type, given(config_type))
+
+
+def _keep_given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    assert param.name is not None
+    if ctx.get_parameter_source(param.name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+        ctx.meta.setdefault(_GIVEN, {})[param.name] = value
+    return value
+
+
+def _click_type(hint: Any) -> Any:
+    if options := choices(hint):
+        return click.Choice(options)
+    return next((each for each in get_args(hint) if each is not NoneType), hint)
+
+
+def _read_file(ctx: click.Context, param: click.Parameter, file: Path | None) -> None:
+    if file is None:
+        return
+    try:
+        tables = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read as TOML: {error}. Correct the file.") from error
+    for name, table in tables.items():
+        _check_table(file, name, table)
+    ctx.meta[_FILE] = tables
+
+
+def _check_table(file: Path, name: str, table: Any) -> None:
+    config_types = {table: config_type for config_type, table in TABLES.items()}
+    if name not in config_types or not isinstance(table, dict):
+        close = get_close_matches(name, set(config_types) - {name}, n=1)
+        hint = (
+            f"Did you mean [{close[0]}]?"
+            if close
+            else f"Known are {', '.join(f'[{t}]' for t in config_types)}."
+        )
+        raise ConfigError(f"{file}: {name!r} is no table of settings. {hint}")
+    try:
+        from_dict(config_types[name], table)
+    except ConfigError as error:
+        raise ConfigError(f"{file}, table [{name}]: {error}") from error
+
+
+config_file_option = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.toml",
+    expose_value=False,
+    is_eager=True,
+    callback=_read_file,
+    help="settings in tables "
+    + ", ".join(f"[{table}]" for table in TABLES.values())
+    + ", such as min_count = 3; variables such as NLPSEQ_MIN_COUNT come before the file, options before both",
+)
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="where to write [default: named after the corpus, in the current folder]",
+)
+
+force_option = click.option("--force", is_flag=True, help="replace an existing output")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="answer in JSON")

@@ -1,0 +1,123 @@
+"""Running a command: every way it can end has its exit code, and nothing but --debug shows a traceback."""
+
+import errno
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NoReturn, TextIO
+
+import click
+
+from nlpseq.errors import NlpseqError
+
+from ._console import Console
+
+INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141  # 128 + the signal, as shells have it
+RUN, USAGE, RESOURCE = 1, 2, 6  # as in nlpseq.errors
+
+
+class Terminated(BaseException):
+    """SIGTERM as an exception, so that what is half-made is removed on the way out."""
+
+
+def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn:
+    """Run the command line `args` (sys.argv without one) and leave with its exit code."""
+    console = Console()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets its escape
+            stream.reconfigure(errors="backslashreplace")
+    with _sigterm_raises(), _warnings_on(console):
+        try:
+            _invoke(command, sys.argv[1:] if args is None else [*args], console)
+            code = 0
+        except click.exceptions.Exit as ending:
+            code = ending.exit_code
+        except (Exception, KeyboardInterrupt, Terminated) as error:
+            code = _explain(error, console)
+    sys.exit(code)
+
+
+def _invoke(command: click.Command, args: list[str], console: Console) -> None:
+    with command.make_context("nlpseq", args, obj=console) as ctx:
+        command.invoke(ctx)
+
+
+def _explain(error: BaseException, console: Console) -> int:
+    """Say on stderr what went wrong; the exit code for it."""
+    if isinstance(error, BrokenPipeError):
+        _drop_output(sys.stdout, sys.stderr)
+        return BROKEN_PIPE
+    if console.debug:
+        traceback.print_exception(error)
+    if isinstance(error, OSError):
+        _drop_output(sys.stdout)  # if stdout is what could not be written, leaving must not try again
+    code, message = _verdict(error)
+    console.say(message, level=-1)
+    return code
+
+
+def _verdict(error: BaseException) -> tuple[int, str]:
+    match error:
+        case KeyboardInterrupt():
+            return INTERRUPTED, "nlpseq: stopped by Ctrl-C"
+        case Terminated():
+            return TERMINATED, "nlpseq: stopped by SIGTERM"
+        case click.exceptions.NoArgsIsHelpError():
+            return USAGE, error.format_message()
+        case click.UsageError():
+            place = error.ctx.command_path if error.ctx else "nlpseq"
+            return USAGE, f"nlpseq: error: {error.format_message()} Try `{place} --help`."
+        case NlpseqError():
+            return error.exit_code, f"nlpseq: error: {error}"
+        case MemoryError():
+            return RESOURCE, (
+                f"nlpseq: error: memory ran out ({str(error) or 'no details'}). "
+                "Use a smaller vocabulary (--max-vocab) or shorter vectors (--dim), or close other programs."
+            )
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return RESOURCE, f"nlpseq: error: the disk ran full ({error}). Free some space."
+        case _:
+            return RUN, f"nlpseq: internal error: {type(error).__name__}: {error}; run with --debug"
+
+
+def _drop_output(*streams: TextIO) -> None:
+    """Send what these streams still hold to nowhere: else the interpreter fails on it when it ends."""
+    for stream in streams:
+        with suppress(OSError, ValueError):  # a stream without a file needs nothing
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # signals are for the main thread alone
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _warnings_on(console: Console) -> Iterator[None]:
+    """Warnings of the library as a line, without the place in the code."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        console.say(f"nlpseq: warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

@@ -1,0 +1,96 @@
+"""nlpseq doctor: what there is to work with, and what is missing."""
+
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nlpseq.config import available_cores
+from nlpseq.errors import BackendUnavailable
+
+from ._command import Command
+from ._console import print_columns, print_json
+from ._corpus import size_text
+from ._options import json_option
+
+PACKAGES = (
+    "nlpseq",
+    "numpy",
+    "scipy",
+    "numba",
+    "click",
+    "tqdm",
+    "nltk",
+    "torch",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+)
+BACKENDS = ("numpy", "cupy")
+
+
+@click.command(cls=Command, examples=["nlpseq doctor", "nlpseq doctor --json"])
+@json_option
+def doctor(as_json: bool) -> None:
+    """Tell what there is to work with: for reports of bugs.
+
+    Versions, backends and why one is not usable, cores, cache, terminal.
+    """
+    found = _examined()
+    if as_json:
+        print_json(found)
+        return
+    versions = [(name, number or "not installed") for name, number in found["versions"].items()]
+    backends = [
+        (f"backend {name}", "usable" if each["usable"] else each["reason"])
+        for name, each in found["backends"].items()
+    ]
+    cache = f"{found['cache']['path']} ({size_text(found['cache']['bytes'])})"
+    rest = [("cores", str(found["cores"])), ("cache", cache), ("compiled kernels", found["numba_cache"])]
+    terminal = [(f"terminal {name}", json.dumps(value)) for name, value in found["terminal"].items()]
+    print_columns([*versions, *backends, *rest, *terminal])
+
+
+def _examined() -> dict[str, Any]:
+    from nlpseq.cache import cache_dir, use_cache_for_numba
+
+    use_cache_for_numba()
+    cache = cache_dir()
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "platform": platform.platform(),
+        "backends": {name: _backend(name) for name in BACKENDS},
+        "cores": available_cores(),
+        "cache": {"path": str(cache), "bytes": _folder_bytes(cache)},
+        "numba_cache": os.environ["NUMBA_CACHE_DIR"],
+        "terminal": {
+            "encoding": sys.stdout.encoding,
+            "is_terminal": sys.stdout.isatty(),
+            "term": os.environ.get("TERM"),
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _backend(name: str) -> dict[str, Any]:
+    from nlpseq.w2v.kernels import array_module
+
+    try:
+        array_module(name)
+    except BackendUnavailable as error:
+        return {"usable": False, "reason": str(error)}
+    return {"usable": True, "reason": None}
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())

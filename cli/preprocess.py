@@ -1,0 +1,95 @@
+"""nlpseq preprocess: text to numbered tokens on disk, and co-occurrence counts on request."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from nlpseq.config import CooccurrenceConfig, TextConfig
+from nlpseq.errors import ConfigError
+
+from ._command import Command
+from ._console import print_path, say, say_warning
+from ._corpus import COMPILING, EncodingProgress, corpus_argument, dataset_folder, output_path, say_contents
+from ._options import config_file_option, config_options, force_option, output_option, resolved
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from nlpseq.text.dataset import TokenDataset
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "nlpseq preprocess corpus.txt",
+        "nlpseq preprocess corpus.txt --min-count 2 --cooccurrence --window 4 -o counted.tokens",
+        "cat corpus.txt | nlpseq preprocess - --tokenizer char",
+    ],
+)
+@corpus_argument
+@output_option
+@force_option
+@config_file_option
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    envvar="NLPSEQ_THREADS",
+    help="default: all cores this process may use",
+)
+@click.option("--cooccurrence", is_flag=True, help="count neighbouring words too, into DIR/cooccurrence")
+@config_options(TextConfig, hide=["normalize"])
+@config_options(CooccurrenceConfig)
+def preprocess(
+    sources: tuple[str, ...], output: Path | None, force: bool, threads: int | None, cooccurrence: bool
+) -> None:
+    """Encode CORPUS into a vocabulary and numbered tokens.
+
+    They go to a folder, which every train command reads and whose path is printed. Without this step the
+    train commands encode for themselves, into the cache.
+    """
+    config, counting = resolved(TextConfig), resolved(CooccurrenceConfig)
+    _refuse_useless(sources, cooccurrence)
+    from nlpseq.text.corpus import open_corpus
+    from nlpseq.text.encode import preprocess as encode_into
+
+    corpus = open_corpus(*sources)
+    path = output_path(corpus.name, ".tokens", output, force=force)
+    with EncodingProgress(corpus) as progress:
+        data = encode_into(corpus, config, path, force=force, threads=threads, progress=progress.report)
+    say_contents(data)
+    if cooccurrence:
+        _count(data, counting)
+    say(f"next: nlpseq train-w2v {shlex.quote(str(path))}")
+    print_path(path)
+
+
+def _refuse_useless(sources: tuple[str, ...], cooccurrence: bool) -> None:
+    """ConfigError for what was asked for and would have no effect."""
+    if path := dataset_folder(sources):
+        raise ConfigError(f"{path} is encoded already. Name the text it was made from.")
+    source_of = click.get_current_context().get_parameter_source
+    for each in fields(CooccurrenceConfig):
+        if not cooccurrence and source_of(each.name) is ParameterSource.COMMANDLINE:
+            raise ConfigError(
+                f"--{each.name} is for counting neighbours. Add --cooccurrence, or leave it out."
+            )
+
+
+def _count(data: TokenDataset, config: CooccurrenceConfig) -> None:
+    """Store the counts of the train split in a folder of their own inside the dataset's."""
+    from nlpseq.counts.cooccurrence import count_cooccurrences
+
+    path = data.path / "cooccurrence"
+    with Progress("counting", "words", COMPILING) as progress:
+        counts = count_cooccurrences(
+            data.split("train"), config, progress=lambda done: progress.update(done.tokens, done.total)
+        )
+    counts.save(path)
+    say(f"{counts.matrix.nnz:,} pairs of neighbours in {path}")
+    for notice in counts.meta["notices"]:
+        say_warning(notice)

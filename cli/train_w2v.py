@@ -1,0 +1,153 @@
+"""nlpseq train-w2v: word vectors from a corpus."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nlpseq.config import TextConfig, Word2VecConfig
+from nlpseq.errors import ConfigError, ResourceError
+
+from ._command import Command
+from ._console import print_path, printable, say, say_detail
+from ._corpus import (
+    COMPILING,
+    corpus_argument,
+    dataset_folder,
+    encode,
+    open_dataset,
+    output_path,
+    say_contents,
+    size_text,
+)
+from ._options import config_file_option, config_options, force_option, output_option, resolved
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.vectors.vectors import Vectors
+    from nlpseq.w2v.train import TrainProgress
+
+TELLING_RANKS = (100, 200, 400, 800)  # words more frequent than these have neighbours that say little
+
+
+@click.command(
+    "train-w2v",
+    cls=Command,
+    examples=[
+        "nlpseq train-w2v corpus.txt",
+        "nlpseq train-w2v corpus.tokens --objective cbow --dim 50 --epochs 3 -o cbow.w2v",
+        "cat corpus.txt | nlpseq train-w2v - --min-count 2",
+    ],
+)
+@corpus_argument
+@output_option
+@force_option
+@config_file_option
+@config_options(Word2VecConfig, hide=["smoothing"])
+@config_options(TextConfig, hide=["normalize"])
+def train_w2v(sources: tuple[str, ...], output: Path | None, force: bool) -> None:
+    """Train word vectors on CORPUS, by word2vec.
+
+    CORPUS may also be a folder made by `nlpseq preprocess`. The vectors go to a folder; its path is printed.
+    """
+    config = resolved(Word2VecConfig)
+    resolved(TextConfig)  # a wrong setting is said before any work
+    from nlpseq.w2v.kernels import select
+
+    choice = select(config)
+    path, data = _prepare(sources, config, output, force=force)
+    say(f"backend {choice.backend}, kernel {choice.kernel}")
+    vectors = _train(data, config)
+    vectors.save(path, force=force)
+    _say_result(path, vectors)
+    print_path(path)
+
+
+def _prepare(
+    sources: tuple[str, ...], config: Word2VecConfig, output: Path | None, *, force: bool
+) -> tuple[Path, TokenDataset]:
+    """Where vectors will go and what they are trained on, once there is room for them."""
+    folder = dataset_folder(sources)
+    if folder is not None:
+        if output is not None and output.resolve() == folder.resolve():
+            raise ConfigError(f"{output} is the corpus itself. Choose another place with -o.")
+        path = output_path(folder.resolve().name.partition(".")[0], ".w2v", output, force=force)
+        data = open_dataset(folder)
+    else:
+        from nlpseq.text.corpus import open_corpus
+
+        corpus = open_corpus(*sources)
+        path = output_path(corpus.name, ".w2v", output, force=force)
+        data = encode(corpus, config.threads)
+    say_contents(data)
+    _check_room(path, data, config)
+    return path, data
+
+
+def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
+    """Say what training will take; ResourceError where memory or disk do not have it."""
+    from nlpseq import artifact
+    from nlpseq.w2v.train import resolve
+
+    num_words, num_tokens = data.vocab.num_words, data.split("train").num_tokens
+    plan = resolve(config, num_words, num_tokens)
+    needed, available = 2 * num_words * plan.dim * 4, available_memory()  # two matrices of float32
+    say(
+        f"{num_words:,} words x {plan.dim}, 2 matrices: {size_text(needed)}; "
+        f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
+    )
+    say_detail(str(plan))
+    if needed > available:
+        raise ResourceError(
+            f"the vectors need {size_text(needed)} of memory and {size_text(available)} are available. "
+            "Lower --dim, or keep fewer words with --max-vocab or --min-count."
+        )
+    artifact.check_free_disk(path, needed)
+
+
+def available_memory() -> int:
+    """Bytes of memory that can be used without swapping."""
+    meminfo = Path("/proc/meminfo")
+    lines = meminfo.read_text().splitlines() if meminfo.exists() else []
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _train(data: TokenDataset, config: Word2VecConfig) -> Vectors:
+    from nlpseq.w2v.train import train_word2vec
+
+    with Progress("training", "words", COMPILING) as progress:
+
+        def report(done: TrainProgress) -> None:
+            figures = f"loss {done.loss:.4f}, learning rate {done.learning_rate:.5f}"
+            progress.update(done.words, done.total, figures)
+
+        return train_word2vec(data, config, progress=report)
+
+
+def _say_result(path: Path, vectors: Vectors) -> None:
+    """How training went, the neighbours of a few words, and what to type next."""
+    meta = vectors.meta
+    say(
+        f"trained in {meta['seconds']:.1f} s, {meta['words_per_second']:,.0f} words/s; "
+        f"loss {meta['loss'][0]:.4f} in the first epoch, {meta['loss'][-1]:.4f} in the last"
+    )
+    words = telling_words(vectors.vocab.words)
+    for word in words:
+        nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))
+        say(f"  {printable(word)}: {nearest}")
+    say(f"next: nlpseq neighbors {shlex.quote(str(path))} {shlex.quote(words[0])}")
+
+
+def telling_words(words: list[str]) -> list[str]:
+    """A few frequent words, but for the most frequent ones: the first of letters alone from each rank on."""
+    ranks = [rank for rank in TELLING_RANKS if rank < len(words)] or [len(words) // 2]
+    found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,164 @@
+"""How a command ends: its exit code, one line on stderr, and nothing left of a broken pipe."""
+
+import errno
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from nlpseq.cli._run import Terminated
+
+from nlpseq import errors
+from nlpseq.text.corpus import Corpus
+
+NLPSEQ = [sys.executable, "-m", "nlpseq"]
+
+BUFFERED = os.environ | {"PYTHONUNBUFFERED": ""}  # else there is nothing left to write when Python ends
+
+ENDINGS = [
+    (errors.RunError("the loss became nan. Lower --learning-rate."), 1, "error: the loss became nan."),
+    (errors.ConfigError("dim is 0. It must be 1."), 2, "error: dim is 0. It must be 1."),
+    (errors.MissingExtra("no torch. Install it."), 3, "error: no torch."),
+    (errors.BackendUnavailable("no GPU. Take another."), 3, "error: no GPU."),
+    (errors.DataError("no words. Name others."), 4, "error: no words."),
+    (errors.ArtifactError("x is damaged. Copy it."), 5, "error: x is damaged."),
+    (errors.ResourceError("no room. Make some."), 6, "error: no room."),
+    (MemoryError("1 GB"), 6, "error: memory ran out (1 GB). Use a smaller"),
+    (OSError(errno.ENOSPC, "No space left", "x"), 6, "error: the disk ran full"),
+    (ValueError("odd"), 1, "internal error: ValueError: odd; run with --debug"),
+    (PermissionError(errno.EACCES, "denied", "x"), 1, "internal error: PermissionError:"),
+    (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
+    (Terminated(), 143, "stopped by SIGTERM"),
+]
+
+
+@pytest.fixture
+def failing(run_cli, tmp_path, monkeypatch):
+    """Runs preprocess, which fails with the error given when it asks for the size of its corpus."""
+    (tmp_path / "corpus.txt").write_text("words\n")
+    monkeypatch.chdir(tmp_path)
+
+    def run(error, *args):
+        def fail(self):
+            raise error
+
+        monkeypatch.setattr(Corpus, "size_bytes", fail)
+        return run_cli("preprocess", "corpus.txt", *args)
+
+    return run
+
+
+@pytest.mark.parametrize(("error", "code", "message"), ENDINGS, ids=[repr(error) for error, _, _ in ENDINGS])
+def test_every_error_has_its_exit_code_and_one_line(failing, error, code, message):
+    result = failing(error)
+    assert result.exit_code == code
+    assert result.stderr.startswith(f"nlpseq: {message}")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("error", [errors.DataError("no words. Name others."), ValueError("odd")])
+def test_debug_shows_where_it_came_from(failing, error):
+    result = failing(error, "--debug")
+    assert result.stderr.startswith("Traceback (most recent call last):")
+    assert "in fail" in result.stderr
+    assert str(error) in result.stderr.splitlines()[-1]
+
+
+def test_quiet_does_not_silence_errors(failing):
+    assert "no words" in failing(errors.DataError("no words."), "-q").stderr
+
+
+def test_control_characters_in_an_error_are_escaped(failing):
+    result = failing(errors.DataError("evil \x1b[31m word.\nSecond line."))
+    assert result.stderr == "nlpseq: error: evil \\x1b[31m word.\nSecond line.\n"
+
+
+def test_warnings_are_messages(run_cli, monkeypatch):
+    def warn(*_):
+        warnings.simplefilter("always")  # the tests make errors of them
+        warnings.warn("the cache is slow.", stacklevel=1)
+        return 1
+
+    monkeypatch.setattr("nlpseq.cli.doctor._folder_bytes", warn)
+    result = run_cli("doctor")
+    assert result.exit_code == 0
+    assert result.stderr == "nlpseq: warning: the cache is slow.\n"
+    assert run_cli("doctor", "-q").stderr == ""
+
+
+def test_no_command_is_a_usage_error_that_shows_help(run_cli):
+    result = run_cli()
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Usage: nlpseq")
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path):
+    (tmp_path / "file").touch()
+    env = os.environ | {"NLPSEQ_CACHE_DIR": str(tmp_path / "file")}
+    done = subprocess.run([*NLPSEQ, "doctor"], env=env, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"nlpseq: warning: cache folder {tmp_path / 'file'} cannot be written")
+
+
+@pytest.mark.parametrize("command", ["--help", "train-w2v --help", "doctor", "corpora list --json"])
+def test_a_broken_pipe_is_silent(command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*NLPSEQ, *command.split()], stdout=writer, stderr=subprocess.PIPE, env=BUFFERED)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_reader_of_messages_that_has_left_gives_141(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*NLPSEQ, "preprocess", "-"], input=b"a b c", stderr=writer, cwd=tmp_path, env=BUFFERED
+    )
+    os.close(writer)
+    assert done.returncode == 141
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_behind_stdout_gives_6():
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*NLPSEQ, "doctor"], stdout=full, stderr=subprocess.PIPE, text=True, env=BUFFERED
+        )
+    assert done.returncode == 6
+    assert done.stderr.startswith("nlpseq: error: the disk ran full")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["preprocess", "missing.txt"], 4, "missing.txt is no file, folder or corpus"),
+        (["preprocess", "tiyn"], 4, "Did you mean tiny?"),
+        (["train-w2v", "empty.txt"], 4, "empty.txt holds no words"),
+        (["train-w2v", "rare.txt"], 4, "--min-count 1 would keep 2"),
+        (["neighbors", "missing.w2v", "king"], 5, "missing.w2v does not exist"),
+        (["inspect", "missing"], 4, "missing does not exist"),
+        (["corpora", "path", "pydosc"], 4, "Did you mean pydocs?"),
+        (["preprocess", "rare.txt", "--min-count", "1", "-o", "rare.txt"], 2, "rare.txt already exists"),
+        (["preprocess", "rare.txt", "-o", "rare.txt", "--force"], 2, "is not a folder written by nlpseq"),
+        (["train-w2v", "rare.txt", "-o", "rare.txt/deeper"], 6, "cannot be written"),
+        (["train-w2v", "rare.txt", "--backend", "cupy"], 3, "CuPy is not installed"),
+    ],
+)
+def test_what_people_get_wrong(run_cli, tmp_path, monkeypatch, args, code, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "cupy", None)  # as if it were not installed
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "rare.txt").write_text("rare words\n")
+    result = run_cli(*args)
+    assert result.exit_code == code, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("nlpseq: error: ")
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["empty.txt", "rare.txt"]
