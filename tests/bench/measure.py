@@ -1,0 +1,69 @@
+"""Run a process and measure it from outside: wall seconds and peak anonymous memory of its process tree."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+INTERVAL = 0.05  # seconds between looks at the memory
+
+
+def run_job(job: dict[str, Any], cache: Path) -> dict[str, Any]:
+    """The figures a worker prints, with `seconds` and `peak_mb` of the whole process added."""
+    worker = Path(__file__).with_name("worker.py")
+    return (
+        json.loads(run_command([sys.executable, str(worker), json.dumps(job)], cache, figures := {}))
+        | figures
+    )
+
+
+def run_command(command: list[str], cache: Path, figures: dict[str, Any]) -> str:
+    """Standard output of a command; fills figures with its `seconds` and `peak_mb`."""
+    environment = os.environ | {"NLPSEQ_CACHE_DIR": str(cache)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, anonymous_bytes(process.pid))
+        time.sleep(INTERVAL)
+    figures |= {"seconds": time.perf_counter() - started, "peak_mb": peak / 1e6}
+    assert process.stdout is not None
+    output = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}")
+    return output
+
+
+def anonymous_bytes(pid: int) -> int:
+    """RssAnon of a process and all its descendants: memory that is theirs alone, mapped files aside."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has just ended
+        return 0
+    own = next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon")), 0)
+    return own + sum(anonymous_bytes(int(child)) for child in children)
+
+
+def machine() -> str:
+    """Processor, cores this process may use, and memory, in one line."""
+    cpu = next(
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{cpu}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
+
+
+def commit() -> str:
+    """Short hash of the commit measured, with + where the tree differs from it."""
+
+    def git(*args: str) -> str:
+        return subprocess.run(["git", *args], capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "nlpseq") else "")
