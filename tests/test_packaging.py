@@ -1,0 +1,150 @@
+"""What is installed: one package, complete, importable in no time, and nothing beside it."""
+
+import ast
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import nlpseq
+
+ROOT = Path(__file__).parents[1]
+TOP_LEVEL = {"LICENSE", "README.md", "cli", "corpora", "nlpseq", "pyproject.toml", "tests"}
+HEAVY = ("numpy", "scipy", "numba", "nltk", "torch", "cupy", "gensim", "tqdm")
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+
+
+def in_a_new_process(code, folder):
+    """What the code prints, run away from the checkout; fails with its stderr where the code fails."""
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "module", ["nlpseq", "nlpseq.config", "nlpseq.errors", "nlpseq.cache", "nlpseq.cli", "nlpseq.corpora"]
+)
+def test_importing_loads_nothing_heavy(module, tmp_path):
+    code = f"import {module}, sys; print([name for name in {HEAVY} if name in sys.modules])"
+    assert in_a_new_process(code, tmp_path) == "[]"
+
+
+def test_every_public_name_is_there():
+    for name in nlpseq.__all__:
+        assert getattr(nlpseq, name).__name__ == name
+    assert set(nlpseq.__all__) <= set(dir(nlpseq))
+    with pytest.raises(AttributeError, match="module 'nlpseq' has no attribute 'no_such_name'"):
+        _ = nlpseq.no_such_name
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse((ROOT / "nlpseq" / "__init__.py").read_text("utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    homes = {alias.name: node.module for node in block.body for alias in node.names}
+    assert homes == nlpseq._HOMES
+    assert sorted(homes) == nlpseq.__all__
+
+
+def test_the_packages_are_the_folders():
+    renamed = SETUPTOOLS["package-dir"]
+    folders = {file.parent for top in renamed.values() for file in (ROOT / top).rglob("__init__.py")}
+    listed = {ROOT / Path(*_place(package, renamed)) for package in SETUPTOOLS["packages"]}
+    assert listed == folders
+
+
+def _place(package, renamed):
+    return [renamed[package]] if package in renamed else package.split(".")
+
+
+@pytest.mark.parametrize("name", ["cli", "corpora"])
+def test_nothing_hides_the_renamed_folders(name):
+    assert not list((ROOT / "nlpseq").glob(f"{name}*"))  # the path finder would take it first
+
+
+def test_the_top_level_is_the_agreed_one():
+    try:
+        listing = ["git", "-C", str(ROOT), "ls-files"]
+        tracked = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split("\n")
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"git cannot list the files: {error}")
+    assert {top for name in tracked if (top := name.split("/")[0]) and not top.startswith(".")} == TOP_LEVEL
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_one_complete_package(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in TOP_LEVEL - {"tests"}:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(tmp_path),
+        str(source),
+    ]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+        info = next(name for name in held if name.endswith("top_level.txt"))
+        assert archive.read(info).decode().split() == ["nlpseq"]
+    assert {name.split("/")[0] for name in held} == {"nlpseq", info.split("/")[0]}
+    missing = {_installed(file) for file in _sources()} - held
+    assert not missing
+    assert {"nlpseq/py.typed", "nlpseq/corpora/catalog.toml", "nlpseq/corpora/tiny/tiny.txt"} <= held
+
+
+def _sources():
+    return [
+        file.relative_to(ROOT) for top in ("nlpseq", "cli", "corpora") for file in (ROOT / top).rglob("*.py")
+    ]
+
+
+def _installed(file):
+    return str(file if file.parts[0] == "nlpseq" else Path("nlpseq", file))
+
+
+def test_installed_means_nlpseq_cli_and_no_cli(tmp_path):
+    assert in_a_new_process("import nlpseq.cli; print(nlpseq.cli.main.name)", tmp_path) == "nlpseq"
+    looked_up = "from importlib.util import find_spec; print(find_spec('cli'), find_spec('corpora'))"
+    assert in_a_new_process(looked_up, tmp_path) == "None None"
+
+
+def test_the_module_runs_as_the_command_does(tmp_path):
+    command = [sys.executable, "-m", "nlpseq", "--version"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("nlpseq ")
+
+
+def test_without_an_installation_it_says_so(monkeypatch):
+    main = import_module("nlpseq.__main__")
+
+    def find_nothing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(main, "import_module", find_nothing)
+    with pytest.raises(SystemExit, match=r"^nlpseq is not installed here: pip install -e \.$"):
+        main.main()
+
+
+def test_a_module_missing_elsewhere_is_not_hidden(monkeypatch):
+    main = import_module("nlpseq.__main__")
+
+    def find_no_click(name):
+        raise ModuleNotFoundError("No module named 'click'", name="click")
+
+    monkeypatch.setattr(main, "import_module", find_no_click)
+    with pytest.raises(ModuleNotFoundError, match="click"):
+        main.main()
