@@ -1,8 +1,9 @@
-"""Benchmarks, each with its quality beside its speed: `python tests/bench/run.py w2v`.
+"""Benchmarks, each with its quality beside its speed: `python tests/bench/run.py w2v` or `cbow-update`.
 
 w2v: skip-gram and CBOW against gensim, on the same white-space tokens and with the same settings. gensim's
 faster mode is found first, by one epoch of each. Then every seed trains gensim and nlpseq in turn, each in a
-process of its own and with a fresh cache. The table goes to the terminal and to LOG.md.
+process of its own and with a fresh cache. cbow-update: both gradients of the CBOW mean at several learning
+rates. The tables go to the terminal and to LOG.md.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from worker import GENSIM_RATE, RESTRICT, SETTINGS
 
 HERE = Path(__file__).parent
 SCORES = ("wordsim", "simlex", "analogies")
+CORPUS = "enwiki-17m.txt.xz"
+CBOW_RATES = {"legacy": (0.05, 0.075, 0.1), "corrected": (0.1, 0.15, 0.2)}
 MUST = {"skipgram": 4.0, "cbow": 1.8}
 PLAIN = {"tokenizer": "whitespace", "lower": False, "min_count": SETTINGS["min_count"]}
 
@@ -38,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("work", choices=["w2v"])
+    parser.add_argument("work", choices=sorted(WORK))
     parser.add_argument(
         "--data", default="../shared/data", help="folder of enwiki-17m.txt.xz and the evaluation sets"
     )
@@ -48,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     check_tests("tests/test_kernels.py", "tests/test_layers.py")
     with tempfile.TemporaryDirectory(prefix="nlpseq-bench-") as folder:
-        report = w2v(options, Path(folder))
+        report = WORK[options.work](options, Path(folder))
     print(report)
     with (HERE / "LOG.md").open("a", encoding="utf-8") as log:
         log.write("\n" + report + "\n")
@@ -62,16 +65,8 @@ def check_tests(*files: str) -> None:
 
 
 def w2v(options: argparse.Namespace, folder: Path) -> str:
-    corpus = Path(options.data) / "enwiki-17m.txt.xz"
-    job: Figures = {
-        "work": "train",
-        "text": str(tokenize_once(corpus, folder)),
-        "data": options.data,
-        "threads": options.threads,
-        "epochs": options.epochs,
-        "text_config": PLAIN,
-        "settings": {"epochs": options.epochs},
-    }
+    corpus = Path(options.data) / CORPUS
+    job = training_job(options, tokenize_once(corpus, folder))
     rows: list[Figures] = []
     for objective in MUST:
         mode = faster_mode(job | {"objective": objective}, folder)
@@ -85,6 +80,38 @@ def w2v(options: argparse.Namespace, folder: Path) -> str:
             rows.append(row | {"gensim": theirs, "encode": encode, "nlpseq": ours})
             print(rows[-1], file=sys.stderr, flush=True)
     return format_report(options, rows, end_to_end(corpus, options, folder))
+
+
+def cbow_update(options: argparse.Namespace, folder: Path) -> str:
+    job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
+    lines = [
+        *heading("CBOW, the gradient of the mean", "cbow-update", options),
+        "| update | learning rate | " + " | ".join(SCORES) + " | mean |",
+        "|---" * (len(SCORES) + 3) + "|",
+    ]
+    for update, rates in CBOW_RATES.items():
+        for rate in rates:
+            settings = job["settings"] | {"cbow_update": update, "learning_rate": rate}
+            mine = job | {"tool": "nlpseq", "objective": "cbow", "settings": settings}
+            runs = [run_job(mine | {"seed": seed}, folder) for seed in range(1, options.seeds + 1)]
+            scores = [mean(run[name] for run in runs) for name in SCORES]
+            cells = [f"{100 * score:.1f}" for score in (*scores, mean(scores))]
+            lines.append(f"| {update} | {rate} | " + " | ".join(cells) + " |")
+            print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+def training_job(options: argparse.Namespace, text: Path) -> Figures:
+    """What all training jobs of a benchmark have in common."""
+    return {
+        "work": "train",
+        "text": str(text),
+        "data": options.data,
+        "threads": options.threads,
+        "epochs": options.epochs,
+        "text_config": PLAIN,
+        "settings": {"epochs": options.epochs},
+    }
 
 
 def tokenize_once(corpus: Path, folder: Path) -> Path:
@@ -123,14 +150,8 @@ def end_to_end(corpus: Path, options: argparse.Namespace, folder: Path) -> Figur
 
 
 def format_report(options: argparse.Namespace, rows: list[Figures], whole: Figures) -> str:
-    today = datetime.date.today().isoformat()
-    arguments = f" --seeds {options.seeds} --threads {options.threads} --epochs {options.epochs}"
     lines = [
-        f"## word2vec against gensim, {today}, commit {commit()}",
-        "",
-        f"`python tests/bench/run.py w2v{arguments}` on {machine()}.",
-        PROTOCOL,
-        "",
+        *heading("word2vec against gensim", "w2v", options),
         "| " + " | ".join(COLUMNS) + " |",
         "|---" * len(COLUMNS) + "|",
     ]
@@ -151,6 +172,18 @@ def format_report(options: argparse.Namespace, rows: list[Figures], whole: Figur
         f"First-use compilation of a training kernel: median {median(compiling):.1f} s, not in Mw/s."
     )
     return "\n".join(lines)
+
+
+def heading(title: str, work: str, options: argparse.Namespace) -> list[str]:
+    today = datetime.date.today().isoformat()
+    arguments = f"--seeds {options.seeds} --threads {options.threads} --epochs {options.epochs}"
+    return [
+        f"## {title}, {today}, commit {commit()}",
+        "",
+        f"`python tests/bench/run.py {work} {arguments}` on {machine()}.",
+        PROTOCOL,
+        "",
+    ]
 
 
 def format_row(row: Figures, tool: str, figures: Figures, peak: str) -> str:
@@ -182,6 +215,8 @@ def verdict(objective: str, rows: list[Figures]) -> str:
         f"{differences} (each -1.5 or more): {'holds' if holds else 'FALLS SHORT'}."
     )
 
+
+WORK = {"w2v": w2v, "cbow-update": cbow_update}
 
 if __name__ == "__main__":
     main()
