@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,19 @@ def output_path(name: str, suffix: str, output: Path | None, *, force: bool) -> 
     path = output or Path(name + suffix)
     artifact.check_writable(path, force=force)
     return path
+
+
+def open_sources(sources: tuple[str, ...]) -> Corpus:
+    """The corpus that was named; building one takes seconds, so that is said before it is asked for."""
+    from nlpseq.text.corpus import open_corpus
+
+    built = {entry.name for entry in import_module("nlpseq.corpora").names() if entry.file is None}
+    for name in built.intersection(sources):
+        if not Path(name).exists():
+            say(
+                f"corpus {name} (the first time it is built from what is installed, which takes some seconds)"
+            )
+    return open_corpus(*sources)
 
 
 def open_dataset(path: Path) -> TokenDataset:

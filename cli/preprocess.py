@@ -15,7 +15,15 @@ from nlpseq.errors import ConfigError
 
 from ._command import Command
 from ._console import print_path, say, say_warning
-from ._corpus import COMPILING, EncodingProgress, corpus_argument, dataset_folder, output_path, say_contents
+from ._corpus import (
+    COMPILING,
+    EncodingProgress,
+    corpus_argument,
+    dataset_folder,
+    open_sources,
+    output_path,
+    say_contents,
+)
 from ._options import config_file_option, config_options, force_option, output_option, resolved
 from ._progress import Progress
 
@@ -54,10 +62,9 @@ def preprocess(
     """
     config, counting = resolved(TextConfig), resolved(CooccurrenceConfig)
     _refuse_useless(sources, cooccurrence)
-    from nlpseq.text.corpus import open_corpus
     from nlpseq.text.encode import preprocess as encode_into
 
-    corpus = open_corpus(*sources)
+    corpus = open_sources(sources)
     path = output_path(corpus.name, ".tokens", output, force=force)
     with EncodingProgress(corpus) as progress:
         data = encode_into(corpus, config, path, force=force, threads=threads, progress=progress.report)

@@ -20,6 +20,7 @@ from ._corpus import (
     dataset_folder,
     encode,
     open_dataset,
+    open_sources,
     output_path,
     say_contents,
     size_text,
@@ -79,9 +80,7 @@ def _prepare(
         path = output_path(folder.resolve().name.partition(".")[0], ".w2v", output, force=force)
         data = open_dataset(folder)
     else:
-        from nlpseq.text.corpus import open_corpus
-
-        corpus = open_corpus(*sources)
+        corpus = open_sources(sources)
         path = output_path(corpus.name, ".w2v", output, force=force)
         data = encode(corpus, config.threads)
     say_contents(data)

@@ -38,9 +38,10 @@ class Block(NamedTuple):
 @dataclass(frozen=True)
 class _File:
     path: Path | None  # None: standard input
+    label: str = ""  # what it is called, where that is not its path
 
     def __str__(self) -> str:
-        return "stdin" if self.path is None else str(self.path)
+        return self.label or str(self.path)
 
     @property
     def is_stored(self) -> bool:
@@ -131,7 +132,7 @@ def open_corpus(*sources: str | Path) -> Corpus:
 def _find(source: str) -> tuple[str, list[_File]]:
     """Name and files of one source."""
     if source == "-":
-        return "stdin", [_File(None)]
+        return "stdin", [_File(None, "stdin")]
     path = Path(source)
     try:
         is_folder, exists = path.is_dir(), path.exists()
@@ -180,7 +181,7 @@ def _from_catalogue(name: str) -> list[_File]:
     corpora = importlib.import_module("nlpseq.corpora")
     path: Path | None = corpora.find(name)
     if path is not None:
-        return _files_below(path) if path.is_dir() else [_File(path)]
+        return _files_below(path) if path.is_dir() else [_File(path, name)]
     close = get_close_matches(name, [entry.name for entry in corpora.names()], n=1)
     hint = (
         f"Did you mean {close[0]}?"

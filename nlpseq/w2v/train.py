@@ -55,7 +55,7 @@ def train_word2vec(
     compiled = time.perf_counter()
     losses = run.train()
     seconds = {"compile_seconds": compiled - started, "seconds": time.perf_counter() - compiled}
-    return _result(data, config, choice, weights, losses, seconds)
+    return _result(data, replace(config, threads=run.threads), choice, weights, losses, seconds)
 
 
 def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2VecConfig:
