@@ -195,7 +195,7 @@ def test_messages_in_a_file_hold_neither_returns_nor_escapes(folder):
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_progress_on_a_terminal_is_a_line_that_changes_unless_it_is_dumb(folder, term):
     master, slave = pty.openpty()
-    command = [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "40", "--threads", "1"]
+    command = [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "150", "--threads", "1"]
     env = os.environ | {"TERM": term, "NO_COLOR": "1", "COLUMNS": "150"}
     child = subprocess.Popen(command, stdin=slave, stdout=subprocess.PIPE, stderr=slave, env=env)
     os.close(slave)
