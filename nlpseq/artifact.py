@@ -76,14 +76,19 @@ def check_free_disk(path: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed_bytes:
         raise ResourceError(
-            f"{path.parent} has {free / 1e9:.2f} GB free and this needs about {needed_bytes / 1e9:.2f} GB. "
+            f"{path.parent} has {free / 1e6:,.1f} MB free and this needs about {needed_bytes / 1e6:,.1f} MB. "
             "Free some space, or choose another disk with -o or NLPSEQ_CACHE_DIR."
         )
 
 
 def write_error(path: Path, error: OSError) -> NlpseqError:
     """The error to raise where writing below `path` failed."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        None,
+    ):  # NumPy names no reason for a short write
         return ResourceError(
             f"the disk ran full while writing {path}; nothing was changed there. "
             "Free some space or choose another place with -o."

@@ -206,7 +206,7 @@ def test_every_cut_of_a_file_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="does not exist"):
+    with pytest.raises(DataError, match="does not exist"):
         read_vectors(tmp_path / "no.vec")
     with pytest.raises(ArtifactError, match="cannot be read"):
         read_vectors(tmp_path)

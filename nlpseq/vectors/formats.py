@@ -58,7 +58,7 @@ def read_vectors(file: Path) -> VectorFile:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _damage(file, f" is damaged gzip ({error})") from error
     except FileNotFoundError:
-        raise ArtifactError(f"{file} does not exist. Name a model or a file of vectors.") from None
+        raise DataError(f"{file} does not exist. Name a model or a file of vectors.") from None
     except OSError as error:
         raise ArtifactError(f"{file} cannot be read: {error.strerror}. Check its permissions.") from error
 
