@@ -1,6 +1,8 @@
 """Where encoded corpora and compiled kernels are kept between runs."""
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -39,6 +41,7 @@ def _usable(wanted: Path) -> Path:
             return wanted
     except OSError as error:
         fallback = Path(tempfile.mkdtemp(prefix="nlpseq-cache-"))
+        atexit.register(shutil.rmtree, fallback, ignore_errors=True)
         warnings.warn(
             f"cache folder {wanted} cannot be written ({error.strerror}); using {fallback} for this run. "
             "Set NLPSEQ_CACHE_DIR to a folder that can be.",
