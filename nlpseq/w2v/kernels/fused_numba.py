@@ -168,12 +168,10 @@ def _sign(logits, num_inputs, sign_J, J):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _scale(g, num_inputs, learning_rate, sign_J, J):  # type: ignore[no-untyped-def]
-    """From the probability of being wrong to the step along each logit; the odd last input's is 0."""
+    """From the probability of being wrong to the step along each logit."""
     for c in range(num_inputs):
         for j in range(J):
             g[c * J + j] *= learning_rate * sign_J[j]
-    if num_inputs % 2 == 1:
-        g[num_inputs * J : (num_inputs + 1) * J] = 0
 
 
 @njit(inline="always")
@@ -245,7 +243,7 @@ def make_kernel(
         count, first, last = _kept_tokens(tables, keys[0], W, start, stop, ids_N, pos_N, sentence_N)
         x_CD, dx_CD = np.zeros((C, D), np.float32), np.empty((C, D), np.float32)
         y_JD, dy_JD = np.zeros((J, D), np.float32), np.empty((J, D), np.float32)
-        logits, g = np.empty(C * J, np.float32), np.empty(C * J, np.float32)
+        logits, g = np.empty(C * J, np.float32), np.zeros(C * J, np.float32)
         context_C, slot_C = np.empty(C, np.uint64), np.empty(C, np.int64)
         output_J, sign_J = np.zeros(J, np.uint64), np.zeros(J, np.float32)
         loss, predictions = 0.0, 0
@@ -263,7 +261,7 @@ def make_kernel(
                 else:
                     _gather(in_VD, context_C[c:], num_inputs, x_CD, D)
                 if num_inputs % 2 == 1:
-                    x_CD[num_inputs] = 0  # the tiles take inputs by twos
+                    x_CD[num_inputs] = 0  # the tiles take inputs by twos; whatever g has there counts nothing
                 _dot_products(x_CD, y_JD, num_inputs, logits, D, J)
                 _sign(logits, num_inputs, sign_J, J)
                 _misses(logits, num_inputs * J, g)
