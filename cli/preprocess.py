@@ -16,7 +16,6 @@ from nlpseq.errors import ConfigError
 from ._command import Command
 from ._console import print_path, say, say_warning
 from ._corpus import (
-    COMPILING,
     EncodingProgress,
     corpus_argument,
     dataset_folder,
@@ -92,7 +91,7 @@ def _count(data: TokenDataset, config: CooccurrenceConfig) -> None:
     from nlpseq.counts.cooccurrence import count_cooccurrences
 
     path = data.path / "cooccurrence"
-    with Progress("counting", "words", COMPILING) as progress:
+    with Progress("counting", "words", "counting neighbours") as progress:
         counts = count_cooccurrences(
             data.split("train"), config, progress=lambda done: progress.update(done.tokens, done.total)
         )
