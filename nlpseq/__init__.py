@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nlpseq.config import CooccurrenceConfig, TextConfig, Word2VecConfig
+    from nlpseq.config import CooccurrenceConfig, LMConfig, TextConfig, Word2VecConfig
     from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
     from nlpseq.errors import (
         ArtifactError,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         ResourceError,
         RunError,
     )
+    from nlpseq.lm.language_model import LanguageModel
+    from nlpseq.lm.run import resume_lm, train_lm
     from nlpseq.text.corpus import Corpus, open_corpus
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.text.encode import preprocess
@@ -41,6 +43,8 @@ __all__ = [
     "CooccurrenceConfig",
     "Corpus",
     "DataError",
+    "LMConfig",
+    "LanguageModel",
     "MissingExtra",
     "NlpseqError",
     "ResourceError",
@@ -54,7 +58,9 @@ __all__ = [
     "detokenize",
     "open_corpus",
     "preprocess",
+    "resume_lm",
     "tokenize",
+    "train_lm",
     "train_word2vec",
 ]
 
@@ -66,6 +72,8 @@ _HOMES = {
     "CooccurrenceConfig": "nlpseq.config",
     "Corpus": "nlpseq.text.corpus",
     "DataError": "nlpseq.errors",
+    "LMConfig": "nlpseq.config",
+    "LanguageModel": "nlpseq.lm.language_model",
     "MissingExtra": "nlpseq.errors",
     "NlpseqError": "nlpseq.errors",
     "ResourceError": "nlpseq.errors",
@@ -79,7 +87,9 @@ _HOMES = {
     "detokenize": "nlpseq.text.tokenize",
     "open_corpus": "nlpseq.text.corpus",
     "preprocess": "nlpseq.text.encode",
+    "resume_lm": "nlpseq.lm.run",
     "tokenize": "nlpseq.text.tokenize",
+    "train_lm": "nlpseq.lm.run",
     "train_word2vec": "nlpseq.w2v.train",
 }
 

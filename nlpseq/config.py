@@ -127,6 +127,86 @@ class Word2VecConfig:
         check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LMConfig:
+    """The recurrent language model: its shape, what keeps it from learning by heart, and how it is trained.
+
+    The defaults are the preset `small`; PRESETS has the others.
+    """
+
+    cell: Literal["lstm", "gru", "rnn"] = setting("lstm", "kind of recurrent cell")
+    layers: int = setting(1, "recurrent layers")
+    hidden: int = setting(512, "units of each layer")
+    dim: int = setting(256, "length of the embedding of a token")
+    tied: bool = setting(True, "softmax shares the embedding, through a projection where sizes differ")
+    layer_norm: bool = setting(False, "normalise the output of each layer")
+    residual: bool = setting(False, "add the input of each layer but the first to its output")
+    init: Literal["xavier", "uniform", "orthogonal"] = setting("uniform", "how matrices begin")
+    forget_bias: float = setting(1.0, "bias the forget gate of an LSTM begins with")
+
+    dropout_words: float = setting(0.0, "share of the vocabulary dropped from the input for a step")
+    dropout_input: float = setting(0.4, "dropout of embeddings, the same at every time step")
+    dropout_hidden: float = setting(0.3, "dropout between layers")
+    dropout_output: float = setting(0.4, "dropout of the last layer")
+    weight_drop: float = setting(0.0, "dropout of the recurrent weights")
+    ar: float = setting(0.0, "penalty on large activations")
+    tar: float = setting(0.0, "penalty on activations that change quickly")
+    weight_decay: float = setting(1e-4, "weight decay; plain L2 unless the optimizer is adamw")
+
+    batch_size: int = setting(32, "columns the text is folded into")
+    bptt: int = setting(35, "time steps that gradients flow back")
+    lengths: Literal["fixed", "bucketed"] = setting("fixed", "every chunk bptt long, or of a few lengths")
+    clip_norm: float | None = setting(1.0, "longest gradient, all weights together")
+    clip_value: float | None = setting(None, "largest gradient of a single weight")
+    optimizer: Literal["sgd", "adam", "adamw"] = setting("adamw", "how gradients become steps")
+    learning_rate: float = setting(3e-3, "at the start")
+    beta1: float = setting(0.0, "momentum of adam and adamw")
+    schedule: Literal["constant", "plateau", "cosine", "linear"] = setting(
+        "linear", "course of the learning rate; linear: constant, then down to zero"
+    )
+    decay_share: float = setting(0.6, "last share of the training in which a linear schedule falls")
+    averaging: Literal["none", "ema", "nt-asgd"] = setting("ema", "which mean of the weights is the result")
+    average_share: float = setting(0.3, "last share of the training over which ema averages")
+    average_decay: float = setting(0.999, "memory of ema")
+    patience: int | None = setting(None, "stop after so many validations without a better one")
+    softmax: Literal["auto", "full", "sampled"] = setting(
+        "auto", "train on all of the vocabulary, or on a sample of it first"
+    )
+    samples: int = setting(1000, "vocabulary entries in a sample")
+    sampled_share: float = setting(0.85, "first share of the training that uses samples")
+
+    epochs: int | None = setting(None, "passes over the text, instead of a time budget")
+    time_budget: float | None = setting(None, "time from the first step to the last validation")
+    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "of matrix products; auto tries both")
+    validate_every: float = setting(0.1, "share of the training between validations")
+    seed: int = setting(1, "of all random draws")
+    threads: int | None = setting(None, "training threads [default: every core this process may use]")
+    device: str = setting("auto", "where to train: auto, cpu, cuda or cuda:N")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        for name in ("layers", "hidden", "dim", "batch_size", "bptt", "samples"):
+            check(1 <= getattr(self, name) <= 1_000_000, self, name, "at least 1")
+        for name in ("dropout_words", "dropout_input", "dropout_hidden", "dropout_output", "weight_drop"):
+            check(0 <= getattr(self, name) < 1, self, name, "at least 0 and below 1")
+        for name in ("ar", "tar", "weight_decay", "learning_rate"):
+            check(0 <= getattr(self, name) < float("inf"), self, name, "at least 0")
+        for name in ("beta1", "average_share", "average_decay", "sampled_share"):
+            check(0 <= getattr(self, name) <= 1, self, name, "from 0 to 1")
+        for name in ("decay_share", "validate_every"):
+            check(0 < getattr(self, name) <= 1, self, name, "above 0 and at most 1")
+        for name in ("clip_norm", "clip_value", "epochs", "patience", "time_budget", "threads"):
+            check(getattr(self, name) is None or getattr(self, name) > 0, self, name, "above 0")
+        check(self.beta1 < 1, self, "beta1", "below 1")
+        check(self.seed >= 0, self, "seed", "at least 0")
+        check(
+            self.epochs is None or self.time_budget is None,
+            self,
+            "time_budget",
+            "left out where epochs are given",
+        )
+
+
 def check(holds: bool, config: Any, name: str, wanted: str) -> None:
     """Raise ConfigError naming the field, its value and what it must be."""
     if not holds:

@@ -15,10 +15,12 @@ MAY_IMPORT = {
     "vectors": BASE | {"text"},
     "counts": BASE | {"text", "vectors"},
     "w2v": BASE | {"text", "vectors", "_draws_numba"},
-    "__init__": BASE | {"text", "vectors", "counts", "w2v"},
+    "lm": BASE | {"text", "vectors"},
+    "evaluation": BASE | {"text"},
+    "__init__": BASE | {"text", "vectors", "counts", "w2v", "lm", "evaluation"},
     "__main__": set(),
     "corpora": BASE,
-    "cli": BASE | {"text", "vectors", "counts", "w2v", "__init__"},
+    "cli": BASE | {"text", "vectors", "counts", "w2v", "lm", "evaluation", "__init__"},
 }
 ONLY_IN = {  # third-party module -> where it may be imported
     "click": "cli/*.py",
@@ -26,6 +28,7 @@ ONLY_IN = {  # third-party module -> where it may be imported
     "nltk": "nlpseq/text/tokenize.py",
     "numba": "*_numba.py",
     "pickle": "nowhere",
+    "torch": "nlpseq/lm/*.py",
     "tqdm": "cli/*.py",
 }
 FILES = sorted(

@@ -61,15 +61,18 @@ def preprocess(
     config: TextConfig,
     path: Path | str,
     *,
+    vocab: Vocab | None = None,
     force: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> TokenDataset:
     """The corpus encoded into a folder at `path`: the same files for any number of threads.
 
-    threads: default all cores this process may use. Tokenizers of NLTK use processes, so a script calls this
-    under `if __name__ == "__main__":`. Raises ConfigError where `path` exists and force is off, DataError for
-    text that leaves no vocabulary or cannot be split, ResourceError where the disk has no room.
+    vocab: one to encode with, as a model needs that was trained on other text; without it the train split
+    makes its own. threads: default all cores this process may use. Tokenizers of NLTK use processes, so a
+    script calls this under `if __name__ == "__main__":`. Raises ConfigError where `path` exists and force is
+    off, DataError for text that leaves no vocabulary or cannot be split, ResourceError where the disk has no
+    room.
     """
     path = Path(path)
     threads = available_cores() if threads is None else threads
@@ -78,12 +81,17 @@ def preprocess(
     artifact.check_writable(path, force=force)
     artifact.check_free_disk(path, _least_disk(corpus, config))
     with artifact.create(path, KIND, VERSION, force=force) as folder:
-        _fill(folder, corpus, config, threads, progress)
+        _fill(folder, corpus, config, vocab, threads, progress)
     return TokenDataset.open(path, verify=False)
 
 
 def cached_dataset(
-    corpus: Corpus, config: TextConfig, *, threads: int | None = None, progress: Progress | None = None
+    corpus: Corpus,
+    config: TextConfig,
+    *,
+    vocab: Vocab | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> TokenDataset:
     """The encoded corpus from the cache, where it is kept by the content of the text and the settings.
 
@@ -93,21 +101,23 @@ def cached_dataset(
     content_key = corpus.content_key()
     notices: list[str] = []
     if content_key is not None:
-        cached, notices = _open_or_discard(folder / _cache_key(content_key, config))
+        cached, notices = _open_or_discard(folder / _cache_key(content_key, config, vocab))
         if cached is not None:
             return cached
-    made = preprocess(corpus, config, folder / uuid.uuid4().hex, threads=threads, progress=progress)
-    dataset = _keep(made, folder)
+    place = folder / uuid.uuid4().hex
+    made = preprocess(corpus, config, place, vocab=vocab, threads=threads, progress=progress)
+    dataset = _keep(made, folder, vocab)
     dataset.meta["notices"] = notices + dataset.meta["notices"]
     return dataset
 
 
-def _keep(made: TokenDataset, folder: Path) -> TokenDataset:
+def _keep(made: TokenDataset, folder: Path, vocab: Vocab | None) -> TokenDataset:
     """The dataset under the key of the text it was made from, which may have changed since it was looked up.
 
     Text that can be read only once has the result for a key, so that the same text is stored once.
     """
-    path = folder / _cache_key(made.meta["content_key"] or _result_key(made.path), made.config)
+    content_key = made.meta["content_key"] or _result_key(made.path)
+    path = folder / _cache_key(content_key, made.config, vocab)
     dataset, _ = _open_or_discard(path)
     if dataset is None:
         with suppress(OSError):  # another process put the same there just now
@@ -133,10 +143,11 @@ def _open_or_discard(path: Path) -> tuple[TokenDataset | None, list[str]]:
         return None, [f"The encoded corpus in the cache was damaged, so it was made anew: {error}"]
 
 
-def _cache_key(content_key: str, config: TextConfig) -> str:
+def _cache_key(content_key: str, config: TextConfig, vocab: Vocab | None) -> str:
     parts = {
         "content": content_key,
         "config": to_dict(config),
+        "vocab": vocab and vocab.digest,
         "made_with": _versions(config),
         "version": [VERSION, ENCODING],
     }
@@ -152,7 +163,12 @@ def _versions(config: TextConfig) -> dict[str, str]:
 
 
 def _fill(
-    folder: artifact.Folder, corpus: Corpus, config: TextConfig, threads: int, progress: Progress | None
+    folder: artifact.Folder,
+    corpus: Corpus,
+    config: TextConfig,
+    vocab: Vocab | None,
+    threads: int,
+    progress: Progress | None,
 ) -> None:
     """Write everything a dataset consists of."""
     content_key = corpus.content_key()
@@ -169,7 +185,8 @@ def _fill(
     splits = split_sentences(sentences, config, corpus.describe())
     train_end = splits["train"][1]
     counts = _count(provisional[: sentences[train_end]], len(type_ids))
-    vocab = _build_vocab(type_ids, counts, train_end, config, corpus)
+    if vocab is None:
+        vocab = _build_vocab(type_ids, counts, train_end, config, corpus)
     _write_tokens(folder.path / TOKENS, provisional, type_ids, vocab)
     vocab.save(folder.path / VOCAB)
     (folder.path / PROVISIONAL).unlink()
@@ -271,7 +288,9 @@ def _write_tokens(
     """Rewrite provisional ids as ids of the vocabulary; what is not in it becomes <unk>."""
     dtype = token_dtype(len(vocab))
     word_ids = np.full(len(type_ids), vocab.num_words, dtype)
-    word_ids[[type_ids[word] for word in vocab.words[: vocab.num_words]]] = np.arange(vocab.num_words)
+    for word_id, word in enumerate(vocab.words[: vocab.num_words]):
+        if word in type_ids:
+            word_ids[type_ids[word]] = word_id
     with artifact.NpyWriter(file, dtype) as tokens:
         for start in range(0, len(provisional), CHUNK):
             tokens.append(word_ids[provisional[start : start + CHUNK]])

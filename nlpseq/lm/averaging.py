@@ -1,0 +1,35 @@
+"""The mean of the weights over the last part of training, which predicts better than the last weights.
+
+Polyak & Juditsky 1992 (doi:10.1137/0330046); as NT-ASGD in Merity et al. 2017, arXiv:1708.02182, section 4.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class Average:
+    """Running mean of parameters: of all so far, or with a memory of about 1/(1 - decay) updates."""
+
+    def __init__(self, parameters: Sequence[Tensor], decay: float = 1.0) -> None:
+        self.parameters = [each.detach() for each in parameters]
+        self.values = [each.clone() for each in self.parameters]
+        self.decay = decay
+        self.updates = 0
+
+    def update(self) -> None:
+        """Take the present parameters in."""
+        self.updates += 1
+        torch._foreach_lerp_(self.values, self.parameters, max(1 / self.updates, 1 - self.decay))
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """The parameters are the mean inside the block, and themselves again behind it."""
+        kept = [each.clone() for each in self.parameters]
+        torch._foreach_copy_(self.parameters, self.values)
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(self.parameters, kept)

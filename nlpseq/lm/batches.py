@@ -1,0 +1,81 @@
+"""The corpus as a recurrent network reads it: one stream of tokens, folded into columns.
+
+    stream   a b c d e f g h i j k l          column 1   a b c d
+             with <eos> after each    fold    column 2   e f g h      all columns are read downwards together,
+             sentence                 ───>    column 3   i j k l      a few rows (bptt) at a time
+
+Letters: T time steps, B columns.
+"""
+
+from bisect import bisect_right
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.text.dataset import TokenDataset
+
+READ_AHEAD = 1024  # rows
+
+
+class Stream:
+    """The tokens of a dataset with <eos> after every sentence; read in pieces from the mapped files."""
+
+    def __init__(self, data: TokenDataset) -> None:
+        self.tokens, self.sentences = data.tokens, data.sentences
+        self.eos = len(data.vocab) - 1
+        self.first = int(data.sentences[0])
+
+    def __len__(self) -> int:
+        return int(self.sentences[-1]) - self.first + len(self.sentences) - 1
+
+    def read(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Positions start to stop of the stream, which goes round: -1 is the <eos> at its end."""
+        size = len(self)
+        if start // size != (stop - 1) // size and stop > start:
+            turn = (start // size + 1) * size
+            return np.concatenate([self.read(start, turn), self.read(turn, stop)])
+        offset = start // size * size
+        return self._piece(start - offset, stop - offset)
+
+    def _piece(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        first, last = self._sentence(start), self._sentence(stop)  # as many <eos> stand before them
+        ends = self.sentences[first + 1 : last + 1] - self.first + np.arange(first, last) - start
+        piece = np.full(stop - start, self.eos, np.int64)
+        is_word = np.ones(stop - start, bool)
+        is_word[ends] = False
+        piece[is_word] = self.tokens[self.first + start - first : self.first + stop - last]
+        return piece
+
+    def _sentence(self, position: int) -> int:
+        """Which sentence, its <eos> included, this position of the stream is in."""
+        count = len(self.sentences) - 1
+        starts = range(1, count + 1)
+        return bisect_right(starts, position, key=lambda s: int(self.sentences[s]) - self.first + s)
+
+
+class Columns:
+    """A stream folded into B columns of the same length; what is left over, less than B tokens, is not read.
+
+    rotation: where in the stream the first column begins, so that columns can be cut elsewhere each epoch.
+    """
+
+    def __init__(self, stream: Stream, batch_size: int, rotation: int = 0) -> None:
+        self.stream = stream
+        self.length = len(stream) // batch_size
+        self.starts = [rotation + column * self.length for column in range(batch_size)]
+        self._block_TB = np.empty((0, batch_size), np.int64)  # rows read ahead
+        self._block_start = 0
+
+    def window(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows start to stop: tokens to predict from, and those that follow them, both (T, B).
+
+        Row 0 predicts the first token of each column from the one before it, at the start of the text <eos>.
+        """
+        if not self._block_start <= start <= stop < self._block_start + len(self._block_TB):
+            self._read_block(start, min(self.length, max(stop, start + READ_AHEAD)))
+        rows_TB = self._block_TB[start - self._block_start : stop - self._block_start + 1]
+        return rows_TB[:-1], rows_TB[1:]
+
+    def _read_block(self, start: int, stop: int) -> None:
+        pieces = [self.stream.read(first + start - 1, first + stop) for first in self.starts]
+        self._block_TB, self._block_start = np.stack(pieces, axis=1), start

@@ -1,0 +1,47 @@
+"""The model card: README.md in a model's folder, for who finds the folder a year later."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def model_card(meta: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
+    """What the model is, what it was trained on, how good it is, and how to use it, as Markdown."""
+    config, text = meta["config"], meta["text_config"]
+    position = meta["position"]
+    validated = [each for each in metrics if "valid_loss" in each]
+    best = min((each["valid_perplexity"] for each in validated), default=float("nan"))
+    rows = [
+        ("corpus", meta["corpus"]),
+        ("tokens", f"{text['tokenizer']}, lower-case {'yes' if text['lower'] else 'no'}"),
+        ("vocabulary", f"{meta['num_entries']:,} entries, <unk> and <eos> included"),
+        (
+            "trained on",
+            f"{meta['train_tokens']:,} tokens, {position['tokens'] / meta['train_tokens']:.1f} passes",
+        ),
+        ("validated on", f"{meta['valid_tokens']:,} tokens"),
+        (
+            "network",
+            f"{config['layers']} x {config['cell']} of {config['hidden']} units, embedding {config['dim']}",
+        ),
+        ("parameters", f"{meta['num_parameters']:,}"),
+        ("validation perplexity", f"{best:.2f} in {len(validated)} validations, several columns at once"),
+        (
+            "training",
+            f"{position['seconds']:.0f} s on {meta['device']}, {meta['precision']}, seed {config['seed']}",
+        ),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"""# A recurrent language model of {meta["corpus"]}
+
+|  |  |
+|---|---|
+{table}
+
+    nlpseq generate THIS_FOLDER --prompt "The"     writes on
+    nlpseq score THIS_FOLDER sentences.txt         how likely each sentence is
+    nlpseq eval-lm THIS_FOLDER text.txt            perplexity of a text
+    nlpseq plot THIS_FOLDER                        the course of its training
+
+In Python: `nlpseq.LanguageModel.load("THIS_FOLDER").generate("The")`. Perplexities of models with different
+vocabularies cannot be compared; bits per character can.
+"""

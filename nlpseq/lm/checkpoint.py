@@ -1,0 +1,111 @@
+"""A run on disk: the best weights so far and, until training is complete, all it takes to go on.
+
+model.safetensors      weights that did best on validation: what `LanguageModel.load` reads
+training.safetensors   present weights, their mean, the optimizer's memory, the state carried from chunk to
+                       chunk; only while meta.json says `complete: false`
+metrics.jsonl          the course of the training, one measurement a line
+meta.json, vocab.tsv, README.md
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nlpseq import artifact
+from nlpseq.config import LMConfig, TextConfig, from_dict
+from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.text.vocab import SPECIALS, Vocab
+
+KIND, VERSION = "lm", 1
+MODEL, TRAINING, METRICS, VOCAB, CARD = (
+    "model.safetensors",
+    "training.safetensors",
+    "metrics.jsonl",
+    "vocab.tsv",
+    "README.md",
+)
+
+Tensors = dict[str, Tensor]
+
+
+class Checkpoint(NamedTuple):
+    """Everything a folder holds."""
+
+    meta: artifact.Meta
+    vocab: Vocab
+    model: Tensors
+    metrics: Sequence[artifact.Meta]
+    training: Tensors | None = None  # None where training is complete
+    card: str = ""
+
+    def save(self, path: Path, *, force: bool = False) -> None:
+        """Write the folder; with force it takes the place of one that is there, at once and whole."""
+        with artifact.create(path, KIND, VERSION, force=force) as folder:
+            _save_tensors(folder.path / MODEL, self.model)
+            if self.training is not None:
+                _save_tensors(folder.path / TRAINING, self.training)
+            self.vocab.save(folder.path / VOCAB)
+            (folder.path / METRICS).write_text("".join(json.dumps(each) + "\n" for each in self.metrics))
+            if self.card:
+                (folder.path / CARD).write_text(self.card, "utf-8")
+            folder.write_meta(self.meta | {"complete": self.training is None})
+
+    @classmethod
+    def load(cls, path: Path, *, verify: bool = True) -> "Checkpoint":
+        """What is in a folder, checked; ArtifactError where something is damaged or does not fit."""
+        meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
+        vocab = Vocab.load(path / VOCAB)
+        _check_meta(path, meta, vocab)
+        training = None if meta["complete"] else _load_tensors(path / TRAINING)
+        return cls(meta, vocab, _load_tensors(path / MODEL), read_metrics(path), training)
+
+
+def read_metrics(path: Path) -> list[artifact.Meta]:
+    """The measurements of a run, oldest first."""
+    file = path / METRICS
+    try:
+        metrics = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{file} cannot be read ({error}). Copy the folder again.") from error
+    if not all(isinstance(each, dict) for each in metrics):
+        raise ArtifactError(f"{file} does not hold JSON objects. Copy the folder again.")
+    return metrics
+
+
+def model_config(path: Path, meta: artifact.Meta) -> tuple[LMConfig, TextConfig]:
+    """How the model was made, and the text it reads."""
+    try:
+        return from_dict(LMConfig, meta["config"]), from_dict(TextConfig, meta["text_config"])
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise ArtifactError(f"{path / 'meta.json'} is not valid ({error}). Train the model again.") from error
+
+
+def _check_meta(path: Path, meta: artifact.Meta, vocab: Vocab) -> None:
+    model_config(path, meta)
+    if meta.get("vocab_digest") != vocab.digest or tuple(vocab.words[vocab.num_words :]) != SPECIALS:
+        raise ArtifactError(f"{path / VOCAB} is not the vocabulary of this model. Copy the folder again.")
+    if not isinstance(meta.get("complete"), bool):
+        raise ArtifactError(
+            f"{path / 'meta.json'} does not say whether it is complete. Copy the folder again."
+        )
+
+
+def _save_tensors(file: Path, tensors: Tensors) -> None:
+    try:
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, file)
+    except SafetensorError as error:  # it writes by itself, and says so when it cannot
+        raise OSError(None, str(error)) from error
+
+
+def _load_tensors(file: Path) -> dict[str, Any]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{file} cannot be read as safetensors ({error}). Copy the folder again."
+        ) from error

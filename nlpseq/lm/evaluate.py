@@ -1,0 +1,90 @@
+"""What a language model makes of a text, with the whole softmax: log-probabilities, mean loss, perplexity.
+
+Letters: T time steps, B columns, N predictions, V vocabulary entries.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nlpseq.errors import DataError
+from nlpseq.lm.batches import Columns, Stream
+from nlpseq.lm.losses import LOGITS_AT_ONCE
+from nlpseq.lm.machine import Precision, autocast
+from nlpseq.lm.model import RecurrentLM
+
+ROWS = 128  # time steps read together
+
+
+class Reading(NamedTuple):
+    """A stretch of text as the model read it."""
+
+    hidden_TBH: Tensor  # of the last layer
+    features_TBD: Tensor
+    targets_TB: Tensor
+
+
+@torch.no_grad()
+def read(
+    model: RecurrentLM, columns: Columns, precision: Precision = "fp32", rows: int = ROWS
+) -> Iterator[Reading]:
+    """Read columns to their end, the state carried on; nothing is dropped."""
+    device = model.output_bias.device
+    state = model.initial_state(len(columns.starts))
+    for start in range(0, columns.length, rows):
+        window = columns.window(start, min(start + rows, columns.length))
+        tokens_TB, targets_TB = (torch.from_numpy(each).to(device) for each in window)
+        with autocast(device, precision):
+            output = model(tokens_TB, state)
+        state = output.state
+        yield Reading(output.hidden_TBH, output.features_TBD, targets_TB)
+
+
+@torch.no_grad()
+def log_probs(
+    model: RecurrentLM, features_ND: Tensor, targets_N: Tensor, precision: Precision = "fp32"
+) -> Tensor:
+    """(N,) natural log-probability of each target."""
+    rows = max(1, LOGITS_AT_ONCE // model.num_entries)
+    blocks = []
+    for start in range(0, len(targets_N), rows):
+        block = slice(start, start + rows)
+        with autocast(features_ND.device, precision):
+            logits_NV = model.logits(features_ND[block])
+        blocks.append(-F.cross_entropy(logits_NV.float(), targets_N[block], reduction="none"))
+    return torch.cat(blocks)
+
+
+def mean_loss(model: RecurrentLM, stream: Stream, num_columns: int, precision: Precision) -> float:
+    """Mean log-loss in nats over a text read in several columns at once, each from the zero state on.
+
+    The up to num_columns - 1 tokens left over by the fold are not counted. Fast, for validation between
+    steps of training; text_log_probs is exact.
+    """
+    columns = Columns(stream, max(1, min(num_columns, len(stream) // ROWS)))
+    total, count = 0.0, 0
+    for reading in read(model, columns, precision):
+        targets_N = reading.targets_TB.flatten()
+        total -= float(
+            log_probs(model, reading.features_TBD.flatten(0, 1), targets_N, precision).double().sum()
+        )
+        count += len(targets_N)
+    return total / count
+
+
+def text_log_probs(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float64]:
+    """(N,) natural log-probability of every token of a text and of the <eos> behind each sentence, in order.
+
+    The text is one column, the state carried from its first token to its last, the first one predicted
+    from <eos>; every token is predicted once.
+    """
+    if not len(stream):
+        raise DataError("there is no text to judge. Name a text with at least one word.")
+    readings = read(model, Columns(stream, 1), rows=1024)
+    pieces = [log_probs(model, each.features_TBD[:, 0], each.targets_TB[:, 0]) for each in readings]
+    return torch.cat(pieces).double().cpu().numpy()

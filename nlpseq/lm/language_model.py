@@ -1,0 +1,83 @@
+"""LanguageModel: a trained network with its vocabulary, and what a person asks of it."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from nlpseq import artifact
+from nlpseq.config import LMConfig, TextConfig
+from nlpseq.errors import ArtifactError
+from nlpseq.lm.batches import Stream
+from nlpseq.lm.card import model_card
+from nlpseq.lm.checkpoint import MODEL, Checkpoint, Tensors, model_config
+from nlpseq.lm.evaluate import text_log_probs
+from nlpseq.lm.model import RecurrentLM
+from nlpseq.text.dataset import TokenDataset
+from nlpseq.text.vocab import Vocab
+
+
+class LanguageModel:
+    """Predicts the next token from all before it.
+
+    model: the network, on the device where it is to run. vocab: its entries, <unk> and <eos> last.
+    meta, metrics: how it came to be, stored with it.
+    """
+
+    def __init__(
+        self, model: RecurrentLM, vocab: Vocab, meta: artifact.Meta, metrics: Sequence[artifact.Meta] = ()
+    ) -> None:
+        self.model = model.eval()
+        self.vocab = vocab
+        self.meta = meta
+        self.metrics = metrics
+
+    @property
+    def config(self) -> LMConfig:
+        return self.model.config
+
+    @property
+    def text_config(self) -> TextConfig:
+        """How text becomes the tokens the model knows."""
+        return model_config(Path("the model"), self.meta)[1]
+
+    @classmethod
+    def load(cls, path: Path | str, *, verify: bool = True) -> "LanguageModel":
+        """The model in a folder, also of a training that is not complete: then the best so far."""
+        path = Path(path)
+        return cls.from_checkpoint(path, Checkpoint.load(path, verify=verify))
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, checkpoint: Checkpoint) -> "LanguageModel":
+        config, _ = model_config(path, checkpoint.meta)
+        model = RecurrentLM(config, len(checkpoint.vocab))
+        fit_weights(model, checkpoint.model, path / MODEL)
+        return cls(model, checkpoint.vocab, checkpoint.meta, checkpoint.metrics)
+
+    def save(self, path: Path | str, *, force: bool = False) -> None:
+        """Store the model as a folder with a model card."""
+        weights: Tensors = dict(self.model.named_parameters())
+        card = model_card(self.meta, self.metrics)
+        Checkpoint(self.meta, self.vocab, weights, self.metrics, card=card).save(Path(path), force=force)
+
+    def perplexity(self, data: TokenDataset) -> float:
+        """exp of the mean log-loss per token of an encoded text, every sentence's <eos> counted."""
+        self.check_vocab(data)
+        return math.exp(-float(text_log_probs(self.model, Stream(data)).mean()))
+
+    def check_vocab(self, data: TokenDataset) -> None:
+        """ArtifactError where a dataset numbers its words otherwise."""
+        if data.vocab.digest != self.vocab.digest:
+            raise ArtifactError(
+                f"{data.path} was not encoded with the vocabulary of this model. "
+                "Name the text itself, which is then encoded with it."
+            )
+
+
+def fit_weights(model: RecurrentLM, weights: Tensors, file: Path) -> None:
+    """Give a model its weights; ArtifactError where names or shapes differ."""
+    wanted = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    if wanted != found:
+        wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
+        raise ArtifactError(f"{file} does not fit its meta.json: see {wrong}. Train the model again.")
+    model.load_state_dict(weights)

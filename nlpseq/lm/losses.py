@@ -1,0 +1,112 @@
+"""What training minimises: the log-loss of a softmax over the whole vocabulary, or over a sample of it.
+
+Letters: N predictions, V vocabulary entries, D features, S sampled entries.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LOGITS_AT_ONCE = 1 << 23  # so that the largest arrays stay small enough to be reused
+
+
+def linear_cross_entropy(
+    features_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_N: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Mean log-loss of the full softmax, in nats; matrices are multiplied in `dtype`.
+
+    The same as F.cross_entropy(F.linear(features, weight, bias), targets), without ever holding all logits:
+    a block of rows goes through the softmax and at once back to its gradients.
+    """
+    loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        features_ND, weight_VD, bias_V, targets_N, dtype
+    )
+    return loss
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features_ND: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor,
+        targets_N: Tensor,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        features, weight, bias = (each.detach().to(dtype) for each in (features_ND, weight_VD, bias_V))
+        grads = [torch.zeros_like(each, dtype=torch.float32) for each in (features, weight, bias)]
+        loss = features_ND.new_zeros(())
+        rows = max(1, LOGITS_AT_ONCE // len(weight))
+        for start in range(0, len(features), rows):
+            block = slice(start, start + rows)
+            loss += _block_loss(features[block], weight, bias, targets_N[block], grads, block)
+        ctx.save_for_backward(*grads)
+        ctx.num_predictions = len(features)
+        return loss / len(features)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        scale = grad_outputs[0] / ctx.num_predictions
+        return *(grad * scale for grad in ctx.saved_tensors), None, None
+
+
+def _block_loss(
+    features_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor,
+    targets_N: Tensor,
+    grads: list[Tensor],
+    block: slice,
+) -> Tensor:
+    """Summed log-loss of some rows; adds what they contribute to the gradients."""
+    error_NV = torch.softmax(torch.addmm(bias_V, features_ND, weight_VD.T), 1)
+    row_N = torch.arange(len(targets_N), device=targets_N.device)
+    target_N = error_NV[row_N, targets_N].float()
+    error_NV[row_N, targets_N] -= 1  # now d loss / d logits
+    grad_features, grad_weight, grad_bias = grads
+    grad_features[block] = error_NV @ weight_VD
+    grad_weight += error_NV.T @ features_ND
+    grad_bias += error_NV.sum(0)
+    return -target_N.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+
+
+class NegativeSampler:
+    """Entries drawn without replacement, by count to the power of 0.75, and the correction they call for."""
+
+    def __init__(self, counts_V: Tensor, samples: int, power: float = 0.75) -> None:
+        weights_V = counts_V.double().clamp_min(1) ** power
+        share_V = weights_V / weights_V.sum()
+        self.samples = samples
+        self.share_V = share_V.float()
+        # log(1 - (1 - q)^S): log of the chance to be among S draws. Not log(S q), which exceeds 0 for
+        # frequent entries, so that they would be learnt wrong.
+        self.log_inclusion_V = torch.log(-torch.expm1(samples * torch.log1p(-share_V))).float()
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """(S,) distinct entries."""
+        return torch.multinomial(self.share_V, self.samples, replacement=False, generator=generator)
+
+
+def sampled_cross_entropy(
+    features_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor,
+    targets_N: Tensor,
+    sampler: NegativeSampler,
+    generator: torch.Generator,
+) -> Tensor:
+    """Mean log-loss of each target against one shared sample, corrected to estimate the full softmax.
+
+    Bengio & Senécal 2008 (doi:10.1109/TNN.2007.912312), Jean et al. 2015 (arXiv:1412.2007), section 3.
+    """
+    negatives_S = sampler.draw(generator)
+    correction_V = sampler.log_inclusion_V
+    logits_NS = F.linear(features_ND, weight_VD[negatives_S], (bias_V - correction_V)[negatives_S]).float()
+    logits_NS = logits_NS.masked_fill(targets_N.unsqueeze(1) == negatives_S, float("-inf"))
+    weight_ND = weight_VD[targets_N]
+    target_N = (features_ND * weight_ND).sum(1) + (bias_V - correction_V)[targets_N]
+    total_N = torch.logaddexp(target_N, torch.logsumexp(logits_NS, 1))
+    return (total_N - target_N).mean()

@@ -1,0 +1,84 @@
+"""What the machine can do: device, threads, memory, and whether bf16 pays."""
+
+import ctypes
+import platform
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nlpseq.config import LMConfig, available_cores
+from nlpseq.errors import BackendUnavailable, ConfigError
+
+Precision = Literal["fp32", "bf16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+TRIALS = 3  # of each precision
+AGREEMENT = 0.05  # nats between the losses of both
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h of glibc
+
+
+def open_device(config: LMConfig) -> torch.device:
+    """The device config names, made ready; BackendUnavailable where it cannot be used."""
+    torch.set_num_threads(config.threads or available_cores())
+    torch.set_flush_denormal(True)  # arithmetic on numbers next to zero is many times slower
+    keep_freed_memory()
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(config.device)
+        torch.empty(1, device=device)
+    except RuntimeError as error:
+        raise BackendUnavailable(
+            f"device {config.device!r} cannot be used: {str(error).splitlines()[0]} Take --device cpu."
+        ) from error
+    except AssertionError as error:  # PyTorch built without CUDA
+        raise BackendUnavailable(
+            f"device {config.device!r} cannot be used: {error}. Take --device cpu."
+        ) from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device is {config.device!r}. It must be auto, cpu, cuda or cuda:N.")
+    return device
+
+
+def keep_freed_memory() -> None:
+    """Have malloc keep what is freed: large arrays come and go at every step, and fresh pages are slow."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(_M_MMAP_MAX, 0)
+
+
+def faster_precision(loss_in: Callable[[Precision], Tensor], device: torch.device) -> tuple[Precision, str]:
+    """bf16 where a few passes forward and back show that it works and is faster, else fp32; and why."""
+    fp32_seconds, fp32_loss = _trial(loss_in, "fp32", device)
+    try:
+        bf16_seconds, bf16_loss = _trial(loss_in, "bf16", device)
+    except RuntimeError as error:  # a processor whose LSTM has no bf16 raises
+        return "fp32", f"bf16 does not work here ({str(error).splitlines()[0]})"
+    if not abs(bf16_loss - fp32_loss) < AGREEMENT:
+        return "fp32", f"bf16 gives a loss of {bf16_loss:.3f}, fp32 of {fp32_loss:.3f}"
+    ratio = fp32_seconds / bf16_seconds
+    return ("bf16" if ratio > 1 else "fp32"), f"bf16 is {ratio:.2f} times as fast as fp32"
+
+
+def _trial(
+    loss_in: Callable[[Precision], Tensor], precision: Precision, device: torch.device
+) -> tuple[float, float]:
+    """Seconds of the fastest pass forward and back, and the loss."""
+    seconds = []
+    for _ in range(1 + TRIALS):  # the first one warms up
+        started = time.perf_counter()
+        loss = loss_in(precision)
+        loss.backward()  # type: ignore[no-untyped-call]
+        value = loss.item()  # waits for the device
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:]), value
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context in which matrices are multiplied in this precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

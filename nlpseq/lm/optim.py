@@ -1,0 +1,62 @@
+"""How gradients become steps: optimizers, the course of the learning rate, clipping."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nlpseq.config import LMConfig
+
+BETA2 = 0.999
+
+
+def make_optimizer(parameters: Sequence[nn.Parameter], config: LMConfig) -> torch.optim.Optimizer:
+    """The optimizer config names. Adam with beta1 = 0 is RMSprop with bias correction (Melis et al. 2018)."""
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, foreach=True)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=rate, betas=(config.beta1, BETA2), weight_decay=decay, fused=True)
+
+
+def rate_factor(config: LMConfig, done: float) -> float:
+    """The learning rate after a share of the training, from 0 to 1, as a factor of its first value."""
+    if config.schedule == "cosine":
+        return (1 + math.cos(math.pi * done)) / 2
+    if config.schedule == "linear":
+        return min(1.0, (1 - done) / config.decay_share)
+    return 1.0  # constant, and plateau: see Trainer
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def clip(parameters: Sequence[nn.Parameter], config: LMConfig) -> None:
+    """Shorten the gradient where it is too long (Pascanu et al. 2013, arXiv:1211.5063)."""
+    if config.clip_value is not None:
+        nn.utils.clip_grad_value_(parameters, config.clip_value)
+    if config.clip_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Everything the optimizer remembers, by name."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{number}.{key}": value
+        for number, values in state.items()
+        for key, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give back what optimizer_tensors took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, key = name.partition(".")
+        state.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,220 @@
+"""train_lm: a training run with its folder, from the first step or from where it was left."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nlpseq import artifact
+from nlpseq.config import LMConfig, available_cores, from_dict, to_dict
+from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.lm.checkpoint import TRAINING, Checkpoint, Tensors, model_config
+from nlpseq.lm.language_model import LanguageModel, fit_weights
+from nlpseq.lm.optim import optimizer_tensors, restore_optimizer
+from nlpseq.lm.train import Position, Report, Trainer
+from nlpseq.text.dataset import TokenDataset
+from nlpseq.vectors.vectors import Vectors
+
+DEFAULT_BUDGET = 600.0  # seconds
+EMBEDDING_STD = 0.1 / 3**0.5  # of the uniform distribution embeddings begin with
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """Where checkpoints go, how often, when to stop, and what else to store about the data."""
+
+    path: Path
+    every: float = 60.0  # seconds
+    should_stop: Callable[[], bool] = lambda: False
+    facts: artifact.Meta = field(default_factory=dict)
+
+
+def train_lm(
+    data: TokenDataset,
+    config: LMConfig | None = None,
+    *,
+    valid: TokenDataset | None = None,
+    vectors: Vectors | None = None,
+    folder: RunFolder | None = None,
+    report: Report | None = None,
+) -> LanguageModel:
+    """A language model trained on the train split, at its best on the validation split or on `valid`.
+
+    vectors: what embeddings of words they know begin with. folder: where the run is stored while it goes on;
+    without one it lives in memory. A run stopped through folder.should_stop has meta["complete"] False.
+    Raises DataError for a text too short to learn from, RunError where the loss is no longer finite.
+    """
+    config = resolve(config or LMConfig())
+    trainer = _trainer(data, valid, config)
+    facts = start_from(trainer, vectors) if vectors else {}
+    facts["precision_reason"] = trainer.probe()
+    return _finish(trainer, folder, facts, report)
+
+
+def resume_lm(
+    folder: RunFolder, data: TokenDataset, *, valid: TokenDataset | None = None, report: Report | None = None
+) -> LanguageModel:
+    """Go on with the run in a folder exactly where its last checkpoint was taken.
+
+    Raises ConfigError where that run is complete, ArtifactError where data is not what it was trained on.
+    """
+    checkpoint = Checkpoint.load(folder.path)
+    if checkpoint.training is None:
+        raise ConfigError(f"{folder.path} is complete. Train anew with --force, or use it as it is.")
+    config, _ = model_config(folder.path, checkpoint.meta)
+    if data.vocab.digest != checkpoint.vocab.digest:
+        raise ArtifactError(
+            f"the vocabulary of {data.path} is not the one {folder.path} was trained with. "
+            "Bring back the corpus as it was, or train anew with --force."
+        )
+    trainer = _trainer(data, valid, config)
+    restore(trainer, folder.path, checkpoint)
+    return _finish(trainer, folder, checkpoint.meta["facts"], report)
+
+
+def resolve(config: LMConfig) -> LMConfig:
+    """The config with every default that depends on the machine filled in."""
+    budget = config.time_budget
+    if config.epochs is None and budget is None:
+        budget = DEFAULT_BUDGET
+    return replace(config, time_budget=budget, threads=config.threads or available_cores())
+
+
+def _trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConfig) -> Trainer:
+    train = data.split("train")
+    valid = data.split("valid") if valid is None else valid
+    if valid.vocab.digest != data.vocab.digest:
+        raise ArtifactError(
+            f"{valid.path} was not encoded with the vocabulary of {data.path}. Encode it with that one."
+        )
+    least = 2 * config.batch_size
+    if train.num_tokens + train.num_sentences < least:
+        raise DataError(
+            f"{data.path} has {train.num_tokens:,} tokens to train on, and {config.batch_size} columns need "
+            f"at least {least:,}. Give more text, or lower --batch-size."
+        )
+    return Trainer(train, valid, config)
+
+
+def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
+    """Put word vectors into the embedding, scaled to the size it begins with; what share of it they cover."""
+    dim = trainer.config.dim
+    if vectors.matrix.shape[1] != dim:
+        raise ConfigError(
+            f"the vectors have {vectors.matrix.shape[1]} dimensions and the embedding {dim}. "
+            f"Take --dim {vectors.matrix.shape[1]}, or other vectors."
+        )
+    vocab = trainer.data.vocab
+    found = [vectors.vocab.ids.get(word, vectors.vocab.ids.get(word.lower(), -1)) for word in vocab.words]
+    rows_V = np.array(found)
+    known_V = rows_V >= 0
+    scale = EMBEDDING_STD / (float(vectors.matrix.std()) or 1.0)
+    with torch.no_grad():
+        weight = trainer.model.embedding.weight
+        weight[torch.from_numpy(known_V)] = torch.from_numpy(vectors.matrix[rows_V[known_V]] * scale).to(
+            weight
+        )
+    occurrences_V = np.maximum(vocab.counts, 0)
+    return {
+        "vectors_cover_words": float(known_V.mean()),
+        "vectors_cover_text": float(occurrences_V[known_V].sum() / max(1, occurrences_V.sum())),
+    }
+
+
+def _finish(
+    trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta, report: Report | None
+) -> LanguageModel:
+    """Train to the end, or to where the run is stopped, with a checkpoint now and then."""
+    saved = time.monotonic()
+
+    def between() -> bool:
+        nonlocal saved
+        if folder is None:
+            return False
+        stop = folder.should_stop()
+        if stop or time.monotonic() - saved >= folder.every:
+            trainer.look(None)
+            _checkpoint(trainer, folder, facts).save(folder.path, force=True)
+            saved = time.monotonic()
+        return stop
+
+    complete = trainer.train(between, report)
+    fit_weights(trainer.model, trainer.best, Path("the best weights"))
+    meta = describe(trainer, folder, facts) | {"complete": complete}
+    model = LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)
+    if folder is not None and complete:
+        model.save(folder.path, force=True)
+    return model
+
+
+def describe(trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta) -> artifact.Meta:
+    """What meta.json says of a run."""
+    data = trainer.data
+    return {
+        "config": to_dict(trainer.config),
+        "text_config": to_dict(data.config),
+        "vocab_digest": data.vocab.digest,
+        "corpus": data.meta.get("corpus"),
+        "num_entries": len(data.vocab),
+        "num_parameters": sum(weight.numel() for weight in trainer.parameters),
+        "train_tokens": data.num_tokens + data.num_sentences,
+        "valid_tokens": trainer.valid.num_tokens + trainer.valid.num_sentences,
+        "position": asdict(trainer.position),
+        "precision": trainer.precision,
+        "device": str(trainer.device),
+        "torch_version": torch.__version__,
+        "facts": facts,
+        "source": folder.facts if folder else {},
+    }
+
+
+def _checkpoint(trainer: Trainer, folder: RunFolder, facts: artifact.Meta) -> Checkpoint:
+    """All of a run that is needed to go on with it exactly."""
+    training: dict[str, Any] = {f"weights.{name}": each for name, each in trainer.model.named_parameters()}
+    training |= {f"optimizer.{name}": each for name, each in optimizer_tensors(trainer.optimizer).items()}
+    training |= {f"average.{i}": each for i, each in enumerate(trainer.average.values)}
+    training |= {
+        f"state.{i}.{j}": each for i, layer in enumerate(trainer.state) for j, each in enumerate(layer)
+    }
+    training |= {"average_updates": torch.tensor(trainer.average.updates), "loss_sum": trainer.loss_sum}
+    meta = describe(trainer, folder, facts)
+    return Checkpoint(meta, trainer.data.vocab, trainer.best, trainer.metrics, training)
+
+
+def restore(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
+    """Bring a trainer to where a checkpoint was taken."""
+    assert checkpoint.training is not None
+    try:
+        parts = _grouped(checkpoint.training)
+        fit_weights(trainer.model, parts["weights"], path / TRAINING)
+        restore_optimizer(trainer.optimizer, parts["optimizer"])
+        for i, value in enumerate(trainer.average.values):
+            value.copy_(parts["average"][str(i)])
+        trainer.average.updates = int(parts["average_updates"][""])
+        trainer.position = from_dict(Position, checkpoint.meta["position"])
+        trainer.precision = checkpoint.meta["precision"]
+        trainer.start_epoch()
+        trainer.state = [
+            tuple(parts["state"][f"{i}.{j}"].to(trainer.device) for j in range(len(layer)))
+            for i, layer in enumerate(trainer.state)
+        ]
+        trainer.loss_sum.copy_(parts["loss_sum"][""])
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+        raise ArtifactError(
+            f"{path / TRAINING} does not fit its meta.json ({error!r}). Train anew."
+        ) from error
+    trainer.best = {name: each.to(trainer.device) for name, each in checkpoint.model.items()}
+    trainer.metrics = list(checkpoint.metrics)
+
+
+def _grouped(tensors: Tensors) -> dict[str, Tensors]:
+    """Tensors by the part of their name before the first dot."""
+    groups: dict[str, Tensors] = {}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition(".")
+        groups.setdefault(group, {})[rest] = tensor
+    return groups

@@ -1,0 +1,279 @@
+"""train_lm: from an encoded corpus to a language model, by truncated backpropagation through time.
+
+    for every chunk of bptt rows:   read it from the state the last one ended with, which is a constant now;
+                                    backpropagate its loss; clip the gradient; step; take the mean
+
+Letters: T time steps, B columns.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nlpseq import artifact
+from nlpseq.config import LMConfig
+from nlpseq.draws import LENGTH, ORDER, draw
+from nlpseq.errors import RunError
+from nlpseq.lm.averaging import Average
+from nlpseq.lm.batches import Columns, Stream
+from nlpseq.lm.evaluate import mean_loss
+from nlpseq.lm.losses import NegativeSampler, linear_cross_entropy, sampled_cross_entropy
+from nlpseq.lm.machine import DTYPES, Precision, autocast, faster_precision, open_device
+from nlpseq.lm.model import Output, RecurrentLM, State, detach
+from nlpseq.lm.noise import Noise
+from nlpseq.lm.optim import clip, make_optimizer, rate_factor, set_rate
+from nlpseq.text.dataset import TokenDataset
+
+LOG_EVERY = 100  # steps
+LOOK_EVERY = 10  # steps between looks at the loss
+VALID_COLUMNS = 16
+NON_MONOTONE = 5  # validations, as in AWD-LSTM
+VALID_SHARE = 0.05  # of a time budget, at most, for validations before the last
+PLATEAU_FACTOR = 0.25
+BUCKETS = (0.6, 0.8, 1.0, 1.0, 1.2)  # of bptt; few, because memory is kept ready for each shape
+MIN_ROWS = 5  # of a chunk of a random length
+LARGE_VOCAB = 3000  # entries from which on a sample is faster than all of them
+FIRST_RESERVE = 0.03  # of a time budget, for the last validation, until one was timed
+
+
+@dataclass
+class Position:
+    """How far a run is: with the tensors of a checkpoint, all it takes to go on exactly."""
+
+    step: int = 0
+    epoch: int = 0
+    row: int = 0  # of the columns
+    seconds: float = 0.0  # spent so far
+    valid_seconds: float | None = None  # of the last validation
+    valid_losses: list[float] = field(default_factory=list)
+    valid_done: float = 0.0  # share of the training at the last validation
+    best: int = 0  # which of them was the lowest
+    rate_scale: float = 1.0  # what plateaus left of the learning rate
+    loss_steps: int = 0  # since the last line of metrics
+    tokens: int = 0
+
+
+class TrainProgress(NamedTuple):
+    """What is reported while training."""
+
+    done: float  # share of the training, 0 to 1
+    tokens: int
+    loss: float  # of the last steps, nats
+    learning_rate: float
+    valid_perplexity: float | None
+
+
+Report = Callable[[TrainProgress], None]
+
+
+class Trainer:
+    """A run: train() takes it to its end, or to where it is asked to stop."""
+
+    def __init__(self, data: TokenDataset, valid: TokenDataset, config: LMConfig) -> None:
+        self.config, self.data, self.valid = config, data, valid
+        self.device = open_device(config)
+        self.model = RecurrentLM(config, len(data.vocab)).to(self.device)
+        self.parameters = list(self.model.parameters())
+        self.optimizer = make_optimizer(self.parameters, config)
+        self.average = Average(self.parameters, config.average_decay if config.averaging == "ema" else 1.0)
+        self.sampler = NegativeSampler(torch.from_numpy(data.vocab.counts).to(self.device), config.samples)
+        self.precision: Precision = "bf16" if config.precision == "bf16" else "fp32"
+        self.position = Position()
+        self.metrics: list[artifact.Meta] = []
+        self.best = self.weights()  # on validation
+        self.loss_sum = torch.zeros((), device=self.device)  # since the last line of metrics
+        self.stream = Stream(data)
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """Columns cut at another place each epoch, and nothing read yet."""
+        epoch = self.position.epoch
+        rotation = draw(self.config.seed, ORDER, epoch, 0) % len(self.stream) if epoch else 0
+        self.columns = Columns(self.stream, self.config.batch_size, rotation)
+        self.state = self.model.initial_state(self.config.batch_size)
+
+    def probe(self) -> str:
+        """Choose the precision where config leaves it open; the reason."""
+        if self.config.precision != "auto":
+            return f"{self.precision} was asked for"
+        tokens_TB, targets_TB = self._chunk(self._rows())
+
+        def loss_in(precision: Precision) -> Tensor:
+            return self._losses(tokens_TB, targets_TB, precision)[0]
+
+        self.precision, reason = faster_precision(loss_in, self.device)
+        self.optimizer.zero_grad()
+        return reason
+
+    def train(self, between: Callable[[], bool] | None = None, report: Report | None = None) -> bool:
+        """Whether training came to its end; `between` is called after each step and may stop it there."""
+        while not self.is_over():
+            started = time.perf_counter()
+            self.step()
+            if self.position.step % LOOK_EVERY == 0:
+                self.look(report)
+            if self._validation_due():
+                self.validate()
+            stop = between is not None and between()
+            self.position.seconds += time.perf_counter() - started
+            if stop:
+                return False
+        self.look(report)
+        self.validate()
+        return True
+
+    def done(self) -> float:
+        """The share of the training that is behind us."""
+        position, budget = self.position, self.config.time_budget
+        if self.config.epochs is not None:
+            return (position.epoch + position.row / self.columns.length) / self.config.epochs
+        assert budget is not None
+        reserve = FIRST_RESERVE * budget if position.valid_seconds is None else 1.1 * position.valid_seconds
+        return position.seconds / max(budget - reserve, 1e-9)
+
+    def is_over(self) -> bool:
+        losses, patience = self.position.valid_losses, self.config.patience
+        return self.done() >= 1 or (patience is not None and len(losses) - 1 - self.position.best >= patience)
+
+    def step(self) -> None:
+        """One chunk: forward, back, and a step of the optimizer."""
+        position, config = self.position, self.config
+        rows = self._rows()
+        loss, penalty, state = self._losses(*self._chunk(rows), self.precision)
+        self.optimizer.zero_grad()
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        clip(self.parameters, config)
+        set_rate(self.optimizer, self.rate() * rows / config.bptt)
+        self.optimizer.step()
+        self.state = detach(state)
+        if self._is_averaging():
+            self.average.update()
+        self.loss_sum += loss.detach()
+        position.loss_steps += 1
+        position.step += 1
+        position.tokens += rows * config.batch_size
+        position.row += rows
+        if position.row >= self.columns.length:
+            position.epoch, position.row = position.epoch + 1, 0
+            self.start_epoch()
+
+    def rate(self) -> float:
+        """The present learning rate."""
+        factor = rate_factor(self.config, min(1.0, self.done()))
+        return self.config.learning_rate * self.position.rate_scale * factor
+
+    def _rows(self) -> int:
+        """Length of the next chunk: bptt, or where lengths are bucketed one of a few near it."""
+        bptt = self.config.bptt
+        if self.config.lengths == "bucketed":
+            uniform = draw(self.config.seed, LENGTH, 0, self.position.step) / 2**64
+            bptt = max(MIN_ROWS, round(bptt * BUCKETS[int(uniform * len(BUCKETS))]))
+        return min(bptt, self.columns.length - self.position.row)
+
+    def _chunk(self, rows: int) -> tuple[Tensor, Tensor]:
+        row = self.position.row
+        tokens_TB, targets_TB = (torch.from_numpy(each) for each in self.columns.window(row, row + rows))
+        return tokens_TB.to(self.device), targets_TB.to(self.device)
+
+    def _losses(
+        self, tokens_TB: Tensor, targets_TB: Tensor, precision: Precision
+    ) -> tuple[Tensor, Tensor, State]:
+        """Log-loss of the chunk, what regularisers add to it, and the state behind it."""
+        noise = Noise(self.config.seed, self.position.step, self.device)
+        with autocast(self.device, precision):
+            output = self.model(tokens_TB, self.state, noise)
+            features_ND, targets_N = output.features_TBD.flatten(0, 1), targets_TB.flatten()
+            layer = self.model.softmax_weight, self.model.output_bias, targets_N
+            if self._is_sampling():
+                loss = sampled_cross_entropy(features_ND, *layer, self.sampler, noise.generator)
+            else:
+                loss = linear_cross_entropy(features_ND, *layer, DTYPES[precision])
+        return loss, activation_penalty(output, self.config), output.state
+
+    def _is_sampling(self) -> bool:
+        wanted = self.config.softmax == "sampled" or (
+            self.config.softmax == "auto" and self.model.num_entries >= LARGE_VOCAB
+        )
+        return wanted and self.done() < self.config.sampled_share
+
+    def _is_averaging(self) -> bool:
+        """ema: over the last share of training; nt-asgd: once validation has stopped improving."""
+        if self.average.updates:
+            return True
+        if self.config.averaging == "ema":
+            return self.done() >= 1 - self.config.average_share
+        losses = self.position.valid_losses
+        return self.config.averaging == "nt-asgd" and (
+            len(losses) > NON_MONOTONE and losses[-1] > min(losses[:-NON_MONOTONE])
+        )
+
+    def _validation_due(self) -> bool:
+        """Every now and then, but of a time budget only a small part goes into it."""
+        interval = self.config.validate_every
+        if self.config.time_budget and self.position.valid_seconds:
+            interval = max(interval, self.position.valid_seconds / (VALID_SHARE * self.config.time_budget))
+        return self.position.valid_done + interval <= self.done() < 1
+
+    def validate(self) -> None:
+        """Judge the weights, or their mean, on the validation text, and keep them if they are the best."""
+        started = time.perf_counter()
+        if not all(weight.isfinite().all() for weight in self.parameters):
+            raise self._diverged(math.nan)
+        with self.average.in_use() if self.average.updates else nullcontext():
+            loss = mean_loss(self.model, Stream(self.valid), VALID_COLUMNS, self.precision)
+            losses = self.position.valid_losses
+            losses.append(loss)
+            if loss <= min(losses):
+                self.position.best = len(losses) - 1
+                self.best = self.weights()
+            elif self.config.schedule == "plateau":
+                self.position.rate_scale *= PLATEAU_FACTOR
+        self.position.valid_done = self.done()
+        self.position.valid_seconds = time.perf_counter() - started
+        self._note(
+            valid_loss=loss, valid_perplexity=math.exp(min(loss, 700)), averaged=self.average.updates > 0
+        )
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
+
+    def look(self, report: Report | None) -> None:
+        """See that the loss is finite; report it, and note it now and then."""
+        loss = float(self.loss_sum) / max(1, self.position.loss_steps)
+        if not math.isfinite(loss):
+            raise self._diverged(loss)
+        losses = self.position.valid_losses
+        if report:
+            best = math.exp(min(700, *losses)) if losses else None
+            report(TrainProgress(min(1.0, self.done()), self.position.tokens, loss, self.rate(), best))
+        if self.position.step % LOG_EVERY == 0:
+            self._note(loss=loss, perplexity=math.exp(min(loss, 700)), learning_rate=self.rate())
+            self.loss_sum.zero_()
+            self.position.loss_steps = 0
+
+    def _note(self, **figures: Any) -> None:
+        position = self.position
+        place = {"step": position.step, "epoch": position.epoch, "tokens": position.tokens}
+        self.metrics.append(place | {"seconds": round(position.seconds, 3)} | figures)
+
+    def _diverged(self, loss: float) -> RunError:
+        return RunError(
+            f"the loss became {loss} by step {self.position.step}. A checkpoint from before it is kept; "
+            f"train anew with a --learning-rate below {self.config.learning_rate:g} or a lower --clip-norm."
+        )
+
+
+def activation_penalty(output: Output, config: LMConfig) -> Tensor:
+    """AR and TAR: what large and quickly changing activations cost (Merity et al. 2017, arXiv:1708.01009)."""
+    penalty = output.hidden_TBH.new_zeros(())
+    if config.ar:
+        penalty = penalty + config.ar * output.dropped_TBH.pow(2).mean()
+    if config.tar and len(output.hidden_TBH) > 1:
+        penalty = penalty + config.tar * output.hidden_TBH.diff(dim=0).pow(2).mean()
+    return penalty
