@@ -13,6 +13,8 @@ from ._run import run_and_exit
 HOMES = {
     "preprocess": "preprocess",
     "train-w2v": "train_w2v",
+    "train-lm": "train_lm",
+    "eval-lm": "eval_lm",
     "neighbors": "queries",
     "analogy": "queries",
     "similarity": "queries",

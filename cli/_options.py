@@ -4,28 +4,35 @@ A flag is taken before the environment variable NLPSEQ_<NAME>, that before the t
 and that before the default.
 """
 
+import re
 import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 from click.core import ParameterSource
 
-from nlpseq.config import CooccurrenceConfig, TextConfig, Word2VecConfig, choices, from_dict
+from nlpseq.config import CooccurrenceConfig, LMConfig, TextConfig, Word2VecConfig, choices, from_dict
 from nlpseq.errors import ConfigError
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-TABLES: dict[type, str] = {TextConfig: "text", Word2VecConfig: "word2vec", CooccurrenceConfig: "cooccurrence"}
+TABLES: dict[type, str] = {
+    TextConfig: "text",
+    Word2VecConfig: "word2vec",
+    CooccurrenceConfig: "cooccurrence",
+    LMConfig: "lm",
+}
 TITLES: dict[type, str] = {
     TextConfig: "Text",
     Word2VecConfig: "word2vec",
     CooccurrenceConfig: "Co-occurrence",
+    LMConfig: "Language model",
 }
 
 # Keys of click.Context.meta
@@ -33,17 +40,32 @@ _GIVEN = "nlpseq.given"  # {name: value} of flags and environment variables
 _FILE = "nlpseq.file"  # {table: {name: value}} of the --config file
 
 
+class Duration(click.ParamType[float]):
+    """A length of time in seconds, written 45, 90s, 10m or 1h30m."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", value.strip())
+        if not match or not any(match.groups()):
+            self.fail(f"{value!r} is no length of time. Write 90s, 10m or 1h30m.", param, ctx)
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return 3600 * hours + 60 * minutes + seconds
+
+
 class ConfigOption(click.Option):
     """The option for a field of a config; it tells _GIVEN of its value where a person gave one."""
 
-    def __init__(self, each: Field[Any], hint: Any, section: str, *, hidden: bool) -> None:
+    def __init__(self, each: Field[Any], hint: Any, section: str, default: Any, *, hidden: bool) -> None:
         flag = each.name.replace("_", "-")
         super().__init__(
             [f"--{flag}/--no-{flag}" if hint is bool else f"--{flag}", each.name],
-            type=_click_type(hint),
-            default=each.default,
+            type=Duration() if each.metadata["unit"] == "seconds" else _click_type(hint),
+            default=default,
             help=each.metadata["help"],
-            show_default=each.default is not None,
+            show_default=default is not None,
             envvar=f"NLPSEQ_{each.name.upper()}",
             expose_value=False,
             callback=_keep_given,
@@ -52,13 +74,24 @@ class ConfigOption(click.Option):
         self.section = section
 
 
-def config_options(config_type: type, *, hide: Collection[str] = ()) -> Callable[[F], F]:
-    """Decorator: an option for every field; those to `hide` work but are not listed."""
+def config_options(
+    config_type: type, *, hide: Collection[str] = (), defaults: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[F], F]:
+    """Decorator: an option for every field; those to `hide` work but are not listed.
+
+    defaults: those that are others for this command than the config's own; pass them to resolved() too.
+    """
 
     def decorate(function: F) -> F:
         hints = get_type_hints(config_type)
         options = [
-            ConfigOption(each, hints[each.name], TITLES[config_type], hidden=each.name in hide)
+            ConfigOption(
+                each,
+                hints[each.name],
+                TITLES[config_type],
+                defaults.get(each.name, each.default),
+                hidden=each.name in hide,
+            )
             for each in fields(config_type)
         ]
         params: list[click.Parameter] = function.__dict__.setdefault("__click_params__", [])
@@ -80,9 +113,9 @@ def given(config_type: type) -> dict[str, Any]:
     return from_file | from_person
 
 
-def resolved(config_type: type[T]) -> T:
+def resolved(config_type: type[T], defaults: Mapping[str, Any] = MappingProxyType({})) -> T:
     """The config with everything a person set; ConfigError where a value cannot be."""
-    return from_dict(config_type, given(config_type))
+    return from_dict(config_type, {**defaults, **given(config_type)})
 
 
 def _keep_given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -16,9 +16,9 @@ Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet"]
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str) -> Any:
-    """A field whose help text the command line shows."""
-    return field(default=default, metadata={"help": help})
+def setting(default: Any, help: str, unit: str | None = None) -> Any:
+    """A field whose help text the command line shows; with the unit "seconds" it takes 90s or 10m there."""
+    return field(default=default, metadata={"help": help, "unit": unit})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +176,9 @@ class LMConfig:
     sampled_share: float = setting(0.85, "first share of the training that uses samples")
 
     epochs: int | None = setting(None, "passes over the text, instead of a time budget")
-    time_budget: float | None = setting(None, "time from the first step to the last validation")
+    time_budget: float | None = setting(
+        None, "time from the first step to the last validation [default, without epochs: 10m]", "seconds"
+    )
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "of matrix products; auto tries both")
     validate_every: float = setting(0.1, "share of the training between validations")
     seed: int = setting(1, "of all random draws")
@@ -205,6 +207,29 @@ class LMConfig:
             "time_budget",
             "left out where epochs are given",
         )
+
+
+# What language models read, where nothing else is said: as it was written, with words seen once as <unk>.
+LM_TEXT: dict[str, Any] = {"lower": False, "punctuation": True, "min_count": 2}
+LM_SHARES = {"valid_share": 0.05, "test_share": 0.05}  # where no file to validate on is named
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {"hidden": 128, "dim": 64, "dropout_input": 0.2, "dropout_output": 0.2},
+    "small": {},
+    "medium": {"hidden": 1024, "dim": 384, "batch_size": 64, "weight_drop": 0.3},
+    "awd": {
+        "layers": 3,
+        "hidden": 1152,
+        "dim": 400,
+        "dropout_words": 0.1,
+        "dropout_hidden": 0.25,
+        "weight_drop": 0.5,
+        "ar": 2.0,
+        "tar": 1.0,
+        "bptt": 70,
+        "softmax": "full",
+    },
+}
 
 
 def check(holds: bool, config: Any, name: str, wanted: str) -> None:

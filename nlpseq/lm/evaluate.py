@@ -3,7 +3,9 @@
 Letters: T time steps, B columns, N predictions, V vocabulary entries.
 """
 
+import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +19,8 @@ from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.losses import LOGITS_AT_ONCE
 from nlpseq.lm.machine import Precision, autocast
 from nlpseq.lm.model import RecurrentLM
+from nlpseq.text.dataset import TokenDataset
+from nlpseq.text.tokenize import detokenize
 
 ROWS = 128  # time steps read together
 
@@ -88,3 +92,36 @@ def text_log_probs(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float64
     readings = read(model, Columns(stream, 1), rows=1024)
     pieces = [log_probs(model, each.features_TBD[:, 0], each.targets_TB[:, 0]) for each in readings]
     return torch.cat(pieces).double().cpu().numpy()
+
+
+class Judgement(NamedTuple):
+    """What a model makes of a text."""
+
+    perplexity: float  # exp of the mean log-loss per token
+    bits_per_token: float
+    bits_per_character: float  # of the text as detokenize() writes it, a line end for every <eos>
+    tokens: int  # predicted: words, <unk> and <eos>
+    unk: int  # of them <unk>
+
+
+def judge(model: RecurrentLM, data: TokenDataset) -> Judgement:
+    """Static evaluation of a text, by the protocol of text_log_probs."""
+    log_probs_N = text_log_probs(model, Stream(data))
+    nats = -float(log_probs_N.sum())
+    tokens_of = data.tokens[data.sentences[0] : data.sentences[-1]]
+    return Judgement(
+        perplexity=math.exp(nats / len(log_probs_N)),
+        bits_per_token=nats / math.log(2) / len(log_probs_N),
+        bits_per_character=nats / math.log(2) / count_characters(data),
+        tokens=len(log_probs_N),
+        unk=int((tokens_of == data.vocab.num_words).sum()),
+    )
+
+
+def count_characters(data: TokenDataset) -> int:
+    """Characters of the text as detokenize() writes it, with one for every line end."""
+    words, config, total = data.vocab.words, data.config, 0
+    for start, stop in pairwise(data.sentences.tolist()):
+        line = [words[word_id] for word_id in data.tokens[start:stop].tolist()]
+        total += len(detokenize(line, config)) + 1
+    return total

@@ -66,9 +66,9 @@ def resume_lm(
     if checkpoint.training is None:
         raise ConfigError(f"{folder.path} is complete. Train anew with --force, or use it as it is.")
     config, _ = model_config(folder.path, checkpoint.meta)
-    if data.vocab.digest != checkpoint.vocab.digest:
+    if data.digest != checkpoint.meta.get("data_digest"):
         raise ArtifactError(
-            f"the vocabulary of {data.path} is not the one {folder.path} was trained with. "
+            f"{data.path} is not the text {folder.path} was trained on, or it has changed since. "
             "Bring back the corpus as it was, or train anew with --force."
         )
     trainer = _trainer(data, valid, config)
@@ -159,6 +159,7 @@ def describe(trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta) -
         "text_config": to_dict(data.config),
         "vocab_digest": data.vocab.digest,
         "corpus": data.meta.get("corpus"),
+        "data_digest": data.digest,
         "num_entries": len(data.vocab),
         "num_parameters": sum(weight.numel() for weight in trainer.parameters),
         "train_tokens": data.num_tokens + data.num_sentences,

@@ -92,6 +92,12 @@ class TokenDataset:
         return from_dict(TextConfig, self.meta["config"])
 
     @property
+    def digest(self) -> str:
+        """Equal digests mean equal tokens, sentences and words; by the manifest."""
+        files = artifact.read_json(self.path / artifact.MANIFEST)["files"]
+        return " ".join(files[name]["sha256"] for name in (TOKENS, SENTENCES, VOCAB))
+
+    @property
     def num_tokens(self) -> int:
         """Tokens in these sentences, <unk> among them."""
         return int(self.sentences[-1] - self.sentences[0])

@@ -116,7 +116,7 @@ def _keep(made: TokenDataset, folder: Path, vocab: Vocab | None) -> TokenDataset
 
     Text that can be read only once has the result for a key, so that the same text is stored once.
     """
-    content_key = made.meta["content_key"] or _result_key(made.path)
+    content_key = made.meta["content_key"] or made.digest
     path = folder / _cache_key(content_key, made.config, vocab)
     dataset, _ = _open_or_discard(path)
     if dataset is None:
@@ -125,11 +125,6 @@ def _keep(made: TokenDataset, folder: Path, vocab: Vocab | None) -> TokenDataset
         dataset = TokenDataset.open(path, verify=False)
     shutil.rmtree(made.path, ignore_errors=True)
     return dataset
-
-
-def _result_key(path: Path) -> str:
-    files = artifact.read_json(path / artifact.MANIFEST)["files"]
-    return " ".join(files[name]["sha256"] for name in (TOKENS, SENTENCES, VOCAB))
 
 
 def _open_or_discard(path: Path) -> tuple[TokenDataset | None, list[str]]:

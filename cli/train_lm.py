@@ -1,0 +1,229 @@
+"""nlpseq train-lm: a recurrent language model from a corpus."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nlpseq.config import LM_SHARES, LM_TEXT, PRESETS, LMConfig, TextConfig
+from nlpseq.errors import ConfigError, DataError
+
+from ._command import Command
+from ._console import print_path, say, say_detail
+from ._corpus import dataset_folder, open_dataset, open_sources, output_path, say_contents
+from ._lm import encode_as, encode_for, find_data, whereabouts
+from ._options import (
+    Duration,
+    config_file_option,
+    config_options,
+    force_option,
+    given,
+    output_option,
+    resolved,
+)
+from ._progress import Progress
+from ._stopping import StopRequest
+
+if TYPE_CHECKING:
+    from nlpseq.lm.language_model import LanguageModel
+    from nlpseq.lm.train import TrainProgress
+    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.vectors.vectors import Vectors
+
+RARELY_TURNED = [
+    *(
+        "tied",
+        "init",
+        "forget_bias",
+        "ar",
+        "tar",
+        "lengths",
+        "clip_value",
+        "beta1",
+        "decay_share",
+        "average_share",
+    ),
+    *("average_decay", "samples", "sampled_share", "validate_every"),
+]
+
+
+@click.command(
+    "train-lm",
+    cls=Command,
+    examples=[
+        "nlpseq train-lm corpus.txt --time-budget 3s",
+        "nlpseq train-lm corpus.txt --tokenizer char --preset tiny --epochs 1 -o letters.lm",
+    ],
+)
+@click.argument("sources", metavar="CORPUS...", nargs=-1, required=True)
+@output_option
+@force_option
+@click.option("--resume", is_flag=True, help="go on with an unfinished run: of this corpus, or named itself")
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), default="small", show_default=True, help="size of it all"
+)
+@click.option(
+    "--valid", type=click.Path(exists=True, path_type=Path), metavar="FILE", help="text to validate on"
+)
+@click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
+@click.option(
+    "--checkpoint-every", type=Duration(), default=60.0, show_default="60s", help="time between checkpoints"
+)
+@config_file_option
+@config_options(LMConfig, hide=RARELY_TURNED)
+@config_options(TextConfig, hide=["normalize"], defaults=LM_TEXT | LM_SHARES)
+def train_lm(
+    sources: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    resume: bool,
+    preset: str,
+    valid: Path | None,
+    vectors: Path | None,
+    checkpoint_every: float,
+) -> None:
+    """Train a recurrent language model on CORPUS: an LSTM, a GRU or a plain RNN.
+
+    CORPUS may also be a folder made by `nlpseq preprocess --valid-share`, and with --resume the folder of an
+    unfinished run. The model goes to a folder; its path is printed. The text is split into a part to train
+    on, one to validate on and one to test on; words come from the first alone.
+    """
+    import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
+
+    if resume:
+        path = _run_folder(sources, output)
+        model = _resume(path, checkpoint_every)
+    else:
+        config, word_vectors = _config(preset, vectors)
+        path, data, valid_data = _prepare(sources, valid, output, force=force)
+        source = whereabouts(sources, data, valid)
+        model = _train(path, data, config, valid_data, word_vectors, source, checkpoint_every)
+    _say_result(path, model)
+    print_path(path)
+
+
+def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None]:
+    """The settings, and the vectors to start from, whose length the embedding takes."""
+    settings = dict(PRESETS[preset])
+    word_vectors = None
+    if vectors is not None:
+        from nlpseq.vectors.vectors import Vectors
+
+        word_vectors = Vectors.load(vectors)
+        settings["dim"] = word_vectors.matrix.shape[1]
+    return resolved(LMConfig, settings), word_vectors
+
+
+def _prepare(
+    sources: tuple[str, ...], valid: Path | None, output: Path | None, *, force: bool
+) -> tuple[Path, TokenDataset, TokenDataset | None]:
+    """Where the model will go, what it is trained on, and the text to validate on if one was named."""
+    if folder := dataset_folder(sources):
+        path = output_path(folder.resolve().name.partition(".")[0], ".lm", output, force=force)
+        data = open_dataset(folder)
+    else:
+        config = text_config(valid)
+        path = output_path(open_sources(sources).name, ".lm", output, force=force)
+        data = encode_as(sources, config)
+    say_contents(data)
+    if valid is None:
+        return path, data, None
+    valid_data = encode_for((str(valid),), data.config, data.vocab)
+    say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
+    return path, data, valid_data
+
+
+def text_config(valid: Path | None) -> TextConfig:
+    """How a language model reads text: as for TextConfig, but with case, punctuation and a split."""
+    defaults = LM_TEXT | (LM_SHARES if valid is None else {})
+    if given(TextConfig).get("tokenizer", "word") != "word":
+        defaults["punctuation"] = False  # the other tokenizers keep it anyway
+    return resolved(TextConfig, defaults)
+
+
+def _train(
+    path: Path,
+    data: TokenDataset,
+    config: LMConfig,
+    valid: TokenDataset | None,
+    vectors: Vectors | None,
+    source: dict[str, Any],
+    every: float,
+) -> LanguageModel:
+    from nlpseq.lm.run import RunFolder
+    from nlpseq.lm.run import train_lm as train
+
+    shape = f"{config.layers} x {config.cell} of {config.hidden} units, embedding {config.dim}"
+    say(f"{shape}; seed {config.seed}")
+    say_detail(str(config))
+    with StopRequest() as stop, _progress() as report:
+        folder = RunFolder(path=path, every=every, should_stop=lambda: stop.asked, facts=source)
+        model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
+    _leave_if_stopped(path, model, stop)
+    return model
+
+
+def _run_folder(sources: tuple[str, ...], output: Path | None) -> Path:
+    """The folder of the run to go on with: named itself, by -o, or by its corpus."""
+    if len(sources) == 1 and (Path(sources[0]) / "metrics.jsonl").exists():
+        return Path(sources[0])
+    path = output or Path(open_sources(sources).name + ".lm")
+    if not path.exists():
+        raise DataError(f"{path} does not exist, so there is no run to go on with. Leave out --resume.")
+    return path
+
+
+def _resume(path: Path, every: float) -> LanguageModel:
+    from nlpseq import artifact
+    from nlpseq.lm.run import RunFolder, resume_lm
+
+    for name in (*given(LMConfig), *given(TextConfig)):
+        option = "--" + name.replace("_", "-")
+        raise ConfigError(f"{option} cannot be given when a run is resumed. Leave it out, or train anew.")
+    meta = artifact.peek_meta(path)
+    data, valid = find_data(path, meta)
+    with StopRequest() as stop, _progress() as report:
+        folder = RunFolder(path=path, every=every, should_stop=lambda: stop.asked, facts=meta["source"])
+        model = resume_lm(folder, data, valid=valid, report=report)
+    _leave_if_stopped(path, model, stop)
+    return model
+
+
+def _leave_if_stopped(path: Path, model: LanguageModel, stop: StopRequest) -> None:
+    if not model.meta["complete"]:
+        say(f"stopped and saved. Go on with: nlpseq train-lm {shlex.quote(str(path))} --resume")
+        stop.exit()
+
+
+class _progress(Progress):
+    """Shows share, loss, learning rate and validation perplexity."""
+
+    def __init__(self) -> None:
+        super().__init__("training", "tokens", "trying out what is fastest on this machine")
+
+    def __enter__(self) -> Callable[[TrainProgress], None]:  # type: ignore[override]
+        super().__enter__()
+        return self.report
+
+    def report(self, progress: TrainProgress) -> None:
+        """Tokens of the whole are not known under a time budget, so they are estimated."""
+        figures = f"loss {progress.loss:.3f}, learning rate {progress.learning_rate:.5f}"
+        if progress.valid_perplexity is not None:
+            figures += f", valid {progress.valid_perplexity:.2f}"
+        total = round(progress.tokens / progress.done) if progress.done else None
+        self.update(progress.tokens, total, figures)
+
+
+def _say_result(path: Path, model: LanguageModel) -> None:
+    """How it went, and what to type next."""
+    position, name = model.meta["position"], shlex.quote(str(path))
+    best = math.exp(min(position["valid_losses"]))
+    work = f"{position['tokens']:,} tokens in {model.meta['precision']}"
+    say(f"trained in {position['seconds']:.1f} s on {work}; validation perplexity {best:.2f}")
+    say(f"next: nlpseq generate {name}")
+    say(f"      nlpseq eval-lm {name}")
