@@ -5,6 +5,7 @@ size and sha256 of every other file. It is written under a temporary name beside
 disk, sealed by the manifest and renamed, so that the final name never shows half a result.
 """
 
+import ctypes
 import errno
 import hashlib
 import json
@@ -26,6 +27,8 @@ MANIFEST = "MANIFEST.json"
 TEMPORARY = ".nlpseq-tmp-"
 
 Meta = dict[str, Any]
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
 
 # What NumPy raises on a damaged .npy file; its header is parsed as Python.
 _NO_ARRAY = (OSError, EOFError, ValueError, SyntaxError, tokenize.TokenError)
@@ -249,19 +252,32 @@ def file_sha256(file: Path) -> str:
 
 
 def _swap_in(temporary: Path, path: Path, *, force: bool) -> None:
-    aside = None
-    if force and path.exists():
-        aside = path.parent / f"{TEMPORARY}old-{uuid.uuid4().hex}"
-        path.rename(aside)
+    """Give the new folder its name; an old one ends under the temporary name, which create() removes."""
+    if not (force and path.exists()):
+        temporary.rename(path)
+    elif not _exchanged(temporary, path):
+        _replace(temporary, path)
+    _fsync(path.parent)
+
+
+def _exchanged(temporary: Path, path: Path) -> bool:
+    """Swap two names in one step, so that no kill finds one without a folder; False where that cannot be."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux, on most file systems
+    if renameat2 is None:
+        return False
+    old, new = os.fsencode(temporary), os.fsencode(path)
+    return bool(renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_EXCHANGE) == 0)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    aside = path.parent / f"{TEMPORARY}old-{uuid.uuid4().hex}"
+    path.rename(aside)
     try:
         temporary.rename(path)
     except BaseException:  # Ctrl-C too
-        if aside is not None:
-            aside.rename(path)
+        aside.rename(path)
         raise
-    _fsync(path.parent)
-    if aside is not None:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _is_replaceable(path: Path) -> bool:

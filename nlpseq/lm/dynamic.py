@@ -1,0 +1,174 @@
+"""Dynamic evaluation: the model goes on learning from the text it reads, and forgets it again slowly.
+
+    for every `rows` tokens:  predict them, which is what counts
+                              g = gradient of their loss
+                              w <- w - learning_rate g / (r + EPSILON m) + min(1, decay r / m) (w0 - w)
+
+w0 are the trained weights and r the root of the mean square of their gradients on training text, so that
+weights which are wont to move do so, and are drawn back more. m is the mean of r: with it in the denominator
+learning rates mean the same for every model. Krause et al. 2017, arXiv:1709.07432, section 4.
+
+Letters: N predictions, T of them between two steps.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nlpseq.config import check
+from nlpseq.errors import DataError, RunError
+from nlpseq.lm.batches import Columns, Stream
+from nlpseq.lm.model import RecurrentLM, State, detach
+
+EPSILON = 0.1
+
+# What tune_dynamic tries, and on how much text
+LEARNING_RATES = (1e-4, 2e-4, 4e-4, 8e-4)
+DECAYS = (0.01, 0.003, 0.03)
+ROWS = 20
+TUNING_TOKENS = 20_000
+MAX_CHUNKS = 500
+CONTEXT = 64  # tokens read before the chunk a gradient is taken of
+
+
+class DynamicSettings(NamedTuple):
+    """How fast the model learns from what it reads, how fast it forgets it, and how often it does so."""
+
+    learning_rate: float  # what a weight moves at a gradient of its usual size; 0: static evaluation
+    decay: float  # share of the way back at each step, for a weight that moves as much as the mean one
+    rows: int  # tokens between two steps
+
+
+class Chunk(NamedTuple):
+    """Some tokens as the model predicted them."""
+
+    log_probs_T: Tensor
+    gradients: list[Tensor]  # of their mean loss
+    state: State  # behind them
+
+
+def dynamic_log_probs(
+    model: RecurrentLM, stream: Stream, statistics: list[Tensor], settings: DynamicSettings
+) -> npt.NDArray[np.float64]:
+    """(N,) natural log-probability of every token, read as text_log_probs reads; the model goes on learning.
+
+    Each token is predicted before it is learnt from. statistics: of gradient_statistics. The weights are as
+    they were when this returns. Raises RunError where they ran off to infinity.
+    """
+    check(0 <= settings.learning_rate < float("inf"), settings, "learning_rate", "at least 0")
+    check(0 <= settings.decay <= 1, settings, "decay", "from 0 to 1")
+    check(settings.rows >= 1, settings, "rows", "at least 1")
+    log_probs_N = _learn(model, stream, statistics, settings, len(stream))
+    if not np.isfinite(log_probs_N).all():
+        raise RunError(
+            f"the loss was no longer finite at a learning rate of {settings.learning_rate:g}. Take less."
+        )
+    return log_probs_N
+
+
+def gradient_statistics(
+    model: RecurrentLM, stream: Stream, max_chunks: int = MAX_CHUNKS, rows: int = ROWS
+) -> list[Tensor]:
+    """Mean square of the gradient of every weight, over chunks of `rows` tokens all over a training text."""
+    columns = _column(stream)
+    sums = [torch.zeros_like(each) for each in model.parameters()]
+    count = max(1, min(max_chunks, len(stream) // rows))
+    for number in range(count):
+        start = number * len(stream) // count
+        with torch.no_grad():
+            before = _tensor(stream.read(start - CONTEXT, start)[:, None], model)
+            state = model(before, model.initial_state(1)).state
+        chunk = _predict(model, columns.window(start, min(start + rows, columns.length)), state)
+        torch._foreach_addcmul_(sums, chunk.gradients, chunk.gradients, value=1 / count)
+    return sums
+
+
+def tune_dynamic(
+    model: RecurrentLM, stream: Stream, statistics: list[Tensor], rows: int = ROWS
+) -> DynamicSettings:
+    """The best settings of a small grid on the beginning of a text; learning rate 0 where none is of use."""
+    tried: dict[DynamicSettings, float] = {}
+
+    def loss(settings: DynamicSettings) -> float:
+        if settings not in tried:
+            log_probs_N = _learn(model, stream, statistics, settings, min(len(stream), TUNING_TOKENS))
+            tried[settings] = -float(np.nan_to_num(log_probs_N, nan=-np.inf).mean())
+        return tried[settings]
+
+    best = DynamicSettings(0.0, 0.0, rows)
+    for rate in LEARNING_RATES:
+        best = min(best, best._replace(learning_rate=rate, decay=DECAYS[0]), key=loss)
+    for decay in DECAYS[1:]:
+        best = min(best, best._replace(decay=decay), key=loss)
+    return best
+
+
+def _learn(
+    model: RecurrentLM,
+    stream: Stream,
+    statistics: list[Tensor],
+    settings: DynamicSettings,
+    num_tokens: int,
+) -> npt.NDArray[np.float64]:
+    """(N,) log-probabilities of the first tokens of a text."""
+    columns, pieces = _column(stream), []
+    state = model.initial_state(1)
+    with _borrowed(model) as (weights, trained):
+        step_sizes, pulls = _scales(statistics, settings)
+        for start in range(0, num_tokens, settings.rows):
+            chunk = _predict(model, columns.window(start, min(start + settings.rows, num_tokens)), state)
+            pieces.append(chunk.log_probs_T.cpu())
+            torch._foreach_lerp_(weights, trained, pulls)
+            torch._foreach_addcmul_(weights, chunk.gradients, step_sizes, value=-1)
+            state = chunk.state
+    return torch.cat(pieces).double().numpy()
+
+
+def _scales(statistics: list[Tensor], settings: DynamicSettings) -> tuple[list[Tensor], list[Tensor]]:
+    """What the gradient of each weight is multiplied with, and the share of its way back."""
+    roots = torch._foreach_sqrt(statistics)
+    mean = torch.stack([each.mean() for each in roots]).mean()  # of tensors, as the authors take it
+    mean = mean.clamp_min(torch.finfo(mean.dtype).tiny)  # a model without gradients stays as it is
+    step_sizes = [settings.learning_rate / (each + EPSILON * mean) for each in roots]
+    pulls = [(settings.decay * each / mean).clamp_max(1) for each in roots]
+    return step_sizes, pulls
+
+
+@torch.enable_grad()
+def _predict(
+    model: RecurrentLM, window: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], state: State
+) -> Chunk:
+    """Predict a chunk of one column and take the gradient of its loss."""
+    tokens_TB, targets_TB = (_tensor(each, model) for each in window)
+    output = model(tokens_TB, state)
+    logits_TV = model.logits(output.features_TBD[:, 0])
+    losses_T = F.cross_entropy(logits_TV, targets_TB[:, 0], reduction="none")
+    gradients = torch.autograd.grad(losses_T.mean(), list(model.parameters()))
+    return Chunk(-losses_T.detach(), list(gradients), detach(output.state))
+
+
+@contextmanager
+def _borrowed(model: RecurrentLM) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """The weights to change inside the block, and what they were, which they are again behind it."""
+    weights = [each.detach() for each in model.parameters()]
+    trained = [each.clone() for each in weights]
+    try:
+        yield weights, trained
+    finally:
+        torch._foreach_copy_(weights, trained)
+
+
+def _tensor(tokens_TB: npt.NDArray[np.int64], model: RecurrentLM) -> Tensor:
+    return torch.from_numpy(tokens_TB).to(model.output_bias.device)
+
+
+def _column(stream: Stream) -> Columns:
+    if not len(stream):
+        raise DataError("there is no text to learn from. Name a text with at least one word.")
+    return Columns(stream, 1)

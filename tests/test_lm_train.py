@@ -1,0 +1,296 @@
+"""Training: it learns, stops as told, and goes on from a checkpoint as if nothing had happened."""
+
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import nlpseq as ns
+from nlpseq.config import PRESETS, LMConfig, TextConfig, from_dict
+from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
+from nlpseq.lm.checkpoint import MODEL, Checkpoint, read_metrics
+from nlpseq.lm.run import RunFolder, resume_lm, train_lm
+from nlpseq.lm.train import Trainer
+
+SMALL = {
+    **{
+        "hidden": 16,
+        "dim": 12,
+        "batch_size": 4,
+        "bptt": 7,
+        "threads": 1,
+        "precision": "fp32",
+        "device": "cpu",
+    },
+    **{"dropout_input": 0.1, "dropout_output": 0.1, "samples": 5},
+}
+
+
+def config(**settings):
+    return LMConfig(**SMALL | {"epochs": 2} | settings)
+
+
+def lines(count, seed=1):
+    """Text with a rule: each letter is followed by the next one of the alphabet, round and round."""
+    chance = random.Random(seed)
+    alphabet = "abcdefghij"
+    for _ in range(count):
+        first = chance.randrange(10)
+        yield " ".join(alphabet[(first + i) % 10] for i in range(chance.randint(1, 12)))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "rule.txt").write_text("\n".join(lines(300)))
+    settings = TextConfig(tokenizer="whitespace", min_count=1, valid_share=0.1, test_share=0.1)
+    return ns.preprocess(ns.open_corpus(folder / "rule.txt"), settings, folder / "rule.tokens")
+
+
+def stop_after(steps):
+    """A should_stop that asks for a stop at the given steps, in turn."""
+    count = 0
+
+    def asked():
+        nonlocal count
+        count += 1
+        return count == steps
+
+    return asked
+
+
+def without_times(metrics):
+    return [{key: value for key, value in each.items() if key != "seconds"} for each in metrics]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_it_learns_a_rule(data, cell):
+    model = train_lm(data, config(cell=cell, epochs=30, learning_rate=0.01, softmax="full"))
+    entropy = unigram_perplexity(data)
+    assert model.perplexity(data.split("test")) < 3 < entropy / 3
+
+
+def unigram_perplexity(data):
+    counts = data.vocab.counts[data.vocab.counts > 0]
+    shares = counts / counts.sum()
+    return math.exp(-float((shares * np.log(shares)).sum()))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {
+            "optimizer": "sgd",
+            "learning_rate": 5.0,
+            "clip_norm": 0.5,
+            "schedule": "plateau",
+            "averaging": "none",
+        },
+        {"optimizer": "adam", "beta1": 0.9, "schedule": "cosine", "learning_rate": 0.01},
+        {
+            "optimizer": "sgd",
+            "learning_rate": 5.0,
+            "averaging": "nt-asgd",
+            "schedule": "constant",
+            "epochs": 40,
+        },
+        {"softmax": "sampled", "samples": 8, "learning_rate": 0.01},
+        {"lengths": "bucketed", "learning_rate": 0.01, "layers": 3, "residual": True, "layer_norm": True},
+        {
+            "weight_drop": 0.2,
+            "ar": 2.0,
+            "tar": 1.0,
+            "dropout_words": 0.05,
+            "learning_rate": 0.01,
+            "layers": 2,
+        },
+        {"tied": False, "init": "orthogonal", "clip_value": 0.1, "learning_rate": 0.01, "weight_decay": 1e-5},
+    ],
+    ids=lambda settings: "-".join(f"{key}" for key in settings)[:60],
+)
+def test_every_way_to_train_learns(data, settings):
+    model = train_lm(data, config(**{"epochs": 20, "dropout_output": 0.0, "validate_every": 0.05} | settings))
+    assert model.perplexity(data.split("test")) < 4.5
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(data):
+    first, again, other = (train_lm(data, config(seed=seed)) for seed in (1, 1, 2))
+    for name, weight in first.model.named_parameters():
+        assert torch.equal(weight, again.model.get_parameter(name))
+    assert not torch.equal(first.model.embedding.weight, other.model.embedding.weight)
+
+
+@pytest.mark.parametrize("averaging", ["ema", "nt-asgd"])
+@pytest.mark.parametrize("stops", [[1], [5, 33, 70], [50, 51, 52]])
+def test_a_run_stopped_and_resumed_ends_with_the_same_bytes(data, tmp_path, stops, averaging):
+    settings = config(averaging=averaging, lengths="bucketed", optimizer="adamw", weight_drop=0.1)
+    whole = RunFolder(path=tmp_path / "whole.lm")
+    train_lm(data, settings, folder=whole)
+    parts = RunFolder(path=tmp_path / "parts.lm", should_stop=stop_after(stops[0]))
+    model = train_lm(data, settings, folder=parts)
+    for before, stop in zip(stops, [*stops[1:], 10**9], strict=True):
+        assert not model.meta["complete"] and model.meta["position"]["step"] == before
+        folder = RunFolder(path=parts.path, should_stop=stop_after(stop - before))
+        model = resume_lm(folder, data)
+    assert model.meta["complete"]
+    assert (parts.path / MODEL).read_bytes() == (whole.path / MODEL).read_bytes()
+    assert without_times(read_metrics(parts.path)) == without_times(read_metrics(whole.path))
+
+
+def test_chunks_of_checkpoints_do_not_change_the_result(data, tmp_path):
+    often = RunFolder(path=tmp_path / "often.lm", every=0.0)
+    train_lm(data, config(), folder=often)
+    seldom = RunFolder(path=tmp_path / "seldom.lm")
+    train_lm(data, config(), folder=seldom)
+    assert (often.path / MODEL).read_bytes() == (seldom.path / MODEL).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(data, tmp_path):
+    """kill -9, again and again, until the run comes to its end."""
+    command = [sys.executable, "-m", "nlpseq", "train-lm", "--checkpoint-every", "0.02s", "-q"]
+    settings = ["--epochs", "12", "--hidden", "16", "--dim", "12", "--batch-size", "4", "--bptt", "7"]
+    settings += ["--threads", "1", "--precision", "fp32", "--device", "cpu"]
+    start = [*command, str(data.path), *settings]
+    subprocess.run([*start, "-o", str(tmp_path / "whole.lm")], check=True, stdout=subprocess.DEVNULL)
+    path, chance, kills = tmp_path / "killed.lm", random.Random(7), 0
+    while not path.exists() or not Checkpoint.load(path).meta["complete"]:
+        line = [*command, str(path), "--resume"] if path.exists() else [*start, "-o", str(path)]
+        run = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for_change(path, run)
+        time.sleep(chance.uniform(0, 0.5))
+        kills += run.poll() is None
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+    assert kills >= 3
+    assert (path / MODEL).read_bytes() == (tmp_path / "whole.lm" / MODEL).read_bytes()
+    assert without_times(read_metrics(path)) == without_times(read_metrics(tmp_path / "whole.lm"))
+
+
+def wait_for_change(path, run):
+    """Until the run has written a checkpoint, or has ended."""
+    before = path.stat().st_ino if path.exists() else None
+    while run.poll() is None and (not path.exists() or path.stat().st_ino == before):
+        time.sleep(0.01)
+
+
+def test_a_time_budget_is_kept(data):
+    started = time.monotonic()
+    model = train_lm(data, config(epochs=None, time_budget=3.0))
+    assert 2.5 < model.meta["position"]["seconds"] < 3.5
+    assert time.monotonic() - started < 5
+    rates = [each["learning_rate"] for each in model.metrics if "learning_rate" in each]
+    assert rates[0] == pytest.approx(SMALL.get("learning_rate", 3e-3)) and rates[-1] < 0.3 * rates[0]
+    assert model.metrics[-1]["averaged"]
+
+
+def test_a_resumed_time_budget_counts_on(data, tmp_path):
+    settings = config(epochs=None, time_budget=2.0)
+    folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(200))
+    stopped = train_lm(data, settings, folder=folder)
+    used = stopped.meta["position"]["seconds"]
+    started = time.monotonic()
+    model = resume_lm(RunFolder(path=folder.path), data)
+    assert 0 < used < 2 and model.meta["position"]["seconds"] < 2.5
+    assert time.monotonic() - started < 2.5 - used + 0.5
+
+
+def test_patience_stops_early_and_the_best_is_kept(data):
+    model = train_lm(
+        data,
+        config(
+            learning_rate=0.5,
+            optimizer="adam",
+            schedule="constant",
+            epochs=50,
+            validate_every=0.02,
+            patience=3,
+        ),
+    )
+    losses = model.meta["position"]["valid_losses"]
+    assert len(losses) < 50 and min(losses) == losses[-5]  # three worse ones, and the one at the end
+    valid = data.split("valid")
+    assert math.log(model.perplexity(valid)) == pytest.approx(min(losses), rel=0.05)  # one column, and a few
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(data, tmp_path, monkeypatch):
+    folder = RunFolder(path=tmp_path / "run.lm", every=0.0)
+    real = Trainer.step
+
+    def step(self):
+        if self.position.step == 25:
+            with torch.no_grad():
+                self.model.output_bias.fill_(float("nan"))
+        real(self)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(RunError, match=r"the loss became nan by step 2\d\. .* --learning-rate below"):
+        train_lm(data, config(), folder=folder)
+    kept = Checkpoint.load(folder.path)
+    assert 20 <= kept.meta["position"]["step"] <= 25
+    assert kept.training is not None and all(each.isfinite().all() for each in kept.training.values())
+
+
+def test_what_a_probe_chose_is_kept_by_a_resumed_run(data, tmp_path, monkeypatch):
+    folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(9))
+    train_lm(data, config(precision="auto"), folder=folder)
+    stored = json.loads((folder.path / "meta.json").read_text())["precision"]
+    monkeypatch.setattr(Trainer, "probe", lambda self: pytest.fail("probed again"))
+    model = resume_lm(RunFolder(path=folder.path), data)
+    assert model.meta["precision"] == stored
+
+
+def test_word_vectors_become_embeddings(data, tmp_path):
+    words = data.vocab.words[: data.vocab.num_words]
+    matrix = np.random.default_rng(1).normal(size=(3, 12)).astype(np.float32)
+    vectors = ns.Vectors(ns.Vocab([words[0], "elsewhere", words[2]], np.ones(3)), matrix)
+    model = train_lm(data, config(epochs=1, learning_rate=0.0), vectors=vectors)
+    embedding = model.model.embedding.weight.detach().numpy()
+    for row, word_id in ((0, 0), (2, 2)):
+        assert np.corrcoef(matrix[row], embedding[word_id])[0, 1] == pytest.approx(1, abs=1e-5)
+    assert model.meta["facts"]["vectors_cover_words"] == pytest.approx(2 / len(data.vocab))
+    with pytest.raises(ConfigError, match="the vectors have 12 dimensions and the embedding 5"):
+        train_lm(data, config(dim=5), vectors=vectors)
+
+
+def test_other_text_than_the_run_was_trained_on_is_refused(data, tmp_path):
+    folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(3))
+    train_lm(data, config(), folder=folder)
+    (tmp_path / "other.txt").write_text("\n".join(lines(300, seed=2)))
+    other = ns.preprocess(ns.open_corpus(tmp_path / "other.txt"), data.config, tmp_path / "other.tokens")
+    with pytest.raises(ArtifactError, match=r"is not the text .* was trained on"):
+        resume_lm(RunFolder(path=folder.path), other)
+
+
+def test_a_complete_run_is_not_resumed(data, tmp_path):
+    folder = RunFolder(path=tmp_path / "run.lm")
+    train_lm(data, config(epochs=1), folder=folder)
+    with pytest.raises(ConfigError, match="is complete"):
+        resume_lm(folder, data)
+
+
+def test_too_little_text_for_the_columns(data):
+    with pytest.raises(DataError, match=r"and 2000 columns need at least 4,000\. Give more text"):
+        train_lm(data, config(batch_size=2000))
+
+
+def test_presets_are_configs():
+    for name, settings in PRESETS.items():
+        assert from_dict(LMConfig, settings) == LMConfig(**settings), name
+
+
+def test_a_saved_model_is_the_same_model(data, tmp_path):
+    model = train_lm(data, config(epochs=1))
+    model.save(tmp_path / "a.lm")
+    again = ns.LanguageModel.load(tmp_path / "a.lm")
+    assert again.perplexity(data.split("test")) == model.perplexity(data.split("test"))
+    assert again.metrics == model.metrics
+    again.save(tmp_path / "b.lm")
+    assert (tmp_path / "a.lm" / MODEL).read_bytes() == (tmp_path / "b.lm" / MODEL).read_bytes()
