@@ -27,12 +27,12 @@ ROWS = 1024  # predictions the model makes at once
 BLOCK = 256  # of them, those that look into the cache at once
 NO_WORD = -1
 
-# What tune_cache tries. How large h . h is depends on the model, so theta is tried
-# in units of 1 / mean |h|^2.
+# What tune_cache tries. How large h . h is depends on the model: theta is tried in units of 1 / mean |h|^2.
 WINDOWS = (250, 500, 1000, 2000)
 SHARPNESS = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0)
-SHARES = tuple(
-    each / 100 for each in (*range(11), 12, 14, 16, 18, 20, 23, 26, 30, 35, 40, 50, 60, 70, 80, 90)
+SHARES = (
+    *(0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.14, 0.16, 0.18, 0.2),
+    *(0.23, 0.26, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9),
 )
 
 
@@ -100,6 +100,7 @@ def _column(stream: Stream) -> Columns:
 def _blocks(model: RecurrentLM, stream: Stream, window: int) -> Iterator[Block]:
     """A text in blocks of predictions, with all that `window` positions of cache have to say on them."""
     device = model.output_bias.device
+    window = min(window, len(stream))  # which may be far less
     hidden_NH = torch.zeros(window, model.config.hidden, device=device)
     words_N = torch.full((window,), NO_WORD, device=device)
     for reading in read(model, _column(stream), rows=ROWS):

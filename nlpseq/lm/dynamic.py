@@ -2,7 +2,7 @@
 
     for every `rows` tokens:  predict them, which is what counts
                               g = gradient of their loss
-                              w <- w - learning_rate g / (r + EPSILON m) + min(1, decay r / m) (w0 - w)
+                              w <- w - learning_rate g / (r + m) + min(1, decay r / m) (w0 - w)
 
 w0 are the trained weights and r the root of the mean square of their gradients on training text, so that
 weights which are wont to move do so, and are drawn back more. m is the mean of r: with it in the denominator
@@ -25,8 +25,6 @@ from nlpseq.config import check
 from nlpseq.errors import DataError, RunError
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.model import RecurrentLM, State, detach
-
-EPSILON = 0.1
 
 # What tune_dynamic tries, and on how much text
 LEARNING_RATES = (1e-4, 2e-4, 4e-4, 8e-4)
@@ -82,7 +80,7 @@ def gradient_statistics(
     for number in range(count):
         start = number * len(stream) // count
         with torch.no_grad():
-            before = _tensor(stream.read(start - CONTEXT, start)[:, None], model)
+            before = _tensor(stream.read(start - 1 - CONTEXT, start - 1)[:, None], model)
             state = model(before, model.initial_state(1)).state
         chunk = _predict(model, columns.window(start, min(start + rows, columns.length)), state)
         torch._foreach_addcmul_(sums, chunk.gradients, chunk.gradients, value=1 / count)
@@ -135,7 +133,7 @@ def _scales(statistics: list[Tensor], settings: DynamicSettings) -> tuple[list[T
     roots = torch._foreach_sqrt(statistics)
     mean = torch.stack([each.mean() for each in roots]).mean()  # of tensors, as the authors take it
     mean = mean.clamp_min(torch.finfo(mean.dtype).tiny)  # a model without gradients stays as it is
-    step_sizes = [settings.learning_rate / (each + EPSILON * mean) for each in roots]
+    step_sizes = [settings.learning_rate / (each + mean) for each in roots]
     pulls = [(settings.decay * each / mean).clamp_max(1) for each in roots]
     return step_sizes, pulls
 

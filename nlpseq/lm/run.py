@@ -137,7 +137,7 @@ def _finish(
             return False
         stop = folder.should_stop()
         if stop or time.monotonic() - saved >= folder.every:
-            trainer.look(None)
+            trainer.check()
             _checkpoint(trainer, folder, facts).save(folder.path, force=True)
             saved = time.monotonic()
         return stop

@@ -30,8 +30,8 @@ from nlpseq.lm.noise import Noise
 from nlpseq.lm.optim import clip, make_optimizer, rate_factor, set_rate
 from nlpseq.text.dataset import TokenDataset
 
-LOG_EVERY = 100  # steps
-LOOK_EVERY = 10  # steps between looks at the loss
+LOG_EVERY = 100  # steps between lines of metrics
+TELL_EVERY = 10  # steps between reports and looks at the loss
 VALID_COLUMNS = 16
 NON_MONOTONE = 5  # validations, as in AWD-LSTM
 VALID_SHARE = 0.05  # of a time budget, at most, for validations before the last
@@ -116,15 +116,17 @@ class Trainer:
         while not self.is_over():
             started = time.perf_counter()
             self.step()
-            if self.position.step % LOOK_EVERY == 0:
-                self.look(report)
+            if self.position.step % TELL_EVERY == 0:
+                self._tell(report)
+            if self.position.step % LOG_EVERY == 0:
+                self._log()
             if self._validation_due():
                 self.validate()
             stop = between is not None and between()
             self.position.seconds += time.perf_counter() - started
             if stop:
                 return False
-        self.look(report)
+        self._tell(report)
         self.validate()
         return True
 
@@ -243,19 +245,25 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         return {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
 
-    def look(self, report: Report | None) -> None:
-        """See that the loss is finite; report it, and note it now and then."""
+    def check(self) -> float:
+        """Mean loss of the last steps; RunError unless it is finite."""
         loss = float(self.loss_sum) / max(1, self.position.loss_steps)
         if not math.isfinite(loss):
             raise self._diverged(loss)
-        losses = self.position.valid_losses
+        return loss
+
+    def _tell(self, report: Report | None) -> None:
+        loss, losses = self.check(), self.position.valid_losses
         if report:
             best = math.exp(min(700, *losses)) if losses else None
             report(TrainProgress(min(1.0, self.done()), self.position.tokens, loss, self.rate(), best))
-        if self.position.step % LOG_EVERY == 0:
-            self._note(loss=loss, perplexity=math.exp(min(loss, 700)), learning_rate=self.rate())
-            self.loss_sum.zero_()
-            self.position.loss_steps = 0
+
+    def _log(self) -> None:
+        """A line of metrics, and a new mean of the loss from here on."""
+        loss = self.check()
+        self._note(loss=loss, perplexity=math.exp(min(loss, 700)), learning_rate=self.rate())
+        self.loss_sum.zero_()
+        self.position.loss_steps = 0
 
     def _note(self, **figures: Any) -> None:
         position = self.position
