@@ -18,6 +18,7 @@ HOMES = {
     "neighbors": "queries",
     "analogy": "queries",
     "similarity": "queries",
+    "plot": "plot",
     "inspect": "inspect",
     "corpora": "corpora",
     "doctor": "doctor",

@@ -77,6 +77,9 @@ def find_data(path: Path, meta: dict[str, Any]) -> tuple[TokenDataset, TokenData
 
 
 def load_model(path: Path) -> LanguageModel:
+    """The model in a folder, and this machine made ready to run it."""
     from nlpseq.lm.language_model import LanguageModel
+    from nlpseq.lm.machine import prepare_cpu
 
+    prepare_cpu(None)
     return LanguageModel.load(path)

@@ -100,7 +100,44 @@ def _adapted(
     dynamic: bool,
 ) -> dict[str, Any]:
     """Perplexities of the network that adapts to what it reads; None where not asked for."""
-    return {"cache": None, "dynamic": None}
+    answer: dict[str, Any] = {"cache": None, "dynamic": None}
+    if (cache or dynamic) and (own is None or valid is None):
+        raise ArtifactError(
+            "--cache and --dynamic are tuned on the validation text of the model, which is not to be found. "
+            "Bring its corpus back, or leave them out."
+        )
+    if cache and valid is not None:
+        answer["cache"] = _with_cache(lm, data, valid)
+    if dynamic and own is not None and valid is not None:
+        answer["dynamic"] = _with_dynamic(lm, data, own, valid)
+    return answer
+
+
+def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> float:
+    from nlpseq.evaluation.ngram import perplexity
+    from nlpseq.lm.batches import Stream
+    from nlpseq.lm.cache import cache_log_probs, tune_cache
+
+    settings = tune_cache(lm.model, Stream(valid))
+    say(
+        f"cache: window {settings.window}, theta {settings.theta:.4g}, share {settings.share}, "
+        "tuned on the validation text"
+    )
+    return perplexity(cache_log_probs(lm.model, Stream(data), settings))
+
+
+def _with_dynamic(lm: LanguageModel, data: TokenDataset, own: TokenDataset, valid: TokenDataset) -> float:
+    from nlpseq.evaluation.ngram import perplexity
+    from nlpseq.lm.batches import Stream
+    from nlpseq.lm.dynamic import dynamic_log_probs, gradient_statistics, tune_dynamic
+
+    statistics = gradient_statistics(lm.model, Stream(own.split("train")))
+    settings = tune_dynamic(lm.model, Stream(valid), statistics)
+    say(
+        f"dynamic: learning rate {settings.learning_rate:g}, decay {settings.decay:g}, a step every "
+        f"{settings.rows} tokens, tuned on the validation text"
+    )
+    return perplexity(dynamic_log_probs(lm.model, Stream(data), statistics, settings))
 
 
 def _baselines(

@@ -23,6 +23,15 @@ def encode(folder, text):
     return ns.preprocess(ns.open_corpus(folder / "text.txt"), settings, folder / "text.tokens")
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Networks this small are slower on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def letters(count, seed=1):
     """Sentences of random letters."""
     chance = random.Random(seed)

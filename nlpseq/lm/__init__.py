@@ -1,11 +1,10 @@
 """The recurrent language model: the only part that needs PyTorch."""
 
-from importlib.util import find_spec
-
 from nlpseq.errors import MissingExtra
 
-if find_spec("torch") is None:
+try:
+    import torch  # noqa: F401
+except ImportError as error:
     raise MissingExtra(
-        'the language model needs PyTorch, which is not installed. Type: pip install "nlpseq[lm]" '
-        "--extra-index-url https://download.pytorch.org/whl/cpu"
-    )
+        'the language model needs PyTorch, which is not installed. Type: pip install "nlpseq[lm]"'
+    ) from error

@@ -13,6 +13,7 @@ Letters: N predictions, T of them between two steps.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,13 +27,14 @@ from nlpseq.errors import DataError, RunError
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.model import RecurrentLM, State, detach
 
-# What tune_dynamic tries, and on how much text
-LEARNING_RATES = (1e-4, 2e-4, 4e-4, 8e-4)
-DECAYS = (0.01, 0.003, 0.03)
-ROWS = 20
-TUNING_TOKENS = 20_000
-MAX_CHUNKS = 500
-CONTEXT = 64  # tokens read before the chunk a gradient is taken of
+# What tune_dynamic tries, and on how much text; the lowest rate first.
+LEARNING_RATES = (5e-4, 1e-3, 2e-3, 4e-3)
+DECAYS = (0.02, 0.005, 0.08)
+TUNING_TOKENS = 10_000
+
+ROWS = 20  # fewer learn a little more from a text, and take as many steps more
+MAX_CHUNKS = 300
+CONTEXT = 32  # tokens read before a chunk whose gradient is taken, as a state to begin with
 
 
 class DynamicSettings(NamedTuple):
@@ -91,20 +93,20 @@ def tune_dynamic(
     model: RecurrentLM, stream: Stream, statistics: list[Tensor], rows: int = ROWS
 ) -> DynamicSettings:
     """The best settings of a small grid on the beginning of a text; learning rate 0 where none is of use."""
-    tried: dict[DynamicSettings, float] = {}
 
+    @cache
     def loss(settings: DynamicSettings) -> float:
-        if settings not in tried:
-            log_probs_N = _learn(model, stream, statistics, settings, min(len(stream), TUNING_TOKENS))
-            tried[settings] = -float(np.nan_to_num(log_probs_N, nan=-np.inf).mean())
-        return tried[settings]
+        log_probs_N = _learn(model, stream, statistics, settings, min(len(stream), TUNING_TOKENS))
+        return -float(np.nan_to_num(log_probs_N, nan=-np.inf).mean())
 
     best = DynamicSettings(0.0, 0.0, rows)
     for rate in LEARNING_RATES:
-        best = min(best, best._replace(learning_rate=rate, decay=DECAYS[0]), key=loss)
-    for decay in DECAYS[1:]:
-        best = min(best, best._replace(decay=decay), key=loss)
-    return best
+        faster = DynamicSettings(rate, DECAYS[0], rows)
+        if loss(faster) >= loss(best):
+            break  # a higher one would be worse still
+        best = faster
+    decays = DECAYS[1:] if best.learning_rate else ()
+    return min([best, *(best._replace(decay=each) for each in decays)], key=loss)
 
 
 def _learn(

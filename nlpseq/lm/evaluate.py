@@ -22,7 +22,8 @@ from nlpseq.lm.model import RecurrentLM
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.tokenize import detokenize
 
-ROWS = 128  # time steps read together
+ROWS = 128  # time steps of several columns read together
+TEXT_ROWS = 1024  # of a single one
 
 
 class Reading(NamedTuple):
@@ -89,7 +90,7 @@ def text_log_probs(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float64
     """
     if not len(stream):
         raise DataError("there is no text to judge. Name a text with at least one word.")
-    readings = read(model, Columns(stream, 1), rows=1024)
+    readings = read(model, Columns(stream, 1), rows=TEXT_ROWS)
     pieces = [log_probs(model, each.features_TBD[:, 0], each.targets_TB[:, 0]) for each in readings]
     return torch.cat(pieces).double().cpu().numpy()
 

@@ -103,10 +103,11 @@ def sampled_cross_entropy(
     Bengio & Senécal 2008 (doi:10.1109/TNN.2007.912312), Jean et al. 2015 (arXiv:1412.2007), section 3.
     """
     negatives_S = sampler.draw(generator)
-    correction_V = sampler.log_inclusion_V
-    logits_NS = F.linear(features_ND, weight_VD[negatives_S], (bias_V - correction_V)[negatives_S]).float()
+    samples, drawn = len(negatives_S), torch.cat([negatives_S, targets_N])
+    weight = F.embedding(drawn, weight_VD)  # taken at once: its gradient is as large as all of weight_VD
+    bias = (bias_V - sampler.log_inclusion_V)[drawn]
+    logits_NS = F.linear(features_ND, weight[:samples], bias[:samples]).float()
     logits_NS = logits_NS.masked_fill(targets_N.unsqueeze(1) == negatives_S, float("-inf"))
-    weight_ND = weight_VD[targets_N]
-    target_N = (features_ND * weight_ND).sum(1) + (bias_V - correction_V)[targets_N]
+    target_N = (features_ND * weight[samples:]).sum(1) + bias[samples:]
     total_N = torch.logaddexp(target_N, torch.logsumexp(logits_NS, 1))
     return (total_N - target_N).mean()

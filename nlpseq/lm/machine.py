@@ -22,9 +22,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h of gl
 
 def open_device(config: LMConfig) -> torch.device:
     """The device config names, made ready; BackendUnavailable where it cannot be used."""
-    torch.set_num_threads(config.threads or available_cores())
-    torch.set_flush_denormal(True)  # arithmetic on numbers next to zero is many times slower
-    keep_freed_memory()
+    prepare_cpu(config.threads)
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -43,7 +41,14 @@ def open_device(config: LMConfig) -> torch.device:
     return device
 
 
-def keep_freed_memory() -> None:
+def prepare_cpu(threads: int | None) -> None:
+    """Have PyTorch use so many threads, all cores without a number, and waste no time on memory."""
+    torch.set_num_threads(threads or available_cores())
+    torch.set_flush_denormal(True)  # arithmetic on numbers next to zero is many times slower
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
     """Have malloc keep what is freed: large arrays come and go at every step, and fresh pages are slow."""
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

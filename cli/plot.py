@@ -1,0 +1,181 @@
+"""nlpseq plot: the course of a training as a picture."""
+
+from __future__ import annotations
+
+import json
+import uuid
+import warnings
+from collections.abc import Sequence
+from math import exp
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nlpseq.errors import ArtifactError, ConfigError, DataError, MissingExtra
+
+from ._command import Command
+from ._console import print_path
+from ._options import force_option
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LM_VERSION = 1  # of nlpseq.lm.checkpoint, which needs PyTorch where a plot does not
+SUFFIXES = (".png", ".svg", ".pdf")
+MOST_STEPS = 200  # that gradients are followed back
+COLUMNS = 16  # of text, over which they are averaged
+
+Metrics = Sequence[dict[str, Any]]
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "nlpseq plot corpus.lm",
+        "nlpseq plot corpus.lm --gradients -o course.svg",
+    ],
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"where to write, as {', '.join(SUFFIXES)} [default: RUN.png, in the current folder]",
+)
+@force_option
+@click.option("--gradients", is_flag=True, help="also how far back gradients reach; needs PyTorch and corpus")
+def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
+    """Draw loss, perplexity and learning rate of RUN, the folder of a language model.
+
+    RUN may be unfinished. The loss in training is what is minimised: with dropout, and over a sample of the
+    vocabulary where there is one. So it is not to be compared with that on the validation text, which
+    is of the whole softmax with nothing dropped. The path of the picture is printed.
+    """
+    _require_matplotlib()
+    file = output or Path(f"{run.resolve().name}.png")
+    _check_output(file, force=force)
+    meta, metrics = _read_run(run)
+    flow_T = _gradient_flow(run, meta) if gradients else None
+    _save(_draw(run.resolve().name, metrics, flow_T), file)
+    print_path(file)
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtra(
+            'plots need matplotlib, which is not installed. Type: pip install "nlpseq[plot]"'
+        ) from None
+
+
+def _check_output(file: Path, *, force: bool) -> None:
+    if file.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{file} is no kind of picture known here. End its name in {', '.join(SUFFIXES)}.")
+    if file.is_dir():
+        raise ConfigError(f"{file} is a folder. Name a file with -o.")
+    if file.exists() and not force:
+        raise ConfigError(f"{file} already exists. Give --force to replace it, or another place with -o.")
+
+
+def _read_run(run: Path) -> tuple[dict[str, Any], Metrics]:
+    """meta.json and the measurements of a run."""
+    from nlpseq import artifact
+
+    meta = artifact.load_meta(run, "lm", LM_VERSION)
+    file = run / "metrics.jsonl"
+    try:
+        metrics = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{file} cannot be read ({error}). Copy the folder again.") from error
+    if not metrics:
+        raise DataError(f"{run} has no measurements yet. Go on with it: nlpseq train-lm {run} --resume")
+    return meta, metrics
+
+
+def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:
+    """How long gradients are that go back t steps, for the model of a run on its own validation text."""
+    import torch
+
+    from nlpseq.lm.batches import Columns, Stream
+    from nlpseq.lm.gradients import gradient_flow
+
+    from ._lm import find_data, load_model
+
+    model = load_model(run).model
+    data, valid = find_data(run, meta)
+    stream = Stream(data.split("valid") if valid is None else valid)
+    steps = min(MOST_STEPS, len(stream))
+    columns = Columns(stream, min(COLUMNS, len(stream) // steps))
+    tokens_TB, targets_TB = (torch.from_numpy(each) for each in columns.window(0, steps))
+    flow_T: npt.NDArray[np.float64] = gradient_flow(model, tokens_TB, targets_TB[-1]).numpy()
+    return flow_T
+
+
+def _draw(title: str, metrics: Metrics, flow_T: npt.NDArray[np.float64] | None) -> Figure:
+    """Loss, and below it the learning rate and the gradients where there are any."""
+    from matplotlib.figure import Figure
+
+    has_rate = any("learning_rate" in each for each in metrics)
+    heights = [3.0] + [1.0] * has_rate + [1.5] * (flow_T is not None)
+    figure = Figure(figsize=(8, 1.6 * sum(heights)), layout="constrained")
+    panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    panels[0].set_title(title, parse_math=False)  # a $ in a name is a $
+    _draw_loss(panels[0], metrics)
+    if has_rate:
+        panels[1].sharex(panels[0])
+        panels[1].plot(*_points(metrics, "learning_rate"), ".-", color="tab:green")
+        panels[1].set(xlabel="step", ylabel="learning rate")
+    if flow_T is not None:
+        panels[-1].semilogy(flow_T, color="tab:red")
+        panels[-1].set(xlabel="steps back from a prediction", ylabel="gradient")
+    for axes in panels:
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def _draw_loss(axes: Axes, metrics: Metrics) -> None:
+    """The loss on the left and, being exp of it, the perplexity on a logarithmic axis on the right."""
+    from matplotlib.ticker import LogFormatter
+
+    lines = [("loss", "training, as it is minimised", "-"), ("valid_loss", "validation", "o-")]
+    for name, label, style in lines:
+        steps, losses = _points(metrics, name)
+        if steps:
+            axes.plot(steps, losses, style, label=label)
+    axes.set(xlabel="step", ylabel="loss, nats a token")
+    axes.legend()
+    bounds = axes.get_ylim()
+    axes.set_ylim(bounds)  # as they are from now on: the right side is to fit them
+    perplexity = axes.twinx()
+    perplexity.set(yscale="log", ylabel="perplexity", ylim=[exp(min(bound, 700)) for bound in bounds])
+    perplexity.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(3, 1)))
+    perplexity.yaxis.set_major_formatter(LogFormatter())
+
+
+def _points(metrics: Metrics, name: str) -> tuple[list[float], list[float]]:
+    """Steps at which something was measured, and its values."""
+    found = [(each["step"], each[name]) for each in metrics if name in each]
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def _save(figure: Figure, file: Path) -> None:
+    """Write the picture beside its place and rename it, so that no half of one is ever there."""
+    from nlpseq import artifact
+
+    temporary = file.parent / f"{artifact.TEMPORARY}{uuid.uuid4().hex}"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a name the font cannot write is no reason to fail
+            figure.savefig(temporary, format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
+        temporary.replace(file)
+    except OSError as error:
+        raise artifact.write_error(file, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)

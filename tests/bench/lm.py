@@ -1,0 +1,179 @@
+"""Benchmarks of the language model on Penn Treebank: `python tests/bench/lm.py speed|reach|budget`.
+
+speed   tokens/s of training at the sizes of a plain PyTorch loop (lm_baseline.py), full softmax, in turn
+reach   the shortest --time-budget that reaches what that loop validates at after six epochs
+budget  test perplexity after --budget, static, with the cache and with dynamic evaluation
+
+The table goes to the terminal and to LOG.md. Settings are tuned on the validation text; the test text is
+read once for each seed, at the end.
+"""
+
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from measure import commit, machine, run_command
+
+HERE = Path(__file__).parent
+TEXT = ["--tokenizer", "whitespace", "--min-count", "1"]
+SAME_SIZES = [
+    *("--layers", "2", "--hidden", "200", "--dim", "200", "--batch-size", "20", "--bptt", "35"),
+    *("--dropout-input", "0.2", "--dropout-hidden", "0.2", "--dropout-output", "0.2", "--weight-drop", "0"),
+    *("--dropout-words", "0", "--optimizer", "sgd", "--learning-rate", "20", "--clip-norm", "0.25"),
+    *("--schedule", "plateau", "--averaging", "none", "--softmax", "full", "--weight-decay", "0"),
+]
+BASELINE_EPOCHS = 6
+BUDGETS = (30, 40, 50, 60, 75, 90, 120, 180)  # seconds tried by `reach`
+
+Figures = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("work", choices=sorted(WORK))
+    parser.add_argument("--data", default="../shared/data", help="folder of ptb.train.txt and the like")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--budget", default="10m")
+    parser.add_argument("--settings", default="", help="options for train-lm, as one argument")
+    options = parser.parse_args()
+    check_tests()
+    with tempfile.TemporaryDirectory(prefix="nlpseq-bench-") as folder:
+        lines = WORK[options.work](options, Path(folder))
+    report = "\n".join([*heading(options), *lines])
+    print(report)
+    with (HERE / "LOG.md").open("a", encoding="utf-8") as log:
+        log.write("\n" + report + "\n")
+
+
+def check_tests() -> None:
+    pytest = Path(sys.executable).with_name("pytest")
+    tests = ["tests/test_lm_model.py", "tests/test_lm_losses.py", "tests/test_lm_batches.py"]
+    if subprocess.run([pytest, "-q", *tests], cwd=HERE.parents[1]).returncode:
+        raise SystemExit("the language model's tests are red: no benchmark.")
+
+
+def speed(options: argparse.Namespace, folder: Path) -> list[str]:
+    lines = ["| seed | plain loop, tokens/s | nlpseq, tokens/s | ratio |", "|---|---|---|---|"]
+    ratios = []
+    for seed in range(1, options.seeds + 1):
+        theirs = baseline(options, seed, epochs=1)["tokens_per_second"]
+        model = train(options, folder, seed, ["--epochs", "1", *SAME_SIZES])
+        ours = tokens_per_second(model)
+        ratios.append(ours / theirs)
+        lines.append(f"| {seed} | {theirs:,.0f} | {ours:,.0f} | {ratios[-1]:.2f} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return [*lines, "", f"**{median(ratios):.1f} times the plain loop** (must be 1.3, aim 2)."]
+
+
+def reach(options: argparse.Namespace, folder: Path) -> list[str]:
+    theirs = baseline(options, 1, BASELINE_EPOCHS)
+    goal, seconds = theirs["valid"][-1], theirs["seconds"][-1]
+    rate, test = f"{theirs['tokens_per_second']:,.0f} tokens/s", f"{theirs['test']:.1f}"
+    lines = [
+        f"Plain loop: {BASELINE_EPOCHS} epochs in {seconds:.0f} s, {rate}, valid {goal:.1f}, test {test}.",
+        "",
+        "| budget | valid, by seed |",
+        "|---|---|",
+    ]
+    for budget in BUDGETS:
+        settings = ["--time-budget", f"{budget}s"]
+        seeds = range(1, options.seeds + 1)
+        valids = [judge(options, train(options, folder, seed, settings), "valid") for seed in seeds]
+        found = [each["perplexity"] for each in valids]
+        lines.append(f"| {budget} s | {', '.join(f'{each:.1f}' for each in found)} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+        if median(found) <= goal:
+            share = f"**a {seconds / budget:.1f}th of its time** (must be a third, aim a sixth)"
+            return [*lines, "", f"nlpseq reaches that in {budget} s, {share}."]
+    return [*lines, "", "FALLS SHORT."]
+
+
+def budget(options: argparse.Namespace, folder: Path) -> list[str]:
+    names = ("perplexity", "cache", "dynamic", "unigram", "kneser_ney")
+    columns = ("seed", "valid", "test, static", "test, cache", "test, dynamic", "unigram", "5-gram")
+    lines = [f"| {' | '.join(columns)} | tokens/s | peak MB |", "|---" * (len(columns) + 2) + "|"]
+    rows = []
+    for seed in range(1, options.seeds + 1):
+        figures: Figures = {}
+        model = train(options, folder, seed, ["--time-budget", options.budget], figures)
+        valid = judge(options, model, "valid")
+        test = judge(options, model, "test", "--cache", "--dynamic")
+        rows.append([valid["perplexity"], *(test[name] for name in names)])
+        cells = [f"{each:.2f}" for each in rows[-1]]
+        lines.append(
+            f"| {seed} | {' | '.join(cells)} | {tokens_per_second(model):,.0f} | {figures['peak_mb']:.0f} |"
+        )
+        print(lines[-1], file=sys.stderr, flush=True)
+    middle = [median(column) for column in zip(*rows, strict=True)]
+    return [*lines, "| median | " + " | ".join(f"{each:.2f}" for each in middle) + " | | |"]
+
+
+def baseline(options: argparse.Namespace, seed: int, epochs: int) -> Figures:
+    job = {"data": options.data, "epochs": epochs, "threads": options.threads, "seed": seed}
+    script = HERE / "lm_baseline.py"
+    done = subprocess.run([sys.executable, script, json.dumps(job)], stdout=subprocess.PIPE, check=True)
+    figures: Figures = json.loads(done.stdout)
+    return figures
+
+
+def train(
+    options: argparse.Namespace, folder: Path, seed: int, settings: list[str], figures: Figures | None = None
+) -> Path:
+    """The folder of a model trained by the command a person types."""
+    model = Path(tempfile.mkdtemp(dir=folder)) / "ptb.lm"
+    texts = [f"{options.data}/ptb.train.txt", "--valid", f"{options.data}/ptb.valid.txt"]
+    common = ["--seed", str(seed), "--threads", str(options.threads), "-o", str(model), "-q"]
+    line = [nlpseq(), "train-lm", *texts, *TEXT, *settings, *options.settings.split(), *common]
+    run_command(line, folder, {} if figures is None else figures)
+    return model
+
+
+def judge(options: argparse.Namespace, model: Path, name: str, *flags: str) -> Figures:
+    text = f"{options.data}/ptb.{name}.txt"
+    line = [nlpseq(), "eval-lm", str(model), text, "--json", "-q", *flags]
+    answer: Figures = json.loads(run_command(line, model.parents[1], {}))
+    return answer
+
+
+def tokens_per_second(model: Path) -> float:
+    """Of training alone, by the last line of each part of metrics.jsonl, validation left out."""
+    lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    spent = [
+        (after["seconds"] - before["seconds"], after["tokens"] - before["tokens"])
+        for before, after in pairwise(lines)
+        if "loss" in after and "loss" in before
+    ]
+    return sum(tokens for _, tokens in spent) / sum(seconds for seconds, _ in spent)
+
+
+def nlpseq() -> str:
+    return str(Path(sys.executable).with_name("nlpseq"))
+
+
+def heading(options: argparse.Namespace) -> list[str]:
+    today = datetime.date.today().isoformat()
+    line = f"{options.work} --seeds {options.seeds} --threads {options.threads} --budget {options.budget}"
+    line += f' --settings="{options.settings}"' if options.settings else ""
+    return [
+        f"## Language model on Penn Treebank, {options.work}, {today}, commit {commit()}",
+        "",
+        f"`python tests/bench/lm.py {line}` on {machine()}.",
+        f"Words as in the files ({' '.join(TEXT)}): 10,000 entries; perplexity by `nlpseq eval-lm`.",
+        "",
+    ]
+
+
+WORK = {"speed": speed, "reach": reach, "budget": budget}
+
+if __name__ == "__main__":
+    main()
