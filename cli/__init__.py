@@ -15,6 +15,7 @@ HOMES = {
     "train-w2v": "train_w2v",
     "train-lm": "train_lm",
     "eval-lm": "eval_lm",
+    "score": "score",
     "neighbors": "queries",
     "analogy": "queries",
     "similarity": "queries",

@@ -62,9 +62,9 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(char if char in keep or not _commands(char) else _escaped(char) for char in text)
 
 
-def print_line(text: str = "") -> None:
-    """A line on stdout, in its own encoding: click.echo would take ASCII for UTF-8."""
-    print(printable(text), flush=True)
+def print_line(*fields: str) -> None:
+    """A line on stdout, tabs between fields; in its own encoding, as click.echo takes ASCII for UTF-8."""
+    print(*map(printable, fields), sep="\t", flush=True)
 
 
 def print_json(answer: Mapping[str, Any]) -> None:

@@ -40,8 +40,8 @@ class Finding(NamedTuple):
 def inspect(path: Path, as_json: bool) -> None:
     """Tell what ANY holds, and whether it is whole.
 
-    ANY is a folder of vectors, of a language model, of an encoded corpus or of counts, a vector file of another
-    tool, or text.
+    ANY is a folder of vectors, of a language model, of an encoded corpus or of counts, a vector file of
+    another tool, or text.
     Every file of a folder is held against its checksum. What is damaged is named, and the exit code is 5.
     """
     if not path.exists():

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 LM_VERSION = 1  # of nlpseq.lm.checkpoint, which needs PyTorch where a plot does not
 SUFFIXES = (".png", ".svg", ".pdf")
-MOST_STEPS = 200  # that gradients are followed back
-COLUMNS = 16  # of text, over which they are averaged
 
 Metrics = Sequence[dict[str, Any]]
 
@@ -100,21 +98,14 @@ def _read_run(run: Path) -> tuple[dict[str, Any], Metrics]:
 
 def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:
     """How long gradients are that go back t steps, for the model of a run on its own validation text."""
-    import torch
-
-    from nlpseq.lm.batches import Columns, Stream
-    from nlpseq.lm.gradients import gradient_flow
+    from nlpseq.lm.batches import Stream
+    from nlpseq.lm.gradients import gradient_flow_in
 
     from ._lm import find_data, load_model
 
-    model = load_model(run).model
     data, valid = find_data(run, meta)
-    stream = Stream(data.split("valid") if valid is None else valid)
-    steps = min(MOST_STEPS, len(stream))
-    columns = Columns(stream, min(COLUMNS, len(stream) // steps))
-    tokens_TB, targets_TB = (torch.from_numpy(each) for each in columns.window(0, steps))
-    flow_T: npt.NDArray[np.float64] = gradient_flow(model, tokens_TB, targets_TB[-1]).numpy()
-    return flow_T
+    text = data.split("valid") if valid is None else valid
+    return gradient_flow_in(load_model(run).model, Stream(text))
 
 
 def _draw(title: str, metrics: Metrics, flow_T: npt.NDArray[np.float64] | None) -> Figure:

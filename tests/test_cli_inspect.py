@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nlpseq import artifact
+from nlpseq.config import LMConfig, TextConfig, to_dict
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 
@@ -72,6 +75,49 @@ def test_an_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypatch):
     assert tokens["meta"]["num_sentences"] > 0
     assert "config.tokenizer" in run_cli("inspect", "tiny.tokens").stdout
     assert inspected(run_cli, "tiny.tokens/cooccurrence")["kind"] == "cooccurrence"
+
+
+@pytest.fixture
+def language_model(tmp_path):
+    """A folder of a language model of one word."""
+    pytest.importorskip("torch")
+    from nlpseq.lm.checkpoint import Checkpoint
+    from nlpseq.lm.model import RecurrentLM
+
+    path, config = tmp_path / "small.lm", LMConfig(hidden=3, dim=2)
+    vocab = Vocab(["the", "<unk>", "<eos>"], np.array([5, 1, 2]), num_specials=2)
+    meta = {"config": to_dict(config), "text_config": to_dict(TextConfig()), "vocab_digest": vocab.digest}
+    Checkpoint(meta, vocab, dict(RecurrentLM(config, 3).named_parameters()), []).save(path)
+    return path
+
+
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_a_language_model(run_cli, language_model, monkeypatch, has_torch):
+    if not has_torch:
+        for name in [each for each in sys.modules if each.startswith("nlpseq.lm")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "torch", None)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    answer = inspected(run_cli, language_model)
+    assert (answer["kind"], answer["whole"]) == ("lm", True)
+    assert answer["meta"]["config"]["hidden"] == 3
+    flip_last_bit(language_model / "model.safetensors")
+    assert inspected(run_cli, language_model, code=5)["whole"] is False
+    assert "model.safetensors does not match its sha256" in run_cli("inspect", language_model).stderr
+
+
+def test_a_language_model_with_another_vocabulary(run_cli, language_model):
+    other = Vocab(["a", "<unk>", "<eos>"], np.array([5, 1, 2]), num_specials=2)
+    other.save(language_model / "vocab.tsv")
+    reseal(language_model)
+    assert inspected(run_cli, language_model, code=5)["kind"] == "lm"
+    assert "is not the vocabulary of this model" in run_cli("inspect", language_model).stderr
+
+
+def reseal(folder: Path) -> None:
+    """Make checksums fit what is in a folder."""
+    (folder / artifact.MANIFEST).unlink()
+    artifact.Folder(folder, "lm", 1).seal()
 
 
 def test_a_folder_of_something_else(run_cli, tmp_path):

@@ -187,6 +187,19 @@ def test_tuning_finds_the_best_of_its_grid(model, tmp_path, monkeypatch):
     assert losses[found] < max(losses.values()) - 0.1
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("window", [1, 4, 39])
+def test_the_end_of_a_longer_cache_is_a_shorter_one(model, stream, monkeypatch, window):
+    monkeypatch.setattr(cache, "BLOCK", 11)
+    share = torch.tensor(0.4, dtype=torch.float64)
+    longer = [
+        cache._mix(block, cache._cache_probs(block, window, 0.7), share)
+        for block in cache._blocks(model, stream, 40)
+    ]
+    wanted_N = cache_log_probs(model, stream, CacheSettings(window, 0.7, 0.4))
+    np.testing.assert_allclose(torch.cat(longer).numpy(), wanted_N, rtol=1e-5)  # float32 in another order
+
+
 def test_tuning_leaves_a_cache_of_no_use_out(data):
     """Every word is new, so that what was read says nothing on what comes."""
     stream = Stream(data)

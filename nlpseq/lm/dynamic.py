@@ -5,8 +5,9 @@
                               w <- w - learning_rate g / (r + m) + min(1, decay r / m) (w0 - w)
 
 w0 are the trained weights and r the root of the mean square of their gradients on training text, so that
-weights which are wont to move do so, and are drawn back more. m is the mean of r: with it in the denominator
-learning rates mean the same for every model. Krause et al. 2017, arXiv:1709.07432, section 4.
+weights that training text moves back and forth are moved less, and drawn back more. m, the mean of r, stands
+where the paper has a constant, so that a learning rate means the same for every model. Krause et al. 2017,
+arXiv:1709.07432, section 4.
 
 Letters: N predictions, T of them between two steps.
 """
@@ -27,12 +28,12 @@ from nlpseq.errors import DataError, RunError
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.model import RecurrentLM, State, detach
 
-# What tune_dynamic tries, and on how much text; the lowest rate first.
+# What tune_dynamic tries, and on how many tokens; rates from the lowest on.
 LEARNING_RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 DECAYS = (0.02, 0.005, 0.08)
 TUNING_TOKENS = 10_000
 
-ROWS = 20  # fewer learn a little more from a text, and take as many steps more
+ROWS = 20  # half as many cost twice the time
 MAX_CHUNKS = 300
 CONTEXT = 32  # tokens read before a chunk whose gradient is taken, as a state to begin with
 

@@ -7,11 +7,29 @@ Jacobian is the forget gate alone, and with a bias of 1 that begins nearly open 
 Letters: T time steps, B columns, D embedding.
 """
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nlpseq.errors import DataError
+from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.model import RecurrentLM
+
+MOST_STEPS = 200
+COLUMNS = 16
+
+
+def gradient_flow_in(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float64]:
+    """(T,) of gradient_flow on a text, at 16 places and up to 200 steps back; fewer in a short one."""
+    if not len(stream):
+        raise DataError("there is no text to read. Name a text with at least one word.")
+    steps = min(MOST_STEPS, len(stream))
+    columns = Columns(stream, min(COLUMNS, len(stream) // steps))
+    window = columns.window(0, steps)
+    tokens_TB, targets_TB = (torch.from_numpy(each).to(model.output_bias.device) for each in window)
+    return gradient_flow(model, tokens_TB, targets_TB[-1]).cpu().numpy()
 
 
 @torch.enable_grad()
@@ -34,4 +52,7 @@ def gradient_flow(model: RecurrentLM, tokens_TB: Tensor, targets_B: Tensor) -> T
     logits_BV = model.logits(output.features_TBD[-1])
     loss = F.cross_entropy(logits_BV, targets_B, reduction="sum")  # no column touches another's gradient
     (gradient_TBD,) = torch.autograd.grad(loss, read)
-    return gradient_TBD.double().norm(dim=2).mean(1).flip(0)  # double: squares of tiny numbers are 0
+    lengths_TB: Tensor = torch.linalg.vector_norm(
+        gradient_TBD.double(), dim=2
+    )  # squares of tiny floats are 0
+    return lengths_TB.mean(1).flip(0)

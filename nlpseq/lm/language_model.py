@@ -12,6 +12,7 @@ from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import MODEL, Checkpoint, Tensors, model_config
 from nlpseq.lm.evaluate import text_log_probs
 from nlpseq.lm.model import RecurrentLM
+from nlpseq.lm.score import SentenceScore, score_sentences
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.vocab import Vocab
 
@@ -63,6 +64,10 @@ class LanguageModel:
         """exp of the mean log-loss per token of an encoded text, every sentence's <eos> counted."""
         self.check_vocab(data)
         return math.exp(-float(text_log_probs(self.model, Stream(data)).mean()))
+
+    def score(self, sentence: str) -> SentenceScore:
+        """Log-probability, perplexity and unknown words of one sentence, and of each of its tokens."""
+        return next(score_sentences(self, [sentence]))
 
     def check_vocab(self, data: TokenDataset) -> None:
         """ArtifactError where a dataset numbers its words otherwise."""

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig, Tokenizer
+from nlpseq.text._decode import normalized
 
 SEPARATOR, WORD, APOSTROPHE, PUNCTUATION = range(4)
 APOSTROPHES = "'’"
@@ -51,6 +52,11 @@ def tokenize(text: str, config: TextConfig) -> list[str]:
         tokens: list[str] = _word_pattern(config.punctuation).findall(text)
         return [token.replace("’", "'") if len(token) > 1 else token for token in tokens]
     return _nltk_tokenizer(config.tokenizer)(text)
+
+
+def text_tokens(text: str, config: TextConfig) -> list[str]:
+    """The tokens of one line of any text, brought into the Unicode normal form of the config first."""
+    return tokenize(normalized(text, config.normalize), config)
 
 
 @cache

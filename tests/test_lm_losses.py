@@ -1,0 +1,304 @@
+"""Losses against PyTorch's own and against what a sample must estimate; averages, schedules, clipping."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from nlpseq.config import LMConfig
+from nlpseq.lm import losses
+from nlpseq.lm.averaging import Average
+from nlpseq.lm.losses import NegativeSampler, linear_cross_entropy, sampled_cross_entropy
+from nlpseq.lm.optim import clip, make_optimizer, optimizer_tensors, rate_factor, restore_optimizer, set_rate
+
+N, V, D, S = 7, 5, 3, 2
+
+
+def layer(dtype=torch.float64, rows=N, entries=V, seed=1):
+    """Features, weight and bias that want gradients, and targets that repeat."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = ((rows, D), (entries, D), (entries,))
+    tensors = [torch.randn(*size, dtype=dtype, generator=generator).requires_grad_() for size in sizes]
+    return *tensors, torch.randint(entries, (rows,), generator=generator)
+
+
+def sampler(samples=S, entries=V):
+    return NegativeSampler(torch.arange(entries, 0, -1) ** 2, samples)
+
+
+@pytest.mark.parametrize("at_once", [1, 2 * V, 3 * V + 1, 1 << 23], ids=["1 row", "2", "3", "all"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_full_loss_is_pytorchs_in_blocks_of_any_size(monkeypatch, at_once, dtype):
+    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", at_once)
+    *tensors, targets_N = layer(dtype)
+    wanted = F.cross_entropy(F.linear(*tensors), targets_N)
+    found = linear_cross_entropy(*tensors, targets_N, dtype)
+    close = {"rtol": 1e-5, "atol": 1e-6}  # gradients are summed in float32
+    torch.testing.assert_close(found, wanted, **close)
+    upstream = 2.5  # as where a penalty is added, or several losses are
+    for gradient, want in zip(
+        torch.autograd.grad(upstream * found, tensors),
+        torch.autograd.grad(upstream * wanted, tensors),
+        strict=True,
+    ):
+        torch.testing.assert_close(gradient.to(dtype), want, **close)
+
+
+def test_the_full_loss_has_the_numeric_gradient():
+    *tensors, targets_N = layer()
+
+    def loss(*tensors):
+        return linear_cross_entropy(*tensors, targets_N, torch.float64)
+
+    for number, tensor in enumerate(tensors):
+        (gradient,) = torch.autograd.grad(loss(*tensors), [tensor])
+        numeric = numeric_gradient(lambda: loss(*tensors), tensors[number])
+        torch.testing.assert_close(gradient.double(), numeric, rtol=0, atol=1e-4)
+
+
+def numeric_gradient(loss, tensor, step=1e-2):
+    """Central differences; the losses are float32, so the step is long: good to about 1e-4."""
+    gradient = torch.zeros_like(tensor)
+    with torch.no_grad():
+        for place in range(tensor.numel()):
+            flat = tensor.view(-1)
+            kept = flat[place].item()
+            flat[place] = kept + step
+            above = loss()
+            flat[place] = kept - step
+            gradient.view(-1)[place] = (above.double() - loss().double()) / (2 * step)
+            flat[place] = kept
+    return gradient
+
+
+def test_bf16_is_near_and_leaves_float32_gradients():
+    *tensors, targets_N = layer(torch.float32, rows=64, entries=50)
+    wanted = F.cross_entropy(F.linear(*tensors), targets_N)
+    found = linear_cross_entropy(*tensors, targets_N, torch.bfloat16)
+    assert found.item() == pytest.approx(wanted.item(), rel=0.01)  # bf16 has 8 bits
+    for gradient, want in zip(
+        torch.autograd.grad(found, tensors), torch.autograd.grad(wanted, tensors), strict=True
+    ):
+        assert gradient.dtype == torch.float32
+        assert F.cosine_similarity(gradient.flatten(), want.flatten(), dim=0) > 0.999
+
+
+def test_an_impossible_target_costs_a_finite_loss():
+    features, weight = torch.full((1, D), 1e3), torch.tensor([[1.0] * D, [-1.0] * D])
+    loss = linear_cross_entropy(features, weight, torch.zeros(2), torch.tensor([1]), torch.float32)
+    assert 80 < loss < 90  # log of the smallest float32
+
+
+# ---- the sampled softmax
+
+
+def test_the_inclusion_probability_is_about_that_of_drawing_without_replacement():
+    """1 - (1 - q)^S is of S draws with replacement, and without it S draws reach as far as some more do.
+
+    For 30 of 1000 entries by a flattened Zipf law those are 1.094 * 30, so what is stated may be up to 9 %
+    low. log(S q) would be 40 % high for the most frequent entry, a chance above 1.
+    """
+    entries, samples, trials = 1000, 30, 20_000
+    drawer = NegativeSampler((1e6 / torch.arange(1, entries + 1)).long(), samples)
+    generator = torch.Generator().manual_seed(1)
+    drawn_V = torch.zeros(entries)
+    for _ in range(trials):
+        negatives_S = drawer.draw(generator)
+        assert len(negatives_S) == len(negatives_S.unique()) == samples
+        drawn_V[negatives_S] += 1
+    measured_V, stated_V = drawn_V / trials, drawer.log_inclusion_V.exp()
+    for band in (*(slice(i, i + 1) for i in range(5)), slice(5, 20), slice(20, 200), slice(200, None)):
+        # 9 % as above, and 2 % for what is measured: at least 5000 times each
+        torch.testing.assert_close(measured_V[band].sum(), stated_V[band].sum(), rtol=0.11, atol=0)
+    assert samples * drawer.share_V[0] > 1.3 > 1 > stated_V[0]
+
+
+def test_shares_are_counts_to_three_quarters_and_an_uncounted_entry_counts_once():
+    drawer = NegativeSampler(torch.tensor([16, 1, -1, 0]), 2)
+    torch.testing.assert_close(drawer.share_V, torch.tensor([8.0, 1, 1, 1]) / 11)
+    torch.testing.assert_close(drawer.log_inclusion_V.exp(), 1 - (1 - torch.tensor([8.0, 1, 1, 1]) / 11) ** 2)
+
+
+def test_the_sampled_loss_is_its_formula_and_a_drawn_target_counts_once():
+    *tensors, targets_N = layer()
+    features_ND, weight_VD, bias_V = tensors
+    drawer = sampler(samples=3)
+    found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator().manual_seed(4))
+    negatives = drawer.draw(torch.Generator().manual_seed(4)).tolist()
+    assert any(target in negatives for target in targets_N.tolist())  # else the test shows nothing
+    total = 0.0
+    for h_D, target in zip(features_ND, targets_N.tolist(), strict=True):
+        rivals = [target, *(each for each in negatives if each != target)]
+        logits = weight_VD[rivals] @ h_D + bias_V[rivals] - drawer.log_inclusion_V[rivals]
+        total += torch.logsumexp(logits, 0) - logits[0]
+    torch.testing.assert_close(found, total / N, rtol=1e-5, atol=1e-6)  # negatives are float32
+
+
+def test_a_sample_of_everything_is_the_full_softmax_but_for_the_correction():
+    """With all V entries drawn the correction is still log(1 - (1 - q)^V): a bias the full softmax lacks."""
+    *tensors, targets_N = layer()
+    drawer = sampler(samples=V)
+    found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator())
+    logits_NV = F.linear(*tensors)
+    torch.testing.assert_close(
+        found, F.cross_entropy(logits_NV - drawer.log_inclusion_V, targets_N), rtol=1e-5, atol=1e-6
+    )
+    drawer.log_inclusion_V.zero_()  # the exact inclusion probability is 1
+    found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator())
+    torch.testing.assert_close(found, F.cross_entropy(logits_NV, targets_N), rtol=1e-5, atol=1e-6)
+
+
+def test_what_the_sampled_loss_teaches_is_what_the_full_one_does():
+    """A bias alone, trained on samples, ends at the log-frequencies; corrected by log(S q) it does not."""
+    entries, samples = 30, 8
+    counts_V = (300 / torch.arange(1, entries + 1)).long()
+    log_share_V = (counts_V / counts_V.sum()).log()
+    right = NegativeSampler(counts_V, samples)
+    wrong = NegativeSampler(counts_V, samples)
+    wrong.log_inclusion_V = (samples * wrong.share_V).log()
+    assert (learnt_bias(right, counts_V) - log_share_V).abs()[:10].max() < 0.25
+    assert (learnt_bias(wrong, counts_V) - log_share_V).abs()[:10].max() > 0.25
+
+
+def learnt_bias(drawer, counts_V):
+    """Log-probabilities that a bias has learnt from samples of the text that counts_V counts."""
+    targets = torch.repeat_interleave(torch.arange(len(counts_V)), counts_V)
+    generator = torch.Generator().manual_seed(1)
+    bias_V = torch.zeros(len(counts_V), requires_grad=True)
+    features, weight = torch.zeros(len(targets), 1), torch.zeros(len(counts_V), 1)
+    mean_V = torch.zeros(len(counts_V))
+    for step in range(1500):
+        loss = sampled_cross_entropy(features, weight, bias_V, targets, drawer, generator)
+        (gradient,) = torch.autograd.grad(loss, [bias_V])
+        with torch.no_grad():
+            bias_V -= 1.0 * gradient
+            mean_V += torch.log_softmax(bias_V, 0) / 500 * (step >= 1000)
+    return mean_V
+
+
+def test_the_sampled_loss_has_the_numeric_gradient():
+    *tensors, targets_N = layer()
+    drawer = sampler(samples=3)
+
+    def loss(*tensors):
+        return sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator().manual_seed(4))
+
+    for number, tensor in enumerate(tensors):
+        (gradient,) = torch.autograd.grad(loss(*tensors), [tensor])
+        numeric = numeric_gradient(lambda: loss(*tensors), tensors[number])
+        torch.testing.assert_close(gradient, numeric, rtol=0, atol=1e-4)
+
+
+# ---- averages
+
+
+def steps_of(parameter, count):
+    """A parameter that wanders, and all it was."""
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(count):
+        with torch.no_grad():
+            parameter.copy_(torch.randn(4, generator=generator))
+        yield parameter.detach().clone()
+
+
+def test_a_uniform_average_is_the_mean_of_all():
+    weight = torch.nn.Parameter(torch.full((4,), 100.0))  # before the first update: not part of it
+    average, seen = Average([weight]), []
+    for value in steps_of(weight, 9):
+        seen.append(value)
+        average.update()
+        torch.testing.assert_close(average.values[0], torch.stack(seen).mean(0))
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9])
+def test_an_ema_is_the_mean_until_its_memory_is_full_and_then_forgets(decay):
+    weight = torch.nn.Parameter(torch.zeros(4))
+    average, wanted = Average([weight], decay), torch.zeros(4)
+    for number, value in enumerate(steps_of(weight, 30), start=1):
+        average.update()
+        keep = min(1 - 1 / number, decay)
+        wanted = keep * wanted + (1 - keep) * value
+        torch.testing.assert_close(average.values[0], wanted)
+
+
+def test_an_average_is_in_use_inside_the_block_only():
+    weight = torch.nn.Parameter(torch.zeros(4))
+    average = Average([weight])
+    for _ in steps_of(weight, 3):
+        average.update()
+    before = weight.detach().clone()
+    with pytest.raises(KeyError), average.in_use():
+        assert torch.equal(weight, average.values[0]) and not torch.equal(weight, before)
+        raise KeyError
+    assert torch.equal(weight, before)
+    with torch.no_grad():
+        weight.zero_()
+    assert average.values[0].any()  # a copy of its own
+
+
+# ---- optimizers
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"schedule": "constant"}, [1, 1, 1, 1, 1]),
+        ({"schedule": "plateau"}, [1, 1, 1, 1, 1]),  # its cuts come from validation
+        ({"schedule": "cosine"}, [1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2, 0]),
+        ({"schedule": "linear", "decay_share": 0.5}, [1, 1, 1, 0.5, 0]),
+        ({"schedule": "linear", "decay_share": 1.0}, [1, 0.75, 0.5, 0.25, 0]),
+    ],
+)
+def test_the_course_of_the_learning_rate(settings, wanted):
+    config = LMConfig(**settings)
+    assert [rate_factor(config, done / 4) for done in range(5)] == pytest.approx(wanted, abs=1e-12)
+
+
+def gradients(*values):
+    parameters = [torch.nn.Parameter(torch.zeros(len(each))) for each in values]
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.grad = torch.tensor(value)
+    return parameters
+
+
+def test_clipping_shortens_what_is_too_long_and_nothing_else():
+    long = gradients([3.0, 0.0], [0.0, -4.0])
+    clip(long, LMConfig(clip_norm=2.5))
+    torch.testing.assert_close(long[0].grad, torch.tensor([1.5, 0.0]))  # one length for all, same direction
+    torch.testing.assert_close(long[1].grad, torch.tensor([0.0, -2.0]))
+    for config, wanted in (
+        (LMConfig(clip_norm=6.0), [3.0, -4.0]),
+        (LMConfig(clip_norm=None), [3.0, -4.0]),
+        (LMConfig(clip_norm=None, clip_value=3.5), [3.0, -3.5]),
+        (LMConfig(clip_norm=2.5, clip_value=2.0), [2.0 * 2.5 / 8**0.5, -2.0 * 2.5 / 8**0.5]),  # value first
+    ):
+        (parameter,) = gradients([3.0, -4.0])
+        clip([parameter], config)
+        torch.testing.assert_close(parameter.grad, torch.tensor(wanted))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_an_optimizer_goes_on_from_its_tensors(name):
+    config = LMConfig(optimizer=name, learning_rate=0.1, beta1=0.9)
+    first, second = gradients([1.0, 2.0]), gradients([1.0, 2.0])
+    one = make_optimizer(first, config)
+    one.step()
+    other = make_optimizer(second, config)
+    with torch.no_grad():
+        second[0].copy_(first[0])
+    restore_optimizer(other, {key: each.clone() for key, each in optimizer_tensors(one).items()})
+    set_rate(one, 0.01)
+    set_rate(other, 0.01)
+    one.step()
+    other.step()
+    assert torch.equal(first[0], second[0])
+
+
+def test_weight_decay_of_adamw_is_apart_from_the_gradient():
+    for name, wanted in (("adamw", 1 - 0.1 * 0.01), ("sgd", 1 - 0.1 * 0.01), ("adam", 1 - 0.1)):
+        parameter = torch.nn.Parameter(torch.ones(1))
+        parameter.grad = torch.zeros(1)
+        make_optimizer([parameter], LMConfig(optimizer=name, learning_rate=0.1, weight_decay=0.01)).step()
+        assert parameter.item() == pytest.approx(wanted, rel=1e-4), name
+        assert math.isfinite(parameter.item())
