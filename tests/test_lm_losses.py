@@ -93,12 +93,8 @@ def test_an_impossible_target_costs_a_finite_loss():
 # ---- the sampled softmax
 
 
-def test_the_inclusion_probability_is_about_that_of_drawing_without_replacement():
-    """1 - (1 - q)^S is of S draws with replacement, and without it S draws reach as far as some more do.
-
-    For 30 of 1000 entries by a flattened Zipf law those are 1.094 * 30, so what is stated may be up to 9 %
-    low. log(S q) would be 40 % high for the most frequent entry, a chance above 1.
-    """
+def test_the_inclusion_probability_is_that_of_drawing_without_replacement():
+    """To 3 %; 1 - (1 - q)^S would be 8 % low for rare entries, and S q 40 % high for the first, above 1."""
     entries, samples, trials = 1000, 30, 20_000
     drawer = NegativeSampler((1e6 / torch.arange(1, entries + 1)).long(), samples)
     generator = torch.Generator().manual_seed(1)
@@ -109,15 +105,15 @@ def test_the_inclusion_probability_is_about_that_of_drawing_without_replacement(
         drawn_V[negatives_S] += 1
     measured_V, stated_V = drawn_V / trials, drawer.log_inclusion_V.exp()
     for band in (*(slice(i, i + 1) for i in range(5)), slice(5, 20), slice(20, 200), slice(200, None)):
-        # 9 % as above, and 2 % for what is measured: at least 5000 times each
-        torch.testing.assert_close(measured_V[band].sum(), stated_V[band].sum(), rtol=0.11, atol=0)
+        # 1 % for n draws with replacement in their place, 2 % for what is measured: 5000 times each or more
+        torch.testing.assert_close(measured_V[band].sum(), stated_V[band].sum(), rtol=0.03, atol=0)
+    torch.testing.assert_close(stated_V.sum(), torch.tensor(float(samples)))
     assert samples * drawer.share_V[0] > 1.3 > 1 > stated_V[0]
 
 
 def test_shares_are_counts_to_three_quarters_and_an_uncounted_entry_counts_once():
     drawer = NegativeSampler(torch.tensor([16, 1, -1, 0]), 2)
     torch.testing.assert_close(drawer.share_V, torch.tensor([8.0, 1, 1, 1]) / 11)
-    torch.testing.assert_close(drawer.log_inclusion_V.exp(), 1 - (1 - torch.tensor([8.0, 1, 1, 1]) / 11) ** 2)
 
 
 def test_the_sampled_loss_is_its_formula_and_a_drawn_target_counts_once():
@@ -135,18 +131,14 @@ def test_the_sampled_loss_is_its_formula_and_a_drawn_target_counts_once():
     torch.testing.assert_close(found, total / N, rtol=1e-5, atol=1e-6)  # negatives are float32
 
 
-def test_a_sample_of_everything_is_the_full_softmax_but_for_the_correction():
-    """With all V entries drawn the correction is still log(1 - (1 - q)^V): a bias the full softmax lacks."""
+def test_a_sample_of_everything_is_the_full_softmax():
     *tensors, targets_N = layer()
-    drawer = sampler(samples=V)
-    found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator())
-    logits_NV = F.linear(*tensors)
-    torch.testing.assert_close(
-        found, F.cross_entropy(logits_NV - drawer.log_inclusion_V, targets_N), rtol=1e-5, atol=1e-6
-    )
-    drawer.log_inclusion_V.zero_()  # the exact inclusion probability is 1
-    found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator())
-    torch.testing.assert_close(found, F.cross_entropy(logits_NV, targets_N), rtol=1e-5, atol=1e-6)
+    for samples in (V, V + 3):  # no more than all can be drawn
+        drawer = sampler(samples=samples)
+        found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator())
+        torch.testing.assert_close(
+            found, F.cross_entropy(F.linear(*tensors), targets_N), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_what_the_sampled_loss_teaches_is_what_the_full_one_does():

@@ -74,20 +74,37 @@ def _block_loss(
 
 
 class NegativeSampler:
-    """Entries drawn without replacement, by count to the power of 0.75, and the correction they call for."""
+    """Entries drawn without replacement, by count to the power of 0.75, and the correction they call for.
+
+    log_inclusion_V is the log of the chance to be in the sample at all. It is not log(S q), which exceeds 0
+    for frequent entries, so that they would be learnt wrong.
+    """
 
     def __init__(self, counts_V: Tensor, samples: int, power: float = 0.75) -> None:
         weights_V = counts_V.double().clamp_min(1) ** power
         share_V = weights_V / weights_V.sum()
-        self.samples = samples
+        self.samples = min(samples, len(share_V))
         self.share_V = share_V.float()
-        # log(1 - (1 - q)^S): log of the chance to be among S draws. Not log(S q), which exceeds 0 for
-        # frequent entries, so that they would be learnt wrong.
-        self.log_inclusion_V = torch.log(-torch.expm1(samples * torch.log1p(-share_V))).float()
+        self.log_inclusion_V = _inclusion(share_V, self.samples).log().float()
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """(S,) distinct entries."""
         return torch.multinomial(self.share_V, self.samples, replacement=False, generator=generator)
+
+
+def _inclusion(share_V: Tensor, samples: int) -> Tensor:
+    """Chance of each entry to be among `samples` distinct ones: 1 - (1 - q)^n, which add up to `samples`.
+
+    Drawing distinct entries takes n draws with replacement, more than there are samples; n by bisection.
+    """
+    if samples == len(share_V):
+        return torch.ones_like(share_V)
+    low, high = float(samples), 1e12
+    for _ in range(100):
+        draws = (low * high) ** 0.5
+        inclusion_V = -torch.expm1(draws * torch.log1p(-share_V))
+        low, high = (draws, high) if float(inclusion_V.sum()) < samples else (low, draws)
+    return inclusion_V
 
 
 def sampled_cross_entropy(
