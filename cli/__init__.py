@@ -16,6 +16,7 @@ HOMES = {
     "train-lm": "train_lm",
     "eval-lm": "eval_lm",
     "score": "score",
+    "generate": "generate",
     "neighbors": "queries",
     "analogy": "queries",
     "similarity": "queries",

@@ -67,6 +67,11 @@ def print_line(*fields: str) -> None:
     print(*map(printable, fields), sep="\t", flush=True)
 
 
+def print_text(text: str) -> None:
+    """Text on stdout as it stands, line ends included, and no more than that."""
+    print(printable(text, keep="\n"), end="", flush=True)
+
+
 def print_json(answer: Mapping[str, Any]) -> None:
     """One JSON document on a line of stdout, in UTF-8 whatever the terminal speaks."""
     text = json.dumps({"schema": 1, **answer}, ensure_ascii=False).translate(_JSON_ESCAPES)

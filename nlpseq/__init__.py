@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from nlpseq.lm.run import resume_lm, train_lm
     from nlpseq.text.corpus import Corpus, open_corpus
     from nlpseq.text.dataset import TokenDataset
+    from nlpseq.text.detokenize import detokenize
     from nlpseq.text.encode import preprocess
-    from nlpseq.text.tokenize import detokenize, tokenize
+    from nlpseq.text.tokenize import tokenize
     from nlpseq.text.vocab import Vocab
     from nlpseq.vectors.vectors import Vectors
     from nlpseq.w2v.train import train_word2vec
@@ -84,7 +85,7 @@ _HOMES = {
     "Vocab": "nlpseq.text.vocab",
     "Word2VecConfig": "nlpseq.config",
     "count_cooccurrences": "nlpseq.counts.cooccurrence",
-    "detokenize": "nlpseq.text.tokenize",
+    "detokenize": "nlpseq.text.detokenize",
     "open_corpus": "nlpseq.text.corpus",
     "preprocess": "nlpseq.text.encode",
     "resume_lm": "nlpseq.lm.run",

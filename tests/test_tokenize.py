@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from nlpseq.config import TextConfig, Tokenizer
 from nlpseq.text import tokenize as module
-from nlpseq.text.tokenize import APOSTROPHE, PUNCTUATION, SEPARATOR, WORD, char_classes, detokenize, tokenize
+from nlpseq.text.detokenize import detokenize
+from nlpseq.text.tokenize import APOSTROPHE, PUNCTUATION, SEPARATOR, WORD, char_classes, tokenize
 
 WORDS = TextConfig()
 PUNCTUATED = TextConfig(punctuation=True)

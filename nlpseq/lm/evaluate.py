@@ -20,7 +20,7 @@ from nlpseq.lm.losses import LOGITS_AT_ONCE
 from nlpseq.lm.machine import Precision, autocast
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.text.dataset import TokenDataset
-from nlpseq.text.tokenize import detokenize
+from nlpseq.text.detokenize import detokenize
 
 ROWS = 128  # time steps of several columns read together
 TEXT_ROWS = 1024  # of a single one

@@ -11,7 +11,9 @@ from nlpseq.lm.batches import Stream
 from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import MODEL, Checkpoint, Tensors, model_config
 from nlpseq.lm.evaluate import text_log_probs
+from nlpseq.lm.generate import Length, generate
 from nlpseq.lm.model import RecurrentLM
+from nlpseq.lm.sampling import Sampling
 from nlpseq.lm.score import SentenceScore, score_sentences
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.vocab import Vocab
@@ -68,6 +70,13 @@ class LanguageModel:
     def score(self, sentence: str) -> SentenceScore:
         """Log-probability, perplexity and unknown words of one sentence, and of each of its tokens."""
         return next(score_sentences(self, [sentence]))
+
+    def generate(
+        self, prompt: str = "", *, num_tokens: int = 100, temperature: float = 1.0, seed: int = 1
+    ) -> str:
+        """The prompt and what the model writes on; nlpseq.lm.generate has more to choose from."""
+        length, sampling = Length(num_tokens), Sampling(temperature=temperature)
+        return generate(self, prompt, length=length, sampling=sampling, seed=seed)[0]
 
     def check_vocab(self, data: TokenDataset) -> None:
         """ArtifactError where a dataset numbers its words otherwise."""

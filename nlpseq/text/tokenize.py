@@ -1,4 +1,4 @@
-"""Text to tokens and back: the only place that knows case, Unicode and punctuation.
+"""Text to tokens: with detokenize.py the only place that knows case, Unicode and punctuation.
 
 Each tokenizer's tokens for the line     Don't pay $3.50 — it's l’été!
 
@@ -18,7 +18,7 @@ lines; none of them loads NLTK data. Every tokenizer takes linear time on any in
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
@@ -31,13 +31,6 @@ SEPARATOR, WORD, APOSTROPHE, PUNCTUATION = range(4)
 APOSTROPHES = "'’"
 _TWEET_CHARS = 1000  # TweetTokenizer gets no more at a time,
 _TWEET_RUN = 250  # and no longer run without white space: it takes quadratic time for one of digits or dots
-
-_CLOSING = frozenset(".,;:!?)]}%’”»…、。，．！？；：）」』】") | {"...", "''"}  # no space before these
-_OPENING = frozenset("([{$£€¥₩#@‘“«„¿¡（「『【") | {"``"}  # and none after these
-_CLITICS = frozenset(["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"])
-_SPLIT_WORDS = frozenset(
-    {("can", "not"), ("gim", "me"), ("gon", "na"), ("got", "ta"), ("lem", "me"), ("wan", "na")}
-)
 
 
 def tokenize(text: str, config: TextConfig) -> list[str]:
@@ -126,58 +119,3 @@ def _tweet_pieces(text: str) -> Iterator[str]:
     """
     text = re.sub(rf"\S{{{_TWEET_RUN}}}(?=\S)", r"\g<0> ", text)
     return (piece[0] for piece in re.finditer(rf"(?s:.{{1,{_TWEET_CHARS}}}(?!\S))", text))
-
-
-def detokenize(tokens: Sequence[str], config: TextConfig) -> str:
-    """Tokens of one line as a person would write them: punctuation stands where it belongs.
-
-    Exact for `char`; for the others white space is guessed, and what `tokenize` dropped stays lost.
-    """
-    if config.tokenizer == "char":
-        return "".join(tokens)
-    if config.tokenizer == "whitespace":
-        return " ".join(tokens)
-    written = []
-    space = ""
-    for token, (joins_left, joins_right) in zip(tokens, _joints(tokens, config), strict=True):
-        written.append(("" if joins_left else space) + {"``": '"', "''": '"'}.get(token, token))
-        space = "" if joins_right else " "
-    return "".join(written)
-
-
-def _joints(tokens: Sequence[str], config: TextConfig) -> Iterator[tuple[bool, bool]]:
-    """For each token, whether it is written without a space before it and after it."""
-    is_open = {'"': False, "'": False}
-    left = {quote: tokens.count(quote) for quote in is_open}
-    for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
-        if token in ("'", "’") and _is_inside_word(before, after):
-            yield True, True
-        elif token in is_open:
-            is_closing = is_open[token] or (token == "'" and left[token] == 1)  # alone: the dogs' bowl
-            is_open[token] = not is_closing
-            yield is_closing, not is_closing
-        elif (config.tokenizer == "word" or token == ":") and _binds(before, token, after):
-            yield True, True
-        else:
-            joins_left = token in _CLOSING or token.lower().replace("’", "'") in _CLITICS
-            joins_left = joins_left or (
-                config.tokenizer == "nltk" and (before.lower(), token.lower()) in _SPLIT_WORDS
-            )
-            yield joins_left, token in _OPENING
-        left[token] = left.get(token, 0) - 1
-
-
-def _is_inside_word(before: str, after: str) -> bool:
-    """Whether an apostrophe between these was inside a word: it ' s, l ' été."""
-    return before.isalpha() and (
-        "'" + after.lower() in _CLITICS or after == "t" or (len(before) == 1 and after.isalpha())
-    )
-
-
-def _binds(before: str, token: str, after: str) -> bool:
-    """Whether `word` took one written thing apart here: 3.14, 10:30, 1,000, well-known, and/or."""
-    if before[-1:].isdigit() and after[:1].isdigit():
-        return token in (".", ":", "-", "–", "/") or (
-            token == "," and re.match(r"\d{3}(?!\d)", after) is not None
-        )
-    return token in ("-", "/") and before[-1:].isalnum() and after[:1].isalnum()
