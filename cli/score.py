@@ -1,99 +1,128 @@
-"""nlpseq score: how likely each line of a text is."""
+"""nlpseq score: how probable each sentence is to a language model."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nlpseq.config import TextConfig
+from nlpseq.errors import DataError
 
 from ._command import Command
 from ._console import print_json, print_line, say, say_warning
+from ._corpus import dataset_folder, open_sources
 from ._lm import lm_argument, load_model
 from ._options import json_option
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.lm.score import SentenceScore
-    from nlpseq.text.corpus import Corpus
+    from nlpseq.text.corpus import Block, Corpus
+
+COLUMNS = ("log_prob", "perplexity", "tokens", "unk", "text")
 
 
 @click.command(
     cls=Command,
     examples=[
         "nlpseq score corpus.lm corpus.txt",
-        "echo 'a sentence to judge' | nlpseq score corpus.lm --tokens --json",
+        'echo "The king speaks." | nlpseq score corpus.lm --tokens --json',
+        "nlpseq score corpus.lm corpus.txt | sort -n | cut -f 1,5",
     ],
 )
 @lm_argument
-@click.argument("file", default="-", metavar="[FILE]")
-@click.option("--tokens", "per_token", is_flag=True, help="also the log-probability of each token")
+@click.argument("file", required=False, metavar="[FILE|-]")
+@click.option("--tokens", "with_tokens", is_flag=True, help="also the log-probability of each token")
+@click.option("--encoding", metavar="NAME", help="of the text [default: that of LM's own corpus]")
+@click.option(
+    "--encoding-errors",
+    type=click.Choice(["replace", "strict"]),
+    help="what to do with invalid bytes [default: as for LM's own corpus]",
+)
 @json_option
-def score(model: Path, file: str, per_token: bool, as_json: bool) -> None:
-    """How likely LM finds each line of FILE: natural log-probability and perplexity.
+def score(
+    model: Path,
+    file: str | None,
+    with_tokens: bool,
+    encoding: str | None,
+    encoding_errors: Any,
+    as_json: bool,
+) -> None:
+    """Natural log-probability, perplexity and number of unknown words of each line of FILE, or of stdin.
 
-    Each line is judged on its own, from its beginning to its line end, which is predicted too (<eos>). For
-    each there is a line of output with log-probability, perplexity, number of tokens, of unknown words among
-    them, and the text, with tabs between them. Without FILE, lines come from stdin.
+    Each line is a sentence by itself: the network begins anew, predicts its first token from <eos> and its
+    end last; tokens count that <eos>, so that an empty line has one. There is one line of output for each of
+    FILE, in its order, with columns parted by tabs: log-probability, perplexity, tokens, unknown ones, the
+    text; with --tokens then a column for each token. An unknown word is shown as <unk:word>.
     """
-    if file == "-" and sys.stdin.isatty():
-        raise click.UsageError("No text was named. Name a file, or pipe lines in.")
+    corpus = _named_text(file)
     lm = load_model(model)
+    own = lm.text_config
+    config = TextConfig(  # lines as they are: the model does the rest
+        encoding=encoding or own.encoding,
+        encoding_errors=encoding_errors or own.encoding_errors,
+        normalize="none",
+    )
+    if not as_json:
+        say(f"columns: {', '.join(COLUMNS)}")
+    for each in _scores(lm, corpus, config):
+        if as_json:
+            print_json(_record(each, with_tokens=with_tokens))
+        else:
+            print_line(*_fields(each, with_tokens=with_tokens))
+
+
+def _named_text(file: str | None) -> Corpus:
+    if file is None and sys.stdin.isatty():
+        raise click.UsageError("No text was named. Name a file, pipe sentences in, or give - to type them.")
+    if file is not None and (folder := dataset_folder((file,))):
+        raise DataError(f"{folder} is a result of nlpseq and no text. Name the text itself.")
+    return open_sources((file or "-",))
+
+
+def _scores(lm: LanguageModel, corpus: Corpus, config: TextConfig) -> Iterator[SentenceScore]:
+    """Scores of all lines; then a word on what was wrong with the text."""
     from nlpseq.lm.score import score_sentences
-    from nlpseq.text.corpus import ReadReport, open_corpus
+    from nlpseq.text.corpus import ReadReport
 
     report = ReadReport()
-    if not as_json:
-        say("log-probability, perplexity, tokens, <unk>, text:")
-    for each in score_sentences(lm, _lines(open_corpus(file), lm.text_config, report)):
-        if as_json:
-            print_json(_record(lm, each, per_token))
-        else:
-            _print(lm, each, per_token)
+    yield from score_sentences(lm, lines(corpus.blocks(config, report)))
     for notice in report.notices():
         say_warning(notice)
 
 
-def _lines(corpus: Corpus, config: TextConfig, report: Any) -> Iterator[str]:
-    """The lines of a text, decoded and normalised as for training; empty ones too."""
-    begun = ""
-    for block in corpus.blocks(config, report):
-        *whole, rest = (begun + block.text).split("\n")
-        yield from whole
-        begun = rest
-    if begun:
-        yield begun
+def lines(blocks: Iterable[Block]) -> Iterator[str]:
+    """Every line of a corpus, empty ones too."""
+    parts: list[str] = []  # of a line that goes on from block to block
+    for block in blocks:
+        parts.append(block.text)
+        if not block.continues:
+            yield from "".join(parts).removesuffix("\n").split("\n")
+            parts = []
 
 
-def _record(lm: LanguageModel, scored: SentenceScore, per_token: bool) -> dict[str, Any]:
-    record = {
-        "text": scored.text,
-        "log_prob": scored.log_prob,
-        "perplexity": scored.perplexity,
-        "tokens": len(scored.log_probs),
-        "unk": scored.unk,
+def _record(score: SentenceScore, *, with_tokens: bool) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "text": score.text,
+        "log_prob": score.log_prob,
+        "perplexity": score.perplexity,
+        "tokens": len(score.tokens),
+        "unk": score.unk,
     }
-    if per_token:
-        record["token_log_probs"] = [
-            {"token": token, "log_prob": log_prob} for token, log_prob in _tokens(lm, scored)
-        ]
+    if with_tokens:
+        pairs = zip(score.tokens, score.log_probs.tolist(), strict=True)
+        record["token_log_probs"] = [{"token": token, "log_prob": log_prob} for token, log_prob in pairs]
     return record
 
 
-def _print(lm: LanguageModel, scored: SentenceScore, per_token: bool) -> None:
-    figures = f"{scored.log_prob:.4f}", f"{scored.perplexity:.2f}"
-    print_line(*figures, str(len(scored.log_probs)), str(scored.unk), scored.text)
-    if per_token:
-        for token, log_prob in _tokens(lm, scored):
-            print_line("", f"{log_prob:.4f}", token)
-
-
-def _tokens(lm: LanguageModel, scored: SentenceScore) -> list[tuple[str, float]]:
-    """Each token with its log-probability; one outside the vocabulary is marked."""
-    known = lm.vocab.ids
-    written = [token if token in known else f"<unk>({token})" for token in scored.tokens]
-    return list(zip([*written, "<eos>"], scored.log_probs.tolist(), strict=True))
+def _fields(score: SentenceScore, *, with_tokens: bool) -> Iterator[str]:
+    """The columns of a line."""
+    yield from (f"{score.log_prob:.4f}", f"{score.perplexity:.4f}", str(len(score.tokens)), str(score.unk))
+    yield score.text
+    if with_tokens:
+        for token, log_prob in zip(score.tokens, score.log_probs.tolist(), strict=True):
+            yield f"{token} {log_prob:.4f}"

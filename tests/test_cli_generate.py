@@ -1,9 +1,10 @@
 """nlpseq generate as a person meets it."""
 
 import json
+from pathlib import Path
 
+import lm_models
 import pytest
-from lm_models import tiny_model
 
 from nlpseq.config import TextConfig
 
@@ -12,7 +13,8 @@ from nlpseq.config import TextConfig
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = TextConfig(lower=False, punctuation=True, min_count=1)
-    tiny_model(["the", "cat", "sat", ",", ".", "\x1b[31m"], config, scale=2).save("tiny.lm")
+    words = ["the", "cat", "sat", ",", ".", "\x1b[31m"]
+    lm_models.save_tiny_model(Path("tiny.lm"), text_config=config, words=words, scale=2)
     return tmp_path
 
 

@@ -3,11 +3,11 @@
 import itertools
 import math
 
+import lm_models
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lm_models import tiny_model
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import ConfigError
@@ -36,6 +36,13 @@ WORDS = [
     "l",
     "été",
 ]
+
+
+PLAIN = TextConfig(tokenizer="whitespace", min_count=1)
+
+
+def tiny_model(words, text_config=PLAIN, scale=1.0):
+    return lm_models.tiny_model(text_config, words, scale)
 
 
 def kept(logits_NV):

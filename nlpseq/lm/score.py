@@ -1,99 +1,158 @@
-"""How likely sentences are: each on its own, many in one pass.
+"""What a language model makes of sentences, each by itself: the log-probability of every token.
 
-    <eos>  the   cat   sat           read, from the zero state
-     the   cat   sat  <eos>          predicted
+Sentences of about the same length are read together, one column each:
 
-Letters: T time steps, B sentences read together, N predictions.
+    sentences      read             predicted
+    a b c          <eos>  <eos>     a      d
+    d              a      d         b      <eos>
+                   b      .         c      .         . padding: it comes last, so nothing depends on it
+                   c      .         <eos>  .
+
+Letters: T time steps, B sentences, N predictions, D features.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
+from nlpseq.config import TextConfig
 from nlpseq.lm.evaluate import log_probs
+from nlpseq.lm.model import RecurrentLM
 from nlpseq.text.tokenize import text_tokens
+from nlpseq.text.vocab import EOS, Vocab
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
 
-SENTENCES = 4096  # held at a time, so that those of a length can be read together
-BATCH_TOKENS = 8192  # read together, padding included
-ROWS = 512  # time steps of a long sentence read together
+SENTENCES_AHEAD = 4096  # read before the first of them is answered, so that like lengths come together,
+TOKENS_AHEAD = 1 << 19  # or fewer where they are long
+TOKENS_AT_ONCE = 8192  # of all columns of a pass: what bounds its memory
+
+_SPACES = str.maketrans("\0\n\r", "   ")  # a corpus has a space for NUL too
 
 
 class SentenceScore(NamedTuple):
-    """What a model makes of a sentence."""
+    """What a model makes of a sentence that begins from nothing."""
 
-    text: str
-    tokens: list[str]  # as they were written; the closing <eos> is not among them
-    log_probs: npt.NDArray[np.float64]  # natural, of each token and then of <eos>
-    unk: int  # tokens outside the vocabulary
+    text: str  # as it was given
+    tokens: list[str]  # as in the vocabulary, an unknown one as <unk:written>, <eos> last
+    log_probs: npt.NDArray[np.float64]  # natural, of each token
+    unk: int  # tokens that are unknown
 
     @property
     def log_prob(self) -> float:
+        """Natural log-probability of the whole sentence, that it ends there included."""
         return float(self.log_probs.sum())
 
     @property
     def perplexity(self) -> float:
-        return float(np.exp(-self.log_probs.mean()))
+        """exp of the mean log-loss per token, <eos> counted."""
+        return math.exp(-self.log_prob / len(self.tokens))
+
+
+class _Sentence(NamedTuple):
+    text: str
+    tokens: list[str]
+    ids: list[int]
 
 
 def score_sentences(model: LanguageModel, sentences: Iterable[str]) -> Iterator[SentenceScore]:
-    """The score of each sentence, in order; its line end, <eos>, is predicted and counted too.
+    """A score for each sentence, in order; the network begins each of them from the zero state.
 
-    Every sentence is read from the zero state on. One without tokens has the score of <eos> alone.
+    Sentences become tokens as the lines of a corpus do; one without any is scored for its <eos> alone. A few
+    thousand sentences are read ahead and nothing is kept, so there may be any number of them.
     """
-    waiting = iter(sentences)
-    while group := list(islice(waiting, SENTENCES)):
-        tokens = [text_tokens(text, model.text_config) for text in group]
-        ids = [_word_ids(model, words) for words in tokens]
-        found: dict[int, npt.NDArray[np.float64]] = {}
-        for batch in _batches(ids):
-            found.update(zip(batch, _read(model, [ids[i] for i in batch]), strict=True))
-        for i, text in enumerate(group):
-            unk = ids[i].count(model.vocab.num_words)
-            yield SentenceScore(text, tokens[i], found[i], unk)
+    config, unk = model.text_config, model.vocab.num_words
+    encoded = (_encode(text, config, model.vocab) for text in sentences)
+    for buffer in _buffers(encoded):
+        found = _log_probs(model.model, [sentence.ids for sentence in buffer])
+        for sentence, log_probs_N in zip(buffer, found, strict=True):
+            yield SentenceScore(sentence.text, sentence.tokens, log_probs_N, sentence.ids.count(unk))
 
 
-def _word_ids(model: LanguageModel, words: Sequence[str]) -> list[int]:
-    vocab = model.vocab
-    return [min(vocab.ids.get(word, vocab.num_words), vocab.num_words) for word in words]
+def _encode(text: str, config: TextConfig, vocab: Vocab) -> _Sentence:
+    tokens = text_tokens(text.removesuffix("\n").translate(_SPACES), config)
+    unk = vocab.num_words
+    # a written "<eos>" is no word: its id is above that of <unk>
+    ids = [min(vocab.ids.get(token, unk), unk) for token in tokens]
+    shown = [
+        f"<unk:{token}>" if word_id == unk else token for token, word_id in zip(tokens, ids, strict=True)
+    ]
+    return _Sentence(text, [*shown, EOS], ids)
 
 
-def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Numbers of sentences to read together: of similar length, so that little is padded."""
+def _buffers(sentences: Iterable[_Sentence]) -> Iterator[list[_Sentence]]:
+    """As many sentences at a time as are read ahead."""
+    buffer: list[_Sentence] = []
+    num_tokens = 0
+    for sentence in sentences:
+        buffer.append(sentence)
+        num_tokens += len(sentence.tokens)
+        if len(buffer) == SENTENCES_AHEAD or num_tokens >= TOKENS_AHEAD:
+            yield buffer
+            buffer, num_tokens = [], 0
+    if buffer:
+        yield buffer
+
+
+def _log_probs(model: RecurrentLM, sentences: Sequence[list[int]]) -> list[npt.NDArray[np.float64]]:
+    """Log-probabilities of the tokens of each sentence and of its <eos>, in the order of the sentences."""
+    found: list[npt.NDArray[np.float64]] = [np.empty(0)] * len(sentences)
+    for batch in _batches([len(ids) for ids in sentences]):
+        values = _batch_log_probs(model, [sentences[place] for place in batch])
+        for place, log_probs_N in zip(batch, values, strict=True):
+            found[place] = log_probs_N
+    return found
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of sentences to read together, shortest first; padded, a batch fits into one pass.
+
+    Only a sentence that is too long for a pass by itself does not.
+    """
     batch: list[int] = []
-    for i in sorted(range(len(ids)), key=lambda i: len(ids[i])):
-        if batch and (len(batch) + 1) * (len(ids[i]) + 1) > BATCH_TOKENS:
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * (lengths[place] + 1) > TOKENS_AT_ONCE:
             yield batch
             batch = []
-        batch.append(i)
-    yield batch
+        batch.append(place)
+    if batch:
+        yield batch
 
 
 @torch.no_grad()
-def _read(model: LanguageModel, sentences: Sequence[Sequence[int]]) -> list[npt.NDArray[np.float64]]:
-    """Log-probabilities of the tokens of each sentence and of its <eos>."""
-    network, eos = model.model, len(model.vocab) - 1
-    lengths = [len(sentence) + 1 for sentence in sentences]
-    padded_TB = torch.full((max(lengths) + 1, len(sentences)), eos)
-    for column, sentence in enumerate(sentences):
-        padded_TB[1 : len(sentence) + 1, column] = torch.tensor(sentence, dtype=torch.long)
-    padded_TB = padded_TB.to(network.output_bias.device)
-    is_real_TB = torch.arange(max(lengths))[:, None] < torch.tensor(lengths)
-    found_TB = torch.zeros(is_real_TB.shape, dtype=torch.float64)
-    state = network.initial_state(len(sentences))
-    for start in range(0, max(lengths), ROWS):
-        rows = slice(start, min(start + ROWS, max(lengths)))
-        output = network(padded_TB[rows], state)
-        state, real = output.state, is_real_TB[rows]
-        targets_TB: Tensor = padded_TB[1:][rows]
-        found_TB[rows][real] = log_probs(network, output.features_TBD[real], targets_TB[real]).double().cpu()
-    return [found_TB[:length, column].numpy() for column, length in enumerate(lengths)]
+def _batch_log_probs(model: RecurrentLM, batch: Sequence[list[int]]) -> list[npt.NDArray[np.float64]]:
+    """The same for sentences read in one pass, or a long one in several, the state carried on."""
+    lengths_B = np.array([len(ids) + 1 for ids in batch])
+    stream_TB, is_real_TB = _columns(batch, lengths_B, eos=model.num_entries - 1)
+    device = model.output_bias.device
+    stream, is_real = (torch.from_numpy(each).to(device) for each in (stream_TB, is_real_TB))
+    state = model.initial_state(len(batch))
+    pieces = []
+    rows = max(1, TOKENS_AT_ONCE // len(batch))
+    for start in range(0, len(is_real), rows):
+        stop = min(start + rows, len(is_real))
+        output = model(stream[start:stop], state)
+        state = output.state
+        chosen, targets_TB = is_real[start:stop], stream[start + 1 : stop + 1]
+        pieces.append(log_probs(model, output.features_TBD[chosen], targets_TB[chosen]))
+    found_TB = np.zeros(is_real_TB.shape)
+    found_TB[is_real_TB] = torch.cat(pieces).double().cpu().numpy()
+    return [found_TB[:length, column].copy() for column, length in enumerate(lengths_B.tolist())]
+
+
+def _columns(
+    batch: Sequence[list[int]], lengths_B: npt.NDArray[np.int64], eos: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """(1 + T, B) sentences between <eos>, padded with it; (T, B) where there is something to predict."""
+    longest = int(lengths_B.max())
+    stream_TB = np.full((1 + longest, len(batch)), eos, np.int64)
+    for column, ids in enumerate(batch):
+        stream_TB[1 : 1 + len(ids), column] = ids
+    return stream_TB, np.arange(longest)[:, None] < lengths_B
