@@ -27,6 +27,8 @@ PACKAGES = (
     "tqdm",
     "nltk",
     "torch",
+    "safetensors",
+    "matplotlib",
     "cupy-cuda12x",
     "cupy-cuda13x",
 )

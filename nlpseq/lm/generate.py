@@ -125,7 +125,8 @@ def likeliest(model: LanguageModel, prompt: str, beam: int, length: Length, *, u
     network, eos = model.model, len(model.vocab) - 1
     logits_NV, state = _read_prompt(model, prompt, 1)
     texts: list[list[int]] = [[]]
-    scores_N = torch.zeros(1, dtype=torch.float64)
+    device = logits_NV.device
+    scores_N = torch.zeros(1, dtype=torch.float64, device=device)
     finished: list[tuple[float, list[int]]] = []
     for _ in range(length.num_tokens):
         totals_NV = scores_N[:, None] + torch.log_softmax(_allowed(model, logits_NV, unk).double(), 1)
@@ -141,11 +142,11 @@ def likeliest(model: LanguageModel, prompt: str, beam: int, length: Length, *, u
         grown = [each for each in grown if each[0] > best_finished]  # it can only become less likely
         if not grown:
             break
-        rows = torch.tensor([row for _, row, _ in grown])
-        scores_N = torch.tensor([score for score, _, _ in grown], dtype=torch.float64)
+        rows = torch.tensor([row for _, row, _ in grown], device=device)
+        scores_N = torch.tensor([score for score, _, _ in grown], dtype=torch.float64, device=device)
         texts = [text for _, _, text in grown]
         state = [tuple(part[:, rows] for part in layer) for layer in state]
-        output = network(torch.tensor([[text[-1] for text in texts]]), state)
+        output = network(torch.tensor([[text[-1] for text in texts]], device=device), state)
         logits_NV, state = network.logits(output.features_TBD[0]), output.state
     else:
         finished += [(score, text) for score, _, text in grown]
