@@ -27,8 +27,14 @@ class Console:
 
     def say(self, message: str, level: int = 0) -> None:
         """A line on stderr, if messages of this level are wanted."""
-        if self.verbosity >= level:
+        if self.verbosity < level:
+            return
+        try:
             print(printable(message, keep="\n"), file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError:  # of a full disk, say: work and exit code do not depend on what is told
+            pass
 
 
 def say(message: str) -> None:

@@ -28,6 +28,7 @@ class Terminated(BaseException):
 
 def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn:
     """Run the command line `args` (sys.argv without one) and leave with its exit code."""
+    _open_closed_streams()
     console = Console()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets its escape
@@ -41,6 +42,17 @@ def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn
         except (Exception, KeyboardInterrupt, Terminated) as error:
             code = _explain(error, console)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Have 0, 1 and 2 lead to nowhere where the caller closed them: the next file opened would be one."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _invoke(command: click.Command, args: list[str], console: Console) -> None:

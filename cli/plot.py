@@ -78,7 +78,7 @@ def _check_output(file: Path, *, force: bool) -> None:
     if file.is_dir():
         raise ConfigError(f"{file} is a folder. Name a file with -o.")
     if file.exists() and not force:
-        raise ConfigError(f"{file} already exists. Give --force to replace it, or another place with -o.")
+        raise ConfigError(f"{file} already exists. Replace it with --force, or choose another place with -o.")
 
 
 def _read_run(run: Path) -> tuple[dict[str, Any], Metrics]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nlpseq.config import TextConfig, from_dict
 from nlpseq.errors import DataError
 
 from ._command import Command
@@ -120,11 +120,12 @@ def known_form(vectors: Vectors, word: str) -> str:
     """`word` as it is or, where the vocabulary lacks that, as the text was written before training."""
     if word in vectors.vocab:
         return word
-    text_config = vectors.meta.get("text_config", {})
-    form = text_config.get("normalize", "none")
-    changed = unicodedata.normalize(form, word) if form != "none" else word
-    changed = changed.lower() if text_config.get("lower") else changed
-    return changed if changed in vectors.vocab else word
+    if "text_config" not in vectors.meta:
+        return word
+    from nlpseq.text.tokenize import text_tokens
+
+    tokens = text_tokens(word, from_dict(TextConfig, vectors.meta["text_config"]))
+    return tokens[0] if len(tokens) == 1 and tokens[0] in vectors.vocab else word
 
 
 def _asked_words(words: tuple[str, ...], interactive: bool) -> Iterable[str]:

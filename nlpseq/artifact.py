@@ -50,6 +50,8 @@ def create(path: Path, kind: str, version: int, *, force: bool = False) -> Itera
         yield folder
         folder.seal()
         _swap_in(temporary, path, force=force)
+    except BrokenPipeError:  # of what the block writes to, not of the disk
+        raise
     except OSError as error:
         raise write_error(path, error) from error
     finally:
@@ -58,12 +60,14 @@ def create(path: Path, kind: str, version: int, *, force: bool = False) -> Itera
 
 def check_writable(path: Path, *, force: bool = False) -> None:
     """Say before long work, not after it, that its result could not be stored at `path`."""
-    if path.exists() and not force:
-        raise ConfigError(f"{path} already exists. Give --force to replace it, or another place with -o.")
     if path.exists() and not _is_replaceable(path):
         raise ConfigError(
             f"{path} exists and is not a folder written by nlpseq, so it is not replaced. "
             "Choose another place with -o, or remove it yourself."
+        )
+    if path.exists() and not force:
+        raise ConfigError(
+            f"{path} already exists. Replace it with --force (in Python force=True), or choose another place."
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -282,10 +286,13 @@ def _replace(temporary: Path, path: Path) -> None:
 
 def _is_replaceable(path: Path) -> bool:
     """Only what nlpseq wrote (or an empty folder) may be deleted to make room."""
-    if not path.is_dir():
-        return False
+    return path.is_dir() and (is_result(path) or not any(path.iterdir()))
+
+
+def is_result(path: Path) -> bool:
+    """Whether a folder was written by nlpseq, damaged or not."""
     meta = path / "meta.json"
-    return b'"nlpseq-' in meta.read_bytes() if meta.is_file() else not any(path.iterdir())
+    return meta.is_file() and b'"nlpseq-' in meta.read_bytes()
 
 
 def _fsync(path: Path) -> None:

@@ -294,6 +294,8 @@ def _type_name(hint: Any) -> str:
 
 
 def _is_codec(name: str) -> bool:
+    if name.lower() in ("idna", "punycode"):  # of host names, not of text
+        return False
     try:
         return isinstance("".encode(name), bytes)
     except (LookupError, TypeError, ValueError):

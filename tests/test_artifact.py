@@ -64,6 +64,12 @@ def test_a_failure_inside_leaves_nothing(tmp_path, error):
     assert names(tmp_path) == []
 
 
+def test_a_broken_pipe_inside_is_no_trouble_of_the_disk(tmp_path):
+    with pytest.raises(BrokenPipeError), artifact.create(tmp_path / "made", "test", 3):
+        raise BrokenPipeError
+    assert names(tmp_path) == []
+
+
 def test_a_failure_inside_keeps_the_old_folder(made):
     with pytest.raises(ValueError), artifact.create(made, "test", 3, force=True) as folder:
         folder.write_meta({})
@@ -103,7 +109,7 @@ def test_an_old_folder_is_replaced_in_one_step(made, monkeypatch):
 
 
 def test_an_existing_folder_needs_force(made):
-    with pytest.raises(ConfigError, match=r"made already exists\. Give --force to replace it"):
+    with pytest.raises(ConfigError, match=r"made already exists\. Replace it with --force"):
         make(made, "new")
     assert (made / "text.txt").read_text() == "hello"
     make(made, "new", force=True)

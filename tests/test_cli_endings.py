@@ -145,7 +145,11 @@ def test_a_full_disk_behind_stdout_gives_6():
         (["neighbors", "missing.w2v", "king"], 4, "missing.w2v does not exist"),
         (["inspect", "missing"], 4, "missing does not exist"),
         (["corpora", "path", "pydosc"], 4, "Did you mean pydocs?"),
-        (["preprocess", "rare.txt", "--min-count", "1", "-o", "rare.txt"], 2, "rare.txt already exists"),
+        (
+            ["preprocess", "rare.txt", "--min-count", "1", "-o", "rare.txt"],
+            2,
+            "rare.txt exists and is not a folder written by nlpseq",
+        ),
         (["preprocess", "rare.txt", "-o", "rare.txt", "--force"], 2, "is not a folder written by nlpseq"),
         (["train-w2v", "rare.txt", "-o", "rare.txt/deeper"], 6, "cannot be written"),
         (["train-w2v", "rare.txt", "--backend", "cupy"], 3, "CuPy is not installed"),
@@ -162,3 +166,19 @@ def test_what_people_get_wrong(run_cli, tmp_path, monkeypatch, args, code, messa
     assert message in result.stderr
     assert result.stdout == ""
     assert sorted(file.name for file in tmp_path.iterdir()) == ["empty.txt", "rare.txt"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&-", ">&-", "2>/dev/full"])
+def test_closed_streams_do_not_change_the_exit_code(tmp_path, closed):
+    (tmp_path / "empty.txt").write_text("")
+    line = f"exec {sys.executable} -m nlpseq preprocess empty.txt {closed}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (4, ""), done.stderr
+    assert "internal error" not in done.stderr and [each.name for each in tmp_path.iterdir()] == ["empty.txt"]
+
+
+def test_work_without_anybody_to_tell_is_done(tmp_path):
+    (tmp_path / "text.txt").write_text("one two three\n" * 9)
+    line = f"exec {sys.executable} -m nlpseq preprocess text.txt 2>&-"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "text.tokens\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlpseq.config import TextConfig, to_dict
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 
@@ -87,6 +88,14 @@ def test_lone_surrogates_are_valid_json(run_cli, tmp_path):
 def test_capitals_and_decomposed_letters_find_the_word(run_cli, model):
     assert run_cli("neighbors", model, "King").stdout == run_cli("neighbors", model, "king").stdout
     assert run_cli("similarity", model, "CAFE\u0301", "king").stdout == "0.7071\n"
+
+
+def test_a_word_is_written_as_its_text_was(run_cli, tmp_path):
+    path = tmp_path / "own.w2v"
+    vocab = Vocab(["don't", "café", "b"], np.ones(3, np.int64))
+    Vectors(vocab, np.eye(3, dtype=np.float32), meta={"text_config": to_dict(TextConfig())}).save(path)
+    for typed, known in (("Don’t", "don't"), ("CAFE\u0301", "café")):
+        assert json.loads(run_cli("neighbors", path, typed, "--json").stdout)["word"] == known
 
 
 def test_capitals_of_a_cased_model_are_unknown(run_cli, tmp_path):

@@ -92,3 +92,9 @@ def test_an_unknown_setting_gets_a_suggestion():
         ConfigError, match=r"'zzz' is no setting of CooccurrenceConfig\. Known are window, side"
     ):
         from_dict(CooccurrenceConfig, {"zzz": 3})
+
+
+@pytest.mark.parametrize("encoding", ["idna", "Punycode", "rot13", "hex", "none-such", ""])
+def test_what_is_no_encoding_of_text_is_refused(encoding):
+    with pytest.raises(ConfigError, match="must be a text encoding Python knows"):
+        TextConfig(encoding=encoding)

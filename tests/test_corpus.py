@@ -24,6 +24,7 @@ from nlpseq.errors import DataError
 from nlpseq.text import _cut, _decompress
 from nlpseq.text._decode import normalized
 from nlpseq.text.corpus import Block, ReadReport, open_corpus
+from nlpseq.text.encode import preprocess
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -74,6 +75,20 @@ def test_a_file_is_named_by_its_name_without_suffixes(tmp_path):
     assert corpus.name == "news"
     assert corpus.describe() == str(tmp_path / "news.2024.txt.gz")
     assert corpus.size_bytes() == 4
+
+
+def test_a_folder_does_not_give_the_results_of_nlpseq_in_it(tmp_path):
+    """Which stand there after the first command that names the current folder."""
+    (tmp_path / "text.txt").write_text("words\n")
+    preprocess(open_corpus(tmp_path), TextConfig(min_count=1), tmp_path / "text.tokens")
+    (tmp_path / "meta.json").write_text('{"title": "mine"}')
+    assert open_corpus(tmp_path).describe() == f"{tmp_path / 'meta.json'} and 1 more file"
+
+
+@pytest.mark.parametrize("sources", [[""], ["", "-"]])
+def test_a_corpus_without_a_name(sources):
+    with pytest.raises(DataError, match="a corpus without a name was given"):
+        open_corpus(*sources)
 
 
 def test_a_folder_gives_all_its_files_sorted_but_no_hidden_ones(tmp_path):

@@ -306,7 +306,7 @@ def test_an_existing_output_is_kept_without_any_work(tmp_path: Path, monkeypatch
     before = preprocess(corpus, TextConfig(), tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr(encode, "tokenized", refuse)
-        with pytest.raises(ConfigError, match=r"already exists\. Give --force"):
+        with pytest.raises(ConfigError, match=r"already exists\. Replace it with --force"):
             preprocess(corpus, TextConfig(), tmp_path / "out")
     after = preprocess(corpus, TextConfig(max_vocab=2), tmp_path / "out", force=True)
     assert len(before.vocab) > len(after.vocab) == 4
@@ -426,3 +426,27 @@ def test_the_same_text_from_a_pipe_is_stored_once(
         data = cached_dataset(open_corpus("-"), TextConfig())
         assert content(data) == expected
         assert [path.name for path in cache.iterdir()] == [data.path.name]
+
+
+def test_a_copy_of_a_text_in_the_cache_is_called_by_its_own_name(tmp_path):
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text("some words of a copy\n" * 6)
+    found = [cached_dataset(open_corpus(tmp_path / name), TextConfig()) for name in ("one.txt", "two.txt")]
+    assert found[0].path == found[1].path
+    assert [each.meta["corpus"] for each in found] == [str(tmp_path / "one.txt"), str(tmp_path / "two.txt")]
+
+
+@pytest.mark.parametrize("tokenizer", ["word", "char", "nltk"])
+def test_a_vocabulary_that_is_given_is_used_as_it_is(tmp_path, tokenizer):
+    """Words it has not are <unk>, those the text has not keep their ids, and its counts stay."""
+    (tmp_path / "train.txt").write_text("cat dog cat bird\n" * 6)
+    (tmp_path / "test.txt").write_text("dog zebra\nbird\n")
+    config = TextConfig(tokenizer=tokenizer, min_count=1)
+    train = preprocess(open_corpus(tmp_path / "train.txt"), config, tmp_path / "train.tokens")
+    test = preprocess(open_corpus(tmp_path / "test.txt"), config, tmp_path / "t.tokens", vocab=train.vocab)
+    assert test.vocab.digest == train.vocab.digest and (test.vocab.counts == train.vocab.counts).all()
+    ids = [train.vocab.ids.get(token, train.vocab.num_words) for token in tokenize("dog zebra", config)]
+    assert test.tokens[: test.sentences[1]].tolist() == ids
+    cached = cached_dataset(open_corpus(tmp_path / "test.txt"), config, vocab=train.vocab)
+    own = cached_dataset(open_corpus(tmp_path / "test.txt"), config)
+    assert cached.path != own.path and cached.vocab.digest != own.vocab.digest

@@ -1,8 +1,10 @@
 """train_word2vec: it learns, it repeats itself, and it says what is wrong."""
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from nlpseq.errors import DataError, RunError
 from nlpseq.text.corpus import open_corpus
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.encode import preprocess
+from nlpseq.w2v import train
+from nlpseq.w2v.kernels import Choice
 from nlpseq.w2v.train import TrainProgress, initial_weights, resolve, train_word2vec
 
 GROUPS = {
@@ -94,6 +98,8 @@ def test_only_the_train_split_is_learnt_from(tmp_path: Path) -> None:
     assert "zebra" not in split.vocab
     whole = train_word2vec(split, SMALL)
     assert whole.meta["tokens"] == split.split("train").num_tokens < split.num_tokens
+    alone = train_word2vec(split.split("train"), SMALL)
+    np.testing.assert_array_equal(whole.matrix, alone.matrix)
 
 
 def test_defaults_depend_on_the_objective_and_the_amount_of_text() -> None:
@@ -126,6 +132,14 @@ def test_sentences_of_one_word_give_nothing_to_learn(tmp_path: Path) -> None:
         train_word2vec(data, SMALL)
 
 
+def test_an_epoch_without_a_pair_loses_nothing(tmp_path: Path) -> None:
+    """Two words, drawn so rarely that most epochs see none of them beside the other."""
+    data = encode(tmp_path, "one two\n" * 5)
+    seldom = replace(SMALL, subsample=0.02, epochs=40)
+    vectors = train_word2vec(data, seldom)
+    assert 0 < len(vectors.meta["loss"]) < 40 and vectors.matrix.any()
+
+
 def test_sentences_shorter_than_the_window_train(tmp_path: Path) -> None:
     data = encode(tmp_path, "one two\nthree one two\n" * 50)
     vectors = train_word2vec(data, replace(SMALL, window=50))
@@ -141,5 +155,34 @@ def test_a_failing_report_stops_the_threads(data: TokenDataset) -> None:
     def interrupt(_: TrainProgress) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train_word2vec(data, SMALL, progress=interrupt)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):  # it waits for the threads, which would be busy for minutes
+        train_word2vec(data, replace(SMALL, epochs=1_000, dim=500, negatives=50), progress=interrupt)
+    assert time.monotonic() - started < 30
+
+
+def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
+    data: TokenDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "CHUNK", 500)
+    seen: list[tuple[int, float]] = []
+    real = train.select
+
+    def selected(config: Word2VecConfig) -> Choice:
+        choice = real(config)
+
+        def noting(*args: Any) -> Any:
+            seen.append((args[3], float(args[5])))
+            return choice.train_span(*args)
+
+        return choice._replace(train_span=noting)
+
+    monkeypatch.setattr(train, "select", selected)
+    train_word2vec(data, replace(SMALL, epochs=2))
+    starts, rates = zip(*seen[1:], strict=True)  # the first one is to compile
+    chunks = len(range(0, data.num_tokens, 500))
+    first, second = list(starts[:chunks]), list(starts[chunks:])
+    assert sorted(first) == sorted(second) == list(range(0, data.num_tokens, 500))
+    assert first != sorted(first) and first != second
+    assert list(rates) == sorted(rates, reverse=True) and len(set(rates)) == 2 * chunks
+    assert rates[0] == pytest.approx(0.025) and rates[-1] < 0.05 * rates[0]

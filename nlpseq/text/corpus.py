@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from nlpseq.artifact import file_sha256
+from nlpseq.artifact import file_sha256, is_result
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 from nlpseq.text._cut import cut_blocks
@@ -131,6 +131,8 @@ def open_corpus(*sources: str | Path) -> Corpus:
 
 def _find(source: str) -> tuple[str, list[_File]]:
     """Name and files of one source."""
+    if not source:
+        raise DataError("a corpus without a name was given. Name a file, a folder, a glob or - for stdin.")
     if source == "-":
         return "stdin", [_File(None, "stdin")]
     path = Path(source)
@@ -153,14 +155,16 @@ def _stem(path: Path) -> str:
 
 
 def _files_below(folder: Path) -> list[_File]:
-    """Files of a folder, sorted by path; hidden ones and links to folders are left out."""
+    """Files of a folder, sorted by path; hidden ones, links to folders and results of nlpseq are left out."""
 
     def refuse(error: OSError) -> None:
         raise unreadable(str(error.filename), error) from error
 
     paths = []
     for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and not is_result(Path(parent, name))
+        ]
         paths += [Path(parent, name) for name in names if not name.startswith(".")]
     files = [_File(path) for path in sorted(paths) if path.is_file()]
     if not files:

@@ -103,6 +103,7 @@ def cached_dataset(
     if content_key is not None:
         cached, notices = _open_or_discard(folder / _cache_key(content_key, config, vocab))
         if cached is not None:
+            cached.meta["corpus"] = corpus.describe()  # which may have been another copy of the same text
             return cached
     place = folder / uuid.uuid4().hex
     made = preprocess(corpus, config, place, vocab=vocab, threads=threads, progress=progress)

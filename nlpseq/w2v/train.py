@@ -129,11 +129,18 @@ class _Run:
             self.choice.train_span(self.tables, keys, self.weights, self.start, self.start, np.float32(0))
 
     def train(self) -> list[float]:
-        """Mean loss of each epoch."""
+        """Mean loss of each epoch that had anything to learn from; DataError where none had."""
         with ThreadPoolExecutor(self.threads) as pool:
-            return [self._epoch(pool, epoch) for epoch in range(self.epochs)]
+            losses = [self._epoch(pool, epoch) for epoch in range(self.epochs)]
+        found = [loss for loss in losses if loss is not None]
+        if not found:
+            raise DataError(
+                "no word has a neighbour: without rare and subsampled words no sentence has two. "
+                "Take --subsample 0 if the text is small, lower --min-count, or give longer sentences."
+            )
+        return found
 
-    def _epoch(self, pool: ThreadPoolExecutor, epoch: int) -> float:
+    def _epoch(self, pool: ThreadPoolExecutor, epoch: int) -> float | None:
         self.sums[:] = 0
         reported = self.sums.sum(axis=0)
         chunks = enumerate(self._order(epoch))
@@ -149,12 +156,7 @@ class _Run:
             self.halt.set()
             raise
         loss, predictions, _ = self.sums.sum(axis=0)
-        if predictions == 0:
-            raise DataError(
-                "no word has a neighbour: without rare and subsampled words no sentence has two. "
-                "Give text with longer sentences, lower --min-count, or take --subsample 0."
-            )
-        return float(loss / predictions)
+        return float(loss / predictions) if predictions else None  # subsampling may leave no pair in an epoch
 
     def _work(self, thread: int, epoch: int, chunks: Iterator[tuple[int, int]], lock: threading.Lock) -> None:
         keys = epoch_keys(self.config.seed, epoch)
