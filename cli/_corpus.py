@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nlpseq.config import TextConfig, to_dict
-from nlpseq.errors import ConfigError
+from nlpseq.config import TextConfig
+from nlpseq.errors import ConfigError, ResourceError
+from nlpseq.settings import to_dict
 
 from ._console import say, say_detail, say_warning
 from ._options import given, resolved
@@ -117,3 +119,21 @@ def size_text(num_bytes: int) -> str:
         return f"{num_bytes} bytes"
     power = min(len(str(int(num_bytes))) - 1, 14) // 3
     return f"{num_bytes / 1000**power:.1f} {('', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def check_memory(needed: int, remedy: str) -> None:
+    """ResourceError where so many bytes are not to be had; remedy: which settings to lower."""
+    available = available_memory()
+    if needed > available:
+        sizes = f"{size_text(needed)} of memory and {size_text(available)} are available"
+        raise ResourceError(f"training needs {sizes}. Lower {remedy}.")
+
+
+def available_memory() -> int:
+    """Bytes of memory that can be used without swapping."""
+    meminfo = Path("/proc/meminfo")
+    lines = meminfo.read_text().splitlines() if meminfo.exists() else []
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import TextConfig, from_dict
+from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, NlpseqError
+from nlpseq.settings import from_dict
 
 from ._corpus import EncodingProgress, dataset_folder, open_sources
 

@@ -16,8 +16,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import click
 from click.core import ParameterSource
 
-from nlpseq.config import CooccurrenceConfig, LMConfig, TextConfig, Word2VecConfig, choices, from_dict
+from nlpseq.config import CooccurrenceConfig, LMConfig, TextConfig, Word2VecConfig
 from nlpseq.errors import ConfigError
+from nlpseq.settings import choices, from_dict
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from nlpseq.config import available_cores
 from nlpseq.errors import BackendUnavailable
+from nlpseq.settings import available_cores
 
 from ._command import Command
 from ._console import print_columns, print_json

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import TextConfig, from_dict
+from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
+from nlpseq.settings import from_dict
 
 from ._command import Command
 from ._console import print_columns, print_json, print_line, say, say_error, say_warning

@@ -15,7 +15,7 @@ from nlpseq.errors import ConfigError, DataError
 
 from ._command import Command
 from ._console import print_path, say, say_detail
-from ._corpus import dataset_folder, open_dataset, open_sources, output_path, say_contents
+from ._corpus import check_memory, dataset_folder, open_dataset, open_sources, output_path, say_contents
 from ._lm import encode_as, encode_for, find_data, whereabouts
 from ._options import (
     Duration,
@@ -31,10 +31,11 @@ from ._stopping import StopRequest
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
-    from nlpseq.lm.train import TrainProgress
+    from nlpseq.lm.position import TrainProgress
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.vectors.vectors import Vectors
 
+COPIES = 7  # of the weights: themselves, gradient, two of the optimizer, their mean, the best, the kept
 RARELY_TURNED = [
     *(
         "tied",
@@ -158,14 +159,28 @@ def _train(
     from nlpseq.lm.run import RunFolder
     from nlpseq.lm.run import train_lm as train
 
-    shape = f"{config.layers} x {config.cell} of {config.hidden} units, embedding {config.dim}"
-    say(f"{shape}; seed {config.seed}")
-    say_detail(str(config))
+    _check_room(path, config, data)
     with StopRequest() as stop, _progress() as report:
         folder = RunFolder(path=path, every=every, should_stop=lambda: stop.asked, facts=source)
         model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
     _leave_if_stopped(path, model, stop)
     return model
+
+
+def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
+    """Say what training will take; ResourceError where memory or disk do not have it."""
+    from nlpseq import artifact
+    from nlpseq.lm.model import num_parameters
+    from nlpseq.lm.run import resolve
+
+    plan = resolve(config)
+    weights = num_parameters(config, len(data.vocab))
+    length = f"{plan.epochs} epochs" if plan.epochs else f"{plan.time_budget:.0f} s"
+    shape = f"{config.layers} x {config.cell} of {config.hidden} units, embedding {config.dim}"
+    say(f"{shape}: {weights:,} weights; training: {length}; threads: {plan.threads}; seed: {config.seed}")
+    say_detail(str(plan))
+    check_memory(COPIES * weights * 4, "--hidden, --dim or --max-vocab")
+    artifact.check_free_disk(path, 2 * COPIES * weights * 4)  # the next checkpoint stands beside the last
 
 
 def _run_folder(sources: tuple[str, ...], output: Path | None) -> Path:

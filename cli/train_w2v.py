@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from nlpseq.config import TextConfig, Word2VecConfig
-from nlpseq.errors import ConfigError, ResourceError
+from nlpseq.errors import ConfigError
 
 from ._command import Command
 from ._console import print_path, printable, say, say_detail
 from ._corpus import (
     COMPILING,
+    check_memory,
     corpus_argument,
     dataset_folder,
     encode,
@@ -91,32 +91,20 @@ def _prepare(
 def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
     """Say what training will take; ResourceError where memory or disk do not have it."""
     from nlpseq import artifact
+    from nlpseq.w2v.kernels import padded
     from nlpseq.w2v.train import resolve
 
     num_words, num_tokens = data.vocab.num_words, data.split("train").num_tokens
     plan = resolve(config, num_words, num_tokens)
-    needed, available = 2 * num_words * plan.dim * 4, available_memory()  # two matrices of float32
+    stored = 2 * num_words * plan.dim * 4  # two matrices of float32
+    needed = stored + 2 * num_words * padded(plan.dim) * 4  # as they are trained, rows padded
     say(
-        f"{num_words:,} words x {plan.dim}, 2 matrices: {size_text(needed)}; "
+        f"{num_words:,} words x {plan.dim}, 2 matrices: {size_text(stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     say_detail(str(plan))
-    if needed > available:
-        raise ResourceError(
-            f"the vectors need {size_text(needed)} of memory and {size_text(available)} are available. "
-            "Lower --dim, or keep fewer words with --max-vocab or --min-count."
-        )
-    artifact.check_free_disk(path, needed)
-
-
-def available_memory() -> int:
-    """Bytes of memory that can be used without swapping."""
-    meminfo = Path("/proc/meminfo")
-    lines = meminfo.read_text().splitlines() if meminfo.exists() else []
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    check_memory(needed, "--dim, or keep fewer words with --max-vocab or --min-count")
+    artifact.check_free_disk(path, stored)
 
 
 def _train(data: TokenDataset, config: Word2VecConfig) -> Vectors:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nlpseq.artifact import write_error
 from nlpseq.cache import cache_dir
-from nlpseq.config import available_cores
+from nlpseq.settings import available_cores
 
 BUILDER = 1  # to be raised when the text changes for the same packages
 MAX_WORDS = 1_500_000

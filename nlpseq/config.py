@@ -4,21 +4,12 @@ The command line derives its options from these fields, the API takes them as th
 stores the ones it was made with.
 """
 
-import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from difflib import get_close_matches
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from nlpseq.errors import ConfigError
+from nlpseq.settings import check, check_choices, setting
 
 Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet"]
-T = TypeVar("T")
-
-
-def setting(default: Any, help: str, unit: str | None = None) -> Any:
-    """A field whose help text the command line shows; with the unit "seconds" it takes 90s or 10m there."""
-    return field(default=default, metadata={"help": help, "unit": unit})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,21 +136,21 @@ class LMConfig:
     forget_bias: float = setting(1.0, "bias the forget gate of an LSTM begins with")
 
     dropout_words: float = setting(0.0, "share of the vocabulary dropped from the input for a step")
-    dropout_input: float = setting(0.4, "dropout of embeddings, the same at every time step")
+    dropout_input: float = setting(0.5, "dropout of embeddings, the same at every time step")
     dropout_hidden: float = setting(0.3, "dropout between layers")
-    dropout_output: float = setting(0.4, "dropout of the last layer")
-    weight_drop: float = setting(0.0, "dropout of the recurrent weights")
+    dropout_output: float = setting(0.5, "dropout of the last layer")
+    weight_drop: float = setting(0.2, "dropout of the recurrent weights")
     ar: float = setting(0.0, "penalty on large activations")
     tar: float = setting(0.0, "penalty on activations that change quickly")
     weight_decay: float = setting(1e-4, "weight decay; plain L2 unless the optimizer is adamw")
 
-    batch_size: int = setting(32, "columns the text is folded into")
+    batch_size: int = setting(64, "columns the text is folded into")
     bptt: int = setting(35, "time steps that gradients flow back")
     lengths: Literal["fixed", "bucketed"] = setting("fixed", "every chunk bptt long, or of a few lengths")
     clip_norm: float | None = setting(1.0, "longest gradient, all weights together")
     clip_value: float | None = setting(None, "largest gradient of a single weight")
     optimizer: Literal["sgd", "adam", "adamw"] = setting("adamw", "how gradients become steps")
-    learning_rate: float = setting(3e-3, "at the start")
+    learning_rate: float = setting(4e-3, "at the start")
     beta1: float = setting(0.0, "momentum of adam and adamw")
     schedule: Literal["constant", "plateau", "cosine", "linear"] = setting(
         "linear", "course of the learning rate; linear: constant, then down to zero"
@@ -214,9 +205,17 @@ LM_TEXT: dict[str, Any] = {"lower": False, "punctuation": True, "min_count": 2}
 LM_SHARES = {"valid_share": 0.05, "test_share": 0.05}  # where no file to validate on is named
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"hidden": 128, "dim": 64, "dropout_input": 0.2, "dropout_output": 0.2},
+    "tiny": {
+        "hidden": 128,
+        "dim": 64,
+        "dropout_input": 0.2,
+        "dropout_output": 0.2,
+        "weight_drop": 0.0,
+        "batch_size": 32,
+        "learning_rate": 3e-3,
+    },
     "small": {},
-    "medium": {"hidden": 1024, "dim": 384, "batch_size": 64, "weight_drop": 0.3},
+    "medium": {"hidden": 1024, "dim": 384, "weight_drop": 0.4},
     "awd": {
         "layers": 3,
         "hidden": 1152,
@@ -230,67 +229,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "softmax": "full",
     },
 }
-
-
-def check(holds: bool, config: Any, name: str, wanted: str) -> None:
-    """Raise ConfigError naming the field, its value and what it must be."""
-    if not holds:
-        raise ConfigError(f"{name} is {getattr(config, name)!r}. It must be {wanted}.")
-
-
-def check_choices(config: Any) -> None:
-    """Hold every Literal field to its choices and every number to its type."""
-    hints = get_type_hints(type(config))
-    for each in fields(config):
-        options = choices(hints[each.name])
-        value = getattr(config, each.name)
-        if options:
-            check(value in options, config, each.name, "one of " + ", ".join(options))
-        elif not _fits(value, hints[each.name]):
-            check(False, config, each.name, f"of type {_type_name(hints[each.name])}")
-
-
-def choices(hint: Any) -> tuple[str, ...]:
-    """The values of a Literal type, () for any other."""
-    return get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
-
-
-def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
-    """A config from plain values, such as a TOML table or a stored meta.json; unknown keys are an error."""
-    known = [each.name for each in fields(config_type)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "Known are " + ", ".join(known) + "."
-            raise ConfigError(f"{key!r} is no setting of {config_type.__name__}. {hint}")
-    return config_type(**values)
-
-
-def available_cores() -> int:
-    """Cores this process may use: what `threads` is where nothing is said."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every platform
-        return os.cpu_count() or 1
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    return asdict(config)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    allowed = get_args(hint) or (hint,)
-    if value is None:
-        return type(None) in allowed
-    if isinstance(value, bool):
-        return bool in allowed
-    return isinstance(value, tuple(t for t in allowed if t is not bool)) or (
-        float in allowed and isinstance(value, int)
-    )
-
-
-def _type_name(hint: Any) -> str:
-    return " or ".join(t.__name__ for t in get_args(hint) or (hint,) if t is not type(None))
 
 
 def _is_codec(name: str) -> bool:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nlpseq.config import LMConfig, TextConfig, to_dict
+from nlpseq.config import LMConfig, TextConfig
 from nlpseq.lm.checkpoint import Checkpoint
 from nlpseq.lm.language_model import LanguageModel
 from nlpseq.lm.model import RecurrentLM
+from nlpseq.settings import to_dict
 from nlpseq.text.vocab import SPECIALS, Vocab
 
 WORDS = ("the", "cat", "sat", "on", "a", "mat", ".", "it's", "café")

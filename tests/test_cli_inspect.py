@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nlpseq import artifact
-from nlpseq.config import LMConfig, TextConfig, to_dict
+from nlpseq.config import LMConfig, TextConfig
+from nlpseq.settings import to_dict
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 

@@ -37,7 +37,12 @@ def here(tmp_path, monkeypatch):
 def test_from_a_text_file_to_a_perplexity(run_cli, here):
     done = run_cli("train-lm", "story.txt", *FAST, "--epochs", "20", "--learning-rate", "0.01")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
-    for said in ("1 x lstm of 16 units", "validation perplexity", "next: nlpseq generate story.lm"):
+    for said in (
+        "1 x lstm of 16 units, embedding 12: ",
+        " weights; training: 20 epochs; threads: 1; seed: 1",
+        "validation perplexity",
+        "next: nlpseq generate story.lm",
+    ):
         assert said in done.stderr
     meta = json.loads(Path("story.lm/meta.json").read_text())
     assert meta["complete"] and meta["text_config"]["punctuation"] and not meta["text_config"]["lower"]
@@ -160,6 +165,13 @@ def test_wrong_turns(run_cli, here, arguments, code, message):
     done = run_cli("train-lm", *arguments)
     assert done.exit_code == code, done.stderr
     assert message in done.stderr and not done.stdout and not Path("story.lm").exists()
+
+
+def test_without_the_memory_no_work_is_begun(run_cli, here, monkeypatch):
+    monkeypatch.setattr("nlpseq.cli._corpus.available_memory", lambda: 10_000)
+    done = run_cli("train-lm", "story.txt", *FAST)
+    assert done.exit_code == 6 and "Lower --hidden, --dim or --max-vocab" in done.stderr
+    assert not Path("story.lm").exists()
 
 
 def test_an_existing_model_is_not_overwritten(run_cli, here):

@@ -12,7 +12,8 @@ from nlpseq.cli import HOMES, main
 from nlpseq.cli._command import Command
 from nlpseq.cli._options import config_file_option, config_options, resolved
 
-from nlpseq.config import CooccurrenceConfig, TextConfig, Word2VecConfig, to_dict
+from nlpseq.config import CooccurrenceConfig, TextConfig, Word2VecConfig
+from nlpseq.settings import to_dict
 
 HEAVY = {"numpy", "scipy", "numba", "nltk", "torch", "cupy", "tqdm"}
 

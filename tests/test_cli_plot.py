@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import nlpseq as ns
-from nlpseq.config import LMConfig, to_dict
+from nlpseq.config import LMConfig
 from nlpseq.lm.checkpoint import VERSION, Checkpoint
 from nlpseq.lm.model import RecurrentLM
+from nlpseq.settings import to_dict
 
 pytest.importorskip("matplotlib")
 from nlpseq.cli import plot as command
@@ -92,7 +93,7 @@ def test_an_existing_picture_needs_force(run_cli, run, tmp_path):
     (tmp_path / "corpus.lm.png").write_text("mine")
     result = run_cli("plot", run)
     assert result.exit_code == 2
-    assert "already exists. Give --force" in result.stderr
+    assert "already exists. Replace it with --force" in result.stderr
     assert (tmp_path / "corpus.lm.png").read_text() == "mine"
     assert run_cli("plot", run, "--force").exit_code == 0
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlpseq.config import TextConfig, to_dict
+from nlpseq.config import TextConfig
+from nlpseq.settings import to_dict
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 

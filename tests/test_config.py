@@ -4,8 +4,9 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from nlpseq.config import CooccurrenceConfig, TextConfig, Word2VecConfig, from_dict, to_dict
+from nlpseq.config import CooccurrenceConfig, TextConfig, Word2VecConfig
 from nlpseq.errors import ConfigError
+from nlpseq.settings import from_dict, to_dict
 
 CONFIGS = [TextConfig, CooccurrenceConfig, Word2VecConfig]
 

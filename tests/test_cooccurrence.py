@@ -11,11 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nlpseq import artifact
-from nlpseq.config import CooccurrenceConfig, TextConfig, to_dict
+from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.counts import runs as runs_module
 from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences, count_matrix, count_reference
 from nlpseq.counts.runs import Run, merge
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.settings import to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.vocab import SPECIALS, Vocab
 

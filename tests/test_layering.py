@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"artifact", "cache", "config", "draws", "errors"}
+BASE = {"artifact", "cache", "config", "draws", "errors", "settings"}
 MAY_IMPORT = {
-    **{room: {"errors"} for room in BASE},
+    **{room: {"errors", "settings"} for room in BASE},
     "_draws_numba": {"draws"},
     "text": BASE,
     "vectors": BASE | {"text"},

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from nlpseq.config import LMConfig
-from nlpseq.lm.model import GATES, RecurrentLM, detach
+from nlpseq.lm.model import GATES, RecurrentLM, detach, num_parameters
 from nlpseq.lm.noise import Noise
 
 V, T, B, D, H = 11, 6, 3, 5, 7
@@ -291,3 +291,12 @@ def test_without_noise_weight_drop_changes_nothing():
     first, again = (model(some_tokens(), model.initial_state(B)).features_TBD for _ in range(2))
     wanted = make()(some_tokens(), model.initial_state(B)).features_TBD
     assert torch.equal(first, again) and torch.equal(first, wanted)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("shape", [{"hidden": 7, "dim": 5}, {"hidden": 6, "dim": 6, "layers": 3}])
+@pytest.mark.parametrize("extra", [{}, {"tied": False}, {"layer_norm": True, "residual": True}])
+def test_weights_are_counted_without_making_them(cell, shape, extra):
+    config = LMConfig(cell=cell, **shape, **extra)
+    made = sum(weight.numel() for weight in RecurrentLM(config, 11).parameters())
+    assert num_parameters(config, 11) == made

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 import nlpseq as ns
-from nlpseq.config import PRESETS, LMConfig, TextConfig, from_dict
+from nlpseq.config import PRESETS, LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm.checkpoint import MODEL, Checkpoint, read_metrics
 from nlpseq.lm.run import RunFolder, resume_lm, train_lm
 from nlpseq.lm.train import Trainer
+from nlpseq.settings import from_dict
 
 SMALL = {
     **{
@@ -181,13 +182,19 @@ def wait_for_change(path, run):
         time.sleep(0.01)
 
 
+def test_the_process_has_its_own_arithmetic_back(data):
+    train_lm(data, config(epochs=1))
+    smallest = np.array([5e-324]) * np.array([1.0])
+    assert smallest[0] > 0
+
+
 def test_a_time_budget_is_kept(data):
     started = time.monotonic()
     model = train_lm(data, config(epochs=None, time_budget=3.0))
     assert 2.5 < model.meta["position"]["seconds"] < 3.5
     assert time.monotonic() - started < 5
     rates = [each["learning_rate"] for each in model.metrics if "learning_rate" in each]
-    assert rates[0] == pytest.approx(SMALL.get("learning_rate", 3e-3)) and rates[-1] < 0.3 * rates[0]
+    assert rates[0] == pytest.approx(LMConfig().learning_rate) and rates[-1] < 0.3 * rates[0]
     assert model.metrics[-1]["averaged"]
 
 

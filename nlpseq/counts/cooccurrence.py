@@ -22,9 +22,10 @@ from scipy.sparse import csr_array
 
 from nlpseq import artifact
 from nlpseq.cache import cache_dir
-from nlpseq.config import CooccurrenceConfig, from_dict, to_dict
+from nlpseq.config import CooccurrenceConfig
 from nlpseq.counts.runs import Keys, Run, Runs, first_of_equals
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.settings import from_dict, to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.vocab import Vocab
 

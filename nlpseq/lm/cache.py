@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nlpseq.config import check
 from nlpseq.errors import DataError
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.evaluate import log_probs, read
 from nlpseq.lm.model import RecurrentLM
+from nlpseq.settings import check
 
 ROWS = 1024  # predictions the model makes at once
 BLOCK = 256  # of them, those that look into the cache at once

@@ -17,8 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nlpseq import artifact
-from nlpseq.config import LMConfig, TextConfig, from_dict
+from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.settings import from_dict
 from nlpseq.text.vocab import SPECIALS, Vocab
 
 KIND, VERSION = "lm", 1

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from nlpseq.config import check
 from nlpseq.errors import ConfigError
 from nlpseq.lm.model import State
 from nlpseq.lm.sampling import NEVER, Sampling, choose
+from nlpseq.settings import check
 from nlpseq.text.detokenize import Detokenizer
 from nlpseq.text.tokenize import text_tokens
 
@@ -119,38 +119,45 @@ def sample(
         logits_NV, state = network.logits(output.features_TBD[0]), output.state
 
 
+class _Beginning(NamedTuple):
+    """A text as far as a beam search has come with it."""
+
+    score: float  # log-probability
+    tokens: list[int]
+
+
 @torch.no_grad()
 def likeliest(model: LanguageModel, prompt: str, beam: int, length: Length, *, unk: bool) -> list[int]:
     """Tokens of the likeliest text a beam search finds; one that has ended stays as likely as it is."""
-    network, eos = model.model, len(model.vocab) - 1
+    eos = len(model.vocab) - 1
     logits_NV, state = _read_prompt(model, prompt, 1)
-    texts: list[list[int]] = [[]]
-    device = logits_NV.device
-    scores_N = torch.zeros(1, dtype=torch.float64, device=device)
-    finished: list[tuple[float, list[int]]] = []
+    best, going = _Beginning(NEVER, []), [_Beginning(0.0, [])]
     for _ in range(length.num_tokens):
-        totals_NV = scores_N[:, None] + torch.log_softmax(_allowed(model, logits_NV, unk).double(), 1)
-        best = totals_NV.flatten().topk(min(beam, totals_NV.numel()))
-        kept = [
-            (score, *divmod(at, len(model.vocab)))
-            for score, at in zip(*map(Tensor.tolist, best), strict=True)
-        ]
-        grown = [(score, row, [*texts[row], token]) for score, row, token in kept if score > NEVER]
-        finished += [(score, text) for score, _, text in grown if text.count(eos) == length.sentences]
-        grown = [each for each in grown if each[2].count(eos) != length.sentences]
-        best_finished = max((score for score, _ in finished), default=NEVER)
-        grown = [each for each in grown if each[0] > best_finished]  # it can only become less likely
+        grown = _grown(going, _allowed(model, logits_NV, unk), beam)
+        ended = [text for text, _ in grown if text.tokens.count(eos) == length.sentences]
+        best = max([best, *ended])
+        grown = [(text, row) for text, row in grown if text.score > best.score]  # a score can only fall
         if not grown:
-            break
-        rows = torch.tensor([row for _, row, _ in grown], device=device)
-        scores_N = torch.tensor([score for score, _, _ in grown], dtype=torch.float64, device=device)
-        texts = [text for _, _, text in grown]
+            return best.tokens
+        going, rows = [text for text, _ in grown], [row for _, row in grown]
+        last_tokens = torch.tensor([[text.tokens[-1] for text in going]], device=logits_NV.device)
         state = [tuple(part[:, rows] for part in layer) for layer in state]
-        output = network(torch.tensor([[text[-1] for text in texts]], device=device), state)
-        logits_NV, state = network.logits(output.features_TBD[0]), output.state
-    else:
-        finished += [(score, text) for score, _, text in grown]
-    return max(finished)[1]
+        output = model.model(last_tokens, state)
+        logits_NV, state = model.model.logits(output.features_TBD[0]), output.state
+    return max([best, *going]).tokens
+
+
+def _grown(going: list[_Beginning], logits_NV: Tensor, beam: int) -> list[tuple[_Beginning, int]]:
+    """The likeliest beginnings that are one token longer, each with the number of the one it came from."""
+    scores_N = torch.tensor([text.score for text in going], dtype=torch.float64, device=logits_NV.device)
+    totals_NV = scores_N[:, None] + torch.log_softmax(logits_NV.double(), 1)
+    scores, places = totals_NV.flatten().topk(min(beam, totals_NV.numel()))
+    grown = []
+    for score, place in zip(scores.tolist(), places.tolist(), strict=True):
+        row, token = divmod(place, logits_NV.shape[1])
+        if score > NEVER:
+            grown.append((_Beginning(score, [*going[row].tokens, token]), row))
+    return grown
 
 
 def _allowed(model: LanguageModel, logits_NV: Tensor, unk: bool) -> Tensor:

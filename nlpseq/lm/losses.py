@@ -1,4 +1,4 @@
-"""What training minimises: the log-loss of a softmax over the whole vocabulary, or over a sample of it.
+"""What training minimises: the log-loss of a softmax over all of the vocabulary or a sample, and penalties.
 
 Letters: N predictions, V vocabulary entries, D features, S sampled entries.
 """
@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from nlpseq.config import LMConfig
+from nlpseq.lm.model import Output
 
 LOGITS_AT_ONCE = 1 << 23  # so that the largest arrays stay small enough to be reused
 
@@ -128,3 +131,13 @@ def sampled_cross_entropy(
     target_N = (features_ND * weight[samples:]).sum(1) + bias[samples:]
     total_N = torch.logaddexp(target_N, torch.logsumexp(logits_NS, 1))
     return (total_N - target_N).mean()
+
+
+def activation_penalty(output: Output, config: LMConfig) -> Tensor:
+    """AR and TAR: what large and quickly changing activations cost (Merity et al. 2017, arXiv:1708.01009)."""
+    penalty = output.hidden_TBH.new_zeros(())
+    if config.ar:
+        penalty = penalty + config.ar * output.dropped_TBH.pow(2).mean()
+    if config.tar and len(output.hidden_TBH) > 1:
+        penalty = penalty + config.tar * output.hidden_TBH.diff(dim=0).pow(2).mean()
+    return penalty

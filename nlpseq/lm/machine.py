@@ -3,14 +3,16 @@
 import ctypes
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from nlpseq.config import LMConfig, available_cores
+from nlpseq.config import LMConfig
 from nlpseq.errors import BackendUnavailable, ConfigError
+from nlpseq.settings import available_cores
 
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -44,8 +46,17 @@ def open_device(config: LMConfig) -> torch.device:
 def prepare_cpu(threads: int | None) -> None:
     """Have PyTorch use so many threads, all cores without a number, and waste no time on memory."""
     torch.set_num_threads(threads or available_cores())
-    torch.set_flush_denormal(True)  # arithmetic on numbers next to zero is many times slower
     _keep_freed_memory()
+
+
+@contextmanager
+def denormals_as_zero() -> Iterator[None]:
+    """Numbers next to zero are taken for it inside: arithmetic on them is many times slower."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _keep_freed_memory() -> None:

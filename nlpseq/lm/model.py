@@ -118,6 +118,17 @@ class RecurrentLM(nn.Module):
         return F.linear(features_ND, self.softmax_weight, self.output_bias)
 
 
+def num_parameters(config: LMConfig, num_entries: int) -> int:
+    """How many weights a RecurrentLM has, without making one."""
+    inputs = [config.dim] + [config.hidden] * (config.layers - 1)
+    cells = sum(GATES[config.cell] * config.hidden * (each + config.hidden + 2) for each in inputs)
+    norms = 2 * config.hidden * config.layers if config.layer_norm else 0
+    features = config.dim if config.tied else config.hidden
+    projection = config.hidden * features if features != config.hidden else 0
+    entries = config.dim + 1 + (0 if config.tied else features)
+    return cells + norms + projection + entries * num_entries
+
+
 def detach(state: State) -> State:
     """The same values, cut off from what led to them: where backpropagation through time is truncated."""
     return [tuple(each.detach() for each in layer) for layer in state]

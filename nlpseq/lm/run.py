@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from nlpseq import artifact
-from nlpseq.config import LMConfig, available_cores, from_dict, to_dict
+from nlpseq.config import LMConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.lm.checkpoint import TRAINING, Checkpoint, Tensors, model_config
 from nlpseq.lm.language_model import LanguageModel, fit_weights
+from nlpseq.lm.machine import denormals_as_zero
 from nlpseq.lm.optim import optimizer_tensors, restore_optimizer
-from nlpseq.lm.train import Position, Report, Trainer
+from nlpseq.lm.position import Position
+from nlpseq.lm.train import Report, Trainer
+from nlpseq.settings import available_cores, from_dict, to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.vectors.vectors import Vectors
 
@@ -142,7 +145,8 @@ def _finish(
             saved = time.monotonic()
         return stop
 
-    complete = trainer.train(between, report)
+    with denormals_as_zero():
+        complete = trainer.train(between, report)
     fit_weights(trainer.model, trainer.best, Path("the best weights"))
     meta = describe(trainer, folder, facts) | {"complete": complete}
     model = LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)

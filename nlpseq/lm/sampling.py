@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nlpseq.config import check
 from nlpseq.draws import CHOICE, draw
+from nlpseq.settings import check
 
 NEVER = float("-inf")
 

@@ -10,8 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,11 +22,12 @@ from nlpseq.errors import RunError
 from nlpseq.lm.averaging import Average
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.evaluate import mean_loss
-from nlpseq.lm.losses import NegativeSampler, linear_cross_entropy, sampled_cross_entropy
+from nlpseq.lm.losses import NegativeSampler, activation_penalty, linear_cross_entropy, sampled_cross_entropy
 from nlpseq.lm.machine import DTYPES, Precision, autocast, faster_precision, open_device
-from nlpseq.lm.model import Output, RecurrentLM, State, detach
+from nlpseq.lm.model import RecurrentLM, State, detach
 from nlpseq.lm.noise import Noise
 from nlpseq.lm.optim import clip, make_optimizer, rate_factor, set_rate
+from nlpseq.lm.position import Position, TrainProgress
 from nlpseq.text.dataset import TokenDataset
 
 LOG_EVERY = 100  # steps between lines of metrics
@@ -40,33 +40,6 @@ BUCKETS = (0.6, 0.8, 1.0, 1.0, 1.2)  # of bptt; few, because memory is kept read
 MIN_ROWS = 5  # of a chunk of a random length
 LARGE_VOCAB = 3000  # entries from which on a sample is faster than all of them
 FIRST_RESERVE = 0.03  # of a time budget, for the last validation, until one was timed
-
-
-@dataclass
-class Position:
-    """How far a run is: with the tensors of a checkpoint, all it takes to go on exactly."""
-
-    step: int = 0
-    epoch: int = 0
-    row: int = 0  # of the columns
-    seconds: float = 0.0  # spent so far
-    valid_seconds: float | None = None  # of the last validation
-    valid_losses: list[float] = field(default_factory=list)
-    valid_done: float = 0.0  # share of the training at the last validation
-    best: int = 0  # which of them was the lowest
-    rate_scale: float = 1.0  # what plateaus left of the learning rate
-    loss_steps: int = 0  # since the last line of metrics
-    tokens: int = 0
-
-
-class TrainProgress(NamedTuple):
-    """What is reported while training."""
-
-    done: float  # share of the training, 0 to 1
-    tokens: int
-    loss: float  # of the last steps, nats
-    learning_rate: float
-    valid_perplexity: float | None
 
 
 Report = Callable[[TrainProgress], None]
@@ -275,13 +248,3 @@ class Trainer:
             f"the loss became {loss} by step {self.position.step}. A checkpoint from before it is kept; "
             f"train anew with a --learning-rate below {self.config.learning_rate:g} or a lower --clip-norm."
         )
-
-
-def activation_penalty(output: Output, config: LMConfig) -> Tensor:
-    """AR and TAR: what large and quickly changing activations cost (Merity et al. 2017, arXiv:1708.01009)."""
-    penalty = output.hidden_TBH.new_zeros(())
-    if config.ar:
-        penalty = penalty + config.ar * output.dropped_TBH.pow(2).mean()
-    if config.tar and len(output.hidden_TBH) > 1:
-        penalty = penalty + config.tar * output.hidden_TBH.diff(dim=0).pow(2).mean()
-    return penalty

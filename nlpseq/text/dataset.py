@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq import artifact
-from nlpseq.config import TextConfig, from_dict
+from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.settings import from_dict
 from nlpseq.text.vocab import SPECIALS, Vocab
 
 KIND, VERSION = "tokens", 1

@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from nlpseq import artifact
 from nlpseq.cache import cache_dir
-from nlpseq.config import TextConfig, available_cores, to_dict
+from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.settings import available_cores, to_dict
 from nlpseq.text._blocks import TokenBlock, tokenized
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
 from nlpseq.text.corpus import Block, Corpus, ReadReport

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.config import Word2VecConfig, available_cores, to_dict
+from nlpseq.config import Word2VecConfig
 from nlpseq.draws import INIT, ORDER, draw_array, stream_key
 from nlpseq.errors import DataError, RunError
+from nlpseq.settings import available_cores, to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.w2v.kernels import Choice, padded, select
