@@ -11,7 +11,7 @@ from nlpseq.lm.model import GATES, RecurrentLM, detach, num_parameters
 from nlpseq.lm.noise import Noise
 
 V, T, B, D, H = 11, 6, 3, 5, 7
-QUIET = {f"dropout_{name}": 0.0 for name in ("words", "input", "hidden", "output")}
+QUIET = {"weight_drop": 0.0} | {f"dropout_{name}": 0.0 for name in ("words", "input", "hidden", "output")}
 
 
 def make(**settings):
