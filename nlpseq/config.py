@@ -118,6 +118,11 @@ class Word2VecConfig:
         check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
 
 
+# The rates that LMConfig may leave open, and how much of the common one each takes.
+AUTOMATIC_RATES = {"dropout_input": 1.0, "dropout_hidden": 0.6, "dropout_output": 1.0, "weight_drop": 0.5}
+BY_PASSES = "[default: by the number of passes over the text]"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LMConfig:
     """The recurrent language model: its shape, what keeps it from learning by heart, and how it is trained.
@@ -136,21 +141,21 @@ class LMConfig:
     forget_bias: float = setting(1.0, "bias the forget gate of an LSTM begins with")
 
     dropout_words: float = setting(0.0, "share of the vocabulary dropped from the input for a step")
-    dropout_input: float = setting(0.5, "dropout of embeddings, the same at every time step")
-    dropout_hidden: float = setting(0.3, "dropout between layers")
-    dropout_output: float = setting(0.5, "dropout of the last layer")
-    weight_drop: float = setting(0.2, "dropout of the recurrent weights")
+    dropout_input: float | None = setting(None, f"dropout of embeddings, the same at every step {BY_PASSES}")
+    dropout_hidden: float | None = setting(None, f"dropout between layers {BY_PASSES}")
+    dropout_output: float | None = setting(None, f"dropout of the last layer {BY_PASSES}")
+    weight_drop: float | None = setting(None, f"dropout of the recurrent weights {BY_PASSES}")
     ar: float = setting(0.0, "penalty on large activations")
     tar: float = setting(0.0, "penalty on activations that change quickly")
     weight_decay: float = setting(1e-4, "weight decay; plain L2 unless the optimizer is adamw")
 
-    batch_size: int = setting(64, "columns the text is folded into")
+    batch_size: int = setting(32, "columns the text is folded into")
     bptt: int = setting(35, "time steps that gradients flow back")
     lengths: Literal["fixed", "bucketed"] = setting("fixed", "every chunk bptt long, or of a few lengths")
     clip_norm: float | None = setting(1.0, "longest gradient, all weights together")
     clip_value: float | None = setting(None, "largest gradient of a single weight")
     optimizer: Literal["sgd", "adam", "adamw"] = setting("adamw", "how gradients become steps")
-    learning_rate: float = setting(4e-3, "at the start")
+    learning_rate: float = setting(6e-3, "at the start")
     beta1: float = setting(0.0, "momentum of adam and adamw")
     schedule: Literal["constant", "plateau", "cosine", "linear"] = setting(
         "linear", "course of the learning rate; linear: constant, then down to zero"
@@ -180,8 +185,9 @@ class LMConfig:
         check_choices(self)
         for name in ("layers", "hidden", "dim", "batch_size", "bptt", "samples"):
             check(1 <= getattr(self, name) <= 1_000_000, self, name, "at least 1")
-        for name in ("dropout_words", "dropout_input", "dropout_hidden", "dropout_output", "weight_drop"):
-            check(0 <= getattr(self, name) < 1, self, name, "at least 0 and below 1")
+        for name in ("dropout_words", *AUTOMATIC_RATES):
+            rate = getattr(self, name)
+            check(rate is None or 0 <= rate < 1, self, name, "at least 0 and below 1")
         for name in ("ar", "tar", "weight_decay", "learning_rate"):
             check(0 <= getattr(self, name) < float("inf"), self, name, "at least 0")
         for name in ("beta1", "average_share", "average_decay", "sampled_share"):
@@ -205,17 +211,9 @@ LM_TEXT: dict[str, Any] = {"lower": False, "punctuation": True, "min_count": 2}
 LM_SHARES = {"valid_share": 0.05, "test_share": 0.05}  # where no file to validate on is named
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "hidden": 128,
-        "dim": 64,
-        "dropout_input": 0.2,
-        "dropout_output": 0.2,
-        "weight_drop": 0.0,
-        "batch_size": 32,
-        "learning_rate": 3e-3,
-    },
+    "tiny": {"hidden": 128, "dim": 64},
     "small": {},
-    "medium": {"hidden": 1024, "dim": 384, "weight_drop": 0.4},
+    "medium": {"hidden": 1024, "dim": 384, "batch_size": 64, "learning_rate": 4e-3},
     "awd": {
         "layers": 3,
         "hidden": 1152,
@@ -225,7 +223,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weight_drop": 0.5,
         "ar": 2.0,
         "tar": 1.0,
+        "batch_size": 64,
         "bptt": 70,
+        "learning_rate": 3e-3,
         "softmax": "full",
     },
 }

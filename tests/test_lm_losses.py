@@ -120,22 +120,23 @@ def test_the_sampled_loss_is_its_formula_and_a_drawn_target_counts_once():
     *tensors, targets_N = layer()
     features_ND, weight_VD, bias_V = tensors
     drawer = sampler(samples=3)
-    found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator().manual_seed(4))
-    negatives = drawer.draw(torch.Generator().manual_seed(4)).tolist()
+    generator = torch.Generator()
+    found = sampled_cross_entropy(*tensors, targets_N, drawer, generator.manual_seed(4), torch.float64)
+    negatives = drawer.draw(generator.manual_seed(4)).tolist()
     assert any(target in negatives for target in targets_N.tolist())  # else the test shows nothing
     total = 0.0
     for h_D, target in zip(features_ND, targets_N.tolist(), strict=True):
         rivals = [target, *(each for each in negatives if each != target)]
         logits = weight_VD[rivals] @ h_D + bias_V[rivals] - drawer.log_inclusion_V[rivals]
         total += torch.logsumexp(logits, 0) - logits[0]
-    torch.testing.assert_close(found, total / N, rtol=1e-5, atol=1e-6)  # negatives are float32
+    torch.testing.assert_close(found, total / N, rtol=1e-5, atol=1e-6)  # the loss is summed in float32
 
 
 def test_a_sample_of_everything_is_the_full_softmax():
     *tensors, targets_N = layer()
     for samples in (V, V + 3):  # no more than all can be drawn
         drawer = sampler(samples=samples)
-        found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator())
+        found = sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator(), torch.float64)
         torch.testing.assert_close(
             found, F.cross_entropy(F.linear(*tensors), targets_N), rtol=1e-5, atol=1e-6
         )
@@ -161,7 +162,7 @@ def learnt_bias(drawer, counts_V):
     features, weight = torch.zeros(len(targets), 1), torch.zeros(len(counts_V), 1)
     mean_V = torch.zeros(len(counts_V))
     for step in range(1500):
-        loss = sampled_cross_entropy(features, weight, bias_V, targets, drawer, generator)
+        loss = sampled_cross_entropy(features, weight, bias_V, targets, drawer, generator, torch.float32)
         (gradient,) = torch.autograd.grad(loss, [bias_V])
         with torch.no_grad():
             bias_V -= 1.0 * gradient
@@ -174,7 +175,8 @@ def test_the_sampled_loss_has_the_numeric_gradient():
     drawer = sampler(samples=3)
 
     def loss(*tensors):
-        return sampled_cross_entropy(*tensors, targets_N, drawer, torch.Generator().manual_seed(4))
+        generator = torch.Generator().manual_seed(4)
+        return sampled_cross_entropy(*tensors, targets_N, drawer, generator, torch.float64)
 
     for number, tensor in enumerate(tensors):
         (gradient,) = torch.autograd.grad(loss(*tensors), [tensor])

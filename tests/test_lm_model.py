@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from nlpseq.config import LMConfig
-from nlpseq.lm.model import GATES, RecurrentLM, detach, num_parameters
-from nlpseq.lm.noise import Noise
+from nlpseq.lm.model import GATES, RecurrentLM, begin_at_frequencies, detach, num_parameters
+from nlpseq.lm.noise import Noise, with_rates
 
 V, T, B, D, H = 11, 6, 3, 5, 7
 QUIET = {"weight_drop": 0.0} | {f"dropout_{name}": 0.0 for name in ("words", "input", "hidden", "output")}
@@ -211,6 +211,22 @@ def test_weights_begin_by_the_seed_alone():
 
 
 # ---- noise
+
+
+def test_a_new_model_can_begin_with_the_shares_of_the_text():
+    model = make()
+    counts_V = torch.arange(V)  # one of them 0, which counts once
+    begin_at_frequencies(model, counts_V)
+    shares_V = counts_V.clamp_min(1) / counts_V.clamp_min(1).sum()
+    torch.testing.assert_close(torch.softmax(model.output_bias, 0), shares_V)
+
+
+def test_rates_left_open_follow_the_passes_over_the_text():
+    rates = [with_rates(LMConfig(), passes).dropout_input for passes in (0.1, 1, 7, 31, 1000)]
+    assert rates == pytest.approx([0.014, 0.1, 0.3, 0.5, 0.5])
+    found = with_rates(LMConfig(dropout_output=0.0, weight_drop=0.7), 1)
+    assert (found.dropout_output, found.weight_drop, found.dropout_hidden) == (0.0, 0.7, 0.06)
+    assert with_rates(found, 50) == found  # nothing is open any more
 
 
 def test_masks_are_drawn_by_seed_and_step():

@@ -247,11 +247,19 @@ def test_a_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(data, tmp
 
 def test_what_a_probe_chose_is_kept_by_a_resumed_run(data, tmp_path, monkeypatch):
     folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(9))
-    train_lm(data, config(precision="auto"), folder=folder)
-    stored = json.loads((folder.path / "meta.json").read_text())["precision"]
+    settings = config(precision="auto", epochs=None, time_budget=2.0, dropout_output=None)
+    train_lm(data, settings, folder=folder)
+    stored = json.loads((folder.path / "meta.json").read_text())
+    assert 0 < stored["config"]["dropout_output"] <= 0.5 and stored["facts"]["expected_passes"] > 1
     monkeypatch.setattr(Trainer, "probe", lambda self: pytest.fail("probed again"))
     model = resume_lm(RunFolder(path=folder.path), data)
-    assert model.meta["precision"] == stored
+    assert model.meta["precision"] == stored["precision"] and model.meta["config"] == stored["config"]
+
+
+def test_with_epochs_the_rates_left_open_do_not_depend_on_the_machine(data):
+    model = train_lm(data, config(epochs=3, dropout_input=None))
+    assert model.config.dropout_input == model.model.config.dropout_input == 0.2
+    assert model.meta["config"]["dropout_input"] == 0.2 and model.meta["facts"]["expected_passes"] == 3
 
 
 def test_word_vectors_become_embeddings(data, tmp_path):

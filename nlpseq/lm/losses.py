@@ -1,6 +1,6 @@
 """What training minimises: the log-loss of a softmax over all of the vocabulary or a sample, and penalties.
 
-Letters: N predictions, V vocabulary entries, D features, S sampled entries.
+Letters: N predictions, V vocabulary entries, D features, S sampled entries, C columns of a softmax.
 """
 
 from typing import Any
@@ -52,8 +52,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
-        scale = grad_outputs[0] / ctx.num_predictions
-        return *(grad * scale for grad in ctx.saved_tensors), None, None
+        return *_scaled(ctx, grad_outputs[0]), None, None
 
 
 def _block_loss(
@@ -65,15 +64,12 @@ def _block_loss(
     block: slice,
 ) -> Tensor:
     """Summed log-loss of some rows; adds what they contribute to the gradients."""
-    error_NV = torch.softmax(torch.addmm(bias_V, features_ND, weight_VD.T), 1)
-    row_N = torch.arange(len(targets_N), device=targets_N.device)
-    target_N = error_NV[row_N, targets_N].float()
-    error_NV[row_N, targets_N] -= 1  # now d loss / d logits
+    loss, error_NV = _softmax_error(torch.addmm(bias_V, features_ND, weight_VD.T), targets_N)
     grad_features, grad_weight, grad_bias = grads
     grad_features[block] = error_NV @ weight_VD
     grad_weight += error_NV.T @ features_ND
     grad_bias += error_NV.sum(0)
-    return -target_N.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+    return loss
 
 
 class NegativeSampler:
@@ -117,20 +113,78 @@ def sampled_cross_entropy(
     targets_N: Tensor,
     sampler: NegativeSampler,
     generator: torch.Generator,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Mean log-loss of each target against one shared sample, corrected to estimate the full softmax.
 
     Bengio & Senécal 2008 (doi:10.1109/TNN.2007.912312), Jean et al. 2015 (arXiv:1412.2007), section 3.
+    Matrices are multiplied in `dtype`.
     """
-    negatives_S = sampler.draw(generator)
-    samples, drawn = len(negatives_S), torch.cat([negatives_S, targets_N])
-    weight = F.embedding(drawn, weight_VD)  # taken at once: its gradient is as large as all of weight_VD
-    bias = (bias_V - sampler.log_inclusion_V)[drawn]
-    logits_NS = F.linear(features_ND, weight[:samples], bias[:samples]).float()
-    logits_NS = logits_NS.masked_fill(targets_N.unsqueeze(1) == negatives_S, float("-inf"))
-    target_N = (features_ND * weight[samples:]).sum(1) + bias[samples:]
-    total_N = torch.logaddexp(target_N, torch.logsumexp(logits_NS, 1))
-    return (total_N - target_N).mean()
+    loss: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        features_ND, weight_VD, bias_V - sampler.log_inclusion_V, targets_N, sampler.draw(generator), dtype
+    )
+    return loss
+
+
+class _SampledCrossEntropy(torch.autograd.Function):
+    """A softmax of C = 1 + S columns: the first is each row's own target, the others are the sample."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features_ND: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor,
+        targets_N: Tensor,
+        drawn_S: Tensor,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        features, weight, bias = (each.detach() for each in (features_ND, weight_VD, bias_V))
+        own_ND = weight[targets_N]
+        columns_CD = F.pad(weight[drawn_S].to(dtype), (0, 0, 1, 0))  # the first differs by row
+        logits_NC = torch.addmm(F.pad(bias[drawn_S].to(dtype), (1, 0)), features.to(dtype), columns_CD.T)
+        logits_NC[:, 0] = (features * own_ND).sum(1) + bias[targets_N]
+        _strike_out(logits_NC, targets_N, drawn_S, len(weight))
+        loss, error_NC = _softmax_error(logits_NC, torch.zeros_like(targets_N))
+
+        own_error_N1 = error_NC[:, :1].to(features)
+        grad_drawn_SD = (error_NC.T @ features.to(dtype))[1:].to(weight)
+        grad_weight = torch.zeros_like(weight).index_copy_(0, drawn_S, grad_drawn_SD)
+        grad_weight.index_add_(0, targets_N, own_error_N1 * features)
+        grad_bias = torch.zeros_like(bias).index_copy_(0, drawn_S, error_NC.sum(0)[1:].to(bias))
+        grad_bias.index_add_(0, targets_N, own_error_N1[:, 0])
+        grad_features = (error_NC @ columns_CD).to(features).addcmul_(own_error_N1, own_ND)
+        ctx.save_for_backward(grad_features, grad_weight, grad_bias)
+        ctx.num_predictions = len(features)
+        return (loss / len(features)).to(features)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        return *_scaled(ctx, grad_outputs[0]), None, None, None
+
+
+def _strike_out(logits_NC: Tensor, targets_N: Tensor, drawn_S: Tensor, num_entries: int) -> None:
+    """A target that was drawn too counts once, in the first column."""
+    column_V = torch.zeros(num_entries, dtype=torch.int64, device=targets_N.device)
+    column_V[drawn_S] = torch.arange(1, 1 + len(drawn_S), device=targets_N.device)
+    column_N = column_V[targets_N]
+    row_N = column_N.nonzero()[:, 0]
+    logits_NC[row_N, column_N[row_N]] = float("-inf")
+
+
+def _softmax_error(logits_NC: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Summed log-loss of a softmax, float32, and d loss / d logits."""
+    error_NC = torch.softmax(logits_NC, 1)
+    row_N = torch.arange(len(targets_N), device=targets_N.device)
+    target_N = error_NC[row_N, targets_N].float()
+    error_NC[row_N, targets_N] -= 1
+    return -target_N.clamp_min(torch.finfo(torch.float32).tiny).log().sum(), error_NC
+
+
+def _scaled(ctx: Any, grad_output: Tensor) -> tuple[Tensor, ...]:
+    """The gradients found on the way forward, of the mean loss."""
+    scale = grad_output / ctx.num_predictions
+    return tuple(grad * scale for grad in ctx.saved_tensors)
 
 
 def activation_penalty(output: Output, config: LMConfig) -> Tensor:

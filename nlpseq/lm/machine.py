@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,17 +68,30 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_M_MMAP_MAX, 0)
 
 
-def faster_precision(loss_in: Callable[[Precision], Tensor], device: torch.device) -> tuple[Precision, str]:
-    """bf16 where a few passes forward and back show that it works and is faster, else fp32; and why."""
+class Choice(NamedTuple):
+    """A precision, how long a pass forward and back takes in it, and why it was chosen."""
+
+    precision: Precision
+    seconds: float
+    reason: str
+
+
+def choose_precision(
+    wanted: Literal["auto", "fp32", "bf16"], loss_in: Callable[[Precision], Tensor], device: torch.device
+) -> Choice:
+    """What is wanted; of "auto", bf16 where a few passes show that it works and is faster, else fp32."""
+    if wanted != "auto":
+        return Choice(wanted, _trial(loss_in, wanted, device)[0], f"{wanted} was asked for")
     fp32_seconds, fp32_loss = _trial(loss_in, "fp32", device)
     try:
         bf16_seconds, bf16_loss = _trial(loss_in, "bf16", device)
     except RuntimeError as error:  # a processor whose LSTM has no bf16 raises
-        return "fp32", f"bf16 does not work here ({str(error).splitlines()[0]})"
+        return Choice("fp32", fp32_seconds, f"bf16 does not work here ({str(error).splitlines()[0]})")
     if not abs(bf16_loss - fp32_loss) < AGREEMENT:
-        return "fp32", f"bf16 gives a loss of {bf16_loss:.3f}, fp32 of {fp32_loss:.3f}"
-    ratio = fp32_seconds / bf16_seconds
-    return ("bf16" if ratio > 1 else "fp32"), f"bf16 is {ratio:.2f} times as fast as fp32"
+        reason = f"bf16 gives a loss of {bf16_loss:.3f}, fp32 of {fp32_loss:.3f}"
+        return Choice("fp32", fp32_seconds, reason)
+    reason = f"bf16 is {fp32_seconds / bf16_seconds:.2f} times as fast as fp32"
+    return Choice("bf16" if bf16_seconds < fp32_seconds else "fp32", min(bf16_seconds, fp32_seconds), reason)
 
 
 def _trial(

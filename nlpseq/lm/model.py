@@ -50,7 +50,7 @@ class Recurrent(nn.Module):
         self.bias_hh = nn.Parameter(torch.zeros(GATES[cell] * hidden))
 
     def forward(
-        self, x_TBD: Tensor, state: LayerState, noise: Noise | None, weight_drop: float
+        self, x_TBD: Tensor, state: LayerState, noise: Noise | None, weight_drop: float | None
     ) -> tuple[Tensor, LayerState]:
         weight_hh = noise.weights(self.weight_hh, weight_drop) if noise else self.weight_hh
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
@@ -149,6 +149,13 @@ def initialize(model: RecurrentLM) -> None:
         for layer in model.layers:
             forget = slice(model.config.hidden, 2 * model.config.hidden)  # gates: input, forget, cell, output
             layer.get_parameter("bias_ih")[forget] = model.config.forget_bias
+
+
+@torch.no_grad()
+def begin_at_frequencies(model: RecurrentLM, counts_V: Tensor) -> None:
+    """Have a new model predict each entry by its share of the text, which it would have to learn first."""
+    counts_V = counts_V.double().clamp_min(1)
+    model.output_bias.copy_((counts_V / counts_V.sum()).log())
 
 
 def _initialize_matrix(weight: Tensor, rule: str, generator: torch.Generator) -> None:

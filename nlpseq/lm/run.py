@@ -54,7 +54,7 @@ def train_lm(
     config = resolve(config or LMConfig())
     trainer = _trainer(data, valid, config)
     facts = start_from(trainer, vectors) if vectors else {}
-    facts["precision_reason"] = trainer.probe()
+    facts |= trainer.probe()
     return _finish(trainer, folder, facts, report)
 
 

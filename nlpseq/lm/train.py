@@ -23,9 +23,9 @@ from nlpseq.lm.averaging import Average
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.evaluate import mean_loss
 from nlpseq.lm.losses import NegativeSampler, activation_penalty, linear_cross_entropy, sampled_cross_entropy
-from nlpseq.lm.machine import DTYPES, Precision, autocast, faster_precision, open_device
-from nlpseq.lm.model import RecurrentLM, State, detach
-from nlpseq.lm.noise import Noise
+from nlpseq.lm.machine import DTYPES, Precision, autocast, choose_precision, open_device
+from nlpseq.lm.model import RecurrentLM, State, begin_at_frequencies, detach
+from nlpseq.lm.noise import Noise, with_rates
 from nlpseq.lm.optim import clip, make_optimizer, rate_factor, set_rate
 from nlpseq.lm.position import Position, TrainProgress
 from nlpseq.text.dataset import TokenDataset
@@ -52,11 +52,13 @@ class Trainer:
         self.config, self.data, self.valid = config, data, valid
         self.device = open_device(config)
         self.model = RecurrentLM(config, len(data.vocab)).to(self.device)
+        counts_V = torch.from_numpy(data.vocab.counts).to(self.device)
+        begin_at_frequencies(self.model, counts_V)
         self.parameters = list(self.model.parameters())
         self.optimizer = make_optimizer(self.parameters, config)
         self.average = Average(self.parameters, config.average_decay if config.averaging == "ema" else 1.0)
-        self.sampler = NegativeSampler(torch.from_numpy(data.vocab.counts).to(self.device), config.samples)
-        self.precision: Precision = "bf16" if config.precision == "bf16" else "fp32"
+        self.sampler = NegativeSampler(counts_V, config.samples)
+        self.precision: Precision = "fp32"  # until probe()
         self.position = Position()
         self.metrics: list[artifact.Meta] = []
         self.best = self.weights()  # on validation
@@ -71,18 +73,23 @@ class Trainer:
         self.columns = Columns(self.stream, self.config.batch_size, rotation)
         self.state = self.model.initial_state(self.config.batch_size)
 
-    def probe(self) -> str:
-        """Choose the precision where config leaves it open; the reason."""
-        if self.config.precision != "auto":
-            return f"{self.precision} was asked for"
-        tokens_TB, targets_TB = self._chunk(self._rows())
+    def probe(self) -> artifact.Meta:
+        """Try a chunk, and choose what config leaves open: precision, and rates by how much will be read."""
+        rows, config = self._rows(), self.config
+        tokens_TB, targets_TB = self._chunk(rows)
 
         def loss_in(precision: Precision) -> Tensor:
             return self._losses(tokens_TB, targets_TB, precision)[0]
 
-        self.precision, reason = faster_precision(loss_in, self.device)
+        choice = choose_precision(config.precision, loss_in, self.device)
         self.optimizer.zero_grad()
-        return reason
+        self.precision = choice.precision
+        if config.time_budget is None:
+            passes = float(config.epochs or 0)
+        else:
+            passes = config.time_budget / choice.seconds * rows * config.batch_size / len(self.stream)
+        self.config = self.model.config = with_rates(config, passes)
+        return {"precision_reason": choice.reason, "expected_passes": passes}
 
     def train(self, between: Callable[[], bool] | None = None, report: Report | None = None) -> bool:
         """Whether training came to its end; `between` is called after each step and may stop it there."""
@@ -165,10 +172,11 @@ class Trainer:
             output = self.model(tokens_TB, self.state, noise)
             features_ND, targets_N = output.features_TBD.flatten(0, 1), targets_TB.flatten()
             layer = self.model.softmax_weight, self.model.output_bias, targets_N
+            dtype = DTYPES[precision]
             if self._is_sampling():
-                loss = sampled_cross_entropy(features_ND, *layer, self.sampler, noise.generator)
+                loss = sampled_cross_entropy(features_ND, *layer, self.sampler, noise.generator, dtype)
             else:
-                loss = linear_cross_entropy(features_ND, *layer, DTYPES[precision])
+                loss = linear_cross_entropy(features_ND, *layer, dtype)
         return loss, activation_penalty(output, self.config), output.state
 
     def _is_sampling(self) -> bool:
