@@ -57,11 +57,12 @@ def _load(name: str) -> click.Command:
     examples=[
         "nlpseq train-w2v corpus.txt",
         "nlpseq neighbors corpus.w2v king queen",
+        "nlpseq train-lm corpus.txt --time-budget 3s",
     ],
 )
 @click.version_option(package_name="nlpseq", message="nlpseq %(version)s")
 def main() -> None:
-    """Word vectors from your own text.
+    """Word vectors and a recurrent language model from your own text.
 
     CORPUS is a file (.gz, .bz2, .xz and .zst too), a folder, a glob, several of these, - for stdin, or a name
     that `nlpseq corpora list` shows. Results go to stdout, messages to stderr.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 corpus_argument = click.argument("sources", metavar="CORPUS...", nargs=-1, required=True)
 
+_SAID = "nlpseq.said"  # key of click.Context.meta: corpora of which it was said that they take time
+
 COMPILING = "compiling kernels (once for these settings)"
 
 
@@ -42,6 +44,12 @@ def _is_encoded(path: Path) -> bool:
     return any((path / file).exists() for file in ("MANIFEST.json", "tokens.npy"))
 
 
+def corpus_name(sources: tuple[str, ...]) -> str:
+    """What results of a corpus are named after."""
+    folder = dataset_folder(sources)
+    return folder.resolve().name.partition(".")[0] if folder else open_sources(sources).name
+
+
 def output_path(name: str, suffix: str, output: Path | None, *, force: bool) -> Path:
     """Where the result goes; it is checked now that it can."""
     from nlpseq import artifact
@@ -56,7 +64,9 @@ def open_sources(sources: tuple[str, ...]) -> Corpus:
     from nlpseq.text.corpus import open_corpus
 
     built = {entry.name for entry in import_module("nlpseq.corpora").names() if entry.file is None}
-    for name in built.intersection(sources):
+    said: set[str] = click.get_current_context().meta.setdefault(_SAID, set())
+    for name in built.intersection(sources) - said:
+        said.add(name)
         if not Path(name).exists():
             say(
                 f"corpus {name} (the first time it is built from what is installed, which takes some seconds)"
@@ -89,7 +99,7 @@ def encode(corpus: Corpus, threads: int | None) -> TokenDataset:
 
 
 def say_contents(data: TokenDataset) -> None:
-    """What an encoded corpus holds, and what a person should know of how it was read."""
+    """What an encoded corpus holds, and what was odd about the text."""
     vocab = data.vocab
     unknown = int(vocab.counts[vocab.num_words]) / max(1, int(vocab.counts[: vocab.num_words + 1].sum()))
     say(
@@ -97,6 +107,11 @@ def say_contents(data: TokenDataset) -> None:
         f"{vocab.num_words:,} words in the vocabulary, {unknown:.2%} of the text <unk>"
     )
     say_detail(f"encoded corpus: {data.path}")
+    say_notices(data)
+
+
+def say_notices(data: TokenDataset) -> None:
+    """What a person should know of how a text was read."""
     for notice in data.meta["notices"]:
         say_warning(notice)
 

@@ -2,85 +2,135 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nlpseq.config import TextConfig
-from nlpseq.errors import ArtifactError, NlpseqError
+from nlpseq.config import LMConfig, TextConfig
+from nlpseq.errors import ArtifactError, DataError, NlpseqError
 from nlpseq.settings import from_dict
 
-from ._corpus import EncodingProgress, dataset_folder, open_sources
+from ._corpus import EncodingProgress, dataset_folder, open_sources, say_notices
+from ._options import given
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.text.vocab import Vocab
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 lm_argument = click.argument("model", metavar="LM", type=click.Path(path_type=Path))
+
+
+def machine_options(command: F) -> F:
+    """Decorator: --threads and --device, which load_model takes."""
+    threads = click.option("--threads", type=click.IntRange(min=1), help="[default: every core it may use]")
+    device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
+    return threads(device(command))
+
+
+def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> LanguageModel:
+    """The model in a folder, on the device where it is to run, and this machine made ready for it."""
+    from nlpseq.lm.language_model import LanguageModel
+    from nlpseq.lm.machine import open_device
+
+    require_run(path)
+    lm = LanguageModel.load(path)
+    lm.model.to(open_device(replace(lm.config, threads=threads, device=device)))
+    return lm
+
+
+def require_run(path: Path) -> None:
+    if not path.exists():
+        raise DataError(f"{path} does not exist. Name the folder of a language model.")
 
 
 def encode_as(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
     """A text encoded with these settings, and with this vocabulary where there is one already."""
     from nlpseq.text.encode import cached_dataset
 
-    corpus = open_sources(sources)
+    corpus, threads = open_sources(sources), given(LMConfig).get("threads")
     with EncodingProgress(corpus) as progress:
-        return cached_dataset(corpus, config, vocab=vocab, progress=progress.report)
+        return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=progress.report)
 
 
-def encode_for(sources: tuple[str, ...], text_config: TextConfig, vocab: Vocab) -> TokenDataset:
+def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> TokenDataset:
     """A whole text, unsplit, as a model with this vocabulary reads it."""
     from nlpseq.text.dataset import TokenDataset
 
     if folder := dataset_folder(sources):
         return TokenDataset.open(folder)
-    return encode_as(sources, replace(text_config, valid_share=0.0, test_share=0.0), vocab)
+    data = encode_as(sources, replace(config, valid_share=0.0, test_share=0.0), vocab)
+    say_notices(data)
+    return data
 
 
 def whereabouts(sources: tuple[str, ...], data: TokenDataset, valid: Path | None) -> dict[str, Any]:
     """What a run stores to find its data again."""
-    paths = [str(Path(each).resolve()) if Path(each).exists() else each for each in sources]
     return {
-        "sources": paths,
+        "sources": [_resolved(each) for each in sources],
         "encoded": str(data.path.resolve()),
         "valid": None if valid is None else str(valid.resolve()),
     }
 
 
-def find_data(path: Path, meta: dict[str, Any]) -> tuple[TokenDataset, TokenDataset | None]:
-    """The data a run was trained on, and the text it was validated on if that is one of its own.
+def _resolved(source: str) -> str:
+    """A path or a glob from the root; a name of a corpus and - as they are."""
+    is_path = Path(source).exists() or any(char in source for char in "*?[")
+    return os.path.abspath(source) if is_path else source  # noqa: PTH100  # a glob is not to be resolved
 
-    ArtifactError where they are gone or no longer the same; they are encoded again where only the cache is.
+
+def find_data(path: Path, meta: dict[str, Any], named: tuple[str, ...] = ()) -> TokenDataset:
+    """The data a run was trained on, from where it was or from the corpus named; ArtifactError without it.
+
+    Where only the encoded text is gone, or damaged, it is encoded again.
     """
-    from nlpseq.text.dataset import TokenDataset
-
-    source, text_config = meta.get("source", {}), from_dict(TextConfig, meta["text_config"])
     try:
-        encoded = Path(source["encoded"])
-        data = (
-            TokenDataset.open(encoded)
-            if encoded.exists()
-            else encode_as(tuple(source["sources"]), text_config)
-        )
+        data = _open_or_encode(meta, named)
     except (KeyError, TypeError, NlpseqError) as error:
         raise ArtifactError(
-            f"the corpus of {path} is not to be found ({error}). Bring it back, or name a text."
+            f"the corpus of {path} is not to be found ({error}). Bring it back, or name the text where it is."
         ) from error
-    if data.digest != meta["data_digest"]:
+    if data.digest != meta.get("data_digest"):
         raise ArtifactError(
             f"the corpus of {path} has changed since it was trained. Bring the old one back, or name a text."
         )
-    valid = source["valid"] and encode_for((source["valid"],), text_config, data.vocab)
-    return data, valid
+    return data
 
 
-def load_model(path: Path) -> LanguageModel:
-    """The model in a folder, and this machine made ready to run it."""
-    from nlpseq.lm.language_model import LanguageModel
-    from nlpseq.lm.machine import prepare_cpu
+def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...]) -> TokenDataset:
+    from nlpseq.text.dataset import TokenDataset
 
-    prepare_cpu(None)
-    return LanguageModel.load(path)
+    text_config, source = from_dict(TextConfig, meta["text_config"]), meta["source"]
+    if folder := dataset_folder(named):
+        return TokenDataset.open(folder)
+    if not named:
+        with suppress(ArtifactError):  # gone, or damaged
+            return TokenDataset.open(source["encoded"])
+        if "-" in source["sources"]:
+            raise DataError("it was read from stdin.")
+    return encode_as(named or tuple(source["sources"]), text_config)
+
+
+def find_valid(path: Path, meta: dict[str, Any], data: TokenDataset) -> TokenDataset:
+    """The text a run is validated on: a split of its corpus, or one of its own; ArtifactError without it."""
+    file = meta["source"]["valid"]
+    if file is None:
+        return data.split("valid")
+    try:
+        valid = encode_for((file,), data.config, data.vocab)
+    except NlpseqError as error:
+        raise ArtifactError(
+            f"the validation text of {path} cannot be read ({error}). Bring it back to {file}."
+        ) from error
+    if valid.digest != meta["valid_digest"]:
+        raise ArtifactError(
+            f"{file}, the validation text of {path}, has changed. Bring back the text as it was."
+        )
+    return valid

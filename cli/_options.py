@@ -114,9 +114,26 @@ def given(config_type: type) -> dict[str, Any]:
     return from_file | from_person
 
 
-def resolved(config_type: type[T], defaults: Mapping[str, Any] = MappingProxyType({})) -> T:
-    """The config with everything a person set; ConfigError where a value cannot be."""
-    return from_dict(config_type, {**defaults, **given(config_type)})
+def resolved(
+    config_type: type[T],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    either: Collection[str] = (),
+) -> T:
+    """The config with everything a person set; ConfigError where a value cannot be.
+
+    either: settings that exclude each other; one by a flag sets aside one from the environment or a file.
+    """
+    values = given(config_type)
+    ranks = {name: _rank(name) for name in either if name in values}
+    weaker = [name for name, rank in ranks.items() if rank < max(ranks.values())]
+    return from_dict(config_type, {**defaults, **{key: values[key] for key in values if key not in weaker}})
+
+
+def _rank(name: str) -> int:
+    """How strong the source of a value is: a flag, the environment, the file."""
+    source = click.get_current_context().get_parameter_source(name)
+    return {ParameterSource.COMMANDLINE: 2, ParameterSource.ENVIRONMENT: 1}.get(source, 0)  # type: ignore[arg-type]
 
 
 def _keep_given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -19,12 +19,23 @@ class Progress:
     """Shows reports of long work on stderr, unless -q; use it in a with-statement.
 
     unit: what is counted. slow_start: a line for when the first report takes long, as it does where kernels
-    have to be compiled. Stopped by a signal, it says how far the work had come.
+    have to be compiled. begun: what was done before. Stopped by a signal, it says how far the work had come,
+    and stopped_note.
     """
 
-    def __init__(self, label: str, unit: str, slow_start: str) -> None:
+    def __init__(
+        self,
+        label: str,
+        unit: str,
+        slow_start: str,
+        *,
+        begun: int = 0,
+        stopped_note: str = "its result was not written",
+    ) -> None:
         self.label = label
         self.unit = unit
+        self._begun = begun
+        self._stopped_note = stopped_note
         self._console = console()  # click knows it in this thread only
         self._timer = threading.Timer(SLOW_START_SECONDS, self._console.say, [slow_start])
         self._timer.daemon = True
@@ -43,7 +54,7 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
         if isinstance(error, (KeyboardInterrupt, Terminated)):
-            say(f"{self.label} stopped{self._share and ' at ' + self._share}; its result was not written.")
+            say(f"{self.label} stopped{self._share and ' at ' + self._share}; {self._stopped_note}")
 
     def update(self, done: int, total: int | None, figures: str = "") -> None:
         """Report that `done` of `total` units are done; figures: what else to show, ready to print."""
@@ -67,12 +78,14 @@ class Progress:
             self._bar = tqdm(
                 desc=self.label,
                 total=total,
+                initial=self._begun,
                 unit=self.unit,
                 unit_scale=True,
                 bar_format=shape,
                 leave=False,
                 **size,
             )
+        self._bar.total = total  # which may be an estimate that gets better
         self._bar.set_postfix_str(figures, refresh=False)
         self._bar.update(done - self._bar.n)
 
@@ -80,7 +93,7 @@ class Progress:
         from tqdm import tqdm
 
         seconds = time.monotonic() - self._started
-        rate = done / seconds if seconds else 0
+        rate = (done - self._begun) / seconds if seconds else 0
         parts = [self._share, figures, f"{tqdm.format_sizeof(rate)}{self.unit}/s"]
         if total and rate:
             parts.append(f"{tqdm.format_interval((total - done) / rate)} left")

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -91,6 +92,11 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             return RESOURCE, (
                 f"nlpseq: error: memory ran out ({str(error) or 'no details'}). "
                 "Use a smaller vocabulary (--max-vocab) or shorter vectors (--dim), or close other programs."
+            )
+        case RuntimeError() if re.search(r"out of memory|allocate memory", str(error)):  # of PyTorch
+            return RESOURCE, (
+                f"nlpseq: error: memory ran out ({str(error).splitlines()[0]}). "
+                "Use less of --batch-size, --bptt, --hidden or --max-vocab, or close other programs."
             )
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return RESOURCE, f"nlpseq: error: the disk ran full ({error}). Free some space."

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM while something trains: the first asks it to be saved, the second ends it at once."""
 
 import signal
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -35,7 +36,8 @@ class StopRequest:
         if self.asked:
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
         self.asked = True
-        self._console.say("stopping after this step; once more stops at once")
+        with suppress(OSError, RuntimeError):  # nobody reads any more, or it came amid another message
+            self._console.say("stopping after this step; once more stops at once")
 
     def exit(self) -> None:
         """Leave with the exit code of the signal."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.errors import ArtifactError, DataError, NlpseqError
+from nlpseq.errors import ArtifactError, DataError
 
 from ._command import Command
 from ._console import print_columns, print_json, say, say_warning
-from ._lm import encode_for, find_data, lm_argument, load_model
+from ._corpus import available_memory, dataset_folder, size_text
+from ._lm import encode_for, find_data, find_valid, lm_argument, load_model, machine_options
 from ._options import json_option
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.text.dataset import TokenDataset
 
+KNESER_NEY_BYTES = 120  # for each token that is counted or judged
 PROTOCOL = (
     "protocol: the text read once in one column, the state carried on, the first token predicted from <eos>; "
     "every token and every line's <eos> predicted once, with the whole softmax"
@@ -38,49 +40,80 @@ PROTOCOL = (
 @click.argument("text", nargs=-1, metavar="[TEXT...]")
 @click.option("--cache", is_flag=True, help="also with a neural cache of what was just read")
 @click.option("--dynamic", is_flag=True, help="also with weights that go on learning while they read")
+@machine_options
 @json_option
-def eval_lm(model: Path, text: tuple[str, ...], cache: bool, dynamic: bool, as_json: bool) -> None:
+def eval_lm(
+    model: Path,
+    text: tuple[str, ...],
+    cache: bool,
+    dynamic: bool,
+    threads: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
     """Perplexity of TEXT under the language model LM, beside that of models that only count.
 
     Without TEXT the test split of LM's own corpus is judged. TEXT may also be a folder of `nlpseq preprocess`
-    made with the same vocabulary. A unigram model and an interpolated Kneser-Ney 5-gram model of the train
-    split tell what a perplexity is worth.
+    made with the same vocabulary; of one with a test split, that is judged. A unigram model and an
+    interpolated Kneser-Ney 5-gram model of the train split tell what a perplexity is worth.
     """
-    lm = load_model(model)
-    own, valid, missing = _own_data(model, lm)
-    judged = _judged(lm, text, own, missing)
+    lm = load_model(model, threads, device)
+    own = _own_data(model, lm)
+    judged = _judged(model, lm, text, own)
+    valid = _validation_text(model, lm, own) if cache or dynamic else None
     say(PROTOCOL)
     answer = _figures(lm, judged)
-    answer |= _adapted(lm, judged, own, valid, cache=cache, dynamic=dynamic)
-    answer |= _baselines(own, judged, missing)
+    answer |= {
+        "cache": _with_cache(lm, judged, valid) if cache and valid else None,
+        "dynamic": _with_dynamic(lm, judged, own, valid) if dynamic and valid else None,
+    }
+    answer |= _baselines(own, judged)
     if as_json:
         print_json(answer)
     else:
         print_columns((name.replace("_", " "), _shown(value)) for name, value in answer.items())
 
 
-def _own_data(
-    path: Path, lm: LanguageModel
-) -> tuple[TokenDataset | None, TokenDataset | None, NlpseqError | None]:
-    """The corpus of the run and its validation text, or why there is none."""
+def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
+    """The corpus of the run, or why there is none."""
     try:
-        data, valid = find_data(path, lm.meta)
-        return data, data.split("valid") if valid is None else valid, None
-    except (ArtifactError, DataError) as error:
-        return None, None, error
+        return find_data(path, lm.meta)
+    except ArtifactError as error:
+        return error
 
 
 def _judged(
-    lm: LanguageModel, text: tuple[str, ...], own: TokenDataset | None, missing: NlpseqError | None
+    path: Path, lm: LanguageModel, text: tuple[str, ...], own: TokenDataset | ArtifactError
 ) -> TokenDataset:
-    if text:
-        data = encode_for(text, lm.text_config, lm.vocab)
-        lm.check_vocab(data)
-        return data
-    if own is None:
-        assert missing is not None
-        raise missing
-    return own.split("test")
+    """What is to be judged: a text, or a test split, that of the run's own corpus if nothing is named."""
+    if text and not dataset_folder(text):
+        return encode_for(text, lm.text_config, lm.vocab)
+    data = encode_for(text, lm.text_config, lm.vocab) if text else _or_raise(own)
+    lm.check_vocab(data)
+    name = text[0] if text else f"the corpus of {path}"
+    first, end = data.meta["splits"]["test"]
+    if first < end:
+        say(f"judging the test split of {name}")
+        return data.split("test")
+    if not text or data.digest == lm.meta["data_digest"]:
+        raise DataError(f"{name} has no test split, and the rest was trained on. Name another text to judge.")
+    return data
+
+
+def _or_raise(own: TokenDataset | ArtifactError) -> TokenDataset:
+    if isinstance(own, ArtifactError):
+        raise own
+    return own
+
+
+def _validation_text(path: Path, lm: LanguageModel, own: TokenDataset | ArtifactError) -> TokenDataset:
+    """What --cache and --dynamic are tuned on."""
+    try:
+        return find_valid(path, lm.meta, _or_raise(own))
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"--cache and --dynamic are tuned on the validation text, but {error} Or leave them out."
+        ) from error
 
 
 def _figures(lm: LanguageModel, data: TokenDataset) -> dict[str, Any]:
@@ -90,34 +123,12 @@ def _figures(lm: LanguageModel, data: TokenDataset) -> dict[str, Any]:
     return found._asdict()
 
 
-def _adapted(
-    lm: LanguageModel,
-    data: TokenDataset,
-    own: TokenDataset | None,
-    valid: TokenDataset | None,
-    *,
-    cache: bool,
-    dynamic: bool,
-) -> dict[str, Any]:
-    """Perplexities of the network that adapts to what it reads; None where not asked for."""
-    answer: dict[str, Any] = {"cache": None, "dynamic": None}
-    if (cache or dynamic) and (own is None or valid is None):
-        raise ArtifactError(
-            "--cache and --dynamic are tuned on the validation text of the model, which is not to be found. "
-            "Bring its corpus back, or leave them out."
-        )
-    if cache and valid is not None:
-        answer["cache"] = _with_cache(lm, data, valid)
-    if dynamic and own is not None and valid is not None:
-        answer["dynamic"] = _with_dynamic(lm, data, own, valid)
-    return answer
-
-
 def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> float:
     from nlpseq.evaluation.ngram import perplexity
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.cache import cache_log_probs, tune_cache
 
+    say("cache: being tuned")
     settings = tune_cache(lm.model, Stream(valid))
     say(
         f"cache: window {settings.window}, theta {settings.theta:.4g}, share {settings.share}, "
@@ -126,12 +137,15 @@ def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> f
     return perplexity(cache_log_probs(lm.model, Stream(data), settings))
 
 
-def _with_dynamic(lm: LanguageModel, data: TokenDataset, own: TokenDataset, valid: TokenDataset) -> float:
+def _with_dynamic(
+    lm: LanguageModel, data: TokenDataset, own: TokenDataset | ArtifactError, valid: TokenDataset
+) -> float:
     from nlpseq.evaluation.ngram import perplexity
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.dynamic import dynamic_log_probs, gradient_statistics, tune_dynamic
 
-    statistics = gradient_statistics(lm.model, Stream(own.split("train")))
+    say("dynamic: being tuned, which takes a minute or more")
+    statistics = gradient_statistics(lm.model, Stream(_or_raise(own).split("train")))
     settings = tune_dynamic(lm.model, Stream(valid), statistics)
     say(
         f"dynamic: learning rate {settings.learning_rate:g}, decay {settings.decay:g}, a step every "
@@ -140,20 +154,23 @@ def _with_dynamic(lm: LanguageModel, data: TokenDataset, own: TokenDataset, vali
     return perplexity(dynamic_log_probs(lm.model, Stream(data), statistics, settings))
 
 
-def _baselines(
-    own: TokenDataset | None, data: TokenDataset, missing: NlpseqError | None
-) -> dict[str, float | None]:
-    """Perplexities of models that count the train split; None, and why, where that is gone."""
-    if own is None:
-        say_warning(f"no baselines: {missing}")
-        return {"unigram": None, "kneser_ney": None}
+def _baselines(own: TokenDataset | ArtifactError, data: TokenDataset) -> dict[str, float | None]:
+    """Perplexities of models that count the train split; None, and why, where that cannot be."""
     from nlpseq.evaluation.ngram import kneser_ney_log_probs, perplexity, unigram_log_probs
 
+    answer: dict[str, float | None] = {"unigram": None, "kneser_ney": None}
+    if isinstance(own, ArtifactError):
+        say_warning(f"no baselines: {own}")
+        return answer
     train = own.split("train")
-    return {
-        "unigram": perplexity(unigram_log_probs(train, data)),
-        "kneser_ney": perplexity(kneser_ney_log_probs(train, data)),
-    }
+    answer["unigram"] = perplexity(unigram_log_probs(train, data))
+    needed, available = KNESER_NEY_BYTES * (train.num_tokens + data.num_tokens), available_memory()
+    if needed > available:
+        sizes = f"{size_text(needed)} of memory and {size_text(available)} are available"
+        say_warning(f"no 5-gram model: it needs {sizes}.")
+        return answer
+    answer["kneser_ney"] = perplexity(kneser_ney_log_probs(train, data))
+    return answer
 
 
 def _shown(value: float | None) -> str:

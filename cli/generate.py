@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from nlpseq.errors import ConfigError
 
 from ._command import Command
-from ._console import print_json, print_text, say_warning
-from ._lm import lm_argument, load_model
+from ._console import print_json, print_text, say, say_warning
+from ._lm import lm_argument, load_model, machine_options
 from ._options import json_option
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
 
 UNKNOWN_SHOWN = 10
+OF_CHANCE = ("samples", "seed", "temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 
 
 @click.command(
@@ -49,6 +51,7 @@ UNKNOWN_SHOWN = 10
 )
 @click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="how many texts")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="of all random draws")
+@machine_options
 @json_option
 def generate(
     model: Path,
@@ -59,6 +62,8 @@ def generate(
     beam: int | None,
     samples: int,
     seed: int,
+    threads: int | None,
+    device: str,
     as_json: bool,
     **filters: Any,
 ) -> None:
@@ -67,15 +72,17 @@ def generate(
     A single text appears as it is written. Several are parted by a line of ---; with --json each is a
     document on a line. Words of the prompt that LM does not know are read as <unk>.
     """
-    if beam is not None and samples > 1:
-        raise ConfigError("--beam finds one text, so it does not go with --samples. Leave one of them out.")
-    lm = load_model(model)
+    if beam is not None:
+        _refuse_chance()
+    lm = load_model(model, threads, device)
     from nlpseq.lm.generate import Length, beam_search, stream
     from nlpseq.lm.generate import generate as texts
     from nlpseq.lm.sampling import Sampling
 
     _tell_unknown(lm, prompt)
     length, sampling = Length(num_tokens, sentences), Sampling(**filters).check()
+    if beam is None:
+        say(f"seed: {seed}")
     if beam is not None:
         _print_all([beam_search(lm, prompt, beam=beam, length=length, unk=unk)], as_json)
     elif samples > 1 or as_json:
@@ -83,9 +90,20 @@ def generate(
         _print_all(texts(lm, prompt, samples=samples, **settings), as_json)
     else:
         print_text(prompt)
+        last = ""
         for piece in stream(lm, prompt, length=length, sampling=sampling, unk=unk, seed=seed):
             print_text(piece)
-        print_text("\n")
+            last = piece or last
+        print_text("" if last.endswith("\n") else "\n")
+
+
+def _refuse_chance() -> None:
+    """--beam leaves nothing to chance, so what steers chance cannot be meant."""
+    ctx = click.get_current_context()
+    for name in OF_CHANCE:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"--beam finds the likeliest text, without {option}. Leave one of them out.")
 
 
 def _tell_unknown(lm: LanguageModel, prompt: str) -> None:

@@ -85,6 +85,9 @@ def _read_run(run: Path) -> tuple[dict[str, Any], Metrics]:
     """meta.json and the measurements of a run."""
     from nlpseq import artifact
 
+    from ._lm import require_run
+
+    require_run(run)
     meta = artifact.load_meta(run, "lm", LM_VERSION)
     file = run / "metrics.jsonl"
     try:
@@ -101,10 +104,9 @@ def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.gradients import gradient_flow_in
 
-    from ._lm import find_data, load_model
+    from ._lm import find_data, find_valid, load_model
 
-    data, valid = find_data(run, meta)
-    text = data.split("valid") if valid is None else valid
+    text = find_valid(run, meta, find_data(run, meta))
     return gradient_flow_in(load_model(run).model, Stream(text))
 
 

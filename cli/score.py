@@ -15,7 +15,7 @@ from nlpseq.errors import DataError
 from ._command import Command
 from ._console import print_json, print_line, say, say_warning
 from ._corpus import dataset_folder, open_sources
-from ._lm import lm_argument, load_model
+from ._lm import lm_argument, load_model, machine_options
 from ._options import json_option
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ COLUMNS = ("log_prob", "perplexity", "tokens", "unk", "text")
     type=click.Choice(["replace", "strict"]),
     help="what to do with invalid bytes [default: as for LM's own corpus]",
 )
+@machine_options
 @json_option
 def score(
     model: Path,
@@ -50,6 +51,8 @@ def score(
     with_tokens: bool,
     encoding: str | None,
     encoding_errors: Any,
+    threads: int | None,
+    device: str,
     as_json: bool,
 ) -> None:
     """Natural log-probability, perplexity and number of unknown words of each line of FILE, or of stdin.
@@ -60,7 +63,7 @@ def score(
     text; with --tokens then a column for each token. An unknown word is shown as <unk:word>.
     """
     corpus = _named_text(file)
-    lm = load_model(model)
+    lm = load_model(model, threads, device)
     own = lm.text_config
     config = TextConfig(  # lines as they are: the model does the rest
         encoding=encoding or own.encoding,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import LM_SHARES, LM_TEXT, PRESETS, LMConfig, TextConfig
-from nlpseq.errors import ConfigError, DataError
+from nlpseq.errors import ArtifactError, ConfigError, DataError
 
 from ._command import Command
 from ._console import print_path, say, say_detail
-from ._corpus import check_memory, dataset_folder, open_dataset, open_sources, output_path, say_contents
-from ._lm import encode_as, encode_for, find_data, whereabouts
+from ._corpus import check_memory, corpus_name, dataset_folder, open_dataset, output_path, say_contents
+from ._lm import encode_as, encode_for, whereabouts
 from ._options import (
     Duration,
     config_file_option,
@@ -27,6 +27,7 @@ from ._options import (
     resolved,
 )
 from ._progress import Progress
+from ._resume_lm import data_of, unfinished_run
 from ._stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ RARELY_TURNED = [
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), default="small", show_default=True, help="size of it all"
 )
-@click.option(
-    "--valid", type=click.Path(exists=True, path_type=Path), metavar="FILE", help="text to validate on"
-)
+@click.option("--valid", type=click.Path(path_type=Path), metavar="FILE", help="text to validate on")
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
 @click.option(
     "--checkpoint-every", type=Duration(), default=60.0, show_default="60s", help="time between checkpoints"
@@ -97,8 +96,7 @@ def train_lm(
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
     if resume:
-        path = _run_folder(sources, output)
-        model = _resume(path, checkpoint_every)
+        path, model = _resume(sources, output, checkpoint_every)
     else:
         config, word_vectors = _config(preset, vectors)
         path, data, valid_data = _prepare(sources, valid, output, force=force)
@@ -117,26 +115,52 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
 
         word_vectors = Vectors.load(vectors)
         settings["dim"] = word_vectors.matrix.shape[1]
-    return resolved(LMConfig, settings), word_vectors
+    return resolved(LMConfig, settings, either=("epochs", "time_budget")), word_vectors
 
 
 def _prepare(
     sources: tuple[str, ...], valid: Path | None, output: Path | None, *, force: bool
 ) -> tuple[Path, TokenDataset, TokenDataset | None]:
     """Where the model will go, what it is trained on, and the text to validate on if one was named."""
-    if folder := dataset_folder(sources):
-        path = output_path(folder.resolve().name.partition(".")[0], ".lm", output, force=force)
-        data = open_dataset(folder)
-    else:
-        config = text_config(valid)
-        path = output_path(open_sources(sources).name, ".lm", output, force=force)
-        data = encode_as(sources, config)
+    config = text_config(valid)
+    if valid is not None and not valid.exists():
+        raise DataError(f"{valid} does not exist. Name a text to validate on.")
+    path = _output(sources, output, force=force)
+    folder = dataset_folder(sources)
+    data = open_dataset(folder) if folder else encode_as(sources, config)
     say_contents(data)
     if valid is None:
         return path, data, None
     valid_data = encode_for((str(valid),), data.config, data.vocab)
     say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
     return path, data, valid_data
+
+
+def _output(sources: tuple[str, ...], output: Path | None, *, force: bool) -> Path:
+    """Where the model goes; never into what it is made from, nor unasked over a run that could go on."""
+    path = output or Path(corpus_name(sources) + ".lm")
+    named = [*sources, *(str(given) for given in _other_inputs() if given)]
+    if path.resolve() in [Path(each).resolve() for each in named]:
+        raise ConfigError(f"{path} is what the model is made from. Choose another place with -o.")
+    if not force and _is_unfinished(path):
+        raise ConfigError(
+            f"{path} already exists and is unfinished. Go on with it by --resume, or replace it with --force."
+        )
+    return output_path(path.name, "", path, force=force)
+
+
+def _other_inputs() -> list[Path | None]:
+    params = click.get_current_context().params
+    return [params["valid"], params["vectors"]]
+
+
+def _is_unfinished(path: Path) -> bool:
+    from nlpseq import artifact
+
+    try:
+        return artifact.peek_meta(path).get("complete") is False
+    except ArtifactError:
+        return False
 
 
 def text_config(valid: Path | None) -> TextConfig:
@@ -160,7 +184,7 @@ def _train(
     from nlpseq.lm.run import train_lm as train
 
     _check_room(path, config, data)
-    with StopRequest() as stop, _progress() as report:
+    with StopRequest() as stop, _progress(path, 0, "trying out what is fastest here") as report:
         folder = RunFolder(path=path, every=every, should_stop=lambda: stop.asked, facts=source)
         model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
     _leave_if_stopped(path, model, stop)
@@ -183,43 +207,35 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
     artifact.check_free_disk(path, 2 * COPIES * weights * 4)  # the next checkpoint stands beside the last
 
 
-def _run_folder(sources: tuple[str, ...], output: Path | None) -> Path:
-    """The folder of the run to go on with: named itself, by -o, or by its corpus."""
-    if len(sources) == 1 and (Path(sources[0]) / "metrics.jsonl").exists():
-        return Path(sources[0])
-    path = output or Path(open_sources(sources).name + ".lm")
-    if not path.exists():
-        raise DataError(f"{path} does not exist, so there is no run to go on with. Leave out --resume.")
-    return path
-
-
-def _resume(path: Path, every: float) -> LanguageModel:
-    from nlpseq import artifact
+def _resume(path_given: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, LanguageModel]:
     from nlpseq.lm.run import RunFolder, resume_lm
 
-    for name in (*given(LMConfig), *given(TextConfig)):
-        option = "--" + name.replace("_", "-")
-        raise ConfigError(f"{option} cannot be given when a run is resumed. Leave it out, or train anew.")
-    meta = artifact.peek_meta(path)
-    data, valid = find_data(path, meta)
-    with StopRequest() as stop, _progress() as report:
-        folder = RunFolder(path=path, every=every, should_stop=lambda: stop.asked, facts=meta["source"])
-        model = resume_lm(folder, data, valid=valid, report=report)
-    _leave_if_stopped(path, model, stop)
-    return model
+    run = unfinished_run(path_given, output)
+    data, valid, source = data_of(run)
+    tokens = run.meta["position"]["tokens"]
+    with StopRequest() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
+        folder = RunFolder(path=run.path, every=every, should_stop=lambda: stop.asked, facts=source)
+        model = resume_lm(folder, data, valid=valid, changes=run.changes, report=report)
+    _leave_if_stopped(run.path, model, stop)
+    return run.path, model
 
 
 def _leave_if_stopped(path: Path, model: LanguageModel, stop: StopRequest) -> None:
     if not model.meta["complete"]:
-        say(f"stopped and saved. Go on with: nlpseq train-lm {shlex.quote(str(path))} --resume")
+        say(f"stopped and saved. Go on with: {_resume_line(path)}")
         stop.exit()
 
 
-class _progress(Progress):
-    """Shows share, loss, learning rate and validation perplexity."""
+def _resume_line(path: Path) -> str:
+    return f"nlpseq train-lm {shlex.quote(str(path))} --resume"
 
-    def __init__(self) -> None:
-        super().__init__("training", "tokens", "trying out what is fastest on this machine")
+
+class _progress(Progress):
+    """Shows share, loss, learning rate and validation perplexity of a run; tokens: what it read before."""
+
+    def __init__(self, path: Path, tokens: int, slow_start: str) -> None:
+        note = f"its last checkpoint, if there is one yet, goes on with: {_resume_line(path)}"
+        super().__init__("training", "tokens", slow_start, begun=tokens, stopped_note=note)
 
     def __enter__(self) -> Callable[[TrainProgress], None]:  # type: ignore[override]
         super().__enter__()
@@ -245,4 +261,5 @@ def _say_result(path: Path, model: LanguageModel) -> None:
     work = f"{position['tokens']:,} tokens in {model.meta['precision']}"
     say(f"trained in {position['seconds']:.1f} s on {work}; validation perplexity {best:.2f}")
     say(f"next: nlpseq generate {name}")
-    say(f"      nlpseq eval-lm {name}")
+    has_test = model.meta["text_config"]["test_share"] > 0
+    say(f"      nlpseq eval-lm {name}" + ("" if has_test else " TEXT"))

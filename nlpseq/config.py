@@ -184,7 +184,7 @@ class LMConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         for name in ("layers", "hidden", "dim", "batch_size", "bptt", "samples"):
-            check(1 <= getattr(self, name) <= 1_000_000, self, name, "at least 1")
+            check(1 <= getattr(self, name) <= 1_000_000, self, name, "from 1 to 1,000,000")
         for name in ("dropout_words", *AUTOMATIC_RATES):
             rate = getattr(self, name)
             check(rate is None or 0 <= rate < 1, self, name, "at least 0 and below 1")
@@ -195,7 +195,9 @@ class LMConfig:
         for name in ("decay_share", "validate_every"):
             check(0 < getattr(self, name) <= 1, self, name, "above 0 and at most 1")
         for name in ("clip_norm", "clip_value", "epochs", "patience", "time_budget", "threads"):
-            check(getattr(self, name) is None or getattr(self, name) > 0, self, name, "above 0")
+            value = getattr(self, name)
+            check(value is None or 0 < value < float("inf"), self, name, "above 0")
+        check(abs(self.forget_bias) < float("inf"), self, "forget_bias", "a number")
         check(self.beta1 < 1, self, "beta1", "below 1")
         check(self.seed >= 0, self, "seed", "at least 0")
         check(

@@ -10,7 +10,7 @@ applied to a Weyl sequence of counters that starts at a key derived from seed, s
 
 from typing import Any
 
-KEEP, WIDTH, NEGATIVE, INIT, ORDER, NOISE, SAMPLE, LENGTH, CHOICE = range(9)  # streams
+KEEP, WIDTH, NEGATIVE, INIT, ORDER, NOISE, LENGTH, CHOICE = range(8)  # streams
 
 WEYL = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd
 MIX_1 = 0xBF58476D1CE4E5B9

@@ -1,9 +1,11 @@
 """train-lm and eval-lm as a person meets them."""
 
 import json
+import math
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,7 +48,15 @@ def test_from_a_text_file_to_a_perplexity(run_cli, here):
         assert said in done.stderr
     meta = json.loads(Path("story.lm/meta.json").read_text())
     assert meta["complete"] and meta["text_config"]["punctuation"] and not meta["text_config"]["lower"]
-    assert "Perplexities of models with different" in Path("story.lm/README.md").read_text()
+    card = Path("story.lm/README.md").read_text()
+    for told in (
+        "| corpus | story.txt |",
+        "1 x lstm of 16 units",
+        "20.0 passes",
+        "nlpseq eval-lm THIS_FOLDER",
+    ):
+        assert told in card
+    assert f"{math.exp(min(meta['position']['valid_losses'])):.2f}" in card
 
     answer = json.loads(run_cli("eval-lm", "story.lm", "--json").stdout)
     keys = ["perplexity", "bits_per_token", "bits_per_character", "tokens", "unk"]
@@ -132,16 +142,192 @@ def test_stopped_by_a_signal_it_is_saved_and_says_how_to_go_on(run_cli, here, si
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["story.lm", "story.txt"])
-def test_a_stopped_run_goes_on(run_cli, here, name):
+def test_a_stopped_run_goes_on(run_cli, here):
     stopped(["story.txt", *NETWORK, "--time-budget", "8s"], signal.SIGINT)
     used = Checkpoint.load(Path("story.lm")).meta["position"]["seconds"]
     assert run_cli("inspect", "story.lm").exit_code == 0
-    done = run_cli("train-lm", name, "--resume")
+    done = run_cli("train-lm", "story.lm", "--resume")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
     assert Checkpoint.load(Path("story.lm")).meta["position"]["seconds"] > used
     again = run_cli("train-lm", "story.lm", "--resume")
     assert again.exit_code == 2 and "story.lm is complete" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_it_at_once_and_the_last_checkpoint_is_whole(here):
+    line = [sys.executable, "-m", "nlpseq", "train-lm", "story.txt", *NETWORK, "--epochs", "100000"]
+    run = subprocess.Popen([*line, "--checkpoint-every", "0.1s"], stderr=subprocess.PIPE, text=True)
+    while not Path("story.lm").exists():
+        time.sleep(0.02)
+    run.send_signal(signal.SIGSTOP)  # so that both are there when it looks
+    run.send_signal(signal.SIGTERM)
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGCONT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode in (130, 143), said
+    assert "its last checkpoint, if there is one yet, goes on with: nlpseq train-lm story.lm --resume" in said
+    assert Checkpoint.load(Path("story.lm")).meta["complete"] is False
+
+
+@pytest.mark.slow
+def test_ctrl_c_that_also_ends_the_reader_of_messages_still_saves(here):
+    line = [sys.executable, "-m", "nlpseq", "train-lm", "story.txt", *NETWORK, "--epochs", "100000"]
+    run = subprocess.Popen([*line, "--checkpoint-every", "1h"], stderr=subprocess.PIPE)
+    assert run.stderr is not None
+    while b"weights; training" not in run.stderr.readline():
+        pass
+    time.sleep(3)
+    run.stderr.close()
+    run.send_signal(signal.SIGINT)
+    run.wait(timeout=60)
+    kept = Checkpoint.load(Path("story.lm"))
+    assert kept.meta["complete"] is False and kept.meta["position"]["step"] > 0
+
+
+@pytest.fixture
+def unfinished(run_cli, here, monkeypatch):
+    """A run of story.txt that was asked to stop at its first step."""
+
+    def begin(*arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr("nlpseq.cli._stopping.StopRequest.__init__", asked_already)
+            done = run_cli("train-lm", *arguments, *FAST)
+        assert done.exit_code == 130 and "stopped and saved" in done.stderr, done.stderr
+
+    return begin
+
+
+def asked_already(self):
+    self.asked, self._signal, self._before = True, signal.SIGINT, {}
+
+
+def test_a_run_is_found_by_its_corpus(run_cli, unfinished):
+    unfinished("story.txt")
+    done = run_cli("train-lm", "story.txt", "--resume", "--epochs", "2")
+    assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+
+
+def test_a_run_of_an_encoded_corpus_is_found_by_it(run_cli, here, unfinished):
+    assert run_cli("preprocess", "story.txt", "--valid-share", "0.1").exit_code == 0
+    unfinished("story.tokens")
+    done = run_cli("train-lm", "story.tokens", "--resume")
+    assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+
+
+def test_a_run_goes_on_with_its_corpus_at_another_place(run_cli, here, unfinished):
+    unfinished("story.txt")
+    Path("elsewhere").mkdir()
+    Path("story.txt").rename("elsewhere/story.txt")
+    shutil.rmtree(json.loads(Path("story.lm/meta.json").read_text())["source"]["encoded"])
+    gone = run_cli("train-lm", "story.lm", "--resume")
+    assert gone.exit_code == 5 and "is not to be found" in gone.stderr
+    done = run_cli("train-lm", "elsewhere/story.txt", "--resume")
+    assert done.exit_code == 0, done.stderr
+    assert run_cli("eval-lm", "story.lm", "--json").exit_code == 0
+
+
+def test_a_namesake_of_the_corpus_does_not_go_on_with_the_run(run_cli, here, unfinished):
+    unfinished("story.txt")
+    Path("b").mkdir()
+    Path("b/story.txt").write_text("Another story.\n" * 300)
+    done = run_cli("train-lm", "b/story.txt", "--resume")
+    assert done.exit_code == 5 and "has changed since it was trained" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--hidden", "17"], "story.lm was begun with hidden 16, not 17. Leave the setting out"),
+        (["--lower"], "story.lm was begun with lower False, not True"),
+        (["--preset", "tiny"], "--preset does not go with --resume"),
+        (["--valid", "story.txt"], "--valid does not go with --resume"),
+        (["--force"], "--force does not go with --resume"),
+    ],
+)
+def test_a_run_goes_on_as_it_was_begun(run_cli, unfinished, arguments, message):
+    unfinished("story.txt")
+    done = run_cli("train-lm", "story.lm", "--resume", *arguments)
+    assert done.exit_code == 2 and message in done.stderr, done.stderr
+
+
+def test_threads_may_change_when_a_run_goes_on(run_cli, unfinished):
+    unfinished("story.txt")
+    assert run_cli("train-lm", "story.lm", "--resume", "--threads", "2").exit_code == 0
+    assert json.loads(Path("story.lm/meta.json").read_text())["config"]["threads"] == 2
+
+
+def test_a_changed_validation_text_is_refused(run_cli, here, unfinished):
+    Path("other.txt").write_text("A zebra sees my aunt.\n" * 30)
+    unfinished("story.txt", "--valid", "other.txt")
+    Path("other.txt").write_text("A dog sees my aunt.\n" * 30)
+    done = run_cli("train-lm", "story.lm", "--resume")
+    assert done.exit_code == 5 and "the validation text of story.lm, has changed" in done.stderr
+    Path("other.txt").unlink()
+    assert run_cli("eval-lm", "story.lm", "story.txt").exit_code == 0
+    asked = run_cli("eval-lm", "story.lm", "story.txt", "--cache")
+    assert asked.exit_code == 5 and "--cache and --dynamic are tuned on the validation text" in asked.stderr
+
+
+def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
+    unfinished("story.txt")
+    done = run_cli("train-lm", "story.txt", *FAST)
+    assert done.exit_code == 2 and "Go on with it by --resume, or replace it with --force" in done.stderr
+    assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
+
+
+def test_a_model_never_replaces_what_it_is_made_from(run_cli, here):
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1")
+    run_cli("train-w2v", "story.txt", "--dim", "12", "--min-count", "1", "--subsample", "0")
+    for arguments in (
+        ["story.tokens", "-o", "story.tokens"],
+        ["story.txt", "--vectors", "story.w2v", "-o", "story.w2v"],
+        ["story.txt", "--valid", "story.tokens", "-o", "./story.tokens"],
+    ):
+        done = run_cli("train-lm", *arguments, *FAST, "--force")
+        assert done.exit_code == 2 and "is what the model is made from" in done.stderr, arguments
+    assert run_cli("inspect", "story.tokens").exit_code == run_cli("inspect", "story.w2v").exit_code == 0
+
+
+def test_of_an_encoded_corpus_only_what_was_not_trained_on_is_judged(run_cli, here):
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1", "--test-share", "0.1")
+    assert run_cli("train-lm", "story.tokens", *FAST).exit_code == 0
+    named = run_cli("eval-lm", "story.lm", "story.tokens", "--json")
+    assert "judging the test split of story.tokens" in named.stderr
+    assert json.loads(named.stdout) == json.loads(run_cli("eval-lm", "story.lm", "--json").stdout)
+
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1", "-o", "rest.tokens")
+    done = run_cli("train-lm", "rest.tokens", *FAST)
+    assert "next: nlpseq generate rest.lm" in done.stderr and "nlpseq eval-lm rest.lm TEXT" in done.stderr
+    for text in ([], ["rest.tokens"]):
+        asked = run_cli("eval-lm", "rest.lm", *text)
+        assert asked.exit_code == 4 and "has no test split, and the rest was trained on" in asked.stderr
+
+
+def test_a_flag_sets_the_length_of_training_whatever_the_environment_says(run_cli, here, monkeypatch):
+    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "1h")
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    Path("lm.toml").write_text("[lm]\nepochs = 100000\nhidden = 17\n")
+    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "2s")
+    done = run_cli("train-lm", "story.txt", "--config", "lm.toml", "--dim", "12", "-o", "b.lm")
+    assert done.exit_code == 0, done.stderr
+    config = json.loads(Path("b.lm/meta.json").read_text())["config"]
+    assert (config["time_budget"], config["epochs"], config["hidden"]) == (2.0, None, 17)
+
+
+def test_a_preset_sets_sizes_and_a_flag_changes_them(run_cli, here):
+    done = run_cli("train-lm", "story.txt", "--preset", "tiny", "--dim", "10", "--epochs", "1", "-q")
+    assert done.exit_code == 0
+    config = json.loads(Path("story.lm/meta.json").read_text())["config"]
+    assert (config["hidden"], config["dim"]) == (128, 10)
+
+
+def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
+    def fail(self):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("nlpseq.lm.train.Trainer.step", fail)
+    done = run_cli("train-lm", "story.txt", *FAST)
+    assert done.exit_code == 6 and "memory ran out" in done.stderr and "--batch-size" in done.stderr
 
 
 @pytest.mark.parametrize(

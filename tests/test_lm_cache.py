@@ -240,5 +240,5 @@ def test_no_text(model, data):
     stream = Stream(data)
     stream.sentences = np.array([0])
     for judge in (tune_cache, lambda *args: cache_log_probs(*args, CacheSettings(5, 1.0, 0.1))):
-        with pytest.raises(DataError, match="there is no text to judge"):
+        with pytest.raises(DataError, match="there is no text to read"):
             judge(model, stream)

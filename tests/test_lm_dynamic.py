@@ -265,5 +265,5 @@ def test_no_text(model, data, statistics):
         lambda: tune_dynamic(model, stream, statistics),
         lambda: dynamic_log_probs(model, stream, statistics, SETTINGS),
     ):
-        with pytest.raises(DataError, match="there is no text to learn from"):
+        with pytest.raises(DataError, match="there is no text to read"):
             call()

@@ -76,10 +76,19 @@ def test_min_p_is_a_share_of_the_likeliest():
 
 def test_the_penalty_makes_what_was_seen_less_likely_and_nothing_else_differs():
     seen_NV = torch.tensor([[False, True, False, False, True]])
-    log_probs = torch.log_softmax(ROW, 1)
-    found = penalized(ROW, seen_NV, 1.5)
-    torch.testing.assert_close(found, torch.where(seen_NV, 1.5 * log_probs, log_probs))
+    found = penalized(ROW, seen_NV, 2.0)  # the mean is 1.6
+    torch.testing.assert_close(found, torch.tensor([[-0.6, 0.7, 0.4, 1.4, -5.2]]))
+    torch.testing.assert_close(penalized(ROW + 9, seen_NV, 2.0), found)
     assert torch.equal(penalized(ROW, seen_NV, 1.0), ROW)
+
+
+def test_the_penalty_takes_the_lead_from_a_token_the_model_is_sure_of():
+    logits_NV = torch.zeros(1, 1000)
+    logits_NV[0, 7], logits_NV[0, 8], logits_NV[0, 9] = 15.0, 12.0, NEVER  # 7 at a probability above .94
+    seen_NV = torch.zeros(1, 1000, dtype=torch.bool)
+    seen_NV[0, [7, 9]] = True
+    found = penalized(logits_NV, seen_NV, 1.3)
+    assert int(found.argmax()) == 8 and found[0, 9] == NEVER
 
 
 def test_tokens_come_as_often_as_they_are_likely():

@@ -1,7 +1,5 @@
 """Losses against PyTorch's own and against what a sample must estimate; averages, schedules, clipping."""
 
-import math
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -291,8 +289,8 @@ def test_an_optimizer_goes_on_from_its_tensors(name):
 
 def test_weight_decay_of_adamw_is_apart_from_the_gradient():
     for name, wanted in (("adamw", 1 - 0.1 * 0.01), ("sgd", 1 - 0.1 * 0.01), ("adam", 1 - 0.1)):
-        parameter = torch.nn.Parameter(torch.ones(1))
-        parameter.grad = torch.zeros(1)
-        make_optimizer([parameter], LMConfig(optimizer=name, learning_rate=0.1, weight_decay=0.01)).step()
-        assert parameter.item() == pytest.approx(wanted, rel=1e-4), name
-        assert math.isfinite(parameter.item())
+        matrix, bias = (torch.nn.Parameter(torch.ones(shape)) for shape in ((1, 1), (1,)))
+        matrix.grad, bias.grad = torch.zeros(1, 1), torch.zeros(1)
+        make_optimizer([matrix, bias], LMConfig(optimizer=name, learning_rate=0.1, weight_decay=0.01)).step()
+        assert matrix.item() == pytest.approx(wanted, rel=1e-4), name
+        assert bias.item() == 1, name

@@ -7,18 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import nlpseq as ns
-from nlpseq.config import PRESETS, LMConfig, TextConfig
+from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm.checkpoint import MODEL, Checkpoint, read_metrics
 from nlpseq.lm.run import RunFolder, resume_lm, train_lm
 from nlpseq.lm.train import Trainer
-from nlpseq.settings import from_dict
 
 SMALL = {
     **{
@@ -128,10 +128,12 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(data):
     assert not torch.equal(first.model.embedding.weight, other.model.embedding.weight)
 
 
-@pytest.mark.parametrize("averaging", ["ema", "nt-asgd"])
+@pytest.mark.parametrize(
+    "optimizer, averaging", [("adamw", "ema"), ("adamw", "nt-asgd"), ("adam", "ema"), ("sgd", "nt-asgd")]
+)
 @pytest.mark.parametrize("stops", [[1], [5, 33, 70], [50, 51, 52]])
-def test_a_run_stopped_and_resumed_ends_with_the_same_bytes(data, tmp_path, stops, averaging):
-    settings = config(averaging=averaging, lengths="bucketed", optimizer="adamw", weight_drop=0.1)
+def test_a_run_stopped_and_resumed_ends_with_the_same_bytes(data, tmp_path, stops, optimizer, averaging):
+    settings = config(averaging=averaging, lengths="bucketed", optimizer=optimizer, weight_drop=0.1)
     whole = RunFolder(path=tmp_path / "whole.lm")
     train_lm(data, settings, folder=whole)
     parts = RunFolder(path=tmp_path / "parts.lm", should_stop=stop_after(stops[0]))
@@ -164,12 +166,13 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(data, tmp_path)
     path, chance, kills = tmp_path / "killed.lm", random.Random(7), 0
     while not path.exists() or not Checkpoint.load(path).meta["complete"]:
         line = [*command, str(path), "--resume"] if path.exists() else [*start, "-o", str(path)]
-        run = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         wait_for_change(path, run)
         time.sleep(chance.uniform(0, 0.5))
-        kills += run.poll() is None
         run.send_signal(signal.SIGKILL)
-        run.wait()
+        _, said = run.communicate()
+        kills += run.returncode == -signal.SIGKILL
+        assert run.returncode in (0, -signal.SIGKILL) and kills < 100, said
     assert kills >= 3
     assert (path / MODEL).read_bytes() == (tmp_path / "whole.lm" / MODEL).read_bytes()
     assert without_times(read_metrics(path)) == without_times(read_metrics(tmp_path / "whole.lm"))
@@ -188,25 +191,28 @@ def test_the_process_has_its_own_arithmetic_back(data):
     assert smallest[0] > 0
 
 
-def test_a_time_budget_is_kept(data):
-    started = time.monotonic()
-    model = train_lm(data, config(epochs=None, time_budget=3.0))
-    assert 2.5 < model.meta["position"]["seconds"] < 3.5
-    assert time.monotonic() - started < 5
+def test_a_time_budget_is_kept(data, monkeypatch):
+    """By a clock of which every look takes a tenth of a second."""
+    looks = iter(range(10**9))
+    monkeypatch.setattr("nlpseq.lm.train.time.perf_counter", lambda: next(looks) / 10)
+    model = train_lm(data, config(epochs=None, time_budget=300.0, dropout_input=None))
+    seconds = model.meta["position"]["seconds"]
+    assert 300 - 0.05 * 300 < seconds <= 300 + 1, seconds
     rates = [each["learning_rate"] for each in model.metrics if "learning_rate" in each]
     assert rates[0] == pytest.approx(LMConfig().learning_rate) and rates[-1] < 0.3 * rates[0]
-    assert model.metrics[-1]["averaged"]
+    assert model.metrics[-1]["averaged"] and "valid_loss" in model.metrics[-1]
 
 
 def test_a_resumed_time_budget_counts_on(data, tmp_path):
-    settings = config(epochs=None, time_budget=2.0)
-    folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(200))
+    settings = config(epochs=None, time_budget=3.0)
+    folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(20))
     stopped = train_lm(data, settings, folder=folder)
     used = stopped.meta["position"]["seconds"]
-    started = time.monotonic()
+    stored = Checkpoint.load(folder.path).meta["position"]["seconds"]
+    assert 0 < stored <= used < 3
     model = resume_lm(RunFolder(path=folder.path), data)
-    assert 0 < used < 2 and model.meta["position"]["seconds"] < 2.5
-    assert time.monotonic() - started < 2.5 - used + 0.5
+    whole = [each["seconds"] for each in model.metrics]
+    assert whole == sorted(whole) and 2 < whole[-1] < 6  # on a busy machine a last validation takes long
 
 
 def test_patience_stops_early_and_the_best_is_kept(data):
@@ -227,22 +233,66 @@ def test_patience_stops_early_and_the_best_is_kept(data):
     assert math.log(model.perplexity(valid)) == pytest.approx(min(losses), rel=0.05)  # one column, and a few
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(data, tmp_path, monkeypatch, when):
+    """Weights that turn bad after their step have not spoilt a loss yet, and are still not stored."""
     folder = RunFolder(path=tmp_path / "run.lm", every=0.0)
     real = Trainer.step
 
     def step(self):
+        if when == "after":
+            real(self)
         if self.position.step == 25:
             with torch.no_grad():
                 self.model.output_bias.fill_(float("nan"))
-        real(self)
+        if when == "before":
+            real(self)
 
     monkeypatch.setattr(Trainer, "step", step)
-    with pytest.raises(RunError, match=r"the loss became nan by step 2\d\. .* --learning-rate below"):
+    with pytest.raises(RunError, match=r"the loss became nan by step 2\d\. .*--learning-rate below") as error:
         train_lm(data, config(), folder=folder)
+    assert "run.lm is as it was at its last checkpoint" in str(error.value)
     kept = Checkpoint.load(folder.path)
     assert 20 <= kept.meta["position"]["step"] <= 25
     assert kept.training is not None and all(each.isfinite().all() for each in kept.training.values())
+    with pytest.raises(RunError) as error:
+        train_lm(data, config())
+    assert "checkpoint" not in str(error.value)
+
+
+def test_before_the_first_validation_a_run_has_its_present_weights(data, tmp_path):
+    folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(9))
+    stopped = train_lm(data, config(), folder=folder)
+    assert not stopped.meta["position"]["valid_losses"]
+    kept = Checkpoint.load(folder.path)
+    for name, weight in stopped.model.named_parameters():
+        assert torch.equal(kept.training[f"weights.{name}"], weight)
+        assert torch.equal(kept.model[name], weight)
+
+
+def test_a_new_run_replaces_nothing_unasked(data, tmp_path):
+    folder = RunFolder(path=tmp_path / "run.lm")
+    train_lm(data, config(epochs=1), folder=folder)
+    with pytest.raises(ConfigError, match="already exists"):
+        train_lm(data, config(epochs=1), folder=folder)
+    train_lm(data, config(epochs=1), folder=replace(folder, force=True))
+
+
+def test_another_text_than_the_run_was_validated_on_is_refused(data, tmp_path):
+    folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(3))
+    (tmp_path / "other.txt").write_text("\n".join(lines(30, seed=2)))
+    text = ns.open_corpus(tmp_path / "other.txt")
+    other = ns.preprocess(text, TextConfig(min_count=1), tmp_path / "other.tokens", vocab=data.vocab)
+    train_lm(data, config(), folder=folder)
+    with pytest.raises(ArtifactError, match=r"is not the text .* was validated on"):
+        resume_lm(RunFolder(path=folder.path), data, valid=other)
+
+
+def test_the_machine_may_change_when_a_run_goes_on(data, tmp_path):
+    folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(3))
+    train_lm(data, config(), folder=folder)
+    model = resume_lm(RunFolder(path=folder.path), data, changes={"threads": 2})
+    assert model.meta["complete"] and model.meta["config"]["threads"] == 2
 
 
 def test_what_a_probe_chose_is_kept_by_a_resumed_run(data, tmp_path, monkeypatch):
@@ -294,11 +344,6 @@ def test_a_complete_run_is_not_resumed(data, tmp_path):
 def test_too_little_text_for_the_columns(data):
     with pytest.raises(DataError, match=r"and 2000 columns need at least 4,000\. Give more text"):
         train_lm(data, config(batch_size=2000))
-
-
-def test_presets_are_configs():
-    for name, settings in PRESETS.items():
-        assert from_dict(LMConfig, settings) == LMConfig(**settings), name
 
 
 def test_a_saved_model_is_the_same_model(data, tmp_path):

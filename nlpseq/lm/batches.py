@@ -12,6 +12,7 @@ from bisect import bisect_right
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.errors import DataError
 from nlpseq.text.dataset import TokenDataset
 
 READ_AHEAD = 1024  # rows
@@ -51,6 +52,13 @@ class Stream:
         count = len(self.sentences) - 1
         starts = range(1, count + 1)
         return bisect_right(starts, position, key=lambda s: int(self.sentences[s]) - self.first + s)
+
+
+def one_column(stream: Stream) -> "Columns":
+    """A whole text, read from its first token to its last; DataError for an empty one."""
+    if not len(stream):
+        raise DataError("there is no text to read. Name a text with at least one word.")
+    return Columns(stream, 1)
 
 
 class Columns:

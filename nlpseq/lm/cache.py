@@ -17,8 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nlpseq.errors import DataError
-from nlpseq.lm.batches import Columns, Stream
+from nlpseq.lm.batches import Stream, one_column
 from nlpseq.lm.evaluate import log_probs, read
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.settings import check
@@ -86,14 +85,8 @@ def tune_cache(model: RecurrentLM, stream: Stream, windows: Sequence[int] = WIND
 
 def _mean_square(model: RecurrentLM, stream: Stream) -> float:
     """Mean |h|^2 over the first rows of a text."""
-    first = next(read(model, _column(stream), rows=ROWS))
+    first = next(read(model, one_column(stream), rows=ROWS))
     return float(first.hidden_TBH.square().sum(2).mean())
-
-
-def _column(stream: Stream) -> Columns:
-    if not len(stream):
-        raise DataError("there is no text to judge. Name a text with at least one word.")
-    return Columns(stream, 1)
 
 
 @torch.no_grad()
@@ -103,7 +96,7 @@ def _blocks(model: RecurrentLM, stream: Stream, window: int) -> Iterator[Block]:
     window = min(window, len(stream))  # which may be far less
     hidden_NH = torch.zeros(window, model.config.hidden, device=device)
     words_N = torch.full((window,), NO_WORD, device=device)
-    for reading in read(model, _column(stream), rows=ROWS):
+    for reading in read(model, one_column(stream), rows=ROWS):
         hidden_NH = torch.cat([hidden_NH[-window:], reading.hidden_TBH[:, 0]])
         words_N = torch.cat([words_N[-window:], reading.targets_TB[:, 0]])
         model_N = log_probs(model, reading.features_TBD[:, 0], reading.targets_TB[:, 0]).double()

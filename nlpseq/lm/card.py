@@ -43,5 +43,5 @@ def model_card(meta: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) ->
     nlpseq plot THIS_FOLDER                        the course of its training
 
 In Python: `nlpseq.LanguageModel.load("THIS_FOLDER").generate("The")`. Perplexities of models with different
-vocabularies cannot be compared; bits per character can.
+vocabularies cannot be compared; bits per character can, where no word of the text is `<unk>`.
 """

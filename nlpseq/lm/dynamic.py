@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nlpseq.errors import DataError, RunError
-from nlpseq.lm.batches import Columns, Stream
+from nlpseq.errors import RunError
+from nlpseq.lm.batches import Stream, one_column
 from nlpseq.lm.model import RecurrentLM, State, detach
 from nlpseq.settings import check
 
@@ -77,7 +77,7 @@ def gradient_statistics(
     model: RecurrentLM, stream: Stream, max_chunks: int = MAX_CHUNKS, rows: int = ROWS
 ) -> list[Tensor]:
     """Mean square of the gradient of every weight, over chunks of `rows` tokens all over a training text."""
-    columns = _column(stream)
+    columns = one_column(stream)
     sums = [torch.zeros_like(each) for each in model.parameters()]
     count = max(1, min(max_chunks, len(stream) // rows))
     for number in range(count):
@@ -98,7 +98,7 @@ def tune_dynamic(
     @cache
     def loss(settings: DynamicSettings) -> float:
         log_probs_N = _learn(model, stream, statistics, settings, min(len(stream), TUNING_TOKENS))
-        return -float(np.nan_to_num(log_probs_N, nan=-np.inf).mean())
+        return -float(np.where(np.isnan(log_probs_N), -np.inf, log_probs_N).mean())
 
     best = DynamicSettings(0.0, 0.0, rows)
     for rate in LEARNING_RATES:
@@ -118,7 +118,7 @@ def _learn(
     num_tokens: int,
 ) -> npt.NDArray[np.float64]:
     """(N,) log-probabilities of the first tokens of a text."""
-    columns, pieces = _column(stream), []
+    columns, pieces = one_column(stream), []
     state = model.initial_state(1)
     with _borrowed(model) as (weights, trained):
         step_sizes, pulls = _scales(statistics, settings)
@@ -167,9 +167,3 @@ def _borrowed(model: RecurrentLM) -> Iterator[tuple[list[Tensor], list[Tensor]]]
 
 def _tensor(tokens_TB: npt.NDArray[np.int64], model: RecurrentLM) -> Tensor:
     return torch.from_numpy(tokens_TB).to(model.output_bias.device)
-
-
-def _column(stream: Stream) -> Columns:
-    if not len(stream):
-        raise DataError("there is no text to learn from. Name a text with at least one word.")
-    return Columns(stream, 1)

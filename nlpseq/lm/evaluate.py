@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nlpseq.errors import DataError
-from nlpseq.lm.batches import Columns, Stream
+from nlpseq.lm.batches import Columns, Stream, one_column
 from nlpseq.lm.losses import LOGITS_AT_ONCE
 from nlpseq.lm.machine import Precision, autocast
 from nlpseq.lm.model import RecurrentLM
@@ -88,9 +87,7 @@ def text_log_probs(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float64
     The text is one column, the state carried from its first token to its last, the first one predicted
     from <eos>; every token is predicted once.
     """
-    if not len(stream):
-        raise DataError("there is no text to judge. Name a text with at least one word.")
-    readings = read(model, Columns(stream, 1), rows=TEXT_ROWS)
+    readings = read(model, one_column(stream), rows=TEXT_ROWS)
     pieces = [log_probs(model, each.features_TBD[:, 0], each.targets_TB[:, 0]) for each in readings]
     return torch.cat(pieces).double().cpu().numpy()
 

@@ -6,6 +6,7 @@ Letters: N texts written side by side, V vocabulary entries.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from nlpseq.lm.sampling import NEVER, Sampling, choose
 from nlpseq.settings import check
 from nlpseq.text.detokenize import Detokenizer
 from nlpseq.text.tokenize import text_tokens
+from nlpseq.text.vocab import UNK
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
@@ -86,8 +88,10 @@ def beam_search(
 
 def unknown_words(model: LanguageModel, prompt: str) -> list[str]:
     """Words of a prompt that the model does not know, and reads as <unk>; each once."""
-    words = [word for line in prompt.split("\n") for word in text_tokens(line, model.text_config)]
-    return [word for word in dict.fromkeys(words) if word not in model.vocab.ids]
+    lines = [text_tokens(line, model.text_config) for line in prompt.split("\n")]
+    words = [word for word in dict.fromkeys(chain.from_iterable(lines)) if word != UNK]
+    ids = model.vocab.ids_of(words)
+    return [word for word, word_id in zip(words, ids, strict=True) if word_id == model.vocab.num_words]
 
 
 @torch.no_grad()
@@ -102,7 +106,8 @@ def sample(
     seed: int,
 ) -> Iterator[Tensor]:
     """(N,) the next token of each text, until all have ended; what comes behind an end is to be cut off."""
-    length.check(), sampling.check()
+    length.check()
+    sampling.check()
     network, eos = model.model, len(model.vocab) - 1
     logits_NV, state = _read_prompt(model, prompt, samples)
     seen_NV = torch.zeros(samples, len(model.vocab), dtype=torch.bool, device=logits_NV.device)
@@ -173,7 +178,7 @@ def _prompt_ids(model: LanguageModel, prompt: str) -> list[int]:
     ids: list[int] = []
     for number, line in enumerate(prompt.split("\n")):
         ids += [eos] * (number > 0)
-        ids += [vocab.ids.get(word, vocab.num_words) for word in text_tokens(line, model.text_config)]
+        ids += vocab.ids_of(text_tokens(line, model.text_config))
     return ids
 
 

@@ -52,7 +52,6 @@ def gradient_flow(model: RecurrentLM, tokens_TB: Tensor, targets_B: Tensor) -> T
     logits_BV = model.logits(output.features_TBD[-1])
     loss = F.cross_entropy(logits_BV, targets_B, reduction="sum")  # no column touches another's gradient
     (gradient_TBD,) = torch.autograd.grad(loss, read)
-    lengths_TB: Tensor = torch.linalg.vector_norm(
-        gradient_TBD.double(), dim=2
-    )  # squares of tiny floats are 0
+    gradient_TBD = gradient_TBD.double()  # squares of tiny floats are 0
+    lengths_TB: Tensor = torch.linalg.vector_norm(gradient_TBD, dim=2)
     return lengths_TB.mean(1).flip(0)

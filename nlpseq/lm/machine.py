@@ -3,6 +3,7 @@
 import ctypes
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
@@ -32,7 +33,7 @@ def open_device(config: LMConfig) -> torch.device:
         torch.empty(1, device=device)
     except RuntimeError as error:
         raise BackendUnavailable(
-            f"device {config.device!r} cannot be used: {str(error).splitlines()[0]} Take --device cpu."
+            f"device {config.device!r} cannot be used: {str(error).splitlines()[0]}. Take --device cpu."
         ) from error
     except AssertionError as error:  # PyTorch built without CUDA
         raise BackendUnavailable(
@@ -40,6 +41,8 @@ def open_device(config: LMConfig) -> torch.device:
         ) from error
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device is {config.device!r}. It must be auto, cpu, cuda or cuda:N.")
+    # dropped weights cannot lie in one piece, which is all that this wants
+    warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
     return device
 
 
@@ -81,17 +84,31 @@ def choose_precision(
 ) -> Choice:
     """What is wanted; of "auto", bf16 where a few passes show that it works and is faster, else fp32."""
     if wanted != "auto":
-        return Choice(wanted, _trial(loss_in, wanted, device)[0], f"{wanted} was asked for")
+        try:
+            return Choice(wanted, _trial(loss_in, wanted, device)[0], f"{wanted} was asked for")
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0]
+            raise BackendUnavailable(
+                f"precision {wanted} cannot be used here ({reason}). Take --precision auto."
+            ) from error
     fp32_seconds, fp32_loss = _trial(loss_in, "fp32", device)
     try:
         bf16_seconds, bf16_loss = _trial(loss_in, "bf16", device)
     except RuntimeError as error:  # a processor whose LSTM has no bf16 raises
+        if _is_out_of_memory(error):
+            raise
         return Choice("fp32", fp32_seconds, f"bf16 does not work here ({str(error).splitlines()[0]})")
     if not abs(bf16_loss - fp32_loss) < AGREEMENT:
         reason = f"bf16 gives a loss of {bf16_loss:.3f}, fp32 of {fp32_loss:.3f}"
         return Choice("fp32", fp32_seconds, reason)
     reason = f"bf16 is {fp32_seconds / bf16_seconds:.2f} times as fast as fp32"
     return Choice("bf16" if bf16_seconds < fp32_seconds else "fp32", min(bf16_seconds, fp32_seconds), reason)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _trial(

@@ -6,7 +6,8 @@
 Letters: V vocabulary entries, T time steps, B columns, D embedding, H hidden units, G gates (4, 3 or 1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -50,13 +51,19 @@ class Recurrent(nn.Module):
         self.bias_hh = nn.Parameter(torch.zeros(GATES[cell] * hidden))
 
     def forward(
-        self, x_TBD: Tensor, state: LayerState, noise: Noise | None, weight_drop: float | None
+        self, x_TBD: Tensor, state: Sequence[Tensor], noise: Noise | None, weight_drop: float | None
     ) -> tuple[Tensor, LayerState]:
         weight_hh = noise.weights(self.weight_hh, weight_drop) if noise else self.weight_hh
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
+        context: AbstractContextManager[object] = nullcontext()
+        if x_TBD.is_cuda and torch.is_autocast_enabled("cuda"):  # its cells would be fp16
+            context = torch.autocast("cuda", enabled=False)
+            x_TBD, *state = (each.bfloat16() for each in (x_TBD, *state))
+            weights = [each.bfloat16() for each in weights]
         start = list(state) if self.cell == "lstm" else state[0]
         trains = torch.is_grad_enabled()  # only then is kept what the way back needs
-        hidden_TBH, *end = CELLS[self.cell](x_TBD, start, weights, True, 1, 0.0, trains, False, False)
+        with context:
+            hidden_TBH, *end = CELLS[self.cell](x_TBD, start, weights, True, 1, 0.0, trains, False, False)
         return hidden_TBH.float(), tuple(each.float() for each in end)
 
 

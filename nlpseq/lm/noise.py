@@ -43,7 +43,8 @@ class Noise:
         count = math.prod(shape)
         draws = torch.empty(-(-count // 4), dtype=torch.int64, device=self.generator.device)
         draws.random_(-(2**63), None, generator=self.generator)
-        kept = draws.view(torch.int16)[:count] >= round(rate * 2**16) - 2**15
+        dropped = min(round(rate * 2**16), 2**16 - 1)  # of 65536 values
+        kept = draws.view(torch.int16)[:count] >= dropped - 2**15
         return kept.float().mul_(1 / (1 - rate)).view(shape)
 
     def locked(self, x_TBD: Tensor, rate: float | None) -> Tensor:

@@ -13,11 +13,14 @@ BETA2 = 0.999
 
 def make_optimizer(parameters: Sequence[nn.Parameter], config: LMConfig) -> torch.optim.Optimizer:
     """The optimizer config names. Adam with beta1 = 0 is RMSprop with bias correction (Melis et al. 2018)."""
-    rate, decay = config.learning_rate, config.weight_decay
+    groups = [  # biases and norms do not decay: the bias of the softmax is far from 0, and has to be
+        {"params": [each for each in parameters if each.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
+    ]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, foreach=True)
+        return torch.optim.SGD(groups, lr=config.learning_rate, foreach=True)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=rate, betas=(config.beta1, BETA2), weight_decay=decay, fused=True)
+    return kind(groups, lr=config.learning_rate, betas=(config.beta1, BETA2), fused=True)
 
 
 def rate_factor(config: LMConfig, done: float) -> float:

@@ -1,9 +1,11 @@
 """train_lm: a training run with its folder, from the first step or from where it was left."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 
 from nlpseq import artifact
 from nlpseq.config import LMConfig
-from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm.checkpoint import TRAINING, Checkpoint, Tensors, model_config
 from nlpseq.lm.language_model import LanguageModel, fit_weights
 from nlpseq.lm.machine import denormals_as_zero
@@ -33,6 +35,7 @@ class RunFolder:
     path: Path
     every: float = 60.0  # seconds
     should_stop: Callable[[], bool] = lambda: False
+    force: bool = False  # whether a new run may take the place of a result that is there
     facts: artifact.Meta = field(default_factory=dict)
 
 
@@ -51,6 +54,8 @@ def train_lm(
     without one it lives in memory. A run stopped through folder.should_stop has meta["complete"] False.
     Raises DataError for a text too short to learn from, RunError where the loss is no longer finite.
     """
+    if folder is not None:
+        artifact.check_writable(folder.path, force=folder.force)
     config = resolve(config or LMConfig())
     trainer = _trainer(data, valid, config)
     facts = start_from(trainer, vectors) if vectors else {}
@@ -59,11 +64,18 @@ def train_lm(
 
 
 def resume_lm(
-    folder: RunFolder, data: TokenDataset, *, valid: TokenDataset | None = None, report: Report | None = None
+    folder: RunFolder,
+    data: TokenDataset,
+    *,
+    valid: TokenDataset | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    report: Report | None = None,
 ) -> LanguageModel:
     """Go on with the run in a folder exactly where its last checkpoint was taken.
 
-    Raises ConfigError where that run is complete, ArtifactError where data is not what it was trained on.
+    changes: settings of the machine, threads and device, that are others now; without any it goes on as if it
+    had not been stopped. Raises ConfigError where that run is complete, ArtifactError where the texts are not
+    those it was trained and validated on.
     """
     checkpoint = Checkpoint.load(folder.path)
     if checkpoint.training is None:
@@ -74,7 +86,12 @@ def resume_lm(
             f"{data.path} is not the text {folder.path} was trained on, or it has changed since. "
             "Bring back the corpus as it was, or train anew with --force."
         )
-    trainer = _trainer(data, valid, config)
+    trainer = _trainer(data, valid, replace(config, **changes))
+    if trainer.valid.digest != checkpoint.meta.get("valid_digest"):
+        raise ArtifactError(
+            f"{trainer.valid.path} is not the text {folder.path} was validated on, or it has changed since. "
+            "Bring back that text as it was, or train anew with --force."
+        )
     restore(trainer, folder.path, checkpoint)
     return _finish(trainer, folder, checkpoint.meta["facts"], report)
 
@@ -145,14 +162,25 @@ def _finish(
             saved = time.monotonic()
         return stop
 
-    with denormals_as_zero():
+    with denormals_as_zero(), _kept_checkpoint_named(folder):
         complete = trainer.train(between, report)
-    fit_weights(trainer.model, trainer.best, Path("the best weights"))
+    fit_weights(trainer.model, trainer.result(), Path("the best weights"))
     meta = describe(trainer, folder, facts) | {"complete": complete}
     model = LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)
     if folder is not None and complete:
         model.save(folder.path, force=True)
     return model
+
+
+@contextmanager
+def _kept_checkpoint_named(folder: RunFolder | None) -> Iterator[None]:
+    """Add to a RunError where the last good checkpoint is, if there is one."""
+    try:
+        yield
+    except RunError as error:
+        if folder is None or not folder.path.exists():
+            raise
+        raise RunError(f"{error} {folder.path} is as it was at its last checkpoint.") from error
 
 
 def describe(trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta) -> artifact.Meta:
@@ -167,6 +195,7 @@ def describe(trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta) -
         "num_entries": len(data.vocab),
         "num_parameters": sum(weight.numel() for weight in trainer.parameters),
         "train_tokens": data.num_tokens + data.num_sentences,
+        "valid_digest": trainer.valid.digest,
         "valid_tokens": trainer.valid.num_tokens + trainer.valid.num_sentences,
         "position": asdict(trainer.position),
         "precision": trainer.precision,
@@ -187,7 +216,7 @@ def _checkpoint(trainer: Trainer, folder: RunFolder, facts: artifact.Meta) -> Ch
     }
     training |= {"average_updates": torch.tensor(trainer.average.updates), "loss_sum": trainer.loss_sum}
     meta = describe(trainer, folder, facts)
-    return Checkpoint(meta, trainer.data.vocab, trainer.best, trainer.metrics, training)
+    return Checkpoint(meta, trainer.data.vocab, trainer.result(), trainer.metrics, training)
 
 
 def restore(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
@@ -196,7 +225,7 @@ def restore(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
     try:
         parts = _grouped(checkpoint.training)
         fit_weights(trainer.model, parts["weights"], path / TRAINING)
-        restore_optimizer(trainer.optimizer, parts["optimizer"])
+        restore_optimizer(trainer.optimizer, parts.get("optimizer", {}))  # plain SGD remembers nothing
         for i, value in enumerate(trainer.average.values):
             value.copy_(parts["average"][str(i)])
         trainer.average.updates = int(parts["average_updates"][""])

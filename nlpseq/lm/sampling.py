@@ -42,20 +42,22 @@ def choose(logits_NV: Tensor, seen_NV: Tensor, sampling: Sampling, seed: int, st
     if sampling.top_k is not None:
         logits_NV = top_k(logits_NV, sampling.top_k)
     logits_NV = min_p(top_p(logits_NV, sampling.top_p), sampling.min_p)
-    uniform_N = torch.tensor([draw(seed, CHOICE, n, step) / 2**64 for n in range(len(logits_NV))])
-    return inverse_cdf(logits_NV, uniform_N.double())
+    draws = [(draw(seed, CHOICE, n, step) >> 11) / 2**53 for n in range(len(logits_NV))]  # all below 1
+    return inverse_cdf(logits_NV, torch.tensor(draws, dtype=torch.float64))
 
 
 def penalized(logits_NV: Tensor, seen_NV: Tensor, penalty: float) -> Tensor:
     """Logits of tokens seen before, divided by the penalty, or multiplied where below 0.
 
-    Keskar et al. 2019, arXiv:1909.05858, section 4.1; on log-probabilities, which are all below 0, so that it
-    does not depend on the bias all logits share.
+    Keskar et al. 2019, arXiv:1909.05858, section 4.1; but of logits whose mean is 0, since one that all share
+    changes no probability and should not change this either. (Log-probabilities would not do: that of a token
+    the model is sure of is nearly 0, and so would be the penalty.)
     """
     if penalty == 1:
         return logits_NV
-    log_probs_NV = torch.log_softmax(logits_NV, 1)
-    return torch.where(seen_NV, log_probs_NV * penalty, log_probs_NV)
+    centred_NV = logits_NV - logits_NV.masked_fill(logits_NV == NEVER, 0).mean(1, keepdim=True)
+    lowered_NV = torch.where(centred_NV > 0, centred_NV / penalty, centred_NV * penalty)
+    return torch.where(seen_NV, lowered_NV, centred_NV)
 
 
 def top_k(logits_NV: Tensor, k: int) -> Tensor:

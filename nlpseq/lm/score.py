@@ -78,11 +78,10 @@ def score_sentences(model: LanguageModel, sentences: Iterable[str]) -> Iterator[
 
 def _encode(text: str, config: TextConfig, vocab: Vocab) -> _Sentence:
     tokens = text_tokens(text.removesuffix("\n").translate(_SPACES), config)
-    unk = vocab.num_words
-    # a written "<eos>" is no word: its id is above that of <unk>
-    ids = [min(vocab.ids.get(token, unk), unk) for token in tokens]
+    ids = vocab.ids_of(tokens)
     shown = [
-        f"<unk:{token}>" if word_id == unk else token for token, word_id in zip(tokens, ids, strict=True)
+        f"<unk:{token}>" if word_id == vocab.num_words else token
+        for token, word_id in zip(tokens, ids, strict=True)
     ]
     return _Sentence(text, [*shown, EOS], ids)
 

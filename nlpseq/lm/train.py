@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -49,8 +50,9 @@ class Trainer:
     """A run: train() takes it to its end, or to where it is asked to stop."""
 
     def __init__(self, data: TokenDataset, valid: TokenDataset, config: LMConfig) -> None:
-        self.config, self.data, self.valid = config, data, valid
         self.device = open_device(config)
+        config = replace(config, device=str(self.device))
+        self.config, self.data, self.valid = config, data, valid
         self.model = RecurrentLM(config, len(data.vocab)).to(self.device)
         counts_V = torch.from_numpy(data.vocab.counts).to(self.device)
         begin_at_frequencies(self.model, counts_V)
@@ -60,6 +62,7 @@ class Trainer:
         self.sampler = NegativeSampler(counts_V, config.samples)
         self.precision: Precision = "fp32"  # until probe()
         self.position = Position()
+        self.ticked = time.perf_counter()
         self.metrics: list[artifact.Meta] = []
         self.best = self.weights()  # on validation
         self.loss_sum = torch.zeros((), device=self.device)  # since the last line of metrics
@@ -84,17 +87,18 @@ class Trainer:
         choice = choose_precision(config.precision, loss_in, self.device)
         self.optimizer.zero_grad()
         self.precision = choice.precision
-        if config.time_budget is None:
-            passes = float(config.epochs or 0)
-        else:
+        if config.epochs is not None:
+            passes = float(config.epochs)
+        else:  # as many as there would be if nothing but forward and backward passes took time
+            assert config.time_budget is not None
             passes = config.time_budget / choice.seconds * rows * config.batch_size / len(self.stream)
         self.config = self.model.config = with_rates(config, passes)
         return {"precision_reason": choice.reason, "expected_passes": passes}
 
     def train(self, between: Callable[[], bool] | None = None, report: Report | None = None) -> bool:
         """Whether training came to its end; `between` is called after each step and may stop it there."""
+        self.ticked = time.perf_counter()
         while not self.is_over():
-            started = time.perf_counter()
             self.step()
             if self.position.step % TELL_EVERY == 0:
                 self._tell(report)
@@ -102,13 +106,21 @@ class Trainer:
                 self._log()
             if self._validation_due():
                 self.validate()
-            stop = between is not None and between()
-            self.position.seconds += time.perf_counter() - started
-            if stop:
+            self._tick()
+            if between is not None and between():
                 return False
+            self._tick()
         self._tell(report)
+        if self.position.loss_steps:
+            self._log()
         self.validate()
         return True
+
+    def _tick(self) -> None:
+        """Count the time since it was last counted."""
+        now = time.perf_counter()
+        self.position.seconds += now - self.ticked
+        self.ticked = now
 
     def done(self) -> float:
         """The share of the training that is behind us."""
@@ -191,10 +203,10 @@ class Trainer:
             return True
         if self.config.averaging == "ema":
             return self.done() >= 1 - self.config.average_share
-        losses = self.position.valid_losses
-        return self.config.averaging == "nt-asgd" and (
-            len(losses) > NON_MONOTONE and losses[-1] > min(losses[:-NON_MONOTONE])
-        )
+        if self.config.averaging != "nt-asgd" or len(self.position.valid_losses) <= NON_MONOTONE + 1:
+            return False
+        *before, last = self.position.valid_losses
+        return last > min(before[:-NON_MONOTONE])
 
     def _validation_due(self) -> bool:
         """Every now and then, but of a time budget only a small part goes into it."""
@@ -206,10 +218,11 @@ class Trainer:
     def validate(self) -> None:
         """Judge the weights, or their mean, on the validation text, and keep them if they are the best."""
         started = time.perf_counter()
-        if not all(weight.isfinite().all() for weight in self.parameters):
-            raise self._diverged(math.nan)
+        self.check()
         with self.average.in_use() if self.average.updates else nullcontext():
             loss = mean_loss(self.model, Stream(self.valid), VALID_COLUMNS, self.precision)
+            if not math.isfinite(loss):
+                raise self._diverged(loss)
             losses = self.position.valid_losses
             losses.append(loss)
             if loss <= min(losses):
@@ -226,33 +239,46 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         return {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
 
-    def check(self) -> float:
-        """Mean loss of the last steps; RunError unless it is finite."""
+    def result(self) -> dict[str, Tensor]:
+        """The weights that did best on validation, the present ones before the first."""
+        return self.best if self.position.valid_losses else self.weights()
+
+    def check(self) -> None:
+        """RunError unless all weights and the loss of the last steps are finite."""
+        self._mean_loss()
+        if not all(weight.isfinite().all() for weight in self.parameters):
+            raise self._diverged(math.nan)
+
+    def _mean_loss(self) -> float:
+        """Of the steps since the last line of metrics; RunError unless it is finite."""
         loss = float(self.loss_sum) / max(1, self.position.loss_steps)
         if not math.isfinite(loss):
             raise self._diverged(loss)
         return loss
 
     def _tell(self, report: Report | None) -> None:
-        loss, losses = self.check(), self.position.valid_losses
+        if not self.position.loss_steps:  # just logged
+            return
+        loss, losses = self._mean_loss(), self.position.valid_losses
         if report:
             best = math.exp(min(700, *losses)) if losses else None
             report(TrainProgress(min(1.0, self.done()), self.position.tokens, loss, self.rate(), best))
 
     def _log(self) -> None:
         """A line of metrics, and a new mean of the loss from here on."""
-        loss = self.check()
+        loss = self._mean_loss()
         self._note(loss=loss, perplexity=math.exp(min(loss, 700)), learning_rate=self.rate())
         self.loss_sum.zero_()
         self.position.loss_steps = 0
 
     def _note(self, **figures: Any) -> None:
+        self._tick()
         position = self.position
         place = {"step": position.step, "epoch": position.epoch, "tokens": position.tokens}
         self.metrics.append(place | {"seconds": round(position.seconds, 3)} | figures)
 
     def _diverged(self, loss: float) -> RunError:
         return RunError(
-            f"the loss became {loss} by step {self.position.step}. A checkpoint from before it is kept; "
-            f"train anew with a --learning-rate below {self.config.learning_rate:g} or a lower --clip-norm."
+            f"the loss became {loss} by step {self.position.step}. Train anew with a --learning-rate below "
+            f"{self.config.learning_rate:g} or a lower --clip-norm."
         )

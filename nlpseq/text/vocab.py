@@ -48,6 +48,11 @@ class Vocab:
         """Word to id; of equal words the first keeps its id."""
         return {word: word_id for word_id, word in reversed(list(enumerate(self.words)))}
 
+    def ids_of(self, words: Iterable[str]) -> list[int]:
+        """The id of each word, that of <unk> where it is unknown or written like a special."""
+        unk = self.num_words
+        return [min(self.ids.get(word, unk), unk) for word in words]
+
     @cached_property
     def digest(self) -> str:
         """sha256 of the words in order: equal digests mean equal ids."""

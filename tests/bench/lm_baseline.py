@@ -88,7 +88,7 @@ def main() -> None:
     torch.manual_seed(job["seed"])
     (train, valid, test), num_words = read(job["data"])
     model, rate = Model(num_words), RATE
-    best, valids, seconds, training = math.inf, [], [], 0.0
+    best, best_weights, valids, seconds, training = math.inf, model.state_dict(), [], [], 0.0
     started = time.perf_counter()
     for _ in range(job["epochs"]):
         epoch_started = time.perf_counter()
@@ -98,7 +98,9 @@ def main() -> None:
         seconds.append(time.perf_counter() - started)
         if valids[-1] >= best:
             rate /= 4
-        best = min(best, valids[-1])
+        else:
+            best, best_weights = valids[-1], {name: each.clone() for name, each in model.state_dict().items()}
+    model.load_state_dict(best_weights)
     tests = perplexity(model, fold(test, EVAL_COLUMNS)) if job["epochs"] > 1 else None
     speed = job["epochs"] * len(train) / training
     print(json.dumps({"valid": valids, "seconds": seconds, "test": tests, "tokens_per_second": speed}))
