@@ -30,7 +30,7 @@ class Progress:
         slow_start: str,
         *,
         begun: int = 0,
-        stopped_note: str = "its result was not written",
+        stopped_note: str = "its result was not written.",
     ) -> None:
         self.label = label
         self.unit = unit

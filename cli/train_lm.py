@@ -185,7 +185,13 @@ def _train(
 
     _check_room(path, config, data)
     with StopRequest() as stop, _progress(path, 0, "trying out what is fastest here") as report:
-        folder = RunFolder(path=path, every=every, should_stop=lambda: stop.asked, facts=source)
+        folder = RunFolder(
+            path=path,
+            every=every,
+            should_stop=lambda: stop.asked,
+            force=True,  # what is there may be replaced: see _output
+            facts=source,
+        )
         model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
     _leave_if_stopped(path, model, stop)
     return model

@@ -1,11 +1,13 @@
 """Tiny language models with random weights, for tests that need one but not its wisdom."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+import nlpseq as ns
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.lm.checkpoint import Checkpoint
 from nlpseq.lm.language_model import LanguageModel
@@ -42,3 +44,16 @@ def save_tiny_model(path: Path, **settings) -> LanguageModel:
     model = tiny_model(**settings)
     Checkpoint(model.meta, model.vocab, dict(model.model.named_parameters()), []).save(path)
     return model
+
+
+def letters(count: int, seed: int = 1) -> str:
+    """Sentences of random letters."""
+    chance = random.Random(seed)
+    sentences = [chance.choices("abcdefg", k=chance.randint(1, 9)) for _ in range(count)]
+    return "\n".join(" ".join(each) for each in sentences)
+
+
+def encode(folder: Path, text: str) -> ns.TokenDataset:
+    (folder / "text.txt").write_text(text)
+    settings = TextConfig(tokenizer="whitespace", min_count=1)
+    return ns.preprocess(ns.open_corpus(folder / "text.txt"), settings, folder / "text.tokens")

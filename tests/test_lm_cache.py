@@ -1,26 +1,19 @@
 """The continuous cache: what a plain reference says, and only of words already read."""
 
 import math
-import random
 
 import numpy as np
 import pytest
 import torch
+from lm_models import encode, letters
 
-import nlpseq as ns
-from nlpseq.config import LMConfig, TextConfig
+from nlpseq.config import LMConfig
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.lm import cache
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.cache import CacheSettings, cache_log_probs, tune_cache
 from nlpseq.lm.evaluate import text_log_probs
 from nlpseq.lm.model import RecurrentLM
-
-
-def encode(folder, text):
-    (folder / "text.txt").write_text(text)
-    settings = TextConfig(tokenizer="whitespace", min_count=1)
-    return ns.preprocess(ns.open_corpus(folder / "text.txt"), settings, folder / "text.tokens")
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +23,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def letters(count, seed=1):
-    """Sentences of random letters."""
-    chance = random.Random(seed)
-    sentences = [chance.choices("abcdefg", k=chance.randint(1, 9)) for _ in range(count)]
-    return "\n".join(" ".join(each) for each in sentences)
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,14 @@
 
 import copy
 import math
-import random
 
 import numpy as np
 import pytest
 import torch
+from lm_models import encode, letters
 from torch.nn import functional as F
 
-import nlpseq as ns
-from nlpseq.config import LMConfig, TextConfig
+from nlpseq.config import LMConfig
 from nlpseq.errors import ConfigError, DataError, RunError
 from nlpseq.lm import dynamic
 from nlpseq.lm.batches import Stream
@@ -28,19 +27,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def letters(count, seed=1):
-    """Sentences of random letters."""
-    chance = random.Random(seed)
-    sentences = [chance.choices("abcdefg", k=chance.randint(1, 9)) for _ in range(count)]
-    return "\n".join(" ".join(each) for each in sentences)
-
-
-def encode(folder, text):
-    (folder / "text.txt").write_text(text)
-    settings = TextConfig(tokenizer="whitespace", min_count=1)
-    return ns.preprocess(ns.open_corpus(folder / "text.txt"), settings, folder / "text.tokens")
 
 
 @pytest.fixture(scope="module")

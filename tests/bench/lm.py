@@ -32,7 +32,8 @@ SAME_SIZES = [
 ]
 BASELINE_EPOCHS = 6
 MUST_SPEED = 1.3
-BUDGETS = (45, 60, 75, 90, 120, 180, 240)  # seconds tried by `reach`
+SPEED_STEPS = 450  # of the plain loop: a third of an epoch
+BUDGETS = (75, 90, 120, 180, 240)  # seconds tried by `reach`
 
 Figures = dict[str, Any]
 
@@ -65,14 +66,14 @@ def check_tests() -> None:
 
 
 def speed(options: argparse.Namespace, folder: Path) -> list[str]:
-    """The plain loop is fp32 with a mask for every time step; nlpseq takes one, and bf16 where that is faster."""
+    """The plain loop is fp32 with a mask for each time step; nlpseq draws one, and takes bf16 if faster."""
     lines = [
         "| seed | plain loop, tokens/s | nlpseq, fp32 | ratio | nlpseq, auto | ratio |",
         "|---" * 6 + "|",
     ]
     ratios: dict[str, list[float]] = {"fp32": [], "auto": []}
     for seed in range(1, options.seeds + 1):
-        theirs = baseline(options, seed, epochs=1)["tokens_per_second"]
+        theirs = baseline(options, seed, epochs=1, steps=SPEED_STEPS)["tokens_per_second"]
         cells = [f"{seed}", f"{theirs:,.0f}"]
         for precision, found in ratios.items():
             settings = ["--epochs", "1", *SAME_SIZES, "--precision", precision]
@@ -82,13 +83,8 @@ def speed(options: argparse.Namespace, folder: Path) -> list[str]:
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], file=sys.stderr, flush=True)
     same, auto = (median(found) for found in ratios.values())
-    verdict = "" if auto >= MUST_SPEED else " FALLS SHORT."
-    return [
-        *lines,
-        "",
-        f"**{auto:.2f} times the plain loop**, {same:.2f} in the same precision (must be {MUST_SPEED}, aim 2)."
-        + verdict,
-    ]
+    verdict = f"**{auto:.2f} times the plain loop**, {same:.2f} in fp32 (must be {MUST_SPEED}, aim 2)."
+    return [*lines, "", verdict + " FALLS SHORT." * (auto < MUST_SPEED)]
 
 
 def reach(options: argparse.Namespace, folder: Path) -> list[str]:
@@ -96,8 +92,8 @@ def reach(options: argparse.Namespace, folder: Path) -> list[str]:
     goal, seconds = min(zip(theirs["valid"], theirs["seconds"], strict=True))
     rate, test = f"{theirs['tokens_per_second']:,.0f} tokens/s", f"{theirs['test']:.1f}"
     lines = [
-        f"Plain loop: {BASELINE_EPOCHS} epochs in {seconds:.0f} s, {rate}, valid {goal:.1f}, test {test},"
-        " both in ten columns; nlpseq's in one.",
+        f"Plain loop: {BASELINE_EPOCHS} epochs in {seconds:.0f} s, {rate}, valid {goal:.1f}, test {test}.",
+        "Its text is judged in ten columns, that of nlpseq in one.",
         "",
         "| budget | valid, by seed | whole command |",
         "|---|---|---|",
@@ -138,8 +134,9 @@ def budget(options: argparse.Namespace, folder: Path) -> list[str]:
     return [*lines, "| median | " + " | ".join(f"{each:.2f}" for each in middle) + " | | |"]
 
 
-def baseline(options: argparse.Namespace, seed: int, epochs: int) -> Figures:
-    job = {"data": options.data, "epochs": epochs, "threads": options.threads, "seed": seed}
+def baseline(options: argparse.Namespace, seed: int, epochs: int, steps: int | None = None) -> Figures:
+    """The plain loop; steps: of the only epoch, where its speed is all that is wanted."""
+    job = {"data": options.data, "epochs": epochs, "steps": steps, "threads": options.threads, "seed": seed}
     script = HERE / "lm_baseline.py"
     done = subprocess.run([sys.executable, script, json.dumps(job)], stdout=subprocess.PIPE, check=True)
     figures: Figures = json.loads(done.stdout)

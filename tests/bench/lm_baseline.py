@@ -3,7 +3,7 @@
 Two LSTM layers of 200 units, tied softmax over all words, dropout .2, plain SGD at rate 20, divided by 4
 whenever validation does not improve, clipping at .25, 20 columns, 35 time steps, fp32. Prints one JSON line.
 
-lm_baseline.py '{"data": FOLDER, "epochs": 6, "threads": 2, "seed": 1}'
+lm_baseline.py '{"data": FOLDER, "epochs": 6, "steps": null, "threads": 2, "seed": 1}'
 """
 
 import json
@@ -90,9 +90,12 @@ def main() -> None:
     model, rate = Model(num_words), RATE
     best, best_weights, valids, seconds, training = math.inf, model.state_dict(), [], [], 0.0
     started = time.perf_counter()
+    columns = fold(train, COLUMNS)
+    if job["steps"]:
+        columns = columns[: 1 + job["steps"] * BPTT]
     for _ in range(job["epochs"]):
         epoch_started = time.perf_counter()
-        train_epoch(model, fold(train, COLUMNS), rate)
+        train_epoch(model, columns, rate)
         training += time.perf_counter() - epoch_started
         valids.append(perplexity(model, fold(valid, EVAL_COLUMNS)))
         seconds.append(time.perf_counter() - started)
@@ -102,7 +105,7 @@ def main() -> None:
             best, best_weights = valids[-1], {name: each.clone() for name, each in model.state_dict().items()}
     model.load_state_dict(best_weights)
     tests = perplexity(model, fold(test, EVAL_COLUMNS)) if job["epochs"] > 1 else None
-    speed = job["epochs"] * len(train) / training
+    speed = job["epochs"] * (columns.numel() - COLUMNS) / training
     print(json.dumps({"valid": valids, "seconds": seconds, "test": tests, "tokens_per_second": speed}))
 
 
