@@ -55,7 +55,8 @@ def encode_as(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None 
     """A text encoded with these settings, and with this vocabulary where there is one already."""
     from nlpseq.text.encode import cached_dataset
 
-    corpus, threads = open_sources(sources), given(LMConfig).get("threads")
+    corpus = open_sources(sources)
+    threads = given(LMConfig).get("threads") or click.get_current_context().params.get("threads")
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=progress.report)
 
@@ -99,7 +100,7 @@ def find_data(path: Path, meta: dict[str, Any], named: tuple[str, ...] = ()) -> 
         ) from error
     if data.digest != meta.get("data_digest"):
         raise ArtifactError(
-            f"the corpus of {path} has changed since it was trained. Bring the old one back, or name a text."
+            f"the corpus of {path} has changed since it was trained. Bring back the text as it was."
         )
     return data
 
@@ -107,15 +108,16 @@ def find_data(path: Path, meta: dict[str, Any], named: tuple[str, ...] = ()) -> 
 def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...]) -> TokenDataset:
     from nlpseq.text.dataset import TokenDataset
 
-    text_config, source = from_dict(TextConfig, meta["text_config"]), meta["source"]
-    if folder := dataset_folder(named):
-        return TokenDataset.open(folder)
+    text_config, source = from_dict(TextConfig, meta["text_config"]), meta.get("source", {})
     if not named:
         with suppress(ArtifactError):  # gone, or damaged
             return TokenDataset.open(source["encoded"])
         if "-" in source["sources"]:
             raise DataError("it was read from stdin.")
-    return encode_as(named or tuple(source["sources"]), text_config)
+    sources = named or tuple(source["sources"])
+    if folder := dataset_folder(sources):
+        return TokenDataset.open(folder)
+    return encode_as(sources, text_config)
 
 
 def find_valid(path: Path, meta: dict[str, Any], data: TokenDataset) -> TokenDataset:

@@ -36,6 +36,8 @@ TITLES: dict[type, str] = {
     LMConfig: "Language model",
 }
 
+_FLAG = 2  # rank of a value; the environment has 1, the file 0
+
 # Keys of click.Context.meta
 _GIVEN = "nlpseq.given"  # {name: value} of flags and environment variables
 _FILE = "nlpseq.file"  # {table: {name: value}} of the --config file
@@ -124,16 +126,27 @@ def resolved(
 
     either: settings that exclude each other; one by a flag sets aside one from the environment or a file.
     """
-    values = given(config_type)
+    return from_dict(config_type, {**defaults, **strongest(given(config_type), either)})
+
+
+def strongest(values: Mapping[str, Any], either: Collection[str]) -> dict[str, Any]:
+    """The values, of those that exclude each other only the one from the strongest source."""
     ranks = {name: _rank(name) for name in either if name in values}
     weaker = [name for name, rank in ranks.items() if rank < max(ranks.values())]
-    return from_dict(config_type, {**defaults, **{key: values[key] for key in values if key not in weaker}})
+    return {name: value for name, value in values.items() if name not in weaker}
+
+
+def is_flag(name: str) -> bool:
+    """Whether a person typed this option."""
+    return _rank(name) == _FLAG
 
 
 def _rank(name: str) -> int:
     """How strong the source of a value is: a flag, the environment, the file."""
     source = click.get_current_context().get_parameter_source(name)
-    return {ParameterSource.COMMANDLINE: 2, ParameterSource.ENVIRONMENT: 1}.get(source, 0)  # type: ignore[arg-type]
+    if source is ParameterSource.COMMANDLINE:
+        return _FLAG
+    return int(source is ParameterSource.ENVIRONMENT)
 
 
 def _keep_given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from nlpseq.errors import ConfigError
 
 from ._command import Command
 from ._console import print_json, print_text, say, say_warning
 from ._lm import lm_argument, load_model, machine_options
-from ._options import json_option
+from ._options import is_flag, json_option
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
@@ -99,9 +98,8 @@ def generate(
 
 def _refuse_chance() -> None:
     """--beam leaves nothing to chance, so what steers chance cannot be meant."""
-    ctx = click.get_current_context()
     for name in OF_CHANCE:
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if is_flag(name):
             option = "--" + name.replace("_", "-")
             raise ConfigError(f"--beam finds the likeliest text, without {option}. Leave one of them out.")
 

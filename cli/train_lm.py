@@ -27,7 +27,7 @@ from ._options import (
     resolved,
 )
 from ._progress import Progress
-from ._resume_lm import data_of, unfinished_run
+from ._resume_lm import LENGTHS, data_of, unfinished_run
 from ._stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ def train_lm(
         path, model = _resume(sources, output, checkpoint_every)
     else:
         config, word_vectors = _config(preset, vectors)
-        path, data, valid_data = _prepare(sources, valid, output, force=force)
+        text = text_config(valid)  # a wrong setting is said before any work
+        path = _output(sources, [valid, vectors], output, force=force)
+        data, valid_data = _texts(sources, valid, text)
         source = whereabouts(sources, data, valid)
         model = _train(path, data, config, valid_data, word_vectors, source, checkpoint_every)
     _say_result(path, model)
@@ -115,43 +117,20 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
 
         word_vectors = Vectors.load(vectors)
         settings["dim"] = word_vectors.matrix.shape[1]
-    return resolved(LMConfig, settings, either=("epochs", "time_budget")), word_vectors
+    return resolved(LMConfig, settings, either=LENGTHS), word_vectors
 
 
-def _prepare(
-    sources: tuple[str, ...], valid: Path | None, output: Path | None, *, force: bool
-) -> tuple[Path, TokenDataset, TokenDataset | None]:
-    """Where the model will go, what it is trained on, and the text to validate on if one was named."""
-    config = text_config(valid)
-    if valid is not None and not valid.exists():
-        raise DataError(f"{valid} does not exist. Name a text to validate on.")
-    path = _output(sources, output, force=force)
-    folder = dataset_folder(sources)
-    data = open_dataset(folder) if folder else encode_as(sources, config)
-    say_contents(data)
-    if valid is None:
-        return path, data, None
-    valid_data = encode_for((str(valid),), data.config, data.vocab)
-    say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
-    return path, data, valid_data
-
-
-def _output(sources: tuple[str, ...], output: Path | None, *, force: bool) -> Path:
+def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | None, *, force: bool) -> Path:
     """Where the model goes; never into what it is made from, nor unasked over a run that could go on."""
     path = output or Path(corpus_name(sources) + ".lm")
-    named = [*sources, *(str(given) for given in _other_inputs() if given)]
-    if path.resolve() in [Path(each).resolve() for each in named]:
+    made_from = [Path(each).resolve() for each in (*sources, *inputs) if each]
+    if path.resolve() in made_from:
         raise ConfigError(f"{path} is what the model is made from. Choose another place with -o.")
     if not force and _is_unfinished(path):
         raise ConfigError(
             f"{path} already exists and is unfinished. Go on with it by --resume, or replace it with --force."
         )
     return output_path(path.name, "", path, force=force)
-
-
-def _other_inputs() -> list[Path | None]:
-    params = click.get_current_context().params
-    return [params["valid"], params["vectors"]]
 
 
 def _is_unfinished(path: Path) -> bool:
@@ -169,6 +148,22 @@ def text_config(valid: Path | None) -> TextConfig:
     if given(TextConfig).get("tokenizer", "word") != "word":
         defaults["punctuation"] = False  # the other tokenizers keep it anyway
     return resolved(TextConfig, defaults)
+
+
+def _texts(
+    sources: tuple[str, ...], valid: Path | None, config: TextConfig
+) -> tuple[TokenDataset, TokenDataset | None]:
+    """What the model is trained on, and the text to validate on if one was named."""
+    if valid is not None and not valid.exists():
+        raise DataError(f"{valid} does not exist. Name a text to validate on.")
+    folder = dataset_folder(sources)
+    data = open_dataset(folder) if folder else encode_as(sources, config)
+    say_contents(data)
+    if valid is None:
+        return data, None
+    valid_data = encode_for((str(valid),), data.config, data.vocab)
+    say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
+    return data, valid_data
 
 
 def _train(
@@ -218,6 +213,7 @@ def _resume(path_given: tuple[str, ...], output: Path | None, every: float) -> t
 
     run = unfinished_run(path_given, output)
     data, valid, source = data_of(run)
+    _check_room(run.path, run.config, data)
     tokens = run.meta["position"]["tokens"]
     with StopRequest() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
         folder = RunFolder(path=run.path, every=every, should_stop=lambda: stop.asked, facts=source)

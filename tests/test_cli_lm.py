@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import nlpseq as ns
 from nlpseq.lm.checkpoint import Checkpoint
 
 NETWORK = [
@@ -123,12 +124,16 @@ def stopped(arguments, sign):
     """Exit code and messages of a run that gets a signal once its first checkpoint is there."""
     line = [sys.executable, "-m", "nlpseq", "train-lm", *arguments, "--checkpoint-every", "0.1s"]
     run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    deadline = time.monotonic() + 60
-    while not Path("story.lm").exists() and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for_checkpoint(run)
     run.send_signal(sign)
     _, said = run.communicate(timeout=60)
     return run.returncode, said
+
+
+def wait_for_checkpoint(run):
+    deadline = time.monotonic() + 60
+    while not Path("story.lm").exists() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -157,8 +162,7 @@ def test_a_stopped_run_goes_on(run_cli, here):
 def test_a_second_signal_ends_it_at_once_and_the_last_checkpoint_is_whole(here):
     line = [sys.executable, "-m", "nlpseq", "train-lm", "story.txt", *NETWORK, "--epochs", "100000"]
     run = subprocess.Popen([*line, "--checkpoint-every", "0.1s"], stderr=subprocess.PIPE, text=True)
-    while not Path("story.lm").exists():
-        time.sleep(0.02)
+    wait_for_checkpoint(run)
     run.send_signal(signal.SIGSTOP)  # so that both are there when it looks
     run.send_signal(signal.SIGTERM)
     run.send_signal(signal.SIGINT)
@@ -174,8 +178,7 @@ def test_ctrl_c_that_also_ends_the_reader_of_messages_still_saves(here):
     line = [sys.executable, "-m", "nlpseq", "train-lm", "story.txt", *NETWORK, "--epochs", "100000"]
     run = subprocess.Popen([*line, "--checkpoint-every", "1h"], stderr=subprocess.PIPE)
     assert run.stderr is not None
-    while b"weights; training" not in run.stderr.readline():
-        pass
+    assert any(b"weights; training" in line for line in run.stderr)
     time.sleep(3)
     run.stderr.close()
     run.send_signal(signal.SIGINT)
@@ -242,12 +245,40 @@ def test_a_namesake_of_the_corpus_does_not_go_on_with_the_run(run_cli, here, unf
         (["--preset", "tiny"], "--preset does not go with --resume"),
         (["--valid", "story.txt"], "--valid does not go with --resume"),
         (["--force"], "--force does not go with --resume"),
+        (["-o", "other.lm"], "-o other.lm does not go with --resume of story.lm"),
     ],
 )
 def test_a_run_goes_on_as_it_was_begun(run_cli, unfinished, arguments, message):
     unfinished("story.txt")
     done = run_cli("train-lm", "story.lm", "--resume", *arguments)
     assert done.exit_code == 2 and message in done.stderr, done.stderr
+
+
+def test_the_printed_line_goes_on_whatever_the_environment_says(run_cli, unfinished, monkeypatch):
+    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "1h")
+    unfinished("story.txt")
+    assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
+
+
+def test_a_damaged_encoded_corpus_is_named_as_such(run_cli, here, unfinished):
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1")
+    unfinished("story.tokens")
+    with Path("story.tokens/tokens.npy").open("r+b") as tokens:
+        tokens.truncate(200)
+    done = run_cli("train-lm", "story.lm", "--resume")
+    assert done.exit_code == 5 and "tokens.npy has 200 bytes" in done.stderr
+
+
+def test_a_run_begun_from_python_goes_on_with_its_corpus(run_cli, here):
+    from nlpseq.lm.run import RunFolder, train_lm
+
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1")
+    data = ns.TokenDataset.open("story.tokens")
+    config = ns.LMConfig(hidden=16, dim=12, batch_size=4, bptt=7, samples=5, threads=1, epochs=1)
+    train_lm(data, config, folder=RunFolder(path=Path("run.lm"), should_stop=lambda: True))
+    assert run_cli("train-lm", "run.lm", "--resume").exit_code == 5
+    done = run_cli("train-lm", "story.tokens", "-o", "run.lm", "--resume")
+    assert done.exit_code == 0, done.stderr
 
 
 def test_threads_may_change_when_a_run_goes_on(run_cli, unfinished):

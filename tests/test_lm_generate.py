@@ -79,6 +79,8 @@ def test_the_penalty_makes_what_was_seen_less_likely_and_nothing_else_differs():
     found = penalized(ROW, seen_NV, 2.0)  # the mean is 1.6
     torch.testing.assert_close(found, torch.tensor([[-0.6, 0.7, 0.4, 1.4, -5.2]]))
     torch.testing.assert_close(penalized(ROW + 9, seen_NV, 2.0), found)
+    with_never, seen_NV = torch.cat([ROW, torch.tensor([[NEVER]])], 1), torch.tensor([[False, True] * 3])
+    torch.testing.assert_close(penalized(with_never + 9, seen_NV, 2.0), penalized(with_never, seen_NV, 2.0))
     assert torch.equal(penalized(ROW, seen_NV, 1.0), ROW)
 
 

@@ -16,7 +16,9 @@ import torch
 import nlpseq as ns
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
+from nlpseq.lm.batches import Stream
 from nlpseq.lm.checkpoint import MODEL, Checkpoint, read_metrics
+from nlpseq.lm.evaluate import mean_loss
 from nlpseq.lm.run import RunFolder, resume_lm, train_lm
 from nlpseq.lm.train import Trainer
 
@@ -213,6 +215,16 @@ def test_a_resumed_time_budget_counts_on(data, tmp_path):
     model = resume_lm(RunFolder(path=folder.path), data)
     whole = [each["seconds"] for each in model.metrics]
     assert whole == sorted(whole) and 2 < whole[-1] < 6  # on a busy machine a last validation takes long
+
+
+def test_of_a_long_validation_text_a_part_is_read(data, monkeypatch):
+    monkeypatch.setattr("nlpseq.lm.train.VALID_TOKENS", 40)
+    model = train_lm(data, config(epochs=1, averaging="none"))
+    found, whole = (
+        mean_loss(model.model, Stream(data.split("valid")), 16, "fp32", most) for most in (40, 10**9)
+    )
+    assert model.meta["position"]["valid_losses"][-1] == pytest.approx(found) != pytest.approx(whole)
+    assert model.meta["valid_tokens_read"] == 40
 
 
 def test_patience_stops_early_and_the_best_is_kept(data):

@@ -18,7 +18,7 @@ def model_card(meta: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) ->
             "trained on",
             f"{meta['train_tokens']:,} tokens, {position['tokens'] / meta['train_tokens']:.1f} passes",
         ),
-        ("validated on", f"{meta['valid_tokens']:,} tokens"),
+        ("validated on", f"{meta['valid_tokens_read']:,} of {meta['valid_tokens']:,} tokens"),
         (
             "network",
             f"{config['layers']} x {config['cell']} of {config['hidden']} units, embedding {config['dim']}",

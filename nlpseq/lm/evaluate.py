@@ -64,13 +64,17 @@ def log_probs(
     return torch.cat(blocks)
 
 
-def mean_loss(model: RecurrentLM, stream: Stream, num_columns: int, precision: Precision) -> float:
+def mean_loss(
+    model: RecurrentLM, stream: Stream, num_columns: int, precision: Precision, most_tokens: int
+) -> float:
     """Mean log-loss in nats over a text read in several columns at once, each from the zero state on.
 
-    The up to num_columns - 1 tokens left over by the fold are not counted. Fast, for validation between
-    steps of training; text_log_probs is exact.
+    Of a longer text than most_tokens the beginning of each column is read, and the up to num_columns - 1
+    tokens left over by the fold never are. Fast, for validation between steps of training; text_log_probs is
+    exact.
     """
     columns = Columns(stream, max(1, min(num_columns, len(stream) // ROWS)))
+    columns.length = min(columns.length, max(1, most_tokens // len(columns.starts)))
     total, count = 0.0, 0
     for reading in read(model, columns, precision):
         targets_N = reading.targets_TB.flatten()

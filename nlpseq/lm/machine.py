@@ -26,6 +26,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h of gl
 def open_device(config: LMConfig) -> torch.device:
     """The device config names, made ready; BackendUnavailable where it cannot be used."""
     prepare_cpu(config.threads)
+    # of cuDNN: weights that are dropped anew for every chunk cannot lie in one piece
+    warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -41,8 +43,6 @@ def open_device(config: LMConfig) -> torch.device:
         ) from error
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device is {config.device!r}. It must be auto, cpu, cuda or cuda:N.")
-    # dropped weights cannot lie in one piece, which is all that this wants
-    warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
     return device
 
 

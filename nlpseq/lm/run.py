@@ -1,8 +1,7 @@
 """train_lm: a training run with its folder, from the first step or from where it was left."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +13,7 @@ import torch
 from nlpseq import artifact
 from nlpseq.config import LMConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
+from nlpseq.lm.batches import Stream
 from nlpseq.lm.checkpoint import TRAINING, Checkpoint, Tensors, model_config
 from nlpseq.lm.language_model import LanguageModel, fit_weights
 from nlpseq.lm.machine import denormals_as_zero
@@ -73,11 +73,12 @@ def resume_lm(
 ) -> LanguageModel:
     """Go on with the run in a folder exactly where its last checkpoint was taken.
 
-    changes: settings of the machine, threads and device, that are others now; without any it goes on as if it
-    had not been stopped. Raises ConfigError where that run is complete, ArtifactError where the texts are not
-    those it was trained and validated on.
+    changes: settings of the machine (threads, device, precision) that are others now; without any it goes on
+    as if it had not been stopped. Raises ConfigError where that run is complete, ArtifactError where the
+    texts are not those it was trained and validated on.
     """
     checkpoint = Checkpoint.load(folder.path)
+    artifact.check_writable(folder.path, force=True)
     if checkpoint.training is None:
         raise ConfigError(f"{folder.path} is complete. Train anew with --force, or use it as it is.")
     config, _ = model_config(folder.path, checkpoint.meta)
@@ -93,6 +94,8 @@ def resume_lm(
             "Bring back that text as it was, or train anew with --force."
         )
     restore(trainer, folder.path, checkpoint)
+    if changes:  # another device may lack the precision of the first
+        trainer.choose_precision(changes.get("precision", trainer.precision))
     return _finish(trainer, folder, checkpoint.meta["facts"], report)
 
 
@@ -149,38 +152,32 @@ def _finish(
     trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta, report: Report | None
 ) -> LanguageModel:
     """Train to the end, or to where the run is stopped, with a checkpoint now and then."""
-    saved = time.monotonic()
+    saved, has_checkpoint = time.monotonic(), trainer.position.step > 0
 
     def between() -> bool:
-        nonlocal saved
+        nonlocal saved, has_checkpoint
         if folder is None:
             return False
         stop = folder.should_stop()
         if stop or time.monotonic() - saved >= folder.every:
             trainer.check()
             _checkpoint(trainer, folder, facts).save(folder.path, force=True)
-            saved = time.monotonic()
+            saved, has_checkpoint = time.monotonic(), True
         return stop
 
-    with denormals_as_zero(), _kept_checkpoint_named(folder):
-        complete = trainer.train(between, report)
+    try:
+        with denormals_as_zero():
+            complete = trainer.train(between, report)
+    except RunError as error:
+        if folder is None or not has_checkpoint:
+            raise
+        raise RunError(f"{error} {folder.path} is as it was at its last checkpoint.") from error
     fit_weights(trainer.model, trainer.result(), Path("the best weights"))
     meta = describe(trainer, folder, facts) | {"complete": complete}
     model = LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)
     if folder is not None and complete:
         model.save(folder.path, force=True)
     return model
-
-
-@contextmanager
-def _kept_checkpoint_named(folder: RunFolder | None) -> Iterator[None]:
-    """Add to a RunError where the last good checkpoint is, if there is one."""
-    try:
-        yield
-    except RunError as error:
-        if folder is None or not folder.path.exists():
-            raise
-        raise RunError(f"{error} {folder.path} is as it was at its last checkpoint.") from error
 
 
 def describe(trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta) -> artifact.Meta:
@@ -196,6 +193,7 @@ def describe(trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta) -
         "num_parameters": sum(weight.numel() for weight in trainer.parameters),
         "train_tokens": data.num_tokens + data.num_sentences,
         "valid_digest": trainer.valid.digest,
+        "valid_tokens_read": min(trainer.most_valid_tokens(), len(Stream(trainer.valid))),
         "valid_tokens": trainer.valid.num_tokens + trainer.valid.num_sentences,
         "position": asdict(trainer.position),
         "precision": trainer.precision,

@@ -55,7 +55,9 @@ def penalized(logits_NV: Tensor, seen_NV: Tensor, penalty: float) -> Tensor:
     """
     if penalty == 1:
         return logits_NV
-    centred_NV = logits_NV - logits_NV.masked_fill(logits_NV == NEVER, 0).mean(1, keepdim=True)
+    may_come_NV = logits_NV > NEVER
+    sums_N1 = logits_NV.masked_fill(~may_come_NV, 0).sum(1, keepdim=True)
+    centred_NV = logits_NV - sums_N1 / may_come_NV.sum(1, keepdim=True)
     lowered_NV = torch.where(centred_NV > 0, centred_NV / penalty, centred_NV * penalty)
     return torch.where(seen_NV, lowered_NV, centred_NV)
 

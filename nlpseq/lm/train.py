@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from nlpseq.lm.averaging import Average
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.evaluate import mean_loss
 from nlpseq.lm.losses import NegativeSampler, activation_penalty, linear_cross_entropy, sampled_cross_entropy
-from nlpseq.lm.machine import DTYPES, Precision, autocast, choose_precision, open_device
+from nlpseq.lm.machine import DTYPES, Choice, Precision, autocast, choose_precision, open_device
 from nlpseq.lm.model import RecurrentLM, State, begin_at_frequencies, detach
 from nlpseq.lm.noise import Noise, with_rates
 from nlpseq.lm.optim import clip, make_optimizer, rate_factor, set_rate
@@ -34,6 +34,8 @@ from nlpseq.text.dataset import TokenDataset
 LOG_EVERY = 100  # steps between lines of metrics
 TELL_EVERY = 10  # steps between reports and looks at the loss
 VALID_COLUMNS = 16
+VALID_TOKENS, VALID_LOGITS = 200_000, 2_000_000_000  # the most that validation between steps looks at,
+LEAST_VALID_TOKENS = 10_000  # but so many tokens, however large the vocabulary
 NON_MONOTONE = 5  # validations, as in AWD-LSTM
 VALID_SHARE = 0.05  # of a time budget, at most, for validations before the last
 PLATEAU_FACTOR = 0.25
@@ -79,14 +81,7 @@ class Trainer:
     def probe(self) -> artifact.Meta:
         """Try a chunk, and choose what config leaves open: precision, and rates by how much will be read."""
         rows, config = self._rows(), self.config
-        tokens_TB, targets_TB = self._chunk(rows)
-
-        def loss_in(precision: Precision) -> Tensor:
-            return self._losses(tokens_TB, targets_TB, precision)[0]
-
-        choice = choose_precision(config.precision, loss_in, self.device)
-        self.optimizer.zero_grad()
-        self.precision = choice.precision
+        choice = self.choose_precision(config.precision)
         if config.epochs is not None:
             passes = float(config.epochs)
         else:  # as many as there would be if nothing but forward and backward passes took time
@@ -94,6 +89,18 @@ class Trainer:
             passes = config.time_budget / choice.seconds * rows * config.batch_size / len(self.stream)
         self.config = self.model.config = with_rates(config, passes)
         return {"precision_reason": choice.reason, "expected_passes": passes}
+
+    def choose_precision(self, wanted: Literal["auto", "fp32", "bf16"]) -> Choice:
+        """The precision of training from now on, by a trial on the next chunk."""
+        tokens_TB, targets_TB = self._chunk(self._rows())
+
+        def loss_in(precision: Precision) -> Tensor:
+            return self._losses(tokens_TB, targets_TB, precision)[0]
+
+        choice = choose_precision(wanted, loss_in, self.device)
+        self.optimizer.zero_grad()
+        self.precision = choice.precision
+        return choice
 
     def train(self, between: Callable[[], bool] | None = None, report: Report | None = None) -> bool:
         """Whether training came to its end; `between` is called after each step and may stop it there."""
@@ -217,10 +224,11 @@ class Trainer:
 
     def validate(self) -> None:
         """Judge the weights, or their mean, on the validation text, and keep them if they are the best."""
+        self.check()  # which waits for the device
         started = time.perf_counter()
-        self.check()
         with self.average.in_use() if self.average.updates else nullcontext():
-            loss = mean_loss(self.model, Stream(self.valid), VALID_COLUMNS, self.precision)
+            stream, most_tokens = Stream(self.valid), self.most_valid_tokens()
+            loss = mean_loss(self.model, stream, VALID_COLUMNS, self.precision, most_tokens)
             if not math.isfinite(loss):
                 raise self._diverged(loss)
             losses = self.position.valid_losses
@@ -236,6 +244,10 @@ class Trainer:
             valid_loss=loss, valid_perplexity=math.exp(min(loss, 700)), averaged=self.average.updates > 0
         )
 
+    def most_valid_tokens(self) -> int:
+        """Of how long a validation text all is read."""
+        return min(VALID_TOKENS, max(LEAST_VALID_TOKENS, VALID_LOGITS // self.model.num_entries))
+
     def weights(self) -> dict[str, Tensor]:
         return {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
 
@@ -245,11 +257,11 @@ class Trainer:
 
     def check(self) -> None:
         """RunError unless all weights and the loss of the last steps are finite."""
-        self._mean_loss()
+        self._training_loss()
         if not all(weight.isfinite().all() for weight in self.parameters):
             raise self._diverged(math.nan)
 
-    def _mean_loss(self) -> float:
+    def _training_loss(self) -> float:
         """Of the steps since the last line of metrics; RunError unless it is finite."""
         loss = float(self.loss_sum) / max(1, self.position.loss_steps)
         if not math.isfinite(loss):
@@ -259,14 +271,14 @@ class Trainer:
     def _tell(self, report: Report | None) -> None:
         if not self.position.loss_steps:  # just logged
             return
-        loss, losses = self._mean_loss(), self.position.valid_losses
+        loss, losses = self._training_loss(), self.position.valid_losses
         if report:
             best = math.exp(min(700, *losses)) if losses else None
             report(TrainProgress(min(1.0, self.done()), self.position.tokens, loss, self.rate(), best))
 
     def _log(self) -> None:
         """A line of metrics, and a new mean of the loss from here on."""
-        loss = self._mean_loss()
+        loss = self._training_loss()
         self._note(loss=loss, perplexity=math.exp(min(loss, 700)), learning_rate=self.rate())
         self.loss_sum.zero_()
         self.position.loss_steps = 0
