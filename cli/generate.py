@@ -80,11 +80,11 @@ def generate(
 
     _tell_unknown(lm, prompt)
     length, sampling = Length(num_tokens, sentences), Sampling(**filters).check()
-    if beam is None:
-        say(f"seed: {seed}")
     if beam is not None:
         _print_all([beam_search(lm, prompt, beam=beam, length=length, unk=unk)], as_json)
-    elif samples > 1 or as_json:
+        return
+    say(f"seed: {seed}")
+    if samples > 1 or as_json:
         settings: dict[str, Any] = {"length": length, "sampling": sampling, "unk": unk, "seed": seed}
         _print_all(texts(lm, prompt, samples=samples, **settings), as_json)
     else:

@@ -15,7 +15,7 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError
 
 from ._command import Command
 from ._console import print_path, say, say_detail
-from ._corpus import check_memory, corpus_name, dataset_folder, open_dataset, output_path, say_contents
+from ._corpus import check_memory, corpus_name, dataset_folder, open_dataset, say_contents
 from ._lm import encode_as, encode_for, whereabouts
 from ._options import (
     Duration,
@@ -122,6 +122,8 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
 
 def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | None, *, force: bool) -> Path:
     """Where the model goes; never into what it is made from, nor unasked over a run that could go on."""
+    from nlpseq import artifact
+
     path = output or Path(corpus_name(sources) + ".lm")
     made_from = [Path(each).resolve() for each in (*sources, *inputs) if each]
     if path.resolve() in made_from:
@@ -130,7 +132,8 @@ def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | 
         raise ConfigError(
             f"{path} already exists and is unfinished. Go on with it by --resume, or replace it with --force."
         )
-    return output_path(path.name, "", path, force=force)
+    artifact.check_writable(path, force=force)
+    return path
 
 
 def _is_unfinished(path: Path) -> bool:
@@ -208,10 +211,10 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
     artifact.check_free_disk(path, 2 * COPIES * weights * 4)  # the next checkpoint stands beside the last
 
 
-def _resume(path_given: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, LanguageModel]:
+def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, LanguageModel]:
     from nlpseq.lm.run import RunFolder, resume_lm
 
-    run = unfinished_run(path_given, output)
+    run = unfinished_run(sources, output)
     data, valid, source = data_of(run)
     _check_room(run.path, run.config, data)
     tokens = run.meta["position"]["tokens"]
