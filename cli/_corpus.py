@@ -102,9 +102,12 @@ def say_contents(data: TokenDataset) -> None:
     """What an encoded corpus holds, and what was odd about the text."""
     vocab = data.vocab
     unknown = int(vocab.counts[vocab.num_words]) / max(1, int(vocab.counts[: vocab.num_words + 1].sum()))
+    entries = "characters" if data.config.tokenizer == "char" else "words"
+    is_split = data.config.valid_share or data.config.test_share
+    counted = "the train split" if is_split else "the text"  # the vocabulary is made from it
     say(
         f"{data.num_tokens:,} tokens in {data.num_sentences:,} sentences, "
-        f"{vocab.num_words:,} words in the vocabulary, {unknown:.2%} of the text <unk>"
+        f"{vocab.num_words:,} {entries} in the vocabulary, {unknown:.2%} of {counted} <unk>"
     )
     say_detail(f"encoded corpus: {data.path}")
     say_notices(data)

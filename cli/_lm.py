@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, DataError, NlpseqError
 from nlpseq.settings import from_dict
 
+from ._console import say_warning
 from ._corpus import EncodingProgress, dataset_folder, open_sources, say_notices
 from ._options import given
 
@@ -30,7 +32,7 @@ lm_argument = click.argument("model", metavar="LM", type=click.Path(path_type=Pa
 
 def machine_options(command: F) -> F:
     """Decorator: --threads and --device, which load_model takes."""
-    threads = click.option("--threads", type=click.IntRange(min=1), help="[default: every core it may use]")
+    threads = click.option("--threads", type=click.IntRange(min=1), help="default: all cores it may use")
     device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
     return threads(device(command))
 
@@ -42,6 +44,11 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
 
     require_run(path)
     lm = LanguageModel.load(path)
+    if not lm.meta["complete"]:
+        say_warning(
+            f"{path} is unfinished: this is its best state so far. "
+            f"Go on with: nlpseq train-lm {shlex.quote(str(path))} --resume"
+        )
     lm.model.to(open_device(replace(lm.config, threads=threads, device=device)))
     return lm
 
@@ -110,6 +117,8 @@ def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...]) -> TokenDatase
 
     text_config, source = from_dict(TextConfig, meta["text_config"]), meta.get("source", {})
     if not named:
+        if "encoded" not in source:
+            raise DataError("the run does not say where it was.")
         with suppress(ArtifactError):  # gone, or damaged
             return TokenDataset.open(source["encoded"])
         if "-" in source["sources"]:

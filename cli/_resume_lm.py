@@ -37,7 +37,7 @@ def unfinished_run(sources: tuple[str, ...], output: Path | None) -> Unfinished:
     path, corpus = _run_folder(sources, output)
     meta = artifact.load_meta(path, KIND, VERSION, verify=False)
     if meta.get("complete"):
-        raise ConfigError(f"{path} is complete. Train anew with --force, or use it as it is.")
+        raise ConfigError(f"{path} is complete. Use it as it is, or train anew from its text with --force.")
     config, text_config = model_config(path, meta)
     has, wanted = to_dict(config) | to_dict(text_config), given(LMConfig)
     _refuse_new(path, has)

@@ -22,6 +22,8 @@ from ._console import Console
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141  # 128 + the signal, as shells have it
 RUN, USAGE, RESOURCE = 1, 2, 6  # as in nlpseq.errors
 
+_SETTING = re.compile(r"^([a-z]+(?:_[a-z0-9]+)+)(?= is )")  # what an error of a config begins with
+
 
 class Terminated(BaseException):
     """SIGTERM as an exception, so that what is half-made is removed on the way out."""
@@ -87,7 +89,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             place = error.ctx.command_path if error.ctx else "nlpseq"
             return USAGE, f"nlpseq: error: {error.format_message()} Try `{place} --help`."
         case NlpseqError():
-            return error.exit_code, f"nlpseq: error: {error}"
+            return error.exit_code, f"nlpseq: error: {_SETTING.sub(_as_option, str(error))}"
         case MemoryError():
             return RESOURCE, (
                 f"nlpseq: error: memory ran out ({str(error) or 'no details'}). "
@@ -102,6 +104,10 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             return RESOURCE, f"nlpseq: error: the disk ran full ({error}). Free some space."
         case _:
             return RUN, f"nlpseq: internal error: {type(error).__name__}: {error}; run with --debug"
+
+
+def _as_option(setting: re.Match[str]) -> str:
+    return "--" + setting[1].replace("_", "-")
 
 
 def _drop_output(*streams: TextIO) -> None:

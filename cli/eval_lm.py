@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from nlpseq.text.dataset import TokenDataset
 
 KNESER_NEY_BYTES = 120  # for each token that is counted or judged
+MANY_UNKNOWN = 0.01  # of the tokens, from which on figures are better than the model
+ROWS = {
+    "perplexity": "perplexity",
+    "bits_per_token": "bits per token",
+    "bits_per_character": "bits per character",
+    "tokens": "tokens",
+    "unk": "of them <unk>",
+    "cache": "perplexity with a cache",
+    "dynamic": "perplexity with dynamic evaluation",
+    "unigram": "perplexity of unigrams",
+    "kneser_ney": "perplexity of a Kneser-Ney 5-gram",
+}
 PROTOCOL = (
     "protocol: the text read once in one column, the state carried on, the first token predicted from <eos>; "
     "every token and every line's <eos> predicted once, with the whole softmax"
@@ -68,10 +80,15 @@ def eval_lm(
         "dynamic": _with_dynamic(lm, judged, own, valid) if dynamic and valid else None,
     }
     answer |= _baselines(own, judged)
+    if answer["unk"] > MANY_UNKNOWN * answer["tokens"]:
+        say_warning(
+            f"{answer['unk'] / answer['tokens']:.1%} of the tokens are <unk>, which is easier to predict "
+            "than what it stands for. Compare with models of the same vocabulary, in bits per character too."
+        )
     if as_json:
         print_json(answer)
     else:
-        print_columns((name.replace("_", " "), _shown(value)) for name, value in answer.items())
+        print_columns((ROWS[name], _shown(value)) for name, value in answer.items() if value is not None)
 
 
 def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
@@ -144,7 +161,7 @@ def _with_dynamic(
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.dynamic import dynamic_log_probs, gradient_statistics, tune_dynamic
 
-    say("dynamic: being tuned, which takes a minute or more")
+    say("dynamic: being tuned, which can take minutes")
     statistics = gradient_statistics(lm.model, Stream(_or_raise(own).split("train")))
     settings = tune_dynamic(lm.model, Stream(valid), statistics)
     say(

@@ -83,7 +83,8 @@ def generate(
     if beam is not None:
         _print_all([beam_search(lm, prompt, beam=beam, length=length, unk=unk)], as_json)
         return
-    say(f"seed: {seed}")
+    if sampling.temperature:
+        say(f"seed: {seed}")
     if samples > 1 or as_json:
         settings: dict[str, Any] = {"length": length, "sampling": sampling, "unk": unk, "seed": seed}
         _print_all(texts(lm, prompt, samples=samples, **settings), as_json)

@@ -51,8 +51,8 @@ def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
     """Draw loss, perplexity and learning rate of RUN, the folder of a language model.
 
     RUN may be unfinished. The loss in training is what is minimised: with dropout, and over a sample of the
-    vocabulary where there is one. So it is not to be compared with that on the validation text, which
-    is of the whole softmax with nothing dropped. The path of the picture is printed.
+    vocabulary where there is one (up to the dotted line). So it is not to be compared with that on the
+    validation text, which is of the whole softmax with nothing dropped. The path of the picture is printed.
     """
     _require_matplotlib()
     file = output or Path(f"{run.resolve().name}.png")
@@ -141,6 +141,9 @@ def _draw_loss(axes: Axes, metrics: Metrics) -> None:
         steps, losses = _points(metrics, name)
         if steps:
             axes.plot(steps, losses, style, label=label)
+    sampled = [each["step"] for each in metrics if each.get("softmax") == "sampled"]
+    if sampled:
+        axes.axvline(sampled[-1], linestyle=":", color="gray", label="from here over the whole vocabulary")
     axes.set(xlabel="step", ylabel="loss, nats a token")
     axes.legend()
     bounds = axes.get_ylim()

@@ -67,12 +67,16 @@ RARELY_TURNED = [
 @force_option
 @click.option("--resume", is_flag=True, help="go on with an unfinished run: of this corpus, or named itself")
 @click.option(
-    "--preset", type=click.Choice(list(PRESETS)), default="small", show_default=True, help="size of it all"
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="small",
+    show_default=True,
+    help="an LSTM of 128 units, of 512, of 1024, or the three of AWD-LSTM",
 )
 @click.option("--valid", type=click.Path(path_type=Path), metavar="FILE", help="text to validate on")
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
 @click.option(
-    "--checkpoint-every", type=Duration(), default=60.0, show_default="60s", help="time between checkpoints"
+    "--checkpoint-every", type=Duration(), default="60s", show_default=True, help="time between checkpoints"
 )
 @config_file_option
 @config_options(LMConfig, hide=RARELY_TURNED)
@@ -126,6 +130,11 @@ def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | 
 
     path = output or Path(corpus_name(sources) + ".lm")
     made_from = [Path(each).resolve() for each in (*sources, *inputs) if each]
+    if any(_is_model(each) for each in made_from):
+        raise ConfigError(
+            "a trained language model is no text to train on. "
+            "Name the text; an unfinished run goes on with --resume."
+        )
     if path.resolve() in made_from:
         raise ConfigError(f"{path} is what the model is made from. Choose another place with -o.")
     if not force and _is_unfinished(path):
@@ -143,6 +152,12 @@ def _is_unfinished(path: Path) -> bool:
         return artifact.peek_meta(path).get("complete") is False
     except ArtifactError:
         return False
+
+
+def _is_model(path: Path) -> bool:
+    from nlpseq import artifact
+
+    return path.is_dir() and artifact.is_result(path) and artifact.peek_meta(path)["format"] == "nlpseq-lm"
 
 
 def text_config(valid: Path | None) -> TextConfig:
@@ -217,7 +232,9 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     run = unfinished_run(sources, output)
     data, valid, source = data_of(run)
     _check_room(run.path, run.config, data)
-    tokens = run.meta["position"]["tokens"]
+    position = run.meta["position"]
+    tokens = position["tokens"]
+    say(f"going on at step {position['step']:,}, after {position['seconds']:.0f} s and {tokens:,} tokens")
     with StopRequest() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
         folder = RunFolder(path=run.path, every=every, should_stop=lambda: stop.asked, facts=source)
         model = resume_lm(folder, data, valid=valid, changes=run.changes, report=report)
@@ -250,7 +267,7 @@ class _progress(Progress):
         """Tokens of the whole are not known under a time budget, so they are estimated."""
         figures = f"loss {progress.loss:.3f}, learning rate {progress.learning_rate:.5f}"
         if progress.valid_perplexity is not None:
-            figures += f", valid {progress.valid_perplexity:.2f}"
+            figures += f", validation perplexity {progress.valid_perplexity:.2f}"
         total = round(progress.tokens / progress.done) if progress.done else None
         self.update(progress.tokens, total, figures)
 

@@ -28,6 +28,13 @@ TEMPORARY = ".nlpseq-tmp-"
 
 Meta = dict[str, Any]
 
+_TITLES = {
+    "nlpseq-tokens": "an encoded corpus",
+    "nlpseq-cooccurrence": "co-occurrence counts",
+    "nlpseq-vectors": "word vectors",
+    "nlpseq-lm": "a language model",
+}
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
 
 # What NumPy raises on a damaged .npy file; its header is parsed as Python.
@@ -123,6 +130,7 @@ class Folder:
         assert (self.path / "meta.json").exists(), "a result without meta.json"
         files = sorted(file for file in self.path.iterdir() if file.name != MANIFEST)
         for file in files:
+            shutil.copymode(self.path / "meta.json", file)  # safetensors lets nobody but the owner read
             _fsync(file)
         entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
         write_json(self.path / MANIFEST, {"files": entries})
@@ -165,7 +173,7 @@ def load_meta(path: Path, kind: str, version: int, *, verify: bool = True) -> Me
     meta = peek_meta(path)
     if meta.get("format") != f"nlpseq-{kind}":
         raise ArtifactError(
-            f"{path} is {meta.get('format', 'of unknown format')}, not nlpseq-{kind}. "
+            f"{path} holds {_title(meta.get('format'))}, not {_title(f'nlpseq-{kind}')}. "
             "Name the right folder; `nlpseq inspect` tells what one holds."
         )
     if meta.get("format_version") != version:
@@ -185,6 +193,11 @@ def peek_meta(path: Path) -> Meta:
             "Name the folder of a trained model or an encoded corpus."
         )
     return read_json(path / "meta.json")
+
+
+def _title(format: object) -> str:
+    """What a person calls a folder of this format."""
+    return _TITLES.get(str(format), f"the unknown format {format!r}")
 
 
 def check_manifest(path: Path, *, hashes: bool = True) -> None:
@@ -233,7 +246,8 @@ def read_json(file: Path) -> Meta:
         value = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise ArtifactError(
-            f"{file} is missing. {file.parent} is no finished nlpseq folder; make it anew."
+            f"{file} is missing, so its folder is no finished result of nlpseq. "
+            "Name another, or make it anew."
         ) from None
     except (ValueError, RecursionError, OSError) as error:
         raise ArtifactError(

@@ -204,8 +204,8 @@ def rewrite_meta(made, **changes):
 
 DAMAGES = {
     "not a folder": (lambda made: shutil.rmtree(made), r"made is not a folder written by nlpseq\. Name the"),
-    "no meta": (lambda made: (made / "meta.json").unlink(), r"meta\.json is missing\. .*no finished nlpseq"),
-    "no manifest": (lambda made: (made / "MANIFEST.json").unlink(), r"MANIFEST\.json is missing\."),
+    "no meta": (lambda made: (made / "meta.json").unlink(), r"meta\.json is missing, .*no finished result"),
+    "no manifest": (lambda made: (made / "MANIFEST.json").unlink(), r"MANIFEST\.json is missing,"),
     "missing file": (
         lambda made: (made / "text.txt").unlink(),
         r"text\.txt is missing\. Make the folder anew",
@@ -231,11 +231,11 @@ DAMAGES = {
     ),
     "other kind": (
         lambda made: rewrite_meta(made, format="nlpseq-tokens"),
-        r"made is nlpseq-tokens, not nlpseq-test",
+        r"made holds an encoded corpus, not the unknown format",
     ),
     "no kind": (
         lambda made: (made / "meta.json").write_text("{}"),
-        r"made is of unknown format, not nlpseq-test",
+        r"made holds the unknown format None, not",
     ),
     "newer": (
         lambda made: rewrite_meta(made, format_version=4, nlpseq_version="9.9"),

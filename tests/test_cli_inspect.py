@@ -125,7 +125,7 @@ def test_a_folder_of_something_else(run_cli, tmp_path):
     (tmp_path / "photo.jpg").touch()
     result = run_cli("inspect", tmp_path)
     assert result.exit_code == 5
-    assert "is no finished nlpseq folder" in result.stderr
+    assert "is no finished result of nlpseq" in result.stderr
 
 
 def test_vector_files_of_other_tools(run_cli, tmp_path):

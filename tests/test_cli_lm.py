@@ -50,11 +50,15 @@ def test_from_a_text_file_to_a_perplexity(run_cli, here):
     meta = json.loads(Path("story.lm/meta.json").read_text())
     assert meta["complete"] and meta["text_config"]["punctuation"] and not meta["text_config"]["lower"]
     card = Path("story.lm/README.md").read_text()
+    modes = {file.name: file.stat().st_mode for file in Path("story.lm").iterdir()}
+    assert len(set(modes.values())) == 1, modes  # who may read one may read all
     for told in (
         "| corpus | story.txt |",
         "1 x lstm of 16 units",
         "20.0 passes",
         "nlpseq eval-lm THIS_FOLDER",
+        "| unknown | 0.00% of the training text is <unk> |",
+        "recurrent weights 0.",
     ):
         assert told in card
     assert f"{math.exp(min(meta['position']['valid_losses'])):.2f}" in card
@@ -67,9 +71,8 @@ def test_from_a_text_file_to_a_perplexity(run_cli, here):
 
     named = run_cli("eval-lm", "story.lm", "story.txt", "--cache", "--dynamic")
     assert "read once in one column" in named.stderr and "cache: window" in named.stderr
-    assert re.search(r"^perplexity +\d", named.stdout, re.M) and re.search(
-        r"^dynamic +\d", named.stdout, re.M
-    )
+    for row in ("perplexity", "perplexity with a cache", "perplexity with dynamic evaluation"):
+        assert re.search(rf"^{row}  +\d", named.stdout, re.M), row
 
 
 def test_without_its_corpus_there_are_no_baselines_and_it_is_said(run_cli, here):
@@ -208,6 +211,26 @@ def test_a_run_is_found_by_its_corpus(run_cli, unfinished):
     unfinished("story.txt")
     done = run_cli("train-lm", "story.txt", "--resume", "--epochs", "2")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+    assert re.search(r"going on at step 1, after \d+ s and 28 tokens", done.stderr)
+
+
+def test_an_unfinished_model_says_so_where_it_is_used(run_cli, unfinished):
+    unfinished("story.txt")
+    said = (
+        "story.lm is unfinished: this is its best state so far. Go on with: nlpseq train-lm story.lm --resume"
+    )
+    assert said in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
+    assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
+    assert "unfinished" not in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
+
+
+def test_many_unknown_words_are_pointed_out(run_cli, here):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    assert "are <unk>" not in run_cli("eval-lm", "story.lm").stderr
+    Path("other.txt").write_text("The zebra sees a dog.\n")
+    done = run_cli("eval-lm", "story.lm", "other.txt")
+    assert "14.3% of the tokens are <unk>, which is easier to predict" in done.stderr
+    assert re.search(r"^of them <unk> +1$", done.stdout, re.M)
 
 
 def test_a_run_of_an_encoded_corpus_is_found_by_it(run_cli, here, unfinished):
@@ -276,9 +299,9 @@ def test_a_run_begun_from_python_goes_on_with_its_corpus(run_cli, here):
     data = ns.TokenDataset.open("story.tokens")
     config = ns.LMConfig(hidden=16, dim=12, batch_size=4, bptt=7, samples=5, threads=1, epochs=1)
     train_lm(data, config, folder=RunFolder(path=Path("run.lm"), should_stop=lambda: True))
-    assert run_cli("train-lm", "run.lm", "--resume").exit_code == 5
-    done = run_cli("train-lm", "story.tokens", "-o", "run.lm", "--resume")
+    done = run_cli("train-lm", "run.lm", "--resume")
     assert done.exit_code == 0, done.stderr
+    assert json.loads(run_cli("eval-lm", "run.lm", "story.txt", "--json").stdout)["kneser_ney"] > 1
 
 
 def test_threads_may_change_when_a_run_goes_on(run_cli, unfinished):
@@ -304,6 +327,12 @@ def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
     done = run_cli("train-lm", "story.txt", *FAST)
     assert done.exit_code == 2 and "Go on with it by --resume, or replace it with --force" in done.stderr
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
+
+
+def test_a_model_is_no_text(run_cli, here):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    done = run_cli("train-lm", "story.lm", *FAST)
+    assert done.exit_code == 2 and "a trained language model is no text" in done.stderr
 
 
 def test_a_model_never_replaces_what_it_is_made_from(run_cli, here):

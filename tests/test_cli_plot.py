@@ -71,6 +71,13 @@ def test_what_is_drawn_is_what_was_measured():
     np.testing.assert_allclose(np.log(perplexity.get_ylim()), loss.get_ylim())
 
 
+def test_the_end_of_sampling_is_marked():
+    sampled = [COURSE[0] | {"softmax": "sampled"}, COURSE[2] | {"softmax": "full"}]
+    loss = command._draw("a run", sampled, None).axes[0]
+    assert list(loss.lines[-1].get_xdata()) == [100, 100]
+    assert len(command._draw("a run", sampled[1:], None).axes[0].lines) == 1
+
+
 def test_a_run_too_short_for_more_than_validation_is_drawn_without_the_rest():
     figure = command._draw("a run", COURSE[1:2], np.array([1.0, 0.1]))
     loss, gradients, perplexity = figure.axes
@@ -128,7 +135,7 @@ def test_folders_without_measurements(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ns.Vectors(ns.Vocab(["a"], np.array([1])), np.ones((1, 2), np.float32)).save(tmp_path / "a.w2v")
     result = run_cli("plot", "a.w2v")
-    assert (result.exit_code, "is nlpseq-vectors, not nlpseq-lm" in result.stderr) == (5, True)
+    assert (result.exit_code, "holds word vectors, not a language model" in result.stderr) == (5, True)
     result = run_cli("plot", save_run(tmp_path / "new.lm", []))
     assert (result.exit_code, "has no measurements yet" in result.stderr) == (4, True)
     (tmp_path / "new.lm" / "metrics.jsonl").write_text("{}\n")

@@ -112,7 +112,7 @@ def test_encoded_corpora_are_not_read_as_text(run_cli, folder):
     run_cli("train-w2v", "corpus.tokens", *QUICK)
     vectors = run_cli("train-w2v", "corpus.w2v", "-o", "other.w2v")
     assert vectors.exit_code == 5
-    assert "corpus.w2v is nlpseq-vectors, not nlpseq-tokens" in vectors.stderr
+    assert "corpus.w2v holds word vectors, not an encoded corpus" in vectors.stderr
 
 
 def test_the_corpus_is_never_its_own_output(run_cli, folder):

@@ -139,7 +139,7 @@ def change_vocab(words: list[str], num_specials: int) -> Callable[[Path], None]:
         (change_vocab(["b", "a", "c", "<unk>", "<eos>"], 2), "vocab_digest that does not fit"),
         (change_vocab(["a", "b", "c", "<eos>", "<unk>"], 2), "vocab.tsv does not end with <unk> and <eos>"),
         (change_vocab(["a", "b", "c", "<unk>", "<eos>"], 0), "vocab.tsv does not end with <unk> and <eos>"),
-        (change_meta(format="nlpseq-vectors"), "is nlpseq-vectors, not nlpseq-tokens"),
+        (change_meta(format="nlpseq-vectors"), "holds word vectors, not an encoded corpus"),
         (change_meta(format_version=2), "format version 2"),
         (change_meta(config={"tokeniser": "word"}), "meta.json is not valid"),
         (change_meta(config=None), "meta.json is not valid"),

@@ -3,17 +3,29 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nlpseq.text.vocab import Vocab
 
-def model_card(meta: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
+_RATES = {
+    "words": "dropout_words",
+    "input": "dropout_input",
+    "between layers": "dropout_hidden",
+    "output": "dropout_output",
+    "recurrent weights": "weight_drop",
+}
+
+
+def model_card(meta: Mapping[str, Any], vocab: Vocab, metrics: Sequence[Mapping[str, Any]]) -> str:
     """What the model is, what it was trained on, how good it is, and how to use it, as Markdown."""
     config, text = meta["config"], meta["text_config"]
     position = meta["position"]
+    unknown, counted = vocab.counts[vocab.num_words], vocab.counts[: vocab.num_words + 1].sum()
     validated = [each for each in metrics if "valid_loss" in each]
     best = min((each["valid_perplexity"] for each in validated), default=float("nan"))
     rows = [
         ("corpus", meta["corpus"]),
         ("tokens", f"{text['tokenizer']}, lower-case {'yes' if text['lower'] else 'no'}"),
         ("vocabulary", f"{meta['num_entries']:,} entries, <unk> and <eos> included"),
+        ("unknown", f"{unknown / max(1, counted):.2%} of the training text is <unk>"),
         (
             "trained on",
             f"{meta['train_tokens']:,} tokens, {position['tokens'] / meta['train_tokens']:.1f} passes",
@@ -24,7 +36,8 @@ def model_card(meta: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) ->
             f"{config['layers']} x {config['cell']} of {config['hidden']} units, embedding {config['dim']}",
         ),
         ("parameters", f"{meta['num_parameters']:,}"),
-        ("validation perplexity", f"{best:.2f} in {len(validated)} validations, several columns at once"),
+        ("validation perplexity", f"{best:.2f}, the best of {len(validated)}, measured in several columns"),
+        ("dropout", ", ".join(f"{name} {config[key]:g}" for name, key in _RATES.items())),
         (
             "training",
             f"{position['seconds']:.0f} s on {meta['device']}, {meta['precision']}, seed {config['seed']}",

@@ -59,7 +59,7 @@ class LanguageModel:
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Store the model as a folder with a model card."""
         weights: Tensors = dict(self.model.named_parameters())
-        card = model_card(self.meta, self.metrics)
+        card = model_card(self.meta, self.vocab, self.metrics)
         Checkpoint(self.meta, self.vocab, weights, self.metrics, card=card).save(Path(path), force=force)
 
     def perplexity(self, data: TokenDataset) -> float:

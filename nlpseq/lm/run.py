@@ -80,7 +80,9 @@ def resume_lm(
     checkpoint = Checkpoint.load(folder.path)
     artifact.check_writable(folder.path, force=True)
     if checkpoint.training is None:
-        raise ConfigError(f"{folder.path} is complete. Train anew with --force, or use it as it is.")
+        raise ConfigError(
+            f"{folder.path} is complete. Use it as it is, or train anew from its text with --force."
+        )
     config, _ = model_config(folder.path, checkpoint.meta)
     if data.digest != checkpoint.meta.get("data_digest"):
         raise ArtifactError(
@@ -200,8 +202,14 @@ def describe(trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta) -
         "device": str(trainer.device),
         "torch_version": torch.__version__,
         "facts": facts,
-        "source": folder.facts if folder else {},
+        "source": (folder.facts if folder else {}) or _source(trainer),
     }
+
+
+def _source(trainer: Trainer) -> artifact.Meta:
+    """Where the encoded texts are, which is all that is known of them without a command line."""
+    data, valid = (str(each.path.resolve()) for each in (trainer.data, trainer.valid))
+    return {"sources": [data], "encoded": data, "valid": None if valid == data else valid}
 
 
 def _checkpoint(trainer: Trainer, folder: RunFolder, facts: artifact.Meta) -> Checkpoint:

@@ -279,7 +279,8 @@ class Trainer:
     def _log(self) -> None:
         """A line of metrics, and a new mean of the loss from here on."""
         loss = self._training_loss()
-        self._note(loss=loss, perplexity=math.exp(min(loss, 700)), learning_rate=self.rate())
+        softmax = "sampled" if self._is_sampling() else "full"
+        self._note(loss=loss, perplexity=math.exp(min(loss, 700)), learning_rate=self.rate(), softmax=softmax)
         self.loss_sum.zero_()
         self.position.loss_steps = 0
 

@@ -58,7 +58,8 @@ def _no_split(name: str, num_sentences: int, split: str, share: float) -> str:
     if num_sentences == 1:
         return (
             f"{name} is a single line and cannot be split, because splits part lines. "
-            "Put one sentence on a line, or leave out --valid-share and --test-share."
+            "Put one sentence on a line, or take --valid-share 0 --test-share 0 "
+            "(with which train-lm wants --valid FILE)."
         )
     return (
         f"{name} has {num_sentences:,} lines, which leaves none for the {split} split "
