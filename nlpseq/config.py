@@ -62,10 +62,75 @@ class CooccurrenceConfig:
         "symmetric", "which neighbours of a word are its contexts"
     )
     weighting: Literal["flat", "harmonic"] = setting("flat", "each pair counts 1, or 1/distance")
+    subsample: float = setting(
+        0.0, "thin out words more frequent than this share before counting; 0 keeps all"
+    )
+    seed: int = setting(1, "of all random draws")
 
     def __post_init__(self) -> None:
         check_choices(self)
         check(1 <= self.window <= 1000, self, "window", "from 1 to 1000")
+        check(0 <= self.subsample <= 1, self, "subsample", "from 0 to 1")
+        check(self.seed >= 0, self, "seed", "at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPMIConfig:
+    """How counts become positive pointwise mutual information."""
+
+    smoothing: float = setting(0.75, "contexts are taken to be as probable as their count to this power")
+    shift: float = setting(1.0, "the logarithm of this is subtracted: 5 as with 5 negatives, 1 is none")
+    min_pairs: float = setting(1.0, "drop pairs of words counted fewer times than this")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check(0 <= self.smoothing <= 1, self, "smoothing", "from 0 to 1")
+        check(0 < self.shift < float("inf"), self, "shift", "above 0")
+        check(0 <= self.min_pairs < float("inf"), self, "min_pairs", "at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SVDConfig:
+    """How a sparse matrix becomes short vectors."""
+
+    dim: int = setting(300, "length of a word vector")
+    eigenvalue_power: float = setting(0.5, "singular values scale the dimensions to this power, from 0 to 1")
+    oversampling: int = setting(20, "dimensions more that are worked with, for accuracy")
+    power_iterations: int = setting(2, "passes that sharpen what is found, two products each")
+    seed: int = setting(1, "of all random draws")
+    threads: int | None = setting(None, "threads [default: every core this process may use]")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check(1 <= self.dim <= 10_000, self, "dim", "from 1 to 10000")
+        check(0 <= self.eigenvalue_power <= 1, self, "eigenvalue_power", "from 0 to 1")
+        check(0 <= self.oversampling <= 10_000, self, "oversampling", "from 0 to 10000")
+        check(0 <= self.power_iterations <= 100, self, "power_iterations", "from 0 to 100")
+        check(self.seed >= 0, self, "seed", "at least 0")
+        check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GloveConfig:
+    """GloVe: weighted least squares on the logarithms of counts."""
+
+    dim: int = setting(300, "length of a word vector")
+    x_max: float = setting(10.0, "counts from here up weigh 1 in the loss")
+    alpha: float = setting(0.75, "counts below weigh (count / x_max) to this power")
+    learning_rate: float = setting(0.05, "of AdaGrad")
+    epochs: int = setting(25, "passes over the counts")
+    seed: int = setting(1, "of all random draws")
+    threads: int | None = setting(None, "threads [default: every core this process may use]")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check(1 <= self.dim <= 10_000, self, "dim", "from 1 to 10000")
+        check(0 < self.x_max < float("inf"), self, "x_max", "above 0")
+        check(0 < self.alpha <= 1, self, "alpha", "above 0 and at most 1")
+        check(0 < self.learning_rate < float("inf"), self, "learning_rate", "above 0")
+        check(self.epochs >= 1, self, "epochs", "at least 1")
+        check(self.seed >= 0, self, "seed", "at least 0")
+        check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,14 +18,17 @@ from nlpseq.counts.runs import Run, merge
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
 from nlpseq.settings import to_dict
 from nlpseq.text.dataset import TokenDataset
+from nlpseq.text.subsample import keep_thresholds
 from nlpseq.text.vocab import SPECIALS, Vocab
 
 ENOUGH = 1 << 24  # bytes
+ALWAYS = 2**32 - 1  # the threshold of a word that subsampling never leaves out
 CONFIGS = st.builds(
     CooccurrenceConfig,
     window=st.one_of(st.integers(1, 12), st.just(1000)),
     side=st.sampled_from(["symmetric", "left", "right"]),
     weighting=st.sampled_from(["flat", "harmonic"]),
+    seed=st.integers(0, 3),
 )
 
 
@@ -38,7 +41,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> tuple[Any, Any, int]:
+def streams(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     """Sentences of words and unknown words; now and then a split that begins and ends inside the tokens."""
     num_words = draw(st.sampled_from([1, 2, 7]))
     sentence = st.lists(st.integers(0, num_words), min_size=1, max_size=25)
@@ -48,7 +51,8 @@ def streams(draw: st.DrawFn) -> tuple[Any, Any, int]:
     )
     sentences = np.array([0, *accumulate(map(len, text))], np.int64)
     first = draw(st.integers(0, len(text) - 1))
-    return tokens, sentences[first : draw(st.integers(first + 2, len(text) + 1))], num_words
+    keep_V = np.array([draw(st.sampled_from([ALWAYS, ALWAYS // 2])) for _ in range(num_words)], np.uint32)
+    return tokens, sentences[first : draw(st.integers(first + 2, len(text) + 1))], keep_V
 
 
 def as_dict(matrix: Any) -> dict[tuple[int, int], float]:
@@ -61,7 +65,11 @@ def count(stream: Any, config: CooccurrenceConfig, memory_bytes: int = ENOUGH) -
     return count_matrix(*stream, config, memory_bytes)[0]
 
 
-ONE_SENTENCE = (np.array([0, 1, 2, 0, 1], np.uint16), np.array([0, 5]), 2)  # 2 is <unk>: 0 1 0 1 is counted
+def all_kept(num_words: int) -> Any:
+    return np.broadcast_to(np.uint32(ALWAYS), num_words)
+
+
+ONE_SENTENCE = (np.array([0, 1, 2, 0, 1], np.uint16), np.array([0, 5]), all_kept(2))  # 0 1 <unk> 0 1
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
@@ -81,11 +89,11 @@ def test_memory_and_blocks_do_not_change_a_bit(
         assert np.array_equal(getattr(plenty, array), getattr(little, array))
 
 
-def long_stream(num_tokens: int = 3000, num_words: int = 40) -> tuple[Any, Any, int]:
+def long_stream(num_tokens: int = 3000, num_words: int = 40) -> tuple[Any, Any, Any]:
     rng = np.random.default_rng(11)
     tokens = np.minimum(rng.zipf(1.3, num_tokens) - 1, num_words).astype(np.uint16)
     ends = np.unique(rng.integers(1, num_tokens, 60))
-    return tokens, np.array([0, *ends, num_tokens], np.int64), num_words
+    return tokens, np.array([0, *ends, num_tokens], np.int64), all_kept(num_words)
 
 
 @pytest.mark.parametrize("weighting", ["flat", "harmonic"])
@@ -141,9 +149,9 @@ def test_a_sentence_worked_by_hand() -> None:
 
 
 def test_nothing_to_count() -> None:
-    lone_words = (np.array([0, 1, 0], np.uint16), np.array([0, 1, 2, 3]), 2)
+    lone_words = (np.array([0, 1, 0], np.uint16), np.array([0, 1, 2, 3]), all_kept(2))
     assert count(lone_words, CooccurrenceConfig()).nnz == 0
-    only_unknown = (np.array([2, 2], np.uint16), np.array([0, 2]), 2)
+    only_unknown = (np.array([2, 2], np.uint16), np.array([0, 2]), all_kept(2))
     assert count(only_unknown, CooccurrenceConfig(), 1).nnz == 0
 
 
@@ -151,11 +159,11 @@ def test_keys_that_would_overflow_are_refused() -> None:
     harmonic = CooccurrenceConfig(window=1000, weighting="harmonic")
     stream = np.array([5, 2**20 - 1], np.uint32), np.array([0, 2])
     last = 2**20 - 1
-    assert as_dict(count((*stream, 2**20), harmonic)) == {(5, last): 1, (last, 5): 1}
+    assert as_dict(count((*stream, all_kept(2**20)), harmonic)) == {(5, last): 1, (last, 5): 1}
     with pytest.raises(
         ConfigError, match=r"window is 1000, too wide .* 268435456 words\. Choose a narrower window"
     ):
-        count((*stream, 2**28), harmonic)
+        count((*stream, all_kept(2**28)), harmonic)
 
 
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
@@ -168,9 +176,10 @@ def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -
     assert list(own_cache.iterdir()) == []
 
 
-def dataset(stream: tuple[Any, Any, int]) -> TokenDataset:
-    tokens, sentences, num_words = stream
-    vocab = Vocab([*(f"w{v}" for v in range(num_words)), *SPECIALS], np.ones(num_words + 2, np.int64), 2)
+def dataset(stream: tuple[Any, Any, Any]) -> TokenDataset:
+    tokens, sentences, keep_V = stream
+    counts = np.bincount(tokens, minlength=len(keep_V) + 2)
+    vocab = Vocab([*(f"w{v}" for v in range(len(keep_V))), *SPECIALS], counts, 2)
     return TokenDataset(
         Path("corpus.tokens"), {"config": to_dict(TextConfig(min_count=3))}, tokens, sentences, vocab
     )
@@ -185,6 +194,15 @@ def test_counting_a_dataset() -> None:
     assert counts.meta["num_tokens"] == seen[-1].tokens == seen[-1].total == 3000
     assert [step.tokens for step in seen] == sorted(step.tokens for step in seen)
     assert seen[-1].spilled_bytes > 0 and len(counts.meta["notices"]) == 1
+
+
+def test_a_dataset_is_subsampled_by_its_own_counts() -> None:
+    data, config = dataset(long_stream()), CooccurrenceConfig(subsample=0.01, seed=3)
+    keep_V = keep_thresholds(data.vocab.counts[:-2], 0.01)
+    stream = data.tokens, data.sentences, keep_V
+    counts = count_cooccurrences(data, config).matrix
+    assert as_dict(counts) == count_reference(*stream, config)
+    assert counts.sum() < count_cooccurrences(data, CooccurrenceConfig()).matrix.sum() / 2
 
 
 @pytest.mark.parametrize("side", get_args(CooccurrenceConfig.__annotations__["side"]))
@@ -209,7 +227,7 @@ def test_a_folder_comes_back(tmp_path: Path, side: Any) -> None:
 
 
 def test_counts_of_nothing_come_back(tmp_path: Path) -> None:
-    lone_words = (np.array([0, 1, 0], np.uint16), np.array([0, 1, 2, 3]), 2)
+    lone_words = (np.array([0, 1, 0], np.uint16), np.array([0, 1, 2, 3]), all_kept(2))
     count_cooccurrences(dataset(lone_words)).save(tmp_path / "a.counts")
     assert Cooccurrence.load(tmp_path / "a.counts").matrix.nnz == 0
 
@@ -238,8 +256,8 @@ DAMAGE = {
     "a row missing": (lambda p: first_cut(p, "indptr.npy"), "indptr.npy does not rise from 0"),
     "column too far": (lambda p: changed(p, "indices.npy", 3, 40), "indices.npy names columns beyond 40"),
     "column below 0": (lambda p: changed(p, "indices.npy", 3, -1), "indices.npy names columns beyond 40"),
-    "not a number": (lambda p: changed(p, "data.npy", 3, np.nan), "data.npy holds counts that are no"),
-    "negative": (lambda p: changed(p, "data.npy", 3, -1), "data.npy holds counts that are no"),
+    "not a number": (lambda p: changed(p, "data.npy", 3, np.nan), "data.npy holds values that are not"),
+    "negative": (lambda p: changed(p, "data.npy", 3, -1), "data.npy holds values that are not above 0"),
     "too few": (lambda p: first_cut(p, "data.npy"), "meta.json says"),
     "other type": (lambda p: np.save(p / "data.npy", np.ones(9, np.int64)), "data.npy holds int64"),
     "other words": (lambda p: Vocab(["a"], np.ones(1)).save(p / "vocab.tsv"), "vocab.tsv is not the"),

@@ -8,10 +8,11 @@ from proxy import xp as proxy
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import BackendUnavailable, ConfigError
+from nlpseq.text.subsample import keep_thresholds
 from nlpseq.w2v.kernels import padded, select
 from nlpseq.w2v.kernels.layered import make_layered
 from nlpseq.w2v.objectives import Weights
-from nlpseq.w2v.sampling import Tables, alias_table, epoch_keys, keep_thresholds
+from nlpseq.w2v.sampling import Tables, alias_table, epoch_keys
 
 VARIANTS = {
     "skipgram-window": Word2VecConfig(objective="skipgram"),

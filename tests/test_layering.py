@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"artifact", "cache", "config", "draws", "errors", "settings"}
+BASE = {"artifact", "cache", "config", "csr", "draws", "errors", "settings"}
 MAY_IMPORT = {
     **{room: {"errors", "settings"} for room in BASE},
+    "csr": {"artifact", "errors"},
     "_draws_numba": {"draws"},
     "text": BASE,
     "vectors": BASE | {"text"},
     "counts": BASE | {"text", "vectors"},
     "w2v": BASE | {"text", "vectors", "_draws_numba"},
     "lm": BASE | {"text", "vectors"},
-    "evaluation": BASE | {"text"},
+    "evaluation": BASE | {"text", "vectors"},
     "__init__": BASE | {"text", "vectors", "counts", "w2v", "lm", "evaluation"},
     "__main__": set(),
     "corpora": BASE,

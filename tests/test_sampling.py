@@ -9,11 +9,11 @@ from proxy import xp as proxy
 from scipy import stats
 
 from nlpseq.draws import KEEP, NEGATIVE, WIDTH, draw
+from nlpseq.text.subsample import keep_thresholds
 from nlpseq.w2v.sampling import (
     Tables,
     alias_table,
     epoch_keys,
-    keep_thresholds,
     noise_words,
     span_windows,
     widths,

@@ -24,14 +24,15 @@ from nlpseq import artifact
 from nlpseq.cache import cache_dir
 from nlpseq.config import CooccurrenceConfig
 from nlpseq.counts.runs import Keys, Run, Runs, first_of_equals
+from nlpseq.csr import as_csr, load_csr, save_csr
+from nlpseq.draws import KEEP, draw, stream_key
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
 from nlpseq.settings import from_dict, to_dict
 from nlpseq.text.dataset import TokenDataset
+from nlpseq.text.subsample import HALF, keep_thresholds, kept
 from nlpseq.text.vocab import Vocab
 
 KIND, VERSION = "cooccurrence", 1
-_ARRAYS = {"data": np.float64, "indices": np.int32, "indptr": np.int64}  # of the matrix, each in its own .npy
-
 _KEY_BYTES = 32  # that counting the keys of a block takes for each of them, at its peak
 
 Tokens = npt.NDArray[np.integer[Any]]
@@ -64,14 +65,13 @@ class Cooccurrence:
             "num_words": len(self.vocab),
             "num_pairs": int(self.matrix.nnz),
         }
-        kept = {
+        known = {
             key: value for key, value in self.meta.items() if key in ("text_config", "num_tokens", "notices")
         }
         with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
-            folder.write_meta(kept | made | {"vocab_digest": self.vocab.digest})
+            folder.write_meta(known | made | {"vocab_digest": self.vocab.digest})
             self.vocab.save(folder.path / "vocab.tsv")
-            for name, dtype in _ARRAYS.items():
-                folder.write_array(f"{name}.npy", getattr(self.matrix, name).astype(dtype, copy=False))
+            save_csr(folder, self.matrix, np.float64)
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True) -> "Cooccurrence":
@@ -96,11 +96,8 @@ class Cooccurrence:
             raise ArtifactError(
                 f"{path / 'vocab.tsv'} is not the vocabulary that meta.json names. Count again."
             )
-        arrays = {
-            name: artifact.load_array(path / f"{name}.npy", dtype, 1) for name, dtype in _ARRAYS.items()
-        }
-        _check_arrays(path, meta, **arrays)
-        return cls(_matrix(len(vocab), **arrays), vocab, config, meta)
+        matrix = load_csr(path, (len(vocab), len(vocab)), meta.get("num_pairs"), np.float64)
+        return cls(matrix, vocab, config, meta)
 
 
 def count_cooccurrences(
@@ -115,25 +112,33 @@ def count_cooccurrences(
     What memory_bytes cannot hold goes through a temporary folder in the cache, which is noted in
     meta["notices"]; the matrix itself is memory-mapped. Raises ResourceError where the disk does not suffice.
     """
-    matrix, notices = count_matrix(
-        data.tokens, data.sentences, data.vocab.num_words, config, memory_bytes, progress
-    )
+    vocab = data.vocab.without_specials()
+    keep_V = keep_thresholds(vocab.counts, config.subsample)
+    matrix, notices = count_matrix(data.tokens, data.sentences, keep_V, config, memory_bytes, progress)
     meta = {"text_config": to_dict(data.config), "num_tokens": data.num_tokens, "notices": notices}
-    return Cooccurrence(matrix, data.vocab.without_specials(), config, meta)
+    return Cooccurrence(matrix, vocab, config, meta)
 
 
 def count_reference(
-    tokens: Iterable[int], sentences: Sequence[int], num_words: int, config: CooccurrenceConfig
+    tokens: Iterable[int],
+    sentences: Sequence[int],
+    keep_V: Sequence[int] | npt.NDArray[np.uint32],
+    config: CooccurrenceConfig,
 ) -> dict[tuple[int, int], float]:
     """The specification: the count of every (centre word, context word) that occurs, in plain loops.
 
-    Tokens that are no word (ids from num_words up) are dropped first, so a window reaches over them; it
-    never reaches into another sentence.
+    Tokens that are no word (ids from len(keep_V) up) or that subsampling leaves out (keep_thresholds) are
+    dropped first, so a window reaches over them; it never reaches into another sentence.
     """
-    stream = list(tokens)
+    stream = [int(token) for token in tokens]
     times = Counter[tuple[int, int, int]]()
+
+    def stays(pos: int) -> bool:
+        word_id = stream[pos]
+        return word_id < len(keep_V) and draw(config.seed, KEEP, 0, pos) >> HALF <= keep_V[word_id]
+
     for start, stop in pairwise(sentences):
-        words = [int(token) for token in stream[start:stop] if token < num_words]
+        words = [stream[pos] for pos in range(start, stop) if stays(pos)]
         for place, centre in enumerate(words):
             for other, context in enumerate(words):
                 on_side = {"left": other < place, "right": other > place, "symmetric": other != place}
@@ -149,12 +154,14 @@ def count_reference(
 def count_matrix(
     tokens: Tokens,
     sentences: npt.NDArray[np.int64],
-    num_words: int,
+    keep_V: npt.NDArray[np.uint32],
     config: CooccurrenceConfig,
     memory_bytes: int,
     progress: Callable[[CountProgress], None] | None = None,
 ) -> tuple[csr_array, list[str]]:
     """The (V, V) matrix of count_reference, and what a person should know of how it was made."""
+    num_words = len(keep_V)
+    key = stream_key(config.seed, KEEP, 0)
     slots = config.window if config.weighting == "harmonic" else 1
     if num_words**2 * slots > 2**64:
         raise ConfigError(
@@ -167,7 +174,7 @@ def count_matrix(
     begin, end = int(sentences[0]), int(sentences[-1])
     with _scratch() as folder:
         runs = Runs(folder, memory_bytes, slots)
-        for block in _blocks(tokens, sentences, num_words, block_tokens, config.window):
+        for block in _blocks(tokens, sentences, keep_V, key, block_tokens, config.window):
             runs.add(_keys(block, num_words, slots, config))
             if progress is not None:
                 progress(CountProgress(block.stop - begin, end - begin, runs.spilled_bytes))
@@ -189,13 +196,18 @@ class _Block(NamedTuple):
 
 
 def _blocks(
-    tokens: Tokens, sentences: npt.NDArray[np.int64], num_words: int, size: int, overlap: int
+    tokens: Tokens,
+    sentences: npt.NDArray[np.int64],
+    keep_V: npt.NDArray[np.uint32],
+    key: int,
+    size: int,
+    overlap: int,
 ) -> Iterator[_Block]:
     ids, sentence = np.empty(0, np.uint64), np.empty(0, np.int64)
     for start in range(int(sentences[0]), int(sentences[-1]), size):
         stop = min(start + size, int(sentences[-1]))
         span = np.asarray(tokens[start:stop])
-        place = np.flatnonzero(span < num_words)
+        place = np.flatnonzero(kept(span, start, keep_V, key, np))
         carried_ids, carried_sentence = ids[-overlap:], sentence[-overlap:]
         ids = np.concatenate([carried_ids, span[place].astype(np.uint64)])
         sentence = np.concatenate([carried_sentence, np.searchsorted(sentences, place + start, side="right")])
@@ -225,8 +237,8 @@ def _write_matrix(folder: Path, runs: Iterable[Run], num_words: int, slots: int)
     files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
     row_sizes = np.zeros(num_words + 1, np.int64)
     with (
-        artifact.NpyWriter(files["data"], _ARRAYS["data"]) as data,
-        artifact.NpyWriter(files["indices"], _ARRAYS["indices"]) as indices,
+        artifact.NpyWriter(files["data"], np.float64) as data,
+        artifact.NpyWriter(files["indices"], np.int32) as indices,
     ):
         for run in runs:
             pairs, weights = _weighted(run, slots)
@@ -234,8 +246,9 @@ def _write_matrix(folder: Path, runs: Iterable[Run], num_words: int, slots: int)
             row_sizes[1:] += np.bincount(rows.astype(np.int64), minlength=num_words)
             data.append(weights)
             indices.append(columns)
-    mapped = {name: artifact.load_array(file, _ARRAYS[name], 1) for name, file in files.items()}
-    return _matrix(num_words, **mapped, indptr=np.cumsum(row_sizes))
+    data_N = artifact.load_array(files["data"], np.float64, 1)
+    indices_N = artifact.load_array(files["indices"], np.int32, 1)
+    return as_csr((num_words, num_words), data_N, indices_N, np.cumsum(row_sizes))
 
 
 def _weighted(run: Run, slots: int) -> tuple[Keys, npt.NDArray[np.float64]]:
@@ -247,27 +260,6 @@ def _weighted(run: Run, slots: int) -> tuple[Keys, npt.NDArray[np.float64]]:
     number = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(pairs)))
     weights = np.bincount(number, weights=run.counts / (slot + np.uint64(1)))  # adds one after the other
     return pairs[starts], weights.astype(np.float64, copy=False)
-
-
-def _matrix(num_words: int, data: Any, indices: Any, indptr: Any) -> csr_array:
-    if len(data) < 2**31:  # scipy wants indices and indptr of one type; so it need not copy the long one
-        indptr = indptr.astype(np.int32)
-    return csr_array((data, indices, indptr), shape=(num_words, num_words))
-
-
-def _check_arrays(path: Path, meta: artifact.Meta, data: Any, indices: Any, indptr: Any) -> None:
-    """Hold the arrays of a stored matrix to what scipy takes for granted."""
-    num_words, num_pairs = meta["num_words"], meta.get("num_pairs")
-    if not len(data) == len(indices) == num_pairs:
-        sizes = f"{len(data)} counts and {len(indices)} columns"
-        raise ArtifactError(f"{path} holds {sizes}, meta.json says {num_pairs}. Count again.")
-    whole = len(indptr) == num_words + 1 and indptr[0] == 0 and indptr[-1] == num_pairs
-    if not whole or (np.diff(indptr) < 0).any():
-        raise ArtifactError(f"{path / 'indptr.npy'} does not rise from 0 to {num_pairs} by row. Count again.")
-    if num_pairs and not (indices.min() >= 0 and indices.max() < num_words):
-        raise ArtifactError(f"{path / 'indices.npy'} names columns beyond {num_words} words. Count again.")
-    if num_pairs and not (data.min() > 0 and data.max() < np.inf):
-        raise ArtifactError(f"{path / 'data.npy'} holds counts that are no positive numbers. Count again.")
 
 
 @contextmanager

@@ -12,21 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.draws import KEEP, NEGATIVE, WIDTH, draw_array, stream_key
+from nlpseq.text.subsample import HALF, as_threshold, kept
 
-Array = Any  # a NumPy or CuPy array
-HALF = 32  # bits: the upper half of a draw picks, the lower half accepts
-
-
-def keep_thresholds(counts_V: npt.NDArray[np.int64], subsample: float) -> npt.NDArray[np.uint32]:
-    """Keep a token of word v when the upper half of its draw is at most thresholds[v].
-
-    The probability is word2vec.c's sqrt(t/f) + t/f for a word of relative frequency f, which keeps a little
-    more than the 1 - sqrt(t/f) of eq. 5 in Mikolov et al. 2013, arXiv:1310.4546.
-    """
-    if subsample == 0:
-        return np.full(len(counts_V), 2**HALF - 1, np.uint32)
-    ratio_V = subsample * counts_V.sum() / np.maximum(counts_V, 1)
-    return _as_threshold(np.sqrt(ratio_V) + ratio_V)
+Array = Any  # a NumPy or CuPy array; of a draw the upper half picks, the lower half accepts
 
 
 def alias_table(weights_V: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
@@ -47,12 +35,7 @@ def alias_table(weights_V: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
             small.append(large.pop())
     for v in small + large:  # rounding leaves shares a hair off 1
         scaled[v] = 1.0
-    return np.stack([_as_threshold(np.array(scaled)), np.array(alias, np.uint32)], axis=1)
-
-
-def _as_threshold(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
-    """t such that a uniform 32-bit integer is <= t with this probability (at least 2**-32)."""
-    return (np.clip(np.rint(probability * 2.0**HALF), 1, 2**HALF) - 1).astype(np.uint32)
+    return np.stack([as_threshold(np.array(scaled)), np.array(alias, np.uint32)], axis=1)
 
 
 class Tables(NamedTuple):
@@ -136,10 +119,7 @@ def noise_words(alias_V2: Array, keys: Any, pos_N: Array, first_k_N: Array, num:
 
 def _kept(tables: Tables, keys: Any, start: int, stop: int, xp: Any) -> Array:
     """Which of tokens[start:stop] are words that subsampling keeps."""
-    tokens_N, pos_N = tables.tokens[start:stop], xp.arange(start, stop)
-    upper_N = draw_array(int(keys[KEEP]), pos_N, xp.zeros_like(pos_N), xp) >> xp.uint64(HALF)
-    known_N = tokens_N < len(tables.keep_V)
-    return known_N & (upper_N <= tables.keep_V[xp.where(known_N, tokens_N, 0)])
+    return kept(tables.tokens[start:stop], start, tables.keep_V, int(keys[KEEP]), xp)
 
 
 def _reach(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> tuple[int, int]:

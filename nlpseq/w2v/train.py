@@ -15,10 +15,11 @@ from nlpseq.draws import INIT, ORDER, draw_array, stream_key
 from nlpseq.errors import DataError, RunError
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.text.dataset import TokenDataset
+from nlpseq.text.subsample import keep_thresholds
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.w2v.kernels import Choice, padded, select
 from nlpseq.w2v.objectives import Weights
-from nlpseq.w2v.sampling import Tables, alias_table, epoch_keys, keep_thresholds
+from nlpseq.w2v.sampling import Tables, alias_table, epoch_keys
 
 CHUNK = 10_000  # tokens trained at one learning rate, by one thread at a time
 POLL = 0.25  # seconds between reports
