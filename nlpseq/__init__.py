@@ -13,8 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nlpseq.config import CooccurrenceConfig, LMConfig, TextConfig, Word2VecConfig
+    from nlpseq.config import (
+        CooccurrenceConfig,
+        GloveConfig,
+        LMConfig,
+        PPMIConfig,
+        SVDConfig,
+        TextConfig,
+        Word2VecConfig,
+    )
     from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
+    from nlpseq.counts.glove import train_glove
+    from nlpseq.counts.ppmi import ppmi
+    from nlpseq.counts.svd import train_svd
     from nlpseq.errors import (
         ArtifactError,
         BackendUnavailable,
@@ -33,6 +44,7 @@ if TYPE_CHECKING:
     from nlpseq.text.encode import preprocess
     from nlpseq.text.tokenize import tokenize
     from nlpseq.text.vocab import Vocab
+    from nlpseq.vectors.postprocess import postprocess
     from nlpseq.vectors.vectors import Vectors
     from nlpseq.w2v.train import train_word2vec
 
@@ -44,12 +56,15 @@ __all__ = [
     "CooccurrenceConfig",
     "Corpus",
     "DataError",
+    "GloveConfig",
     "LMConfig",
     "LanguageModel",
     "MissingExtra",
     "NlpseqError",
+    "PPMIConfig",
     "ResourceError",
     "RunError",
+    "SVDConfig",
     "TextConfig",
     "TokenDataset",
     "Vectors",
@@ -58,10 +73,14 @@ __all__ = [
     "count_cooccurrences",
     "detokenize",
     "open_corpus",
+    "postprocess",
+    "ppmi",
     "preprocess",
     "resume_lm",
     "tokenize",
+    "train_glove",
     "train_lm",
+    "train_svd",
     "train_word2vec",
 ]
 
@@ -73,12 +92,15 @@ _HOMES = {
     "CooccurrenceConfig": "nlpseq.config",
     "Corpus": "nlpseq.text.corpus",
     "DataError": "nlpseq.errors",
+    "GloveConfig": "nlpseq.config",
     "LMConfig": "nlpseq.config",
     "LanguageModel": "nlpseq.lm.language_model",
     "MissingExtra": "nlpseq.errors",
     "NlpseqError": "nlpseq.errors",
+    "PPMIConfig": "nlpseq.config",
     "ResourceError": "nlpseq.errors",
     "RunError": "nlpseq.errors",
+    "SVDConfig": "nlpseq.config",
     "TextConfig": "nlpseq.config",
     "TokenDataset": "nlpseq.text.dataset",
     "Vectors": "nlpseq.vectors.vectors",
@@ -87,10 +109,14 @@ _HOMES = {
     "count_cooccurrences": "nlpseq.counts.cooccurrence",
     "detokenize": "nlpseq.text.detokenize",
     "open_corpus": "nlpseq.text.corpus",
+    "postprocess": "nlpseq.vectors.postprocess",
+    "ppmi": "nlpseq.counts.ppmi",
     "preprocess": "nlpseq.text.encode",
     "resume_lm": "nlpseq.lm.run",
     "tokenize": "nlpseq.text.tokenize",
+    "train_glove": "nlpseq.counts.glove",
     "train_lm": "nlpseq.lm.run",
+    "train_svd": "nlpseq.counts.svd",
     "train_word2vec": "nlpseq.w2v.train",
 }
 

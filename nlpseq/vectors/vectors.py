@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq import artifact
+from nlpseq.csr import as_csr, load_csr, save_csr
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.formats import read_vectors, write_word2vec_text
@@ -31,23 +32,27 @@ Answers = list[tuple[str, float]]
 class Vectors:
     """A vector for every word of a vocabulary.
 
-    vocab: the words, without specials. matrix: float32, (V, D), a row for each of them. contexts: the output
-    vectors of the same words, where the method has them. meta: how they came to be, stored with them.
+    vocab: the words, without specials. matrix: float32, (V, D), a row for each of them; where it is explicit,
+    with a dimension for every context word, a sparse scipy CSR. contexts: the output vectors of the same
+    words, where the method has them. meta: how they came to be, stored with them.
     """
 
     def __init__(
-        self, vocab: Vocab, matrix: Floats, contexts: Floats | None = None, meta: artifact.Meta | None = None
+        self, vocab: Vocab, matrix: Any, contexts: Floats | None = None, meta: artifact.Meta | None = None
     ) -> None:
-        assert vocab.num_specials == 0 and matrix.ndim == 2 and len(matrix) == len(vocab)
+        assert vocab.num_specials == 0 and matrix.ndim == 2 and matrix.shape[0] == len(vocab)
         assert contexts is None or contexts.shape == matrix.shape
         self.vocab = vocab
-        self.matrix = np.asarray(matrix, np.float32)
+        self.is_sparse = hasattr(matrix, "indptr")
+        self.matrix: Any = matrix if self.is_sparse else np.asarray(matrix, np.float32)
         self.contexts = None if contexts is None else np.asarray(contexts, np.float32)
         self.meta = meta or {}
 
     @cached_property
-    def unit(self) -> Floats:
+    def unit(self) -> Any:
         """The matrix with every row scaled to length 1; rows of zeros stay zero."""
+        if self.is_sparse:
+            return _unit_rows(self.matrix)
         length_V = np.sqrt(np.einsum("vd,vd->v", self.matrix, self.matrix, dtype=np.float64))
         length_V[length_V == 0] = 1
         unit_VD = np.empty(self.matrix.shape, np.float32)
@@ -63,16 +68,20 @@ class Vectors:
             raise DataError(f"{word!r} is not among the {len(self.vocab)} words of these vectors. {hint}")
         return word_id
 
+    def rows(self, word_ids: Sequence[int]) -> Floats:
+        """The unit vectors of some words, dense, (len(word_ids), D)."""
+        return _dense(self.unit[list(word_ids)])
+
     def similarity(self, a: str, b: str) -> float:
         """The cosine of the vectors of two words, from -1 to 1."""
-        a_D, b_D = (self.matrix[self.word_id(word)].astype(np.float64) for word in (a, b))
+        a_D, b_D = _dense(self.matrix[[self.word_id(word) for word in (a, b)]]).astype(np.float64)
         lengths = float(np.sqrt(a_D @ a_D) * np.sqrt(b_D @ b_D))
         return float(np.clip(a_D @ b_D / lengths, -1, 1)) if lengths else 0.0
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
         """The `top` words nearest to a word by cosine, nearest first, the word itself left out."""
         word_id = self.word_id(word)
-        return self._best(self.unit @ self.unit[word_id], [word_id], top)
+        return self._best(self.unit @ self.rows([word_id])[0], [word_id], top)
 
     def analogy(
         self, a: str, b: str, c: str, top: int = 10, method: Literal["3cosadd", "3cosmul"] = "3cosadd"
@@ -80,19 +89,23 @@ class Vectors:
         """The `top` best answers to "a is to b as c is to ?"; a, b and c themselves never answer.
 
         3cosadd scores a word x by cos(x, b - a + c) (Mikolov, Yih and Zweig 2013), 3cosmul by
-        cos(x, b) cos(x, c) / cos(x, a) with cosines moved to 0..1 (Levy and Goldberg 2014).
+        cos(x, b) cos(x, c) / cos(x, a) with cosines moved to 0..1, unless the vectors are explicit and no
+        cosine is negative (Levy and Goldberg 2014).
         """
         word_ids = [self.word_id(word) for word in (a, b, c)]
-        a_D, b_D, c_D = self.unit[word_ids]
+        a_D, b_D, c_D = self.rows(word_ids)
         if method == "3cosadd":
             query_D = b_D - a_D + c_D
             scores_V = self.unit @ (query_D / (np.linalg.norm(query_D) or 1))
         elif method == "3cosmul":
-            a_V, b_V, c_V = ((self.unit @ word_D + 1) / 2 for word_D in (a_D, b_D, c_D))
+            a_V, b_V, c_V = (self._from_zero(self.unit @ word_D) for word_D in (a_D, b_D, c_D))
             scores_V = b_V * c_V / (a_V + _EPSILON)
         else:
             raise ConfigError(f"method is {method!r}. It must be one of 3cosadd, 3cosmul.")
         return self._best(scores_V, word_ids, top)
+
+    def _from_zero(self, cosines_V: Floats) -> Floats:
+        return cosines_V if self.is_sparse else (cosines_V + np.float32(1)) / np.float32(2)
 
     def _best(self, scores_V: npt.NDArray[np.float32], left_out: Sequence[int], top: int) -> Answers:
         """The words of the highest scores, ties by id."""
@@ -113,10 +126,14 @@ class Vectors:
         num_words, dim = self.matrix.shape
         made = {key: value for key, value in self.meta.items() if key not in _WRITTEN_ANEW}
         sizes = {"num_words": num_words, "dim": dim, "has_contexts": self.contexts is not None}
+        sizes |= {"num_stored": self.matrix.nnz} if self.is_sparse else {}
         with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
             folder.write_meta(made | sizes | {"vocab_digest": self.vocab.digest})
             self.vocab.save(folder.path / "vocab.tsv")
-            folder.write_array("vectors.npy", self.matrix)
+            if self.is_sparse:
+                save_csr(folder, self.matrix, np.float32)
+            else:
+                folder.write_array("vectors.npy", self.matrix)
             if self.contexts is not None:
                 folder.write_array("contexts.npy", self.contexts)
 
@@ -142,6 +159,8 @@ class Vectors:
         shape = (meta.get("num_words"), meta.get("dim"))
         if vocab.num_specials or len(vocab) != shape[0]:
             raise ArtifactError(f"{path / 'vocab.tsv'} does not hold {shape[0]} words. Make the folder anew.")
+        if "num_stored" in meta:
+            return cls(vocab, _load_explicit(path, shape, meta["num_stored"]), meta=meta)
         matrix = _load_matrix(path / "vectors.npy", shape)
         contexts = _load_matrix(path / "contexts.npy", shape) if meta.get("has_contexts") else None
         return cls(vocab, matrix, contexts, meta)
@@ -159,12 +178,44 @@ class Vectors:
         write_word2vec_text(Path(file), self.vocab.words, self.matrix)
 
     def _check_finite(self, raised: type[NlpseqError], way_out: str) -> None:
+        if self.is_sparse:  # load_csr has checked what it reads
+            if not np.isfinite(self.matrix.data).all():
+                raise raised(f"the matrix holds numbers that are not finite. {way_out}")
+            return
         for matrix in [self.matrix] if self.contexts is None else [self.matrix, self.contexts]:
             for start in range(0, len(matrix), _CHECKED_ROWS):
                 finite = np.isfinite(matrix[start : start + _CHECKED_ROWS]).all(axis=1)
                 if not finite.all():
                     word = self.vocab.words[start + int(np.argmin(finite))]
                     raise raised(f"the vector of {word!r} holds numbers that are not finite. {way_out}")
+
+
+def _dense(rows: Any) -> Floats:
+    dense: Floats = rows.toarray() if hasattr(rows, "toarray") else rows
+    return dense
+
+
+def _load_explicit(path: Path, shape: tuple[object, object], num_stored: object) -> Any:
+    """A sparse matrix whose dimensions are words too."""
+    if shape[0] != shape[1]:
+        raise ArtifactError(
+            f"{path / 'meta.json'} has {shape[0]} words and {shape[1]} dimensions, which explicit vectors "
+            "have as many of. Make the folder anew."
+        )
+    return load_csr(path, (cast(int, shape[0]), cast(int, shape[0])), num_stored, np.float32)
+
+
+def _unit_rows(matrix: Any) -> Any:
+    """A CSR matrix with every row scaled to length 1."""
+    squares_V = np.bincount(_row_of_each(matrix), np.square(matrix.data, dtype=np.float64), matrix.shape[0])
+    length_V = np.sqrt(squares_V)
+    length_V[length_V == 0] = 1
+    data = (matrix.data / length_V[_row_of_each(matrix)]).astype(np.float32)
+    return as_csr(matrix.shape, data, matrix.indices, matrix.indptr)
+
+
+def _row_of_each(matrix: Any) -> npt.NDArray[np.int64]:
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 def _load_matrix(file: Path, shape: tuple[object, object]) -> Floats:

@@ -1,0 +1,120 @@
+"""Positive pointwise mutual information: how much more often two words meet than chance would have it.
+
+    PPMI(w, c) = max(0, log( #(w, c) * sum_c' #(c')^a / (#(w) * #(c)^a) ) - log k)
+
+#(w, c) counts the pair, #(w) and #(c) are sums over a row and a column. The smoothing a < 1 takes rare
+contexts to be more probable than they are, which tames the bias of PMI towards them; the shift log k is what
+k negative samples do in skip-gram.
+
+    K. W. Church & P. Hanks 1990, Word association norms, mutual information, and lexicography
+    O. Levy, Y. Goldberg & I. Dagan 2015, Improving distributional similarity with lessons learned from word
+    embeddings, doi:10.1162/tacl_a_00134: smoothing, shift and what each is worth
+
+Letters: V words, N pairs that are stored.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.config import PPMIConfig
+from nlpseq.counts.cooccurrence import Cooccurrence
+from nlpseq.csr import as_csr
+from nlpseq.errors import DataError
+from nlpseq.settings import to_dict
+from nlpseq.vectors.vectors import Vectors
+
+_BLOCK = 1 << 22  # pairs worked on at once
+
+Floats = npt.NDArray[np.float64]
+
+
+def ppmi(counts: Cooccurrence, config: PPMIConfig = PPMIConfig()) -> Vectors:  # noqa: B008  (frozen)
+    """The PPMI of every pair as sparse vectors, float32, (V, V), with a context word for each dimension.
+
+    Raises DataError where nothing is left of the counts.
+    """
+    matrix = ppmi_matrix(counts.matrix, config)
+    if matrix.nnz == 0:
+        raise DataError(
+            f"none of the {counts.matrix.nnz:,} pairs of words has a PPMI above 0. "
+            "Give more text, or lower --shift and --min-pairs."
+        )
+    meta = {
+        "model": "ppmi",
+        "ppmi_config": to_dict(config),
+        "cooccurrence_config": to_dict(counts.config),
+        "text_config": counts.meta.get("text_config"),
+        "tokens": counts.meta.get("num_tokens"),
+    }
+    return Vectors(counts.vocab, matrix, meta=meta)
+
+
+def ppmi_reference(
+    counts: Mapping[tuple[int, int], float], config: PPMIConfig
+) -> dict[tuple[int, int], float]:
+    """The specification: the formula above, pair by pair; pairs below min_pairs are as if never counted."""
+    pairs = {pair: count for pair, count in counts.items() if count >= config.min_pairs}
+    word, context = defaultdict[int, float](float), defaultdict[int, float](float)
+    for (w, c), count in pairs.items():
+        word[w] += count
+        context[c] += count
+    smoothed = {c: count**config.smoothing for c, count in context.items()}
+    total = sum(smoothed.values())
+    values = {
+        (w, c): math.log(count * total / (word[w] * smoothed[c])) - math.log(config.shift)
+        for (w, c), count in pairs.items()
+    }
+    return {pair: value for pair, value in values.items() if value > 0}
+
+
+def ppmi_matrix(counts: Any, config: PPMIConfig) -> Any:
+    """ppmi_reference of a CSR matrix of counts, in blocks of whole rows; float32."""
+    blocks = _row_blocks(counts.indptr)
+    word_V, context_V = _marginals(counts, blocks, config.min_pairs)
+    smoothed_V = context_V**config.smoothing * (context_V > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a word without pairs has no row either
+        word_term_V = np.log(smoothed_V.sum()) - np.log(config.shift) - np.log(word_V)
+        context_term_V = -np.log(smoothed_V)
+    found, sizes_V = [], np.zeros(len(word_V), np.int64)
+    for first, last in blocks:
+        span, row_N = _pairs(counts.indptr, first, last)
+        count_N, column_N = counts.data[span], counts.indices[span]
+        with np.errstate(invalid="ignore"):
+            value_N = np.log(count_N) + word_term_V[row_N] + context_term_V[column_N]
+            value_N = value_N.astype(np.float32)
+            kept_N = (count_N >= config.min_pairs) & (value_N > 0)
+        found.append((value_N[kept_N], column_N[kept_N]))
+        sizes_V[first:last] = np.bincount(row_N[kept_N] - first, minlength=last - first)
+    data, indices = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return as_csr(counts.shape, data, indices, np.concatenate([[0], np.cumsum(sizes_V)]))
+
+
+def _marginals(counts: Any, blocks: list[tuple[int, int]], min_pairs: float) -> tuple[Floats, Floats]:
+    """Sums over the rows and over the columns of the counts from min_pairs up."""
+    word_V, context_V = np.zeros(counts.shape[0]), np.zeros(counts.shape[1])
+    for first, last in blocks:
+        span, row_N = _pairs(counts.indptr, first, last)
+        count_N = np.where(counts.data[span] >= min_pairs, counts.data[span], 0)
+        word_V[first:last] = np.bincount(row_N - first, count_N, minlength=last - first)
+        context_V += np.bincount(counts.indices[span], count_N, minlength=len(context_V))
+    return word_V, context_V
+
+
+def _row_blocks(indptr: npt.NDArray[np.integer[Any]]) -> list[tuple[int, int]]:
+    """First row and end of blocks with about _BLOCK pairs each."""
+    wanted = np.arange(0, int(indptr[-1]), _BLOCK)
+    firsts = np.unique([0, *(np.searchsorted(indptr, wanted, side="right") - 1)])
+    return list(zip(firsts.tolist(), [*firsts[1:].tolist(), len(indptr) - 1], strict=True))
+
+
+def _pairs(
+    indptr: npt.NDArray[np.integer[Any]], first: int, last: int
+) -> tuple[slice, npt.NDArray[np.int64]]:
+    """Where the pairs of some rows are stored, and the row of each."""
+    row_N = np.repeat(np.arange(first, last), np.diff(indptr[first : last + 1]))
+    return slice(int(indptr[first]), int(indptr[last])), row_N

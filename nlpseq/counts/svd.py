@@ -1,0 +1,140 @@
+"""Truncated SVD of a sparse matrix, randomised: from PPMI to short dense vectors.
+
+A product with random columns spans most of what the matrix does; power iterations, each a product with the
+transpose and one with the matrix, turn that span towards the largest singular values; the SVD of the small
+projection onto it is nearly that of the matrix.
+
+    N. Halko, P. G. Martinsson & J. A. Tropp 2011, Finding structure with randomness, doi:10.1137/090771806,
+    algorithms 4.4 and 5.1
+
+Word vectors are U S^p: p = 1 is the classical choice and the worst one for similarity, 0.5 or 0 the best
+(Levy, Goldberg & Dagan 2015, table 6). Context vectors are V S^p.
+
+Letters: R rows, C columns of the sparse matrix, L columns of its span, D dimensions kept.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.config import SVDConfig
+from nlpseq.counts._svd_numba import COLUMNS, multiply_rows
+from nlpseq.draws import INIT, draw_array, stream_key
+from nlpseq.errors import ConfigError, DataError
+from nlpseq.settings import available_cores, to_dict
+from nlpseq.vectors.vectors import Vectors
+
+_SLICES = 8  # of the rows for each thread, so that all end at about the same time
+
+Floats = npt.NDArray[np.float32]
+Report = Callable[[int, int], None]
+
+
+class SVD(NamedTuple):
+    """The largest singular values, falling, and their vectors."""
+
+    left_RD: Floats
+    values_D: Floats
+    right_CD: Floats
+
+
+def train_svd(
+    explicit: Vectors,
+    config: SVDConfig = SVDConfig(),  # noqa: B008  (frozen)
+    *,
+    progress: Report | None = None,
+) -> Vectors:
+    """Dense vectors of the same words from sparse ones, and vectors of their contexts.
+
+    progress is told of matrix products done and of all there are. Raises ConfigError where there are fewer
+    words than dimensions, DataError where the matrix has a lower rank.
+    """
+    matrix = explicit.matrix
+    if config.dim >= min(matrix.shape):
+        raise ConfigError(
+            f"dim is {config.dim}, but {matrix.shape[0]} words have fewer dimensions than that. "
+            "Take a smaller --dim, or more words with a lower --min-count."
+        )
+    found = randomized_svd(matrix, config, progress)
+    if found.values_D[-1] <= 1e-6 * found.values_D[0]:
+        raise DataError(
+            f"the counts do not fill {config.dim} dimensions. Take a smaller --dim, or give more text."
+        )
+    scale_D = found.values_D**config.eigenvalue_power
+    meta = explicit.meta | {"model": f"{explicit.meta['model']}-svd", "svd_config": to_dict(config)}
+    meta["singular_values"] = found.values_D.tolist()
+    return Vectors(explicit.vocab, found.left_RD * scale_D, found.right_CD * scale_D, meta)
+
+
+def randomized_svd(matrix: Any, config: SVDConfig, progress: Report | None = None) -> SVD:
+    """The config.dim largest singular values of a CSR matrix and their vectors, seeded."""
+    num_columns = min(config.dim + config.oversampling, *matrix.shape)
+    total = 2 * config.power_iterations + 2
+    threads = config.threads or available_cores()
+    with ThreadPoolExecutor(threads) as pool:
+        rows, columns = _Product(matrix, pool, threads), _Product(matrix.T.tocsr(), pool, threads)
+
+        def report(done: int) -> None:
+            if progress is not None:
+                progress(done, total)
+
+        span_RL = _orthonormal(rows(_random_signs(matrix.shape[1], num_columns, config.seed)))
+        report(1)
+        for step in range(config.power_iterations):
+            span_CL = _orthonormal(columns(span_RL))
+            report(2 * step + 2)
+            span_RL = _orthonormal(rows(span_CL))
+            report(2 * step + 3)
+        basis_CL, small_LL = np.linalg.qr(columns(span_RL))  # (span^T matrix)^T
+        report(total)
+    left_LL, values_L, right_LL = np.linalg.svd(small_LL.T)
+    kept = slice(0, config.dim)
+    return SVD(span_RL @ left_LL[:, kept], values_L[kept], basis_CL @ right_LL[kept].T)
+
+
+class _Product:
+    """matrix @ dense, by threads, a block of COLUMNS columns at a time."""
+
+    def __init__(self, matrix: Any, pool: ThreadPoolExecutor, threads: int) -> None:
+        self.arrays = matrix.indptr, matrix.indices, matrix.data.astype(np.float32, copy=False)
+        self.num_rows = matrix.shape[0]
+        self.pool = pool
+        stored = np.linspace(0, int(matrix.indptr[-1]), threads * _SLICES + 1)
+        bounds = np.unique([0, *np.searchsorted(matrix.indptr, stored), self.num_rows]).tolist()
+        self.spans = list(pairwise(bounds))
+
+    def __call__(self, dense_CL: Floats) -> Floats:
+        out_RL = np.empty((self.num_rows, dense_CL.shape[1]), np.float32)
+        for first in range(0, dense_CL.shape[1], COLUMNS):
+            part = slice(first, first + COLUMNS)
+            width = dense_CL[:, part].shape[1]
+            block_CL = np.zeros((len(dense_CL), COLUMNS), np.float32)
+            block_CL[:, :width] = dense_CL[:, part]
+            out_RL[:, part] = self._block(block_CL)[:, :width]
+        return out_RL
+
+    def _block(self, block_CL: Floats) -> Floats:
+        out_RL = np.empty((self.num_rows, COLUMNS), np.float32)
+        tasks = [
+            self.pool.submit(multiply_rows, *self.arrays, block_CL, out_RL, *span) for span in self.spans
+        ]
+        for task in tasks:
+            task.result()
+        return out_RL
+
+
+def _random_signs(num_rows: int, num_columns: int, seed: int) -> Floats:
+    """(C, L) of +1 and -1."""
+    key = stream_key(seed, INIT, 0)
+    drawn = draw_array(key, np.arange(num_rows)[:, None], np.arange(num_columns)[None, :], np)
+    signs: Floats = np.where(drawn >> np.uint64(63), np.float32(1), np.float32(-1))
+    return signs
+
+
+def _orthonormal(span_RL: Floats) -> Floats:
+    """Columns of length 1, at right angles, that span the same."""
+    return np.linalg.qr(span_RL)[0]
