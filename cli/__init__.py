@@ -13,6 +13,7 @@ from ._run import run_and_exit
 HOMES = {
     "preprocess": "preprocess",
     "train-w2v": "train_w2v",
+    "train-counts": "train_counts",
     "train-lm": "train_lm",
     "eval-lm": "eval_lm",
     "score": "score",
@@ -20,6 +21,8 @@ HOMES = {
     "neighbors": "queries",
     "analogy": "queries",
     "similarity": "queries",
+    "eval-w2v": "eval_w2v",
+    "compare": "compare",
     "plot": "plot",
     "inspect": "inspect",
     "corpora": "corpora",

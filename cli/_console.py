@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,16 @@ def print_columns(rows: Iterable[tuple[str, str]]) -> None:
     widest = max((_width(left) for left, _ in rows), default=0)
     for left, right in rows:
         print_line(f"{left}{' ' * (widest - _width(left))}  {right}")
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout under its header: words to the left, figures to the right."""
+    lines = [[printable(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    for first, *others in lines:
+        cells = [first + " " * (widths[0] - _width(first))]
+        cells += [" " * (width - _width(cell)) + cell for width, cell in zip(widths[1:], others, strict=True)]
+        print_line("  ".join(cells))
 
 
 def _commands(char: str) -> bool:

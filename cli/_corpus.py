@@ -98,6 +98,24 @@ def encode(corpus: Corpus, threads: int | None) -> TokenDataset:
         return cached_dataset(corpus, config, threads=threads, progress=progress.report)
 
 
+def prepare(
+    sources: tuple[str, ...], suffix: str, output: Path | None, threads: int | None, *, force: bool
+) -> tuple[Path, TokenDataset]:
+    """Where vectors will go and what they are trained on, which is said."""
+    folder = dataset_folder(sources)
+    if folder is not None:
+        if output is not None and output.resolve() == folder.resolve():
+            raise ConfigError(f"{output} is the corpus itself. Choose another place with -o.")
+        path = output_path(folder.resolve().name.partition(".")[0], suffix, output, force=force)
+        data = open_dataset(folder)
+    else:
+        corpus = open_sources(sources)
+        path = output_path(corpus.name, suffix, output, force=force)
+        data = encode(corpus, threads)
+    say_contents(data)
+    return path, data
+
+
 def say_contents(data: TokenDataset) -> None:
     """What an encoded corpus holds, and what was odd about the text."""
     vocab = data.vocab

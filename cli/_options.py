@@ -16,7 +16,15 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import click
 from click.core import ParameterSource
 
-from nlpseq.config import CooccurrenceConfig, LMConfig, TextConfig, Word2VecConfig
+from nlpseq.config import (
+    CooccurrenceConfig,
+    GloveConfig,
+    LMConfig,
+    PPMIConfig,
+    SVDConfig,
+    TextConfig,
+    Word2VecConfig,
+)
 from nlpseq.errors import ConfigError
 from nlpseq.settings import choices, from_dict
 
@@ -27,12 +35,18 @@ TABLES: dict[type, str] = {
     TextConfig: "text",
     Word2VecConfig: "word2vec",
     CooccurrenceConfig: "cooccurrence",
+    PPMIConfig: "ppmi",
+    SVDConfig: "svd",
+    GloveConfig: "glove",
     LMConfig: "lm",
 }
 TITLES: dict[type, str] = {
     TextConfig: "Text",
     Word2VecConfig: "word2vec",
     CooccurrenceConfig: "Co-occurrence",
+    PPMIConfig: "PPMI",
+    SVDConfig: "SVD",
+    GloveConfig: "GloVe",
     LMConfig: "Language model",
 }
 
@@ -78,9 +92,15 @@ class ConfigOption(click.Option):
 
 
 def config_options(
-    config_type: type, *, hide: Collection[str] = (), defaults: Mapping[str, Any] = MappingProxyType({})
+    config_type: type,
+    *,
+    hide: Collection[str] = (),
+    skip: Collection[str] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable[[F], F]:
     """Decorator: an option for every field; those to `hide` work but are not listed.
+
+    skip: those that another config of the command has an option for already.
 
     defaults: those that are others for this command than the config's own; pass them to resolved() too.
     """
@@ -96,6 +116,7 @@ def config_options(
                 hidden=each.name in hide,
             )
             for each in fields(config_type)
+            if each.name not in skip
         ]
         params: list[click.Parameter] = function.__dict__.setdefault("__click_params__", [])
         params.extend(reversed(options))  # click reads them from the last decorator to the first

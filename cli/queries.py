@@ -14,8 +14,9 @@ from nlpseq.errors import DataError
 from nlpseq.settings import from_dict
 
 from ._command import Command
-from ._console import print_columns, print_json, print_line, say, say_error, say_warning
+from ._console import print_columns, print_json, print_line, say, say_error
 from ._options import json_option
+from ._vectors import load_vectors, vector_options
 
 if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
@@ -37,9 +38,12 @@ top_option = click.option(
 @model_argument
 @click.argument("words", nargs=-1, metavar="[WORD...]")
 @top_option
+@vector_options
 @json_option
 @click.option("-i", "--interactive", is_flag=True, help="ask for words on the terminal")
-def neighbors(model: Path, words: tuple[str, ...], top: int, as_json: bool, interactive: bool) -> None:
+def neighbors(
+    model: Path, words: tuple[str, ...], top: int, as_json: bool, interactive: bool, **taken: Any
+) -> None:
     """The words nearest to each WORD, by cosine.
 
     Without WORD, words are read from stdin, one a line.
@@ -47,7 +51,7 @@ def neighbors(model: Path, words: tuple[str, ...], top: int, as_json: bool, inte
     each word. An unknown word does not keep the others from being answered, but the exit code is 4 then.
     """
     asked = _asked_words(words, interactive)
-    vectors = _load(model)
+    vectors = load_vectors(model, **taken)
     all_known = True
     for number, word in enumerate(asked):
         try:
@@ -87,10 +91,11 @@ def neighbors(model: Path, words: tuple[str, ...], top: int, as_json: bool, inte
     help="add the cosines, or multiply them",
 )
 @top_option
+@vector_options
 @json_option
-def analogy(model: Path, a: str, b: str, c: str, method: Any, top: int, as_json: bool) -> None:
+def analogy(model: Path, a: str, b: str, c: str, method: Any, top: int, as_json: bool, **taken: Any) -> None:
     """Answer: A is to B as C is to what?"""
-    vectors = _load(model)
+    vectors = load_vectors(model, **taken)
     a, b, c = (known_form(vectors, word) for word in (a, b, c))
     answers = vectors.analogy(a, b, c, top, method)
     if as_json:
@@ -106,10 +111,11 @@ def analogy(model: Path, a: str, b: str, c: str, method: Any, top: int, as_json:
 @model_argument
 @click.argument("a")
 @click.argument("b")
+@vector_options
 @json_option
-def similarity(model: Path, a: str, b: str, as_json: bool) -> None:
+def similarity(model: Path, a: str, b: str, as_json: bool, **taken: Any) -> None:
     """The cosine of the vectors of A and B, from -1 to 1."""
-    vectors = _load(model)
+    vectors = load_vectors(model, **taken)
     cosine = vectors.similarity(known_form(vectors, a), known_form(vectors, b))
     if as_json:
         print_json({"similarity": cosine})
@@ -159,15 +165,6 @@ def _typed_words() -> Iterator[str]:
             return
         if word:
             yield word
-
-
-def _load(model: Path) -> Vectors:
-    from nlpseq.vectors.vectors import Vectors
-
-    vectors = Vectors.load(model)
-    for notice in vectors.meta.get("notices", []):
-        say_warning(notice)
-    return vectors
 
 
 def _records(answers: list[tuple[str, float]], key: str) -> list[dict[str, Any]]:

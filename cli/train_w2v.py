@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nlpseq.config import TextConfig, Word2VecConfig
-from nlpseq.errors import ConfigError
 
 from ._command import Command
-from ._console import print_path, printable, say, say_detail
+from ._console import print_path, say, say_detail
 from ._corpus import (
     COMPILING,
     check_memory,
     corpus_argument,
-    dataset_folder,
-    encode,
-    open_dataset,
-    open_sources,
-    output_path,
-    say_contents,
+    prepare,
     size_text,
 )
 from ._options import config_file_option, config_options, force_option, output_option, resolved
 from ._progress import Progress
+from ._vectors import say_neighbors
 
 if TYPE_CHECKING:
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.vectors.vectors import Vectors
     from nlpseq.w2v.train import TrainProgress
-
-TELLING_RANKS = (100, 200, 400, 800)  # words more frequent than these have neighbours that say little
 
 
 @click.command(
@@ -61,31 +53,13 @@ def train_w2v(sources: tuple[str, ...], output: Path | None, force: bool) -> Non
     from nlpseq.w2v.kernels import select
 
     choice = select(config)
-    path, data = _prepare(sources, config, output, force=force)
+    path, data = prepare(sources, ".w2v", output, config.threads, force=force)
+    _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
     vectors = _train(data, config)
     vectors.save(path, force=force)
     _say_result(path, vectors)
     print_path(path)
-
-
-def _prepare(
-    sources: tuple[str, ...], config: Word2VecConfig, output: Path | None, *, force: bool
-) -> tuple[Path, TokenDataset]:
-    """Where vectors will go and what they are trained on, once there is room for them."""
-    folder = dataset_folder(sources)
-    if folder is not None:
-        if output is not None and output.resolve() == folder.resolve():
-            raise ConfigError(f"{output} is the corpus itself. Choose another place with -o.")
-        path = output_path(folder.resolve().name.partition(".")[0], ".w2v", output, force=force)
-        data = open_dataset(folder)
-    else:
-        corpus = open_sources(sources)
-        path = output_path(corpus.name, ".w2v", output, force=force)
-        data = encode(corpus, config.threads)
-    say_contents(data)
-    _check_room(path, data, config)
-    return path, data
 
 
 def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
@@ -120,21 +94,10 @@ def _train(data: TokenDataset, config: Word2VecConfig) -> Vectors:
 
 
 def _say_result(path: Path, vectors: Vectors) -> None:
-    """How training went, the neighbours of a few words, and what to type next."""
+    """How training went, and what to type next."""
     meta = vectors.meta
     say(
         f"trained in {meta['seconds']:.1f} s, {meta['words_per_second']:,.0f} words/s; "
         f"loss {meta['loss'][0]:.4f} in the first epoch, {meta['loss'][-1]:.4f} in the last"
     )
-    words = telling_words(vectors.vocab.words)
-    for word in words:
-        nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))
-        say(f"  {printable(word)}: {nearest}")
-    say(f"next: nlpseq neighbors {shlex.quote(str(path))} {shlex.quote(words[0])}")
-
-
-def telling_words(words: list[str]) -> list[str]:
-    """A few frequent words, but for the most frequent ones: the first of letters alone from each rank on."""
-    ranks = [rank for rank in TELLING_RANKS if rank < len(words)] or [len(words) // 2]
-    found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
-    return list(dict.fromkeys(found))
+    say_neighbors(path, vectors)

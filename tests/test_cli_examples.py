@@ -32,6 +32,8 @@ def folder(tmp_path, monkeypatch):
     chance = random.Random(1)
     lines = [COURT.format(*chance.choices(PEOPLE, k=3)) for _ in range(300)]
     (tmp_path / "corpus.txt").write_text("\n".join(lines))
+    (tmp_path / "pairs.tsv").write_text("king\tqueen\t9\nking\tman\t5\nland\tgirl\t1\n")
+    (tmp_path / "questions.txt").write_text(": family\nking queen man woman\nboy girl man woman\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -272,7 +272,7 @@ def test_training_reports_are_stored(run_cli, folder):
 
 
 def test_words_that_tell_are_not_the_most_frequent_ones():
-    telling_words = import_module("nlpseq.cli.train_w2v").telling_words
+    telling_words = import_module("nlpseq.cli._vectors").telling_words
     words = [f"{number}" if number % 10 else f"w{'x' * (number // 10)}" for number in range(1000)]
     assert telling_words(words) == [words[100], words[200], words[400], words[800]]
     assert telling_words(["a", "b", "c"]) == ["b"]

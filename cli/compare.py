@@ -1,0 +1,90 @@
+"""nlpseq compare: models side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ._command import Command
+from ._console import print_json, print_table, say
+from ._evaluate import Sets, evaluation_options, share_text
+from ._options import json_option
+from ._vectors import load_vectors, vector_options
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "nlpseq compare corpus.w2v corpus.svd --pairs pairs.tsv",
+        "nlpseq compare corpus.w2v corpus.svd --analogies questions.txt --top 5 --json",
+    ],
+)
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL MODEL...")
+@evaluation_options
+@click.option(
+    "--top", type=click.IntRange(min=1), default=10, show_default=True, help="neighbours that are compared"
+)
+@click.option(
+    "--words",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="most frequent shared words whose neighbours are compared",
+)
+@vector_options
+@json_option
+def compare(
+    models: tuple[Path, ...],
+    pairs: tuple[Path, ...],
+    analogies: Path | None,
+    restrict_vocab: int | None,
+    oov: Any,
+    threads: int | None,
+    top: int,
+    words: int,
+    as_json: bool,
+    **taken: Any,
+) -> None:
+    """Put MODELs side by side: sizes, scores, and how many nearest words they have in common.
+
+    Scores are those of eval-w2v, behind each the number of pairs or questions it is of. The overlap is the
+    mean share of nearest words that a model has in common with the first one, among the words both know.
+    """
+    if len(models) < 2:
+        raise click.UsageError("One model cannot be compared. Name two or more.")
+    sets = Sets.read(pairs, analogies, restrict_vocab, oov, threads) if pairs or analogies else None
+    from nlpseq.evaluation.overlap import neighbor_overlap
+
+    loaded = [load_vectors(model, **taken) for model in models]
+    records = [
+        {
+            "model": str(model),
+            "words": len(vectors.vocab),
+            "dim": vectors.matrix.shape[1],
+            "overlap": neighbor_overlap(loaded[0], vectors, top, words),
+            **(sets.judge(vectors) if sets else {"pairs": [], "analogies": None}),
+        }
+        for model, vectors in zip(models, loaded, strict=True)
+    ]
+    if as_json:
+        print_json({"models": records})
+        return
+    columns = [_column(record) for record in records]
+    rows = [(label, *(column[label] for column in columns)) for label in columns[0]]
+    print_table(("", *map(str, models)), rows)
+    say(f"overlap: of the {top} nearest to each of up to {words:,} words, with {models[0]}")
+
+
+def _column(record: dict[str, Any]) -> dict[str, str]:
+    """What a person is shown of a model, by the label of the row."""
+    cells = {"words": f"{record['words']:,}", "dimensions": f"{record['dim']:,}"}
+    for each in record["pairs"]:
+        figure = "-" if each["spearman"] is None else f"{each['spearman']:.4f}"
+        cells[f"{each['file']}, Spearman"] = f"{figure} ({each['used']:,})"
+    for part in ("semantic", "syntactic", "all") if record["analogies"] else ():
+        for method, name in (("3cosadd", "3CosAdd"), ("3cosmul", "3CosMul")):
+            score = record["analogies"][part]
+            cells[f"analogies, {part}, {name}"] = f"{share_text(score[method])} ({score['used']:,})"
+    return cells | {"overlap": share_text(record["overlap"])}
