@@ -15,7 +15,7 @@ from nlpseq.errors import ConfigError, ResourceError
 from nlpseq.settings import to_dict
 
 from ._console import say, say_detail, say_warning
-from ._options import given, resolved
+from ._options import given
 from ._progress import Progress
 
 if TYPE_CHECKING:
@@ -89,19 +89,24 @@ def open_dataset(path: Path) -> TokenDataset:
     return data
 
 
-def encode(corpus: Corpus, threads: int | None) -> TokenDataset:
-    """The corpus encoded with the settings given, out of the cache where it is there already."""
+def encode(corpus: Corpus, config: TextConfig, threads: int | None) -> TokenDataset:
+    """The corpus encoded with these settings, out of the cache where it is there already."""
     from nlpseq.text.encode import cached_dataset
 
-    config = resolved(TextConfig)
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, threads=threads, progress=progress.report)
 
 
 def prepare(
-    sources: tuple[str, ...], suffix: str, output: Path | None, threads: int | None, *, force: bool
+    sources: tuple[str, ...],
+    suffix: str,
+    output: Path | None,
+    threads: int | None,
+    *,
+    force: bool,
+    text: TextConfig,
 ) -> tuple[Path, TokenDataset]:
-    """Where vectors will go and what they are trained on, which is said."""
+    """Where vectors will go and what they are trained on, which is said; text: how to encode one."""
     folder = dataset_folder(sources)
     if folder is not None:
         if output is not None and output.resolve() == folder.resolve():
@@ -111,7 +116,7 @@ def prepare(
     else:
         corpus = open_sources(sources)
         path = output_path(corpus.name, suffix, output, force=force)
-        data = encode(corpus, threads)
+        data = encode(corpus, text, threads)
     say_contents(data)
     return path, data
 

@@ -50,6 +50,13 @@ TITLES: dict[type, str] = {
     LMConfig: "Language model",
 }
 
+RARE_TEXT = (
+    "normalize",
+    "phrase_score",
+    "phrase_threshold",
+    "phrase_min_count",
+)  # not listed by train commands
+
 _FLAG = 2  # rank of a value; the environment has 1, the file 0
 
 # Keys of click.Context.meta

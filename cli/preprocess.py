@@ -14,7 +14,7 @@ from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.errors import ConfigError
 
 from ._command import Command
-from ._console import print_path, say, say_warning
+from ._console import print_path, printable, say, say_warning
 from ._corpus import (
     EncodingProgress,
     corpus_argument,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     examples=[
         "nlpseq preprocess corpus.txt",
         "nlpseq preprocess corpus.txt --min-count 2 --cooccurrence --window 4 -o counted.tokens",
+        "nlpseq preprocess corpus.txt --phrases 2 -o phrases.tokens",
         "cat corpus.txt | nlpseq preprocess - --tokenizer char",
     ],
 )
@@ -68,6 +69,8 @@ def preprocess(
     with EncodingProgress(corpus) as progress:
         data = encode_into(corpus, config, path, force=force, threads=threads, progress=progress.report)
     say_contents(data)
+    if config.phrases:
+        _say_phrases(data)
     if cooccurrence:
         _count(data, counting)
     say(f"next: nlpseq train-w2v {shlex.quote(str(path))}")
@@ -84,6 +87,13 @@ def _refuse_useless(sources: tuple[str, ...], cooccurrence: bool) -> None:
             raise ConfigError(
                 f"--{each.name} is for counting neighbours. Add --cooccurrence, or leave it out."
             )
+
+
+def _say_phrases(data: TokenDataset) -> None:
+    file = data.path / "phrases.tsv"
+    found = [line.partition("\t")[0] for line in file.read_text("utf-8").splitlines()[1:]]
+    examples = f", such as {', '.join(map(printable, found[:5]))}" if found else ""
+    say(f"{len(found):,} phrases{examples}: {file}")
 
 
 def _count(data: TokenDataset, config: CooccurrenceConfig) -> None:

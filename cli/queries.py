@@ -124,15 +124,17 @@ def similarity(model: Path, a: str, b: str, as_json: bool, **taken: Any) -> None
 
 
 def known_form(vectors: Vectors, word: str) -> str:
-    """`word` as it is or, where the vocabulary lacks that, as the text was written before training."""
+    """`word` as it is or, where the vocabulary lacks that, as text was read in training."""
     if word in vectors.vocab:
         return word
     if "text_config" not in vectors.meta:
         return word
+    from nlpseq.text.phrases import JOINT
     from nlpseq.text.tokenize import text_tokens
 
     tokens = text_tokens(word, from_dict(TextConfig, vectors.meta["text_config"]))
-    return tokens[0] if len(tokens) == 1 and tokens[0] in vectors.vocab else word
+    phrase = JOINT.join(tokens)
+    return phrase if phrase in vectors.vocab else word
 
 
 def _asked_words(words: tuple[str, ...], interactive: bool) -> Iterable[str]:

@@ -16,6 +16,7 @@ from ._command import Command
 from ._console import print_path, say, say_warning
 from ._corpus import COMPILING, corpus_argument, prepare
 from ._options import (
+    RARE_TEXT,
     config_file_option,
     config_options,
     force_option,
@@ -69,7 +70,7 @@ SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
 @config_options(PPMIConfig)
 @config_options(SVDConfig, skip=["seed"], hide=["oversampling", "power_iterations"])
 @config_options(GloveConfig, skip=["seed", "threads", "dim"])
-@config_options(TextConfig, hide=["normalize"])
+@config_options(TextConfig, hide=RARE_TEXT)
 def train_counts(sources: tuple[str, ...], output: Path | None, force: bool, method: str) -> None:
     """Train word vectors on CORPUS by counting which words occur near each other.
 
@@ -80,9 +81,9 @@ def train_counts(sources: tuple[str, ...], output: Path | None, force: bool, met
     _refuse_useless(method)
     counting = resolved(CooccurrenceConfig, COUNTING[method])
     configs: dict[type, Any] = {config_type: resolved(config_type) for config_type in METHODS[method]}
-    resolved(TextConfig)  # a wrong setting is said before any work
+    text = resolved(TextConfig)  # a wrong setting is said before any work
     threads = given(SVDConfig).get("threads")
-    path, data = prepare(sources, SUFFIXES[method], output, threads, force=force)
+    path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     started = time.perf_counter()
     counts = _counts(data, counting)
     counted = time.perf_counter()

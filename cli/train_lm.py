@@ -18,6 +18,7 @@ from ._console import print_path, say, say_detail
 from ._corpus import check_memory, corpus_name, dataset_folder, open_dataset, say_contents
 from ._lm import encode_as, encode_for, whereabouts
 from ._options import (
+    RARE_TEXT,
     Duration,
     config_file_option,
     config_options,
@@ -80,7 +81,7 @@ RARELY_TURNED = [
 )
 @config_file_option
 @config_options(LMConfig, hide=RARELY_TURNED)
-@config_options(TextConfig, hide=["normalize"], defaults=LM_TEXT | LM_SHARES)
+@config_options(TextConfig, hide=RARE_TEXT, defaults=LM_TEXT | LM_SHARES)
 def train_lm(
     sources: tuple[str, ...],
     output: Path | None,

@@ -18,14 +18,16 @@ from ._corpus import (
     prepare,
     size_text,
 )
-from ._options import config_file_option, config_options, force_option, output_option, resolved
+from ._options import RARE_TEXT, config_file_option, config_options, force_option, output_option, resolved
 from ._progress import Progress
 from ._vectors import say_neighbors
+
+HELD_OUT = {"valid_share": 0.05}  # where --early-stop wants a split and nothing else is said
 
 if TYPE_CHECKING:
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.vectors.vectors import Vectors
-    from nlpseq.w2v.train import TrainProgress
+    from nlpseq.w2v.run import TrainProgress
 
 
 @click.command(
@@ -42,18 +44,18 @@ if TYPE_CHECKING:
 @force_option
 @config_file_option
 @config_options(Word2VecConfig, hide=["smoothing"])
-@config_options(TextConfig, hide=["normalize"])
+@config_options(TextConfig, hide=RARE_TEXT)
 def train_w2v(sources: tuple[str, ...], output: Path | None, force: bool) -> None:
     """Train word vectors on CORPUS, by word2vec.
 
     CORPUS may also be a folder made by `nlpseq preprocess`. The vectors go to a folder; its path is printed.
     """
     config = resolved(Word2VecConfig)
-    resolved(TextConfig)  # a wrong setting is said before any work
+    text = resolved(TextConfig, HELD_OUT if config.early_stop else {})  # a wrong one is said before any work
     from nlpseq.w2v.kernels import select
 
     choice = select(config)
-    path, data = prepare(sources, ".w2v", output, config.threads, force=force)
+    path, data = prepare(sources, ".w2v", output, config.threads, force=force, text=text)
     _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
     vectors = _train(data, config)
@@ -88,6 +90,8 @@ def _train(data: TokenDataset, config: Word2VecConfig) -> Vectors:
 
         def report(done: TrainProgress) -> None:
             figures = f"loss {done.loss:.4f}, learning rate {done.learning_rate:.5f}"
+            if done.valid_loss is not None:
+                figures += f", held-out loss {done.valid_loss:.4f}"
             progress.update(done.words, done.total, figures)
 
         return train_word2vec(data, config, progress=report)
@@ -100,4 +104,9 @@ def _say_result(path: Path, vectors: Vectors) -> None:
         f"trained in {meta['seconds']:.1f} s, {meta['words_per_second']:,.0f} words/s; "
         f"loss {meta['loss'][0]:.4f} in the first epoch, {meta['loss'][-1]:.4f} in the last"
     )
+    if (best := meta["best_epoch"]) is not None:
+        kept = (
+            f"; its vectors were kept, after {meta['epochs']} epochs" if meta["config"]["early_stop"] else ""
+        )
+        say(f"held-out loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
     say_neighbors(path, vectors)

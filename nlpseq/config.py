@@ -5,6 +5,7 @@ stores the ones it was made with.
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal
 
 from nlpseq.settings import check, check_choices, setting
@@ -24,6 +25,14 @@ class TextConfig:
     encoding: str = setting("utf-8", "how the bytes of the text are encoded")
     encoding_errors: Literal["replace", "strict"] = setting("replace", "what to do with invalid bytes")
     normalize: Literal["NFC", "NFKC", "none"] = setting("NFC", "Unicode normal form of the text")
+    phrases: int = setting(
+        0, "passes that make one token of words that belong together; 2 give up to 4 words"
+    )
+    phrase_score: Literal["word2phrase", "npmi"] = setting("word2phrase", "how pairs of words are scored")
+    phrase_threshold: float | None = setting(
+        None, "lowest score of a phrase [default: 100 word2phrase, .5 npmi]"
+    )
+    phrase_min_count: int = setting(5, "fewest occurrences of a phrase and of its words")
     valid_share: float = setting(0.0, "share of the tokens, before the test split, kept for validation")
     test_share: float = setting(0.0, "share of the tokens, at the end, kept for testing")
 
@@ -31,6 +40,10 @@ class TextConfig:
         check_choices(self)
         check(self.min_count >= 1, self, "min_count", "at least 1")
         check(self.max_vocab is None or self.max_vocab >= 1, self, "max_vocab", "at least 1")
+        check(0 <= self.phrases <= 8, self, "phrases", "from 0 to 8")
+        check(self.phrase_min_count >= 1, self, "phrase_min_count", "at least 1")
+        threshold = self.phrase_threshold
+        check(threshold is None or isfinite(threshold), self, "phrase_threshold", "a number")
         check(0 <= self.valid_share < 1, self, "valid_share", "at least 0 and below 1")
         check(0 <= self.test_share < 1, self, "test_share", "at least 0 and below 1")
         check(
@@ -155,6 +168,9 @@ class Word2VecConfig:
         None, "at the start, falling linearly [default: .025 skipgram, .075 cbow, .15 cbow corrected]"
     )
     epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]")
+    early_stop: bool = setting(
+        False, "stop when the loss of the valid split no longer falls, and keep the best epoch"
+    )
     cbow_update: Literal["corrected", "legacy"] = setting(
         "legacy", "divide the gradient of the mean by the window size, or not"
     )

@@ -68,6 +68,18 @@ def test_the_same_command_twice_gives_the_same_vectors_and_needs_force(run_cli, 
     assert Vectors.load("corpus.w2v").meta["config"]["seed"] == 7
 
 
+def test_early_stop_takes_a_valid_split_and_keeps_the_best_epoch(run_cli, folder):
+    done = run_cli("train-w2v", "corpus.txt", "--early-stop", "--epochs", 6, "--threads", 1)
+    assert done.exit_code == 0, done.stderr
+    meta = Vectors.load("corpus.w2v").meta
+    assert meta["text_config"]["valid_share"] == 0.05 and len(meta["valid_loss"]) == meta["epochs"]
+    best = meta["best_epoch"]
+    assert f"held-out loss {min(meta['valid_loss']):.4f} in epoch {best + 1}, the lowest" in done.stderr
+    assert run_cli("preprocess", "corpus.txt").exit_code == 0
+    without = run_cli("train-w2v", "corpus.tokens", "--early-stop", "-o", "b.w2v")
+    assert without.exit_code == 4 and "has no valid split" in without.stderr
+
+
 def test_preprocess_then_train(run_cli, folder):
     done = run_cli("preprocess", "corpus.txt", "--min-count", "2", "--lower")
     assert done.exit_code == 0, done.stderr

@@ -14,9 +14,10 @@ from nlpseq.errors import DataError, RunError
 from nlpseq.text.corpus import open_corpus
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.encode import preprocess
-from nlpseq.w2v import train
+from nlpseq.w2v import run, train
 from nlpseq.w2v.kernels import Choice
-from nlpseq.w2v.train import TrainProgress, initial_weights, resolve, train_word2vec
+from nlpseq.w2v.run import TrainProgress
+from nlpseq.w2v.train import initial_weights, resolve, train_word2vec
 
 GROUPS = {
     "animals": ["cat", "dog", "cow", "hen", "pig", "owl"],
@@ -102,6 +103,61 @@ def test_only_the_train_split_is_learnt_from(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole.matrix, alone.matrix)
 
 
+def test_the_held_out_loss_is_that_of_the_valid_split_and_teaches_nothing(tmp_path: Path) -> None:
+    split = encode(tmp_path, sentences(1000), valid_share=0.2)
+    vectors = train_word2vec(split, replace(SMALL, epochs=4))
+    alone = train_word2vec(split.split("train"), replace(SMALL, epochs=4))
+    np.testing.assert_array_equal(vectors.matrix, alone.matrix)
+    assert vectors.meta["loss"] == alone.meta["loss"] and alone.meta["valid_loss"] == []
+    held_out = vectors.meta["valid_loss"]
+    assert len(held_out) == 4 and held_out[-1] == min(held_out)
+    assert held_out[-1] == pytest.approx(vectors.meta["loss"][-1], rel=0.05)  # as the text is all alike
+    by_layers = train_word2vec(split, replace(SMALL, epochs=4, kernel="layers")).meta["valid_loss"]
+    assert held_out == pytest.approx(by_layers, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
+    """Words at random, and few of them: what is learnt by heart makes the held-out loss rise."""
+    rng = np.random.default_rng(3)
+    text = "\n".join(" ".join(f"w{rng.integers(40)}" for _ in range(8)) for _ in range(60))
+    return encode(tmp_path_factory.mktemp("noise"), text, valid_share=0.3)
+
+
+@pytest.mark.parametrize("kernel", ["fused", "layers"])
+def test_early_stopping_keeps_the_best_epoch(noise: TokenDataset, kernel: Any) -> None:
+    config = replace(SMALL, epochs=30, learning_rate=0.2, dim=64, kernel=kernel)
+    stopped = train_word2vec(noise, replace(config, early_stop=True)).meta
+    held_out, best = stopped["valid_loss"], stopped["best_epoch"]
+    assert held_out[best] == min(held_out) and stopped["epochs"] == len(held_out) == best + 3 < 30
+    whole = train_word2vec(noise, config).meta
+    assert whole["valid_loss"][: len(held_out)] == held_out and len(whole["valid_loss"]) == 30
+
+
+def test_the_vectors_kept_are_those_whose_loss_was_lowest(noise: TokenDataset, monkeypatch: Any) -> None:
+    """Without patience the run ends one epoch behind the best, and what it gives is the best."""
+    seen: list[Any] = []
+    real = run.Run._held_out_loss
+
+    def noting(self: Any, *args: Any) -> float:
+        seen.append(self.weights.in_VD[:, :64].copy())
+        return real(self, *args)
+
+    monkeypatch.setattr(run.Run, "_held_out_loss", noting)
+    config = replace(SMALL, epochs=30, learning_rate=0.2, dim=64, early_stop=True)
+    vectors = train_word2vec(noise, config)
+    np.testing.assert_array_equal(vectors.matrix, seen[vectors.meta["best_epoch"]])
+    assert not np.array_equal(vectors.matrix, seen[-1])
+
+
+def test_early_stopping_wants_text_to_judge_by(data: TokenDataset, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no valid split.*--valid-share"):
+        train_word2vec(data, replace(SMALL, early_stop=True))
+    lonely = encode(tmp_path, sentences(100) + "dog\ncat\n" * 30, valid_share=0.05)
+    with pytest.raises(DataError, match="no word of the valid split has a neighbour"):
+        train_word2vec(lonely, SMALL)
+
+
 def test_defaults_depend_on_the_objective_and_the_amount_of_text() -> None:
     assert resolve(Word2VecConfig(), 10, 17_000_000).learning_rate == 0.025
     assert resolve(Word2VecConfig(objective="cbow"), 10, 17_000_000).learning_rate == 0.075
@@ -164,7 +220,7 @@ def test_a_failing_report_stops_the_threads(data: TokenDataset) -> None:
 def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
     data: TokenDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "CHUNK", 500)
+    monkeypatch.setattr(run, "CHUNK", 500)
     seen: list[tuple[int, float]] = []
     real = train.select
 

@@ -40,9 +40,11 @@ from nlpseq.text.dataset import (
     split_sentences,
     token_dtype,
 )
-from nlpseq.text.vocab import SPECIALS, Vocab, prune
+from nlpseq.text.phrases import find_phrases, known_phrases, merge_phrases, name_phrases
+from nlpseq.text.vocab import SPECIALS, Vocab, escape, prune
 
 PROVISIONAL = "provisional.npy"
+PHRASES = "phrases.tsv"
 ENCODING = 1  # raise it when the same text and settings give other tokens: it makes cached ones stale
 
 
@@ -172,8 +174,7 @@ def _fill(
     report = ReadReport()
     with closing(tokenized(corpus.blocks(config, report), config, threads)) as blocks:
         type_ids = _write_provisional(folder.path, _reported(blocks, corpus.size_bytes(), progress))
-    provisional = np.load(folder.path / PROVISIONAL, mmap_mode="r")
-    sentences = np.load(folder.path / SENTENCES, mmap_mode="r")
+    provisional, sentences = _provisional(folder.path)
     if not len(provisional):
         raise DataError(
             f"{corpus.describe()} holds no words: it is empty, or white space or punctuation only. "
@@ -181,6 +182,9 @@ def _fill(
         )
     splits = split_sentences(sentences, config, corpus.describe())
     train_end = splits["train"][1]
+    if config.phrases:
+        _merge_phrases(folder.path, type_ids, config, vocab, train_end)
+        provisional, sentences = _provisional(folder.path)
     counts = _count(provisional[: sentences[train_end]], len(type_ids))
     if vocab is None:
         vocab = _build_vocab(type_ids, counts, train_end, config, corpus)
@@ -203,6 +207,35 @@ def _fill(
             "notices": report.notices(),
         }
     )
+
+
+def _provisional(folder: Path) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Provisional ids and where sentences begin, mapped."""
+    return np.load(folder / PROVISIONAL, mmap_mode="r"), np.load(folder / SENTENCES, mmap_mode="r")
+
+
+def _merge_phrases(
+    folder: Path, type_ids: dict[str, int], config: TextConfig, vocab: Vocab | None, train_end: int
+) -> None:
+    """Make one token of each phrase of the train split, or of the vocabulary, and list what was found."""
+    found = list[tuple[str, int, float]]()
+    for _ in range(config.phrases):
+        tokens, sentences = _provisional(folder)
+        train, num_types = tokens[: sentences[train_end]], len(type_ids)
+        if vocab is None:
+            counts = _count(train, num_types)
+            phrases = find_phrases(train, sentences[: train_end + 1], counts, config)
+        else:
+            phrases = known_phrases(type_ids, vocab.words)
+        names = name_phrases(type_ids, phrases)
+        if not names:
+            break
+        ids = np.array([type_ids[name] for name in names], np.uint32)
+        merge_phrases(folder / PROVISIONAL, folder / SENTENCES, phrases, num_types, ids)
+        found += zip(names, phrases.counts_P.tolist(), phrases.scores_P.tolist(), strict=True)
+    found.sort(key=lambda phrase: (-phrase[2], phrase[0]))
+    lines = [f"{escape(name)}\t{count}\t{score:.6g}\n" for name, count, score in found]
+    (folder / PHRASES).write_bytes(("phrase\tcount\tscore\n" + "".join(lines)).encode())
 
 
 def _reported(

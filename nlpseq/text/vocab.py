@@ -15,7 +15,7 @@ UNK, EOS = "<unk>", "<eos>"
 SPECIALS = (UNK, EOS)
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_UNESCAPES = {escape[1]: char for char, escape in _ESCAPES.items()}
+_UNESCAPES = {escape[1]: char for char, escape in _ESCAPES.items()} | {"e": ""}  # see vectors/_words.py
 _UNREADABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control, line ends, surrogates
 _ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|(.?))")
 
@@ -56,7 +56,7 @@ class Vocab:
     @cached_property
     def digest(self) -> str:
         """sha256 of the words in order: equal digests mean equal ids."""
-        text = "".join(f"{_escape(word)}\n" for word in self.words)
+        text = "".join(f"{escape(word)}\n" for word in self.words)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def without_specials(self) -> "Vocab":
@@ -64,32 +64,44 @@ class Vocab:
 
     def save(self, file: Path) -> None:
         """Write vocab.tsv: a header, then one `word<TAB>count` a line, in order of id."""
+        file.write_bytes(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """What is in vocab.tsv."""
         lines = [
-            f"{_escape(word)}\t{count}\n"
-            for word, count in zip(self.words, self.counts.tolist(), strict=True)
+            f"{escape(word)}\t{count}\n" for word, count in zip(self.words, self.counts.tolist(), strict=True)
         ]
-        text = f"word\tcount\tspecials={self.num_specials}\n" + "".join(lines)
-        file.write_bytes(text.encode())
+        return (f"word\tcount\tspecials={self.num_specials}\n" + "".join(lines)).encode()
 
     @classmethod
     def load(cls, file: Path) -> "Vocab":
         try:
-            header, *lines, end = file.read_bytes().decode().split("\n")
+            return cls.from_bytes(file.read_bytes(), file)
+        except OSError as error:
+            raise _no_vocabulary(file, error) from error
+
+    @classmethod
+    def from_bytes(cls, content: bytes, file: Path) -> "Vocab":
+        """The vocabulary in the bytes of a vocab.tsv; `file` is what an error names."""
+        try:
+            header, *lines, end = content.decode().split("\n")
             if end:
                 raise ValueError("its last line is cut off")
             num_specials = int(header.removeprefix("word\tcount\tspecials="))
             rows = [line.split("\t") for line in lines]
-            words = [_unescape(word) for word, _ in rows]
+            words = [unescape(word) for word, _ in rows]
             counts = np.array([int(count) for _, count in rows], np.int64)
-        except (ValueError, KeyError, IndexError, OSError, OverflowError) as error:
-            raise ArtifactError(
-                f"{file} is not a vocabulary of nlpseq ({error}). Make its folder anew."
-            ) from error
+        except (ValueError, KeyError, IndexError, OverflowError) as error:
+            raise _no_vocabulary(file, error) from error
         if not 0 <= num_specials <= len(words):
             raise ArtifactError(
                 f"{file} claims {num_specials} specials of {len(words)} words. Make its folder anew."
             )
         return cls(words, counts, num_specials)
+
+
+def _no_vocabulary(file: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{file} is not a vocabulary of nlpseq ({error}). Make its folder anew.")
 
 
 def prune(counts: Mapping[str, int], min_count: int, max_vocab: int | None) -> list[tuple[str, int]]:
@@ -99,12 +111,13 @@ def prune(counts: Mapping[str, int], min_count: int, max_vocab: int | None) -> l
     return kept[:max_vocab]
 
 
-def _escape(word: str) -> str:
+def escape(word: str) -> str:
     """The word on one line of readable UTF-8: \\t, \\u2028; as it is where it has no such character."""
     return _UNREADABLE.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), word)
 
 
-def _unescape(word: str) -> str:
+def unescape(word: str) -> str:
+    """The word that was escaped."""
     if "\\" not in word:
         return word
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else _UNESCAPES[match[2]], word)
