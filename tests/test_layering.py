@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "evaluation": BASE | {"text", "vectors"},
     "__init__": BASE | {"text", "vectors", "counts", "w2v", "lm", "evaluation"},
     "__main__": set(),
+    "sklearn": BASE | {"text", "vectors"},
     "corpora": BASE,
     "cli": BASE | {"text", "vectors", "counts", "w2v", "lm", "evaluation", "__init__"},
 }
@@ -31,6 +32,7 @@ ONLY_IN = {  # third-party module -> where it may be imported
     "numba": "*_numba.py",
     "pickle": "nowhere",
     "torch": "nlpseq/lm/*.py",
+    "sklearn": "nlpseq/sklearn.py",
     "tqdm": "cli/*.py",
 }
 FILES = sorted(

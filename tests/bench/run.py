@@ -1,4 +1,4 @@
-"""Benchmarks, each with its quality beside its speed: `python tests/bench/run.py w2v` or `cbow-update`.
+"""Benchmarks, each with its quality beside its speed: `python tests/bench/run.py w2v|cbow-update|vectors`.
 
 w2v: skip-gram and CBOW against gensim, on the same white-space tokens and with the same settings. gensim's
 faster mode is found first, by one epoch of each. Then every seed trains gensim and nlpseq in turn, each in a
@@ -7,30 +7,21 @@ rates. The tables go to the terminal and to LOG.md.
 """
 
 import argparse
-import datetime
-import lzma
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from measure import commit, machine, run_command, run_job
-from worker import GENSIM_RATE, RESTRICT, SETTINGS
+from common import CORPUS, check_tests, heading, tokenize_once, training_job
+from measure import run_command, run_job
+from vectors import vectors
+from worker import SETTINGS
 
 HERE = Path(__file__).parent
 SCORES = ("wordsim", "simlex", "analogies")
-CORPUS = "enwiki-17m.txt.xz"
 CBOW_RATES = {"legacy": (0.05, 0.075, 0.1), "corrected": (0.1, 0.15, 0.2)}
 MUST = {"skipgram": 4.0, "cbow": 1.8}
-PLAIN = {"tokenizer": "whitespace", "lower": False, "min_count": SETTINGS["min_count"]}
-
-PROTOCOL = f"""\
-enwiki-17m, white-space tokens of one plain file; {SETTINGS};
-learning rates {GENSIM_RATE} for gensim, the defaults for nlpseq; analogies by 3CosAdd among the
-{RESTRICT:,} most frequent words; scores x 100; raw words per second of training alone; peak is
-anonymous memory of the process tree, encoding and training being processes of their own."""
 
 COLUMNS = ("objective", "seed", "tool", "Mw/s", *SCORES, "mean", "prepare s", "train s", "peak MB")
 
@@ -55,13 +46,6 @@ def main() -> None:
     print(report)
     with (HERE / "LOG.md").open("a", encoding="utf-8") as log:
         log.write("\n" + report + "\n")
-
-
-def check_tests(*files: str) -> None:
-    """A speed is only worth printing for a kernel that is right."""
-    pytest = Path(sys.executable).with_name("pytest")
-    if subprocess.run([pytest, "-q", *files], cwd=HERE.parents[1]).returncode:
-        raise SystemExit("the kernel's tests are red: no benchmark.")
 
 
 def w2v(options: argparse.Namespace, folder: Path) -> str:
@@ -99,31 +83,6 @@ def cbow_update(options: argparse.Namespace, folder: Path) -> str:
             lines.append(f"| {update} | {rate} | " + " | ".join(cells) + " |")
             print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
-
-
-def training_job(options: argparse.Namespace, text: Path) -> Figures:
-    """What all training jobs of a benchmark have in common."""
-    return {
-        "work": "train",
-        "text": str(text),
-        "data": options.data,
-        "threads": options.threads,
-        "epochs": options.epochs,
-        "text_config": PLAIN,
-        "settings": {"epochs": options.epochs},
-    }
-
-
-def tokenize_once(corpus: Path, folder: Path) -> Path:
-    """The corpus as white-space separated lower-case words, a paragraph a line: what both tools read."""
-    from nlpseq.config import TextConfig
-    from nlpseq.text.tokenize import tokenize
-
-    text, config = folder / "tokens.txt", TextConfig()
-    with lzma.open(corpus, "rt", encoding="utf-8") as source, text.open("w", encoding="utf-8") as target:
-        for line in source:
-            target.write(" ".join(tokenize(line, config)) + "\n")
-    return text
 
 
 def faster_mode(job: Figures, folder: Path) -> str:
@@ -174,18 +133,6 @@ def format_report(options: argparse.Namespace, rows: list[Figures], whole: Figur
     return "\n".join(lines)
 
 
-def heading(title: str, work: str, options: argparse.Namespace) -> list[str]:
-    today = datetime.date.today().isoformat()
-    arguments = f"--seeds {options.seeds} --threads {options.threads} --epochs {options.epochs}"
-    return [
-        f"## {title}, {today}, commit {commit()}",
-        "",
-        f"`python tests/bench/run.py {work} {arguments}` on {machine()}.",
-        PROTOCOL,
-        "",
-    ]
-
-
 def format_row(row: Figures, tool: str, figures: Figures, peak: str) -> str:
     speed = f"{figures['words_per_second'] / 1e6:.2f}"
     scores = [f"{100 * score:.1f}" for score in (*(figures[name] for name in SCORES), quality(figures))]
@@ -216,7 +163,7 @@ def verdict(objective: str, rows: list[Figures]) -> str:
     )
 
 
-WORK = {"w2v": w2v, "cbow-update": cbow_update}
+WORK = {"w2v": w2v, "cbow-update": cbow_update, "vectors": vectors}
 
 if __name__ == "__main__":
     main()

@@ -20,6 +20,12 @@ Figures = dict[str, Any]
 
 
 def train_gensim(job: Figures) -> Figures:
+    model, figures = gensim_model(job)
+    scores = evaluate(model.wv.index_to_key, model.wv.vectors, job["data"]) if job["evaluate"] else {}
+    return figures | scores
+
+
+def gensim_model(job: Figures) -> tuple[Any, Figures]:
     from gensim.models import Word2Vec
     from gensim.models.word2vec import LineSentence
 
@@ -48,29 +54,26 @@ def train_gensim(job: Figures) -> Figures:
         "train_seconds": seconds,
         "words_per_second": words * epochs / seconds,
     }
-    return figures | (
-        evaluate(model.wv.index_to_key, model.wv.vectors, job["data"]) if job["evaluate"] else {}
-    )
+    return model, figures
 
 
 def encode_nlpseq(job: Figures) -> Figures:
-    from nlpseq.config import TextConfig
-    from nlpseq.text.corpus import open_corpus
-    from nlpseq.text.encode import cached_dataset
-
     started = time.perf_counter()
-    data = cached_dataset(open_corpus(job["text"]), TextConfig(**job["text_config"]), threads=job["threads"])
+    data = encoded(job)
     seconds = time.perf_counter() - started
     return {"prepare_seconds": seconds, "tokens": data.num_tokens, "words": data.vocab.num_words}
 
 
 def train_nlpseq(job: Figures) -> Figures:
-    from nlpseq.config import TextConfig, Word2VecConfig
-    from nlpseq.text.corpus import open_corpus
-    from nlpseq.text.encode import cached_dataset
+    vectors, figures = nlpseq_word2vec(job)
+    return figures | evaluate(vectors.vocab.words, vectors.matrix, job["data"])
+
+
+def nlpseq_word2vec(job: Figures) -> tuple[Any, Figures]:
+    from nlpseq.config import Word2VecConfig
     from nlpseq.w2v.train import train_word2vec
 
-    data = cached_dataset(open_corpus(job["text"]), TextConfig(**job["text_config"]), threads=job["threads"])
+    data = encoded(job)
     settings = {name: value for name, value in SETTINGS.items() if name != "min_count"} | job.get(
         "settings", {}
     )
@@ -82,7 +85,83 @@ def train_nlpseq(job: Figures) -> Figures:
         "words_per_second": vectors.meta["words_per_second"],
         "loss": vectors.meta["loss"],
     }
-    return figures | evaluate(vectors.vocab.words, vectors.matrix, job["data"])
+    return vectors, figures
+
+
+def encoded(job: Figures) -> Any:
+    from nlpseq.config import TextConfig
+    from nlpseq.text.corpus import open_corpus
+    from nlpseq.text.encode import cached_dataset
+
+    return cached_dataset(open_corpus(job["text"]), TextConfig(**job["text_config"]), threads=job["threads"])
+
+
+def make_vectors(job: Figures) -> Figures:
+    """Vectors of any kind, and what nlpseq's own evaluation says of them."""
+    from nlpseq.text.vocab import Vocab
+    from nlpseq.vectors.postprocess import postprocess
+    from nlpseq.vectors.vectors import Vectors
+
+    if job["tool"] == "gensim":
+        model, figures = gensim_model(job)
+        words = model.wv.index_to_key
+        counts = np.array([model.wv.get_vecattr(word, "count") for word in words])
+        vectors = Vectors(Vocab(words, counts), model.wv.vectors)
+    else:
+        vectors, figures = nlpseq_counts(job) if "method" in job else nlpseq_word2vec(job)
+    taken = postprocess(vectors, matrix=job.get("matrix", "w"))
+    return figures | judge(taken, job["data"])
+
+
+def nlpseq_counts(job: Figures) -> tuple[Any, Figures]:
+    from nlpseq.config import CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig
+    from nlpseq.counts.cooccurrence import count_cooccurrences
+    from nlpseq.counts.glove import train_glove
+    from nlpseq.counts.ppmi import ppmi
+    from nlpseq.counts.svd import train_svd
+
+    data, is_glove = encoded(job).split("train"), job["method"] == "glove"
+    counting = {"window": 10, "weighting": "harmonic"} if is_glove else {"window": 5, "subsample": 1e-4}
+    counting |= job.get("counting", {})
+    common = {"seed": job["seed"], "threads": job["threads"]} | job.get("training", {})
+    started = time.perf_counter()
+    counts = count_cooccurrences(data, CooccurrenceConfig(seed=job["seed"], **counting))
+    counted = time.perf_counter()
+    if is_glove:
+        vectors = train_glove(counts, GloveConfig(**common))
+    else:
+        vectors = ppmi(counts, PPMIConfig(**job.get("ppmi", {})))
+    weighed = time.perf_counter()
+    if job["method"] == "ppmi-svd":
+        vectors = train_svd(vectors, SVDConfig(**common))
+    ended = time.perf_counter()
+    return vectors, {
+        "count_seconds": counted - started,
+        "ppmi_seconds": weighed - counted,
+        "svd_seconds": ended - weighed,
+        "train_seconds": ended - started,
+        "pairs": int(counts.matrix.nnz),
+    }
+
+
+def judge(vectors: Any, data: str) -> Figures:
+    """Spearman on two sets of word pairs, and the shares of the Google analogies that are answered."""
+    from nlpseq.evaluation.analogies import judge_analogies, read_analogies
+    from nlpseq.evaluation.pairs import judge_pairs, read_pairs
+
+    sets = {"wordsim": "wordsim353.tsv", "simlex": "simlex999.txt"}
+    figures = {
+        name: judge_pairs(vectors, read_pairs(Path(data, file))).spearman for name, file in sets.items()
+    }
+    started = time.perf_counter()
+    sections = read_analogies(Path(data, "questions-words.txt"))
+    scores = judge_analogies(vectors, sections, restrict_vocab=RESTRICT)
+    figures["analogy_seconds"] = time.perf_counter() - started
+    for score in scores[-3:]:
+        figures |= {
+            f"{score.name} {method}": getattr(score, method) / score.used for method in ("add", "mul")
+        }
+    return figures
 
 
 def evaluate_folder(job: Figures) -> Figures:
@@ -112,6 +191,8 @@ WORK = {
     ("encode", "nlpseq"): encode_nlpseq,
     ("train", "nlpseq"): train_nlpseq,
     ("evaluate", "nlpseq"): evaluate_folder,
+    ("vectors", "gensim"): make_vectors,
+    ("vectors", "nlpseq"): make_vectors,
 }
 
 if __name__ == "__main__":

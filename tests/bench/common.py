@@ -1,0 +1,68 @@
+"""What the benchmarks of word vectors share: the text, the settings, and the head of a report."""
+
+import argparse
+import datetime
+import lzma
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from measure import commit, machine
+from worker import GENSIM_RATE, RESTRICT, SETTINGS
+
+HERE = Path(__file__).parent
+CORPUS = "enwiki-17m.txt.xz"
+PLAIN = {"tokenizer": "whitespace", "lower": False, "min_count": SETTINGS["min_count"]}
+
+PROTOCOL = f"""\
+enwiki-17m, white-space tokens of one plain file; {SETTINGS};
+learning rates {GENSIM_RATE} for gensim, the defaults for nlpseq; analogies by 3CosAdd among the
+{RESTRICT:,} most frequent words; scores x 100; raw words per second of training alone; peak is
+anonymous memory of the process tree, encoding and training being processes of their own."""
+
+Figures = dict[str, Any]
+
+
+def check_tests(*files: str) -> None:
+    """A speed is only worth printing for a kernel that is right."""
+    pytest = Path(sys.executable).with_name("pytest")
+    if subprocess.run([pytest, "-q", *files], cwd=HERE.parents[1]).returncode:
+        raise SystemExit("the kernel's tests are red: no benchmark.")
+
+
+def training_job(options: argparse.Namespace, text: Path) -> Figures:
+    """What all training jobs of a benchmark have in common."""
+    return {
+        "work": "train",
+        "text": str(text),
+        "data": options.data,
+        "threads": options.threads,
+        "epochs": options.epochs,
+        "text_config": PLAIN,
+        "settings": {"epochs": options.epochs},
+    }
+
+
+def tokenize_once(corpus: Path, folder: Path) -> Path:
+    """The corpus as white-space separated lower-case words, a paragraph a line: what both tools read."""
+    from nlpseq.config import TextConfig
+    from nlpseq.text.tokenize import tokenize
+
+    text, config = folder / "tokens.txt", TextConfig()
+    with lzma.open(corpus, "rt", encoding="utf-8") as source, text.open("w", encoding="utf-8") as target:
+        for line in source:
+            target.write(" ".join(tokenize(line, config)) + "\n")
+    return text
+
+
+def heading(title: str, work: str, options: argparse.Namespace) -> list[str]:
+    today = datetime.date.today().isoformat()
+    arguments = f"--seeds {options.seeds} --threads {options.threads} --epochs {options.epochs}"
+    return [
+        f"## {title}, {today}, commit {commit()}",
+        "",
+        f"`python tests/bench/run.py {work} {arguments}` on {machine()}.",
+        PROTOCOL,
+        "",
+    ]

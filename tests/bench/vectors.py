@@ -1,0 +1,62 @@
+"""Every kind of vectors on the same tokens, by one evaluator: `python tests/bench/run.py vectors`.
+
+Each model is made in a process of its own from text that is encoded already (by gensim: from its own
+vocabulary pass), so that seconds and memory are those of counting and training alone.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from common import CORPUS, RESTRICT, check_tests, heading, tokenize_once, training_job
+from measure import run_job
+
+Figures = dict[str, Any]
+
+MODELS: dict[str, Figures] = {
+    "gensim skip-gram": {"tool": "gensim", "objective": "skipgram", "mode": "file"},
+    "gensim CBOW": {"tool": "gensim", "objective": "cbow", "mode": "file"},
+    "skip-gram": {"objective": "skipgram"},
+    "CBOW, legacy update": {"objective": "cbow", "settings": {"cbow_update": "legacy"}},
+    "CBOW, corrected update": {"objective": "cbow", "settings": {"cbow_update": "corrected"}},
+    "PPMI": {"method": "ppmi"},
+    "PPMI-SVD": {"method": "ppmi-svd"},
+    "GloVe, w+c": {"method": "glove", "matrix": "w+c"},
+}
+SCORES = (
+    "wordsim",
+    "simlex",
+    "semantic add",
+    "semantic mul",
+    "syntactic add",
+    "syntactic mul",
+    "all add",
+    "all mul",
+)
+
+
+def vectors(options: argparse.Namespace, folder: Path) -> str:
+    check_tests("tests/test_svd.py", "tests/test_ppmi.py", "tests/test_glove.py", "tests/test_evaluation.py")
+    job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
+    cache = Path(tempfile.mkdtemp(dir=folder))
+    run_job(job | {"tool": "nlpseq", "work": "encode"}, cache)
+    lines = [
+        *heading("Vectors of every kind", "vectors", options),
+        "Count-based vectors: window 5, subsampling 1e-4, 300 dimensions; GloVe: window 10, harmonic.",
+        f"All judged by nlpseq's own evaluation, analogies among {RESTRICT:,} words.",
+        "",
+        "| | " + " | ".join(SCORES) + " | seconds | peak MB |",
+        "|---" * (len(SCORES) + 3) + "|",
+    ]
+    for name, model in MODELS.items():
+        mine = job | {"tool": "nlpseq"} | model | {"work": "vectors"}
+        mine["settings"] = {"epochs": options.epochs} | model.get("settings", {})
+        runs = [run_job(mine | {"seed": seed}, cache) for seed in range(1, options.seeds + 1)]
+        cells = [f"{100 * mean(run[score] for run in runs):.1f}" for score in SCORES]
+        cells += [f"{mean(run[figure] for run in runs):.0f}" for figure in ("train_seconds", "peak_mb")]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
