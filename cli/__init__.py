@@ -24,6 +24,7 @@ HOMES = {
     "eval-w2v": "eval_w2v",
     "compare": "compare",
     "plot": "plot",
+    "convert": "convert",
     "inspect": "inspect",
     "corpora": "corpora",
     "doctor": "doctor",

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import click
 
 from nlpseq.config import TextConfig
-from nlpseq.errors import ArtifactError, DataError, MissingExtra, NlpseqError
+from nlpseq.errors import ArtifactError, ConfigError, DataError, MissingExtra, NlpseqError
+from nlpseq.vectors.naming import files_of, format_of
 
 from ._command import Command
 from ._console import print_columns, print_json
@@ -96,6 +97,8 @@ def _check_language_model(path: Path) -> None:
 
 
 def _look_into_file(file: Path) -> Finding:
+    if _is_named_so(file):
+        return _look_into_vectors(file)
     try:
         text, encoding, notices = _first_text(file)
     except DataError as damage:
@@ -104,6 +107,15 @@ def _look_into_file(file: Path) -> Finding:
         return _look_into_vectors(file)
     meta = {"bytes": file.stat().st_size, "encoding": encoding, "first_tokens": _first_tokens(text)}
     return Finding("text", None, meta | {"notices": notices})
+
+
+def _is_named_so(file: Path) -> bool:
+    """Whether name and neighbour say that this is an array of vectors, as text does by its first line."""
+    try:
+        words, *array = files_of(file, format_of(file))
+    except ConfigError:
+        return False
+    return bool(array) and words.exists()
 
 
 def _first_text(file: Path) -> tuple[str, str, list[str]]:

@@ -78,7 +78,10 @@ def test_a_flag_that_repeats_the_default_wins_over_the_file(tmp_path):
         ("[word2vec]\ndim = 0\n", "table [word2vec]: dim is 0. It must be from 1 to 10000."),
         ("[word2vec]\ndim = '9'\n", "table [word2vec]: dim is '9'. It must be of type int."),
         ("[word2vce]\ndim = 9\n", "'word2vce' is no table of settings. Did you mean [word2vec]?"),
-        ("dim = 9\n", "'dim' is no table of settings. Known are [text], [word2vec], [cooccurrence], [lm]."),
+        (
+            "dim = 9\n",
+            "'dim' is no table of settings. Known are [text], [word2vec], [cooccurrence], [ppmi], ",
+        ),
         ("text = 9\n", "'text' is no table of settings."),
         ("[word2vec]\ndim = \n", "cannot be read as TOML: Invalid value (at line 2, column 7)"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.sparse import csr_array
 
 from nlpseq import artifact
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
@@ -179,7 +180,7 @@ def test_saving_again_is_stamped_anew(tmp_path: Path, vectors: Vectors) -> None:
 
 
 def test_vectors_of_other_tools(tmp_path: Path, vectors: Vectors) -> None:
-    vectors.write_word2vec_text(tmp_path / "a.vec")
+    vectors.write(tmp_path / "a.vec")
     loaded = Vectors.load(tmp_path / "a.vec")
     assert loaded.vocab.words == WORDS
     assert loaded.vocab.counts.tolist() == [-1] * 7  # unknown
@@ -187,6 +188,23 @@ def test_vectors_of_other_tools(tmp_path: Path, vectors: Vectors) -> None:
     assert loaded.meta == {"read_from": "a.vec", "read_format": "word2vec text", "notices": []}
     loaded.save(tmp_path / "a.w2v")
     assert Vectors.load(tmp_path / "a.w2v").vocab.counts.tolist() == [-1] * 7
+
+
+def test_write_makes_a_folder_where_the_name_asks_for_one(tmp_path: Path, vectors: Vectors) -> None:
+    for written in (vectors.write(tmp_path / "a.w2v"), vectors.write(tmp_path / "b.c", "nlpseq")):
+        assert (written.num_words, written.notices) == (7, [])
+        assert np.array_equal(Vectors.load(written.files[0]).matrix, vectors.matrix)
+        with pytest.raises(ConfigError, match="--force"):
+            vectors.write(written.files[0], "nlpseq")
+    with pytest.raises(ArtifactError, match="it is a folder"):
+        Vectors.load(tmp_path / "a.w2v", "glove")
+
+
+def test_explicit_vectors_are_written_as_a_folder_alone(tmp_path: Path) -> None:
+    explicit = Vectors(vocab(["a", "b"]), csr_array(np.eye(2, dtype=np.float32)))
+    with pytest.raises(DataError, match=r"one sparse matrix, which only a folder .* holds"):
+        explicit.write(tmp_path / "a.vec")
+    assert list(tmp_path.iterdir()) == []
 
 
 def reseal(path: Path) -> None:
@@ -239,7 +257,7 @@ def test_what_is_not_finite_is_not_stored(tmp_path: Path, vectors: Vectors, bad:
         vectors.save(tmp_path / "a.w2v")
     vectors.matrix[3, 0] = bad
     with pytest.raises(RunError, match="'woman'"):
-        vectors.write_word2vec_text(tmp_path / "a.vec")
+        vectors.write(tmp_path / "a.vec")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "a.vec").write_text("1 1\na nan\n")
     with pytest.raises(ArtifactError, match=r"'a' holds numbers that are not finite\. .*a\.vec is damaged"):

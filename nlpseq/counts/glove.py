@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import GloveConfig
-from nlpseq.counts._glove_numba import train_pairs
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.draws import CHOICE, INIT, ORDER, draw_array, stream_key
 from nlpseq.errors import DataError, RunError
@@ -120,6 +120,9 @@ def initial_weights(num_words: int, config: GloveConfig) -> Weights:
 
 def _train(pairs: Pairs, weights: Weights, config: GloveConfig, progress: Report | None) -> list[float]:
     """Mean loss of each epoch."""
+    use_cache_for_numba()
+    from nlpseq.counts._glove_numba import train_pairs
+
     squares = Weights(*map(np.ones_like, weights))
     settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
     num_pairs = len(pairs.counts_N)

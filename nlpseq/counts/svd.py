@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import SVDConfig
-from nlpseq.counts._svd_numba import COLUMNS, multiply_rows
 from nlpseq.draws import INIT, draw_array, stream_key
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.settings import available_cores, to_dict
@@ -100,6 +100,10 @@ class _Product:
     """matrix @ dense, by threads, a block of COLUMNS columns at a time."""
 
     def __init__(self, matrix: Any, pool: ThreadPoolExecutor, threads: int) -> None:
+        use_cache_for_numba()
+        from nlpseq.counts._svd_numba import COLUMNS, multiply_rows
+
+        self.columns, self.multiply_rows = COLUMNS, multiply_rows
         self.arrays = matrix.indptr, matrix.indices, matrix.data.astype(np.float32, copy=False)
         self.num_rows = matrix.shape[0]
         self.pool = pool
@@ -109,18 +113,18 @@ class _Product:
 
     def __call__(self, dense_CL: Floats) -> Floats:
         out_RL = np.empty((self.num_rows, dense_CL.shape[1]), np.float32)
-        for first in range(0, dense_CL.shape[1], COLUMNS):
-            part = slice(first, first + COLUMNS)
+        for first in range(0, dense_CL.shape[1], self.columns):
+            part = slice(first, first + self.columns)
             width = dense_CL[:, part].shape[1]
-            block_CL = np.zeros((len(dense_CL), COLUMNS), np.float32)
+            block_CL = np.zeros((len(dense_CL), self.columns), np.float32)
             block_CL[:, :width] = dense_CL[:, part]
             out_RL[:, part] = self._block(block_CL)[:, :width]
         return out_RL
 
     def _block(self, block_CL: Floats) -> Floats:
-        out_RL = np.empty((self.num_rows, COLUMNS), np.float32)
+        out_RL = np.empty((self.num_rows, self.columns), np.float32)
         tasks = [
-            self.pool.submit(multiply_rows, *self.arrays, block_CL, out_RL, *span) for span in self.spans
+            self.pool.submit(self.multiply_rows, *self.arrays, block_CL, out_RL, *span) for span in self.spans
         ]
         for task in tasks:
             task.result()

@@ -16,10 +16,10 @@ from nlpseq import artifact
 from nlpseq.csr import as_csr, load_csr, save_csr
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
 from nlpseq.text.vocab import Vocab
-from nlpseq.vectors.formats import read_vectors, write_word2vec_text
+from nlpseq.vectors.formats import Written, check_output, read_vectors, write_vectors
+from nlpseq.vectors.naming import BadTokens, Format
 
 KIND, VERSION = "vectors", 1
-UNKNOWN_COUNT = -1
 _WRITTEN_ANEW = ("format", "format_version", "nlpseq_version")  # by the version that saves
 _CHECKED_ROWS = 4096  # at once, so that checking a mapped matrix takes little memory
 _CLOSE_ENOUGH = 20_000  # words compared letter by letter to find what was meant
@@ -138,13 +138,15 @@ class Vectors:
                 folder.write_array("contexts.npy", self.contexts)
 
     @classmethod
-    def load(cls, path: str | Path, *, verify: bool = True) -> "Vectors":
-        """Vectors from a folder that `save` wrote (arrays stay on disk, mapped), or a word2vec or GloVe file.
+    def load(cls, path: str | Path, format: Format | None = None, *, verify: bool = True) -> "Vectors":
+        """Vectors from a folder that `save` wrote (arrays stay on disk, mapped), or a file of any format.
 
-        Raises ArtifactError where either is damaged. verify=False skips the sha256 of a folder's files.
+        format: that of a file, told by its content where it is not named. Raises ArtifactError where folder
+        or file is damaged. verify=False skips the sha256 of a folder's files.
         """
         path = Path(path)
-        vectors = cls._load_folder(path, verify) if path.is_dir() else cls._load_file(path)
+        is_folder = path.is_dir() and format in (None, "nlpseq")
+        vectors = cls._load_folder(path, verify) if is_folder else cls._load_file(path, format)
         vectors._check_finite(ArtifactError, f"{path} is damaged; make it anew.")
         return vectors
 
@@ -166,16 +168,31 @@ class Vectors:
         return cls(vocab, matrix, contexts, meta)
 
     @classmethod
-    def _load_file(cls, file: Path) -> "Vectors":
-        found = read_vectors(file)
-        vocab = Vocab(found.words, np.full(len(found.words), UNKNOWN_COUNT))
+    def _load_file(cls, file: Path, format: Format | None) -> "Vectors":
+        found = read_vectors(file, format)
         meta = {"read_from": file.name, "read_format": found.format, "notices": found.notices}
-        return cls(vocab, found.matrix_VD, meta=meta)
+        return cls(found.vocab, found.matrix_VD, meta=meta)
 
-    def write_word2vec_text(self, file: str | Path) -> None:
-        """Write the vectors as word2vec text, which most tools read (see formats.write_word2vec_text)."""
+    def write(
+        self,
+        file: str | Path,
+        format: Format | None = None,
+        bad_tokens: BadTokens = "error",
+        *,
+        force: bool = False,
+    ) -> Written:
+        """Write a file for other tools (see formats.write_vectors), or a folder if its name ends in .w2v."""
+        file = Path(file)
         self._check_finite(RunError, f"{file} was not written; train again with a lower learning rate.")
-        write_word2vec_text(Path(file), self.vocab.words, self.matrix)
+        if check_output(file, format, force=force) == "nlpseq":
+            self.save(file, force=force)
+            return Written((file,), len(self.vocab), [])
+        if self.is_sparse:
+            raise DataError(
+                "explicit vectors are one sparse matrix, which only a folder of nlpseq (.w2v) holds. "
+                "Make them dense with --method ppmi-svd to write other formats."
+            )
+        return write_vectors(file, self.vocab, self.matrix, format, bad_tokens, force=force)
 
     def _check_finite(self, raised: type[NlpseqError], way_out: str) -> None:
         if self.is_sparse:  # load_csr has checked what it reads

@@ -1,0 +1,74 @@
+"""nlpseq convert: vectors in the format of another tool, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from nlpseq.vectors.naming import ENDINGS, TITLES, BadTokens
+
+from ._command import Command
+from ._console import print_path, say, say_warning
+from ._options import force_option
+
+_NAMES = list(ENDINGS.values())
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "nlpseq convert corpus.w2v corpus.vec",
+        "nlpseq convert corpus.w2v corpus.bin.gz",
+        "nlpseq convert corpus.vec corpus.npy",
+        "nlpseq convert corpus.npy corpus.tsv --bad-tokens skip",
+    ],
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--format", type=click.Choice(_NAMES), help="format of OUT [default: by its ending, as listed above]"
+)
+@click.option(
+    "--from",
+    "source_format",
+    type=click.Choice([name for name in _NAMES if name != "nlpseq"]),
+    help="format of MODEL, where its content leaves that open",
+)
+@click.option(
+    "--bad-tokens",
+    type=click.Choice(get_args(BadTokens)),
+    default="error",
+    show_default=True,
+    help="words that are empty or hold what separates words in OUT: refuse, leave out, or write all with "
+    "the escapes of vocab.tsv (a space as \\u0020)",
+)
+@force_option
+def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens: Any, force: bool) -> None:
+    """Write the vectors of MODEL to OUT, in the format that the ending of OUT names.
+
+    \b
+    .vec  word2vec text, which is fastText's .vec too        (word2vec)
+    .txt  GloVe text, without a line of sizes                (glove)
+    .bin  word2vec binary                                    (word2vec-binary)
+    .npy  an array; words and counts in NAME.vocab.tsv       (npy)
+    .tsv  TensorBoard projector; words in NAME.metadata.tsv  (projector)
+    .w2v  a folder of nlpseq                                 (nlpseq)
+
+    All but the folder may be gzipped: add .gz. MODEL is any of them, told by its content. Numbers come
+    through to the bit. The names of what was written go to stdout.
+    """
+    from nlpseq.vectors.formats import check_output
+    from nlpseq.vectors.vectors import Vectors
+
+    chosen = check_output(out, format, force=force)
+    vectors = Vectors.load(model, source_format)
+    for notice in vectors.meta.get("notices", []):
+        say_warning(notice)
+    written = vectors.write(out, format, bad_tokens, force=force)
+    for notice in written.notices:
+        say_warning(notice)
+    say(f"{written.num_words:,} words x {vectors.matrix.shape[1]:,}: {TITLES[chosen]}")
+    for file in written.files:
+        print_path(file)

@@ -1,0 +1,90 @@
+"""Vectors as an array in NAME.npy, float32 (V, D), and words with their counts in NAME.vocab.tsv beside it.
+
+The array is mapped from a plain file, and read from a gzipped one. Letters: V words, D dimensions.
+"""
+
+import tokenize
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.artifact import load_array
+from nlpseq.errors import ArtifactError
+from nlpseq.text.vocab import Vocab
+from nlpseq.vectors._rows import VectorFile
+from nlpseq.vectors._source import Source, opened
+from nlpseq.vectors._target import Table
+from nlpseq.vectors.naming import TITLES, files_of
+
+MAGIC = b"\x93NUMPY"
+_DTYPE = np.dtype("<f4")
+_BLOCK = 1 << 20  # bytes read at once
+_READ_HEADER = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+# What NumPy raises on a damaged header, which it parses as Python.
+_NO_HEADER = (EOFError, KeyError, OverflowError, SyntaxError, ValueError, tokenize.TokenError)
+
+
+def read_npy(source: Source) -> VectorFile:
+    shape = _shape(source)
+    if source.packed:
+        matrix_VD = _unpacked(source, shape)
+    else:
+        matrix_VD = load_array(source.file, _DTYPE, ndim=2)
+    return VectorFile(_vocab_beside(source, len(matrix_VD)), matrix_VD, TITLES["npy"], [])
+
+
+def _shape(source: Source) -> tuple[int, int]:
+    """V and D, after a look at the header alone: of float32, row after row, and as much as there is."""
+    try:
+        version = np.lib.format.read_magic(source.stream)
+        shape, by_columns, dtype = _READ_HEADER[version](source.stream)
+    except _NO_HEADER as error:
+        raise source.damage(f" is not a readable .npy array ({error})") from error
+    if len(shape) != 2 or shape[1] < 1 or by_columns or dtype != _DTYPE:
+        raise ArtifactError(
+            f"{source.file} holds {dtype} of shape {shape}, expected float32 by rows, (words, dimensions). "
+            "Store it anew: np.save(file, np.ascontiguousarray(array, np.float32))."
+        )
+    num_words, dim = shape
+    num_bytes = num_words * dim * _DTYPE.itemsize
+    source.check_room(num_words, dim, num_bytes)
+    if not source.packed and source.size != source.stream.tell() + num_bytes:
+        raise source.damage(f" has {source.size} bytes, its header promises {num_words} x {dim} numbers")
+    return num_words, dim
+
+
+def _unpacked(source: Source, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """The array behind the header; what is allocated follows what is read."""
+    content, missing = bytearray(), shape[0] * shape[1] * _DTYPE.itemsize
+    while block := source.stream.read(min(missing, _BLOCK)):
+        content += block
+        missing -= len(block)
+    if missing or source.stream.read(1):
+        raise source.damage(f" does not hold the {shape[0]} x {shape[1]} numbers that its header promises")
+    return np.frombuffer(content, _DTYPE).astype(np.float32, copy=False).reshape(shape)
+
+
+def _vocab_beside(source: Source, num_words: int) -> Vocab:
+    beside = files_of(source.file, "npy")[0]
+    if not beside.exists():
+        raise ArtifactError(
+            f"{source.file} holds numbers alone, and there is no {beside.name} with their words beside it. "
+            "Copy both, or convert the model again."
+        )
+    with opened(beside) as words:
+        vocab = Vocab.from_bytes(words.stream.read(), beside)
+    if len(vocab) != num_words:
+        raise words.damage(f" has {len(vocab)} words, {source.file.name} has {num_words} vectors")
+    return Vocab(vocab.words, vocab.counts)
+
+
+def write_npy(table: Table, words: BinaryIO, array: BinaryIO) -> None:
+    words.write(Vocab(table.words, table.counts[table.rows]).to_bytes())
+    header = {"descr": _DTYPE.str, "fortran_order": False, "shape": (len(table.words), table.dim)}
+    np.lib.format.write_array_header_1_0(array, header)
+    for _, block_BD in table.blocks():
+        array.write(block_BD.astype(_DTYPE).tobytes())

@@ -1,0 +1,122 @@
+"""Where vectors are written: what is in the way is said before, and no name shows half a file."""
+
+import gzip
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.artifact import TEMPORARY, write_error
+from nlpseq.errors import ConfigError
+from nlpseq.vectors.naming import is_packed
+
+_ROWS = 1024  # at once
+_GZIP_LEVEL = 6  # 9 takes several times as long and saves next to nothing of such bytes
+
+
+class Table(NamedTuple):
+    """Words, as they are to be written, their counts, and which row of the matrix each has."""
+
+    words: Sequence[str]
+    counts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.intp]
+    matrix_VD: npt.NDArray[np.float32]
+
+    @property
+    def dim(self) -> int:
+        return int(self.matrix_VD.shape[1])
+
+    def blocks(self) -> Iterator[tuple[Sequence[str], npt.NDArray[np.float32]]]:
+        """Words and their vectors, some at a time."""
+        for start in range(0, len(self.words), _ROWS):
+            block = slice(start, start + _ROWS)
+            yield self.words[block], self.matrix_VD[self.rows[block]]
+
+
+def encoded(word: str) -> bytes:
+    return word.encode("utf-8", "surrogateescape")
+
+
+def check_files(files: Sequence[Path], *, force: bool) -> None:
+    """Say before any work that these files could not be written."""
+    for file in files:
+        if file.is_dir():
+            raise ConfigError(f"{file} is a folder, so it is not replaced. Choose another name.")
+        if file.exists() and not force:
+            raise ConfigError(
+                f"{file} already exists. Replace it with --force (in Python force=True), or name another."
+            )
+    try:
+        files[-1].parent.mkdir(parents=True, exist_ok=True)
+        probe = _temporary(files[-1])
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise write_error(files[-1], error) from error
+
+
+@contextmanager
+def replacing(files: Sequence[Path]) -> Iterator[list[BinaryIO]]:
+    """Files to fill that take their names once all of them are whole and on disk."""
+    temporaries = [_temporary(file) for file in files]
+    try:
+        with ExitStack() as stack:
+            pairs = zip(files, temporaries, strict=True)
+            yield [stack.enter_context(_new_file(new, is_packed(file))) for file, new in pairs]
+        _take_names(temporaries, files)
+    except OSError as error:
+        raise write_error(files[-1], error) from error
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _new_file(file: Path, packed: bool) -> Iterator[BinaryIO]:
+    with file.open("xb") as raw:
+        if packed:  # without a time, so that equal vectors give equal files
+            with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as stream:
+                yield cast(BinaryIO, stream)
+        else:
+            yield raw
+        raw.flush()
+        os.fsync(raw.fileno())
+
+
+def _take_names(temporaries: Sequence[Path], files: Sequence[Path]) -> None:
+    """One file replaces another in one step. Of two, the last goes first and comes last.
+
+    So no kill leaves an array beside the words of another.
+    """
+    if len(files) == 1:
+        temporaries[0].replace(files[0])
+        return
+    aside = {file: _temporary(file) for file in files if file.exists()}
+    try:
+        for file in reversed(aside):
+            file.rename(aside[file])
+        for temporary, file in zip(temporaries, files, strict=True):
+            temporary.rename(file)
+    except BaseException:  # Ctrl-C too
+        _put_back(files, aside)
+        raise
+    for old in aside.values():
+        old.unlink()
+
+
+def _put_back(files: Sequence[Path], aside: Mapping[Path, Path]) -> None:
+    """Have under the names what was there before, or nothing."""
+    for file in files:
+        if file not in aside:
+            file.unlink(missing_ok=True)
+        elif aside[file].exists():
+            aside[file].replace(file)
+
+
+def _temporary(file: Path) -> Path:
+    return file.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
