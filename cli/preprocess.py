@@ -14,8 +14,9 @@ from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.errors import ConfigError
 
 from ._command import Command
-from ._console import print_path, printable, say, say_warning
+from ._console import print_path, printable, say
 from ._corpus import (
+    COMPILING,
     EncodingProgress,
     corpus_argument,
     dataset_folder,
@@ -72,7 +73,7 @@ def preprocess(
     if config.phrases:
         _say_phrases(data)
     if cooccurrence:
-        _count(data, counting)
+        _count(data, counting, threads)
     say(f"next: nlpseq train-w2v {shlex.quote(str(path))}")
     print_path(path)
 
@@ -96,16 +97,12 @@ def _say_phrases(data: TokenDataset) -> None:
     say(f"{len(found):,} phrases{examples}: {file}")
 
 
-def _count(data: TokenDataset, config: CooccurrenceConfig) -> None:
+def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> None:
     """Store the counts of the train split in a folder of their own inside the dataset's."""
     from nlpseq.counts.cooccurrence import count_cooccurrences
 
     path = data.path / "cooccurrence"
-    with Progress("counting", "words", "counting neighbours") as progress:
-        counts = count_cooccurrences(
-            data.split("train"), config, progress=lambda done: progress.update(done.tokens, done.total)
-        )
+    with Progress("counting", "words", COMPILING) as progress:
+        counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress.update)
     counts.save(path)
     say(f"{counts.matrix.nnz:,} pairs of neighbours in {path}")
-    for notice in counts.meta["notices"]:
-        say_warning(notice)

@@ -13,7 +13,7 @@ from nlpseq.config import CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig
 from nlpseq.errors import ConfigError
 
 from ._command import Command
-from ._console import print_path, say, say_warning
+from ._console import print_path, say
 from ._corpus import COMPILING, corpus_argument, prepare
 from ._options import (
     RARE_TEXT,
@@ -85,7 +85,7 @@ def train_counts(sources: tuple[str, ...], output: Path | None, force: bool, met
     threads = given(SVDConfig).get("threads")
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     started = time.perf_counter()
-    counts = _counts(data, counting)
+    counts = _counts(data, counting, threads)
     counted = time.perf_counter()
     vectors = _vectors(counts, configs)
     trained = time.perf_counter()
@@ -110,7 +110,7 @@ def _refuse_useless(method: str) -> None:
                 raise ConfigError(f"{option} is for --method {other}, not {method}. Leave one of them out.")
 
 
-def _counts(data: TokenDataset, config: CooccurrenceConfig) -> Cooccurrence:
+def _counts(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
     """The counts of the train split, out of its folder where the same were stored there."""
     from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
 
@@ -120,13 +120,8 @@ def _counts(data: TokenDataset, config: CooccurrenceConfig) -> Cooccurrence:
         if counts.config == config and counts.vocab.digest == data.vocab.without_specials().digest:
             say(f"counts of {stored}")
             return counts
-    with Progress("counting", "words", "counting neighbours") as progress:
-        counts = count_cooccurrences(
-            data.split("train"), config, progress=lambda done: progress.update(done.tokens, done.total)
-        )
-    for notice in counts.meta["notices"]:
-        say_warning(notice)
-    return counts
+    with Progress("counting", "words", COMPILING) as progress:
+        return count_cooccurrences(data.split("train"), config, threads=threads, progress=progress.update)
 
 
 def _vectors(counts: Cooccurrence, configs: dict[type, Any]) -> Vectors:

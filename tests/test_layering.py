@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "_draws_numba": {"draws"},
     "text": BASE,
     "vectors": BASE | {"text"},
-    "counts": BASE | {"text", "vectors"},
+    "counts": BASE | {"text", "vectors", "_draws_numba"},
     "w2v": BASE | {"text", "vectors", "_draws_numba"},
     "lm": BASE | {"text", "vectors"},
     "evaluation": BASE | {"text", "vectors"},

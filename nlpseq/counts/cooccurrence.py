@@ -1,13 +1,16 @@
 """How often each word occurs near each other word: windowed co-occurrence counts as a sparse matrix.
 
-count_reference says what is counted. The fast way turns every pair of near tokens into one integer, the key
-(row * V + column) * slots + slot, and counts equal keys (see runs.py), whose order is that of the matrix.
-Under harmonic weights the slot is the distance, so that all sums but the last are of integers: the result is
-the same to the bit however the text was cut into blocks. Letters: V words.
+count_reference says what is counted. The fast way writes down the places of every word, and for a row of the
+matrix looks around each place of its word, adding to a sum for every column; the columns it met are marked in
+bits, so that they come out in order without sorting. Rows are independent, which is what threads share, and
+weights are integers, so the result is the same to the bit for any number of threads and any memory.
+
+Letters: V words.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, EFBIG, ENOSPC
@@ -21,29 +24,32 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from nlpseq import artifact
-from nlpseq.cache import cache_dir
+from nlpseq.cache import cache_dir, use_cache_for_numba
 from nlpseq.config import CooccurrenceConfig
-from nlpseq.counts.runs import Keys, Run, Runs, first_of_equals
 from nlpseq.csr import as_csr, load_csr, save_csr
 from nlpseq.draws import KEEP, draw, stream_key
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
-from nlpseq.settings import from_dict, to_dict
+from nlpseq.settings import available_cores, from_dict, to_dict
 from nlpseq.text.dataset import TokenDataset
-from nlpseq.text.subsample import HALF, keep_thresholds, kept
+from nlpseq.text.subsample import HALF, keep_thresholds
 from nlpseq.text.vocab import Vocab
 
 KIND, VERSION = "cooccurrence", 1
-_KEY_BYTES = 32  # that counting the keys of a block takes for each of them, at its peak
+UNIT = 1 << 30  # what a pair of weight 1 adds, so that 1/distance is an integer too
 
-Tokens = npt.NDArray[np.integer[Any]]
+_BLOCK = 1 << 20  # tokens looked at together
+_PLACE_BYTES = 8  # for each occurrence of a word
+_COLUMN_BYTES = 24  # for each column a row may have, at the peak
+
+Report = Callable[[int, int], None]
 
 
-class CountProgress(NamedTuple):
-    """How far counting has come."""
+class Text(NamedTuple):
+    """What is counted; keep_V: keep_thresholds of the words, and tokens with ids from V up are none."""
 
-    tokens: int  # read so far
-    total: int
-    spilled_bytes: int  # on disk because memory_bytes did not hold them
+    tokens: npt.NDArray[np.integer[Any]]
+    sentences: npt.NDArray[np.int64]
+    keep_V: npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,7 @@ class Cooccurrence:
             "num_words": len(self.vocab),
             "num_pairs": int(self.matrix.nnz),
         }
-        known = {
-            key: value for key, value in self.meta.items() if key in ("text_config", "num_tokens", "notices")
-        }
+        known = {key: value for key, value in self.meta.items() if key in ("text_config", "num_tokens")}
         with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
             folder.write_meta(known | made | {"vocab_digest": self.vocab.digest})
             self.vocab.save(folder.path / "vocab.tsv")
@@ -104,162 +108,176 @@ def count_cooccurrences(
     data: TokenDataset,
     config: CooccurrenceConfig = CooccurrenceConfig(),  # noqa: B008  (frozen)
     *,
+    threads: int | None = None,
     memory_bytes: int = 2 << 30,
-    progress: Callable[[CountProgress], None] | None = None,
+    progress: Report | None = None,
 ) -> Cooccurrence:
     """Count the neighbours of every word of the vocabulary; exactly what count_reference counts.
 
-    What memory_bytes cannot hold goes through a temporary folder in the cache, which is noted in
-    meta["notices"]; the matrix itself is memory-mapped. Raises ResourceError where the disk does not suffice.
+    threads: default all cores this process may use; the counts are the same for any number. progress is told
+    of words done and of all there are. What is counted lies in a file in the cache, and is memory-mapped;
+    memory_bytes limits the rest, by reading the text more often. Raises ResourceError where the disk does not
+    suffice.
     """
     vocab = data.vocab.without_specials()
-    keep_V = keep_thresholds(vocab.counts, config.subsample)
-    matrix, notices = count_matrix(data.tokens, data.sentences, keep_V, config, memory_bytes, progress)
-    meta = {"text_config": to_dict(data.config), "num_tokens": data.num_tokens, "notices": notices}
+    text = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, config.subsample))
+    matrix = count_matrix(text, config, threads or available_cores(), memory_bytes, progress)
+    meta = {"text_config": to_dict(data.config), "num_tokens": data.num_tokens}
     return Cooccurrence(matrix, vocab, config, meta)
 
 
-def count_reference(
-    tokens: Iterable[int],
-    sentences: Sequence[int],
-    keep_V: Sequence[int] | npt.NDArray[np.uint32],
-    config: CooccurrenceConfig,
-) -> dict[tuple[int, int], float]:
+def count_reference(text: Text, config: CooccurrenceConfig) -> dict[tuple[int, int], float]:
     """The specification: the count of every (centre word, context word) that occurs, in plain loops.
 
-    Tokens that are no word (ids from len(keep_V) up) or that subsampling leaves out (keep_thresholds) are
-    dropped first, so a window reaches over them; it never reaches into another sentence.
+    Tokens that are no word or that subsampling leaves out are dropped first, so a window reaches over them;
+    it never reaches into another sentence.
     """
-    stream = [int(token) for token in tokens]
-    times = Counter[tuple[int, int, int]]()
+    stream = [int(token) for token in text.tokens]
 
     def stays(pos: int) -> bool:
         word_id = stream[pos]
-        return word_id < len(keep_V) and draw(config.seed, KEEP, 0, pos) >> HALF <= keep_V[word_id]
+        return word_id < len(text.keep_V) and draw(config.seed, KEEP, 0, pos) >> HALF <= text.keep_V[word_id]
 
-    for start, stop in pairwise(sentences):
+    sums = defaultdict[tuple[int, int], int](int)
+    for start, stop in pairwise(text.sentences.tolist()):
         words = [stream[pos] for pos in range(start, stop) if stays(pos)]
         for place, centre in enumerate(words):
             for other, context in enumerate(words):
                 on_side = {"left": other < place, "right": other > place, "symmetric": other != place}
                 if on_side[config.side] and abs(other - place) <= config.window:
-                    times[centre, context, abs(other - place)] += 1
-    counts: dict[tuple[int, int], float] = {}
-    for (centre, context, distance), number in sorted(times.items()):
-        weight = number / distance if config.weighting == "harmonic" else number
-        counts[centre, context] = counts.get((centre, context), 0.0) + weight
-    return counts
+                    sums[centre, context] += _weight(abs(other - place), config)
+    return {pair: total / UNIT for pair, total in sorted(sums.items())}
+
+
+def _weight(distance: int, config: CooccurrenceConfig) -> int:
+    """Of a pair, in units of 1 / UNIT: as integers, weights add up to the same in any order."""
+    return UNIT // distance if config.weighting == "harmonic" else UNIT
 
 
 def count_matrix(
-    tokens: Tokens,
-    sentences: npt.NDArray[np.int64],
-    keep_V: npt.NDArray[np.uint32],
+    text: Text, config: CooccurrenceConfig, threads: int, memory_bytes: int, progress: Report | None = None
+) -> csr_array:
+    """The (V, V) matrix of count_reference."""
+    use_cache_for_numba()
+    num_words = len(text.keep_V)
+    with _scratch() as folder, ThreadPoolExecutor(threads) as pool:
+        stream = _compact(folder / "stream.npy", text, stream_key(config.seed, KEEP, 0))
+        starts_V = np.cumsum([0, *_occurrences(stream, num_words)])
+        files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
+        sizes = [np.zeros(1, np.int64)]
+        with (
+            artifact.NpyWriter(files["data"], np.float64) as data,
+            artifact.NpyWriter(files["indices"], np.int32) as indices,
+        ):
+            for rows in _counted(stream, starts_V, config, pool, threads, memory_bytes):
+                data.append(rows.sums / UNIT)
+                indices.append(rows.columns)
+                sizes.append(rows.sizes)
+                if progress is not None:
+                    progress(int(starts_V[rows.last]), int(starts_V[-1]))
+        data_N = artifact.load_array(files["data"], np.float64, 1)
+        indices_N = artifact.load_array(files["indices"], np.int32, 1)
+    return as_csr((num_words, num_words), data_N, indices_N, np.cumsum(np.concatenate(sizes)))
+
+
+class _Rows(NamedTuple):
+    """Some rows of the matrix."""
+
+    last: int  # behind them
+    columns: npt.NDArray[np.int32]
+    sums: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]  # columns of each row
+
+
+def _compact(file: Path, text: Text, key: int) -> npt.NDArray[np.uint32]:
+    """The words that stay, each sentence between two separators, which have the id V; on disk, and mapped."""
+    from nlpseq.counts._cooccurrence_numba import compact
+
+    tokens, sentences = np.asarray(text.tokens), np.asarray(text.sentences)
+    separator = np.array([len(text.keep_V)], np.uint32)
+    filled = np.empty(2 * _BLOCK, np.uint32)  # every token may end a sentence
+    sentence = 0
+    with artifact.NpyWriter(file, np.uint32) as stream:
+        stream.append(separator)
+        for start in range(int(sentences[0]), int(sentences[-1]), _BLOCK):
+            stop = min(start + _BLOCK, int(sentences[-1]))
+            span = sentence, start, stop, text.keep_V, np.uint64(key), filled
+            count, sentence = compact(tokens, sentences, *span)
+            stream.append(filled[:count])
+        stream.append(separator)
+    return np.asarray(artifact.load_array(file, np.uint32, 1))
+
+
+def _occurrences(stream: npt.NDArray[np.uint32], num_words: int) -> npt.NDArray[np.int64]:
+    counts_V = np.zeros(num_words + 1, np.int64)
+    for start in range(0, len(stream), _BLOCK):
+        counts_V += np.bincount(stream[start : start + _BLOCK], minlength=num_words + 1)
+    return counts_V[:num_words]
+
+
+def _counted(
+    stream: npt.NDArray[np.uint32],
+    starts_V: npt.NDArray[np.int64],
     config: CooccurrenceConfig,
+    pool: ThreadPoolExecutor,
+    threads: int,
     memory_bytes: int,
-    progress: Callable[[CountProgress], None] | None = None,
-) -> tuple[csr_array, list[str]]:
-    """The (V, V) matrix of count_reference, and what a person should know of how it was made."""
-    num_words = len(keep_V)
-    key = stream_key(config.seed, KEEP, 0)
-    slots = config.window if config.weighting == "harmonic" else 1
-    if num_words**2 * slots > 2**64:
-        raise ConfigError(
-            f"window is {config.window}, too wide to count harmonically over {num_words} words. "
-            "Choose a narrower window, or keep fewer words with --max-vocab."
-        )
-    pairs_per_token = config.window * (2 if config.side == "symmetric" else 1)
-    bytes_per_token = _KEY_BYTES * (pairs_per_token + 2)  # its pairs, and the token itself
-    block_tokens = max(1, memory_bytes // 4 // bytes_per_token)
-    begin, end = int(sentences[0]), int(sentences[-1])
-    with _scratch() as folder:
-        runs = Runs(folder, memory_bytes, slots)
-        for block in _blocks(tokens, sentences, keep_V, key, block_tokens, config.window):
-            runs.add(_keys(block, num_words, slots, config))
-            if progress is not None:
-                progress(CountProgress(block.stop - begin, end - begin, runs.spilled_bytes))
-        matrix = _write_matrix(folder, runs.merged(), num_words, slots)
-    if not runs.spilled_bytes:
-        return matrix, []
-    return matrix, [
-        f"counts outgrew {memory_bytes:,} bytes of memory, {runs.spilled_bytes:,} went through disk"
-    ]
+) -> Iterator[_Rows]:
+    """All rows in order; as many at a time as memory has room for the places of their words."""
+    task_bytes = max(1, memory_bytes // 2 // (2 * threads))
+    for first, last in _spans(np.diff(starts_V) * _PLACE_BYTES, memory_bytes // 2):
+        group = _Group(stream, starts_V, config, first, last)
+        spans = _spans(group.most_V[first:last] * _COLUMN_BYTES, task_bytes)
+        tasks = [(first + begin, first + end) for begin, end in spans]
+        for start in range(0, len(tasks), 2 * threads):  # not all at once: their results take memory
+            yield from pool.map(group.count, tasks[start : start + 2 * threads])
 
 
-class _Block(NamedTuple):
-    """The words of a stretch of text, with the last ones before it carried over to pair with."""
+class _Group:
+    """Rows whose words have their places in memory together."""
 
-    ids: Keys
-    sentence: npt.NDArray[np.int64]  # of each word
-    carried: int  # how many of them are from before the stretch
-    stop: int  # where the stretch ends in tokens
+    def __init__(
+        self,
+        stream: npt.NDArray[np.uint32],
+        starts_V: npt.NDArray[np.int64],
+        config: CooccurrenceConfig,
+        first: int,
+        last: int,
+    ) -> None:
+        from nlpseq.counts._cooccurrence_numba import find_places
 
+        self.stream, self.num_words = stream, len(starts_V) - 1
+        self.sides = config.side != "right", config.side != "left"
+        self.weights = np.array([0, *(_weight(distance, config) for distance in range(1, config.window + 1))])
+        neighbors_V = np.diff(starts_V) * config.window * sum(self.sides)
+        self.most_V = np.minimum(neighbors_V, self.num_words)  # columns of each row
+        self.starts_V = starts_V - starts_V[first]
+        self.places = np.empty(int(self.starts_V[last]), np.int64)
+        find_places(stream, first, last, self.starts_V[:-1].copy(), self.places)
 
-def _blocks(
-    tokens: Tokens,
-    sentences: npt.NDArray[np.int64],
-    keep_V: npt.NDArray[np.uint32],
-    key: int,
-    size: int,
-    overlap: int,
-) -> Iterator[_Block]:
-    ids, sentence = np.empty(0, np.uint64), np.empty(0, np.int64)
-    for start in range(int(sentences[0]), int(sentences[-1]), size):
-        stop = min(start + size, int(sentences[-1]))
-        span = np.asarray(tokens[start:stop])
-        place = np.flatnonzero(kept(span, start, keep_V, key, np))
-        carried_ids, carried_sentence = ids[-overlap:], sentence[-overlap:]
-        ids = np.concatenate([carried_ids, span[place].astype(np.uint64)])
-        sentence = np.concatenate([carried_sentence, np.searchsorted(sentences, place + start, side="right")])
-        yield _Block(ids, sentence, len(carried_ids), stop)
+    def count(self, span: tuple[int, int]) -> _Rows:
+        """The rows from one up to another."""
+        from nlpseq.counts._cooccurrence_numba import count_rows
 
-
-def _keys(block: _Block, num_words: int, slots: int, config: CooccurrenceConfig) -> Keys:
-    """The key of every pair whose right word is new in this block, in no order."""
-    ids, sentence = block.ids, block.sentence
-    found = [np.empty(0, np.uint64)]
-    for distance in range(1, config.window + 1):
-        first = max(block.carried, distance)
-        right, left = slice(first, None), slice(first - distance, len(ids) - distance)
-        together = sentence[left] == sentence[right]
-        if not together.any():
-            break  # no sentence is longer than this
-        left_ids, right_ids = ids[left][together], ids[right][together]
-        slot = np.uint64(distance - 1 if slots > 1 else 0)
-        if config.side != "left":
-            found.append((left_ids * np.uint64(num_words) + right_ids) * np.uint64(slots) + slot)
-        if config.side != "right":
-            found.append((right_ids * np.uint64(num_words) + left_ids) * np.uint64(slots) + slot)
-    return np.concatenate(found)
+        first, last = span
+        room = int(self.most_V[first:last].sum())
+        columns, sums = np.empty(room, np.int32), np.empty(room, np.int64)
+        sizes = np.empty(last - first, np.int64)
+        tables = self.stream, self.places, self.starts_V, first, last, self.weights, *self.sides
+        found = count_rows(*tables, self.num_words, columns, sums, sizes)
+        return _Rows(last, columns[:found], sums[:found], sizes)
 
 
-def _write_matrix(folder: Path, runs: Iterable[Run], num_words: int, slots: int) -> csr_array:
-    files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
-    row_sizes = np.zeros(num_words + 1, np.int64)
-    with (
-        artifact.NpyWriter(files["data"], np.float64) as data,
-        artifact.NpyWriter(files["indices"], np.int32) as indices,
-    ):
-        for run in runs:
-            pairs, weights = _weighted(run, slots)
-            rows, columns = np.divmod(pairs, np.uint64(num_words))
-            row_sizes[1:] += np.bincount(rows.astype(np.int64), minlength=num_words)
-            data.append(weights)
-            indices.append(columns)
-    data_N = artifact.load_array(files["data"], np.float64, 1)
-    indices_N = artifact.load_array(files["indices"], np.int32, 1)
-    return as_csr((num_words, num_words), data_N, indices_N, np.cumsum(row_sizes))
-
-
-def _weighted(run: Run, slots: int) -> tuple[Keys, npt.NDArray[np.float64]]:
-    """Pairs, as row * V + column, and their weights, added up in order of distance."""
-    if slots == 1:
-        return run.keys, run.counts.astype(np.float64)
-    pairs, slot = np.divmod(run.keys, np.uint64(slots))
-    starts = first_of_equals(pairs)
-    number = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(pairs)))
-    weights = np.bincount(number, weights=run.counts / (slot + np.uint64(1)))  # adds one after the other
-    return pairs[starts], weights.astype(np.float64, copy=False)
+def _spans(bytes_N: npt.NDArray[np.int64], most: int) -> list[tuple[int, int]]:
+    """Stretches of at most so many bytes, or of one that takes more."""
+    ends_N = np.cumsum(bytes_N)
+    spans, first = list[tuple[int, int]](), 0
+    while first < len(bytes_N):
+        before = int(ends_N[first] - bytes_N[first])
+        last = max(first + 1, int(np.searchsorted(ends_N, before + most, side="right")))
+        spans.append((first, last))
+        first = last
+    return spans
 
 
 @contextmanager
