@@ -14,7 +14,7 @@ from nlpseq.errors import ConfigError
 
 from ._command import Command
 from ._console import print_path, say
-from ._corpus import COMPILING, corpus_argument, prepare
+from ._corpus import COMPILING, check_memory, corpus_argument, prepare, size_text
 from ._options import (
     RARE_TEXT,
     config_file_option,
@@ -141,7 +141,11 @@ def _vectors(counts: Cooccurrence, configs: dict[type, Any]) -> Vectors:
     say(f"{explicit.matrix.nnz:,} of them occur together more often than by chance")
     if SVDConfig not in configs:
         return explicit
-    from nlpseq.counts.svd import train_svd
+    from nlpseq.counts.svd import needed_bytes, train_svd
+
+    needed = needed_bytes(explicit.matrix, configs[SVDConfig])
+    say(f"{len(counts.vocab):,} words x {configs[SVDConfig].dim}; memory: {size_text(needed)}")
+    check_memory(needed, "--dim, or keep fewer words with --max-vocab or --min-count")
 
     with Progress("factorising", "products", COMPILING) as progress:
         return train_svd(explicit, configs[SVDConfig], progress=progress.update)

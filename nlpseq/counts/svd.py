@@ -71,6 +71,12 @@ def train_svd(
     return Vectors(explicit.vocab, found.left_RD * scale_D, found.right_CD * scale_D, meta)
 
 
+def needed_bytes(matrix: Any, config: SVDConfig) -> int:
+    """About the memory that train_svd takes for a matrix: its transpose, and a few spans of columns."""
+    columns = config.dim + config.oversampling
+    return int(2 * matrix.nnz * 8 + 6 * matrix.shape[0] * columns * 4)
+
+
 def randomized_svd(matrix: Any, config: SVDConfig, progress: Report | None = None) -> SVD:
     """The config.dim largest singular values of a CSR matrix and their vectors, seeded."""
     num_columns = min(config.dim + config.oversampling, *matrix.shape)
