@@ -76,7 +76,8 @@ def train_counts(sources: tuple[str, ...], output: Path | None, force: bool, met
 
     CORPUS may also be a folder made by `nlpseq preprocess`; counts of the same settings that are in it are
     used. The vectors go to a folder named after the method (.ppmi, .svd, .glove), and its path is printed.
-    GloVe counts harmonically in a window of 10 without subsampling, if nothing else is said.
+    If nothing else is said, GloVe has 100 dimensions and counts harmonically in a window of 10, without
+    subsampling.
     """
     _refuse_useless(method)
     counting = resolved(CooccurrenceConfig, COUNTING[method])

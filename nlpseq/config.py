@@ -127,11 +127,11 @@ class SVDConfig:
 class GloveConfig:
     """GloVe: weighted least squares on the logarithms of counts."""
 
-    dim: int = setting(300, "length of a word vector")
+    dim: int = setting(100, "length of a word vector")
     x_max: float = setting(10.0, "counts from here up weigh 1 in the loss")
     alpha: float = setting(0.75, "counts below weigh (count / x_max) to this power")
     learning_rate: float = setting(0.05, "of AdaGrad")
-    epochs: int = setting(25, "passes over the counts")
+    epochs: int = setting(15, "passes over the counts")
     seed: int = setting(1, "of all random draws")
     threads: int | None = setting(None, "threads [default: every core this process may use]")
 

@@ -1,9 +1,11 @@
-"""Benchmarks, each with its quality beside its speed: `python tests/bench/run.py w2v|cbow-update|vectors`.
+"""Benchmarks, each with its quality beside its speed: `python tests/bench/run.py WORK`, which is one of
+w2v, cbow-update, vectors and ingredients.
 
 w2v: skip-gram and CBOW against gensim, on the same white-space tokens and with the same settings. gensim's
 faster mode is found first, by one epoch of each. Then every seed trains gensim and nlpseq in turn, each in a
 process of its own and with a fresh cache. cbow-update: both gradients of the CBOW mean at several learning
-rates. The tables go to the terminal and to LOG.md.
+rates. vectors: every kind of vectors on the same tokens. ingredients: what each setting adds to skip-gram.
+The tables go to the terminal and to LOG.md.
 """
 
 import argparse
@@ -15,7 +17,7 @@ from typing import Any
 
 from common import CORPUS, check_tests, heading, tokenize_once, training_job
 from measure import run_command, run_job
-from vectors import vectors
+from vectors import ingredients, vectors
 from worker import SETTINGS
 
 HERE = Path(__file__).parent
@@ -163,7 +165,7 @@ def verdict(objective: str, rows: list[Figures]) -> str:
     )
 
 
-WORK = {"w2v": w2v, "cbow-update": cbow_update, "vectors": vectors}
+WORK = {"w2v": w2v, "cbow-update": cbow_update, "vectors": vectors, "ingredients": ingredients}
 
 if __name__ == "__main__":
     main()
