@@ -22,7 +22,9 @@ from ._console import Console
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141  # 128 + the signal, as shells have it
 RUN, USAGE, RESOURCE = 1, 2, 6  # as in nlpseq.errors
 
-_SETTING = re.compile(r"^([a-z]+(?:_[a-z0-9]+)+)(?= is )")  # what an error of a config begins with
+_SETTING = re.compile(
+    r"^([a-z]+(?:_[a-z0-9]+)+)(?= is .*\. It must be )"
+)  # what an error of a config begins with
 
 
 class Terminated(BaseException):

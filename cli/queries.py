@@ -127,7 +127,7 @@ def known_form(vectors: Vectors, word: str) -> str:
     """`word` as it is or, where the vocabulary lacks that, as text was read in training."""
     if word in vectors.vocab:
         return word
-    if "text_config" not in vectors.meta:
+    if not vectors.meta.get("text_config"):
         return word
     from nlpseq.text.phrases import JOINT
     from nlpseq.text.tokenize import text_tokens

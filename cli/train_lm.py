@@ -81,7 +81,7 @@ RARELY_TURNED = [
 )
 @config_file_option
 @config_options(LMConfig, hide=RARELY_TURNED)
-@config_options(TextConfig, hide=RARE_TEXT, defaults=LM_TEXT | LM_SHARES)
+@config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
 def train_lm(
     sources: tuple[str, ...],
     output: Path | None,
@@ -121,6 +121,10 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
         from nlpseq.vectors.vectors import Vectors
 
         word_vectors = Vectors.load(vectors)
+        if word_vectors.is_sparse:
+            raise DataError(
+                f"{vectors} holds explicit vectors, as long as their vocabulary. Give dense ones."
+            )
         settings["dim"] = word_vectors.matrix.shape[1]
     return resolved(LMConfig, settings, either=LENGTHS), word_vectors
 
@@ -158,7 +162,9 @@ def _is_unfinished(path: Path) -> bool:
 def _is_model(path: Path) -> bool:
     from nlpseq import artifact
 
-    return path.is_dir() and artifact.is_result(path) and artifact.peek_meta(path)["format"] == "nlpseq-lm"
+    return (
+        path.is_dir() and artifact.is_result(path) and artifact.peek_meta(path).get("format") == "nlpseq-lm"
+    )
 
 
 def text_config(valid: Path | None) -> TextConfig:
@@ -166,7 +172,10 @@ def text_config(valid: Path | None) -> TextConfig:
     defaults = LM_TEXT | (LM_SHARES if valid is None else {})
     if given(TextConfig).get("tokenizer", "word") != "word":
         defaults["punctuation"] = False  # the other tokenizers keep it anyway
-    return resolved(TextConfig, defaults)
+    config = resolved(TextConfig, defaults)
+    if config.phrases:
+        raise ConfigError("--phrases is for word vectors. Leave it out.")
+    return config
 
 
 def _texts(

@@ -30,7 +30,7 @@ class TextConfig:
     )
     phrase_score: Literal["word2phrase", "npmi"] = setting("word2phrase", "how pairs of words are scored")
     phrase_threshold: float | None = setting(
-        None, "lowest score of a phrase [default: 100 word2phrase, .5 npmi]"
+        None, "score that a phrase exceeds [default: 100 word2phrase, .5 npmi]"
     )
     phrase_min_count: int = setting(5, "fewest occurrences of a phrase and of its words")
     valid_share: float = setting(0.0, "share of the tokens, before the test split, kept for validation")
@@ -41,6 +41,7 @@ class TextConfig:
         check(self.min_count >= 1, self, "min_count", "at least 1")
         check(self.max_vocab is None or self.max_vocab >= 1, self, "max_vocab", "at least 1")
         check(0 <= self.phrases <= 8, self, "phrases", "from 0 to 8")
+        check(not self.phrases or self.tokenizer != "char", self, "phrases", "0 for the tokenizer `char`")
         check(self.phrase_min_count >= 1, self, "phrase_min_count", "at least 1")
         threshold = self.phrase_threshold
         check(threshold is None or isfinite(threshold), self, "phrase_threshold", "a number")
@@ -93,7 +94,7 @@ class PPMIConfig:
 
     smoothing: float = setting(0.75, "contexts are taken to be as probable as their count to this power")
     shift: float = setting(1.0, "the logarithm of this is subtracted: 5 as with 5 negatives, 1 is none")
-    min_pairs: float = setting(1.0, "drop pairs of words counted fewer times than this")
+    min_pairs: float = setting(0.0, "drop pairs of words counted fewer times than this")
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from nlpseq.config import TextConfig
 from nlpseq.errors import MissingExtra
 from nlpseq.settings import from_dict
+from nlpseq.text.phrases import join_known
 from nlpseq.text.tokenize import text_tokens
 from nlpseq.vectors.vectors import Vectors
 
@@ -74,7 +75,9 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.weights_ = self._weights(vectors)
         self.common_ = np.zeros(vectors.matrix.shape[1])
         if self.weighting == "sif":
-            self.common_ = np.linalg.svd(self._means(documents), full_matrices=False)[2][0]
+            means_ND = self._means(documents)
+            if means_ND.any():
+                self.common_ = np.linalg.eigh(means_ND.T @ means_ND)[1][:, -1]
         return self
 
     def transform(self, X: Iterable[str]) -> Floats:
@@ -105,7 +108,8 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         means_ND = np.zeros((len(documents), self.vectors_.matrix.shape[1]))
         ids = self.vectors_.vocab.ids
         for n, document in enumerate(documents):
-            known = [ids[token] for token in text_tokens(document, self.text_) if token in ids]
+            tokens = join_known(text_tokens(document, self.text_), ids, self.text_.phrases)
+            known = [ids[token] for token in tokens if token in ids]
             if known:
                 weights_K = self.weights_[known]
                 means_ND[n] = weights_K @ self.vectors_.matrix[known] / len(known)

@@ -21,6 +21,7 @@ ENDINGS = [
     (errors.RunError("the loss became nan. Lower --learning-rate."), 1, "error: the loss became nan."),
     (errors.ConfigError("dim is 0. It must be 1."), 2, "error: dim is 0. It must be 1."),
     (errors.ConfigError("top_p is 0. It must be 1."), 2, "error: --top-p is 0. It must be 1."),
+    (errors.ConfigError("my_corpus is encoded. Name it."), 2, "error: my_corpus is encoded. Name it."),
     (errors.MissingExtra("no torch. Install it."), 3, "error: no torch."),
     (errors.BackendUnavailable("no GPU. Take another."), 3, "error: no GPU."),
     (errors.DataError("no words. Name others."), 4, "error: no words."),

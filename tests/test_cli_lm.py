@@ -329,6 +329,18 @@ def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
 
 
+def test_what_is_for_word_vectors_is_refused(run_cli, here):
+    phrases = run_cli("train-lm", "story.txt", *FAST, "--phrases", "1")
+    assert phrases.exit_code == 2 and "--phrases is for word vectors" in phrases.stderr
+    counted = ["train-counts", "story.txt", "--method", "ppmi", "--subsample", "0", "--min-count", "1"]
+    assert run_cli(*counted).exit_code == 0
+    explicit = run_cli("train-lm", "story.txt", *FAST, "--vectors", "story.ppmi")
+    assert explicit.exit_code == 4 and "holds explicit vectors" in explicit.stderr
+    assert run_cli("preprocess", "story.txt", "--phrases", "1", "--valid-share", "0.1").exit_code == 0
+    encoded = run_cli("train-lm", "story.tokens", *FAST)
+    assert encoded.exit_code == 2 and "was encoded with phrases" in encoded.stderr
+
+
 def test_a_model_is_no_text(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.lm", *FAST)

@@ -14,7 +14,7 @@ from nlpseq.errors import ConfigError
 from nlpseq.text import phrases as module
 from nlpseq.text.corpus import open_corpus
 from nlpseq.text.encode import preprocess
-from nlpseq.text.phrases import Phrases, find_phrases, known_phrases, merge_phrases
+from nlpseq.text.phrases import Phrases, find_phrases, join_known, merge_phrases
 
 TEXTS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=6)
 
@@ -43,7 +43,7 @@ def plain_merge(sentence, phrases):
 def test_pairs_are_counted_within_sentences(text, chunk, least):
     tokens, sentences = flat(text)
     counts = np.bincount(tokens, minlength=4)
-    config = TextConfig(phrases=1, phrase_min_count=least, phrase_threshold=-1e9)
+    config = TextConfig(phrases=1, min_count=1, phrase_min_count=least, phrase_threshold=-1e9)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK", chunk)
         found = find_phrases(tokens, sentences, counts, config)
@@ -82,7 +82,7 @@ def test_scores_worked_by_hand():
     text = [[0, 1]] * 6 + [[0, 2], [2, 1], [2, 2]] * 2  # 24 tokens: 0 8 times, 1 8, 2 8; (0, 1) 6 times
     tokens, sentences = flat(text)
     counts = np.bincount(tokens)
-    common = {"phrases": 1, "phrase_min_count": 2}
+    common = {"phrases": 1, "min_count": 1, "phrase_min_count": 2}
     plain = find_phrases(tokens, sentences, counts, TextConfig(**common, phrase_threshold=-1e9))
     scores = dict(zip(plain.keys_P.tolist(), plain.scores_P.tolist(), strict=True))
     assert scores[0 * 3 + 1] == pytest.approx((6 - 2) * 24 / (8 * 8))
@@ -93,12 +93,6 @@ def test_scores_worked_by_hand():
     assert npmi.scores_P[0] == pytest.approx(math.log((6 / 24) / (8 / 24) ** 2) / -math.log(6 / 24))
     strict = find_phrases(tokens, sentences, counts, TextConfig(**common, phrase_threshold=1.5))
     assert len(strict.keys_P) == 0
-
-
-def test_phrases_of_a_vocabulary():
-    ids = {"new": 0, "york": 1, "new_york": 2, "city": 3, "x": 4}
-    found = known_phrases(ids, ["new_york_city", "york", "_", "new_york", "x_y"])
-    assert found.keys_P.tolist() == [0 * 5 + 1, 2 * 5 + 3]
 
 
 LINES = "he lives in new york city\nthe new york times\nold times in the city\n" * 30
@@ -127,11 +121,28 @@ def test_a_corpus_with_phrases(tmp_path):
     assert "new_york" not in without.vocab and not (tmp_path / "c.tokens" / "phrases.tsv").exists()
 
 
-def test_another_text_is_read_with_the_phrases_of_a_vocabulary(tmp_path):
+def test_a_vocabulary_there_is_already_has_no_phrases(tmp_path):
     data = encode(tmp_path, phrases=1, phrase_threshold=5.0)
-    (tmp_path / "b.txt").write_text("she left new york\n")
-    other = preprocess(open_corpus(tmp_path / "b.txt"), data.config, tmp_path / "b.tokens", vocab=data.vocab)
-    assert words_of(other) == [["<unk>", "<unk>", "new_york"]]
+    with pytest.raises(ConfigError, match="phrases are found in a text"):
+        preprocess(open_corpus(tmp_path / "a.txt"), data.config, tmp_path / "b.tokens", vocab=data.vocab)
+
+
+def test_specials_are_in_no_phrase_and_phrases_are_in_the_vocabulary(tmp_path):
+    text = "<unk> inc said\n" * 30 + "<unk> went on\n" * 9
+    data = encode(tmp_path, text, tokenizer="whitespace", phrases=1, phrase_threshold=0.0)
+    assert not any("<unk>_" in word for word in data.vocab.words) and "inc_said" in data.vocab
+    (tmp_path / "b.txt").write_text(text)
+    config = TextConfig(tokenizer="whitespace", phrases=1, phrase_threshold=0.0, min_count=10)
+    rare = preprocess(open_corpus(tmp_path / "b.txt"), config, tmp_path / "b.tokens")
+    assert "went_on" not in (tmp_path / "b.tokens" / "phrases.tsv").read_text() and "inc_said" in rare.vocab
+
+
+def test_neighbours_are_joined_where_a_vocabulary_has_them():
+    words = {"new_york", "new_york_times", "a_b", "b_c"}
+    assert join_known(["the", "new", "york", "times"], words, 2) == ["the", "new_york_times"]
+    assert join_known(["the", "new", "york", "times"], words, 1) == ["the", "new_york", "times"]
+    assert join_known(["a", "b", "c"], words, 1) == ["a_b", "c"]
+    assert join_known(["new", "york"], words, 0) == ["new", "york"]
 
 
 def test_phrases_are_those_of_the_train_split(tmp_path):
@@ -142,7 +153,14 @@ def test_phrases_are_those_of_the_train_split(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"phrases": -1}, {"phrases": 9}, {"phrase_min_count": 0}, {"phrase_threshold": math.nan}]
+    "wrong",
+    [
+        {"phrases": 1, "tokenizer": "char"},
+        {"phrases": -1},
+        {"phrases": 9},
+        {"phrase_min_count": 0},
+        {"phrase_threshold": math.nan},
+    ],
 )
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -51,10 +51,18 @@ def test_sif_weighs_rare_words_more_and_removes_what_is_common():
     rows = [[0, 1], [0, 3, 4], [2, 2], [0, 2, 3]]
     means = np.array([weights[row] @ model.matrix[row] / len(row) for row in rows])
     first = np.linalg.svd(means)[2][0]
-    assert_allclose(fitted.transform(texts), means - np.outer(means @ first, first), rtol=1e-5, atol=1e-9)
-    assert_allclose(fitted.transform(texts) @ first, 0, atol=1e-9)
+    assert_allclose(fitted.transform(texts), means - np.outer(means @ first, first), rtol=1e-5, atol=1e-8)
+    assert_allclose(fitted.transform(texts) @ first, 0, atol=1e-8)
     one = fitted.transform(texts[:1])
     assert_allclose(one, fitted.transform(texts)[:1])  # a document does not depend on those beside it
+
+
+def test_phrases_are_found_and_nothing_known_has_nothing_in_common():
+    model = vectors()
+    phrased = Vectors(Vocab(["new_york", *WORDS[1:]], model.vocab.counts), model.matrix)
+    found = DocumentVectors(phrased, text=TextConfig(phrases=1)).fit_transform(["in New York"])
+    assert_allclose(found[0], model.matrix[0])
+    assert not DocumentVectors(model, weighting="sif").fit(["zebra", "yak"]).common_.any()
 
 
 def test_it_is_read_as_its_training_text_was_or_as_asked():

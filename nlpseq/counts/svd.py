@@ -28,10 +28,11 @@ from nlpseq.errors import ConfigError, DataError
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.vectors.vectors import Vectors
 
-_ROUNDING = np.float32(1e-6)  # of the largest singular value
+_ROUNDING = 1e-6  # of the largest singular value
 _SLICES = 8  # of the rows for each thread, so that all end at about the same time
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Report = Callable[[int, int], None]
 
 
@@ -57,7 +58,7 @@ def train_svd(
     matrix = explicit.matrix
     if config.dim >= min(matrix.shape):
         raise ConfigError(
-            f"dim is {config.dim}, but {matrix.shape[0]} words have fewer dimensions than that. "
+            f"dim is {config.dim}, which {matrix.shape[0]} words cannot fill. "
             "Take a smaller --dim, or more words with a lower --min-count."
         )
     found = randomized_svd(matrix, config, progress)
@@ -102,7 +103,8 @@ def randomized_svd(matrix: Any, config: SVDConfig, progress: Report | None = Non
     directions_LL, values_L = _principal(projected_CL)
     kept = slice(0, config.dim)
     right_CD = projected_CL @ _shortened(directions_LL, values_L)[:, kept]
-    return SVD(span_RL @ directions_LL[:, kept], values_L[kept], right_CD)
+    left_RD = span_RL @ directions_LL[:, kept].astype(np.float32)
+    return SVD(left_RD, values_L[kept].astype(np.float32), right_CD)
 
 
 class _Product:
@@ -153,7 +155,7 @@ def _orthonormal(span_RL: Floats) -> Floats:
     return span_RL @ _shortened(*_principal(span_RL))
 
 
-def _principal(span_RL: Floats) -> tuple[Floats, Floats]:
+def _principal(span_RL: Floats) -> tuple[Doubles, Doubles]:
     """Right singular vectors, in columns, and singular values, falling, by way of the Gram matrix.
 
     That loses half of the digits, which is why it is made in double precision; it is many times as fast as a
@@ -162,10 +164,10 @@ def _principal(span_RL: Floats) -> tuple[Floats, Floats]:
     long_RL = span_RL.astype(np.float64)
     squares_L, directions_LL = np.linalg.eigh(long_RL.T @ long_RL)  # by rising value
     values_L = np.sqrt(np.maximum(squares_L[::-1], 0))
-    return directions_LL[:, ::-1].astype(np.float32), values_L.astype(np.float32)
+    return directions_LL[:, ::-1], values_L
 
 
-def _shortened(directions_LL: Floats, values_L: Floats) -> Floats:
+def _shortened(directions_LL: Doubles, values_L: Doubles) -> Floats:
     """Directions divided by their singular values; zeros for those that are nothing but rounding."""
     real_L = values_L > _ROUNDING * values_L[0]
-    return directions_LL * np.where(real_L, 1 / np.where(real_L, values_L, 1), 0)
+    return (directions_LL * np.where(real_L, 1 / np.where(real_L, values_L, 1), 0)).astype(np.float32)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.evaluation.pairs import Missing, known_form, read_lines
+from nlpseq.evaluation.pairs import Missing, found_as, read_lines
 from nlpseq.settings import available_cores
 from nlpseq.vectors.vectors import Vectors
 
@@ -130,7 +130,7 @@ def _known_ids(vectors: Vectors, section: Section, candidates: int) -> list[list
     """The word ids of the questions of which all four words are known."""
     found = list[list[int]]()
     for question in section.questions:
-        forms = [known_form(vectors, word) for word in question]
+        forms = [found_as(vectors, word) for word in question]
         ids = [vectors.vocab.ids[form] for form in forms if form is not None]
         if len(ids) == 4 and max(ids) < candidates:
             found.append(ids)

@@ -110,10 +110,10 @@ def judge_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip") 
 
 
 def _cosine(vectors: Vectors, pair: Pair) -> float | None:
-    a, b = (known_form(vectors, word) for word in (pair.a, pair.b))
+    a, b = (found_as(vectors, word) for word in (pair.a, pair.b))
     return None if a is None or b is None else vectors.similarity(a, b)
 
 
-def known_form(vectors: Vectors, word: str) -> str | None:
+def found_as(vectors: Vectors, word: str) -> str | None:
     """The word as the vectors have it: as it stands, or in lower case."""
     return next((form for form in (word, word.lower()) if form in vectors.vocab), None)

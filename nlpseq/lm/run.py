@@ -110,6 +110,10 @@ def resolve(config: LMConfig) -> LMConfig:
 
 
 def _trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConfig) -> Trainer:
+    if data.config.phrases:
+        raise ConfigError(
+            f"{data.path} was encoded with phrases, which are for word vectors. Encode it again without them."
+        )
     train = data.split("train")
     valid = data.split("valid") if valid is None else valid
     if valid.vocab.digest != data.vocab.digest:
@@ -128,6 +132,8 @@ def _trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConfig) -
 def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
     """Put word vectors into the embedding, scaled to the size it begins with; what share of it they cover."""
     dim = trainer.config.dim
+    if vectors.is_sparse:
+        raise DataError("explicit vectors are as long as their vocabulary. Give dense ones to start from.")
     if vectors.matrix.shape[1] != dim:
         raise ConfigError(
             f"the vectors have {vectors.matrix.shape[1]} dimensions and the embedding {dim}. "

@@ -40,7 +40,7 @@ from nlpseq.text.dataset import (
     split_sentences,
     token_dtype,
 )
-from nlpseq.text.phrases import find_phrases, known_phrases, merge_phrases, name_phrases
+from nlpseq.text.phrases import find_phrases, merge_phrases, name_phrases
 from nlpseq.text.vocab import SPECIALS, Vocab, escape, prune
 
 PROVISIONAL = "provisional.npy"
@@ -81,6 +81,11 @@ def preprocess(
     threads = available_cores() if threads is None else threads
     if threads < 1:
         raise ConfigError(f"threads is {threads}. It must be at least 1.")
+    if vocab is not None and config.phrases:
+        raise ConfigError(
+            "phrases are found in a text, so they cannot be those of a vocabulary there is already. "
+            "Take phrases=0, also for the text the vocabulary is from."
+        )
     artifact.check_writable(path, force=force)
     artifact.check_free_disk(path, _least_disk(corpus, config))
     with artifact.create(path, KIND, VERSION, force=force) as folder:
@@ -183,7 +188,7 @@ def _fill(
     splits = split_sentences(sentences, config, corpus.describe())
     train_end = splits["train"][1]
     if config.phrases:
-        _merge_phrases(folder.path, type_ids, config, vocab, train_end)
+        _merge_phrases(folder.path, type_ids, config, train_end)
         provisional, sentences = _provisional(folder.path)
     counts = _count(provisional[: sentences[train_end]], len(type_ids))
     if vocab is None:
@@ -214,19 +219,15 @@ def _provisional(folder: Path) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.i
     return np.load(folder / PROVISIONAL, mmap_mode="r"), np.load(folder / SENTENCES, mmap_mode="r")
 
 
-def _merge_phrases(
-    folder: Path, type_ids: dict[str, int], config: TextConfig, vocab: Vocab | None, train_end: int
-) -> None:
-    """Make one token of each phrase of the train split, or of the vocabulary, and list what was found."""
+def _merge_phrases(folder: Path, type_ids: dict[str, int], config: TextConfig, train_end: int) -> None:
+    """Make one token of each phrase of the train split, and list them."""
     found = list[tuple[str, int, float]]()
     for _ in range(config.phrases):
         tokens, sentences = _provisional(folder)
         train, num_types = tokens[: sentences[train_end]], len(type_ids)
-        if vocab is None:
-            counts = _count(train, num_types)
-            phrases = find_phrases(train, sentences[: train_end + 1], counts, config)
-        else:
-            phrases = known_phrases(type_ids, vocab.words)
+        counts = _count(train, num_types)
+        counts[[type_ids[special] for special in SPECIALS if special in type_ids]] = 0
+        phrases = find_phrases(train, sentences[: train_end + 1], counts, config)
         names = name_phrases(type_ids, phrases)
         if not names:
             break

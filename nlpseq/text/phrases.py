@@ -1,9 +1,9 @@
 """Phrases: words that occur side by side so often that they are one, as new_york is.
 
 A pair of neighbouring tokens a b with counts #a, #b, #ab in a text of N tokens is a phrase if #ab is at least
-phrase_min_count, as are #a and #b, and its score exceeds the threshold. The scores are
+phrase_min_count and min_count, as are #a and #b, and its score exceeds the threshold. The scores are
 
-    word2phrase   (#ab - phrase_min_count) N / (#a #b)             Mikolov et al. 2013, arXiv:1310.4546, eq. 6
+    word2phrase   (#ab - phrase_min_count) N / (#a #b)     Mikolov et al. 2013, arXiv:1310.4546, eq. 6, by N
     npmi          log(#ab N / (#a #b)) / -log(#ab / N), from -1 to 1          Bouma 2009, normalised PMI
 
 Tokens are merged from left to right, so that of a b c with the phrases a b and b c the first is taken. A
@@ -12,7 +12,8 @@ second pass over the result finds phrases of up to four words, and so on.
 Letters: T types of token, N tokens, P pairs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,33 +41,39 @@ class Phrases(NamedTuple):
 
 
 def find_phrases(tokens: Ids, sentences: Ints, counts_T: Ints, config: TextConfig) -> Phrases:
-    """The phrases of a text; counts_T: how often each type occurs in it."""
-    least, total = config.phrase_min_count, int(counts_T.sum())
+    """The phrases of a text; counts_T: how often each type occurs in it, 0 for one that is in no phrase."""
+    total = int(counts_T.sum())
+    least = max(config.phrase_min_count, config.min_count)  # a phrase is to be in the vocabulary
     keys_P, counts_P = _count_pairs(tokens, sentences, counts_T >= least)
     often = counts_P >= least
     keys_P, counts_P = keys_P[often], counts_P[often]
     first_P, second_P = np.divmod(keys_P, np.uint64(max(1, len(counts_T))))
     chance_P = counts_T[first_P].astype(np.float64) * counts_T[second_P] / max(1, total)
     if config.phrase_score == "npmi":
-        with np.errstate(divide="ignore", invalid="ignore"):  # a text that is a single pair
-            scores_P = np.log(counts_P / chance_P) / -np.log(counts_P / total)
+        scores_P = np.log(counts_P / chance_P) / -np.log(counts_P / total)
     else:
-        scores_P = (counts_P - least) / chance_P
+        scores_P = (counts_P - config.phrase_min_count) / chance_P
     threshold = config.phrase_threshold
     kept = scores_P > (THRESHOLDS[config.phrase_score] if threshold is None else threshold)
     return Phrases(keys_P[kept], counts_P[kept], scores_P[kept])
 
 
-def known_phrases(type_ids: dict[str, int], words: Iterable[str]) -> Phrases:
-    """The pairs that are written as one word in a vocabulary there is already."""
-    keys = list[int]()
-    for word in words:
-        for place in (place for place, char in enumerate(word) if char == JOINT):
-            first, second = type_ids.get(word[:place]), type_ids.get(word[place + 1 :])
-            if first is not None and second is not None:
-                keys.append(first * len(type_ids) + second)
-    found = np.unique(np.array(keys, np.uint64))
-    return Phrases(found, np.zeros(len(found), np.int64), np.zeros(len(found)))
+def join_known(tokens: list[str], words: Container[str], passes: int) -> list[str]:
+    """Tokens with neighbours joined, from left to right, where a vocabulary has them as one word."""
+    for _ in range(passes):
+        joined = list[str]()
+        is_second = False
+        for token, after in zip_longest(tokens, tokens[1:], fillvalue=""):
+            phrase = f"{token}{JOINT}{after}"
+            if is_second:
+                is_second = False
+            elif after and phrase in words:
+                joined.append(phrase)
+                is_second = True
+            else:
+                joined.append(token)
+        tokens = joined
+    return tokens
 
 
 def name_phrases(type_ids: dict[str, int], phrases: Phrases) -> list[str]:

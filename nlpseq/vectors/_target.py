@@ -47,6 +47,8 @@ def check_files(files: Sequence[Path], *, force: bool) -> None:
     for file in files:
         if file.is_dir():
             raise ConfigError(f"{file} is a folder, so it is not replaced. Choose another name.")
+        if file.exists() and not file.is_file():
+            raise ConfigError(f"{file} is a device or a pipe, which cannot be replaced. Name a file.")
         if file.exists() and not force:
             raise ConfigError(
                 f"{file} already exists. Replace it with --force (in Python force=True), or name another."
@@ -63,6 +65,7 @@ def check_files(files: Sequence[Path], *, force: bool) -> None:
 @contextmanager
 def replacing(files: Sequence[Path]) -> Iterator[list[BinaryIO]]:
     """Files to fill that take their names once all of them are whole and on disk."""
+    files = [file.resolve() for file in files]  # a link stays, and what it points to is replaced
     temporaries = [_temporary(file) for file in files]
     try:
         with ExitStack() as stack:

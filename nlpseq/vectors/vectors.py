@@ -20,7 +20,7 @@ from nlpseq.vectors.formats import Written, check_output, read_vectors, write_ve
 from nlpseq.vectors.naming import BadTokens, Format
 
 KIND, VERSION = "vectors", 1
-_WRITTEN_ANEW = ("format", "format_version", "nlpseq_version")  # by the version that saves
+_WRITTEN_ANEW = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # not carried over
 _CHECKED_ROWS = 4096  # at once, so that checking a mapped matrix takes little memory
 _CLOSE_ENOUGH = 20_000  # words compared letter by letter to find what was meant
 _EPSILON = 1e-3  # of 3CosMul

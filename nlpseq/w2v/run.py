@@ -83,13 +83,15 @@ class Run:
         losses, held_out = list[float | None](), self.held_out_losses
         best = self.weights
         with ThreadPoolExecutor(self.threads) as pool:
+            if self.config.early_stop and self._held_out_loss(pool) is None:
+                raise DataError("no word of the valid split has a neighbour. Give it a larger --valid-share.")
             for epoch in range(self.epochs):
                 losses.append(self._epoch(pool, epoch))
-                if self.held_out is not None:
-                    held_out.append(self._held_out_loss(pool, self.held_out))
+                if (loss := self._held_out_loss(pool)) is not None:
+                    held_out.append(loss)
                 if not self.config.early_stop:
                     continue
-                if held_out[-1] == min(held_out):
+                if held_out.index(min(held_out)) == epoch:
                     best = Weights(*(weight.copy() for weight in self.weights))
                 elif held_out.index(min(held_out)) <= epoch - PATIENCE:
                     break
@@ -104,8 +106,14 @@ class Run:
             )
         return Course(found, held_out, len(losses))
 
-    def _held_out_loss(self, pool: ThreadPoolExecutor, held_out: Tables) -> float:
-        """The loss of text that is not learnt from: a step at rate 0, with the same draws each time."""
+    def _held_out_loss(self, pool: ThreadPoolExecutor) -> float | None:
+        """The loss of text that is not learnt from: a step at rate 0, with the same draws each time.
+
+        None where there is no such text, or no pair of words in it.
+        """
+        held_out = self.held_out
+        if held_out is None:
+            return None
         first, end = int(held_out.sentences[0]), int(held_out.sentences[-1])
         keys = epoch_keys(self.config.seed, HELD_OUT)
 
@@ -113,11 +121,9 @@ class Run:
             span = start, min(start + CHUNK, end), np.float32(0)
             return self.choice.train_span(held_out, keys, self.weights, *span)
 
-        sums = [pool.submit(judge, start) for start in range(first, end, CHUNK)]
-        loss, predictions = (sum(column) for column in zip(*(each.result() for each in sums), strict=True))
-        if not predictions:
-            raise DataError("no word of the valid split has a neighbour. Give it a larger --valid-share.")
-        return float(loss / predictions)
+        sums = list(pool.map(judge, range(first, end, CHUNK)))  # which leaves the rest undone if stopped
+        loss, predictions = (sum(column) for column in zip(*sums, strict=True))
+        return float(loss / predictions) if predictions else None
 
     def _epoch(self, pool: ThreadPoolExecutor, epoch: int) -> float | None:
         self.sums[:] = 0
