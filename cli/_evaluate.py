@@ -72,7 +72,7 @@ class Sets:
         from nlpseq.evaluation.analogies import read_analogies
         from nlpseq.evaluation.pairs import read_pairs
 
-        questions = None if analogies is None else (analogies.name, read_analogies(analogies))
+        questions = None if analogies is None else (str(analogies), read_analogies(analogies))
         return cls(
             {str(file): read_pairs(file) for file in pairs}, questions, restrict_vocab, missing, threads
         )
@@ -83,7 +83,7 @@ class Sets:
 
         agreements = {file: judge_pairs(vectors, pairs, self.missing) for file, pairs in self.pairs.items()}
         found = [
-            {"file": Path(file).name} | {key: _number(value) for key, value in each._asdict().items()}
+            {"file": file} | {key: _number(value) for key, value in each._asdict().items()}
             for file, each in agreements.items()
         ]
         return {"pairs": found, "analogies": self._analogies(vectors)}

@@ -83,7 +83,7 @@ def train_counts(sources: tuple[str, ...], output: Path | None, force: bool, met
     counting = resolved(CooccurrenceConfig, COUNTING[method])
     configs: dict[type, Any] = {config_type: resolved(config_type) for config_type in METHODS[method]}
     text = resolved(TextConfig)  # a wrong setting is said before any work
-    threads = given(SVDConfig).get("threads")
+    threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     started = time.perf_counter()
     counts = _counts(data, counting, threads)

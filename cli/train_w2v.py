@@ -73,7 +73,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
     num_words, num_tokens = data.vocab.num_words, data.split("train").num_tokens
     plan = resolve(config, num_words, num_tokens)
     stored = 2 * num_words * plan.dim * 4  # two matrices of float32
-    needed = stored + 2 * num_words * padded(plan.dim) * 4  # as they are trained, rows padded
+    needed = stored + 2 * num_words * padded(plan.dim) * 4 * (1 + plan.early_stop)  # rows are padded
     say(
         f"{num_words:,} words x {plan.dim}, 2 matrices: {size_text(stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"

@@ -24,11 +24,10 @@ import numpy.typing as npt
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.evaluation.pairs import Missing, found_as, read_lines
 from nlpseq.settings import available_cores
-from nlpseq.vectors.vectors import Vectors
+from nlpseq.vectors.vectors import EPSILON, Vectors
 
 _TABLE_BYTES = 1 << 27  # of cosines at once
 _BATCH = 16  # questions of a thread at once
-EPSILON = 1e-3  # of 3CosMul
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

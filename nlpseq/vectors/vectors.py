@@ -23,7 +23,7 @@ KIND, VERSION = "vectors", 1
 _WRITTEN_ANEW = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # not carried over
 _CHECKED_ROWS = 4096  # at once, so that checking a mapped matrix takes little memory
 _CLOSE_ENOUGH = 20_000  # words compared letter by letter to find what was meant
-_EPSILON = 1e-3  # of 3CosMul
+EPSILON = 1e-3  # of 3CosMul
 
 Floats = npt.NDArray[np.float32]
 Answers = list[tuple[str, float]]
@@ -99,7 +99,7 @@ class Vectors:
             scores_V = self.unit @ (query_D / (np.linalg.norm(query_D) or 1))
         elif method == "3cosmul":
             a_V, b_V, c_V = (self._from_zero(self.unit @ word_D) for word_D in (a_D, b_D, c_D))
-            scores_V = b_V * c_V / (a_V + _EPSILON)
+            scores_V = b_V * c_V / (a_V + EPSILON)
         else:
             raise ConfigError(f"method is {method!r}. It must be one of 3cosadd, 3cosmul.")
         return self._best(scores_V, word_ids, top)
