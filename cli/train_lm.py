@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import LM_SHARES, LM_TEXT, PRESETS, LMConfig, TextConfig
+from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 
 from ._command import Command
@@ -69,7 +69,7 @@ RARELY_TURNED = [
 @click.option("--resume", is_flag=True, help="go on with an unfinished run: of this corpus, or named itself")
 @click.option(
     "--preset",
-    type=click.Choice(list(PRESETS)),
+    type=click.Choice(list(LM_PRESETS)),
     default="small",
     show_default=True,
     help="an LSTM of 128 units, of 512, of 1024, or the three of AWD-LSTM",
@@ -115,7 +115,7 @@ def train_lm(
 
 def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None]:
     """The settings, and the vectors to start from, whose length the embedding takes."""
-    settings = dict(PRESETS[preset])
+    settings = dict(LM_PRESETS[preset])
     word_vectors = None
     if vectors is not None:
         from nlpseq.vectors.vectors import Vectors

@@ -131,7 +131,7 @@ class GloveConfig:
     dim: int = setting(100, "length of a word vector")
     x_max: float = setting(10.0, "counts from here up weigh 1 in the loss")
     alpha: float = setting(0.75, "counts below weigh (count / x_max) to this power")
-    learning_rate: float = setting(0.05, "of AdaGrad")
+    learning_rate: float = setting(0.1, "of AdaGrad")
     epochs: int = setting(15, "passes over the counts")
     seed: int = setting(1, "of all random draws")
     threads: int | None = setting(None, "threads [default: every core this process may use]")
@@ -209,7 +209,7 @@ BY_PASSES = "[default: by the number of passes over the text]"
 class LMConfig:
     """The recurrent language model: its shape, what keeps it from learning by heart, and how it is trained.
 
-    The defaults are the preset `small`; PRESETS has the others.
+    The defaults are the preset `small`; LM_PRESETS has the others.
     """
 
     cell: Literal["lstm", "gru", "rnn"] = setting("lstm", "kind of recurrent cell")
@@ -294,7 +294,12 @@ class LMConfig:
 LM_TEXT: dict[str, Any] = {"lower": False, "punctuation": True, "min_count": 2}
 LM_SHARES = {"valid_share": 0.05, "test_share": 0.05}  # where no file to validate on is named
 
-PRESETS: dict[str, dict[str, Any]] = {
+WORD2VEC_PRESETS: dict[str, dict[str, Any]] = {
+    "standard": {},
+    "quality": {"dim": 300, "epochs": 15, "negatives": 15, "subsample": 1e-4},
+}
+
+LM_PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"hidden": 128, "dim": 64},
     "small": {},
     "medium": {"hidden": 1024, "dim": 384, "batch_size": 64, "learning_rate": 4e-3},

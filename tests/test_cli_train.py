@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from nlpseq.config import WORD2VEC_PRESETS
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.vectors.vectors import Vectors
 
@@ -289,3 +290,11 @@ def test_words_that_tell_are_not_the_most_frequent_ones():
     assert telling_words(words) == [words[100], words[200], words[400], words[800]]
     assert telling_words(["a", "b", "c"]) == ["b"]
     assert telling_words(["1", "2"]) == ["2"]
+
+
+def test_a_preset_sets_everything_and_a_flag_changes_it(run_cli, folder):
+    done = run_cli("train-w2v", "corpus.txt", "--preset", "quality", "--dim", "10", *QUICK)
+    assert done.exit_code == 0, done.stderr
+    config = json.loads(Path("corpus.w2v/meta.json").read_text())["config"]
+    wanted = WORD2VEC_PRESETS["quality"] | {"dim": 10, "epochs": 1}
+    assert {name: config[name] for name in wanted} == wanted

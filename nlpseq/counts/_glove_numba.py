@@ -1,33 +1,33 @@
-"""glove.glove_step for a span of pairs, one after another; drops the GIL, so that threads share weights."""
+"""glove.glove_step for a span of pairs, one after another; drops the GIL, for threads on other rows."""
 
 import numpy as np
 from numba import njit
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp", "afn"})
-def train_pairs(pairs, weights, squares, x_max, alpha, rate, first, last):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp", "afn"})
+def train_pairs(pairs, weights, x_max, alpha, rate, first, last):  # type: ignore[no-untyped-def]
     """Steps on pairs first..last-1; returns the sum of their losses."""
-    words_VD, contexts_VD, word_bias_V, context_bias_V = weights
-    words_sq_VD, contexts_sq_VD, word_bias_sq_V, context_bias_sq_V = squares
-    dim = words_VD.shape[1]
+    words_V2E, contexts_V2E = weights
+    dim = words_V2E.shape[2] - 1
     total = 0.0
     for n in range(first, last):
-        w, c, count = pairs.rows_N[n], pairs.columns_N[n], pairs.counts_N[n]
+        word_2E, context_2E = words_V2E[pairs.rows_N[n]], contexts_V2E[pairs.columns_N[n]]
+        count = pairs.counts_N[n]
         product = np.float32(0)
         for d in range(dim):
-            product += words_VD[w, d] * contexts_VD[c, d]
-        error = product + word_bias_V[w] + context_bias_V[c] - np.log(count)
+            product += word_2E[0, d] * context_2E[0, d]
+        error = product + word_2E[0, dim] + context_2E[0, dim] - np.log(count)
         weight = np.float32(1) if count >= x_max else (count / x_max) ** alpha
         total += weight * error * error
         slope = np.float32(2) * weight * error
         for d in range(dim):
-            word_slope, context_slope = slope * contexts_VD[c, d], slope * words_VD[w, d]
-            words_sq_VD[w, d] += word_slope * word_slope
-            contexts_sq_VD[c, d] += context_slope * context_slope
-            words_VD[w, d] -= rate * word_slope / np.sqrt(words_sq_VD[w, d])
-            contexts_VD[c, d] -= rate * context_slope / np.sqrt(contexts_sq_VD[c, d])
-        word_bias_sq_V[w] += slope * slope
-        context_bias_sq_V[c] += slope * slope
-        word_bias_V[w] -= rate * slope / np.sqrt(word_bias_sq_V[w])
-        context_bias_V[c] -= rate * slope / np.sqrt(context_bias_sq_V[c])
+            word_slope, context_slope = slope * context_2E[0, d], slope * word_2E[0, d]
+            word_square = word_2E[1, d] + word_slope * word_slope
+            context_square = context_2E[1, d] + context_slope * context_slope
+            word_2E[1, d], context_2E[1, d] = word_square, context_square
+            word_2E[0, d] -= rate * word_slope / np.sqrt(word_square)
+            context_2E[0, d] -= rate * context_slope / np.sqrt(context_square)
+        for row_2E in (word_2E, context_2E):
+            row_2E[1, dim] += slope * slope
+            row_2E[0, dim] -= rate * slope / np.sqrt(row_2E[1, dim])
     return total
