@@ -1,6 +1,7 @@
 """Where encoded corpora and compiled kernels are kept between runs."""
 
 import atexit
+import hashlib
 import os
 import shutil
 import sys
@@ -51,5 +52,10 @@ def _usable(wanted: Path) -> Path:
 
 
 def use_cache_for_numba() -> None:
-    """Point Numba's cache of compiled kernels here; must run before numba is imported."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba"))
+    """Point Numba's cache of compiled kernels here; must run before numba is imported.
+
+    A place of their own for these sources, as Numba does not look at what else a kernel was made from.
+    """
+    sources = sorted(Path(__file__).parent.rglob("*_numba.py"))
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba" / digest[:16]))

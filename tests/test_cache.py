@@ -72,4 +72,4 @@ def test_kernels_are_cached_here_unless_the_user_says_where(home, monkeypatch):
     assert os.environ["NUMBA_CACHE_DIR"] == "elsewhere"
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     use_cache_for_numba()
-    assert os.environ["NUMBA_CACHE_DIR"] == str(home / "cache" / "numba")
+    assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == home / "cache" / "numba"

@@ -78,11 +78,19 @@ def write(path: Path, text: str) -> Path:
 
 
 def assert_tokens_of_lines(text: str, config: TextConfig) -> None:
-    types, ids, lengths = block_tokenizer(config)(text)
-    lines = [tokenize(line, config) for line in text.split("\n")]
-    assert [types[type_id] for type_id in ids] == list(chain.from_iterable(lines))
-    assert lengths.tolist() == [len(line) for line in lines]
-    assert len(set(types)) == len(types)
+    assert_tokens_of_blocks([text], config)
+
+
+def assert_tokens_of_blocks(texts: list[str], config: TextConfig) -> None:
+    tokenize_block, known = block_tokenizer(config), dict[object, list[str]]()
+    for text in texts:
+        found = tokenize_block(text)
+        types = known.get(found.table, []) + found.types
+        if found.table is not None:
+            known[found.table] = types
+        lines = [tokenize(line, config) for line in text.split("\n")]
+        assert [types[type_id] for type_id in found.ids] == list(chain.from_iterable(lines))
+        assert found.lengths.tolist() == [len(line) for line in lines]
 
 
 @pytest.mark.parametrize("config", FAST, ids=ids_of)
@@ -104,6 +112,23 @@ def test_a_block_may_end_anywhere(text: str, config: TextConfig) -> None:
 def test_thousands_of_types_grow_the_table(config: TextConfig) -> None:
     words = (f"w{k * k % 20_011}{chr(0xAC00 + k % 9_000)}" for k in range(30_000))
     assert_tokens_of_lines(" ".join(words), config)
+
+
+@pytest.mark.parametrize("config", FAST, ids=ids_of)
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(texts=st.lists(ANY_TEXT, max_size=6), most_types=st.sampled_from([1, 2, 5, 1000]))
+def test_numbers_go_on_from_block_to_block(texts: list[str], most_types: int, config: TextConfig) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_blocks, "MOST_TYPES", most_types)
+        assert_tokens_of_blocks(texts, config)
+
+
+@pytest.mark.parametrize("config", [c for c in FAST if c.tokenizer != "char"], ids=ids_of)
+def test_tokens_of_eight_bytes_and_more_are_told_apart(config: TextConfig) -> None:
+    words = [
+        stem[:length] + end for stem in ("abcdefghij", "bbcdefghij") for length in (6, 7, 8) for end in "xyz"
+    ]
+    assert_tokens_of_blocks([" ".join(words), " ".join(reversed(words)), "é" * 4 + " " + "é" * 5], config)
 
 
 @pytest.mark.parametrize("config", [c for c in FAST if c.tokenizer != "char"], ids=ids_of)

@@ -4,12 +4,14 @@ tokenize.tokenize says what the tokens are. Numbers here are local to a block; e
 """
 
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -27,14 +29,16 @@ COMPILED = ("word", "whitespace")
 
 SIGMA = "Σ"  # the one letter whose lower case depends on its neighbours
 NEWLINE = ord("\n")
+MOST_TYPES = 1 << 20  # in a table of a thread
 
 
 class TokenBlock(NamedTuple):
-    """The tokens of a block."""
+    """The tokens of a block, numbered as they came up in it or in the blocks of the same table before it."""
 
-    types: list[str]  # each distinct token once
-    ids: npt.NDArray[np.uint32]  # (num_tokens,), places in types
+    types: list[str]  # the tokens of numbers not used before; different numbers may be the same token
+    ids: npt.NDArray[np.uint32]  # (num_tokens,)
     lengths: npt.NDArray[np.int64]  # (num_lines,), tokens in each line; empty lines count
+    table: object = None  # None: numbers begin at 0
 
 
 BlockTokenizer = Callable[[str], TokenBlock]
@@ -58,10 +62,7 @@ def tokenized(
 def block_tokenizer(config: TextConfig) -> BlockTokenizer:
     """The fastest function that does to each line of a block what tokenize() does."""
     if config.tokenizer in COMPILED:
-        use_cache_for_numba()
-        from nlpseq.text._encode_numba import scan
-
-        return partial(_scanned, config, char_classes(config), scan)
+        return _Scanner(config)
     if config.tokenizer == "char":
         return partial(_characters, config)
     return partial(_by_reference, config)
@@ -92,26 +93,42 @@ def _characters(config: TextConfig, text: str) -> TokenBlock:
     return TokenBlock([chr(code) for code in types], numbers[codes], lengths.astype(np.int64))
 
 
-def _scanned(config: TextConfig, classes: npt.NDArray[np.uint8], scan: Any, text: str) -> TokenBlock:
-    """Scan the text as it is, then lower and fold its types, which are far fewer than its tokens.
+class _Scanner:
+    """Scans text as it is, then lowers and folds its types, which are far fewer than its tokens.
 
-    That is the same because no letter changes its class with its case, a test holds it so.
+    That is the same because no letter changes its class with its case, a test holds it so. Every thread has a
+    table of types of its own, and a new one when that has grown to MOST_TYPES.
     """
-    from nlpseq.text._encode_numba import PADDING
 
-    if config.lower and SIGMA in text:
-        text = text.lower()
-    data = text.encode("utf-8", "surrogatepass") + PADDING
-    lengths = np.zeros(text.count("\n") + 1, np.int64)
-    ids, spans = scan(np.frombuffer(data, np.uint8), classes, config.punctuation, lengths)
-    types = [data[start:end].decode("utf-8", "surrogatepass") for start, end in spans.tolist()]
-    if config.lower:
-        types = [word.lower() for word in types]
-    if config.tokenizer == "word":
-        types = [word.replace("’", "'") if len(word) > 1 else word for word in types]
-    merged: dict[str, int] = {}
-    numbers = np.array([merged.setdefault(word, len(merged)) for word in types], np.uint32)
-    return TokenBlock(list(merged), numbers[ids], lengths)
+    def __init__(self, config: TextConfig) -> None:
+        use_cache_for_numba()
+        self._config, self._classes = config, char_classes(config)
+        self._tables = threading.local()
+
+    def __call__(self, text: str) -> TokenBlock:
+        from nlpseq.text._encode_numba import PADDING, no_types, scan
+
+        if self._config.lower and SIGMA in text:
+            text = text.lower()
+        data = np.frombuffer(text.encode("utf-8", "surrogatepass") + PADDING, np.uint8)
+        lengths = np.zeros(text.count("\n") + 1, np.int64)
+        table, types = getattr(self._tables, "mine", None) or (object(), no_types())
+        first = types.num
+        ids, types = scan(data, self._classes, self._config.punctuation, lengths, types)
+        self._tables.mine = (table, types) if types.num < MOST_TYPES else None
+        return TokenBlock(self._written(types, first), ids, lengths, table)
+
+    def _written(self, types: Any, first: int) -> list[str]:
+        """The types from the first on, as tokens."""
+        ends = types.ends_T[first : types.num + 1].tolist()
+        content = types.bytes_B[ends[0] : ends[-1]].tobytes()
+        spans = pairwise(end - ends[0] for end in ends)
+        words = [content[start:end].decode("utf-8", "surrogatepass") for start, end in spans]
+        if self._config.lower:
+            words = [word.lower() for word in words]
+        if self._config.tokenizer == "word":
+            words = [word.replace("’", "'") if len(word) > 1 else word for word in words]
+        return words
 
 
 @contextmanager

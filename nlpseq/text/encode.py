@@ -255,6 +255,7 @@ def _write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]])
     """Stream provisional ids and sentence offsets to disk; the id of each distinct token."""
     type_ids: defaultdict[str, int] = defaultdict()
     type_ids.default_factory = type_ids.__len__  # the next number
+    known: dict[object, npt.NDArray[np.uint32]] = {}  # for each table, the ids of its types
     unfinished = 0  # tokens so far of a sentence that goes on in the next block
     with (
         artifact.NpyWriter(folder / PROVISIONAL, np.uint32) as stream,
@@ -270,6 +271,8 @@ def _write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]])
                 unfinished, lengths = int(lengths[-1]), lengths[:-1]
             sentences.append(sentence_start + np.cumsum(lengths[lengths > 0]))
             ids = np.fromiter(map(type_ids.__getitem__, found.types), np.uint32, len(found.types))
+            if found.table is not None:
+                ids = known[found.table] = np.append(known.get(found.table, ids[:0]), ids)
             stream.append(ids[found.ids])
     assert not unfinished, "the last block of a corpus has no next one"
     return type_ids

@@ -3,7 +3,7 @@
 A call trains on every window whose centre lies in tokens[start:stop], one window after another. It drops the
 GIL, so that several threads can train the same weights without a lock (Niu et al. 2011, arXiv:1106.5730).
 
-Rows of the weights are padded to a multiple of 16 floats: with the row length, the number of negatives and
+Rows of the weights are padded to a multiple of 32 floats: with the row length, the number of negatives and
 the window frozen into the kernel as constants, the compiler unrolls and vectorises every inner loop.
 
 Letters: V words, D dimensions (padded), C contexts of a window, J = 1 + K outputs, the target first.
@@ -17,126 +17,72 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from nlpseq._draws_numba import draw
+from nlpseq.w2v.kernels._prefetch_numba import prefetch
+from nlpseq.w2v.kernels._windows_numba import contexts, kept_tokens, outputs
 
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}  # all of fastmath but its denial of NaN and infinity
-HALF = np.uint64(32)
-LOWER = np.uint64(2**32 - 1)
-ZERO = np.uint64(0)
+LANES = 16  # floats that are worked on together
+CERTAIN = np.float32(30)  # a logit whose loss and step are nothing
+SMALL = 1e-250
 
 
 @njit(inline="always")
-def _keeps(word_id, pos, keep_V, key):  # type: ignore[no-untyped-def]
-    return word_id < len(keep_V) and (draw(key, np.uint64(pos), ZERO) >> HALF) <= keep_V[word_id]
-
-
-@njit(inline="always")
-def _noise_word(key, pos, k, alias_V2):  # type: ignore[no-untyped-def]
-    drawn = draw(key, np.uint64(pos), np.uint64(k))
-    row = np.int64(((drawn >> HALF) * np.uint64(len(alias_V2))) >> HALF)
-    return row if (drawn & LOWER) <= alias_V2[row, 0] else np.int64(alias_V2[row, 1])
-
-
-@njit(nogil=True, cache=True)
-def _kept_tokens(tables, key, window, start, stop, ids_N, pos_N, sentence_N):  # type: ignore[no-untyped-def]
-    """Fill ids, pos and sentence of the kept tokens in start..stop and `window` more on each side.
-
-    Returns how many there are, and which of them lie in start..stop: (count, first, last).
-    """
-    tokens, sentences, keep_V = tables.tokens, tables.sentences, tables.keep_V
-    sentence = np.searchsorted(sentences, start, side="right") - 1
-    begin, found = start, 0
-    while begin > sentences[sentence] and found < window:
-        begin -= 1
-        found += _keeps(tokens[begin], begin, keep_V, key)
-    count, first, last, pos = 0, 0, 0, begin
-    while pos < stop or (pos < sentences[sentence + 1] and count - last < window):
-        while pos >= sentences[sentence + 1]:
-            sentence += 1
-        if _keeps(tokens[pos], pos, keep_V, key):
-            ids_N[count], pos_N[count], sentence_N[count] = tokens[pos], pos, sentence
-            count += 1
-        pos += 1
-        first = count if pos <= start else first
-        last = count if pos <= stop else last
-    return count, first, last
-
-
-@njit(inline="always")
-def _contexts(i, count, key, window, ids_N, pos_N, sentence_N, context_C, slot_C):  # type: ignore[no-untyped-def]
-    """The neighbours of token i within its width and its sentence; returns how many."""
-    width = 1 + np.int64(((draw(key, np.uint64(pos_N[i]), ZERO) >> HALF) * np.uint64(window)) >> HALF)
-    num = 0
-    for n in range(max(i - width, 0), min(i + width + 1, count)):
-        if n != i and sentence_N[n] == sentence_N[i]:
-            context_C[num] = ids_N[n]
-            slot_C[num] = n - i + window - (n > i)
-            num += 1
-    return num
-
-
-@njit(inline="always")
-def _outputs(target, pos, first_k, K, key, alias_V2, output_J, sign_J):  # type: ignore[no-untyped-def]
-    """The target and its noise words; sign +1, -1, or 0 for a noise word that is the target."""
-    output_J[0], sign_J[0] = target, 1
-    for k in range(K):
-        output_J[1 + k] = _noise_word(key, pos, first_k + k, alias_V2)
-        sign_J[1 + k] = 0 if output_J[1 + k] == output_J[0] else -1
+def _ask(logits_N, num_inputs, stride, output_J, K, J):  # type: ignore[no-untyped-def]
+    """Certain where nothing is asked: noise that is the target, and what tiles have too many."""
+    for j in range(1, J):
+        if j > K or output_J[j] == output_J[0]:
+            logits_N[j * stride : (j + 1) * stride] = CERTAIN
+    for j in range(J):
+        logits_N[j * stride + num_inputs : (j + 1) * stride] = CERTAIN
+    logits_N[J * stride : J * stride + LANES] = CERTAIN
 
 
 @njit(fastmath=FAST)
-def _misses(logits, size, misses):  # type: ignore[no-untyped-def]
-    """misses = s(-logits), the sigmoid through a rational form of tanh that the compiler vectorises.
+def _learn(logits_N, targets, size, learning_rate, g_N, product):  # type: ignore[no-untyped-def]
+    """g: the step along each h.out, the rate times the probability s(-logit) of being wrong, down for noise.
 
-    tanh(y) = y P(y^2) / Q(y^2) to a few units in the last place for |y| <= 9, where it is 1 in float32. The
-    comparisons let NaN pass.
+    The first `targets` are of the target. s(x) = 1/2 + tanh(x/2)/2, and tanh(y) = y P(y^2) / Q(y^2) to a few
+    units in the last place for |y| <= 9, where it is 1 in float32. The comparisons let NaN pass.
+
+    The loss -log s(logit) is max(-logit, 0) - log max(s, 1 - s): returns the sum of the first terms, and
+    `product` times what is in the logarithms, with the logarithm of that taken only where it gets small.
     """
-    for n in range(size):
-        y = np.float32(-0.5) * logits[n]
-        y = np.float32(9.0) if y > np.float32(9.0) else y
-        y = np.float32(-9.0) if y < np.float32(-9.0) else y
-        z = y * y
-        p = np.float32(-2.76076847742355e-16)
-        p = p * z + np.float32(2.00018790482477e-13)
-        p = p * z + np.float32(-8.60467152213735e-11)
-        p = p * z + np.float32(5.12229709037114e-08)
-        p = p * z + np.float32(1.48572235717979e-05)
-        p = p * z + np.float32(6.37261928875436e-04)
-        p = p * z + np.float32(4.89352455891786e-03)
-        q = np.float32(1.19825839466702e-06)
-        q = q * z + np.float32(1.18534705686654e-04)
-        q = q * z + np.float32(2.26843463243900e-03)
-        q = q * z + np.float32(4.89352518554385e-03)
-        misses[n] = np.float32(0.5) + np.float32(0.5) * (y * p / q)
-
-
-@njit
-def _loss(logits, size, misses):  # type: ignore[no-untyped-def]
-    """Sum of -log s(logit) in float64: the logarithm of a product, as far as that is exact."""
-    loss, product = 0.0, 1.0
-    for n in range(size):
-        if logits[n] > -4 and product > 1e-280:
-            product *= 1.0 - np.float64(misses[n])
-        else:
-            logit = np.float64(logits[n])
-            loss += math.log1p(math.exp(-abs(logit))) + max(-logit, 0.0)
-    return loss - math.log(product)
-
-
-@njit(inline="always")
-def _gather(weight_VD, ids_N, num, rows_ND, D):  # type: ignore[no-untyped-def]
-    for n in range(num):
-        source, row = weight_VD[ids_N[n]], rows_ND[n]
-        for d in range(D):
-            row[d] = source[d]
+    loss = 0.0
+    for start in range(0, size, LANES):
+        wrong, factor = np.float32(0), np.float32(1)
+        for n in range(start, start + LANES):
+            y = np.float32(-0.5) * logits_N[n]
+            y = np.float32(9.0) if y > np.float32(9.0) else y
+            y = np.float32(-9.0) if y < np.float32(-9.0) else y
+            z = y * y
+            p = np.float32(-2.76076847742355e-16)
+            p = p * z + np.float32(2.00018790482477e-13)
+            p = p * z + np.float32(-8.60467152213735e-11)
+            p = p * z + np.float32(5.12229709037114e-08)
+            p = p * z + np.float32(1.48572235717979e-05)
+            p = p * z + np.float32(6.37261928875436e-04)
+            p = p * z + np.float32(4.89352455891786e-03)
+            q = np.float32(1.19825839466702e-06)
+            q = q * z + np.float32(1.18534705686654e-04)
+            q = q * z + np.float32(2.26843463243900e-03)
+            q = q * z + np.float32(4.89352518554385e-03)
+            half = np.float32(0.5) * (y * p / q)
+            g_N[n] = (np.float32(0.5) + half) * (learning_rate if n < targets else -learning_rate)
+            factor *= np.float32(0.5) + abs(half)
+            wrong += np.float32(0) if logits_N[n] > np.float32(0) else -logits_N[n]
+        loss += float(wrong)
+        product *= factor
+        if product < SMALL:
+            loss -= math.log(product)
+            product = 1.0
+    return loss, product
 
 
 @njit(inline="always")
-def _scatter_add(rows_ND, ids_N, num, weight_VD, D):  # type: ignore[no-untyped-def]
+def _prefetch_rows(weight_VD, ids_N, num, D):  # type: ignore[no-untyped-def]
     for n in range(num):
-        row, target = rows_ND[n], weight_VD[ids_N[n]]
-        for d in range(D):
-            target[d] += row[d]
+        for d in range(0, D, LANES):
+            prefetch(weight_VD, ids_N[n], np.uint64(d))  # type: ignore[call-arg]
 
 
 @njit(inline="always")
@@ -151,7 +97,7 @@ def _gather_mean(weight_VD, ids_N, num, mean_D, D):  # type: ignore[no-untyped-d
 
 
 @njit(inline="always")
-def _scatter_add_one(row_D, share, ids_N, num, weight_VD, D):  # type: ignore[no-untyped-def]
+def _scatter_add(row_D, share, ids_N, num, weight_VD, D):  # type: ignore[no-untyped-def]
     for n in range(num):
         target = weight_VD[ids_N[n]]
         for d in range(D):
@@ -159,65 +105,83 @@ def _scatter_add_one(row_D, share, ids_N, num, weight_VD, D):  # type: ignore[no
 
 
 @njit(inline="always")
-def _sign(logits, num_inputs, sign_J, J):  # type: ignore[no-untyped-def]
-    """Turn h.out into the logit of being right; 30, a certainty, where nothing is asked."""
-    for c in range(num_inputs):
-        for j in range(J):
-            logits[c * J + j] = logits[c * J + j] * sign_J[j] if sign_J[j] != 0 else np.float32(30)
-
-
-@njit(inline="always")
-def _scale(g, num_inputs, learning_rate, sign_J, J):  # type: ignore[no-untyped-def]
-    """From the probability of being wrong to the step along each logit."""
-    for c in range(num_inputs):
-        for j in range(J):
-            g[c * J + j] *= learning_rate * sign_J[j]
-
-
-@njit(inline="always")
-def _dot_products(x_CD, y_JD, num_inputs, logits, D, J):  # type: ignore[no-untyped-def]
-    """logits = x y^T in tiles of 2 inputs by 3 outputs, whose six sums stay in registers."""
-    for c in range(0, num_inputs, 2):
-        x0, x1 = x_CD[c], x_CD[c + 1]
+def _logits(x_ND, x_ids, num, y_VD, y_ids, logits_N, stride, D, J):  # type: ignore[no-untyped-def]
+    """logits of being right, x.y for the target and -x.y for noise, in tiles of 3 outputs by 2 inputs, whose
+    six sums stay in registers."""
+    for c in range(0, num, 2):
+        x0, x1 = x_ND[x_ids[c]], x_ND[x_ids[c + 1]]
         for j in range(0, J, 3):
-            y0, y1, y2 = y_JD[j], y_JD[j + 1], y_JD[j + 2]
-            s00 = s01 = s02 = s10 = s11 = s12 = np.float32(0)
+            y0, y1, y2 = y_VD[y_ids[j]], y_VD[y_ids[j + 1]], y_VD[y_ids[j + 2]]
+            s00 = s01 = s10 = s11 = s20 = s21 = np.float32(0)
             for d in range(D):
-                s00 += x0[d] * y0[d]
-                s01 += x0[d] * y1[d]
-                s02 += x0[d] * y2[d]
-                s10 += x1[d] * y0[d]
-                s11 += x1[d] * y1[d]
-                s12 += x1[d] * y2[d]
-            n0, n1 = c * J + j, c * J + j + J
-            logits[n0], logits[n0 + 1], logits[n0 + 2] = s00, s01, s02
-            logits[n1], logits[n1 + 1], logits[n1 + 2] = s10, s11, s12
+                s00 += y0[d] * x0[d]
+                s01 += y0[d] * x1[d]
+                s10 += y1[d] * x0[d]
+                s11 += y1[d] * x1[d]
+                s20 += y2[d] * x0[d]
+                s21 += y2[d] * x1[d]
+            n0, n1, n2 = j * stride + c, (j + 1) * stride + c, (j + 2) * stride + c
+            logits_N[n0], logits_N[n0 + 1] = (s00, s01) if j == 0 else (-s00, -s01)
+            logits_N[n1], logits_N[n1 + 1] = -s10, -s11
+            logits_N[n2], logits_N[n2 + 1] = -s20, -s21
 
 
 @njit(inline="always")
-def _outer_products(g, x_CD, y_JD, num_inputs, dx_CD, dy_JD, D, J):  # type: ignore[no-untyped-def]
-    """dx = g y and dy = g^T x, in the same tiles."""
-    dx_CD[: num_inputs + 1] = 0
-    dy_JD[:] = 0
-    for c in range(0, num_inputs, 2):
-        x0, x1, dx0, dx1 = x_CD[c], x_CD[c + 1], dx_CD[c], dx_CD[c + 1]
+def _output_gradients(g_N, stride, x_ND, x_ids, num, dy_JD, D, J):  # type: ignore[no-untyped-def]
+    """dy = g x, in tiles of 3 outputs by 4 inputs."""
+    for c in range(0, num, 4):
+        x0, x1, x2, x3 = x_ND[x_ids[c]], x_ND[x_ids[c + 1]], x_ND[x_ids[c + 2]], x_ND[x_ids[c + 3]]
         for j in range(0, J, 3):
-            y0, y1, y2, dy0, dy1, dy2 = (
-                y_JD[j],
-                y_JD[j + 1],
-                y_JD[j + 2],
-                dy_JD[j],
-                dy_JD[j + 1],
-                dy_JD[j + 2],
-            )
-            n0, n1 = c * J + j, c * J + j + J
-            g00, g01, g02, g10, g11, g12 = g[n0], g[n0 + 1], g[n0 + 2], g[n1], g[n1 + 1], g[n1 + 2]
+            dy, n0 = dy_JD[j : j + 3], j * stride + c
+            n1, n2 = n0 + stride, n0 + 2 * stride
+            g00, g01, g02, g03 = g_N[n0], g_N[n0 + 1], g_N[n0 + 2], g_N[n0 + 3]
+            g10, g11, g12, g13 = g_N[n1], g_N[n1 + 1], g_N[n1 + 2], g_N[n1 + 3]
+            g20, g21, g22, g23 = g_N[n2], g_N[n2 + 1], g_N[n2 + 2], g_N[n2 + 3]
+            if c == 0:
+                for d in range(D):
+                    dy[0, d] = g00 * x0[d] + g01 * x1[d] + g02 * x2[d] + g03 * x3[d]
+                    dy[1, d] = g10 * x0[d] + g11 * x1[d] + g12 * x2[d] + g13 * x3[d]
+                    dy[2, d] = g20 * x0[d] + g21 * x1[d] + g22 * x2[d] + g23 * x3[d]
+            else:
+                for d in range(D):
+                    dy[0, d] += g00 * x0[d] + g01 * x1[d] + g02 * x2[d] + g03 * x3[d]
+                    dy[1, d] += g10 * x0[d] + g11 * x1[d] + g12 * x2[d] + g13 * x3[d]
+                    dy[2, d] += g20 * x0[d] + g21 * x1[d] + g22 * x2[d] + g23 * x3[d]
+
+
+@njit(inline="always")
+def _step_inputs(g_N, stride, y_VD, y_ids, x_ids, num, x_ND, D, J):  # type: ignore[no-untyped-def]
+    """x += g^T y, in tiles of 1 input by 6 outputs."""
+    for c in range(num):
+        x = x_ND[x_ids[c]]
+        for j in range(0, J, 6):
+            y0, y1, y2 = y_VD[y_ids[j]], y_VD[y_ids[j + 1]], y_VD[y_ids[j + 2]]
+            y3, y4, y5 = y_VD[y_ids[j + 3]], y_VD[y_ids[j + 4]], y_VD[y_ids[j + 5]]
+            n = j * stride + c
+            g0, g1, g2 = g_N[n], g_N[n + stride], g_N[n + 2 * stride]
+            g3, g4, g5 = g_N[n + 3 * stride], g_N[n + 4 * stride], g_N[n + 5 * stride]
             for d in range(D):
-                dx0[d] += g00 * y0[d] + g01 * y1[d] + g02 * y2[d]
-                dx1[d] += g10 * y0[d] + g11 * y1[d] + g12 * y2[d]
-                dy0[d] += g00 * x0[d] + g10 * x1[d]
-                dy1[d] += g01 * x0[d] + g11 * x1[d]
-                dy2[d] += g02 * x0[d] + g12 * x1[d]
+                upper = g0 * y0[d] + g1 * y1[d] + g2 * y2[d]
+                x[d] += upper + g3 * y3[d] + g4 * y4[d] + g5 * y5[d]
+
+
+@njit(inline="always")
+def _logits_of_one(x_D, y_VD, y_ids, logits_N, D, J):  # type: ignore[no-untyped-def]
+    """_logits for a single input, in tiles of 6 outputs."""
+    for j in range(0, J, 6):
+        y0, y1, y2 = y_VD[y_ids[j]], y_VD[y_ids[j + 1]], y_VD[y_ids[j + 2]]
+        y3, y4, y5 = y_VD[y_ids[j + 3]], y_VD[y_ids[j + 4]], y_VD[y_ids[j + 5]]
+        s0 = s1 = s2 = s3 = s4 = s5 = np.float32(0)
+        for d in range(D):
+            s0 += y0[d] * x_D[d]
+            s1 += y1[d] * x_D[d]
+            s2 += y2[d] * x_D[d]
+            s3 += y3[d] * x_D[d]
+            s4 += y4[d] * x_D[d]
+            s5 += y5[d] * x_D[d]
+        logits_N[j] = s0 if j == 0 else -s0
+        logits_N[j + 1], logits_N[j + 2], logits_N[j + 3] = -s1, -s2, -s3
+        logits_N[j + 4], logits_N[j + 5] = -s4, -s5
 
 
 @cache
@@ -228,53 +192,60 @@ def make_kernel(
 
     Signature and result are those of kernels.TrainSpan.
     """
-    D, K, W, C, J = dim, negatives, window, 2 * window, -(-(1 + negatives) // 3) * 3
+    D, K, W, C, J = dim, negatives, window, -(-2 * window // 4) * 4, -(-(1 + negatives) // 6) * 6
     MEAN, PAIRS, DIVIDE = objective == "cbow", share_negatives == "pair", corrected
 
     @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
     def train_span(tables, keys, weights, start, stop, learning_rate):  # type: ignore[no-untyped-def]
         in_VD, out_VD = weights
         room = stop - start + 2 * W
-        ids_N, pos_N, sentence_N = (
-            np.empty(room, np.int64),
-            np.empty(room, np.int64),
-            np.empty(room, np.int64),
-        )
-        count, first, last = _kept_tokens(tables, keys[0], W, start, stop, ids_N, pos_N, sentence_N)
-        x_CD, dx_CD = np.zeros((C, D), np.float32), np.empty((C, D), np.float32)
-        y_JD, dy_JD = np.zeros((J, D), np.float32), np.empty((J, D), np.float32)
-        logits, g = np.empty(C * J, np.float32), np.zeros(C * J, np.float32)
-        context_C, slot_C = np.empty(C, np.uint64), np.empty(C, np.int64)
-        output_J, sign_J = np.zeros(J, np.uint64), np.zeros(J, np.float32)
-        loss, predictions = 0.0, 0
+        ids_N, pos_N = np.empty(room, np.int64), np.empty(room, np.int64)
+        sentence_N = np.empty(room, np.int64)
+        count, first, last = kept_tokens(tables, keys[0], W, start, stop, ids_N, pos_N, sentence_N)
+        x_1D, dx_1D = np.zeros((1, D), np.float32), np.zeros((1, D), np.float32)
+        dy_JD = np.empty((J, D), np.float32)
+        logits_N, g_N = np.empty(C * J + LANES, np.float32), np.empty(C * J + LANES, np.float32)
+        context_C, slot_C = np.zeros(C, np.uint64), np.empty(C, np.int64)
+        output_J, ahead_J, own_1 = np.zeros(J, np.uint64), np.zeros(J, np.uint64), np.zeros(1, np.uint64)
+        loss, product, predictions = 0.0, 1.0, 0  # the loss less the logarithm of the product
+        if first < last and not PAIRS:
+            outputs(ids_N[first], pos_N[first], 0, K, keys[2], tables.alias_V2, ahead_J)
         for i in range(first, last):
-            num_contexts = _contexts(i, count, keys[1], W, ids_N, pos_N, sentence_N, context_C, slot_C)
-            if num_contexts == 0:
+            output_J, ahead_J = ahead_J, output_J
+            if i + 1 < last and not PAIRS:
+                outputs(ids_N[i + 1], pos_N[i + 1], 0, K, keys[2], tables.alias_V2, ahead_J)
+                _prefetch_rows(out_VD, ahead_J, 1 + K, D)
+            num = contexts(i, count, keys[1], W, ids_N, pos_N, sentence_N, context_C, slot_C)
+            if num == 0:
                 continue
-            num_inputs = 1 if MEAN or PAIRS else num_contexts
-            for c in range(0, 1 if MEAN else num_contexts, num_inputs):
-                first_k = slot_C[c] * K if PAIRS else 0
-                _outputs(ids_N[i], pos_N[i], first_k, K, keys[2], tables.alias_V2, output_J, sign_J)
-                _gather(out_VD, output_J, 1 + K, y_JD, D)
-                if MEAN:
-                    _gather_mean(in_VD, context_C, num_contexts, x_CD[0], D)
-                else:
-                    _gather(in_VD, context_C[c:], num_inputs, x_CD, D)
-                if num_inputs % 2 == 1:
-                    x_CD[num_inputs] = 0  # the tiles take inputs by twos; whatever g has there counts nothing
-                _dot_products(x_CD, y_JD, num_inputs, logits, D, J)
-                _sign(logits, num_inputs, sign_J, J)
-                _misses(logits, num_inputs * J, g)
-                loss += _loss(logits, num_inputs * J, g)
-                predictions += num_inputs
-                _scale(g, num_inputs, learning_rate, sign_J, J)
-                _outer_products(g, x_CD, y_JD, num_inputs, dx_CD, dy_JD, D, J)
-                if MEAN:
-                    share = np.float32(1) / np.float32(num_contexts) if DIVIDE else np.float32(1)
-                    _scatter_add_one(dx_CD[0], share, context_C, num_contexts, in_VD, D)
-                else:
-                    _scatter_add(dx_CD, context_C[c:], num_inputs, in_VD, D)
-                _scatter_add(dy_JD, output_J, 1 + K, out_VD, D)
-        return loss, predictions
+            if MEAN or PAIRS:
+                for c in range(num if PAIRS else 1):
+                    if PAIRS:
+                        outputs(ids_N[i], pos_N[i], slot_C[c] * K, K, keys[2], tables.alias_V2, output_J)
+                    inputs = 1 if PAIRS else num
+                    _gather_mean(in_VD, context_C[c:], inputs, x_1D[0], D)
+                    _logits_of_one(x_1D[0], out_VD, output_J, logits_N, D, J)
+                    _ask(logits_N, 1, 1, output_J, K, J)
+                    more, product = _learn(logits_N, 1, J, learning_rate, g_N, product)
+                    dx_1D[:] = 0
+                    _step_inputs(g_N, 1, out_VD, output_J, own_1, 1, dx_1D, D, J)
+                    share = np.float32(1) / np.float32(inputs) if DIVIDE else np.float32(1)
+                    _scatter_add(dx_1D[0], share, context_C[c:], inputs, in_VD, D)
+                    for j in range(1 + K):
+                        _scatter_add(x_1D[0], g_N[j], output_J[j:], 1, out_VD, D)
+                    loss += more
+                    predictions += 1
+            else:
+                stride = (num + 3) // 4 * 4
+                _logits(in_VD, context_C, num, out_VD, output_J, logits_N, stride, D, J)
+                _ask(logits_N, num, stride, output_J, K, J)
+                more, product = _learn(logits_N, stride, J * stride, learning_rate, g_N, product)
+                _output_gradients(g_N, stride, in_VD, context_C, num, dy_JD, D, J)
+                _step_inputs(g_N, stride, out_VD, output_J, context_C, num, in_VD, D, J)
+                for j in range(1 + K):
+                    _scatter_add(dy_JD[j], np.float32(1), output_J[j:], 1, out_VD, D)
+                loss += more
+                predictions += num
+        return loss - math.log(product), predictions
 
     return train_span

@@ -1,0 +1,25 @@
+"""Have rows of a matrix brought into the cache while other work goes on."""
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+READ, KEEP, DATA = 0, 3, 1  # LLVM's llvm.prefetch: to stay as long as can be, not code
+
+
+@intrinsic
+def prefetch(typing_context, matrix, row, column):  # type: ignore[no-untyped-def]
+    """Ask for the cache line of matrix[row, column]; the indices are unsigned."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        array = make_array(signature.args[0])(context, builder, arguments[0])  # type: ignore[no-untyped-call]
+        place = cgutils.get_item_pointer(context, builder, signature.args[0], array, arguments[1:])  # type: ignore[no-untyped-call]
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        asked = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, asked, "llvm.prefetch.p0i8")  # type: ignore[no-untyped-call]
+        constants = [ir.Constant(number, value) for value in (READ, KEEP, DATA)]
+        builder.call(function, [builder.bitcast(place, byte), *constants])
+        return context.get_dummy_value()
+
+    return types.void(matrix, row, column), generate
