@@ -27,13 +27,12 @@ MODELS: dict[str, Figures] = {
     "PPMI-SVD": {"method": "ppmi-svd"},
     "GloVe, w+c": {"method": "glove", "matrix": "w+c"},
 }
-QUALITY: dict[str, Figures] = {  # each with what those above it have
+INGREDIENTS: dict[str, Figures] = {  # each with what those above it have
     "skip-gram as it is": {},
     "300 dimensions": {"dim": 300},
     "15 epochs": {"epochs": 15},
-    "15 negatives": {"negatives": 15},
     "subsampling 1e-4": {"subsample": 1e-4},
-    "window 10": {"window": 10},
+    "15 negatives": {"negatives": 15},
 }
 WARM_UP: Figures = {"counting": {"window": 1, "subsample": 1e-5}, "training": {"dim": 2}}
 SCORES = (
@@ -88,7 +87,7 @@ def ingredients(options: argparse.Namespace, folder: Path) -> str:
         "|---" * (len(SCORES) + 2) + "|",
     ]
     settings: Figures = {}
-    for name, added in QUALITY.items():
+    for name, added in INGREDIENTS.items():
         settings |= added
         mine = job | {"tool": "nlpseq", "work": "vectors", "objective": "skipgram"}
         mine["settings"] = {"epochs": options.epochs} | settings
