@@ -1,6 +1,7 @@
 """The fused kernel equals the specification, window by window, on odd sizes; and choosing between them."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from proxy import xp as proxy
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import BackendUnavailable, ConfigError
 from nlpseq.text.subsample import keep_thresholds
-from nlpseq.w2v.kernels import padded, select
+from nlpseq.w2v.kernels import Choice, Span, padded, select
 from nlpseq.w2v.kernels.layered import make_layered
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.sampling import Tables, alias_table, epoch_keys
@@ -45,13 +46,17 @@ def make_weights(num_words: int, dim: int) -> Weights:
     return weights
 
 
+def train(choice: Choice, tables: Tables, keys: Any, weights: Weights, *span: Any) -> tuple[float, int]:
+    return choice.train_spans(tables, keys, weights, [Span(*span)])
+
+
 @pytest.mark.parametrize(
     ("variant", "size"), CASES, ids=[f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
 )
 def test_fused_equals_the_specification(variant: str, size: tuple[int, int, int, int]) -> None:
     num_words, dim, negatives, window = size
     config = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window)
-    fused, layered = select(config).train_span, make_layered(config, np, batch=1)
+    fused, layered = select(config), make_layered(config, np, batch=1)
     tables = make_tables(num_words)
     ours = make_weights(num_words, dim)
     reference = Weights(*(weight.astype(np.float64) for weight in ours))
@@ -60,7 +65,7 @@ def test_fused_equals_the_specification(variant: str, size: tuple[int, int, int,
         keys = epoch_keys(3, epoch)
         for start in range(0, len(tables.tokens), 20):
             stop = min(start + 20, len(tables.tokens))
-            loss, predictions = fused(tables, keys, ours, start, stop, np.float32(0.05))
+            loss, predictions = train(fused, tables, keys, ours, start, stop, np.float32(0.05))
             wanted_loss, wanted = layered(tables, keys, reference, start, stop, 0.05)
             assert predictions == wanted
             assert loss == pytest.approx(wanted_loss, rel=1e-5, abs=1e-6)  # logits are float32 dot products
@@ -73,12 +78,12 @@ def test_fused_equals_the_specification(variant: str, size: tuple[int, int, int,
 
 def test_span_boundaries_change_nothing() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
-    train_span, tables = select(config).train_span, make_tables(7)
+    choice, tables = select(config), make_tables(7)
     whole, pieces = make_weights(7, 5), make_weights(7, 5)
     keys, end = epoch_keys(1, 0), len(tables.tokens)
-    train_span(tables, keys, whole, 0, end, np.float32(0.05))
+    train(choice, tables, keys, whole, 0, end, np.float32(0.05))
     for start in range(0, end, 7):
-        train_span(tables, keys, pieces, start, min(start + 7, end), np.float32(0.05))
+        train(choice, tables, keys, pieces, start, min(start + 7, end), np.float32(0.05))
     np.testing.assert_array_equal(whole.in_VD, pieces.in_VD)
     np.testing.assert_array_equal(whole.out_VD, pieces.out_VD)
 
@@ -88,7 +93,7 @@ def test_token_type_changes_nothing() -> None:
     results = []
     for dtype in (np.uint16, np.uint32):
         weights, tables = make_weights(7, 5), make_tables(7, dtype)
-        select(config).train_span(tables, epoch_keys(1, 0), weights, 0, len(tables.tokens), np.float32(0.05))
+        train(select(config), tables, epoch_keys(1, 0), weights, 0, len(tables.tokens), np.float32(0.05))
         results.append(weights.in_VD)
     np.testing.assert_array_equal(*results)
 
@@ -97,7 +102,7 @@ def test_not_a_number_is_not_swallowed() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
     weights, tables = make_weights(7, 5), make_tables(7)
     weights.in_VD[0, 0] = np.nan
-    loss, _ = select(config).train_span(tables, epoch_keys(1, 0), weights, 0, 154, np.float32(0.05))
+    loss, _ = train(select(config), tables, epoch_keys(1, 0), weights, 0, 154, np.float32(0.05))
     assert np.isnan(loss)
 
 
@@ -126,8 +131,6 @@ def test_auto_takes_the_fused_kernel_and_softmax_the_layers() -> None:
 def test_what_is_named_is_refused_rather_than_replaced() -> None:
     with pytest.raises(ConfigError, match=r"no softmax loss\. Take --kernel layers"):
         select(Word2VecConfig(loss="softmax", kernel="fused"))
-    with pytest.raises(BackendUnavailable, match=r"no fused kernel for CuPy yet\. Take --kernel layers"):
-        select(Word2VecConfig(backend="cupy", kernel="fused"))
 
 
 def test_a_missing_cupy_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,10 +230,10 @@ def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
         choice = real(config)
 
         def noting(*args: Any) -> Any:
-            seen.append((args[3], float(args[5])))
-            return choice.train_span(*args)
+            seen.extend((span.start, float(span.learning_rate)) for span in args[3])
+            return choice.train_spans(*args)
 
-        return choice._replace(train_span=noting)
+        return choice._replace(train_spans=noting)
 
     monkeypatch.setattr(train, "select", selected)
     train_word2vec(data, replace(SMALL, epochs=2))

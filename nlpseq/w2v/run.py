@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from nlpseq.config import Word2VecConfig
 from nlpseq.draws import ORDER, draw_array, stream_key
 from nlpseq.errors import DataError, RunError
-from nlpseq.w2v.kernels import Choice
+from nlpseq.w2v.kernels import Choice, Span
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.sampling import Tables, epoch_keys
 
@@ -67,7 +68,9 @@ class Run:
         self.progress = progress
         self.start, self.stop = int(tables.sentences[0]), int(tables.sentences[-1])
         assert config.threads and config.epochs and config.learning_rate
-        self.threads = config.threads if choice.kernel == "fused" else 1  # array code has threads of its own
+        is_compiled = (choice.backend, choice.kernel) == ("numpy", "fused")
+        self.threads = config.threads if is_compiled else 1  # array code has threads of its own
+        self.at_once = choice.at_once(tables)
         self.epochs, self.learning_rate = config.epochs, config.learning_rate
         self.halt = threading.Event()
         self.sums = np.zeros((self.threads, 3))  # per thread: loss, predictions, words of this epoch
@@ -76,7 +79,8 @@ class Run:
         """Have the kernel compiled, or read from the cache, by a span without tokens."""
         if self.choice.kernel == "fused":
             keys = epoch_keys(self.config.seed, 0)
-            self.choice.train_span(self.tables, keys, self.weights, self.start, self.start, np.float32(0))
+            nothing = Span(self.start, self.start, np.float32(0))
+            self.choice.train_spans(self.tables, keys, self.weights, [nothing])
 
     def train(self) -> Course:
         """Train to the end, or to where the held-out loss has stopped falling if that is wanted."""
@@ -117,11 +121,12 @@ class Run:
         first, end = int(held_out.sentences[0]), int(held_out.sentences[-1])
         keys = epoch_keys(self.config.seed, HELD_OUT)
 
-        def judge(start: int) -> tuple[float, int]:
-            span = start, min(start + CHUNK, end), np.float32(0)
-            return self.choice.train_span(held_out, keys, self.weights, *span)
+        def judge(spans: list[Span]) -> tuple[float, int]:
+            return self.choice.train_spans(held_out, keys, self.weights, spans)
 
-        sums = list(pool.map(judge, range(first, end, CHUNK)))  # which leaves the rest undone if stopped
+        spans = [Span(start, min(start + CHUNK, end), np.float32(0)) for start in range(first, end, CHUNK)]
+        groups = [spans[n : n + self.at_once] for n in range(0, len(spans), self.at_once)]
+        sums = list(pool.map(judge, groups))  # which leaves the rest undone if stopped
         loss, predictions = (sum(column) for column in zip(*sums, strict=True))
         return float(loss / predictions) if predictions else None
 
@@ -147,14 +152,16 @@ class Run:
         keys = epoch_keys(self.config.seed, epoch)
         while not self.halt.is_set():
             with lock:
-                turn, start = next(chunks, (0, None))
-            if start is None:
+                taken = list(islice(chunks, self.at_once))
+            if not taken:
                 return
-            stop = min(start + CHUNK, self.stop)
-            rate = np.float32(self._rate(epoch, turn * CHUNK))
+            spans = [
+                Span(start, min(start + CHUNK, self.stop), np.float32(self._rate(epoch, turn * CHUNK)))
+                for turn, start in taken
+            ]
             with np.errstate(over="ignore", invalid="ignore"):  # _report looks at the loss
-                loss, predictions = self.choice.train_span(self.tables, keys, self.weights, start, stop, rate)
-            self.sums[thread] += loss, predictions, stop - start
+                loss, predictions = self.choice.train_spans(self.tables, keys, self.weights, spans)
+            self.sums[thread] += loss, predictions, sum(span.stop - span.start for span in spans)
 
     def _order(self, epoch: int) -> list[int]:
         """Where the chunks start, in a new order each epoch: neighbouring text is about the same things."""

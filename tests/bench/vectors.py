@@ -31,8 +31,8 @@ INGREDIENTS: dict[str, Figures] = {  # each with what those above it have
     "skip-gram as it is": {},
     "300 dimensions": {"dim": 300},
     "15 epochs": {"epochs": 15},
-    "subsampling 1e-4": {"subsample": 1e-4},
     "15 negatives": {"negatives": 15},
+    "subsampling 1e-4": {"subsample": 1e-4},
 }
 WARM_UP: Figures = {"counting": {"window": 1, "subsample": 1e-5}, "training": {"dim": 2}}
 SCORES = (

@@ -17,34 +17,57 @@ Trains `weights` in place on every window whose centre lies in tokens[start:stop
 """
 
 
+class Span(NamedTuple):
+    """A stretch of text to train on."""
+
+    start: int
+    stop: int
+    learning_rate: Any  # float32
+
+
+TrainSpans = Callable[[Tables, Any, Weights, list[Span]], tuple[float, int]]
+"""TrainSpan for several spans, one after another or all at once."""
+
+
 class Choice(NamedTuple):
     """What will run, and where."""
 
     backend: str
     kernel: str
     xp: ModuleType
-    train_span: TrainSpan
+    train_spans: TrainSpans
+    at_once: Callable[[Tables], int] = lambda tables: 1  # how many spans train_spans likes to be given
 
 
 def select(config: Word2VecConfig) -> Choice:
     """The kernel that config names, or for `auto` the fastest that works here; never another one."""
     backend = "numpy" if config.backend == "auto" else config.backend
-    can_fuse = backend == "numpy" and config.loss == "negative-sampling"
-    kernel = config.kernel if config.kernel != "auto" else "fused" if can_fuse else "layers"
+    fastest = "fused" if config.loss == "negative-sampling" else "layers"
+    kernel = fastest if config.kernel == "auto" else config.kernel
     if kernel == "fused" and config.loss == "softmax":
         raise ConfigError(
             "the fused kernel has no softmax loss. Take --kernel layers, or leave --kernel out."
         )
-    if kernel == "fused" and backend == "cupy":
-        raise BackendUnavailable(
-            "there is no fused kernel for CuPy yet. Take --kernel layers, or --backend numpy."
-        )
     xp = array_module(backend)
+    if kernel == "fused" and backend == "cupy":
+        from nlpseq.w2v.kernels import fused_cupy
+
+        return Choice(backend, kernel, xp, fused_cupy.make_kernel(config, xp), fused_cupy.at_once(xp))
     if kernel == "fused":
-        return Choice(backend, kernel, xp, _fused(config))
+        return Choice(backend, kernel, xp, in_turn(_fused(config)))
     from nlpseq.w2v.kernels.layered import make_layered
 
-    return Choice(backend, kernel, xp, make_layered(config, xp))
+    return Choice(backend, kernel, xp, in_turn(make_layered(config, xp)))
+
+
+def in_turn(train_span: TrainSpan) -> TrainSpans:
+    """One span after another."""
+
+    def train_spans(tables: Tables, keys: Any, weights: Weights, spans: list[Span]) -> tuple[float, int]:
+        results = [train_span(tables, keys, weights, *span) for span in spans]
+        return sum(loss for loss, _ in results), sum(predictions for _, predictions in results)
+
+    return train_spans
 
 
 def array_module(backend: str) -> ModuleType:

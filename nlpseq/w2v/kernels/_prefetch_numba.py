@@ -1,11 +1,11 @@
-"""Have rows of a matrix brought into the cache while other work goes on."""
+"""Have rows of a matrix brought near while other work goes on, which has the first-level cache to itself."""
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-READ, KEEP, DATA = 0, 3, 1  # LLVM's llvm.prefetch: to stay as long as can be, not code
+READ, SECOND, DATA = 0, 2, 1  # of llvm.prefetch: not to write, into the second-level cache, not code
 
 
 @intrinsic
@@ -18,7 +18,7 @@ def prefetch(typing_context, matrix, row, column):  # type: ignore[no-untyped-de
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         asked = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, asked, "llvm.prefetch.p0i8")  # type: ignore[no-untyped-call]
-        constants = [ir.Constant(number, value) for value in (READ, KEEP, DATA)]
+        constants = [ir.Constant(number, value) for value in (READ, SECOND, DATA)]
         builder.call(function, [builder.bitcast(place, byte), *constants])
         return context.get_dummy_value()
 

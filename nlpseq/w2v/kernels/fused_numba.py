@@ -82,7 +82,7 @@ def _learn(logits_N, targets, size, learning_rate, g_N, product):  # type: ignor
 def _prefetch_rows(weight_VD, ids_N, num, D):  # type: ignore[no-untyped-def]
     for n in range(num):
         for d in range(0, D, LANES):
-            prefetch(weight_VD, ids_N[n], np.uint64(d))  # type: ignore[call-arg]
+            prefetch(weight_VD, np.uint64(ids_N[n]), np.uint64(d))  # type: ignore[call-arg]
 
 
 @njit(inline="always")
@@ -215,6 +215,8 @@ def make_kernel(
             if i + 1 < last and not PAIRS:
                 outputs(ids_N[i + 1], pos_N[i + 1], 0, K, keys[2], tables.alias_V2, ahead_J)
                 _prefetch_rows(out_VD, ahead_J, 1 + K, D)
+                if i + 1 + W < count:
+                    _prefetch_rows(in_VD, ids_N[i + 1 + W :], 1, D)  # the context that is new there
             num = contexts(i, count, keys[1], W, ids_N, pos_N, sentence_N, context_C, slot_C)
             if num == 0:
                 continue

@@ -1,0 +1,164 @@
+"""w2v.cu without a GPU: as C++ it equals the specification; its lanes agree; NVRTC and nvcc compile it."""
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import pytest
+from test_kernels import CASES, VARIANTS, make_tables, make_weights
+
+from nlpseq.config import Word2VecConfig
+from nlpseq.w2v.kernels import Span
+from nlpseq.w2v.kernels.fused_cupy import SOURCE, bearable, constants, spans_kernel
+from nlpseq.w2v.kernels.layered import make_layered
+from nlpseq.w2v.objectives import Weights
+from nlpseq.w2v.sampling import epoch_keys
+
+HOST = Path(__file__).parent / "cuda" / "w2v_host.cpp"
+IDS = [f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
+
+
+def build(config: Word2VecConfig, *options: str) -> ctypes.CDLL:
+    """w2v.cu for this config as a library of this machine."""
+    library = Path(mkdtemp(prefix="nlpseq-test-")) / "w2v.so"
+    defined = [option for option in constants(config, 1) if not option.startswith("-DWARP")]
+    command = [
+        "g++",
+        "-std=c++17",
+        "-O1",
+        "-shared",
+        "-fPIC",
+        *defined,
+        *options,
+        str(HOST),
+        "-o",
+        str(library),
+    ]
+    subprocess.run(command, check=True)
+    try:
+        return ctypes.CDLL(str(library))
+    finally:
+        shutil.rmtree(library.parent)
+
+
+@cache
+def launcher(config: Word2VecConfig) -> Callable[[int, tuple[Any, ...]], None]:
+    library = build(config)
+
+    def launch(num_spans: int, arguments: tuple[Any, ...]) -> None:
+        library.launch(*map(as_c, arguments))
+
+    return launch
+
+
+def as_c(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        assert value.flags.c_contiguous
+        return ctypes.c_void_p(value.ctypes.data)
+    return (ctypes.c_uint64 if isinstance(value, np.uint64) else ctypes.c_int64)(int(value))
+
+
+@pytest.mark.parametrize(("variant", "size"), CASES, ids=IDS)
+def test_it_equals_the_specification(variant: str, size: tuple[int, int, int, int]) -> None:
+    num_words, dim, negatives, window = size
+    config = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window)
+    train_spans, layered = spans_kernel(launcher(config), np), make_layered(config, np, batch=1)
+    tables, ours = make_tables(num_words), make_weights(num_words, dim)
+    reference = Weights(*(weight.astype(np.float64) for weight in ours))
+    bounds = range(0, len(tables.tokens), 20)
+    for epoch in range(2):
+        keys = epoch_keys(3, epoch)
+        spans = [Span(start, min(start + 20, len(tables.tokens)), np.float32(0.05)) for start in bounds]
+        loss, predictions = train_spans(tables, keys, ours, spans)
+        wanted = [layered(tables, keys, reference, span.start, span.stop, 0.05) for span in spans]
+        assert predictions == sum(count for _, count in wanted) > 5
+        assert loss == pytest.approx(sum(loss for loss, _ in wanted), rel=1e-5, abs=1e-6)
+    for mine, theirs in zip(ours, reference, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=2e-5)
+        assert (mine[:, dim:] == 0).all()
+
+
+def test_each_span_has_its_own_learning_rate() -> None:
+    config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
+    train_spans, layered = spans_kernel(launcher(config), np), make_layered(config, np, batch=1)
+    tables, ours, reference, keys = make_tables(7), make_weights(7, 5), make_weights(7, 5), epoch_keys(1, 0)
+    spans = [Span(0, 40, np.float32(0.1)), Span(100, 140, np.float32(0)), Span(40, 100, np.float32(0.02))]
+    train_spans(tables, keys, ours, spans)
+    for span in spans:
+        layered(tables, keys, reference, *span)
+    np.testing.assert_allclose(ours.in_VD, reference.in_VD, atol=2e-6)
+
+
+def test_another_text_of_the_same_epoch_is_looked_at_anew() -> None:
+    config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
+    train_spans, keys = spans_kernel(launcher(config), np), epoch_keys(1, 0)
+    tables, weights = make_tables(7), make_weights(7, 5)
+    held_out = tables._replace(sentences=tables.sentences[4:])
+    first = int(held_out.sentences[0])
+    loss = [
+        train_spans(each, keys, weights, [Span(first, first + 90, np.float32(0))])
+        for each in (tables, held_out, tables)
+    ]
+    assert loss[0] == loss[2] and loss[1] == loss[0]  # sentences end where they end
+    beyond = [
+        train_spans(each, keys, weights, [Span(0, first, np.float32(0))])[1] for each in (tables, held_out)
+    ]
+    assert beyond[0] > 0 == beyond[1]
+
+
+def test_lanes_add_up_and_share_a_row_without_gap_or_overlap() -> None:
+    for dim in (32, 64, 100, 160, 300):
+        config = Word2VecConfig(dim=dim)
+        library = build(config, "-DLOCKSTEP")
+        values = np.random.default_rng(dim).integers(-99, 99, 32).astype(np.float32)
+        total = values.sum()
+        library.sum_of_lanes(as_c(values))
+        assert (values == total).all()
+        place_LP = np.full((32, -(-dim // 32)), -1, np.int32)
+        library.places(as_c(place_LP))
+        assert sorted(place_LP.ravel()) == list(range(place_LP.size))
+        together = 4 if place_LP.shape[1] % 4 == 0 else 2 if place_LP.shape[1] % 2 == 0 else 1
+        assert (place_LP[:, ::together] % together == 0).all()  # so that a lane reads them at once
+        assert (np.diff(place_LP.reshape(32, -1, together), axis=2) == 1).all()
+
+
+def test_no_more_spans_at_once_than_text_and_vocabulary_bear() -> None:
+    tables = make_tables(7)
+    assert bearable(tables, 2000) == 1
+    large = tables._replace(tokens=np.empty(10**6, np.uint16), keep_V=np.empty(10**6, np.uint32))
+    assert bearable(large, 2000) == 50 and bearable(large, 8) == 8
+    assert bearable(large._replace(keep_V=np.empty(500, np.uint32)), 2000) == 10
+
+
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_90"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nvrtc_compiles_it(variant: str, architecture: str) -> None:
+    spec = find_spec("nvidia")  # a namespace of NVIDIA's wheels; nvidia-cuda-nvrtc needs no GPU
+    assert spec is not None and spec.submodule_search_locations
+    (library,) = Path(spec.submodule_search_locations[0]).glob("cu*/lib/libnvrtc.so.*")
+    nvrtc, program = ctypes.CDLL(str(library)), ctypes.c_void_p()
+    source = SOURCE.read_bytes()
+    assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, b"w2v.cu", 0, None, None) == 0
+    options = [*constants(VARIANTS[variant], 32), "-std=c++17", f"-arch={architecture}"]
+    encoded = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+    failed = nvrtc.nvrtcCompileProgram(program, len(options), encoded)
+    size = ctypes.c_size_t()
+    nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+    log = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetProgramLog(program, log)
+    assert not failed, log.value.decode()
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc on this machine")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nvcc_compiles_it(variant: str, tmp_path: Path) -> None:
+    options = [*constants(VARIANTS[variant], 32), "-std=c++17", "-arch=sm_90", "-cubin"]
+    subprocess.run(["nvcc", *options, str(SOURCE), "-o", str(tmp_path / "w2v.cubin")], check=True)
