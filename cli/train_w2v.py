@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     type=click.Choice(list(WORD2VEC_PRESETS)),
     default="standard",
     show_default=True,
-    help="quality: 300 dimensions, 15 epochs and 15 negatives, for ten times the time",
+    help="quality: 300 dimensions and 15 epochs, for better vectors of a text of some 10 M words",
 )
 @config_file_option
 @config_options(Word2VecConfig, hide=["smoothing"])

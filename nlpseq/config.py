@@ -296,7 +296,7 @@ LM_SHARES = {"valid_share": 0.05, "test_share": 0.05}  # where no file to valida
 
 WORD2VEC_PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
-    "quality": {"dim": 300, "epochs": 15, "negatives": 15, "subsample": 1e-4},
+    "quality": {"dim": 300, "epochs": 15},  # what each is worth: w2v/README.md
 }
 
 LM_PRESETS: dict[str, dict[str, Any]] = {

@@ -170,8 +170,8 @@ def test_quiet_and_verbose(run_cli, folder):
 
 
 def test_memory_is_estimated_before_training(run_cli, folder, monkeypatch):
-    """Two matrices of float32 as they are stored, and as they are trained, in rows padded to 16 numbers."""
-    needed = 2 * 4 * 50 * (100 + 112)
+    """Two matrices of float32 as they are stored, and as they are trained, in rows padded to 32 numbers."""
+    needed = 2 * 4 * 50 * (100 + 128)
     monkeypatch.setattr("nlpseq.cli._corpus.available_memory", lambda: needed - 1)
     result = run_cli("train-w2v", "corpus.txt", *QUICK)
     assert result.exit_code == 6

@@ -15,12 +15,15 @@ from typing import Any
 from common import CORPUS, RESTRICT, check_tests, heading, tokenize_once, training_job
 from measure import run_job
 
+from nlpseq.config import WORD2VEC_PRESETS
+
 Figures = dict[str, Any]
 
 MODELS: dict[str, Figures] = {
     "gensim skip-gram": {"tool": "gensim", "objective": "skipgram", "mode": "file"},
     "gensim CBOW": {"tool": "gensim", "objective": "cbow", "mode": "file"},
     "skip-gram": {"objective": "skipgram"},
+    "skip-gram, preset quality": {"objective": "skipgram", "settings": WORD2VEC_PRESETS["quality"]},
     "CBOW, legacy update": {"objective": "cbow", "settings": {"cbow_update": "legacy"}},
     "CBOW, corrected update": {"objective": "cbow", "settings": {"cbow_update": "corrected"}},
     "PPMI": {"method": "ppmi"},
