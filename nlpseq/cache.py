@@ -56,6 +56,9 @@ def use_cache_for_numba() -> None:
 
     A place of their own for these sources, as Numba does not look at what else a kernel was made from.
     """
-    sources = sorted(Path(__file__).parent.rglob("*_numba.py"))
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    package = Path(__file__).parent
+    sources = [package / "draws.py", *sorted(package.rglob("*_numba.py"))]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba" / digest[:16]))
+    os.environ["NUMBA_CACHE_DIR"] = str(cache_dir() / "numba" / digest[:16])

@@ -73,3 +73,18 @@ def test_kernels_are_cached_here_unless_the_user_says_where(home, monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     use_cache_for_numba()
     assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == home / "cache" / "numba"
+
+
+def test_kernels_of_other_sources_have_another_place(home, monkeypatch, tmp_path):
+    monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(home / "cache"))
+    monkeypatch.setattr("nlpseq.cache.__file__", str(tmp_path / "cache.py"))
+    (tmp_path / "kernels").mkdir()
+    places = []
+    for name in ("draws.py", "kernels/step_numba.py", "kernels/step.py", "draws.py"):
+        (tmp_path / "draws.py").touch()
+        with (tmp_path / name).open("a") as source:
+            source.write("x = 1\n")
+        monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+        use_cache_for_numba()
+        places.append(os.environ["NUMBA_CACHE_DIR"])
+    assert places[1] == places[2] and len(set(places)) == 3

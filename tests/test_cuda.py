@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from proxy import xp as proxy
 from test_kernels import CASES, VARIANTS, make_tables, make_weights
 
 from nlpseq.config import Word2VecConfig
+from nlpseq.errors import ConfigError
 from nlpseq.w2v.kernels import Span
-from nlpseq.w2v.kernels.fused_cupy import SOURCE, bearable, constants, spans_kernel
+from nlpseq.w2v.kernels.fused_cupy import SOURCE, bearable, check_room, constants, spans_kernel
 from nlpseq.w2v.kernels.layered import make_layered
 from nlpseq.w2v.objectives import Weights
-from nlpseq.w2v.sampling import epoch_keys
+from nlpseq.w2v.sampling import Tables, epoch_keys
 
 HOST = Path(__file__).parent / "cuda" / "w2v_host.cpp"
 IDS = [f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
@@ -29,7 +31,7 @@ IDS = [f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
 def build(config: Word2VecConfig, *options: str) -> ctypes.CDLL:
     """w2v.cu for this config as a library of this machine."""
     library = Path(mkdtemp(prefix="nlpseq-test-")) / "w2v.so"
-    defined = [option for option in constants(config, 1) if not option.startswith("-DWARP")]
+    defined = [option for option in constants(config, 1) if not option.startswith("-DWARP=")]
     command = [
         "g++",
         "-std=c++17",
@@ -63,6 +65,8 @@ def as_c(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         assert value.flags.c_contiguous
         return ctypes.c_void_p(value.ctypes.data)
+    if hasattr(value, "host"):
+        return as_c(value.host)
     return (ctypes.c_uint64 if isinstance(value, np.uint64) else ctypes.c_int64)(int(value))
 
 
@@ -84,6 +88,27 @@ def test_it_equals_the_specification(variant: str, size: tuple[int, int, int, in
     for mine, theirs in zip(ours, reference, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=2e-5)
         assert (mine[:, dim:] == 0).all()
+
+
+def test_arrays_stay_on_their_device() -> None:
+    config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
+    tables, here, keys = make_tables(7), make_weights(7, 5), epoch_keys(1, 0)
+    there = Weights(*(proxy.asarray(weight.copy()) for weight in here))
+    spans = [Span(0, 40, np.float32(0.1)), Span(40, 154, np.float32(0.05))]
+    wanted = spans_kernel(launcher(config), np)(tables, keys, here, spans)
+    proxied = Tables(*(proxy.asarray(table) for table in tables))
+    assert spans_kernel(launcher(config), proxy)(proxied, keys, there, spans) == wanted
+    for mine, theirs in zip(here, there, strict=True):
+        np.testing.assert_array_equal(mine, theirs.host)
+
+
+def test_a_window_that_has_no_room_is_refused_with_the_way_out() -> None:
+    check_room(Word2VecConfig(window=96, negatives=15))
+    with pytest.raises(
+        ConfigError, match=r"window 100 with 15 negatives needs 51,200 bytes .* --kernel layers"
+    ):
+        check_room(Word2VecConfig(window=100, negatives=15))
+    check_room(Word2VecConfig(objective="cbow", window=100, negatives=15))
 
 
 def test_each_span_has_its_own_learning_rate() -> None:
@@ -143,7 +168,8 @@ def test_no_more_spans_at_once_than_text_and_vocabulary_bear() -> None:
 def test_nvrtc_compiles_it(variant: str, architecture: str) -> None:
     spec = find_spec("nvidia")  # a namespace of NVIDIA's wheels; nvidia-cuda-nvrtc needs no GPU
     assert spec is not None and spec.submodule_search_locations
-    (library,) = Path(spec.submodule_search_locations[0]).glob("cu*/lib/libnvrtc.so.*")
+    places = map(Path, spec.submodule_search_locations)
+    library = next(file for place in places for file in place.glob("cu[0-9]*/lib/libnvrtc.so.*"))
     nvrtc, program = ctypes.CDLL(str(library)), ctypes.c_void_p()
     source = SOURCE.read_bytes()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, b"w2v.cu", 0, None, None) == 0

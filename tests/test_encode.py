@@ -124,11 +124,14 @@ def test_numbers_go_on_from_block_to_block(texts: list[str], most_types: int, co
 
 
 @pytest.mark.parametrize("config", [c for c in FAST if c.tokenizer != "char"], ids=ids_of)
-def test_tokens_of_eight_bytes_and_more_are_told_apart(config: TextConfig) -> None:
+def test_tokens_of_seven_bytes_and_more_are_told_apart(config: TextConfig) -> None:
     words = [
         stem[:length] + end for stem in ("abcdefghij", "bbcdefghij") for length in (6, 7, 8) for end in "xyz"
     ]
-    assert_tokens_of_blocks([" ".join(words), " ".join(reversed(words)), "é" * 4 + " " + "é" * 5], config)
+    zeros = "\0a a \0\0a aa"
+    assert_tokens_of_blocks(
+        [" ".join(words), " ".join(reversed(words)), "é" * 4 + " " + "é" * 5, zeros], config
+    )
 
 
 @pytest.mark.parametrize("config", [c for c in FAST if c.tokenizer != "char"], ids=ids_of)

@@ -67,14 +67,14 @@ def test_every_pair_is_there_once_in_its_block_and_in_no_order():
     pairs = in_blocks(matrix, 1)
     found = csr_array((pairs.counts_N, (pairs.rows_N, pairs.columns_N)), shape=matrix.shape)
     assert len(pairs.counts_N) == matrix.nnz and (found.toarray() == matrix.toarray()).all()
-    largest = np.argmax(np.diff(pairs.bounds_G))
-    assert (np.diff(pairs.rows_N[slice(*pairs.bounds_G[largest : largest + 2])]) < 0).any()
+    largest = np.argmax(np.diff(pairs.bounds_B))
+    assert (np.diff(pairs.rows_N[slice(*pairs.bounds_B[largest : largest + 2])]) < 0).any()
     assert not np.array_equal(in_blocks(matrix, 2).rows_N, pairs.rows_N)
 
 
 def test_blocks_of_a_step_share_no_row_and_an_epoch_has_every_block():
     pairs = in_blocks(counted(300, density=0.4).matrix, 1)
-    spans = [slice(*span) for span in itertools.pairwise(pairs.bounds_G)]
+    spans = [slice(*span) for span in itertools.pairwise(pairs.bounds_B)]
     for blocks in strata(1, 0):
         for of_N in (pairs.rows_N, pairs.columns_N):
             groups = [set(of_N[spans[block]].tolist()) for block in blocks]

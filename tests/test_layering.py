@@ -26,6 +26,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {  # third-party module -> where it may be imported
     "click": "cli/*.py",
+    "llvmlite": "*_numba.py",
     "cupy": "nlpseq/w2v/kernels/*.py",
     "matplotlib": "cli/plot.py",
     "nltk": "nlpseq/text/tokenize.py",

@@ -16,7 +16,7 @@ processor's cache.
     doi:10.1145/2020408.2020426
 
 Letters: V words, D dimensions, E = D + 1 (a vector and its bias), 2 = the values and AdaGrad's sums of
-squared slopes, N pairs, G groups.
+squared slopes, N pairs, B blocks.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,9 @@ class Pairs(NamedTuple):
     rows_N: npt.NDArray[np.int32]
     columns_N: npt.NDArray[np.int32]
     counts_N: Floats
-    bounds_G: npt.NDArray[np.int64]  # where each block begins; block = GROUPS * words + contexts
+    bounds_B: npt.NDArray[
+        np.int64
+    ]  # where each block begins and the last ends; block = GROUPS * words + contexts
 
 
 class Weights(NamedTuple):
@@ -110,11 +112,10 @@ def in_blocks(matrix: Any, seed: int) -> Pairs:
     word_group_V = _groups(np.diff(matrix.indptr))
     context_group_V = _groups(np.bincount(matrix.indices, minlength=matrix.shape[1]))
     blocks_N = word_group_V[rows_N] * GROUPS + context_group_V[matrix.indices]
-    number_N = np.arange(matrix.nnz)
-    drawn_N = draw_array(stream_key(seed, CHOICE, 0), number_N, np.zeros_like(number_N), np)
+    drawn_N = draw_array(stream_key(seed, CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np)
     order_N = np.argsort(blocks_N.astype(np.uint64) << np.uint64(48) | drawn_N >> np.uint64(16))
-    bounds_G = np.concatenate([[0], np.cumsum(np.bincount(blocks_N, minlength=GROUPS**2))])
-    return Pairs(rows_N[order_N], matrix.indices[order_N], matrix.data[order_N].astype(np.float32), bounds_G)
+    bounds_B = np.concatenate([[0], np.cumsum(np.bincount(blocks_N, minlength=GROUPS**2))])
+    return Pairs(rows_N[order_N], matrix.indices[order_N], matrix.data[order_N].astype(np.float32), bounds_B)
 
 
 def _groups(pairs_V: Any) -> Any:
@@ -144,7 +145,7 @@ def _train(pairs: Pairs, weights: Weights, config: GloveConfig, progress: Report
     num_pairs = len(pairs.counts_N)
 
     def work(block: int) -> float:
-        first, last = pairs.bounds_G[block : block + 2]
+        first, last = pairs.bounds_B[block : block + 2]
         return float(train_pairs(pairs, weights, *settings, first, last))
 
     losses = list[float]()

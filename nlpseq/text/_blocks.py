@@ -1,6 +1,7 @@
 """Blocks of text to token numbers, on all cores, in order.
 
-tokenize.tokenize says what the tokens are. Numbers here are local to a block; encode.py joins them.
+tokenize.tokenize says what the tokens are. Numbers here are those of a block or of a thread; encode.py joins
+them.
 """
 
 import signal
@@ -32,13 +33,17 @@ NEWLINE = ord("\n")
 MOST_TYPES = 1 << 20  # in a table of a thread
 
 
+class Table:
+    """Stands for the numbers that the blocks of one thread share."""
+
+
 class TokenBlock(NamedTuple):
     """The tokens of a block, numbered as they came up in it or in the blocks of the same table before it."""
 
     types: list[str]  # the tokens of numbers not used before; different numbers may be the same token
     ids: npt.NDArray[np.uint32]  # (num_tokens,)
     lengths: npt.NDArray[np.int64]  # (num_lines,), tokens in each line; empty lines count
-    table: object = None  # None: numbers begin at 0
+    table: Table | None = None  # None: numbers begin at 0
 
 
 BlockTokenizer = Callable[[str], TokenBlock]
@@ -112,7 +117,7 @@ class _Scanner:
             text = text.lower()
         data = np.frombuffer(text.encode("utf-8", "surrogatepass") + PADDING, np.uint8)
         lengths = np.zeros(text.count("\n") + 1, np.int64)
-        table, types = getattr(self._tables, "mine", None) or (object(), no_types())
+        table, types = getattr(self._tables, "mine", None) or (Table(), no_types())
         first = types.num
         ids, types = scan(data, self._classes, self._config.punctuation, lengths, types)
         self._tables.mine = (table, types) if types.num < MOST_TYPES else None

@@ -15,8 +15,8 @@ PADDING = b"\n\n\n\n"  # behind the text, so that looking one character ahead st
 NEWLINE = 10
 SEPARATOR, WORD, APOSTROPHE, PUNCTUATION = range(4)  # as in tokenize.char_classes
 
-SHORT = 8  # bytes of a token that is its own key
-LONG = np.uint64(0xFF << 56)  # keys of longer ones are from here up; no character of UTF-8 begins with 255
+SHORT = 7  # bytes of a token that is its own key
+LONG = np.uint64(1 << 63)  # keys of longer ones are from here up
 FNV_PRIME = np.uint64(1099511628211)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
 BYTE, HALF = np.uint64(8), np.uint64(32)
@@ -58,7 +58,7 @@ def _char_at(text, at):  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def _key(text, start, end):  # type: ignore[no-untyped-def]
     """A short token as a number, which no other token has; of a longer one a hash (FNV-1a)."""
-    key = np.uint64(0)
+    key = np.uint64(1)  # so that leading zeros count
     if end - start <= SHORT:
         for k in range(start, end):
             key = key << BYTE | np.uint64(text[k])

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from nlpseq.cache import cache_dir
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.settings import available_cores, to_dict
-from nlpseq.text._blocks import TokenBlock, tokenized
+from nlpseq.text._blocks import Table, TokenBlock, tokenized
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
 from nlpseq.text.corpus import Block, Corpus, ReadReport
 from nlpseq.text.dataset import (
@@ -255,7 +256,7 @@ def _write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]])
     """Stream provisional ids and sentence offsets to disk; the id of each distinct token."""
     type_ids: defaultdict[str, int] = defaultdict()
     type_ids.default_factory = type_ids.__len__  # the next number
-    known: dict[object, npt.NDArray[np.uint32]] = {}  # for each table, the ids of its types
+    known = WeakKeyDictionary[Table, npt.NDArray[np.uint32]]()  # the ids of the types of tables still in use
     unfinished = 0  # tokens so far of a sentence that goes on in the next block
     with (
         artifact.NpyWriter(folder / PROVISIONAL, np.uint32) as stream,

@@ -76,7 +76,7 @@ class Run:
         self.sums = np.zeros((self.threads, 3))  # per thread: loss, predictions, words of this epoch
 
     def compile(self) -> None:
-        """Have the kernel compiled, or read from the cache, by a span without tokens."""
+        """Have a kernel of the CPU compiled, or read from the cache, by a span without tokens."""
         if self.choice.kernel == "fused":
             keys = epoch_keys(self.config.seed, 0)
             nothing = Span(self.start, self.start, np.float32(0))

@@ -1,11 +1,11 @@
 """Benchmarks, each with its quality beside its speed: `python tests/bench/run.py WORK`, which is one of
-w2v, cbow-update, vectors and ingredients.
+w2v, cbow-update, speed, vectors and ingredients.
 
 w2v: skip-gram and CBOW against gensim, on the same white-space tokens and with the same settings. gensim's
 faster mode is found first, by one epoch of each. Then every seed trains gensim and nlpseq in turn, each in a
 process of its own and with a fresh cache. cbow-update: both gradients of the CBOW mean at several learning
-rates. vectors: every kind of vectors on the same tokens. ingredients: what each setting adds to skip-gram.
-The tables go to the terminal and to LOG.md.
+rates. speed: each part beside what else does it. vectors: every kind of vectors on the same tokens.
+ingredients: what each setting adds to skip-gram. The tables go to the terminal and to LOG.md.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import Any
 
 from common import CORPUS, check_tests, heading, tokenize_once, training_job
 from measure import run_command, run_job
+from speed import ROWS, speed
 from vectors import ingredients, vectors
 from worker import SETTINGS
 
@@ -41,6 +42,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
+    parser.add_argument("--row", choices=list(ROWS), help="of speed: only this one")
+    parser.add_argument(
+        "--mode", choices=("file", "iterable"), default="file", help="of speed: how gensim reads"
+    )
     options = parser.parse_args()
     check_tests("tests/test_kernels.py", "tests/test_layers.py")
     with tempfile.TemporaryDirectory(prefix="nlpseq-bench-") as folder:
@@ -165,7 +170,13 @@ def verdict(objective: str, rows: list[Figures]) -> str:
     )
 
 
-WORK = {"w2v": w2v, "cbow-update": cbow_update, "vectors": vectors, "ingredients": ingredients}
+WORK = {
+    "w2v": w2v,
+    "cbow-update": cbow_update,
+    "speed": speed,
+    "vectors": vectors,
+    "ingredients": ingredients,
+}
 
 if __name__ == "__main__":
     main()

@@ -30,12 +30,13 @@ MODELS: dict[str, Figures] = {
     "PPMI-SVD": {"method": "ppmi-svd"},
     "GloVe, w+c": {"method": "glove", "matrix": "w+c"},
 }
-INGREDIENTS: dict[str, Figures] = {  # each with what those above it have
+PRESET = WORD2VEC_PRESETS["quality"]
+INGREDIENTS: dict[str, Figures] = {
     "skip-gram as it is": {},
     "300 dimensions": {"dim": 300},
-    "15 epochs": {"epochs": 15},
-    "15 negatives": {"negatives": 15},
-    "subsampling 1e-4": {"subsample": 1e-4},
+    "300 dimensions, 15 epochs: the preset": PRESET,
+    "the preset, 15 negatives": PRESET | {"negatives": 15},
+    "the preset, subsampling 1e-4": PRESET | {"subsample": 1e-4},
 }
 WARM_UP: Figures = {"counting": {"window": 1, "subsample": 1e-5}, "training": {"dim": 2}}
 SCORES = (
@@ -84,14 +85,10 @@ def ingredients(options: argparse.Namespace, folder: Path) -> str:
     cache = Path(tempfile.mkdtemp(dir=folder))
     lines = [
         *heading("What makes vectors better", "ingredients", options),
-        "Each row has the settings of those above it.",
-        "",
         "| | " + " | ".join(SCORES) + " | seconds |",
         "|---" * (len(SCORES) + 2) + "|",
     ]
-    settings: Figures = {}
-    for name, added in INGREDIENTS.items():
-        settings |= added
+    for name, settings in INGREDIENTS.items():
         mine = job | {"tool": "nlpseq", "work": "vectors", "objective": "skipgram"}
         mine["settings"] = {"epochs": options.epochs} | settings
         runs = [run_job(mine | {"seed": seed}, cache) for seed in range(1, options.seeds + 1)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rivals
 
 SETTINGS = {"dim": 100, "window": 5, "negatives": 5, "subsample": 1e-3, "min_count": 5, "epochs": 5}
 GENSIM_RATE = {"skipgram": 0.025, "cbow": 0.05}  # word2vec.c's defaults
@@ -58,10 +59,50 @@ def gensim_model(job: Figures) -> tuple[Any, Figures]:
 
 
 def encode_nlpseq(job: Figures) -> Figures:
+    compile_encoder(job)
     started = time.perf_counter()
     data = encoded(job)
     seconds = time.perf_counter() - started
     return {"prepare_seconds": seconds, "tokens": data.num_tokens, "words": data.vocab.num_words}
+
+
+def compile_encoder(job: Figures) -> None:
+    from nlpseq.config import TextConfig
+    from nlpseq.text._blocks import block_tokenizer
+
+    block_tokenizer(TextConfig(**job["text_config"]))("two words")
+
+
+def count_nlpseq(job: Figures) -> Figures:
+    from nlpseq.config import CooccurrenceConfig
+    from nlpseq.counts.cooccurrence import count_cooccurrences
+
+    data = encoded(job).split("train")
+    threads = job["threads"]
+    count_cooccurrences(data, CooccurrenceConfig(window=1, subsample=1e-6), threads=threads)  # compiles
+    started = time.perf_counter()
+    config = CooccurrenceConfig(window=5, subsample=1e-4, seed=job["seed"])
+    counts = count_cooccurrences(data, config, threads=threads)
+    return {"count_seconds": time.perf_counter() - started, "pairs": int(counts.matrix.nnz)}
+
+
+def query_nlpseq(job: Figures) -> Figures:
+    from nlpseq.text.vocab import Vocab
+    from nlpseq.vectors.vectors import Vectors
+
+    words, matrix = query_matrix()
+    vectors = Vectors(Vocab(words, np.ones(len(words), np.int64)), matrix)
+    vectors.neighbors(words[0])
+    started = time.perf_counter()
+    for word in words[:1000]:
+        vectors.neighbors(word, top=10)
+    return {"query_seconds": time.perf_counter() - started}
+
+
+def query_matrix() -> tuple[list[str], Any]:
+    """75,000 random vectors of 100 dimensions."""
+    matrix = np.random.default_rng(0).normal(size=(75_000, 100)).astype(np.float32)
+    return [f"w{number}" for number in range(len(matrix))], matrix
 
 
 def train_nlpseq(job: Figures) -> Figures:
@@ -93,7 +134,8 @@ def encoded(job: Figures) -> Any:
     from nlpseq.text.corpus import open_corpus
     from nlpseq.text.encode import cached_dataset
 
-    return cached_dataset(open_corpus(job["text"]), TextConfig(**job["text_config"]), threads=job["threads"])
+    corpus = open_corpus(job[job.get("source", "text")])
+    return cached_dataset(corpus, TextConfig(**job["text_config"]), threads=job["threads"])
 
 
 def make_vectors(job: Figures) -> Figures:
@@ -191,6 +233,14 @@ WORK = {
     ("encode", "nlpseq"): encode_nlpseq,
     ("train", "nlpseq"): train_nlpseq,
     ("evaluate", "nlpseq"): evaluate_folder,
+    ("count", "nlpseq"): count_nlpseq,
+    ("queries", "nlpseq"): query_nlpseq,
+    ("train", "other"): train_gensim,
+    ("vocabulary", "other"): rivals.vocabulary_by_gensim,
+    ("encode", "other"): rivals.encode_by_regex,
+    ("whole", "other"): rivals.train_whole_by_gensim,
+    ("count", "other"): rivals.count_by_sorting,
+    ("queries", "other"): rivals.query_gensim,
     ("vectors", "gensim"): make_vectors,
     ("vectors", "nlpseq"): make_vectors,
 }

@@ -3,7 +3,6 @@
 
 #define __device__ static
 #define __global__
-#define WARPS 1
 #define WARP_OF_BLOCK 0
 #define SPAN host_span
 #define SHARED static

@@ -16,6 +16,7 @@ import numpy as np
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.draws import KEEP, NEGATIVE, WIDTH
+from nlpseq.errors import ConfigError
 from nlpseq.text.subsample import kept
 from nlpseq.w2v.kernels import Span, TrainSpans, padded
 from nlpseq.w2v.objectives import Weights
@@ -23,10 +24,12 @@ from nlpseq.w2v.sampling import Tables
 
 SOURCE = Path(__file__).with_name("w2v.cu")
 WARP = 32
-WARPS = 4  # in a block, as in w2v.cu
+WARPS = 4  # in a block
+SHARED = 48 * 1024  # bytes a block may share
 WARPS_PER_PROCESSOR = 16
 WORDS_PER_SPAN = 50  # of the vocabulary, for each span trained at once
 TOKENS_PER_SPAN = 20_000  # of the text
+BLOCK = 10_000_000  # tokens looked at at once
 
 Array = Any  # a NumPy or CuPy array
 Launch = Callable[[int, tuple[Any, ...]], None]
@@ -42,7 +45,8 @@ class Text(NamedTuple):
 
 
 def make_kernel(config: Word2VecConfig, xp: Any) -> TrainSpans:
-    """The kernel for this config, compiled for the device that CuPy uses."""
+    """The kernel for this config, compiled for CuPy's device; ConfigError where it has no room."""
+    check_room(config)
     module = xp.RawModule(code=SOURCE.read_text(), options=("-std=c++17", *constants(config, WARP)))
     kernel = module.get_function("train_spans")
 
@@ -52,10 +56,21 @@ def make_kernel(config: Word2VecConfig, xp: Any) -> TrainSpans:
     return spans_kernel(launch, xp)
 
 
+def check_room(config: Word2VecConfig) -> None:
+    """Skip-gram keeps a step for every context and output of its window."""
+    needed = 4 * WARPS * 2 * config.window * (1 + config.negatives)
+    if config.objective == "skipgram" and needed > SHARED:
+        raise ConfigError(
+            f"window {config.window} with {config.negatives} negatives needs {needed:,} bytes of what the "
+            f"lanes of a GPU share: {SHARED:,}. Lower --window or --negatives, or take --kernel layers."
+        )
+
+
 def constants(config: Word2VecConfig, warp: int) -> list[str]:
     """What w2v.cu is compiled with, for this many lanes."""
     values = {
         "WARP": warp,
+        "WARPS": WARPS,
         "D": padded(config.dim),
         "K": config.negatives,
         "W": config.window,
@@ -88,9 +103,9 @@ def spans_kernel(launch: Launch, xp: Any) -> TrainSpans:
             texts.clear()
             texts[epoch] = kept_text(tables, keys, xp)
         text = texts[epoch]
-        bounds_S2 = xp.searchsorted(text.pos_N, xp.asarray([span[:2] for span in spans], xp.int64))
+        bounds_S2 = xp.searchsorted(text.pos_N, xp.asarray(np.array([span[:2] for span in spans])))
         first_S, last_S = (xp.ascontiguousarray(bounds_S2[:, side]) for side in (0, 1))
-        rate_S = xp.asarray([span.learning_rate for span in spans], xp.float32)
+        rate_S = xp.asarray(np.array([span.learning_rate for span in spans], np.float32))
         loss_S, predictions_S = xp.zeros(len(spans), xp.float64), xp.zeros(len(spans), xp.int64)
         noise = tables.alias_V2, np.uint64(len(tables.alias_V2)), keys[WIDTH], keys[NEGATIVE]
         results = np.int64(len(spans)), loss_S, predictions_S
@@ -106,7 +121,10 @@ def spans_kernel(launch: Launch, xp: Any) -> TrainSpans:
 def kept_text(tables: Tables, keys: Any, xp: Any) -> Text:
     """The tokens that are words and stay in the epoch of these keys."""
     start, stop = int(tables.sentences[0]), int(tables.sentences[-1])
-    stays_N = kept(tables.tokens[start:stop], start, tables.keep_V, int(keys[KEEP]), xp)
-    pos_N = start + xp.flatnonzero(stays_N)
+    places = []
+    for first in range(start, stop, BLOCK):
+        tokens_N = tables.tokens[first : min(first + BLOCK, stop)]
+        places.append(first + xp.flatnonzero(kept(tokens_N, first, tables.keep_V, int(keys[KEEP]), xp)))
+    pos_N = xp.concatenate(places)
     sentence_N = xp.searchsorted(tables.sentences, pos_N, side="right")
     return Text(tables.tokens[pos_N].astype(xp.uint32), pos_N, sentence_N.astype(xp.int64))

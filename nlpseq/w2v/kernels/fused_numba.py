@@ -6,7 +6,9 @@ GIL, so that several threads can train the same weights without a lock (Niu et a
 Rows of the weights are padded to a multiple of 32 floats: with the row length, the number of negatives and
 the window frozen into the kernel as constants, the compiler unrolls and vectorises every inner loop.
 
-Letters: V words, D dimensions (padded), C contexts of a window, J = 1 + K outputs, the target first.
+Letters: V words, D dimensions (padded), C contexts of a window, J outputs of a step: the target, then K noise
+words; N pairs of both, output by output. C is a multiple of 4 and J of 6, so that tiles of 2, 3, 4 and 6 fit;
+what a window lacks of them are valid ids whose steps are 0.
 """
 
 import math

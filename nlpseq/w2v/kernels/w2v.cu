@@ -1,8 +1,9 @@
 // The steps of objectives.py on a GPU: same draws, same arithmetic, one warp for each span of text.
 //
 // Compiled with these constants: D floats in a row, K negatives, W the window, and CBOW, PAIRS (negatives for
-// every pair), DIVIDE (the corrected update of CBOW), each 0 or 1. WARP lanes share every row: 32 on a device.
-// Where there is no device the same source is plain C++, with what tests/w2v_host.h says of lanes and atomics.
+// every pair), DIVIDE (the corrected update of CBOW), each 0 or 1. WARP lanes share every row, 32 on a device, and
+// a block has WARPS times as many. Where there is no device the same source is plain C++, with what
+// tests/cuda/w2v_host.h says of lanes and atomics.
 //
 // Warps train the same weights without a lock, as threads do on a CPU; additions to a row are atomic.
 
@@ -15,7 +16,6 @@ typedef long long i64;
 #define CHUNK (PER_LANE % 4 == 0 ? 4 : PER_LANE % 2 == 0 ? 2 : 1)  // of them side by side in memory
 
 #ifdef __CUDACC__
-#define WARPS 4  // in a block
 #define LANE (threadIdx.x % WARP)
 #define WARP_OF_BLOCK (threadIdx.x / WARP)
 #define SPAN ((i64)blockIdx.x * WARPS + WARP_OF_BLOCK)
@@ -184,7 +184,7 @@ extern "C" __global__ void train_spans(const u32* ids_N, const i64* pos_N, const
                                        const u32* alias_V2, u64 num_words, u64 width_key, u64 noise_key,
                                        float* in_VD, float* out_VD, const i64* first_S, const i64* last_S,
                                        const float* rate_S, i64 num_spans, double* loss_S, i64* predictions_S) {
-    SHARED float steps_SCJ[WARPS][2 * W * J];
+    SHARED float steps_SCJ[WARPS][CBOW ? 1 : 2 * W * J];
     i64 s = SPAN;
     if (s >= num_spans) return;
     Text text = {ids_N, pos_N, sentence_N, num};

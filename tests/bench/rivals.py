@@ -1,0 +1,87 @@
+"""What nlpseq is measured against, besides the training of gensim: each a piece of work."""
+
+import re
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Figures = dict[str, Any]
+SENTENCES = 20_000  # counted at once
+
+
+def vocabulary_by_gensim(job: Figures) -> Figures:
+    """gensim's pass over the text before it trains: words and their counts in memory, no weights yet."""
+    from gensim.models import Word2Vec
+
+    model = Word2Vec(min_count=5, workers=job["threads"])
+    started = time.perf_counter()
+    model.scan_vocab(corpus_file=job["text"], workers=job["threads"])
+    return {"prepare_seconds": time.perf_counter() - started}
+
+
+def encode_by_regex(job: Figures) -> Figures:
+    """The plain way, in one thread: findall, Counter, and a look-up for each token."""
+    started = time.perf_counter()
+    lines = Path(job["raw"]).read_text("utf-8").lower().split("\n")
+    counts = Counter(token for line in lines for token in re.findall(r"\w+(?:'\w+)*", line))
+    kept = sorted((word for word, count in counts.items() if count >= 5), key=lambda word: -counts[word])
+    ids = {word: number for number, word in enumerate(kept)}
+    unknown = len(ids)
+    tokens = [ids.get(token, unknown) for line in lines for token in re.findall(r"\w+(?:'\w+)*", line)]
+    np.save(Path(job["raw"]).with_suffix(".npy"), np.array(tokens, np.uint32))
+    return {"prepare_seconds": time.perf_counter() - started}
+
+
+def train_whole_by_gensim(job: Figures) -> Figures:
+    """From white-space tokens to saved vectors; seconds and memory are those of the process."""
+    from worker import gensim_model
+
+    model, _ = gensim_model(job)
+    model.wv.save(str(Path(job["raw"]).with_suffix(".kv")))
+    return {}
+
+
+def count_by_sorting(job: Figures) -> Figures:
+    """Pairs packed into one number each, np.unique over some sentences at a time, sums by SciPy."""
+    from scipy.sparse import csr_array
+    from worker import encoded
+
+    from nlpseq.text.subsample import keep_thresholds
+
+    data = encoded(job).split("train")
+    num_words, rng = data.vocab.num_words, np.random.default_rng(job["seed"])
+    started = time.perf_counter()
+    thresholds = keep_thresholds(data.vocab.counts[:num_words], 1e-4)
+    total = csr_array((num_words, num_words), dtype=np.int64)
+    for first in range(0, data.num_sentences, SENTENCES):
+        bounds = data.sentences[first : first + SENTENCES + 1]
+        tokens = np.asarray(data.tokens[bounds[0] : bounds[-1]], np.int64)
+        sentence = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+        known = tokens < num_words
+        stays = rng.integers(0, 2**32, len(tokens)) <= thresholds[np.where(known, tokens, 0)]
+        tokens, sentence = tokens[known & stays], sentence[known & stays]
+        keys = [
+            (tokens[:-gap] * num_words + tokens[gap:])[sentence[:-gap] == sentence[gap:]]
+            for gap in range(1, 6)
+        ]
+        pairs, counts = np.unique(np.concatenate(keys), return_counts=True)
+        total += csr_array((counts, divmod(pairs, num_words)), shape=total.shape)
+    total = total + total.T
+    return {"count_seconds": time.perf_counter() - started, "pairs": int(total.nnz)}
+
+
+def query_gensim(job: Figures) -> Figures:
+    from gensim.models import KeyedVectors
+    from worker import query_matrix
+
+    words, matrix = query_matrix()
+    vectors = KeyedVectors(matrix.shape[1])
+    vectors.add_vectors(words, matrix)
+    vectors.most_similar(words[0])
+    started = time.perf_counter()
+    for word in words[:1000]:
+        vectors.most_similar(word, topn=10)
+    return {"query_seconds": time.perf_counter() - started}
