@@ -117,6 +117,15 @@ def gensim_class() -> Any:
         return pytest.importorskip("gensim.models.keyedvectors").KeyedVectors
 
 
+@pytest.mark.parametrize("dim", [1, 5])
+@pytest.mark.parametrize("digits", [b"5\n\x12\x93", b"1234", b"-1e5"])
+def test_binary_numbers_that_look_like_text_are_told_apart(tmp_path: Path, dim: int, digits: bytes) -> None:
+    matrix = np.array([np.frombuffer(digits, np.float32)[0], *[0.1] * (4 * dim - 1)], np.float32)
+    write(tmp_path / "a.bin", ["king", "queen", "a", "b"], matrix.reshape(4, dim))
+    found = read_vectors(tmp_path / "a.bin")
+    assert found.format == TITLES["word2vec-binary"] and same_bits(found.matrix_VD, matrix.reshape(4, dim))
+
+
 WORDS, MATRIX = ["one", "둘"], np.array([[0.1, -2], [1e-5, 1024.5]], np.float32)
 CONTENTS = {
     "a.vec": {"a.vec": b"2 2\none 0.1 -2.0\n\xeb\x91\x98 1e-05 1024.5\n"},

@@ -4,6 +4,7 @@ naming.py lists the formats; each has its reader and its writer in one file: _te
 _projector.py. Sizes that a file promises are held against those it has before anything is allocated.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,9 @@ from nlpseq.vectors._target import Table, check_files, replacing
 from nlpseq.vectors._text import glove_dim, is_number, read_glove, read_word2vec, write_glove, write_word2vec
 from nlpseq.vectors._words import choose
 from nlpseq.vectors.naming import BadTokens, Format, checked_format, files_of, format_of, is_packed
+
+_MORE_LINES = 8  # looked at to tell text from binary, besides the first two
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
 
 _READERS: dict[Format, Callable[[Source], VectorFile]] = {
     "word2vec": read_word2vec,
@@ -64,9 +68,10 @@ def read_vectors(file: Path, format: Format | None = None) -> VectorFile:
 
 
 def _told_format(file: Path) -> Format:
-    """What the first two lines say; `words dimensions` counts as such only where so many numbers follow."""
+    """What the first lines say; `words dimensions` counts as such only where so many numbers follow."""
     with opened(file) as source:
         first, second = source.first_line(), source.first_line()
+        more = [source.first_line() for _ in range(_MORE_LINES)]
     if first.startswith(MAGIC):
         return "npy"
     if tensor_dim(first):
@@ -74,7 +79,7 @@ def _told_format(file: Path) -> Format:
     sizes = sizes_in(first)
     if sizes is not None:
         numbers = second.rstrip().rsplit(b" ", max(1, sizes[1]))[1:]
-        if second and not (numbers and all(map(is_number, numbers))):
+        if second and not (numbers and all(map(is_number, numbers)) and _is_text(more, len(numbers))):
             return "word2vec-binary"
         return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"
     if glove_dim(first):
@@ -83,6 +88,20 @@ def _told_format(file: Path) -> Format:
         f"{file}, line 1, is neither `words dimensions` nor a word and its numbers. "
         "Name a file of word2vec (text or binary), GloVe, .npy or projector TSV, or the folder of a model."
     )
+
+
+def _is_text(lines: list[bytes], dim: int) -> bool:
+    """False where lines hold other things than so many numbers, and bytes that no text has.
+
+    The bytes of a float32 may be digits by chance, and end with a newline; those of the next rows are not.
+    """
+    fields = [line.rstrip().rsplit(b" ", dim)[1:] for line in lines if line.strip()]
+    if all(len(numbers) == dim and all(map(is_number, numbers)) for numbers in fields):
+        return True
+    try:
+        return not _CONTROL.search(b"".join(lines).decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _without_repeats(found: VectorFile) -> VectorFile:
