@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
+from nlpseq.errors import ConfigError
 
 from ._command import Command
 from ._console import print_path, say, say_detail
@@ -59,6 +60,8 @@ def train_w2v(sources: tuple[str, ...], output: Path | None, force: bool, preset
     """
     config = resolved(Word2VecConfig, WORD2VEC_PRESETS[preset])
     text = resolved(TextConfig, HELD_OUT if config.early_stop else {})  # a wrong one is said before any work
+    if config.early_stop and not text.valid_share and not Path(sources[0]).is_dir():
+        raise ConfigError("--early-stop needs held-out text, so it does not go with --valid-share 0.")
     from nlpseq.w2v.kernels import select
 
     choice = select(config)

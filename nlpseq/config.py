@@ -170,7 +170,8 @@ class Word2VecConfig:
     )
     epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]")
     early_stop: bool = setting(
-        False, "stop when the loss of the valid split no longer falls, and keep the best epoch"
+        False,
+        "stop where held-out text is predicted best, and keep that epoch; similarity may go on rising",
     )
     cbow_update: Literal["corrected", "legacy"] = setting(
         "legacy", "divide the gradient of the mean by the window size, or not"

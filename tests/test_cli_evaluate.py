@@ -78,7 +78,7 @@ def test_a_figure_that_cannot_be_had_is_null(run_cli, here):
     ("arguments", "code", "message"),
     [
         (["one.w2v"], 2, "No evaluation set was named"),
-        (["one.w2v", "--pairs", "absent"], 4, "absent cannot be read"),
+        (["one.w2v", "--pairs", "absent"], 4, "absent does not exist"),
         (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv, line 1, is neither"),
         (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v does not exist"),
         (["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"], 2, "--remove-components is 4"),

@@ -298,3 +298,9 @@ def test_a_preset_sets_everything_and_a_flag_changes_it(run_cli, folder):
     config = json.loads(Path("corpus.w2v/meta.json").read_text())["config"]
     wanted = WORD2VEC_PRESETS["quality"] | {"dim": 10, "epochs": 1}
     assert {name: config[name] for name in wanted} == wanted
+
+
+def test_early_stopping_wants_held_out_text(run_cli, folder):
+    done = run_cli("train-w2v", "corpus.txt", "--early-stop", "--valid-share", "0", *QUICK)
+    assert done.exit_code == 2 and "does not go with --valid-share 0" in done.stderr
+    assert run_cli("train-w2v", "corpus.txt", "--early-stop", *QUICK).exit_code == 0

@@ -27,6 +27,9 @@ PAIR_FILES = {
     "spaces": "love sex 6.77\ntiger  cat 7.35\n",
     "remarks and empty lines": "# set\n\nlove\tsex\t6.77\n\n# more\ntiger\tcat\t7.35\n",
     "more columns": "word1\tword2\tPOS\tscore\tother\nlove\tsex\tN\t6.77\t1\ntiger\tcat\tN\t7.35\t2\n",
+    "quoted fields": '"word 1","word 2",score\n"love","sex","6.77"\n"tiger","cat",7.35\n',
+    "numbered lines": "id a b score\n1 love sex 6.77\n2 tiger cat 7.35\n",
+    "numbered lines, no heading": "1,love,sex,6.77\n2,tiger,cat,7.35\n",
     "a byte order mark and CRLF": "\ufefflove\tsex\t6.77\r\ntiger\tcat\t7.35\r\n",
 }
 
@@ -53,7 +56,7 @@ def test_what_are_no_pairs_is_said(tmp_path, text, message):
     (tmp_path / "pairs").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message):
         read_pairs(tmp_path / "pairs")
-    with pytest.raises(DataError, match="cannot be read as text"):
+    with pytest.raises(DataError, match="absent does not exist"):
         read_pairs(tmp_path / "absent")
 
 

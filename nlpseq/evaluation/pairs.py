@@ -1,9 +1,11 @@
 """Word pairs that people have scored: how well cosines agree with them.
 
-A file has a pair and a score a line, parted by tabs, commas or spaces; lines that begin with # are remarks,
-and a first line without a number is a header. The score is the first number behind the two words.
+A file has a pair and a score a line, parted by tabs, commas (fields may be quoted) or spaces; lines that
+begin with # are remarks, and a first line without a score is a heading. The score is the first number behind
+the two words. A column of numbers before the words is passed over.
 """
 
+import csv
 import math
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -37,18 +39,16 @@ class Agreement(NamedTuple):
 
 def read_pairs(file: Path) -> list[Pair]:
     """The pairs of a file. Raises DataError, naming the line, where it holds anything else."""
+    lines = enumerate(read_lines(file), 1)
+    rows = [(number, _fields(line)) for number, line in lines if line.strip() and not line.startswith("#")]
+    first = int(len(rows) > 1 and all(_is_numbered(fields) for _, fields in rows[1:]))
     pairs = list[Pair]()
-    has_header = False
-    for number, line in enumerate(read_lines(file), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        pair = _parse(line)
+    for place, (number, fields) in enumerate(rows):
+        pair = _pair(fields[first:])
         if pair is not None:
             pairs.append(pair)
-        elif pairs or has_header:
+        elif place > 0:
             raise DataError(f"{file}, line {number}, is no pair of words with a score. Correct the file.")
-        else:
-            has_header = True
     if not pairs:
         raise DataError(f"{file} holds no pairs of words with a score. Name another file.")
     return pairs
@@ -58,13 +58,25 @@ def read_lines(file: Path) -> list[str]:
     """The lines of a text in UTF-8; DataError where it is none."""
     try:
         return file.read_text("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{file} does not exist. Check its name.") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read as text ({error}). Name another file.") from error
 
 
-def _parse(line: str) -> Pair | None:
-    delimiter = next((each for each in "\t," if each in line), None)  # None: any white space
-    fields = [field.strip() for field in line.split(delimiter)]
+def _fields(line: str) -> list[str]:
+    if "\t" not in line and "," in line:
+        return [field.strip() for field in next(csv.reader([line], skipinitialspace=True))]
+    return [field.strip() for field in line.split("\t" if "\t" in line else None)]
+
+
+def _is_numbered(fields: list[str]) -> bool:
+    """Whether a number stands before two words and their score."""
+    kinds = [_number(field) is None for field in fields[:3]]
+    return len(fields) > 3 and kinds == [False, True, True]
+
+
+def _pair(fields: list[str]) -> Pair | None:
     score = next((value for field in fields[2:] if (value := _number(field)) is not None), None)
     if score is None or not all(fields[:2]):
         return None

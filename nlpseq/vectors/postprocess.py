@@ -30,8 +30,8 @@ def postprocess(
         return vectors
     if vectors.is_sparse:
         raise DataError(
-            "explicit vectors are one sparse matrix, which would no longer be sparse. Use them as they are, "
-            "or make them dense with --method ppmi-svd."
+            "PPMI vectors are one sparse matrix, which would no longer be sparse. Use them as they are, "
+            "or train dense ones with `nlpseq train-counts --method ppmi-svd`."
         )
     result_VD = _with_contexts(vectors) if matrix == "w+c" else vectors.matrix.astype(np.float64)
     if center:
