@@ -46,7 +46,7 @@ class Vocab:
     @cached_property
     def ids(self) -> dict[str, int]:
         """Word to id; of equal words the first keeps its id."""
-        return {word: word_id for word_id, word in reversed(list(enumerate(self.words)))}
+        return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
     def ids_of(self, words: Iterable[str]) -> list[int]:
         """The id of each word, that of <unk> where it is unknown or written like a special."""
