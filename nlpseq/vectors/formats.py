@@ -105,7 +105,11 @@ def _is_text(lines: list[bytes], dim: int) -> bool:
 
 
 def _without_repeats(found: VectorFile) -> VectorFile:
-    words, first = found.vocab.words, found.vocab.ids
+    words = found.vocab.words
+    hashes = np.sort(np.fromiter(map(hash, words), np.int64, len(words)))  # which equal words have in common
+    if (hashes[1:] != hashes[:-1]).all():
+        return found
+    first = found.vocab.ids
     if len(first) == len(words):
         return found
     repeats = [word for row, word in enumerate(words) if first[word] != row]
