@@ -16,6 +16,7 @@ from ._corpus import (
     COMPILING,
     check_memory,
     corpus_argument,
+    dataset_folder,
     prepare,
     size_text,
 )
@@ -60,7 +61,7 @@ def train_w2v(sources: tuple[str, ...], output: Path | None, force: bool, preset
     """
     config = resolved(Word2VecConfig, WORD2VEC_PRESETS[preset])
     text = resolved(TextConfig, HELD_OUT if config.early_stop else {})  # a wrong one is said before any work
-    if config.early_stop and not text.valid_share and not Path(sources[0]).is_dir():
+    if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
         raise ConfigError("--early-stop needs held-out text, so it does not go with --valid-share 0.")
     from nlpseq.w2v.kernels import select
 

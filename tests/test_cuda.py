@@ -28,23 +28,11 @@ HOST = Path(__file__).parent / "cuda" / "w2v_host.cpp"
 IDS = [f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
 
 
-def build(config: Word2VecConfig, *options: str) -> ctypes.CDLL:
+def build(config: Word2VecConfig, warp: int = 1) -> ctypes.CDLL:
     """w2v.cu for this config as a library of this machine."""
     library = Path(mkdtemp(prefix="nlpseq-test-")) / "w2v.so"
-    defined = [option for option in constants(config, 1) if not option.startswith("-DWARP=")]
-    command = [
-        "g++",
-        "-std=c++17",
-        "-O1",
-        "-shared",
-        "-fPIC",
-        *defined,
-        *options,
-        str(HOST),
-        "-o",
-        str(library),
-    ]
-    subprocess.run(command, check=True)
+    compiler = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", *constants(config, warp)]
+    subprocess.run([*compiler, str(HOST), "-o", str(library)], check=True)
     try:
         return ctypes.CDLL(str(library))
     finally:
@@ -142,7 +130,7 @@ def test_another_text_of_the_same_epoch_is_looked_at_anew() -> None:
 def test_lanes_add_up_and_share_a_row_without_gap_or_overlap() -> None:
     for dim in (32, 64, 100, 160, 300):
         config = Word2VecConfig(dim=dim)
-        library = build(config, "-DLOCKSTEP")
+        library = build(config, 32)
         values = np.random.default_rng(dim).integers(-99, 99, 32).astype(np.float32)
         total = values.sum()
         library.sum_of_lanes(as_c(values))

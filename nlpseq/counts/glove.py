@@ -46,9 +46,7 @@ class Pairs(NamedTuple):
     rows_N: npt.NDArray[np.int32]
     columns_N: npt.NDArray[np.int32]
     counts_N: Floats
-    bounds_B: npt.NDArray[
-        np.int64
-    ]  # where each block begins and the last ends; block = GROUPS * words + contexts
+    bounds_B: npt.NDArray[np.int64]  # where each block, GROUPS * words + contexts, begins and the last ends
 
 
 class Weights(NamedTuple):

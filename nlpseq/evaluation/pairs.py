@@ -65,9 +65,13 @@ def read_lines(file: Path) -> list[str]:
 
 
 def _fields(line: str) -> list[str]:
-    if "\t" not in line and "," in line:
-        return [field.strip() for field in next(csv.reader([line], skipinitialspace=True))]
-    return [field.strip() for field in line.split("\t" if "\t" in line else None)]
+    if "\t" in line:
+        fields = line.split("\t")
+    elif "," in line:
+        fields = next(csv.reader([line], skipinitialspace=True))
+    else:
+        fields = line.split()
+    return [field.strip() for field in fields]
 
 
 def _is_numbered(fields: list[str]) -> bool:

@@ -70,18 +70,18 @@ def read_vectors(file: Path, format: Format | None = None) -> VectorFile:
 def _told_format(file: Path) -> Format:
     """What the first lines say; `words dimensions` counts as such only where so many numbers follow."""
     with opened(file) as source:
-        first, second = source.first_line(), source.first_line()
-        more = [source.first_line() for _ in range(_MORE_LINES)]
-    if first.startswith(MAGIC):
-        return "npy"
-    if tensor_dim(first):
-        return "projector"
-    sizes = sizes_in(first)
-    if sizes is not None:
-        numbers = second.rstrip().rsplit(b" ", max(1, sizes[1]))[1:]
-        if second and not (numbers and all(map(is_number, numbers)) and _is_text(more, len(numbers))):
-            return "word2vec-binary"
-        return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"
+        first = source.first_line()
+        if first.startswith(MAGIC):
+            return "npy"
+        if tensor_dim(first):
+            return "projector"
+        if (sizes := sizes_in(first)) is not None:
+            second = source.first_line()
+            numbers = second.rstrip().rsplit(b" ", max(1, sizes[1]))[1:]
+            is_text = numbers and all(map(is_number, numbers)) and _goes_on_as_text(source, len(numbers))
+            if second and not is_text:
+                return "word2vec-binary"
+            return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"
     if glove_dim(first):
         return "glove"
     raise ArtifactError(
@@ -90,11 +90,12 @@ def _told_format(file: Path) -> Format:
     )
 
 
-def _is_text(lines: list[bytes], dim: int) -> bool:
-    """False where lines hold other things than so many numbers, and bytes that no text has.
+def _goes_on_as_text(source: Source, dim: int) -> bool:
+    """False where the next lines hold other things than so many numbers, and bytes that no text has.
 
     The bytes of a float32 may be digits by chance, and end with a newline; those of the next rows are not.
     """
+    lines = [source.first_line() for _ in range(_MORE_LINES)]
     fields = [line.rstrip().rsplit(b" ", dim)[1:] for line in lines if line.strip()]
     if all(len(numbers) == dim and all(map(is_number, numbers)) for numbers in fields):
         return True

@@ -83,7 +83,7 @@ def span_windows(tables: Tables, keys: Any, window: int, start: int, stop: int, 
     as in word2vec.c; it never reaches into another sentence. Windows without any context are left out.
     """
     begin, end = _reach(tables, keys, window, start, stop, xp)
-    pos_N = begin + xp.flatnonzero(_kept(tables, keys, begin, end, xp))
+    pos_N = begin + xp.flatnonzero(stays(tables, keys, begin, end, xp))
     ids_N = tables.tokens[pos_N].astype(xp.int64)
     sentence_N = xp.searchsorted(tables.sentences, pos_N, side="right")
     width_N = widths(pos_N, window, keys, xp)
@@ -117,7 +117,7 @@ def noise_words(alias_V2: Array, keys: Any, pos_N: Array, first_k_N: Array, num:
     return xp.where(lower_NK <= alias_V2[row_NK, 0], row_NK, alias_V2[row_NK, 1].astype(xp.int64))
 
 
-def _kept(tables: Tables, keys: Any, start: int, stop: int, xp: Any) -> Array:
+def stays(tables: Tables, keys: Any, start: int, stop: int, xp: Any) -> Array:
     """Which of tokens[start:stop] are words that subsampling keeps."""
     return kept(tables.tokens[start:stop], start, tables.keep_V, int(keys[KEEP]), xp)
 
@@ -128,9 +128,9 @@ def _reach(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: An
     first, last = xp.searchsorted(sentences, xp.asarray([start, stop - 1]), side="right")
     lowest, highest = int(sentences[first - 1]), int(sentences[last])
     step, begin, end = 4 * window, start, stop
-    while begin > lowest and int(_kept(tables, keys, begin, start, xp).sum()) < window:
+    while begin > lowest and int(stays(tables, keys, begin, start, xp).sum()) < window:
         begin, step = max(lowest, begin - step), 2 * step
     step = 4 * window
-    while end < highest and int(_kept(tables, keys, stop, end, xp).sum()) < window:
+    while end < highest and int(stays(tables, keys, stop, end, xp).sum()) < window:
         end, step = min(highest, end + step), 2 * step
     return begin, end

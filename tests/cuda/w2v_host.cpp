@@ -10,7 +10,7 @@ static void add_chunk(float* row, const float* values) {
     for (int q = 0; q < CHUNK; q++) row[q] += values[q];
 }
 
-#ifdef LOCKSTEP
+#if WARP > 1
 extern "C" void sum_of_lanes(float* values) { *(Lanes*)values = over_lanes(*(Lanes*)values); }
 
 extern "C" void places(int* place_LP) {

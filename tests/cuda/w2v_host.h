@@ -8,12 +8,10 @@
 #define SHARED static
 #define SYNC_LANES()
 
-#ifdef LOCKSTEP  // 32 lanes that take each step together
-#define WARP 32
+#if WARP > 1  // lanes that take each step together
 #define LANE host_lane
 static int host_lane;
 #else
-#define WARP 1
 #define LANE 0
 #endif
 static long long host_span;

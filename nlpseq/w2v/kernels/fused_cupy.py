@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nlpseq.config import Word2VecConfig
-from nlpseq.draws import KEEP, NEGATIVE, WIDTH
+from nlpseq.draws import NEGATIVE, WIDTH
 from nlpseq.errors import ConfigError
-from nlpseq.text.subsample import kept
 from nlpseq.w2v.kernels import Span, TrainSpans, padded
 from nlpseq.w2v.objectives import Weights
-from nlpseq.w2v.sampling import Tables
+from nlpseq.w2v.sampling import Tables, stays
 
 SOURCE = Path(__file__).with_name("w2v.cu")
 WARP = 32
@@ -95,14 +94,14 @@ def bearable(tables: Tables, most: int) -> int:
 
 def spans_kernel(launch: Launch, xp: Any) -> TrainSpans:
     """Train spans by `launch`, on what is kept of the text in the epoch of these keys."""
-    texts = dict[bytes, Text]()  # of the last epoch, by its keys
+    found: tuple[Tables, bytes, Text] | None = None  # of the last epoch
 
     def train_spans(tables: Tables, keys: Any, weights: Weights, spans: list[Span]) -> tuple[float, int]:
-        epoch = keys.tobytes() + tables.sentences[:1].tobytes() + tables.sentences[-1:].tobytes()
-        if epoch not in texts:
-            texts.clear()
-            texts[epoch] = kept_text(tables, keys, xp)
-        text = texts[epoch]
+        nonlocal found
+        if found is None or found[0] is not tables or found[1] != keys.tobytes():
+            found = None  # whose memory the next one needs
+            found = tables, keys.tobytes(), kept_text(tables, keys, xp)
+        text = found[2]
         bounds_S2 = xp.searchsorted(text.pos_N, xp.asarray(np.array([span[:2] for span in spans])))
         first_S, last_S = (xp.ascontiguousarray(bounds_S2[:, side]) for side in (0, 1))
         rate_S = xp.asarray(np.array([span.learning_rate for span in spans], np.float32))
@@ -123,8 +122,7 @@ def kept_text(tables: Tables, keys: Any, xp: Any) -> Text:
     start, stop = int(tables.sentences[0]), int(tables.sentences[-1])
     places = []
     for first in range(start, stop, BLOCK):
-        tokens_N = tables.tokens[first : min(first + BLOCK, stop)]
-        places.append(first + xp.flatnonzero(kept(tokens_N, first, tables.keep_V, int(keys[KEEP]), xp)))
+        places.append(first + xp.flatnonzero(stays(tables, keys, first, min(first + BLOCK, stop), xp)))
     pos_N = xp.concatenate(places)
     sentence_N = xp.searchsorted(tables.sentences, pos_N, side="right")
     return Text(tables.tokens[pos_N].astype(xp.uint32), pos_N, sentence_N.astype(xp.int64))
