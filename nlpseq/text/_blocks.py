@@ -12,7 +12,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -116,22 +115,21 @@ class _Scanner:
         if self._config.lower and SIGMA in text:
             text = text.lower()
         data = np.frombuffer(text.encode("utf-8", "surrogatepass") + PADDING, np.uint8)
-        lengths = np.zeros(text.count("\n") + 1, np.int64)
+        lengths = np.empty(text.count("\n") + 1, np.int64)
         table, types = getattr(self._tables, "mine", None) or (Table(), no_types())
         first = types.num
-        ids, types = scan(data, self._classes, self._config.punctuation, lengths, types)
+        ids, types = scan(data, self._classes, self._config.punctuation, self._config.lower, lengths, types)
         self._tables.mine = (table, types) if types.num < MOST_TYPES else None
         return TokenBlock(self._written(types, first), ids, lengths, table)
 
     def _written(self, types: Any, first: int) -> list[str]:
         """The types from the first on, as tokens."""
-        ends = types.ends_T[first : types.num + 1].tolist()
-        content = types.bytes_B[ends[0] : ends[-1]].tobytes()
-        spans = pairwise(end - ends[0] for end in ends)
-        words = [content[start:end].decode("utf-8", "surrogatepass") for start, end in spans]
+        content = types.bytes_B[types.ends_T[first] : types.ends_T[types.num]].tobytes()
+        text = content.decode("utf-8", "surrogatepass")
         if self._config.lower:
-            words = [word.lower() for word in words]
-        if self._config.tokenizer == "word":
+            text = text.lower()
+        words = text.split("\n")[:-1]
+        if self._config.tokenizer == "word" and "’" in text:
             words = [word.replace("’", "'") if len(word) > 1 else word for word in words]
         return words
 

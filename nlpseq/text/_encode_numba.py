@@ -1,7 +1,12 @@
-"""The fast path of `word` and `whitespace`: UTF-8 bytes to token numbers in one pass.
+"""The fast path of `word` and `whitespace`: UTF-8 bytes to token numbers.
 
-tokenize.tokenize is the specification; the classes of characters are its tokenize.char_classes. A Types goes
-from block to block, so that a token has one number in all of them and is looked at once as a string.
+tokenize.tokenize is the specification; the classes of characters are its tokenize.char_classes. A block is
+looked at three times, as loops without unforeseeable branches take less time than one with them:
+
+    text ──> where tokens begin and end ──> a 64-bit key of each ──> the number of each
+
+A Types goes from block to block, so that a token has one number in all of them and is looked at once as a
+string.
 """
 
 from typing import NamedTuple
@@ -10,34 +15,75 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-PADDING = b"\n\n\n\n"  # behind the text, so that looking one character ahead stays inside the array
+from nlpseq.text._load_numba import eight_bytes
+
+PADDING = b"\n" * 8  # behind the text: its last token ends there, and eight bytes can be had from any place
 
 NEWLINE = 10
 SEPARATOR, WORD, APOSTROPHE, PUNCTUATION = range(4)  # as in tokenize.char_classes
 
-SHORT = 7  # bytes of a token that is its own key
+SHORT = np.uint64(7)  # bytes of a token that is its own key, with its length
 LONG = np.uint64(1 << 63)  # keys of longer ones are from here up
-FNV_PRIME = np.uint64(1099511628211)
+FREE = np.uint64(0)  # no key is 0
+MIX = np.uint64(0xD6E8FEB86659FD93)  # odd, about as many zeros as ones
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
-BYTE, HALF = np.uint64(8), np.uint64(32)
+ONE, EIGHT, HALF = np.uint64(1), np.uint64(8), np.uint64(32)
+SIGNS = np.uint64(0x8080808080808080)
+FROM_A, BEYOND_Z = np.uint64(0x3F3F3F3F3F3F3F3F), np.uint64(0x2525252525252525)  # added to "A", "[": the sign
 
 
 class Types(NamedTuple):
     """The distinct tokens so far, in order of first appearance."""
 
-    slots_S: npt.NDArray[np.int32]  # open addressing, at most half full: the number of a type, or -1
-    keys_T: npt.NDArray[np.uint64]
-    ends_T: npt.NDArray[np.int64]  # type t is bytes_B[ends_T[t] : ends_T[t + 1]]
+    keys_S: npt.NDArray[np.uint64]  # open addressing, at most half full
+    numbers_S: npt.NDArray[np.int32]  # of the type with this key
+    ends_T: npt.NDArray[np.int64]  # type t is bytes_B[ends_T[t] : ends_T[t + 1] - 1], and then a newline
     bytes_B: npt.NDArray[np.uint8]
     num: int
 
 
 def no_types() -> Types:
-    slots_S = np.full(1 << 12, -1, np.int32)
-    num_T = len(slots_S) // 2
-    return Types(
-        slots_S, np.empty(num_T, np.uint64), np.zeros(num_T + 1, np.int64), np.empty(1 << 14, np.uint8), 0
-    )
+    keys_S, ends_T = np.zeros(1 << 12, np.uint64), np.zeros(1 << 11, np.int64)
+    return Types(keys_S, np.empty(len(keys_S), np.int32), ends_T, np.empty(1 << 14, np.uint8), 0)
+
+
+def scan(
+    text: npt.NDArray[np.uint8],
+    classes: npt.NDArray[np.uint8],
+    apostrophe_tokens: bool,
+    lower: bool,
+    lengths: npt.NDArray[np.int64],
+    types: Types,
+) -> tuple[npt.NDArray[np.uint32], Types]:
+    """Number the tokens of a text, and count them line by line.
+
+    text: valid UTF-8 followed by PADDING. lengths: receives the tokens in each line. apostrophe_tokens:
+    whether an apostrophe outside a word is a token. lower: whether A-Z count as a-z. types: those so far, not
+    to be used after. Returns ids (num_tokens,) and the types with those of this text.
+    """
+    most = len(text) - len(PADDING) + 1  # what is not written costs no memory
+    starts, ends = np.empty(most, np.int32), np.empty(most, np.int32)
+    num = _cut(text, classes, apostrophe_tokens, starts, ends, lengths)
+    starts, ends = starts[:num], ends[:num]
+    keys_N, ids = np.empty(num, np.uint64), np.empty(num, np.uint32)
+    _keys(text, starts, ends, lower, keys_N)
+    done = 0
+    while done < num:
+        done, num_types = _number(text, starts, ends, lower, keys_N, ids, done, *types)
+        types = types._replace(num=num_types)
+        if done < num:
+            types = _with_room(types, int(ends[done] - starts[done]))
+    return ids, types
+
+
+def _with_room(types: Types, num_bytes: int) -> Types:
+    """The types in arrays of twice the size, with room for one more of so many bytes."""
+    keys_S, numbers_S, ends_T, bytes_B, num = types
+    wider_S, wider_numbers_S = np.zeros(2 * len(keys_S), np.uint64), np.empty(2 * len(keys_S), np.int32)
+    _move(keys_S, numbers_S, wider_S, wider_numbers_S)
+    more_B = np.empty(len(bytes_B) + num_bytes, np.uint8)
+    ends_T, bytes_B = np.append(ends_T, np.empty_like(ends_T)), np.append(bytes_B, more_B)
+    return Types(wider_S, wider_numbers_S, ends_T, bytes_B, num)
 
 
 @njit(inline="always")
@@ -55,107 +101,119 @@ def _char_at(text, at):  # type: ignore[no-untyped-def]
     return (lead & 0x07) << 18 | second << 12 | third << 6 | np.int64(text[at + 3]) & 0x3F, 4
 
 
-@njit(inline="always")
-def _key(text, start, end):  # type: ignore[no-untyped-def]
-    """A short token as a number, which no other token has; of a longer one a hash (FNV-1a)."""
-    key = np.uint64(1)  # so that leading zeros count
-    if end - start <= SHORT:
-        for k in range(start, end):
-            key = key << BYTE | np.uint64(text[k])
-        return key
-    for k in range(start, end):
-        key = (key ^ np.uint64(text[k])) * FNV_PRIME
-    return key | LONG
-
-
-@njit(inline="always")
-def _slot(key, slots_S):  # type: ignore[no-untyped-def]
-    return np.int64((((key * GOLDEN) >> HALF) * np.uint64(len(slots_S))) >> HALF)
-
-
-@njit(inline="always")
-def _is_type(text, start, end, bytes_B, first, last):  # type: ignore[no-untyped-def]
-    if end - start != last - first:
-        return False
-    same = 0
-    while same < end - start and text[start + same] == bytes_B[first + same]:
-        same += 1
-    return same == end - start
-
-
 @njit(nogil=True, cache=True)
-def _more_types(slots_S, keys_T, ends_T):  # type: ignore[no-untyped-def]
-    """The hash table at twice its size."""
-    num = len(keys_T)
-    wider_S = np.full(2 * len(slots_S), -1, np.int32)
-    for type_id in range(num):
-        slot = _slot(keys_T[type_id], wider_S)
-        while wider_S[slot] >= 0:
-            slot = (slot + 1) & (len(wider_S) - 1)
-        wider_S[slot] = type_id
-    return wider_S, np.append(keys_T, np.empty_like(keys_T)), np.append(ends_T, np.empty(num, np.int64))
+def _cut(text, classes, apostrophe_tokens, starts, ends, lengths):  # type: ignore[no-untyped-def]
+    """Where each token starts and ends, and how many there are in each line; how many in all.
 
-
-@njit(nogil=True, cache=True)
-def scan(
-    text: npt.NDArray[np.uint8],
-    classes: npt.NDArray[np.uint8],
-    apostrophe_tokens: bool,
-    lengths: npt.NDArray[np.int64],
-    types: Types,
-) -> tuple[npt.NDArray[np.uint32], Types]:
-    """Number the tokens of a text, and count them line by line.
-
-    text: valid UTF-8 followed by PADDING. lengths: zeros, one for each line; receives the tokens in it.
-    apostrophe_tokens: whether an apostrophe outside a word is a token. types: those so far, not to be used
-    after. Returns ids (num_tokens,) and the types with those of this text.
+    Every character writes to the next free places, and moves on only where a token starts or ends there.
     """
-    slots_S, keys_T, ends_T, bytes_B, num_types = types
-    num_bytes = len(text) - len(PADDING)
-    ids = np.empty(num_bytes, np.uint32)  # a token has a byte at least; what is not written costs no memory
-    num_tokens, line, at = 0, 0, 0
-
-    while at < num_bytes:
-        start = at
+    started, ended, line, before_line = np.uint64(0), np.uint64(0), np.uint64(0), 0
+    before, part = SEPARATOR, SEPARATOR  # the last character as it is, and as what part it counts
+    at, last = np.int64(0), len(text) - len(PADDING)
+    while at <= last:
         char, width = _char_at(text, at)
-        at += width
-        char_class = classes[char]
+        here = classes[char]
+        now = here
+        if here == APOSTROPHE:  # part of a word between two word characters
+            following = classes[_char_at(text, at + width)[0]]
+            if before == WORD and following == WORD:
+                now = np.uint8(WORD)
+            else:
+                now = np.uint8(PUNCTUATION if apostrophe_tokens else SEPARATOR)
+        starts[started] = ends[ended] = at
+        ended += np.uint64((part == PUNCTUATION) | ((part == WORD) & (now != WORD)))
+        lengths[line] = np.int64(started) - before_line
         if char == NEWLINE:
-            line += 1
-        if char_class == SEPARATOR or (char_class == APOSTROPHE and not apostrophe_tokens):
+            before_line = np.int64(started)
+            line += ONE
+        started += np.uint64((now == PUNCTUATION) | ((now == WORD) & (part != WORD)))
+        before, part = here, now
+        at += width
+    return np.int64(started)
+
+
+@njit(inline="always")
+def _piece(text, at, end, lower):  # type: ignore[no-untyped-def]
+    """The bytes from `at` to `end`, eight at the most, as a number, the first byte in its lowest digits."""
+    piece = eight_bytes(text, at)
+    if end - at < 8:
+        piece &= (ONE << EIGHT * np.uint64(end - at)) - ONE
+    if lower:
+        low = piece & ~SIGNS
+        capitals = (low + FROM_A) & ~(low + BEYOND_Z) & ~piece & SIGNS
+        piece |= capitals >> np.uint64(2)  # 0x80 to 0x20, which is what parts "A" from "a"
+    return piece
+
+
+@njit(nogil=True, cache=True)
+def _keys(text, starts, ends, lower, keys_N):  # type: ignore[no-untyped-def]
+    """A short token with its length as a number, which no other token has; of a longer one a hash."""
+    for n in range(len(starts)):
+        at, end = np.int64(starts[n]), np.int64(ends[n])
+        length = np.uint64(end - at)
+        key = _piece(text, at, end, lower)
+        if length <= SHORT:
+            keys_N[n] = key | length << np.uint64(56)
             continue
-        while char_class == WORD:  # to the end of the word, over single apostrophes between word characters
-            char, width = _char_at(text, at)
-            if classes[char] == APOSTROPHE:
-                char, next_width = _char_at(text, at + width)
-                width += next_width
-            if classes[char] != WORD:
-                break
-            at += width
+        key *= MIX
+        while at + 8 < end:
+            at += 8
+            key = ((key ^ key >> HALF) ^ _piece(text, at, end, lower)) * MIX
+        keys_N[n] = key ^ key >> HALF | LONG
 
-        key = _key(text, start, at)
-        slot = _slot(key, slots_S)
-        type_id = np.int64(slots_S[slot])
-        while type_id >= 0:
-            if keys_T[type_id] == key and (
-                key < LONG or _is_type(text, start, at, bytes_B, ends_T[type_id], ends_T[type_id + 1])
-            ):
-                break
-            slot = (slot + 1) & (len(slots_S) - 1)
-            type_id = np.int64(slots_S[slot])
-        if type_id < 0:
-            type_id = np.int64(num_types)
-            slots_S[slot], keys_T[type_id] = type_id, key
-            used, needed = ends_T[type_id], ends_T[type_id] + at - start
-            if needed > len(bytes_B):
-                bytes_B = np.append(bytes_B, np.empty(needed, np.uint8))
-            bytes_B[used:needed] = text[start:at]
-            ends_T[type_id + 1] = needed
-            num_types += 1
-            if num_types == len(keys_T):
-                slots_S, keys_T, ends_T = _more_types(slots_S, keys_T, ends_T)
-        ids[num_tokens] = type_id
-        num_tokens += 1
-        lengths[line] += 1
 
-    return ids[:num_tokens].copy(), Types(slots_S, keys_T, ends_T, bytes_B, num_types)
+@njit(inline="always")
+def _slot(key, keys_S):  # type: ignore[no-untyped-def]
+    return (((key * GOLDEN) >> HALF) * np.uint64(len(keys_S))) >> HALF
+
+
+@njit(inline="always")
+def _is_type(text, start, end, lower, bytes_B, first, last):  # type: ignore[no-untyped-def]
+    same = end - start == last - first
+    at = 0
+    while same and at < end - start:
+        same = _piece(text, start + at, end, lower) == _piece(bytes_B, first + at, last, False)
+        at += 8
+    return same
+
+
+@njit(nogil=True, cache=True)
+def _number(  # type: ignore[no-untyped-def]
+    text, starts, ends, lower, keys_N, ids, first, keys_S, numbers_S, ends_T, bytes_B, num
+):
+    """Number the tokens from the first on, up to a new one without room; its place, and how many types."""
+    for n in range(first, len(keys_N)):
+        key, start, end = keys_N[n], np.int64(starts[n]), np.int64(ends[n])
+        slot = _slot(key, keys_S)
+        while True:
+            found = keys_S[slot]
+            if found == key:
+                number = np.int64(numbers_S[slot])
+                if key < LONG or _is_type(
+                    text, start, end, lower, bytes_B, ends_T[number], ends_T[number + 1] - 1
+                ):
+                    break
+            elif found == FREE:
+                number, used, needed = num, ends_T[num], ends_T[num] + end - start + 1
+                if num == len(ends_T) - 1 or needed > len(bytes_B) - len(PADDING):
+                    return n, num
+                for k in range(end - start):
+                    bytes_B[used + k] = _piece(text, start + k, start + k + 1, lower)
+                bytes_B[needed - 1] = NEWLINE
+                keys_S[slot], numbers_S[slot], ends_T[num + 1] = key, num, needed
+                num += 1
+                break
+            slot = (slot + ONE) & np.uint64(len(keys_S) - 1)
+        ids[n] = number
+    return len(keys_N), num
+
+
+@njit(nogil=True, cache=True)
+def _move(keys_S, numbers_S, wider_S, wider_numbers_S):  # type: ignore[no-untyped-def]
+    """Put what is in one hash table into another."""
+    for old in range(len(keys_S)):
+        if keys_S[old] != FREE:
+            slot = _slot(keys_S[old], wider_S)
+            while wider_S[slot] != FREE:
+                slot = (slot + ONE) & np.uint64(len(wider_S) - 1)
+            wider_S[slot], wider_numbers_S[slot] = keys_S[old], numbers_S[old]
