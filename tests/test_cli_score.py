@@ -96,13 +96,20 @@ def test_lines_of_several_files_stay_apart(run_cli, model, tmp_path):
 def test_a_line_may_go_on_from_block_to_block():
     lines = import_module("nlpseq.cli.score").lines
     blocks = [("a\nb", False), ("the c", True), ("at s", True), ("at\n\nx\n", False), ("\n", False)]
-    assert list(lines(Block(*each, 0) for each in blocks)) == ["a", "b", "the cat sat", "", "x", ""]
+    assert list(lines(Block(text.encode(), continues, 0) for text, continues in blocks)) == [
+        "a",
+        "b",
+        "the cat sat",
+        "",
+        "x",
+        "",
+    ]
 
 
 def test_a_very_long_line_is_one_sentence_for_every_tokenizer(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nlpseq.text._cut.LINE_CHARS", 50)
-    monkeypatch.setattr("nlpseq.text._cut.BLOCK_CHARS", 200)
+    monkeypatch.setattr("nlpseq.text._cut.BLOCK_BYTES", 200)
     lm_models.save_tiny_model(tmp_path / "tiny.lm", text_config=TextConfig(tokenizer="toktok"))
     long = "the cat sat " * 50
     found = records(run_cli("score", "tiny.lm", "--json", input=f"{long}\na\n"))

@@ -59,9 +59,9 @@ def write(folder: Path, content: bytes, name: str = "a.txt") -> Path:
 
 @pytest.fixture
 def small_reads(monkeypatch):
-    def set_sizes(read_bytes=3, block_chars=10, line_chars=7):
+    def set_sizes(read_bytes=3, block_bytes=10, line_chars=7):
         monkeypatch.setattr(_decompress, "READ_BYTES", read_bytes)
-        monkeypatch.setattr(_cut, "BLOCK_CHARS", block_chars)
+        monkeypatch.setattr(_cut, "BLOCK_BYTES", block_bytes)
         monkeypatch.setattr(_cut, "LINE_CHARS", line_chars)
 
     return set_sizes
@@ -226,13 +226,13 @@ def test_compression_is_told_by_the_content_whatever_the_name(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
 def test_several_members_in_small_reads_are_one_text(tmp_path, small_reads, suffix):
-    small_reads(read_bytes=1, block_chars=50)
+    small_reads(read_bytes=1, block_bytes=50)
     content = b"".join(COMPRESSORS[suffix](part.encode()) for part in ("a b\n", "", TEXT, "c"))
     assert text_of(write(tmp_path, content)) == "a b\n" + TEXT + "c"
 
 
 def test_highly_compressed_text_is_inflated_piece_by_piece(tmp_path, small_reads):
-    small_reads(read_bytes=1 << 16, block_chars=1_000_000)
+    small_reads(read_bytes=1 << 16, block_bytes=1_000_000)
     for suffix in (".gz", ".bz2", ".xz", ".zst"):
         file = write(tmp_path, COMPRESSORS[suffix](b"word " * 3_200_000), f"16MB{suffix}")
         tracemalloc.start()
@@ -316,7 +316,7 @@ def test_cp949_is_recognised(tmp_path, small_reads):
     few = ReadReport()
     text_of(write(tmp_path, b"plain text\n" * 1000 + "한글\n".encode("cp949"), "few.txt"), report=few)
     assert few.invalid_bytes > 0 and few.hint is None
-    small_reads(read_bytes=1, block_chars=20)
+    small_reads(read_bytes=1, block_bytes=20)
     assert text_of(file, encoding="cp949", encoding_errors="strict") == korean
 
 
@@ -408,13 +408,13 @@ PIECES = st.sampled_from(
     text=st.lists(PIECES, max_size=60).map("".join),
     form=st.sampled_from(["none", "NFC", "NFKC"]),
     read_bytes=st.integers(1, 9),
-    block_chars=st.integers(8, 40),
+    block_bytes=st.integers(32, 120),
 )
-def test_blocks_are_the_text_whatever_the_sizes(tmp_path_factory, text, form, read_bytes, block_chars):
+def test_blocks_are_the_text_whatever_the_sizes(tmp_path_factory, text, form, read_bytes, block_bytes):
     file = write(tmp_path_factory.getbasetemp(), text.encode(), "blocks")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_decompress, "READ_BYTES", read_bytes)
-        patch.setattr(_cut, "BLOCK_CHARS", block_chars)
+        patch.setattr(_cut, "BLOCK_BYTES", block_bytes)
         report = ReadReport()
         blocks = read(file, report=report, normalize=form, tokenizer="whitespace")
     expected = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -424,7 +424,7 @@ def test_blocks_are_the_text_whatever_the_sizes(tmp_path_factory, text, form, re
     assert joined == expected or (report.cut_tokens and "\u0316" * 3 in text)
     for block, after in itertools.pairwise(blocks):
         assert block.continues == (not block.text.endswith("\n"))
-        assert len(block.text) <= block_chars
+        assert len(block.data) <= block_bytes
         assert not block.continues or report.cut_tokens or block.text[-1].isspace() or after.text[0].isspace()
     assert not any(block.continues for block in blocks[-1:])
 
@@ -436,7 +436,7 @@ def test_a_carriage_return_at_the_end_of_a_read_is_one_newline_with_the_next(tmp
 
 
 def test_the_end_of_a_file_ends_the_sentence(tmp_path, small_reads):
-    small_reads(block_chars=4)
+    small_reads(block_bytes=4)
     blocks = read(write(tmp_path, b"ab ", "a"), write(tmp_path, b"ab cd", "b"))
     assert [(block.text, block.continues) for block in blocks] == [
         ("ab ", False),
@@ -472,7 +472,7 @@ def test_an_empty_file_has_no_blocks(tmp_path):
 
 
 def test_a_long_line_is_cut_between_words_and_goes_on(tmp_path, small_reads):
-    small_reads(read_bytes=5, block_chars=8)
+    small_reads(read_bytes=5, block_bytes=8)
     report = ReadReport()
     blocks = read(write(tmp_path, b"one two three four\nfive"), report=report)
     assert [block.text for block in blocks] == ["one two ", "three ", "four\n", "five"]
@@ -481,7 +481,7 @@ def test_a_long_line_is_cut_between_words_and_goes_on(tmp_path, small_reads):
 
 
 def test_what_has_no_white_space_is_cut_anywhere_and_said_so(tmp_path, small_reads):
-    small_reads(block_chars=8)
+    small_reads(block_bytes=8)
     report = ReadReport()
     file = write(tmp_path, b"abcdefghijklmnopqrst\n")
     assert [block.text for block in read(file, report=report)] == ["abcdefgh", "ijklmnop", "qrst\n"]
@@ -493,7 +493,7 @@ def test_what_has_no_white_space_is_cut_anywhere_and_said_so(tmp_path, small_rea
 
 @pytest.mark.parametrize("tokenizer", ["nltk", "toktok", "tweet"])
 def test_tokenizers_of_whole_lines_get_long_ones_as_several(tmp_path, small_reads, tokenizer):
-    small_reads(read_bytes=5, block_chars=12, line_chars=7)
+    small_reads(read_bytes=5, block_bytes=12, line_chars=7)
     report = ReadReport()
     blocks = read(
         write(tmp_path, b"ab cd ef gh\nij kl mn op qr st uv\nwx"), report=report, tokenizer=tokenizer
@@ -506,7 +506,7 @@ def test_tokenizers_of_whole_lines_get_long_ones_as_several(tmp_path, small_read
 
 
 def test_no_letter_is_cut_off_its_marks(tmp_path, small_reads):
-    small_reads(block_chars=100, line_chars=7)
+    small_reads(block_bytes=100, line_chars=7)
     assert text_of(write(tmp_path, "abcdefe\u0301xyz\n".encode()), tokenizer="nltk") == "abcdef\néxyz\n"
 
 

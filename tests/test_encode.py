@@ -23,6 +23,7 @@ from nlpseq.config import TextConfig
 from nlpseq.errors import ConfigError, DataError, ResourceError, RunError
 from nlpseq.text import _blocks, _cut, encode
 from nlpseq.text._blocks import block_tokenizer
+from nlpseq.text._decode import UTF_8
 from nlpseq.text.corpus import Block, open_corpus
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.encode import EncodeProgress, cached_dataset, preprocess
@@ -84,7 +85,7 @@ def assert_tokens_of_lines(text: str, config: TextConfig) -> None:
 def assert_tokens_of_blocks(texts: list[str], config: TextConfig) -> None:
     tokenize_block, known = block_tokenizer(config), dict[object, list[str]]()
     for text in texts:
-        found = tokenize_block(text)
+        found = tokenize_block(text.encode(*UTF_8))
         types = known.get(found.table, []) + found.types
         if found.table is not None:
             known[found.table] = types
@@ -156,7 +157,7 @@ LINES = st.lists(st.lists(WORDS, max_size=12).map(" ".join), min_size=1, max_siz
     config=st.sampled_from(FAST),
     min_count=st.integers(1, 3),
     max_vocab=st.none() | st.integers(1, 5),
-    block_chars=st.sampled_from([7, 11, 64, 4_000_000]),
+    block_bytes=st.sampled_from([7, 11, 64, 4_000_000]),
 )
 def test_encoding_equals_the_reference(
     lines: list[str],
@@ -164,7 +165,7 @@ def test_encoding_equals_the_reference(
     config: TextConfig,
     min_count: int,
     max_vocab: int | None,
-    block_chars: int,
+    block_bytes: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("encode")
@@ -173,7 +174,7 @@ def test_encoding_equals_the_reference(
     expected = reference(text, config)
     corpus = open_corpus(write(folder / "corpus.txt", text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_cut, "BLOCK_CHARS", block_chars)
+        patch.setattr(_cut, "BLOCK_BYTES", block_bytes)
         if len(expected[0]) == len(SPECIALS):
             with pytest.raises(DataError):
                 preprocess(corpus, config, folder / "out", threads=2)
@@ -183,7 +184,7 @@ def test_encoding_equals_the_reference(
 
 
 def test_any_number_of_threads_writes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cut, "BLOCK_CHARS", 97)
+    monkeypatch.setattr(_cut, "BLOCK_BYTES", 97)
     text = "".join(f"w{k * 7 % 31} w{k % 5}{chr(10) * (k % 3 == 0)} " for k in range(2_000))
     corpus = open_corpus(write(tmp_path / "corpus.txt", text))
     config = TextConfig(min_count=2, valid_share=0.1, test_share=0.1)
@@ -194,7 +195,7 @@ def test_any_number_of_threads_writes_the_same_files(tmp_path: Path, monkeypatch
 
 @pytest.mark.slow
 def test_tokenizers_of_nltk_run_in_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cut, "BLOCK_CHARS", 64)
+    monkeypatch.setattr(_cut, "BLOCK_BYTES", 64)
     text = "It's 3.50 $, isn't it?\nYes (it is)!\n\n" * 9
     corpus = open_corpus(write(tmp_path / "corpus.txt", text))
     config = TextConfig(tokenizer="toktok", min_count=1)
@@ -206,7 +207,7 @@ def test_a_broken_process_says_what_to_do() -> None:
     future: Future[_blocks.TokenBlock] = Future()
     future.set_exception(BrokenProcessPool("gone"))
     with pytest.raises(RunError, match=r"memory ran out, or a script .*--threads 1"):
-        _blocks._finished(Block("", False, 0), future)
+        _blocks._finished(Block(b"", False, 0), future)
 
 
 def test_blocks_are_taken_in_order_and_never_many_at_once() -> None:
@@ -215,7 +216,7 @@ def test_blocks_are_taken_in_order_and_never_many_at_once() -> None:
     def blocks() -> Iterator[Block]:
         nonlocal taken
         for taken in range(1, 41):
-            yield Block(f"w{taken}", False, taken)
+            yield Block(f"w{taken}".encode(), False, taken)
 
     for number, (block, found) in enumerate(_blocks.tokenized(blocks(), FAST[0], 3), 1):
         assert block.text == found.types[0] == f"w{number}"
@@ -309,7 +310,7 @@ def test_invalid_bytes_are_noticed(tmp_path: Path) -> None:
 
 
 def test_progress_ends_with_all_bytes_and_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cut, "BLOCK_CHARS", 20)
+    monkeypatch.setattr(_cut, "BLOCK_BYTES", 20)
     path = small_corpus(tmp_path)
     heard: list[EncodeProgress] = []
     data = preprocess(open_corpus(path), TextConfig(), tmp_path / "out", progress=heard.append)

@@ -22,12 +22,13 @@ from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import TextConfig
 from nlpseq.errors import RunError
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
+from nlpseq.text._decode import UTF_8
 from nlpseq.text.corpus import Block
 from nlpseq.text.tokenize import char_classes, tokenize
 
 COMPILED = ("word", "whitespace")
 
-SIGMA = "Σ"  # the one letter whose lower case depends on its neighbours
+SIGMA = "Σ".encode()  # the one letter whose lower case depends on its neighbours
 NEWLINE = ord("\n")
 MOST_TYPES = 1 << 20  # in a table of a thread
 
@@ -45,7 +46,7 @@ class TokenBlock(NamedTuple):
     table: Table | None = None  # None: numbers begin at 0
 
 
-BlockTokenizer = Callable[[str], TokenBlock]
+BlockTokenizer = Callable[[bytes], TokenBlock]
 
 
 def tokenized(
@@ -56,7 +57,7 @@ def tokenized(
     waiting: deque[tuple[Block, Future[TokenBlock]]] = deque()
     with _workers(config, threads) as pool:
         for block in blocks:
-            waiting.append((block, pool.submit(tokenize_block, block.text)))
+            waiting.append((block, pool.submit(tokenize_block, block.data)))
             if len(waiting) == 2 * threads:
                 yield _finished(*waiting.popleft())
         while waiting:
@@ -72,18 +73,19 @@ def block_tokenizer(config: TextConfig) -> BlockTokenizer:
     return partial(_by_reference, config)
 
 
-def _by_reference(config: TextConfig, text: str) -> TokenBlock:
+def _by_reference(config: TextConfig, data: bytes) -> TokenBlock:
     type_ids: dict[str, int] = {}
     ids: list[int] = []
     lengths = []
-    for line in text.split("\n"):
+    for line in data.decode(*UTF_8).split("\n"):
         tokens = tokenize(line, config)
         ids += [type_ids.setdefault(token, len(type_ids)) for token in tokens]
         lengths.append(len(tokens))
     return TokenBlock(list(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64))
 
 
-def _characters(config: TextConfig, text: str) -> TokenBlock:
+def _characters(config: TextConfig, data: bytes) -> TokenBlock:
+    text = data.decode(*UTF_8)
     if config.lower:
         text = text.lower()
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -109,23 +111,23 @@ class _Scanner:
         self._config, self._classes = config, char_classes(config)
         self._tables = threading.local()
 
-    def __call__(self, text: str) -> TokenBlock:
+    def __call__(self, data: bytes) -> TokenBlock:
         from nlpseq.text._encode_numba import PADDING, no_types, scan
 
-        if self._config.lower and SIGMA in text:
-            text = text.lower()
-        data = np.frombuffer(text.encode("utf-8", "surrogatepass") + PADDING, np.uint8)
-        lengths = np.empty(text.count("\n") + 1, np.int64)
+        if self._config.lower and SIGMA in data:
+            data = data.decode(*UTF_8).lower().encode(*UTF_8)
+        text = np.frombuffer(data + PADDING, np.uint8)
+        lengths = np.empty(data.count(b"\n") + 1, np.int64)
         table, types = getattr(self._tables, "mine", None) or (Table(), no_types())
         first = types.num
-        ids, types = scan(data, self._classes, self._config.punctuation, self._config.lower, lengths, types)
+        ids, types = scan(text, self._classes, self._config.punctuation, self._config.lower, lengths, types)
         self._tables.mine = (table, types) if types.num < MOST_TYPES else None
         return TokenBlock(self._written(types, first), ids, lengths, table)
 
     def _written(self, types: Any, first: int) -> list[str]:
         """The types from the first on, as tokens."""
         content = types.bytes_B[types.ends_T[first] : types.ends_T[types.num]].tobytes()
-        text = content.decode("utf-8", "surrogatepass")
+        text: str = content.decode(*UTF_8)
         if self._config.lower:
             text = text.lower()
         words = text.split("\n")[:-1]

@@ -1,43 +1,61 @@
-"""A stream of decoded text cut into blocks, at newlines where there are any, else at white space."""
+"""A stream of text in UTF-8 cut into blocks, at newlines where there are any, else at white space."""
 
 from collections.abc import Iterator
 
 from nlpseq.config import TextConfig
-from nlpseq.text._decode import ReadReport, normalized
+from nlpseq.text._decode import UTF_8, ReadReport, normalized
 
-BLOCK_CHARS = 4_000_000
+BLOCK_BYTES = 1 << 22
 LINE_CHARS = 1_000_000  # longest line for tokenizers that look at whole lines
 REACH = 32  # characters seen on each side of a cut, more than one letter has marks
 WHOLE_LINE_TOKENIZERS = ("nltk", "toktok", "tweet")
 
 
-def cut_blocks(pieces: Iterator[str], config: TextConfig, report: ReadReport) -> Iterator[tuple[str, bool]]:
+def cut_blocks(
+    pieces: Iterator[bytes], config: TextConfig, report: ReadReport
+) -> Iterator[tuple[bytes, bool]]:
     """(text, continues) for stretches of one file, together all of it."""
     whole_lines = config.tokenizer in WHOLE_LINE_TOKENIZERS
-    pending, size = [""], 0
+    pending, size = [b""], 0
     for piece in pieces:
         pending.append(piece)
         size += len(piece)
-        while size > BLOCK_CHARS:  # so that something is left, and `continues` keeps its word
-            text = "".join(pending)
-            cut = text.rfind("\n", 0, BLOCK_CHARS) + 1
+        while size > BLOCK_BYTES:  # so that something is left, and `continues` keeps its word
+            text = b"".join(pending)
+            cut = text.rfind(b"\n", 0, BLOCK_BYTES) + 1
             continues = not cut
-            cut = cut or _cut_in_line(text, BLOCK_CHARS, config, report)
+            cut = cut or _cut_in_long_line(text, config, report)
             pending, size = [text[cut:]], len(text) - cut
             if whole_lines and continues:
                 report.cut_lines += 1
-                yield _cut_long_lines(text[:cut], config, report) + "\n", False
+                yield _cut_long_lines(text[:cut], config, report) + b"\n", False
             else:
                 yield _cut_long_lines(text[:cut], config, report) if whole_lines else text[:cut], continues
     if size:
-        text = "".join(pending)
+        text = b"".join(pending)
         yield _cut_long_lines(text, config, report) if whole_lines else text, False
 
 
-def _cut_long_lines(text: str, config: TextConfig, report: ReadReport) -> str:
-    """`text` with a newline wherever a line would be longer than LINE_CHARS."""
+def _cut_in_long_line(data: bytes, config: TextConfig, report: ReadReport) -> int:
+    """Where to cut the line at the beginning, in bytes, at most BLOCK_BYTES."""
+    limit = _between_characters(data, BLOCK_BYTES)
+    reach = _between_characters(data, limit + 4 * REACH)
+    head, ahead = (data[slice(*part)].decode(*UTF_8) for part in ((limit,), (limit, reach)))
+    cut = _cut_in_line(head + ahead, len(head), config, report)
+    return len(head[:cut].encode(*UTF_8))
+
+
+def _between_characters(data: bytes, at: int) -> int:
+    """The last place up to `at` where a character starts, or the end."""
+    while at < len(data) and data[at] & 0xC0 == 0x80:
+        at -= 1
+    return min(at, len(data))
+
+
+def _cut_long_lines(data: bytes, config: TextConfig, report: ReadReport) -> bytes:
+    """The same text with a newline wherever a line would be longer than LINE_CHARS."""
     lines = []
-    for line in text.split("\n"):
+    for line in data.decode(*UTF_8).split("\n"):
         start = 0
         while len(line) - start > LINE_CHARS:
             report.cut_lines += 1
@@ -45,7 +63,7 @@ def _cut_long_lines(text: str, config: TextConfig, report: ReadReport) -> str:
             lines.append(line[start : start + cut])
             start += cut
         lines.append(line[start:])
-    return "\n".join(lines)
+    return "\n".join(lines).encode(*UTF_8)
 
 
 def _cut_in_line(text: str, limit: int, config: TextConfig, report: ReadReport) -> int:

@@ -1,4 +1,4 @@
-"""Chunks of bytes to text: decoded, newlines made one, NUL made a space, what went wrong counted."""
+"""Chunks of bytes to text in UTF-8: newlines made one, NUL made a space, what went wrong counted."""
 
 import codecs
 import io
@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 
+UTF_8 = ("utf-8", "surrogatepass")  # of text in memory, which may hold halves of pairs
 _HEAD_BYTES = 1 << 16  # of each file kept to guess its encoding from, once it proved wrong
+_FIRST_CHANGED = {"NFC": 0xCC, "NFKC": 0xC2}  # first bytes of U+0300 and U+0080: forms leave lower ones alone
 _FIRST, _MORE = "\udc00", "\udc01"  # stand for invalid bytes, until they are counted
 _MARK_STEP, _MARK_STEPS = 16, 8  # 128 combining marks in a row, above which they are sorted here
 
@@ -49,8 +53,8 @@ class ReadReport:
         return found
 
 
-def decoded(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[str]:
-    """Text of one file in pieces; DataError where it cannot be in this encoding."""
+def decoded(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
+    """Text of one file in pieces of UTF-8; DataError where it cannot be in its encoding."""
     decoder = _CountingDecoder(name, config, report)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     at_start = True
@@ -60,19 +64,30 @@ def decoded(chunks: Iterator[bytes], name: str, config: TextConfig, report: Read
             text = text.removeprefix("\ufeff")
             at_start = False
         if text:
-            yield text.replace("\0", " ")
+            yield text.replace("\0", " ").encode(*UTF_8)
     decoder.finish()
+
+
+def normalized_block(data: bytes, form: str) -> bytes:
+    """Text in UTF-8 in this Unicode normal form; only lines where it may change something are looked at."""
+    if form == "none" or data.isascii():
+        return data
+    parts, done, seen = [], 0, 0  # no character combines with a newline
+    for at in np.flatnonzero(np.frombuffer(data, np.uint8) >= _FIRST_CHANGED[form]).tolist():
+        if at >= seen:
+            start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+            seen = len(data) if end < 0 else end
+            line = normalized(data[start:seen].decode(*UTF_8), form).encode(*UTF_8)
+            if line != data[start:seen]:
+                parts += [data[done:start], line]
+                done = seen
+    return b"".join([*parts, data[done:]])
 
 
 def normalized(text: str, form: str) -> str:
     """`text` in this Unicode normal form, in linear time; form "none" leaves it alone."""
     if form == "none" or text.isascii():
         return text
-    # line by line, because no character combines with a newline and most lines need nothing
-    return "\n".join(line if line.isascii() else _normalized_line(line, form) for line in text.split("\n"))
-
-
-def _normalized_line(text: str, form: str) -> str:
     # unicodedata sorts marks by insertion, quadratic in their number; sorted ones stay where they are
     if _marks(_MARK_STEPS).search(text[::_MARK_STEP]):  # every long run shows in this sample
         many = _marks(_MARK_STEPS * _MARK_STEP)

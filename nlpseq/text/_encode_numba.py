@@ -107,7 +107,7 @@ def _cut(text, classes, apostrophe_tokens, starts, ends, lengths):  # type: igno
 
     Every character writes to the next free places, and moves on only where a token starts or ends there.
     """
-    started, ended, line, before_line = np.uint64(0), np.uint64(0), np.uint64(0), 0
+    started, ended, line, before_line = np.uint64(0), np.uint64(0), np.uint64(0), np.int64(0)
     before, part = SEPARATOR, SEPARATOR  # the last character as it is, and as what part it counts
     at, last = np.int64(0), len(text) - len(PADDING)
     while at <= last:

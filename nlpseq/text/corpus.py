@@ -1,6 +1,6 @@
 """Corpus: the text of files, folders, globs, standard input or a corpus known by name, block by block.
 
-    raw bytes ──> decompressed ──> decoded ──> cut into blocks ──> normalised
+    raw bytes ──> decompressed ──> made UTF-8 ──> cut into blocks ──> normalised
 
 Memory does not grow with the corpus, nor with a line of it.
 """
@@ -21,7 +21,7 @@ from nlpseq.artifact import file_sha256, is_result
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 from nlpseq.text._cut import cut_blocks
-from nlpseq.text._decode import ReadReport, decoded, normalized
+from nlpseq.text._decode import UTF_8, ReadReport, decoded, normalized_block
 from nlpseq.text._decompress import RawBytes, decompressed, unreadable
 
 __all__ = ["Block", "Corpus", "ReadReport", "open_corpus"]
@@ -30,9 +30,13 @@ __all__ = ["Block", "Corpus", "ReadReport", "open_corpus"]
 class Block(NamedTuple):
     """A stretch of text with "\\n" between its lines, not lower-cased."""
 
-    text: str
+    data: bytes  # in UTF-8
     continues: bool  # the last line goes on in the next block
     bytes_read: int  # of the corpus as it lies on disk, so far
+
+    @property
+    def text(self) -> str:
+        return self.data.decode(*UTF_8)
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Corpus:
         return sum(file.path.stat().st_size for file in self._files if file.path is not None)
 
     def blocks(self, config: TextConfig, report: ReadReport) -> Iterator[Block]:
-        """All text in blocks of at most 4 million characters (before normalisation).
+        """All text in blocks of at most 4 MB of UTF-8 (before normalisation).
 
         A block ends after a newline or with its file; inside a line only where that line is longer than a
         block: then after white space if there is any, and `continues` is set. Tokenizers that need whole
@@ -109,8 +113,9 @@ class Corpus:
             with file.open() as stream:
                 raw = RawBytes(stream, str(file))
                 pieces = decoded(decompressed(raw), str(file), config, report)
-                for text, continues in cut_blocks(pieces, config, report):
-                    yield Block(normalized(text, config.normalize), continues, bytes_before + raw.bytes_read)
+                for data, continues in cut_blocks(pieces, config, report):
+                    data = normalized_block(data, config.normalize)
+                    yield Block(data, continues, bytes_before + raw.bytes_read)
             bytes_before += raw.bytes_read
 
 
