@@ -4,16 +4,17 @@ tokenize.tokenize says what the tokens are. Numbers here are those of a block or
 them.
 """
 
+import re
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ from nlpseq.text.tokenize import char_classes, tokenize
 COMPILED = ("word", "whitespace")
 
 SIGMA = "Σ".encode()  # the one letter whose lower case depends on its neighbours
+APOSTROPHE_INSIDE = re.compile("(?<=.)’")  # of a token, which is a line: by itself it stays
 NEWLINE = ord("\n")
 MOST_TYPES = 1 << 20  # in a table of a thread
 
@@ -40,7 +42,7 @@ class Table:
 class TokenBlock(NamedTuple):
     """The tokens of a block, numbered as they came up in it or in the blocks of the same table before it."""
 
-    types: list[str]  # the tokens of numbers not used before; different numbers may be the same token
+    types: bytes  # the tokens of numbers not used before, a line each; different numbers may be the same one
     ids: npt.NDArray[np.uint32]  # (num_tokens,)
     lengths: npt.NDArray[np.int64]  # (num_lines,), tokens in each line; empty lines count
     table: Table | None = None  # None: numbers begin at 0
@@ -81,7 +83,7 @@ def _by_reference(config: TextConfig, data: bytes) -> TokenBlock:
         tokens = tokenize(line, config)
         ids += [type_ids.setdefault(token, len(type_ids)) for token in tokens]
         lengths.append(len(tokens))
-    return TokenBlock(list(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64))
+    return TokenBlock(_lines(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64))
 
 
 def _characters(config: TextConfig, data: bytes) -> TokenBlock:
@@ -96,7 +98,11 @@ def _characters(config: TextConfig, data: bytes) -> TokenBlock:
     types = np.flatnonzero(counts)
     numbers = np.zeros(len(counts), np.uint32)
     numbers[types] = np.arange(len(types))
-    return TokenBlock([chr(code) for code in types], numbers[codes], lengths.astype(np.int64))
+    return TokenBlock(_lines(map(chr, types)), numbers[codes], lengths.astype(np.int64))
+
+
+def _lines(tokens: Iterable[str]) -> bytes:
+    return "".join(f"{token}\n" for token in tokens).encode(*UTF_8)
 
 
 class _Scanner:
@@ -112,7 +118,7 @@ class _Scanner:
         self._tables = threading.local()
 
     def __call__(self, data: bytes) -> TokenBlock:
-        from nlpseq.text._encode_numba import PADDING, no_types, scan
+        from nlpseq.text._encode_numba import PADDING, no_types, scan, spelled
 
         if self._config.lower and SIGMA in data:
             data = data.decode(*UTF_8).lower().encode(*UTF_8)
@@ -122,18 +128,18 @@ class _Scanner:
         first = types.num
         ids, types = scan(text, self._classes, self._config.punctuation, self._config.lower, lengths, types)
         self._tables.mine = (table, types) if types.num < MOST_TYPES else None
-        return TokenBlock(self._written(types, first), ids, lengths, table)
+        return TokenBlock(self._folded(spelled(types, first)), ids, lengths, table)
 
-    def _written(self, types: Any, first: int) -> list[str]:
-        """The types from the first on, as tokens."""
-        content = types.bytes_B[types.ends_T[first] : types.ends_T[types.num]].tobytes()
-        text: str = content.decode(*UTF_8)
+    def _folded(self, types: bytes) -> bytes:
+        """Types lowered, and with one kind of apostrophe."""
+        if types.isascii():  # and lowered while scanning
+            return types
+        text = types.decode(*UTF_8)
         if self._config.lower:
             text = text.lower()
-        words = text.split("\n")[:-1]
-        if self._config.tokenizer == "word" and "’" in text:
-            words = [word.replace("’", "'") if len(word) > 1 else word for word in words]
-        return words
+        if self._config.tokenizer == "word":
+            text = APOSTROPHE_INSIDE.sub("'", text)
+        return text.encode(*UTF_8)
 
 
 @contextmanager

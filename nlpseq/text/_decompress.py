@@ -1,6 +1,7 @@
 """Bytes of a file as its writer meant them: .gz, .bz2, .xz and .zst are recognised by their first bytes."""
 
 import bz2
+import hashlib
 import lzma
 import sys
 import zlib
@@ -20,12 +21,13 @@ _DAMAGE = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueE
 
 
 class RawBytes:
-    """A byte stream that counts what was read of it, and whose errors name the file."""
+    """A byte stream that counts and hashes what was read of it, and whose errors name the file."""
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream = stream
         self.name = name
         self.bytes_read = 0
+        self.sha256 = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
         try:
@@ -33,6 +35,7 @@ class RawBytes:
         except OSError as error:
             raise unreadable(self.name, error) from error
         self.bytes_read += len(data)
+        self.sha256.update(data)
         return data
 
 

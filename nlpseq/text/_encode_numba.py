@@ -1,7 +1,7 @@
 """The fast path of `word` and `whitespace`: UTF-8 bytes to token numbers.
 
 tokenize.tokenize is the specification; the classes of characters are its tokenize.char_classes. A block is
-looked at three times, as loops without unforeseeable branches take less time than one with them:
+looked at three times, as three short loops take less time than one long one:
 
     text ──> where tokens begin and end ──> a 64-bit key of each ──> the number of each
 
@@ -30,6 +30,9 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
 ONE, EIGHT, HALF = np.uint64(1), np.uint64(8), np.uint64(32)
 SIGNS = np.uint64(0x8080808080808080)
 FROM_A, BEYOND_Z = np.uint64(0x3F3F3F3F3F3F3F3F), np.uint64(0x2525252525252525)  # added to "A", "[": the sign
+
+
+Places = npt.NDArray[np.int32]
 
 
 class Types(NamedTuple):
@@ -64,14 +67,32 @@ def scan(
     most = len(text) - len(PADDING) + 1  # what is not written costs no memory
     starts, ends = np.empty(most, np.int32), np.empty(most, np.int32)
     num = _cut(text, classes, apostrophe_tokens, starts, ends, lengths)
-    starts, ends = starts[:num], ends[:num]
-    keys_N, ids = np.empty(num, np.uint64), np.empty(num, np.uint32)
+    return _numbered(text, starts[:num], ends[:num], lower, types)
+
+
+def number_lines(lines: bytes, types: Types) -> tuple[npt.NDArray[np.uint32], Types]:
+    """The number of the token in each line of UTF-8, and the types with those of these lines."""
+    text = np.frombuffer(lines + PADDING, np.uint8)
+    ends = np.flatnonzero(text[: len(lines)] == NEWLINE).astype(np.int32)
+    starts = np.append(np.zeros(1, np.int32), ends + 1)[:-1]
+    return _numbered(text, starts, ends, False, types)
+
+
+def spelled(types: Types, first: int = 0) -> bytes:
+    """The types from the first on, a line each, in UTF-8."""
+    return types.bytes_B[types.ends_T[first] : types.ends_T[types.num]].tobytes()
+
+
+def _numbered(
+    text: npt.NDArray[np.uint8], starts: Places, ends: Places, lower: bool, types: Types
+) -> tuple[npt.NDArray[np.uint32], Types]:
+    keys_N, ids = np.empty(len(starts), np.uint64), np.empty(len(starts), np.uint32)
     _keys(text, starts, ends, lower, keys_N)
     done = 0
-    while done < num:
+    while done < len(ids):
         done, num_types = _number(text, starts, ends, lower, keys_N, ids, done, *types)
         types = types._replace(num=num_types)
-        if done < num:
+        if done < len(ids):
             types = _with_room(types, int(ends[done] - starts[done]))
     return ids, types
 
@@ -105,31 +126,31 @@ def _char_at(text, at):  # type: ignore[no-untyped-def]
 def _cut(text, classes, apostrophe_tokens, starts, ends, lengths):  # type: ignore[no-untyped-def]
     """Where each token starts and ends, and how many there are in each line; how many in all.
 
-    Every character writes to the next free places, and moves on only where a token starts or ends there.
+    Each turn takes a word, perhaps an empty one, and the character behind it.
     """
-    started, ended, line, before_line = np.uint64(0), np.uint64(0), np.uint64(0), np.int64(0)
-    before, part = SEPARATOR, SEPARATOR  # the last character as it is, and as what part it counts
+    num, line, before_line = np.uint64(0), np.uint64(0), np.int64(0)
     at, last = np.int64(0), len(text) - len(PADDING)
     while at <= last:
-        char, width = _char_at(text, at)
-        here = classes[char]
-        now = here
-        if here == APOSTROPHE:  # part of a word between two word characters
-            following = classes[_char_at(text, at + width)[0]]
-            if before == WORD and following == WORD:
-                now = np.uint8(WORD)
-            else:
-                now = np.uint8(PUNCTUATION if apostrophe_tokens else SEPARATOR)
-        starts[started] = ends[ended] = at
-        ended += np.uint64((part == PUNCTUATION) | ((part == WORD) & (now != WORD)))
-        lengths[line] = np.int64(started) - before_line
+        starts[num] = at
+        while True:
+            char, width = _char_at(text, at)
+            kind = classes[char]
+            if kind == APOSTROPHE and at > starts[num] and classes[_char_at(text, at + width)[0]] == WORD:
+                kind = np.uint8(WORD)
+            if kind != WORD:
+                break
+            at += width
+        ends[num] = at
+        num += np.uint64(at > starts[num])
+        if kind == PUNCTUATION or (kind == APOSTROPHE and apostrophe_tokens):
+            starts[num], ends[num] = at, at + width
+            num += ONE
+        lengths[line] = np.int64(num) - before_line
         if char == NEWLINE:
-            before_line = np.int64(started)
+            before_line = np.int64(num)
             line += ONE
-        started += np.uint64((now == PUNCTUATION) | ((now == WORD) & (part != WORD)))
-        before, part = here, now
         at += width
-    return np.int64(started)
+    return np.int64(num)
 
 
 @njit(inline="always")

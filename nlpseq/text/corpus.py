@@ -69,6 +69,7 @@ class Corpus:
         self._files = files
         self._is_stored = all(file.is_stored for file in files)
         self._was_read = False
+        self.read_key: str | None = None  # the content_key of what blocks() gave, once it gave all
 
     def describe(self) -> str:
         """The corpus in a few words, for messages."""
@@ -79,14 +80,26 @@ class Corpus:
         """sha256 (hex) of the bytes on disk and of where files end; None for what can be read only once."""
         if not self._is_stored:
             return None
-        key = hashlib.sha256()
+        digests = []
         for file in self._files:
             assert file.path is not None
             try:
-                key.update(bytes.fromhex(file_sha256(file.path)))
+                digests.append(file_sha256(file.path))
             except OSError as error:
                 raise unreadable(str(file), error) from error
-        return key.hexdigest()
+        return _key_of(digests)
+
+    def stamp(self) -> list[tuple[int, int]]:
+        """Size and time of change of each file that can be read twice: other ones, and it has changed."""
+        stamps = []
+        for file in self._files:
+            try:
+                if file.path is not None and file.is_stored:
+                    stat = file.path.stat()
+                    stamps.append((stat.st_size, stat.st_mtime_ns))
+            except OSError as error:
+                raise unreadable(str(file), error) from error
+        return stamps
 
     def size_bytes(self) -> int | None:
         """Bytes on disk; None for what can be read only once."""
@@ -108,7 +121,7 @@ class Corpus:
         return self._read(config, report)
 
     def _read(self, config: TextConfig, report: ReadReport) -> Iterator[Block]:
-        bytes_before = 0
+        bytes_before, digests = 0, []
         for file in self._files:
             with file.open() as stream:
                 raw = RawBytes(stream, str(file))
@@ -117,6 +130,12 @@ class Corpus:
                     data = normalized_block(data, config.normalize)
                     yield Block(data, continues, bytes_before + raw.bytes_read)
             bytes_before += raw.bytes_read
+            digests.append(raw.sha256.hexdigest())
+        self.read_key = _key_of(digests) if self._is_stored else None
+
+
+def _key_of(digests: list[str]) -> str:
+    return hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest()
 
 
 def open_corpus(*sources: str | Path) -> Corpus:

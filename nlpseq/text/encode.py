@@ -10,14 +10,12 @@ import json
 import shutil
 import unicodedata
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -27,25 +25,20 @@ from nlpseq.cache import cache_dir
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.settings import available_cores, to_dict
-from nlpseq.text._blocks import Table, TokenBlock, tokenized
+from nlpseq.text._blocks import TokenBlock, tokenized
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
+from nlpseq.text._provisional import write_provisional
 from nlpseq.text.corpus import Block, Corpus, ReadReport
 from nlpseq.text.dataset import (
-    CHUNK,
     KIND,
-    SENTENCES,
     TOKENS,
     VERSION,
     VOCAB,
     TokenDataset,
     split_sentences,
-    token_dtype,
 )
-from nlpseq.text.phrases import find_phrases, merge_phrases, name_phrases
-from nlpseq.text.vocab import SPECIALS, Vocab, escape, prune
+from nlpseq.text.vocab import SPECIALS, Vocab, prune
 
-PROVISIONAL = "provisional.npy"
-PHRASES = "phrases.tsv"
 ENCODING = 1  # raise it when the same text and settings give other tokens: it makes cached ones stale
 
 
@@ -176,68 +169,40 @@ def _fill(
     progress: Progress | None,
 ) -> None:
     """Write everything a dataset consists of."""
-    content_key = corpus.content_key()
+    stamp = corpus.stamp()
     report = ReadReport()
     with closing(tokenized(corpus.blocks(config, report), config, threads)) as blocks:
-        type_ids = _write_provisional(folder.path, _reported(blocks, corpus.size_bytes(), progress))
-    provisional, sentences = _provisional(folder.path)
-    if not len(provisional):
+        text = write_provisional(folder.path, _reported(blocks, corpus.size_bytes(), progress))
+    if not len(text.tokens):
         raise DataError(
             f"{corpus.describe()} holds no words: it is empty, or white space or punctuation only. "
             "Name a corpus with text."
         )
-    splits = split_sentences(sentences, config, corpus.describe())
+    splits = split_sentences(text.sentences, config, corpus.describe())
     train_end = splits["train"][1]
     if config.phrases:
-        _merge_phrases(folder.path, type_ids, config, train_end)
-        provisional, sentences = _provisional(folder.path)
-    counts = _count(provisional[: sentences[train_end]], len(type_ids))
+        text.join_phrases(config, train_end)
     if vocab is None:
-        vocab = _build_vocab(type_ids, counts, train_end, config, corpus)
-    _write_tokens(folder.path / TOKENS, provisional, type_ids, vocab)
+        vocab = _build_vocab(text.words, text.counts(train_end), train_end, config, corpus)
+    text.write_tokens(folder.path / TOKENS, vocab)
+    text.remove()
     vocab.save(folder.path / VOCAB)
-    (folder.path / PROVISIONAL).unlink()
-    if corpus.content_key() != content_key:
+    if corpus.stamp() != stamp:
         raise DataError(f"{corpus.describe()} changed while it was read. Start again once it is complete.")
     folder.write_meta(
         {
             "config": to_dict(config),
             "made_with": _versions(config),
             "corpus": corpus.describe(),
-            "content_key": content_key,
+            "content_key": corpus.read_key,
             "vocab_digest": vocab.digest,
-            "num_tokens": len(provisional),
-            "num_sentences": len(sentences) - 1,
+            "num_tokens": len(text.tokens),
+            "num_sentences": len(text.sentences) - 1,
             "splits": splits,
             "read": asdict(report),
             "notices": report.notices(),
         }
     )
-
-
-def _provisional(folder: Path) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """Provisional ids and where sentences begin, mapped."""
-    return np.load(folder / PROVISIONAL, mmap_mode="r"), np.load(folder / SENTENCES, mmap_mode="r")
-
-
-def _merge_phrases(folder: Path, type_ids: dict[str, int], config: TextConfig, train_end: int) -> None:
-    """Make one token of each phrase of the train split, and list them."""
-    found = list[tuple[str, int, float]]()
-    for _ in range(config.phrases):
-        tokens, sentences = _provisional(folder)
-        train, num_types = tokens[: sentences[train_end]], len(type_ids)
-        counts = _count(train, num_types)
-        counts[[type_ids[special] for special in SPECIALS if special in type_ids]] = 0
-        phrases = find_phrases(train, sentences[: train_end + 1], counts, config)
-        names = name_phrases(type_ids, phrases)
-        if not names:
-            break
-        ids = np.array([type_ids[name] for name in names], np.uint32)
-        merge_phrases(folder / PROVISIONAL, folder / SENTENCES, phrases, num_types, ids)
-        found += zip(names, phrases.counts_P.tolist(), phrases.scores_P.tolist(), strict=True)
-    found.sort(key=lambda phrase: (-phrase[2], phrase[0]))
-    lines = [f"{escape(name)}\t{count}\t{score:.6g}\n" for name, count, score in found]
-    (folder / PHRASES).write_bytes(("phrase\tcount\tscore\n" + "".join(lines)).encode())
 
 
 def _reported(
@@ -252,83 +217,34 @@ def _reported(
             progress(EncodeProgress(block.bytes_read, total_bytes, tokens))
 
 
-def _write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) -> dict[str, int]:
-    """Stream provisional ids and sentence offsets to disk; the id of each distinct token."""
-    type_ids: defaultdict[str, int] = defaultdict()
-    type_ids.default_factory = type_ids.__len__  # the next number
-    known = WeakKeyDictionary[Table, npt.NDArray[np.uint32]]()  # the ids of the types of tables still in use
-    unfinished = 0  # tokens so far of a sentence that goes on in the next block
-    with (
-        artifact.NpyWriter(folder / PROVISIONAL, np.uint32) as stream,
-        artifact.NpyWriter(folder / SENTENCES, np.int64) as sentences,
-    ):
-        sentences.append(np.zeros(1, np.int64))
-        for block, found in blocks:
-            lengths = found.lengths
-            lengths[0] += unfinished
-            sentence_start = stream.length - unfinished
-            unfinished = 0
-            if block.continues:
-                unfinished, lengths = int(lengths[-1]), lengths[:-1]
-            sentences.append(sentence_start + np.cumsum(lengths[lengths > 0]))
-            ids = np.fromiter(map(type_ids.__getitem__, found.types), np.uint32, len(found.types))
-            if found.table is not None:
-                ids = known[found.table] = np.append(known.get(found.table, ids[:0]), ids)
-            stream.append(ids[found.ids])
-    assert not unfinished, "the last block of a corpus has no next one"
-    return type_ids
-
-
-def _count(provisional: npt.NDArray[np.uint32], num_types: int) -> npt.NDArray[np.int64]:
-    counts = np.zeros(num_types, np.int64)
-    for start in range(0, len(provisional), CHUNK):
-        counts += np.bincount(provisional[start : start + CHUNK], minlength=num_types)
-    return counts
-
-
 def _build_vocab(
-    type_ids: dict[str, int],
+    words: list[str],
     counts: npt.NDArray[np.int64],
     num_sentences: int,
     config: TextConfig,
     corpus: Corpus,
 ) -> Vocab:
     """The words to keep; then <unk>, counted for all others, and <eos>, one for each sentence."""
-    of_type = dict(zip(type_ids, counts.tolist(), strict=True))
-    kept = prune(of_type, config.min_count, config.max_vocab)
-    if not kept:
-        raise DataError(_nothing_kept(of_type, config.min_count, corpus))
-    words, word_counts = zip(*kept, strict=True)
-    unknown = int(counts.sum()) - sum(word_counts)
-    return Vocab([*words, *SPECIALS], np.array([*word_counts, unknown, num_sentences]), len(SPECIALS))
+    kept = prune(words, counts, config.min_count, config.max_vocab)
+    if not len(kept):
+        raise DataError(_nothing_kept(words, counts, config.min_count, corpus))
+    unknown = counts.sum() - counts[kept].sum()
+    kept_words = [words[number] for number in kept.tolist()]
+    return Vocab([*kept_words, *SPECIALS], np.append(counts[kept], [unknown, num_sentences]), len(SPECIALS))
 
 
-def _nothing_kept(of_type: dict[str, int], min_count: int, corpus: Corpus) -> str:
-    found = [count for _, count in prune(of_type, 1, None)]
-    if not found:
+def _nothing_kept(words: list[str], counts: npt.NDArray[np.int64], min_count: int, corpus: Corpus) -> str:
+    found = counts[prune(words, counts, 1, None)]
+    if not len(found):
         return f"{corpus.describe()} holds no words but {' and '.join(SPECIALS)}. Name a corpus with text."
     offers = [
-        f"--min-count {bound} would keep {sum(count >= bound for count in found):,}"
-        for bound in sorted({1, min(2, found[0]), found[0]})
+        f"--min-count {bound} would keep {np.count_nonzero(found >= bound):,}"
+        for bound in sorted({1, min(2, int(found[0])), int(found[0])})
     ]
     return (
         f"0 of {len(found):,} words of {corpus.describe()} have count >= {min_count}. "
         f"Name a larger corpus or a lower bound: {', '.join(offers)}."
     )
-
-
-def _write_tokens(
-    file: Path, provisional: npt.NDArray[np.uint32], type_ids: dict[str, int], vocab: Vocab
-) -> None:
-    """Rewrite provisional ids as ids of the vocabulary; what is not in it becomes <unk>."""
-    dtype = token_dtype(len(vocab))
-    word_ids = np.full(len(type_ids), vocab.num_words, dtype)
-    for word_id, word in enumerate(vocab.words[: vocab.num_words]):
-        if word in type_ids:
-            word_ids[type_ids[word]] = word_id
-    with artifact.NpyWriter(file, dtype) as tokens:
-        for start in range(0, len(provisional), CHUNK):
-            tokens.append(word_ids[provisional[start : start + CHUNK]])
 
 
 def _least_disk(corpus: Corpus, config: TextConfig) -> int:

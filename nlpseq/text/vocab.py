@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Vocab:
     @cached_property
     def digest(self) -> str:
         """sha256 of the words in order: equal digests mean equal ids."""
-        text = "".join(f"{escape(word)}\n" for word in self.words)
+        text = "".join(f"{word}\n" for word in _escaped(self.words))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def without_specials(self) -> "Vocab":
@@ -69,7 +69,8 @@ class Vocab:
     def to_bytes(self) -> bytes:
         """What is in vocab.tsv."""
         lines = [
-            f"{escape(word)}\t{count}\n" for word, count in zip(self.words, self.counts.tolist(), strict=True)
+            f"{word}\t{count}\n"
+            for word, count in zip(_escaped(self.words), self.counts.tolist(), strict=True)
         ]
         return (f"word\tcount\tspecials={self.num_specials}\n" + "".join(lines)).encode()
 
@@ -104,11 +105,20 @@ def _no_vocabulary(file: Path, error: Exception) -> ArtifactError:
     return ArtifactError(f"{file} is not a vocabulary of nlpseq ({error}). Make its folder anew.")
 
 
-def prune(counts: Mapping[str, int], min_count: int, max_vocab: int | None) -> list[tuple[str, int]]:
-    """The words to keep with their counts, by falling count and then by word; specials are never words."""
-    kept = [(word, count) for word, count in counts.items() if count >= min_count and word not in SPECIALS]
-    kept.sort(key=lambda entry: (-entry[1], entry[0]))
-    return kept[:max_vocab]
+def prune(
+    words: Sequence[str], counts: npt.NDArray[np.int64], min_count: int, max_vocab: int | None
+) -> npt.NDArray[np.int64]:
+    """Which words to keep, by falling count and then by word; specials are never words."""
+    kept = [
+        number for number in np.flatnonzero(counts >= min_count).tolist() if words[number] not in SPECIALS
+    ]
+    by_word = np.array(sorted(kept, key=words.__getitem__), np.int64)
+    return by_word[np.argsort(-counts[by_word], kind="stable")][:max_vocab]
+
+
+def _escaped(words: list[str]) -> list[str]:
+    """The same words where none has to be written in another way, as there seldom is one."""
+    return [escape(word) for word in words] if _UNREADABLE.search("".join(words)) else words
 
 
 def escape(word: str) -> str:

@@ -1,0 +1,110 @@
+"""The tokens of a corpus under provisional ids, on disk, until all are counted and the final ids known."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq import artifact
+from nlpseq.cache import use_cache_for_numba
+from nlpseq.config import TextConfig
+from nlpseq.text._blocks import Table, TokenBlock
+from nlpseq.text._decode import UTF_8
+from nlpseq.text.corpus import Block
+from nlpseq.text.dataset import CHUNK, SENTENCES, token_dtype
+from nlpseq.text.phrases import find_phrases, merge_phrases, name_phrases
+from nlpseq.text.vocab import SPECIALS, Vocab, escape
+
+PROVISIONAL = "provisional.npy"
+PHRASES = "phrases.tsv"
+
+
+class Provisional:
+    """Distinct tokens numbered as they came.
+
+    words: the token of each number. Mapped from `folder`: tokens, uint32, (num_tokens,), and sentences,
+    int64, (num_sentences + 1,).
+    """
+
+    tokens: npt.NDArray[np.uint32]
+    sentences: npt.NDArray[np.int64]
+
+    def __init__(self, folder: Path, words: list[str]) -> None:
+        self.folder = folder
+        self.words = words
+        self._map()
+
+    def _map(self) -> None:
+        self.tokens = np.load(self.folder / PROVISIONAL, mmap_mode="r")
+        self.sentences = np.load(self.folder / SENTENCES, mmap_mode="r")
+
+    def join_phrases(self, config: TextConfig, train_end: int) -> None:
+        """Make one token of each phrase of the train split, and list them in a file."""
+        numbers = {word: number for number, word in enumerate(self.words)}
+        found = list[tuple[str, int, float]]()
+        for _ in range(config.phrases):
+            num_types = len(numbers)
+            counts = self.counts(train_end)
+            counts[[numbers[special] for special in SPECIALS if special in numbers]] = 0
+            train = self.tokens[: self.sentences[train_end]]
+            phrases = find_phrases(train, self.sentences[: train_end + 1], counts, config)
+            names = name_phrases(numbers, phrases)
+            if not names:
+                break
+            self.words = list(numbers)
+            ids = np.array([numbers[name] for name in names], np.uint32)
+            merge_phrases(self.folder / PROVISIONAL, self.folder / SENTENCES, phrases, num_types, ids)
+            self._map()
+            found += zip(names, phrases.counts_P.tolist(), phrases.scores_P.tolist(), strict=True)
+        found.sort(key=lambda phrase: (-phrase[2], phrase[0]))
+        lines = [f"{escape(name)}\t{count}\t{score:.6g}\n" for name, count, score in found]
+        (self.folder / PHRASES).write_bytes(("phrase\tcount\tscore\n" + "".join(lines)).encode())
+
+    def counts(self, num_sentences: int) -> npt.NDArray[np.int64]:
+        """How often each distinct token occurs in the first sentences."""
+        counts, end = np.zeros(len(self.words), np.int64), int(self.sentences[num_sentences])
+        for start in range(0, end, CHUNK):
+            counts += np.bincount(self.tokens[start : min(start + CHUNK, end)], minlength=len(counts))
+        return counts
+
+    def write_tokens(self, file: Path, vocab: Vocab) -> None:
+        """Write ids of the vocabulary for the provisional ones; what is not in it becomes <unk>."""
+        word_ids = np.array(vocab.ids_of(self.words), token_dtype(len(vocab)))
+        with artifact.NpyWriter(file, word_ids.dtype) as tokens:
+            for start in range(0, len(self.tokens), CHUNK):
+                tokens.append(word_ids[self.tokens[start : start + CHUNK]])
+
+    def remove(self) -> None:
+        """The numbers from disk; sentences stay."""
+        (self.folder / PROVISIONAL).unlink()
+
+
+def write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) -> Provisional:
+    """Stream provisional ids and sentence offsets to disk."""
+    use_cache_for_numba()
+    from nlpseq.text._encode_numba import no_types, number_lines, spelled
+
+    types = no_types()
+    known = WeakKeyDictionary[Table, npt.NDArray[np.uint32]]()  # the ids of the types of tables still in use
+    unfinished = 0  # tokens so far of a sentence that goes on in the next block
+    with (
+        artifact.NpyWriter(folder / PROVISIONAL, np.uint32) as stream,
+        artifact.NpyWriter(folder / SENTENCES, np.int64) as sentences,
+    ):
+        sentences.append(np.zeros(1, np.int64))
+        for block, found in blocks:
+            lengths = found.lengths
+            lengths[0] += unfinished
+            sentence_start = stream.length - unfinished
+            unfinished = 0
+            if block.continues:
+                unfinished, lengths = int(lengths[-1]), lengths[:-1]
+            sentences.append(sentence_start + np.cumsum(lengths[lengths > 0]))
+            ids, types = number_lines(found.types, types)
+            if found.table is not None:
+                ids = known[found.table] = np.append(known.get(found.table, ids[:0]), ids)
+            stream.append(ids[found.ids])
+    assert not unfinished, "the last block of a corpus has no next one"
+    return Provisional(folder, spelled(types).decode(*UTF_8).split("\n")[:-1])
