@@ -139,12 +139,15 @@ class Folder:
 
 
 class NpyWriter:
-    """A one-dimensional .npy file that grows: append arrays, then close."""
+    """A one-dimensional .npy file that grows: append arrays, then close.
 
-    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+    over: write over the file that is there, and cut off at the end what is left of it.
+    """
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike, *, over: bool = False) -> None:
         self.dtype = np.dtype(dtype)
         self.length = 0
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO = path.open("r+b" if over else "wb")
         self._write_header()
 
     def _write_header(self) -> None:  # NumPy pads headers so that a longer shape needs no more bytes
@@ -158,6 +161,7 @@ class NpyWriter:
 
     def close(self) -> None:
         with self._file:
+            self._file.truncate()
             self._file.seek(0)
             self._write_header()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,9 +14,9 @@ from nlpseq.config import TextConfig
 from nlpseq.text._blocks import Table, TokenBlock
 from nlpseq.text._decode import UTF_8
 from nlpseq.text.corpus import Block
-from nlpseq.text.dataset import CHUNK, SENTENCES, token_dtype
+from nlpseq.text.dataset import CHUNK, SENTENCES
 from nlpseq.text.phrases import find_phrases, merge_phrases, name_phrases
-from nlpseq.text.vocab import SPECIALS, Vocab, escape
+from nlpseq.text.vocab import SPECIALS, escape
 
 PROVISIONAL = "provisional.npy"
 PHRASES = "phrases.tsv"
@@ -69,16 +70,16 @@ class Provisional:
             counts += np.bincount(self.tokens[start : min(start + CHUNK, end)], minlength=len(counts))
         return counts
 
-    def write_tokens(self, file: Path, vocab: Vocab) -> None:
-        """Write ids of the vocabulary for the provisional ones; what is not in it becomes <unk>."""
-        word_ids = np.array(vocab.ids_of(self.words), token_dtype(len(vocab)))
-        with artifact.NpyWriter(file, word_ids.dtype) as tokens:
-            for start in range(0, len(self.tokens), CHUNK):
-                tokens.append(word_ids[self.tokens[start : start + CHUNK]])
+    def finish(self, name: str, ids_T: npt.NDArray[Any]) -> None:
+        """Write over each provisional id the final one, which is no wider, and give the file its name.
 
-    def remove(self) -> None:
-        """The numbers from disk; sentences stay."""
-        (self.folder / PROVISIONAL).unlink()
+        In the same place, because a disk takes several times as long where it has to find a new one.
+        """
+        file = self.folder / PROVISIONAL
+        with artifact.NpyWriter(file, ids_T.dtype, over=True) as tokens:
+            for start in range(0, len(self.tokens), CHUNK):
+                tokens.append(ids_T[self.tokens[start : start + CHUNK]])
+        file.rename(self.folder / name)
 
 
 def write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) -> Provisional:

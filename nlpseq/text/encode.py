@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from nlpseq.text.dataset import (
     VOCAB,
     TokenDataset,
     split_sentences,
+    token_dtype,
 )
 from nlpseq.text.vocab import SPECIALS, Vocab, prune
 
@@ -51,6 +52,7 @@ class EncodeProgress(NamedTuple):
 
 
 Progress = Callable[[EncodeProgress], None]
+Ids = npt.NDArray[Any]  # of dataset.token_dtype
 
 
 def preprocess(
@@ -183,9 +185,10 @@ def _fill(
     if config.phrases:
         text.join_phrases(config, train_end)
     if vocab is None:
-        vocab = _build_vocab(text.words, text.counts(train_end), train_end, config, corpus)
-    text.write_tokens(folder.path / TOKENS, vocab)
-    text.remove()
+        vocab, ids_T = _build_vocab(text.words, text.counts(train_end), train_end, config, corpus)
+    else:
+        ids_T = np.array(vocab.ids_of(text.words), token_dtype(len(vocab)))
+    text.finish(TOKENS, ids_T)
     vocab.save(folder.path / VOCAB)
     if corpus.stamp() != stamp:
         raise DataError(f"{corpus.describe()} changed while it was read. Start again once it is complete.")
@@ -223,14 +226,17 @@ def _build_vocab(
     num_sentences: int,
     config: TextConfig,
     corpus: Corpus,
-) -> Vocab:
-    """The words to keep; then <unk>, counted for all others, and <eos>, one for each sentence."""
+) -> tuple[Vocab, Ids]:
+    """The words to keep, <unk> for all others, <eos> for each sentence; and the id of each type."""
     kept = prune(words, counts, config.min_count, config.max_vocab)
     if not len(kept):
         raise DataError(_nothing_kept(words, counts, config.min_count, corpus))
     unknown = counts.sum() - counts[kept].sum()
     kept_words = [words[number] for number in kept.tolist()]
-    return Vocab([*kept_words, *SPECIALS], np.append(counts[kept], [unknown, num_sentences]), len(SPECIALS))
+    all_counts = np.append(counts[kept], [unknown, num_sentences])
+    ids_T = np.full(len(words), len(kept), token_dtype(len(all_counts)))
+    ids_T[kept] = np.arange(len(kept))
+    return Vocab([*kept_words, *SPECIALS], all_counts, len(SPECIALS)), ids_T
 
 
 def _nothing_kept(words: list[str], counts: npt.NDArray[np.int64], min_count: int, corpus: Corpus) -> str:
@@ -248,6 +254,6 @@ def _nothing_kept(words: list[str], counts: npt.NDArray[np.int64], min_count: in
 
 
 def _least_disk(corpus: Corpus, config: TextConfig) -> int:
-    """Bytes the work takes at the very least, 4 and later 2 more a token: nothing is refused that fits."""
+    """Bytes the work takes at the very least, 4 a token: nothing is refused that fits."""
     bytes_a_token = 1 if config.tokenizer == "char" else 6
-    return (corpus.size_bytes() or 0) // bytes_a_token * 6
+    return (corpus.size_bytes() or 0) // bytes_a_token * 4
