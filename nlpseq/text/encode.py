@@ -11,7 +11,7 @@ import shutil
 import unicodedata
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -125,9 +125,11 @@ def _keep(made: TokenDataset, folder: Path, vocab: Vocab | None) -> TokenDataset
     path = folder / _cache_key(content_key, made.config, vocab)
     dataset, _ = _open_or_discard(path)
     if dataset is None:
-        with suppress(OSError):  # another process put the same there just now
-            made.path.rename(path)
-        dataset = TokenDataset.open(path, verify=False)
+        try:
+            made.path = made.path.rename(path)
+            return made
+        except OSError:  # another process put the same there just now
+            dataset = TokenDataset.open(path, verify=False)
     shutil.rmtree(made.path, ignore_errors=True)
     return dataset
 

@@ -70,7 +70,7 @@ def compile_encoder(job: Figures) -> None:
     from nlpseq.config import TextConfig
     from nlpseq.text._blocks import block_tokenizer
 
-    block_tokenizer(TextConfig(**job["text_config"]))(b"two words")
+    block_tokenizer(TextConfig(**job["text_config"]))(b" ".join(b"%d" % number for number in range(9999)))
 
 
 def count_nlpseq(job: Figures) -> Figures:
