@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from nlpseq.config import TextConfig
 from nlpseq.text._decode import UTF_8, ReadReport, normalized
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 21
 LINE_CHARS = 1_000_000  # longest line for tokenizers that look at whole lines
 REACH = 32  # characters seen on each side of a cut, more than one letter has marks
 WHOLE_LINE_TOKENIZERS = ("nltk", "toktok", "tweet")

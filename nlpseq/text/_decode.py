@@ -14,6 +14,7 @@ from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 
 UTF_8 = ("utf-8", "surrogatepass")  # of text in memory, which may hold halves of pairs
+NOTHING_HELD = (b"", 0)  # state of an incremental decoder between two characters
 _HEAD_BYTES = 1 << 16  # of each file kept to guess its encoding from, once it proved wrong
 _FIRST_CHANGED = {"NFC": 0xCC, "NFKC": 0xC2}  # first bytes of U+0300 and U+0080: forms leave lower ones alone
 _FIRST, _MORE = "\udc00", "\udc01"  # stand for invalid bytes, until they are counted
@@ -59,6 +60,9 @@ def decoded(chunks: Iterator[bytes], name: str, config: TextConfig, report: Read
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     at_start = True
     for chunk, final in _with_end(chunks):
+        if not at_start and newlines.getstate() == NOTHING_HELD and decoder.passes(chunk):
+            yield chunk
+            continue
         text = newlines.decode(decoder.decode(chunk, final), final)
         if text and at_start:
             text = text.removeprefix("\ufeff")
@@ -107,6 +111,23 @@ class _CountingDecoder:
         self._head = b""
         self._offset = 0
         self._invalid = 0
+
+    def passes(self, data: bytes) -> bool:
+        """Whether these bytes can stay as they are, as most do; they then count as decoded."""
+        if (
+            self.encoding != "utf-8"
+            or self._strict.getstate() != NOTHING_HELD
+            or b"\r" in data
+            or b"\0" in data
+        ):
+            return False
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return False
+        self._head += data[: _HEAD_BYTES - len(self._head)]
+        self._offset += len(data)
+        return True
 
     def decode(self, data: bytes, final: bool) -> str:
         if not self._offset:

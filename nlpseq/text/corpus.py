@@ -108,7 +108,7 @@ class Corpus:
         return sum(file.path.stat().st_size for file in self._files if file.path is not None)
 
     def blocks(self, config: TextConfig, report: ReadReport) -> Iterator[Block]:
-        """All text in blocks of at most 4 MB of UTF-8 (before normalisation).
+        """All text in blocks of at most 2 MB of UTF-8 (before normalisation).
 
         A block ends after a newline or with its file; inside a line only where that line is longer than a
         block: then after white space if there is any, and `continues` is set. Tokenizers that need whole

@@ -109,14 +109,15 @@ class TokenDataset:
         return len(self.sentences) - 1
 
     @classmethod
-    def open(cls, path: Path | str, verify: bool = True) -> "TokenDataset":
+    def open(cls, path: Path | str, verify: bool = True, vocab: Vocab | None = None) -> "TokenDataset":
         """The dataset in this folder. ArtifactError where anything in it is damaged or does not fit.
 
-        verify=False skips the checks that read every byte: sha256, offsets and the range of ids.
+        verify=False skips the checks that read every byte: sha256, offsets and the range of ids. vocab: the
+        one in the folder, where it is known already.
         """
         path = Path(path)
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
-        vocab = Vocab.load(path / VOCAB)
+        vocab = vocab or Vocab.load(path / VOCAB)
         tokens = artifact.load_array(path / TOKENS, token_dtype(len(vocab)), 1)
         sentences = artifact.load_array(path / SENTENCES, np.int64, 1)
         dataset = cls(path, meta, tokens, sentences, vocab)

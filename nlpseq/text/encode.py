@@ -85,8 +85,8 @@ def preprocess(
     artifact.check_writable(path, force=force)
     artifact.check_free_disk(path, _least_disk(corpus, config))
     with artifact.create(path, KIND, VERSION, force=force) as folder:
-        _fill(folder, corpus, config, vocab, threads, progress)
-    return TokenDataset.open(path, verify=False)
+        vocab = _fill(folder, corpus, config, vocab, threads, progress)
+    return TokenDataset.open(path, verify=False, vocab=vocab)
 
 
 def cached_dataset(
@@ -171,8 +171,8 @@ def _fill(
     vocab: Vocab | None,
     threads: int,
     progress: Progress | None,
-) -> None:
-    """Write everything a dataset consists of."""
+) -> Vocab:
+    """Write everything a dataset consists of; its vocabulary."""
     stamp = corpus.stamp()
     report = ReadReport()
     with closing(tokenized(corpus.blocks(config, report), config, threads)) as blocks:
@@ -208,6 +208,7 @@ def _fill(
             "notices": report.notices(),
         }
     )
+    return vocab
 
 
 def _reported(
