@@ -14,6 +14,7 @@ import shutil
 import tokenize
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,8 +132,10 @@ class Folder:
         files = sorted(file for file in self.path.iterdir() if file.name != MANIFEST)
         for file in files:
             shutil.copymode(self.path / "meta.json", file)  # safetensors lets nobody but the owner read
-            _fsync(file)
-        entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
+        with ThreadPoolExecutor() as pool:  # the disk writes while sums are taken
+            flushed = pool.map(_fsync, files)
+            entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
+            list(flushed)  # raises what went wrong
         write_json(self.path / MANIFEST, {"files": entries})
         _fsync(self.path / MANIFEST)
         _fsync(self.path)

@@ -432,17 +432,35 @@ def test_text_that_changes_once_it_was_looked_up_gets_its_own_entry(
 ) -> None:
     path = small_corpus(tmp_path)
     text = path.read_text()
-    corpus = open_corpus(path)
-    old_key = corpus.content_key()
-    keys = iter([old_key])
+    cached_dataset(open_corpus(path), TextConfig())
     write(path, text.replace("cat", "rat"))
+    corpus = open_corpus(path)
+    look_up = corpus.content_key
+
+    def change_after() -> str | None:
+        key = look_up()
+        write(path, text.replace("cat", "bat"))
+        return key
+
     with monkeypatch.context() as patch:
-        now = corpus.content_key
-        patch.setattr(corpus, "content_key", lambda: next(keys, None) or now())
-        assert "rat" in cached_dataset(corpus, TextConfig()).vocab
-    write(path, text)
-    assert corpus.content_key() == old_key
-    assert "cat" in cached_dataset(corpus, TextConfig()).vocab
+        patch.setattr(corpus, "content_key", change_after)
+        assert "bat" in cached_dataset(corpus, TextConfig()).vocab
+    for word in ("cat", "rat", "bat"):
+        write(path, text.replace("cat", word))
+        assert word in cached_dataset(open_corpus(path), TextConfig()).vocab
+
+
+def test_a_text_of_another_size_is_not_read_twice(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_corpus(tmp_path)
+    cached_dataset(open_corpus(path), TextConfig())
+    write(path, path.read_text() + "one more line\n")
+    corpus = open_corpus(path)
+    monkeypatch.setattr(corpus, "content_key", refuse)
+    assert cached_dataset(corpus, TextConfig()).num_sentences
+    with pytest.raises(AssertionError):
+        cached_dataset(corpus, TextConfig())
 
 
 def test_the_same_text_from_a_pipe_is_stored_once(

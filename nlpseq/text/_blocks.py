@@ -32,7 +32,7 @@ COMPILED = ("word", "whitespace")
 SIGMA = "Σ".encode()  # the one letter whose lower case depends on its neighbours
 APOSTROPHE_INSIDE = re.compile("(?<=.)’")  # of a token, which is a line: by itself it stays
 NEWLINE = ord("\n")
-MOST_TYPES = 1 << 20  # in a table of a thread
+MOST_TYPES = 1 << 16  # in a table of a thread, which then fits its cache
 
 
 class Table:

@@ -102,27 +102,26 @@ def cached_dataset(
     A damaged entry is made anew, with a notice. Text that can be read only once is always encoded.
     """
     folder = cache_dir() / "tokens"
-    content_key = corpus.content_key()
+    kind = _cache_kind(corpus, config, vocab)
     notices: list[str] = []
-    if content_key is not None:
-        cached, notices = _open_or_discard(folder / _cache_key(content_key, config, vocab))
+    if corpus.size_bytes() is not None and any(
+        folder.glob(f"{kind}-*")
+    ):  # else its content need not be known
+        cached, notices = _open_or_discard(folder / f"{kind}-{corpus.content_key()}")
         if cached is not None:
             cached.meta["corpus"] = corpus.describe()  # which may have been another copy of the same text
             return cached
     place = folder / uuid.uuid4().hex
     made = preprocess(corpus, config, place, vocab=vocab, threads=threads, progress=progress)
-    dataset = _keep(made, folder, vocab)
+    # Text that can be read only once has the result for a key, so that the same text is stored once.
+    key = made.meta["content_key"] or hashlib.sha256(made.digest.encode()).hexdigest()
+    dataset = _keep(made, folder / f"{_cache_kind(corpus, config, vocab)}-{key}")
     dataset.meta["notices"] = notices + dataset.meta["notices"]
     return dataset
 
 
-def _keep(made: TokenDataset, folder: Path, vocab: Vocab | None) -> TokenDataset:
-    """The dataset under the key of the text it was made from, which may have changed since it was looked up.
-
-    Text that can be read only once has the result for a key, so that the same text is stored once.
-    """
-    content_key = made.meta["content_key"] or made.digest
-    path = folder / _cache_key(content_key, made.config, vocab)
+def _keep(made: TokenDataset, path: Path) -> TokenDataset:
+    """The dataset under the name for the text it was made from, or what another process put there."""
     dataset, _ = _open_or_discard(path)
     if dataset is None:
         try:
@@ -145,15 +144,16 @@ def _open_or_discard(path: Path) -> tuple[TokenDataset | None, list[str]]:
         return None, [f"The encoded corpus in the cache was damaged, so it was made anew: {error}"]
 
 
-def _cache_key(content_key: str, config: TextConfig, vocab: Vocab | None) -> str:
+def _cache_kind(corpus: Corpus, config: TextConfig, vocab: Vocab | None) -> str:
+    """All that an entry depends on but the content of its text, as far as size does not tell that."""
     parts = {
-        "content": content_key,
+        "bytes": corpus.size_bytes(),
         "config": to_dict(config),
         "vocab": vocab and vocab.digest,
         "made_with": _versions(config),
         "version": [VERSION, ENCODING],
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _versions(config: TextConfig) -> dict[str, str]:
