@@ -85,6 +85,18 @@ def test_ties_go_by_id(matrix, top: int) -> None:
     assert [word for word, _ in vectors.neighbors("w0", top)] == [f"w{v}" for v in expected]
 
 
+@pytest.mark.parametrize("top", [1, 2, 10, 30, 62, 63, 400, 1998, 1999, 2000])
+@pytest.mark.parametrize("spread", [1, 3, 1000])
+def test_the_best_of_many_words_are_those_of_a_full_sort(spread: int, top: int) -> None:
+    """Ties among few different vectors, and the best all in one stretch of ids."""
+    matrix = np.random.default_rng(spread).integers(-spread, spread + 1, (2000, 3)).astype(np.float32)
+    matrix[700:740] = matrix[0] + 0.01 * np.arange(40)[:, None]
+    vectors = Vectors(vocab([f"w{v}" for v in range(len(matrix))]), matrix)
+    scores = vectors.unit @ vectors.unit[0]
+    expected = sorted(range(1, len(matrix)), key=lambda v: (-scores[v], v))[:top]
+    assert [word for word, _ in vectors.neighbors("w0", top)] == [f"w{v}" for v in expected]
+
+
 def test_similarity_is_the_cosine(vectors: Vectors) -> None:
     assert vectors.similarity("king", "queen") == pytest.approx(
         cosine(row(vectors, "king"), row(vectors, "queen"))

@@ -123,7 +123,7 @@ class _Scanner:
         if self._config.lower and SIGMA in data:
             data = data.decode(*UTF_8).lower().encode(*UTF_8)
         text = np.frombuffer(data + PADDING, np.uint8)
-        lengths = np.empty(data.count(b"\n") + 1, np.int64)
+        lengths = np.empty(np.count_nonzero(text == NEWLINE) - len(PADDING) + 1, np.int64)
         table, types = getattr(self._tables, "mine", None) or (Table(), no_types())
         first = types.num
         ids, types = scan(text, self._classes, self._config.punctuation, self._config.lower, lengths, types)

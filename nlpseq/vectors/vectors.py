@@ -23,6 +23,7 @@ KIND, VERSION = "vectors", 1
 _WRITTEN_ANEW = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # not carried over
 _CHECKED_ROWS = 4096  # at once, so that checking a mapped matrix takes little memory
 _CLOSE_ENOUGH = 20_000  # words compared letter by letter to find what was meant
+_GROUPS = 16  # for each answer that is asked for
 EPSILON = 1e-3  # of 3CosMul
 
 Floats = npt.NDArray[np.float32]
@@ -115,8 +116,7 @@ class Vectors:
         top = min(top, len(scores_V) - len(set(left_out)))
         if top == 0:
             return []
-        least = np.partition(scores_V, -top)[-top]
-        candidates = np.flatnonzero(scores_V >= least)
+        candidates = np.flatnonzero(scores_V >= _bound(scores_V, top))
         best = candidates[np.argsort(-scores_V[candidates], kind="stable")[:top]]
         return [(self.vocab.words[word_id], float(scores_V[word_id])) for word_id in best]
 
@@ -205,6 +205,18 @@ class Vectors:
                 if not finite.all():
                     word = self.vocab.words[start + int(np.argmin(finite))]
                     raise raised(f"the vector of {word!r} holds numbers that are not finite. {way_out}")
+
+
+def _bound(scores_V: npt.NDArray[np.float32], top: int) -> np.float32:
+    """A score that `top` words reach and few others: the `top`-th of the highest of each group of words.
+
+    The highest of groups are found in a fraction of the time that the `top`-th of all takes.
+    """
+    size = max(1, len(scores_V) // (_GROUPS * top))
+    whole = len(scores_V) // size * size
+    highest = scores_V[:whole].reshape(-1, size).max(axis=1)
+    bound: np.float32 = np.partition(highest, -top)[-top]
+    return bound
 
 
 def _dense(rows: Any) -> Floats:
