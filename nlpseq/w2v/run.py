@@ -43,6 +43,7 @@ class Course(NamedTuple):
     losses: list[float]  # in training, of the epochs that had a pair of words
     held_out: list[float]  # of the valid split, if there is one
     epochs: int  # that were begun
+    predictions: int  # in all of them
 
     @property
     def best_epoch(self) -> int | None:
@@ -65,6 +66,7 @@ class Run:
         self.config, self.choice, self.tables, self.weights = config, choice, tables, weights
         self.held_out = held_out
         self.held_out_losses: list[float] = []  # after each epoch
+        self.predictions = 0
         self.progress = progress
         self.start, self.stop = int(tables.sentences[0]), int(tables.sentences[-1])
         assert config.threads and config.epochs and config.learning_rate
@@ -108,7 +110,7 @@ class Run:
                 "no word has a neighbour: without rare and subsampled words no sentence has two. "
                 "Take --subsample 0 if the text is small, lower --min-count, or give longer sentences."
             )
-        return Course(found, held_out, len(losses))
+        return Course(found, held_out, len(losses), self.predictions)
 
     def _held_out_loss(self, pool: ThreadPoolExecutor) -> float | None:
         """The loss of text that is not learnt from: a step at rate 0, with the same draws each time.
@@ -146,6 +148,7 @@ class Run:
             self.halt.set()
             raise
         loss, predictions, _ = self.sums.sum(axis=0)
+        self.predictions += int(predictions)
         return float(loss / predictions) if predictions else None  # subsampling may leave no pair in an epoch
 
     def _work(self, thread: int, epoch: int, chunks: Iterator[tuple[int, int]], lock: threading.Lock) -> None:

@@ -115,13 +115,23 @@ def _result(
         "words_per_second": data.num_tokens * course.epochs / seconds["seconds"],
         "loss": course.losses,
         "epochs": course.epochs,
+        "predictions": course.predictions,
         "valid_loss": course.held_out,
         "best_epoch": course.best_epoch,
     }
-    in_VD, out_VD = (_to_numpy(weight)[:, : config.dim].copy() for weight in weights)
+    in_VD, out_VD = (_without_padding(_to_numpy(weight), config.dim) for weight in weights)
     return Vectors(data.vocab.without_specials(), in_VD, out_VD, meta)
 
 
 def _to_numpy(array: Any) -> npt.NDArray[np.float32]:
     host: npt.NDArray[np.float32] = array.get() if hasattr(array, "get") else array
     return host
+
+
+def _without_padding(padded_VP: npt.NDArray[np.float32], dim: int) -> npt.NDArray[np.float32]:
+    """The first `dim` columns, moved together in the same memory, as a copy might not have room."""
+    num, flat = len(padded_VP), padded_VP.reshape(-1)
+    for first in range(0, num, BLOCK):
+        rows = padded_VP[first : first + BLOCK, :dim].copy()
+        flat[first * dim : first * dim + rows.size] = rows.reshape(-1)
+    return flat[: num * dim].reshape(num, dim)

@@ -35,6 +35,7 @@ def training_job(options: argparse.Namespace, text: Path) -> Figures:
     """What all training jobs of a benchmark have in common."""
     return {
         "work": "train",
+        "evaluate": True,
         "text": str(text),
         "data": options.data,
         "threads": options.threads,

@@ -40,8 +40,16 @@ def train_whole_by_gensim(job: Figures) -> Figures:
     from worker import gensim_model
 
     model, _ = gensim_model(job)
-    model.wv.save(str(Path(job["raw"]).with_suffix(".kv")))
+    model.wv.save(job["saved"])
     return {}
+
+
+def evaluate_saved_by_gensim(job: Figures) -> Figures:
+    from gensim.models import KeyedVectors
+    from worker import evaluate
+
+    vectors = KeyedVectors.load(job["saved"])
+    return evaluate(vectors.index_to_key, vectors.vectors, job["data"])
 
 
 def count_by_sorting(job: Figures) -> Figures:

@@ -2,10 +2,14 @@
 
 Both sides of a row run in turn, each in a process of its own and ours with a fresh cache; the ratio is the
 median over the repeats. Kernels are compiled before the clock runs, except where a whole command is timed.
+gensim reads in its faster way, which one epoch of each finds first.
 """
 
 import argparse
 import lzma
+import re
+import resource
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,12 +20,14 @@ from common import CORPUS, PLAIN, check_tests, heading, tokenize_once, training_
 from measure import run_command, run_job
 
 Figures = dict[str, Any]
+Pairs = list[tuple[Figures, Figures]]  # theirs and ours, a pair for each repeat
 
 
 class Row(NamedTuple):
     """One piece of work, by us and by another, and how much less of `figure` we need."""
 
     tests: str  # what has to be green first
+    against: str
     ours: Figures
     theirs: Figures
     figure: str
@@ -29,49 +35,40 @@ class Row(NamedTuple):
     aim: float
 
 
-TRAINING = {"work": "train", "evaluate": True}
-PAIRS = {"settings": {"share_negatives": "pair"}}
+SKIP_GRAM: Figures = {"work": "train", "objective": "skipgram"}
+CBOW = SKIP_GRAM | {"objective": "cbow"}
+PAIRS = SKIP_GRAM | {"settings": {"share_negatives": "pair"}}
 COUNT = {"work": "count", "text_config": PLAIN | {"min_count": 10}}
 WHOLE = {"work": "whole", "objective": "skipgram"}
+RAW = {"work": "encode", "source": "raw", "text_config": {}}
+QUERIES = {"work": "queries"}
+GENSIM = "gensim 4.4"
 ROWS = {
-    "skip-gram": Row(
-        "kernels",
-        TRAINING | {"objective": "skipgram"},
-        TRAINING | {"objective": "skipgram"},
-        "train_seconds",
-        7,
+    "skip-gram": Row("kernels", GENSIM, SKIP_GRAM, SKIP_GRAM, "train_seconds", 7, 10),
+    "skip-gram, negatives for each pair": Row("kernels", GENSIM, PAIRS, SKIP_GRAM, "train_seconds", 1.5, 2.5),
+    "CBOW": Row("kernels", GENSIM, CBOW, CBOW, "train_seconds", 2.7, 4),
+    "white-space tokens to ids on disk": Row(
+        "encode",
+        "gensim's vocabulary alone",
+        {"work": "encode"},
+        {"work": "vocabulary"},
+        "prepare_seconds",
+        4,
         10,
     ),
-    "skip-gram, negatives for each pair": Row(
-        "kernels",
-        TRAINING | {"objective": "skipgram"} | PAIRS,
-        TRAINING | {"objective": "skipgram"},
-        "train_seconds",
-        1.5,
-        2.5,
-    ),
-    "CBOW": Row(
-        "kernels", TRAINING | {"objective": "cbow"}, TRAINING | {"objective": "cbow"}, "train_seconds", 2.7, 4
-    ),
-    "white-space text to ids on disk": Row(
-        "encode", {"work": "encode"}, {"work": "vocabulary"}, "prepare_seconds", 4, 10
-    ),
     "raw text to ids on disk": Row(
-        "encode",
-        {"work": "encode", "source": "raw", "text_config": {}},
-        {"work": "encode"},
-        "prepare_seconds",
-        3,
-        6,
+        "encode", "re.findall, Counter, dict", RAW, {"work": "encode"}, "prepare_seconds", 3, 6
     ),
-    "raw text to saved vectors, from tokens by gensim": Row("kernels", WHOLE, WHOLE, "seconds", 5, 8),
-    "peak memory of that": Row("kernels", WHOLE, WHOLE, "peak_mb", 1, 1 / 0.7),
-    "counting pairs": Row("cooccurrence", COUNT, COUNT, "count_seconds", 3, 10),
-    "1,000 neighbours, one by one": Row(
-        "vectors", {"work": "queries"}, {"work": "queries"}, "query_seconds", 2, 5
-    ),
+    "raw text to saved vectors": Row("kernels", "gensim from tokens", WHOLE, WHOLE, "seconds", 5, 8),
+    "peak memory of that": Row("kernels", "gensim from tokens", WHOLE, WHOLE, "peak_mb", 1, 1 / 0.7),
+    "counting pairs": Row("cooccurrence", "np.unique, SciPy", COUNT, COUNT, "count_seconds", 3, 10),
+    "1,000 neighbours, one by one": Row("vectors", GENSIM, QUERIES, QUERIES, "query_seconds", 2, 5),
 }
-COLUMNS = ("", "the other", "nlpseq", "times", "from", "to", "must", "aim", "quality")
+COLUMNS = ("", "against", "theirs", "nlpseq", "times", "from", "to", "must", "aim", "quality")
+SHOWN = 5  # of the columns in the README, and the last
+README = Path(__file__).parents[2] / "README.md"
+BETWEEN = re.compile(r"(?<=<!-- speed -->\n).*(?=<!-- /speed -->)", re.DOTALL)
+SCORES = ("wordsim", "simlex", "analogies")
 
 
 def speed(options: argparse.Namespace, folder: Path) -> str:
@@ -79,52 +76,151 @@ def speed(options: argparse.Namespace, folder: Path) -> str:
     check_tests(*{f"tests/test_{row.tests}.py" for row in rows.values()})
     corpus, raw = Path(options.data) / CORPUS, folder / "raw.txt"
     raw.write_bytes(lzma.decompress(corpus.read_bytes()))
-    common = training_job(options, tokenize_once(corpus, folder)) | {"raw": str(raw), "mode": options.mode}
-    lines = [*heading("Speed", "speed", options), table_row(COLUMNS), "|---" * len(COLUMNS) + "|"]
-    seeds, measured = range(1, options.seeds + 1), dict[str, list[tuple[Figures, Figures]]]()
+    common = training_job(options, tokenize_once(corpus, folder)) | {"raw": str(raw)}
+    peak = run_job(common | {"work": "peak", "tool": "nlpseq"}, folder)
+    modes, measured = dict[str, str](), dict[str, Pairs]()
+    table, notes, told = [COLUMNS, ("---",) * len(COLUMNS)], list[str](), set[str]()
     for name, row in rows.items():
-        work = repr((row.ours, row.theirs))  # rows may look at different figures of it
-        if work not in measured:
-            measured[work] = [measure(row, common | {"seed": seed}, folder) for seed in seeds]
-        lines.append(format_row(name, row, measured[work]))
-        print(lines[-1], file=sys.stderr, flush=True)
-    return "\n".join(lines)
+        if repr(row.ours) not in measured:
+            objective = row.theirs.get("objective")
+            if objective and objective not in modes:
+                modes[objective] = faster_mode(common | {"objective": objective}, folder)
+            beside = [each.ours for each in rows.values() if each.theirs == row.theirs]
+            shared = common | {"mode": modes.get(objective)}
+            for seed in range(1, options.seeds + 1):
+                measure(row.theirs, beside, shared | {"seed": seed}, folder, measured)
+        if repr(row.ours) not in told:  # rows may look at different figures of the same work
+            told.add(repr(row.ours))
+            notes += details(name, measured[repr(row.ours)], peak)
+        table.append(cells(name, row, measured[repr(row.ours)]))
+        print(lines_of(table[-1:]), *notes, sep="\n", file=sys.stderr, flush=True)
+    if options.row is None:
+        shown = [(*line[:SHOWN], line[-1]) for line in table]
+        README.write_text(BETWEEN.sub(lambda _: lines_of(shown) + "\n", README.read_text("utf-8")), "utf-8")
+        notes += starting(folder)
+    flops, moved = (peak[name] / 1e9 for name in ("flops_per_second", "bytes_per_second"))
+    notes += [
+        f"- The machine does {flops:.0f} GFLOP/s of multiply-adds and copies {moved:.0f} GB/s, read and",
+        f"  written; gensim read by {modes}.",
+    ]
+    return "\n".join([*heading("Speed", "speed", options), lines_of(table), "", *notes])
 
 
-def measure(row: Row, common: Figures, folder: Path) -> tuple[Figures, Figures]:
-    """What the other needs, which has no cache to be fresh, and what we need."""
-    return run_job(common | row.theirs | {"tool": "other"}, folder), run_ours(common | row.ours, folder)
+def faster_mode(job: Figures, folder: Path) -> str:
+    """gensim's faster way of reading: from its own file reader, or from Python sentences."""
+    probe = job | {"tool": "gensim", "seed": 1, "epochs": 1, "evaluate": False}
+    found = {mode: run_job(probe | {"mode": mode}, folder) for mode in ("file", "iterable")}
+    return min(found, key=lambda mode: float(found[mode]["train_seconds"]))
+
+
+def measure(
+    theirs: Figures, beside: list[Figures], common: Figures, folder: Path, measured: dict[str, Pairs]
+) -> None:
+    """What the other needs, which has no cache to be fresh, and then what we need for each work of ours."""
+    theirs = common | theirs | {"tool": "other", "saved": str(folder / "whole.kv")}
+    found = run_job(theirs, folder)
+    if theirs["work"] == "whole":
+        found = run_job(theirs | {"work": "evaluate"}, folder) | found
+    for work in {repr(ours): ours for ours in beside}.values():
+        ours = common | work | {"tool": "nlpseq", "saved": str(folder / "whole.w2v")}
+        pair = found, run_command_of(ours, folder) if work == WHOLE else run_ours(ours, folder)
+        measured.setdefault(repr(work), []).append(pair)
+
+
+def run_command_of(job: Figures, folder: Path) -> Figures:
+    """What a person types, kernels and all compiled on the way."""
+    command = [nlpseq(), "train-w2v", job["raw"], "-q", "-o", job["saved"], "--force"]
+    command += ["--epochs", str(job["epochs"]), "--threads", str(job["threads"]), "--seed", str(job["seed"])]
+    run_command(command, Path(tempfile.mkdtemp(dir=folder)), figures := {})
+    return run_job(job | {"work": "evaluate"}, folder) | figures
 
 
 def run_ours(job: Figures, folder: Path) -> Figures:
     """With a fresh cache; what is trained or counted on is encoded before, in a process of its own."""
     cache = Path(tempfile.mkdtemp(dir=folder))
-    if job["work"] == "whole":
-        command = [str(Path(sys.executable).with_name("nlpseq")), "train-w2v", job["raw"], "-q"]
-        command += ["--epochs", str(job["epochs"]), "--threads", str(job["threads"])]
-        run_command([*command, "-o", str(cache / "whole.w2v")], cache, figures := {})
-        return figures
-    job = job | {"tool": "nlpseq", "settings": {"epochs": job["epochs"]} | job["settings"]}
+    job = job | {"settings": {"epochs": job["epochs"]} | job["settings"]}
     if job["work"] in ("train", "count"):
         run_job(job | {"work": "encode"}, cache)
     return run_job(job, cache)
 
 
-def format_row(name: str, row: Row, pairs: list[tuple[Figures, Figures]]) -> str:
+def cells(name: str, row: Row, pairs: Pairs) -> tuple[str, ...]:
     values = [(theirs[row.figure], ours[row.figure]) for theirs, ours in pairs]
     ratios = [theirs / ours for theirs, ours in values]
-    sides = [f"{median(side):.3g}" for side in zip(*values, strict=True)]
+    unit = "MB" if row.figure == "peak_mb" else "s"
+    sides = [f"{median(side):.3g} {unit}" for side in zip(*values, strict=True)]
     figures = [f"{value:.2f}" for value in (median(ratios), min(ratios), max(ratios), row.must, row.aim)]
-    return table_row([name, *sides, *figures, quality(pairs)])
+    return name, row.against, *sides, *figures, quality(pairs)
 
 
-def quality(pairs: list[tuple[Figures, Figures]]) -> str:
+def quality(pairs: Pairs) -> str:
     """How much better our vectors are, in points of the mean of the three scores."""
-    scores = ("wordsim", "simlex", "analogies")
-    if scores[0] not in pairs[0][0]:
+    if SCORES[0] not in pairs[0][0]:
         return ""
-    return f"{100 * mean(ours[name] - theirs[name] for theirs, ours in pairs for name in scores):+.2f}"
+    return f"{100 * mean(ours[name] - theirs[name] for theirs, ours in pairs for name in SCORES):+.1f}"
 
 
-def table_row(cells: Any) -> str:
-    return "| " + " | ".join(cells) + " |"
+def details(name: str, pairs: Pairs, peak: Figures) -> list[str]:
+    """Of trained vectors: scores, whether they are as good, and how much of the machine the kernel uses."""
+    ours = [figures for _, figures in pairs]
+    if SCORES[0] not in ours[0]:
+        return []
+    scores = {
+        score: [100 * mean(figures[score] for figures in side) for side in zip(*pairs, strict=True)]
+        for score in SCORES
+    }
+    differences = [mine - other for other, mine in scores.values()]
+    holds = mean(differences) >= -0.5 and min(differences) >= -1.5
+    told = ", ".join(f"{score} {other:.1f} and {mine:.1f}" for score, (other, mine) in scores.items())
+    verdict = "as good" if holds else "WORSE"
+    told = [f"- {name}: {told}, so {verdict} (mean -0.5 points or more, each -1.5 or more)."]
+    if "predictions" not in ours[0]:
+        return told
+    flops, moved = (median(figure) for figure in zip(*map(work_per_second, ours), strict=True))
+    share, share_moved = flops / peak["flops_per_second"], moved / peak["bytes_per_second"]
+    compiling = median(figures["compile_seconds"] for figures in ours)
+    return [
+        *told,
+        f"  {flops / 1e9:.0f} GFLOP/s, {share:.0%} of what the machine does; rows of {moved / 1e9:.0f} GB/s,",
+        f"  {share_moved:.0%} of what it copies; compiled in {compiling:.1f} s.",
+    ]
+
+
+def work_per_second(figures: Figures) -> tuple[float, float]:
+    """Floating-point operations of products and gradients, and bytes of rows read and written.
+
+    A prediction has 1 + K products of D numbers and as many gradients of both sides; a window reads and
+    writes the rows of its outputs, a prediction that of its context.
+    """
+    outputs, row_bytes = 1 + figures["negatives"], 4 * figures["dim"]
+    flops = figures["predictions"] * outputs * figures["dim"] * 3 * 2
+    moved = 2 * row_bytes * (figures["contexts"] + outputs * figures["groups"])
+    return flops / figures["train_seconds"], moved / figures["train_seconds"]
+
+
+def starting(folder: Path) -> list[str]:
+    """What a command costs before it does anything, the first time and the second."""
+    small, cache = folder / "small.txt", Path(tempfile.mkdtemp(dir=folder))
+    small.write_text("the cat sat on the mat and the dog sat on the rug\n" * 200)
+    command = [nlpseq(), "train-w2v", str(small), "-q", "--min-count", "1", "--subsample", "0"]
+    seconds = []
+    for turn in range(3):
+        run_command([*command, "--epochs", "1", "-o", f"{small}{turn}.w2v"], cache, figures := {})
+        seconds.append(figures["seconds"])
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(5):
+        subprocess.run([nlpseq(), "--help"], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 5
+    return [
+        f"- `train-w2v` on 2,400 words: {seconds[0]:.1f} s the first time, {min(seconds[1:]):.1f} s later;",
+        f"  `nlpseq --help` takes {cpu:.2f} s of CPU.",
+    ]
+
+
+def nlpseq() -> str:
+    return str(Path(sys.executable).with_name("nlpseq"))
+
+
+def lines_of(table: list[tuple[str, ...]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in table)

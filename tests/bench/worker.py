@@ -107,7 +107,8 @@ def query_matrix() -> tuple[list[str], Any]:
 
 def train_nlpseq(job: Figures) -> Figures:
     vectors, figures = nlpseq_word2vec(job)
-    return figures | evaluate(vectors.vocab.words, vectors.matrix, job["data"])
+    scores = evaluate(vectors.vocab.words, vectors.matrix, job["data"]) if job["evaluate"] else {}
+    return figures | scores
 
 
 def nlpseq_word2vec(job: Figures) -> tuple[Any, Figures]:
@@ -126,7 +127,37 @@ def nlpseq_word2vec(job: Figures) -> tuple[Any, Figures]:
         "words_per_second": vectors.meta["words_per_second"],
         "loss": vectors.meta["loss"],
     }
-    return vectors, figures
+    return vectors, figures | amount_of_work(vectors.meta["predictions"], data, config)
+
+
+def measure_peak(job: Figures) -> Figures:
+    import peak  # which is compiled, so that others need not load the compiler
+
+    return peak.measure_peak(job)
+
+
+def amount_of_work(predictions: int, data: Any, config: Any) -> Figures:
+    """What was trained: predictions, the contexts they have, and groups that share a target and its noise."""
+    from nlpseq.w2v.kernels import padded
+
+    is_cbow = config.objective == "cbow"
+    is_shared = not is_cbow and config.share_negatives == "window"
+    return {
+        "dim": config.dim,
+        "row_floats": padded(config.dim),
+        "negatives": config.negatives,
+        "predictions": predictions,
+        "contexts": predictions * (config.window + 1) if is_cbow else predictions,  # of a full window
+        "groups": config.epochs * kept_words(data, config.subsample) if is_shared else predictions,
+    }
+
+
+def kept_words(data: Any, subsample: float) -> float:
+    """How many words of the train split subsampling keeps on average."""
+    from nlpseq.text.subsample import keep_thresholds
+
+    counts = data.vocab.without_specials().counts
+    return float(counts @ (keep_thresholds(counts, subsample) / 2.0**32))
 
 
 def encoded(job: Figures) -> Any:
@@ -206,10 +237,10 @@ def judge(vectors: Any, data: str) -> Figures:
     return figures
 
 
-def evaluate_folder(job: Figures) -> Figures:
+def evaluate_saved(job: Figures) -> Figures:
     from nlpseq.vectors.vectors import Vectors
 
-    vectors = Vectors.load(Path(job["folder"]))
+    vectors = Vectors.load(Path(job["saved"]))
     return evaluate(vectors.vocab.words, vectors.matrix, job["data"])
 
 
@@ -232,9 +263,11 @@ WORK = {
     ("train", "gensim"): train_gensim,
     ("encode", "nlpseq"): encode_nlpseq,
     ("train", "nlpseq"): train_nlpseq,
-    ("evaluate", "nlpseq"): evaluate_folder,
+    ("evaluate", "nlpseq"): evaluate_saved,
+    ("evaluate", "other"): rivals.evaluate_saved_by_gensim,
     ("count", "nlpseq"): count_nlpseq,
     ("queries", "nlpseq"): query_nlpseq,
+    ("peak", "nlpseq"): measure_peak,
     ("train", "other"): train_gensim,
     ("vocabulary", "other"): rivals.vocabulary_by_gensim,
     ("encode", "other"): rivals.encode_by_regex,

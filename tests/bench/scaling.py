@@ -1,0 +1,129 @@
+"""How the cost goes with threads (`run.py scaling`) and with text (`run.py growth`), job by job."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from common import CORPUS, check_tests, heading, tokenize_once, training_job
+from measure import run_job
+
+Figures = dict[str, Any]
+WORKS: dict[str, tuple[Figures, str]] = {  # and the seconds that count
+    "text to ids": ({"work": "encode"}, "prepare_seconds"),
+    "skip-gram": ({"work": "train", "objective": "skipgram"}, "train_seconds"),
+    "skip-gram, negatives for each pair": (
+        {"work": "train", "objective": "skipgram", "settings": {"epochs": 1, "share_negatives": "pair"}},
+        "train_seconds",
+    ),
+    "CBOW": ({"work": "train", "objective": "cbow"}, "train_seconds"),
+    "counting pairs": ({"work": "count"}, "count_seconds"),
+}
+ONE_EPOCH: Figures = {"settings": {"epochs": 1}, "evaluate": False, "tool": "nlpseq"}
+MILLIONS = (1, 4, 17)  # words
+TESTS = ("tests/test_kernels.py", "tests/test_encode.py", "tests/test_cooccurrence.py")
+
+
+def scaling(options: argparse.Namespace, folder: Path) -> str:
+    """One thread and as many as there are, in turn; efficiency is what each of them does of one by itself."""
+    check_tests(*TESTS)
+    common = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder)) | ONE_EPOCH
+    lines = [
+        *heading("Threads", "scaling", options),
+        f"| one epoch | 1 thread | {options.threads} threads | times | efficiency |",
+        "|---|---|---|---|---|",
+    ]
+    for name, (work, figure) in WORKS.items():
+        pairs = []
+        for seed in range(1, options.seeds + 1):
+            job = common | work | {"seed": seed}
+            pairs.append([seconds(job | {"threads": n}, figure, folder) for n in (1, options.threads)])
+        alone, together = (median(side) for side in zip(*pairs, strict=True))
+        times = median(one / many for one, many in pairs)
+        cells = f"{alone:.1f} s | {together:.1f} s | {times:.2f} | {times / options.threads:.0%}"
+        lines.append(f"| {name} | {cells} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+def seconds(job: Figures, figure: str, folder: Path) -> float:
+    return float(fresh(job, folder)[figure])
+
+
+def fresh(job: Figures, folder: Path) -> Figures:
+    """The figures of a job with a fresh cache, for which the text is encoded before if it is not the work."""
+    cache = Path(tempfile.mkdtemp(dir=folder))
+    if job["work"] != "encode":
+        run_job(job | {"work": "encode"}, cache)
+    return run_job(job, cache)
+
+
+def growth(options: argparse.Namespace, folder: Path) -> str:
+    """Seconds and peak memory for the first millions of words, and the straight lines nearest to them."""
+    check_tests(*TESTS[:2])
+    whole = tokenize_once(Path(options.data) / CORPUS, folder)
+    common = training_job(options, whole) | ONE_EPOCH | {"objective": "skipgram"}
+    lines = [
+        *heading("More text", "growth", options),
+        "| million words | encoding s | MB | types | an epoch of skip-gram s | MB | of it matrices |",
+        "|---" * 7 + "|",
+    ]
+    rows = []
+    for millions in MILLIONS:
+        text = first_words(whole, millions * 1_000_000, folder / f"{millions}.txt")
+        rows.append([grown(common | {"text": str(text), "seed": seed}, folder) for seed in seeds(options)])
+        rows[-1] = np.median(rows[-1], axis=0)
+        cells = [f"{value:.3g}" for value in rows[-1]]
+        lines.append("| " + " | ".join(cells) + " |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    words, encoding, encoding_mb, types, training, training_mb, matrices_mb = np.array(rows).T
+    beside_mb = training_mb - matrices_mb
+    lines += [
+        "",
+        f"- Encoding n million words: {line(words, encoding)} s; for n types: {line(types, encoding_mb)} MB.",
+        f"- An epoch of n million words: {line(words, training)} s; memory besides the matrices:",
+        f"  {line(words, beside_mb)} MB.",
+    ]
+    return "\n".join(lines)
+
+
+def seeds(options: argparse.Namespace) -> range:
+    return range(1, options.seeds + 1)
+
+
+def grown(job: Figures, folder: Path) -> list[float]:
+    """A row of the table."""
+    cache = Path(tempfile.mkdtemp(dir=folder))
+    encoded = run_job(job | {"work": "encode"}, cache)
+    trained = run_job(job | {"work": "train"}, cache)
+    matrices_mb = 2 * 4 * encoded["words"] * trained["row_floats"] / 1e6
+    return [
+        encoded["tokens"] / 1e6,
+        encoded["prepare_seconds"],
+        encoded["peak_mb"],
+        encoded["words"],
+        trained["train_seconds"],
+        trained["peak_mb"],
+        matrices_mb,
+    ]
+
+
+def first_words(text: Path, num: int, place: Path) -> Path:
+    """The first lines of a text, to so many words."""
+    found = 0
+    with text.open(encoding="utf-8") as source, place.open("w", encoding="utf-8") as target:
+        for sentence in source:
+            if found >= num:
+                break
+            target.write(sentence)
+            found += len(sentence.split())
+    return place
+
+
+def line(x: Any, y: Any) -> str:
+    """The straight line nearest to some points, as a formula."""
+    slope, start = np.polyfit(x, y, 1)
+    return f"{start:.3g} + {slope:.3g} n"
