@@ -52,7 +52,7 @@ def _usable(wanted: Path) -> Path:
 
 
 def use_cache_for_numba() -> None:
-    """Point Numba's cache of compiled kernels here; must run before numba is imported.
+    """Point Numba's cache of compiled kernels here; must run before a module with kernels is imported.
 
     A place of their own for these sources, as Numba does not look at what else a kernel was made from.
     """
@@ -62,3 +62,6 @@ def use_cache_for_numba() -> None:
     sources = [package / "draws.py", *sorted(package.rglob("*_numba.py"))]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     os.environ["NUMBA_CACHE_DIR"] = str(cache_dir() / "numba" / digest[:16])
+    numba = sys.modules.get("numba")  # which a script may have loaded before, and it looks only then
+    if numba is not None and not numba.config.CACHE_DIR:
+        numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]

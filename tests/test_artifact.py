@@ -175,6 +175,20 @@ def test_a_full_disk_is_named(tmp_path, error):
     assert names(tmp_path) == []
 
 
+def test_a_file_that_does_not_reach_the_disk_leaves_nothing(tmp_path, monkeypatch):
+    reached = artifact._fsync
+
+    def refuse(path):
+        if path.name == "numbers.npy":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        reached(path)
+
+    monkeypatch.setattr(artifact, "_fsync", refuse)
+    with pytest.raises(ResourceError, match="ran full"):
+        make(tmp_path / "made")
+    assert names(tmp_path) == []
+
+
 def test_too_little_disk_is_said_before_the_work(tmp_path):
     artifact.check_free_disk(tmp_path / "made", 1)
     with pytest.raises(
@@ -366,6 +380,17 @@ def test_a_growing_file_outgrows_its_first_header(tmp_path):
         for _ in range(1000):
             writer.append(np.arange(1001))
     assert np.load(tmp_path / "grown.npy").tolist() == list(range(1001)) * 1000
+
+
+def test_a_file_written_over_keeps_nothing_of_the_old_one(tmp_path):
+    file = tmp_path / "a.npy"
+    np.save(file, np.arange(100, dtype=np.uint32))
+    with artifact.NpyWriter(file, np.uint16, over=True) as writer:
+        writer.append(np.arange(60))
+    expected = np.arange(60, dtype=np.uint16)
+    np.save(tmp_path / "b.npy", expected)
+    np.testing.assert_array_equal(np.load(file), expected)
+    assert file.stat().st_size == (tmp_path / "b.npy").stat().st_size
 
 
 def test_a_growing_file_converts_to_its_type(tmp_path):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def home(monkeypatch, tmp_path):
     for name in ("NLPSEQ_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "numba", raising=False)  # which keeps its settings
     return tmp_path
 
 
@@ -73,6 +75,17 @@ def test_kernels_are_cached_here_unless_the_user_says_where(home, monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     use_cache_for_numba()
     assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == home / "cache" / "numba"
+
+
+def test_a_script_may_have_loaded_numba_before(home):
+    script = """if True:
+        import numba
+        from nlpseq.text._blocks import block_tokenizer
+        from nlpseq.config import TextConfig
+        block_tokenizer(TextConfig())(b"a few words")
+    """
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert list(home.glob(".cache/nlpseq/numba/*/**/*.nbi"))
 
 
 def test_kernels_of_other_sources_have_another_place(home, monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain, pairwise, permutations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import ConfigError, DataError, ResourceError, RunError
-from nlpseq.text import _blocks, _cut, encode
+from nlpseq.text import _blocks, _cut, _encode_numba, _provisional, encode
 from nlpseq.text._blocks import block_tokenizer
 from nlpseq.text._decode import UTF_8
 from nlpseq.text.corpus import Block, open_corpus
@@ -135,6 +135,38 @@ def test_tokens_of_seven_bytes_and_more_are_told_apart(config: TextConfig) -> No
     )
 
 
+def test_long_tokens_with_the_same_hash_are_told_apart() -> None:
+    """8 bytes p have the hash f(p * MIX) less its highest bit; f(k) = k ^ k >> 32 is its own inverse."""
+    inverse = pow(int(_encode_numba.MIX), -1, 1 << 64)
+    for letters in permutations(b"abcdefgh"):
+        first = bytes(letters)
+        key = int.from_bytes(first, "little") * int(_encode_numba.MIX) % (1 << 64)
+        second = ((key ^ 1 << 63 ^ 1 << 31) * inverse % (1 << 64)).to_bytes(8, "little")
+        if b"\n" not in second:
+            break
+    lines = b"\n".join([first, second, first, b""])
+    ids, types = _encode_numba.number_lines(lines, _encode_numba.no_types())
+    assert types.keys_S.astype(bool).sum() == 2 and len(set(types.keys_S.tolist())) == 2, "0 and one hash"
+    assert ids.tolist() == [0, 1, 0]
+    assert _encode_numba.spelled(types) == first + b"\n" + second + b"\n"
+
+
+@pytest.mark.parametrize("config", [c for c in FAST if c.tokenizer != "char"], ids=ids_of)
+def test_very_long_tokens_grow_what_they_fill_alone(config: TextConfig) -> None:
+    words = [f"{k}{'x' * 9_000}{k}" for k in range(30)]
+    assert_tokens_of_blocks([" ".join(words), " ".join(reversed(words)) + " " + "y" * 50_000], config)
+    types = _encode_numba.no_types()
+    _, grown = _encode_numba.number_lines("".join(f"{word}\n" for word in words).encode(), types)
+    assert len(grown.keys_S) == len(types.keys_S) and len(grown.bytes_B) > len(types.bytes_B)
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", "\n"])
+def test_a_tokenizer_that_gives_no_line_is_noticed(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_blocks, "tokenize", lambda *_: ["a", token])
+    with pytest.raises(AssertionError, match="empty or more than a line"):
+        block_tokenizer(TextConfig(tokenizer="toktok"))(b"some text")
+
+
 @pytest.mark.parametrize("config", [c for c in FAST if c.tokenizer != "char"], ids=ids_of)
 def test_no_character_changes_its_class_with_its_case(config: TextConfig) -> None:
     classes = char_classes(config).tolist()
@@ -158,6 +190,7 @@ LINES = st.lists(st.lists(WORDS, max_size=12).map(" ".join), min_size=1, max_siz
     min_count=st.integers(1, 3),
     max_vocab=st.none() | st.integers(1, 5),
     block_bytes=st.sampled_from([7, 11, 64, 4_000_000]),
+    chunk=st.sampled_from([1, 3, 1 << 18]),
 )
 def test_encoding_equals_the_reference(
     lines: list[str],
@@ -166,6 +199,7 @@ def test_encoding_equals_the_reference(
     min_count: int,
     max_vocab: int | None,
     block_bytes: int,
+    chunk: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("encode")
@@ -175,6 +209,8 @@ def test_encoding_equals_the_reference(
     corpus = open_corpus(write(folder / "corpus.txt", text))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_cut, "BLOCK_BYTES", block_bytes)
+        patch.setattr(_provisional, "CHUNK", chunk)
+        patch.setattr(_provisional, "MOST", 2 * chunk)
         if len(expected[0]) == len(SPECIALS):
             with pytest.raises(DataError):
                 preprocess(corpus, config, folder / "out", threads=2)
@@ -373,6 +409,14 @@ def test_no_thread_is_no_number_of_threads(tmp_path: Path) -> None:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache/tokens"
+
+
+def test_a_text_that_is_gone_is_named(cache: Path, tmp_path: Path) -> None:
+    path = small_corpus(tmp_path)
+    corpus = open_corpus(path)
+    path.unlink()
+    with pytest.raises(DataError, match=r"corpus\.txt cannot be read"):
+        cached_dataset(corpus, TextConfig())
 
 
 def test_a_second_run_reads_nothing(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,22 @@ def test_initial_weights_are_small_padded_and_aligned() -> None:
     assert not weights.in_VD[:, 20:].any() and not weights.out_VD.any()
 
 
+@pytest.mark.parametrize("dim", [1, 30, 32])
+def test_padding_is_taken_out_block_by_block(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "BLOCK", 3)
+    padded_VP = np.random.default_rng(dim).normal(size=(10, 32)).astype(np.float32)
+    expected = padded_VP[:, :dim].copy()
+    found = train._without_padding(padded_VP, dim)
+    assert found.flags.c_contiguous and np.shares_memory(found, padded_VP)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_number_of_predictions_is_that_of_all_epochs(data: TokenDataset) -> None:
+    one, three = (train_word2vec(data, replace(SMALL, epochs=epochs, window=1)) for epochs in (1, 3))
+    pairs = 2 * (data.num_tokens - data.num_sentences)  # every word with both of its neighbours
+    assert [one.meta["predictions"], three.meta["predictions"]] == [pairs, 3 * pairs]
+
+
 def test_a_vocabulary_of_one_word_is_refused(tmp_path: Path) -> None:
     data = encode(tmp_path, "word word word\n")
     with pytest.raises(DataError, match=r"vocabulary has 1 word, .* at least 2"):

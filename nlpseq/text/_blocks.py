@@ -1,7 +1,7 @@
 """Blocks of text to token numbers, on all cores, in order.
 
-tokenize.tokenize says what the tokens are. Numbers here are those of a block or of a thread; encode.py joins
-them.
+tokenize.tokenize says what the tokens are. Numbers here are those of a block or of a thread; _provisional.py
+joins them.
 """
 
 import re
@@ -102,11 +102,13 @@ def _characters(config: TextConfig, data: bytes) -> TokenBlock:
 
 
 def _lines(tokens: Iterable[str]) -> bytes:
-    return "".join(f"{token}\n" for token in tokens).encode(*UTF_8)
+    lines = [f"{token}\n" for token in tokens]
+    assert all(line.find("\n") == len(line) - 1 > 0 for line in lines), "a token is empty or more than a line"
+    return "".join(lines).encode(*UTF_8)
 
 
 class _Scanner:
-    """Scans text as it is, then lowers and folds its types, which are far fewer than its tokens.
+    """Scans text, lowering ASCII alone, then lowers and folds its types, which are far fewer than its tokens.
 
     That is the same because no letter changes its class with its case, a test holds it so. Every thread has a
     table of types of its own, and a new one when that has grown to MOST_TYPES.
@@ -123,7 +125,7 @@ class _Scanner:
         if self._config.lower and SIGMA in data:
             data = data.decode(*UTF_8).lower().encode(*UTF_8)
         text = np.frombuffer(data + PADDING, np.uint8)
-        lengths = np.empty(np.count_nonzero(text == NEWLINE) - len(PADDING) + 1, np.int64)
+        lengths = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
         table, types = getattr(self._tables, "mine", None) or (Table(), no_types())
         first = types.num
         ids, types = scan(text, self._classes, self._config.punctuation, self._config.lower, lengths, types)

@@ -16,15 +16,16 @@ def cut_blocks(
 ) -> Iterator[tuple[bytes, bool]]:
     """(text, continues) for stretches of one file, together all of it."""
     whole_lines = config.tokenizer in WHOLE_LINE_TOKENIZERS
+    most = max(BLOCK_BYTES, 4 * LINE_CHARS) if whole_lines else BLOCK_BYTES  # 4: the longest character
     pending, size = [b""], 0
     for piece in pieces:
         pending.append(piece)
         size += len(piece)
-        while size > BLOCK_BYTES:  # so that something is left, and `continues` keeps its word
+        while size > most:  # so that something is left, and `continues` keeps its word
             text = b"".join(pending)
-            cut = text.rfind(b"\n", 0, BLOCK_BYTES) + 1
+            cut = text.rfind(b"\n", 0, most) + 1
             continues = not cut
-            cut = cut or _cut_in_long_line(text, config, report)
+            cut = cut or _cut_in_long_line(text, most, config, report)
             pending, size = [text[cut:]], len(text) - cut
             if whole_lines and continues:
                 report.cut_lines += 1
@@ -36,11 +37,11 @@ def cut_blocks(
         yield _cut_long_lines(text, config, report) if whole_lines else text, False
 
 
-def _cut_in_long_line(data: bytes, config: TextConfig, report: ReadReport) -> int:
-    """Where to cut the line at the beginning, in bytes, at most BLOCK_BYTES."""
-    limit = _between_characters(data, BLOCK_BYTES)
+def _cut_in_long_line(data: bytes, most: int, config: TextConfig, report: ReadReport) -> int:
+    """Where to cut the line at the beginning, after so many bytes at most."""
+    limit = _between_characters(data, most)
     reach = _between_characters(data, limit + 4 * REACH)
-    head, ahead = (data[slice(*part)].decode(*UTF_8) for part in ((limit,), (limit, reach)))
+    head, ahead = data[:limit].decode(*UTF_8), data[limit:reach].decode(*UTF_8)
     cut = _cut_in_line(head + ahead, len(head), config, report)
     return len(head[:cut].encode(*UTF_8))
 

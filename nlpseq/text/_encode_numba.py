@@ -98,13 +98,14 @@ def _numbered(
 
 
 def _with_room(types: Types, num_bytes: int) -> Types:
-    """The types in arrays of twice the size, with room for one more of so many bytes."""
+    """The types with twice the room for what is full, so that there is some for one more of so many bytes."""
     keys_S, numbers_S, ends_T, bytes_B, num = types
+    if num < len(ends_T) - 1:
+        more_B = np.empty(len(bytes_B) + num_bytes, np.uint8)
+        return types._replace(bytes_B=np.append(bytes_B, more_B))
     wider_S, wider_numbers_S = np.zeros(2 * len(keys_S), np.uint64), np.empty(2 * len(keys_S), np.int32)
     _move(keys_S, numbers_S, wider_S, wider_numbers_S)
-    more_B = np.empty(len(bytes_B) + num_bytes, np.uint8)
-    ends_T, bytes_B = np.append(ends_T, np.empty_like(ends_T)), np.append(bytes_B, more_B)
-    return Types(wider_S, wider_numbers_S, ends_T, bytes_B, num)
+    return Types(wider_S, wider_numbers_S, np.append(ends_T, np.empty_like(ends_T)), bytes_B, num)
 
 
 @njit(inline="always")

@@ -14,12 +14,14 @@ from nlpseq.config import TextConfig
 from nlpseq.text._blocks import Table, TokenBlock
 from nlpseq.text._decode import UTF_8
 from nlpseq.text.corpus import Block
-from nlpseq.text.dataset import CHUNK, SENTENCES
+from nlpseq.text.dataset import SENTENCES
 from nlpseq.text.phrases import find_phrases, merge_phrases, name_phrases
 from nlpseq.text.vocab import SPECIALS, escape
 
 PROVISIONAL = "provisional.npy"
 PHRASES = "phrases.tsv"
+CHUNK = 1 << 18  # tokens looked at together, few enough for a cache
+MOST = 1 << 22  # of them, few enough for any memory
 
 
 class Provisional:
@@ -39,6 +41,7 @@ class Provisional:
 
     def _map(self) -> None:
         self.tokens = np.load(self.folder / PROVISIONAL, mmap_mode="r")
+        self.num_tokens = len(self.tokens)
         self.sentences = np.load(self.folder / SENTENCES, mmap_mode="r")
 
     def join_phrases(self, config: TextConfig, train_end: int) -> None:
@@ -66,19 +69,22 @@ class Provisional:
     def counts(self, num_sentences: int) -> npt.NDArray[np.int64]:
         """How often each distinct token occurs in the first sentences."""
         counts, end = np.zeros(len(self.words), np.int64), int(self.sentences[num_sentences])
-        for start in range(0, end, CHUNK):
-            counts += np.bincount(self.tokens[start : min(start + CHUNK, end)], minlength=len(counts))
+        step = min(max(CHUNK, 4 * len(counts)), MOST)  # so that adding takes less time than counting
+        for start in range(0, end, step):
+            counts += np.bincount(self.tokens[start : min(start + step, end)], minlength=len(counts))
         return counts
 
     def finish(self, name: str, ids_T: npt.NDArray[Any]) -> None:
         """Write over each provisional id the final one, which is no wider, and give the file its name.
 
-        In the same place, because a disk takes several times as long where it has to find a new one.
+        In the same place, because a disk takes several times as long where it has to find a new one. Only
+        `sentences` and `num_tokens` can be used after.
         """
         file = self.folder / PROVISIONAL
         with artifact.NpyWriter(file, ids_T.dtype, over=True) as tokens:
             for start in range(0, len(self.tokens), CHUNK):
                 tokens.append(ids_T[self.tokens[start : start + CHUNK]])
+        del self.tokens  # whose file is shorter now
         file.rename(self.folder / name)
 
 

@@ -90,7 +90,7 @@ class Corpus:
         return _key_of(digests)
 
     def stamp(self) -> list[tuple[int, int]]:
-        """Size and time of change of each file that can be read twice: other ones, and it has changed."""
+        """Size and time of change of each stored file; where they differ later, one of them has changed."""
         stamps = []
         for file in self._files:
             try:
@@ -103,9 +103,7 @@ class Corpus:
 
     def size_bytes(self) -> int | None:
         """Bytes on disk; None for what can be read only once."""
-        if not self._is_stored:
-            return None
-        return sum(file.path.stat().st_size for file in self._files if file.path is not None)
+        return sum(size for size, _ in self.stamp()) if self._is_stored else None
 
     def blocks(self, config: TextConfig, report: ReadReport) -> Iterator[Block]:
         """All text in blocks of at most 2 MB of UTF-8 (before normalisation).
@@ -117,7 +115,7 @@ class Corpus:
         """
         if self._was_read and not self._is_stored:
             raise DataError(f"{self.describe()} can be read only once. Save it to a file and name that.")
-        self._was_read = True
+        self._was_read, self.read_key = True, None
         return self._read(config, report)
 
     def _read(self, config: TextConfig, report: ReadReport) -> Iterator[Block]:

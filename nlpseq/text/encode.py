@@ -40,7 +40,7 @@ from nlpseq.text.dataset import (
 )
 from nlpseq.text.vocab import SPECIALS, Vocab, prune
 
-ENCODING = 1  # raise it when the same text and settings give other tokens: it makes cached ones stale
+ENCODING = 2  # raise it when the same text and settings give other tokens: it makes cached ones stale
 
 
 class EncodeProgress(NamedTuple):
@@ -102,11 +102,9 @@ def cached_dataset(
     A damaged entry is made anew, with a notice. Text that can be read only once is always encoded.
     """
     folder = cache_dir() / "tokens"
-    kind = _cache_kind(corpus, config, vocab)
-    notices: list[str] = []
-    if corpus.size_bytes() is not None and any(
-        folder.glob(f"{kind}-*")
-    ):  # else its content need not be known
+    kind, notices = _cache_kind(corpus, config, vocab), list[str]()
+    may_be_there = corpus.size_bytes() is not None and any(folder.glob(f"{kind}-*"))
+    if may_be_there:  # else the text need not be read for its key
         cached, notices = _open_or_discard(folder / f"{kind}-{corpus.content_key()}")
         if cached is not None:
             cached.meta["corpus"] = corpus.describe()  # which may have been another copy of the same text
@@ -115,7 +113,8 @@ def cached_dataset(
     made = preprocess(corpus, config, place, vocab=vocab, threads=threads, progress=progress)
     # Text that can be read only once has the result for a key, so that the same text is stored once.
     key = made.meta["content_key"] or hashlib.sha256(made.digest.encode()).hexdigest()
-    dataset = _keep(made, folder / f"{_cache_kind(corpus, config, vocab)}-{key}")
+    kind = _cache_kind(corpus, config, vocab)  # as the text may have changed since
+    dataset = _keep(made, folder / f"{kind}-{key}")
     dataset.meta["notices"] = notices + dataset.meta["notices"]
     return dataset
 
@@ -177,7 +176,7 @@ def _fill(
     report = ReadReport()
     with closing(tokenized(corpus.blocks(config, report), config, threads)) as blocks:
         text = write_provisional(folder.path, _reported(blocks, corpus.size_bytes(), progress))
-    if not len(text.tokens):
+    if not text.num_tokens:
         raise DataError(
             f"{corpus.describe()} holds no words: it is empty, or white space or punctuation only. "
             "Name a corpus with text."
@@ -201,7 +200,7 @@ def _fill(
             "corpus": corpus.describe(),
             "content_key": corpus.read_key,
             "vocab_digest": vocab.digest,
-            "num_tokens": len(text.tokens),
+            "num_tokens": text.num_tokens,
             "num_sentences": len(text.sentences) - 1,
             "splits": splits,
             "read": asdict(report),

@@ -16,10 +16,9 @@ CORPUS = "enwiki-17m.txt.xz"
 PLAIN = {"tokenizer": "whitespace", "lower": False, "min_count": SETTINGS["min_count"]}
 
 PROTOCOL = f"""\
-enwiki-17m, white-space tokens of one plain file; {SETTINGS};
-learning rates {GENSIM_RATE} for gensim, the defaults for nlpseq; analogies by 3CosAdd among the
-{RESTRICT:,} most frequent words; scores x 100; raw words per second of training alone; peak is
-anonymous memory of the process tree, encoding and training being processes of their own."""
+enwiki-17m, white-space tokens of one plain file unless said otherwise; {SETTINGS}
+with learning rates {GENSIM_RATE} for gensim, the defaults for nlpseq; analogies by 3CosAdd among
+the {RESTRICT:,} most frequent words, scores x 100; memory is the most that is anonymous in a process tree."""
 
 Figures = dict[str, Any]
 
@@ -60,6 +59,7 @@ def tokenize_once(corpus: Path, folder: Path) -> Path:
 def heading(title: str, work: str, options: argparse.Namespace) -> list[str]:
     today = datetime.date.today().isoformat()
     arguments = f"--seeds {options.seeds} --threads {options.threads} --epochs {options.epochs}"
+    arguments += f' --row "{options.row}"' if options.row else ""
     return [
         f"## {title}, {today}, commit {commit()}",
         "",

@@ -5,6 +5,7 @@ worker.py '{"work": "train", "tool": "gensim" or "nlpseq", "text": ..., "objecti
 
 import json
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -53,7 +54,6 @@ def gensim_model(job: Figures) -> tuple[Any, Figures]:
     figures = {
         "prepare_seconds": prepared - started,
         "train_seconds": seconds,
-        "words_per_second": words * epochs / seconds,
     }
     return model, figures
 
@@ -124,8 +124,6 @@ def nlpseq_word2vec(job: Figures) -> tuple[Any, Figures]:
     figures = {
         "compile_seconds": vectors.meta["compile_seconds"],
         "train_seconds": vectors.meta["seconds"],
-        "words_per_second": vectors.meta["words_per_second"],
-        "loss": vectors.meta["loss"],
     }
     return vectors, figures | amount_of_work(vectors.meta["predictions"], data, config)
 
@@ -147,7 +145,7 @@ def amount_of_work(predictions: int, data: Any, config: Any) -> Figures:
         "row_floats": padded(config.dim),
         "negatives": config.negatives,
         "predictions": predictions,
-        "contexts": predictions * (config.window + 1) if is_cbow else predictions,  # of a full window
+        "contexts": predictions * (config.window + 1) if is_cbow else predictions,  # of a window on average
         "groups": config.epochs * kept_words(data, config.subsample) if is_shared else predictions,
     }
 
@@ -280,4 +278,6 @@ WORK = {
 
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
+    if "cores" in job:
+        os.sched_setaffinity(0, range(job["cores"]))
     print(json.dumps(WORK[job["work"], job["tool"]](job)))
