@@ -60,10 +60,12 @@ def decoded(chunks: Iterator[bytes], name: str, config: TextConfig, report: Read
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     at_start = True
     for chunk, final in _with_end(chunks):
-        if not at_start and newlines.getstate() == NOTHING_HELD and decoder.passes(chunk):
-            yield chunk
+        text = decoder.decode(chunk, final)
+        is_plain = decoder.is_utf_8 and b"\r" not in chunk and b"\0" not in chunk
+        if is_plain and not at_start and newlines.getstate() == NOTHING_HELD:
+            yield chunk  # as it is, which most are
             continue
-        text = newlines.decode(decoder.decode(chunk, final), final)
+        text = newlines.decode(text, final)
         if text and at_start:
             text = text.removeprefix("\ufeff")
             at_start = False
@@ -111,23 +113,7 @@ class _CountingDecoder:
         self._head = b""
         self._offset = 0
         self._invalid = 0
-
-    def passes(self, data: bytes) -> bool:
-        """Whether these bytes can stay as they are, as most do; they then count as decoded."""
-        if (
-            self.encoding != "utf-8"
-            or self._strict.getstate() != NOTHING_HELD
-            or b"\r" in data
-            or b"\0" in data
-        ):
-            return False
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            return False
-        self._head += data[: _HEAD_BYTES - len(self._head)]
-        self._offset += len(data)
-        return True
+        self.is_utf_8 = False  # whether what was decoded last is UTF-8 from its first byte to its last
 
     def decode(self, data: bytes, final: bool) -> str:
         if not self._offset:
@@ -136,7 +122,9 @@ class _CountingDecoder:
         state = self._strict.getstate()
         try:
             text = self._strict.decode(data, final)
+            self.is_utf_8 = self.encoding == "utf-8" and state == NOTHING_HELD == self._strict.getstate()
         except UnicodeDecodeError as error:
+            self.is_utf_8 = False
             self._note(self._offset - len(state[0]) + error.start)
             text = self._decode_leniently(data, final, state)
         self._offset += len(data)

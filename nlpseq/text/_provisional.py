@@ -14,6 +14,7 @@ from nlpseq.config import TextConfig
 from nlpseq.text._blocks import Table, TokenBlock
 from nlpseq.text._decode import UTF_8
 from nlpseq.text.corpus import Block
+from nlpseq.text.dataset import CHUNK as MOST
 from nlpseq.text.dataset import SENTENCES
 from nlpseq.text.phrases import find_phrases, merge_phrases, name_phrases
 from nlpseq.text.vocab import SPECIALS, escape
@@ -21,7 +22,6 @@ from nlpseq.text.vocab import SPECIALS, escape
 PROVISIONAL = "provisional.npy"
 PHRASES = "phrases.tsv"
 CHUNK = 1 << 18  # tokens looked at together, few enough for a cache
-MOST = 1 << 22  # of them, few enough for any memory
 
 
 class Provisional:

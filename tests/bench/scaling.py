@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from common import CORPUS, check_tests, heading, tokenize_once, training_job
+from common import CORPUS, check_tests, heading, run_fresh, tokenize_once, training_job
 from measure import run_job
 
 Figures = dict[str, Any]
@@ -40,21 +40,13 @@ def scaling(options: argparse.Namespace, folder: Path) -> str:
         pairs = []
         for seed in range(1, options.seeds + 1):
             jobs = [common | work | {"seed": seed, "threads": n, "cores": n} for n in (1, options.threads)]
-            pairs.append([fresh(job, folder)[figure] for job in jobs])
+            pairs.append([run_fresh(job, folder)[figure] for job in jobs])
         alone, together = (median(side) for side in zip(*pairs, strict=True))
         times = median(one / many for one, many in pairs)
         cells = f"{alone:.1f} s | {together:.1f} s | {times:.2f} | {times / options.threads:.0%}"
         lines.append(f"| {name} | {cells} |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
-
-
-def fresh(job: Figures, folder: Path) -> Figures:
-    """The figures of a job with a fresh cache, for which the text is encoded before if it is not the work."""
-    cache = Path(tempfile.mkdtemp(dir=folder))
-    if job["work"] != "encode":
-        run_job(job | {"work": "encode"}, cache)
-    return run_job(job, cache)
 
 
 def growth(options: argparse.Namespace, folder: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
-from common import CORPUS, PLAIN, SETTINGS, check_tests, heading, tokenize_once, training_job
+from common import CORPUS, PLAIN, SETTINGS, check_tests, heading, run_fresh, tokenize_once, training_job
 from measure import run_command, run_job
 
 Figures = dict[str, Any]
@@ -136,7 +136,8 @@ def measure(
         found = run_job(theirs | {"work": "evaluate"}, folder) | found
     for work in {repr(ours): ours for ours in beside}.values():
         ours = common | work | {"tool": "nlpseq", "saved": str(folder / "whole.w2v")}
-        pair = found, run_command_of(ours, folder) if work == WHOLE else run_ours(ours, folder)
+        ours["settings"] = common["settings"] | work.get("settings", {})
+        pair = found, run_command_of(ours, folder) if work == WHOLE else run_fresh(ours, folder)
         check_same_work(*pair)
         measured.setdefault(repr(work), []).append(pair)
 
@@ -154,15 +155,6 @@ def run_command_of(job: Figures, folder: Path) -> Figures:
     command += ["--epochs", str(job["epochs"]), "--threads", str(job["threads"]), "--seed", str(job["seed"])]
     run_command(command, Path(tempfile.mkdtemp(dir=folder)), figures := {})
     return run_job(job | {"work": "evaluate"}, folder) | figures
-
-
-def run_ours(job: Figures, folder: Path) -> Figures:
-    """With a fresh cache; what is trained or counted on is encoded before, in a process of its own."""
-    cache = Path(tempfile.mkdtemp(dir=folder))
-    job = job | {"settings": {"epochs": job["epochs"]} | job["settings"]}
-    if job["work"] in ("train", "count"):
-        run_job(job | {"work": "encode"}, cache)
-    return run_job(job, cache)
 
 
 def cells(name: str, row: Row, pairs: Pairs) -> tuple[str, ...]:
