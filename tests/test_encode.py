@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import sys
 import unicodedata
 from collections import Counter
@@ -107,6 +108,15 @@ def test_a_block_gives_the_tokens_of_each_of_its_lines(text: str, config: TextCo
 @pytest.mark.parametrize("config", FAST, ids=ids_of)
 def test_a_block_may_end_anywhere(text: str, config: TextConfig) -> None:
     assert_tokens_of_lines(text, config)
+
+
+@pytest.mark.parametrize("config", FAST, ids=ids_of)
+def test_ascii_is_cut_alike_in_stretches_and_by_characters(config: TextConfig) -> None:
+    for seed in range(300):
+        draw = random.Random(seed)
+        others = draw.choice(["", "", "é’\u2028"])  # without any, all but the end is in stretches
+        text = "".join(draw.choices("abC9''. \n" + others, k=draw.randrange(60, 400)))
+        assert_tokens_of_lines(text, config)
 
 
 @pytest.mark.parametrize("config", FAST, ids=ids_of)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from nlpseq.text._load_numba import eight_bytes
+from nlpseq.text._load_numba import eight_bytes, num_ones, trailing_zeros
 
 PADDING = b"\n" * 8  # behind the text: its last token ends there, and eight bytes can be had from any place
 
@@ -31,6 +31,10 @@ ONE, EIGHT, HALF = np.uint64(1), np.uint64(8), np.uint64(32)
 SIGNS = np.uint64(0x8080808080808080)
 FROM_A, BEYOND_Z = np.uint64(0x3F3F3F3F3F3F3F3F), np.uint64(0x2525252525252525)  # added to "A", "[": the sign
 
+
+STRETCH, LAST = 64, np.uint64(63)  # bytes of ASCII looked at together, and the place of the last
+LOWEST, GATHER = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)
+NEWLINES = np.uint64(NEWLINE * 0x0101010101010101)
 
 Places = npt.NDArray[np.int32]
 
@@ -127,31 +131,116 @@ def _char_at(text, at):  # type: ignore[no-untyped-def]
 def _cut(text, classes, apostrophe_tokens, starts, ends, lengths):  # type: ignore[no-untyped-def]
     """Where each token starts and ends, and how many there are in each line; how many in all.
 
-    Each turn takes a word, perhaps an empty one, and the character behind it.
+    A stretch of ASCII is looked at as numbers with a bit for each of its bytes, other text by characters.
     """
-    num, line, before_line = np.uint64(0), np.uint64(0), np.int64(0)
-    at, last = np.int64(0), len(text) - len(PADDING)
+    zero = np.uint64(0)
+    found = zero, zero, zero, zero, zero  # starts, ends, lines, ends before this line, whether inside a word
+    at, last = 0, len(text) - len(PADDING)
     while at <= last:
-        starts[num] = at
-        while True:
-            char, width = _char_at(text, at)
-            kind = classes[char]
-            if kind == APOSTROPHE and at > starts[num] and classes[_char_at(text, at + width)[0]] == WORD:
-                kind = np.uint8(WORD)
-            if kind != WORD:
-                break
-            at += width
-        ends[num] = at
-        num += np.uint64(at > starts[num])
-        if kind == PUNCTUATION or (kind == APOSTROPHE and apostrophe_tokens):
-            starts[num], ends[num] = at, at + width
-            num += ONE
-        lengths[line] = np.int64(num) - before_line
-        if char == NEWLINE:
-            before_line = np.int64(num)
-            line += ONE
+        stop = min(at + STRETCH, last + 1)
+        if stop <= last and _is_ascii(text, at):
+            found = _cut_ascii(text, at, classes, apostrophe_tokens, starts, ends, lengths, found)
+            at = stop
+        else:
+            at, found = _cut_characters(
+                text, at, stop, classes, apostrophe_tokens, starts, ends, lengths, found
+            )
+    return np.int64(found[1])
+
+
+@njit(inline="always")
+def _cut_characters(  # type: ignore[no-untyped-def]
+    text, at, stop, classes, apostrophe_tokens, starts, ends, lengths, found
+):
+    started, ended, line, before_line, inside = found
+    while at < stop:
+        char, width = _char_at(text, at)
+        kind = classes[char]
+        if kind == APOSTROPHE:
+            is_letter = inside != 0 and classes[_char_at(text, at + width)[0]] == WORD
+            kind = np.uint8(WORD if is_letter else PUNCTUATION if apostrophe_tokens else SEPARATOR)
+        starts[started], ends[ended] = at, at  # to be written over where no token does so
+        if kind == WORD:
+            started, inside = started + ONE - inside, ONE
+        else:
+            ended, inside = ended + inside, inside - inside
+            if kind == PUNCTUATION:
+                starts[started], ends[ended] = at, at + width
+                started, ended = started + ONE, ended + ONE
+            if char == NEWLINE:
+                lengths[line] = np.int64(ended - before_line)
+                line, before_line = line + ONE, ended
         at += width
-    return np.int64(num)
+    return at, (started, ended, line, before_line, inside)
+
+
+@njit(inline="always")
+def _is_ascii(text, at):  # type: ignore[no-untyped-def]
+    """Whether a stretch is."""
+    found = np.uint64(0)
+    for part in range(0, STRETCH, 8):
+        found |= eight_bytes(text, at + part)
+    return found & SIGNS == 0
+
+
+@njit(inline="always")
+def _cut_ascii(  # type: ignore[no-untyped-def]
+    text, at, classes, apostrophe_tokens, starts, ends, lengths, found
+):
+    started, ended, line, before_line, inside = found
+    low, high, newlines = _class_bits(text, at, classes)
+    words, apostrophes, marks = low & ~high, high & ~low, low & high
+    if apostrophes != 0:
+        letter_behind = np.uint64(classes[_char_at(text, at + STRETCH)[0]] == WORD)
+        letters = apostrophes & (words << ONE | inside) & (words >> ONE | letter_behind << LAST)
+        words |= letters
+        if apostrophe_tokens:
+            marks |= apostrophes & ~letters
+    before = words << ONE | inside
+    finished = before & ~words | marks << ONE
+    while newlines != 0:
+        through = newlines ^ (newlines - ONE)  # the bits up to the lowest one
+        tokens = ended + num_ones(finished & through)
+        lengths[line] = np.int64(tokens - before_line)
+        line, before_line = line + ONE, tokens
+        newlines &= newlines - ONE
+    started = _write_places(words & ~before | marks, at, starts, started)
+    ended = _write_places(finished, at, ends, ended)
+    if marks >> LAST != 0:
+        ends[ended] = at + STRETCH
+        ended += ONE
+    return started, ended, line, before_line, words >> LAST
+
+
+@njit(inline="always")
+def _class_bits(text, at, classes):  # type: ignore[no-untyped-def]
+    """Of each byte of ASCII in a stretch: the low and the high bit of its class, and if it is a newline."""
+    low, high, newlines = np.uint64(0), np.uint64(0), np.uint64(0)
+    for part in range(0, STRETCH, 8):
+        kinds = np.uint64(0)
+        for k in range(8):
+            kinds |= np.uint64(classes[text[at + part + k]]) << np.uint64(8 * k)
+        others = (eight_bytes(text, at + part) ^ NEWLINES) + ~SIGNS  # with its sign where no newline is
+        low |= _lowest_bits(kinds) << np.uint64(part)
+        high |= _lowest_bits(kinds >> ONE) << np.uint64(part)
+        newlines |= _lowest_bits(~others >> np.uint64(7)) << np.uint64(part)
+    return low, high, newlines
+
+
+@njit(inline="always")
+def _lowest_bits(eight):  # type: ignore[no-untyped-def]
+    """The lowest bit of each of eight bytes, side by side; the product brings none of them to another."""
+    return ((eight & LOWEST) * GATHER) >> np.uint64(56)
+
+
+@njit(inline="always")
+def _write_places(bits, at, places, num):  # type: ignore[no-untyped-def]
+    """Write down the place of each bit, the first at `at`; how many places there are then."""
+    while bits != 0:
+        places[num] = at + np.int64(trailing_zeros(bits))
+        num += ONE
+        bits &= bits - ONE
+    return num
 
 
 @njit(inline="always")

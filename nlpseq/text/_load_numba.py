@@ -1,4 +1,4 @@
-"""Eight bytes of an array as one number, from any place."""
+"""Eight bytes of an array as one number, and what a processor counts in the bits of one."""
 
 from typing import Any
 
@@ -19,4 +19,25 @@ def _eight_bytes(typing_context, data, at):  # type: ignore[no-untyped-def]
     return types.uint64(data, at), generate
 
 
+def _trailing_zeros(typing_context, number):  # type: ignore[no-untyped-def]
+    """The place of the lowest bit that is set in a uint64, which is not 0."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
+
+
+def _num_ones(typing_context, number):  # type: ignore[no-untyped-def]
+    """How many bits are set in a uint64."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+# Any, as a type checker sees the function that writes the code and not the one it makes.
 eight_bytes: Any = intrinsic(_eight_bytes)
+trailing_zeros: Any = intrinsic(_trailing_zeros)
+num_ones: Any = intrinsic(_num_ones)

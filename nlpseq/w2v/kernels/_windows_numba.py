@@ -23,13 +23,15 @@ def _noise_word(key, pos, k, alias_V2):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def kept_tokens(tables, key, window, start, stop, ids_N, pos_N, sentence_N):  # type: ignore[no-untyped-def]
+def kept_tokens(  # type: ignore[no-untyped-def]
+    tables, key, window, start, stop, sentence, ids_N, pos_N, sentence_N
+):
     """Fill ids, pos and sentence of the kept tokens in start..stop and `window` more on each side.
 
-    Returns how many there are, and which of them lie in start..stop: (count, first, last).
+    sentence: the one that `start` lies in. Returns how many there are, and which of them lie in start..stop:
+    (count, first, last).
     """
     tokens, sentences, keep_V = tables.tokens, tables.sentences, tables.keep_V
-    sentence = np.searchsorted(sentences, start, side="right") - 1
     begin, found = start, 0
     while begin > sentences[sentence] and found < window:
         begin -= 1

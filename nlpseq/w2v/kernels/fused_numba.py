@@ -2,6 +2,8 @@
 
 A call trains on every window whose centre lies in tokens[start:stop], one window after another. It drops the
 GIL, so that several threads can train the same weights without a lock (Niu et al. 2011, arXiv:1106.5730).
+Whole numbers it works with are allocated outside, as code that allocates takes longer to compile; floats
+inside, as the compiler then knows that nothing else lies there.
 
 Rows of the weights are padded to a multiple of 32 floats: with the row length, the number of negatives and
 the window frozen into the kernel as constants, the compiler unrolls and vectorises every inner loop.
@@ -14,18 +16,33 @@ what a window lacks of them are valid ids whose steps are 0.
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
+from nlpseq.draws import KEEP, NEGATIVE, WIDTH
 from nlpseq.w2v.kernels._prefetch_numba import prefetch
 from nlpseq.w2v.kernels._windows_numba import contexts, kept_tokens, outputs
+from nlpseq.w2v.objectives import Weights
+from nlpseq.w2v.sampling import Tables
 
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}  # all of fastmath but its denial of NaN and infinity
 LANES = 16  # floats that are worked on together
+Ids = npt.NDArray[np.uint64]
 CERTAIN = np.float32(30)  # a logit whose loss and step are nothing
 SMALL = 1e-250
+
+
+class Scratch(NamedTuple):
+    """The ids of one window and the next."""
+
+    context_C: Ids
+    slot_C: npt.NDArray[np.int64]
+    output_J: Ids
+    ahead_J: Ids
+    own_1: Ids  # 0, the only row of x and dx
 
 
 @njit(inline="always")
@@ -197,35 +214,36 @@ def make_kernel(
     D, K, W, C, J = dim, negatives, window, -(-2 * window // 4) * 4, -(-(1 + negatives) // 6) * 6
     MEAN, PAIRS, DIVIDE = objective == "cbow", share_negatives == "pair", corrected
 
+    def new_scratch() -> Scratch:
+        ids = (np.zeros(num, np.uint64) for num in (J, J, 1))
+        return Scratch(np.zeros(C, np.uint64), np.empty(C, np.int64), *ids)
+
     @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-    def train_span(tables, keys, weights, start, stop, learning_rate):  # type: ignore[no-untyped-def]
+    def train_kept(  # type: ignore[no-untyped-def]
+        ids_N, pos_N, sentence_N, count, first, last, keys, alias_V2, weights, learning_rate, scratch
+    ):
         in_VD, out_VD = weights
-        room = stop - start + 2 * W
-        ids_N, pos_N = np.empty(room, np.int64), np.empty(room, np.int64)
-        sentence_N = np.empty(room, np.int64)
-        count, first, last = kept_tokens(tables, keys[0], W, start, stop, ids_N, pos_N, sentence_N)
-        x_1D, dx_1D = np.zeros((1, D), np.float32), np.zeros((1, D), np.float32)
+        context_C, slot_C, output_J, ahead_J, own_1 = scratch
+        x_1D, dx_1D = np.empty((1, D), np.float32), np.empty((1, D), np.float32)
         dy_JD = np.empty((J, D), np.float32)
         logits_N, g_N = np.empty(C * J + LANES, np.float32), np.empty(C * J + LANES, np.float32)
-        context_C, slot_C = np.zeros(C, np.uint64), np.empty(C, np.int64)
-        output_J, ahead_J, own_1 = np.zeros(J, np.uint64), np.zeros(J, np.uint64), np.zeros(1, np.uint64)
         loss, product, predictions = 0.0, 1.0, 0  # the loss less the logarithm of the product
         if first < last and not PAIRS:
-            outputs(ids_N[first], pos_N[first], 0, K, keys[2], tables.alias_V2, ahead_J)
+            outputs(ids_N[first], pos_N[first], 0, K, keys[NEGATIVE], alias_V2, ahead_J)
         for i in range(first, last):
             output_J, ahead_J = ahead_J, output_J
             if i + 1 < last and not PAIRS:
-                outputs(ids_N[i + 1], pos_N[i + 1], 0, K, keys[2], tables.alias_V2, ahead_J)
+                outputs(ids_N[i + 1], pos_N[i + 1], 0, K, keys[NEGATIVE], alias_V2, ahead_J)
                 _prefetch_rows(out_VD, ahead_J, 1 + K, D)
                 if i + 1 + W < count:
                     _prefetch_rows(in_VD, ids_N[i + 1 + W :], 1, D)  # the context that is new there
-            num = contexts(i, count, keys[1], W, ids_N, pos_N, sentence_N, context_C, slot_C)
+            num = contexts(i, count, keys[WIDTH], W, ids_N, pos_N, sentence_N, context_C, slot_C)
             if num == 0:
                 continue
             if MEAN or PAIRS:
                 for c in range(num if PAIRS else 1):
                     if PAIRS:
-                        outputs(ids_N[i], pos_N[i], slot_C[c] * K, K, keys[2], tables.alias_V2, output_J)
+                        outputs(ids_N[i], pos_N[i], slot_C[c] * K, K, keys[NEGATIVE], alias_V2, output_J)
                     inputs = 1 if PAIRS else num
                     _gather_mean(in_VD, context_C[c:], inputs, x_1D[0], D)
                     _logits_of_one(x_1D[0], out_VD, output_J, logits_N, D, J)
@@ -251,5 +269,15 @@ def make_kernel(
                 loss += more
                 predictions += num
         return loss - math.log(product), predictions
+
+    def train_span(
+        tables: Tables, keys: Any, weights: Weights, start: int, stop: int, learning_rate: Any
+    ) -> tuple[float, int]:
+        sentence = np.searchsorted(tables.sentences, start, side="right") - 1
+        kept = np.empty((3, stop - start + 2 * W), np.int64)
+        span = kept_tokens(tables, keys[KEEP], W, start, stop, sentence, *kept)
+        work = (*kept, *span, keys, tables.alias_V2, weights, learning_rate, new_scratch())
+        found: tuple[float, int] = train_kept(*work)
+        return found
 
     return train_span
