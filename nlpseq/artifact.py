@@ -8,6 +8,7 @@ disk, sealed by the manifest and renamed, so that the final name never shows hal
 import ctypes
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -114,10 +115,14 @@ def write_error(path: Path, error: OSError) -> NlpseqError:
 
 
 class Folder:
-    """A result being written: files go to Folder.path, meta.json through write_meta."""
+    """A result being written: files go to Folder.path, meta.json through write_meta.
+
+    sums: sha256 of files for which it is known already.
+    """
 
     def __init__(self, path: Path, kind: str, version: int) -> None:
         self.path = path
+        self.sums: dict[str, str] = {}
         self._stamp = {"format": f"nlpseq-{kind}", "format_version": version}
 
     def write_meta(self, meta: Meta) -> None:
@@ -134,8 +139,9 @@ class Folder:
             shutil.copymode(self.path / "meta.json", file)  # safetensors lets nobody but the owner read
         with ThreadPoolExecutor() as pool:  # the disk writes while sums are taken
             flushed = pool.map(_fsync, files)
-            entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
+            sums = {file.name: self.sums.get(file.name) or file_sha256(file) for file in files}
             list(flushed)  # raises what went wrong
+        entries = {file.name: {"bytes": file.stat().st_size, "sha256": sums[file.name]} for file in files}
         write_json(self.path / MANIFEST, {"files": entries})
         _fsync(self.path / MANIFEST)
         _fsync(self.path)
@@ -144,29 +150,42 @@ class Folder:
 class NpyWriter:
     """A one-dimensional .npy file that grows: append arrays, then close.
 
-    over: write over the file that is there, and cut off at the end what is left of it.
+    over: write so many elements over the file that is there, and cut off what is left of it.
     """
 
-    def __init__(self, path: Path, dtype: npt.DTypeLike, *, over: bool = False) -> None:
+    def __init__(self, path: Path, dtype: npt.DTypeLike, *, over: int | None = None) -> None:
         self.dtype = np.dtype(dtype)
         self.length = 0
-        self._file: BinaryIO = path.open("r+b" if over else "wb")
-        self._write_header()
+        self._file: BinaryIO = path.open("wb" if over is None else "r+b")
+        self._promised, self._sum = over, None if over is None else hashlib.sha256()
+        self._write(self._header(over or 0))
 
-    def _write_header(self) -> None:  # NumPy pads headers so that a longer shape needs no more bytes
+    def _header(self, length: int) -> bytes:  # NumPy pads it so that a longer shape needs no more bytes
+        header = io.BytesIO()
         np.lib.format.write_array_header_1_0(
-            self._file, {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
+            header, {"descr": self.dtype.str, "fortran_order": False, "shape": (length,)}
         )
+        return header.getvalue()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        if self._sum is not None:
+            self._sum.update(data)
 
     def append(self, array: npt.NDArray[Any]) -> None:
-        self._file.write(np.ascontiguousarray(array, self.dtype).data)
+        self._write(np.ascontiguousarray(array, self.dtype).data)
         self.length += len(array)
 
     def close(self) -> None:
         with self._file:
             self._file.truncate()
             self._file.seek(0)
-            self._write_header()
+            self._file.write(self._header(self.length))
+
+    def sha256(self) -> str:
+        """That of a file written over another, as its length was known from the beginning."""
+        assert self._sum is not None and self.length == self._promised
+        return self._sum.hexdigest()
 
     def __enter__(self) -> "NpyWriter":
         return self

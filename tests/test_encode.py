@@ -253,7 +253,7 @@ def test_a_broken_process_says_what_to_do() -> None:
     future: Future[_blocks.TokenBlock] = Future()
     future.set_exception(BrokenProcessPool("gone"))
     with pytest.raises(RunError, match=r"memory ran out, or a script .*--threads 1"):
-        _blocks._finished(Block(b"", False, 0), future)
+        _blocks._finished(future)
 
 
 def test_blocks_are_taken_in_order_and_never_many_at_once() -> None:

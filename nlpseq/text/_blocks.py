@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,8 @@ class TokenBlock(NamedTuple):
 
 
 BlockTokenizer = Callable[[bytes], TokenBlock]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def tokenized(
@@ -56,14 +58,23 @@ def tokenized(
 ) -> Generator[tuple[Block, TokenBlock], None, None]:
     """Each block with its tokens, in order; at most 2 * threads blocks are held at a time."""
     tokenize_block = block_tokenizer(config)
-    waiting: deque[tuple[Block, Future[TokenBlock]]] = deque()
     with _workers(config, threads) as pool:
-        for block in blocks:
-            waiting.append((block, pool.submit(tokenize_block, block.data)))
-            if len(waiting) == 2 * threads:
-                yield _finished(*waiting.popleft())
-        while waiting:
-            yield _finished(*waiting.popleft())
+        waiting = ahead(lambda block: pool.submit(tokenize_block, block.data), blocks, 2 * threads)
+        for block, future in waiting:
+            yield block, _finished(future)
+
+
+def ahead(
+    submit: Callable[[Item], Future[Result]], items: Iterable[Item], most: int
+) -> Iterator[tuple[Item, Future[Result]]]:
+    """Each item and what was submitted for it, in order; so many are under way at most."""
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    for item in items:
+        waiting.append((item, submit(item)))
+        if len(waiting) == most:
+            yield waiting.popleft()
+    while waiting:
+        yield waiting.popleft()
 
 
 def block_tokenizer(config: TextConfig) -> BlockTokenizer:
@@ -83,7 +94,7 @@ def _by_reference(config: TextConfig, data: bytes) -> TokenBlock:
         tokens = tokenize(line, config)
         ids += [type_ids.setdefault(token, len(type_ids)) for token in tokens]
         lengths.append(len(tokens))
-    return TokenBlock(_lines(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64))
+    return TokenBlock(as_lines(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64))
 
 
 def _characters(config: TextConfig, data: bytes) -> TokenBlock:
@@ -98,10 +109,10 @@ def _characters(config: TextConfig, data: bytes) -> TokenBlock:
     types = np.flatnonzero(counts)
     numbers = np.zeros(len(counts), np.uint32)
     numbers[types] = np.arange(len(types))
-    return TokenBlock(_lines(map(chr, types)), numbers[codes], lengths.astype(np.int64))
+    return TokenBlock(as_lines(map(chr, types)), numbers[codes], lengths.astype(np.int64))
 
 
-def _lines(tokens: Iterable[str]) -> bytes:
+def as_lines(tokens: Iterable[str]) -> bytes:
     lines = [f"{token}\n" for token in tokens]
     assert all(line.find("\n") == len(line) - 1 > 0 for line in lines), "a token is empty or more than a line"
     return "".join(lines).encode(*UTF_8)
@@ -163,9 +174,9 @@ def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _finished(block: Block, future: Future[TokenBlock]) -> tuple[Block, TokenBlock]:
+def _finished(future: Future[TokenBlock]) -> TokenBlock:
     try:
-        return block, future.result()
+        return future.result()
     except BrokenProcessPool as error:
         raise RunError(
             "A tokenizing process ended early: memory ran out, or a script calls nlpseq outside "

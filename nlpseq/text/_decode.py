@@ -17,6 +17,7 @@ UTF_8 = ("utf-8", "surrogatepass")  # of text in memory, which may hold halves o
 NOTHING_HELD = (b"", 0)  # state of an incremental decoder between two characters
 _HEAD_BYTES = 1 << 16  # of each file kept to guess its encoding from, once it proved wrong
 _FIRST_CHANGED = {"NFC": 0xCC, "NFKC": 0xC2}  # first bytes of U+0300 and U+0080: forms leave lower ones alone
+_FEW = 100  # bytes for each that normalisation may change
 _FIRST, _MORE = "\udc00", "\udc01"  # stand for invalid bytes, until they are counted
 _MARK_STEP, _MARK_STEPS = 16, 8  # 128 combining marks in a row, above which they are sorted here
 
@@ -75,18 +76,29 @@ def decoded(chunks: Iterator[bytes], name: str, config: TextConfig, report: Read
 
 
 def normalized_block(data: bytes, form: str) -> bytes:
-    """Text in UTF-8 in this Unicode normal form; only lines where it may change something are looked at."""
+    """Text in UTF-8 in this Unicode normal form; only where it may change something is it looked at.
+
+    There it goes by words where few may change, else by lines: no character combines with a space or a
+    newline, and none becomes a newline; in NFC none becomes a space.
+    """
     if form == "none" or data.isascii():
         return data
-    parts, done, seen = [], 0, 0  # no character combines with a newline
-    for at in np.flatnonzero(np.frombuffer(data, np.uint8) >= _FIRST_CHANGED[form]).tolist():
-        if at >= seen:
-            start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
-            seen = len(data) if end < 0 else end
-            line = normalized(data[start:seen].decode(*UTF_8), form).encode(*UTF_8)
-            if line != data[start:seen]:
-                parts += [data[done:start], line]
-                done = seen
+    places = np.flatnonzero(np.frombuffer(data, np.uint8) >= _FIRST_CHANGED[form])
+    between = b" " if form == "NFC" and len(places) * _FEW < len(data) else b"\n"
+    spans, end = list[tuple[int, int]](), -1
+    for at in places.tolist():
+        if at > end:
+            start, end = max(data.rfind(between, end + 1, at), end) + 1, data.find(between, at)
+            end = len(data) if end < 0 else end
+            spans.append((start, end))
+    found = between.join(data[start:end] for start, end in spans)
+    changed = normalized(found.decode(*UTF_8), form).encode(*UTF_8)
+    if changed == found:
+        return data
+    parts, done = [], 0
+    for (start, end), part in zip(spans, changed.split(between), strict=True):
+        parts += [data[done:start], part]
+        done = end
     return b"".join([*parts, data[done:]])
 
 

@@ -1,6 +1,7 @@
 """The tokens of a corpus under provisional ids, on disk, until all are counted and the final ids known."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from nlpseq import artifact
 from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import TextConfig
-from nlpseq.text._blocks import Table, TokenBlock
+from nlpseq.text._blocks import NEWLINE, Table, TokenBlock, ahead, as_lines
 from nlpseq.text._decode import UTF_8
 from nlpseq.text.corpus import Block
 from nlpseq.text.dataset import CHUNK as MOST
@@ -22,31 +23,45 @@ from nlpseq.text.vocab import SPECIALS, escape
 PROVISIONAL = "provisional.npy"
 PHRASES = "phrases.tsv"
 CHUNK = 1 << 18  # tokens looked at together, few enough for a cache
+AHEAD = 3  # chunks
 
 
 class Provisional:
     """Distinct tokens numbered as they came.
 
-    words: the token of each number. Mapped from `folder`: tokens, uint32, (num_tokens,), and sentences,
-    int64, (num_sentences + 1,).
+    num_types: how many. Mapped from `folder`: tokens, uint32, (num_tokens,), and sentences, int64,
+    (num_sentences + 1,).
     """
 
     tokens: npt.NDArray[np.uint32]
     sentences: npt.NDArray[np.int64]
 
-    def __init__(self, folder: Path, words: list[str]) -> None:
+    def __init__(self, folder: Path, types: bytes) -> None:
+        """types: the token of each number, a line each, in UTF-8."""
         self.folder = folder
-        self.words = words
+        self._name(types)
         self._map()
+
+    def _name(self, types: bytes) -> None:
+        self._types = np.frombuffer(types, np.uint8)
+        self._ends_T = np.flatnonzero(self._types == NEWLINE) + 1
+        self.num_types = len(self._ends_T)
 
     def _map(self) -> None:
         self.tokens = np.load(self.folder / PROVISIONAL, mmap_mode="r")
         self.num_tokens = len(self.tokens)
         self.sentences = np.load(self.folder / SENTENCES, mmap_mode="r")
 
+    def words(self, chosen_T: npt.NDArray[np.bool_] | None = None) -> list[str]:
+        """The chosen of the distinct tokens, default all, in order; others are not made strings."""
+        types = self._types
+        if chosen_T is not None:
+            types = types[np.repeat(chosen_T, np.diff(self._ends_T, prepend=0))]
+        return types.tobytes().decode(*UTF_8).split("\n")[:-1]
+
     def join_phrases(self, config: TextConfig, train_end: int) -> None:
         """Make one token of each phrase of the train split, and list them in a file."""
-        numbers = {word: number for number, word in enumerate(self.words)}
+        numbers = {word: number for number, word in enumerate(self.words())}
         found = list[tuple[str, int, float]]()
         for _ in range(config.phrases):
             num_types = len(numbers)
@@ -57,7 +72,7 @@ class Provisional:
             names = name_phrases(numbers, phrases)
             if not names:
                 break
-            self.words = list(numbers)
+            self._name(as_lines(numbers))
             ids = np.array([numbers[name] for name in names], np.uint32)
             merge_phrases(self.folder / PROVISIONAL, self.folder / SENTENCES, phrases, num_types, ids)
             self._map()
@@ -68,24 +83,32 @@ class Provisional:
 
     def counts(self, num_sentences: int) -> npt.NDArray[np.int64]:
         """How often each distinct token occurs in the first sentences."""
-        counts, end = np.zeros(len(self.words), np.int64), int(self.sentences[num_sentences])
+        counts, end = np.zeros(self.num_types, np.int64), int(self.sentences[num_sentences])
         step = min(max(CHUNK, 4 * len(counts)), MOST)  # so that adding takes less time than counting
         for start in range(0, end, step):
             counts += np.bincount(self.tokens[start : min(start + step, end)], minlength=len(counts))
         return counts
 
-    def finish(self, name: str, ids_T: npt.NDArray[Any]) -> None:
+    def finish(self, name: str, ids_T: npt.NDArray[Any]) -> str:
         """Write over each provisional id the final one, which is no wider, and give the file its name.
 
         In the same place, because a disk takes several times as long where it has to find a new one. Only
-        `sentences` and `num_tokens` can be used after.
+        `sentences` and `num_tokens` can be used after. Returns the sha256 of the file.
         """
         file = self.folder / PROVISIONAL
-        with artifact.NpyWriter(file, ids_T.dtype, over=True) as tokens:
-            for start in range(0, len(self.tokens), CHUNK):
-                tokens.append(ids_T[self.tokens[start : start + CHUNK]])
+        with (
+            ThreadPoolExecutor(1) as pool,
+            artifact.NpyWriter(file, ids_T.dtype, over=self.num_tokens) as tokens,
+        ):
+
+            def take(start: int) -> Future[npt.NDArray[Any]]:
+                return pool.submit(np.take, ids_T, self.tokens[start : start + CHUNK])
+
+            for _, ids in ahead(take, range(0, self.num_tokens, CHUNK), AHEAD):
+                tokens.append(ids.result())
         del self.tokens  # whose file is shorter now
         file.rename(self.folder / name)
+        return tokens.sha256()
 
 
 def write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) -> Provisional:
@@ -114,4 +137,4 @@ def write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) 
                 ids = known[found.table] = np.append(known.get(found.table, ids[:0]), ids)
             stream.append(ids[found.ids])
     assert not unfinished, "the last block of a corpus has no next one"
-    return Provisional(folder, spelled(types).decode(*UTF_8).split("\n")[:-1])
+    return Provisional(folder, spelled(types))

@@ -27,7 +27,7 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.text._blocks import TokenBlock, tokenized
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
-from nlpseq.text._provisional import write_provisional
+from nlpseq.text._provisional import Provisional, write_provisional
 from nlpseq.text.corpus import Block, Corpus, ReadReport
 from nlpseq.text.dataset import (
     KIND,
@@ -186,10 +186,10 @@ def _fill(
     if config.phrases:
         text.join_phrases(config, train_end)
     if vocab is None:
-        vocab, ids_T = _build_vocab(text.words, text.counts(train_end), train_end, config, corpus)
+        vocab, ids_T = _build_vocab(text, train_end, config, corpus)
     else:
-        ids_T = np.array(vocab.ids_of(text.words), token_dtype(len(vocab)))
-    text.finish(TOKENS, ids_T)
+        ids_T = np.array(vocab.ids_of(text.words()), token_dtype(len(vocab)))
+    folder.sums[TOKENS] = text.finish(TOKENS, ids_T)
     vocab.save(folder.path / VOCAB)
     if corpus.stamp() != stamp:
         raise DataError(f"{corpus.describe()} changed while it was read. Start again once it is complete.")
@@ -222,27 +222,25 @@ def _reported(
             progress(EncodeProgress(block.bytes_read, total_bytes, tokens))
 
 
-def _build_vocab(
-    words: list[str],
-    counts: npt.NDArray[np.int64],
-    num_sentences: int,
-    config: TextConfig,
-    corpus: Corpus,
-) -> tuple[Vocab, Ids]:
+def _build_vocab(text: Provisional, train_end: int, config: TextConfig, corpus: Corpus) -> tuple[Vocab, Ids]:
     """The words to keep, <unk> for all others, <eos> for each sentence; and the id of each type."""
-    kept = prune(words, counts, config.min_count, config.max_vocab)
+    counts_T = text.counts(train_end)
+    is_frequent_T = counts_T >= config.min_count
+    words = text.words(is_frequent_T)
+    kept = prune(words, counts_T[is_frequent_T], config.max_vocab)
     if not len(kept):
-        raise DataError(_nothing_kept(words, counts, config.min_count, corpus))
-    unknown = counts.sum() - counts[kept].sum()
-    kept_words = [words[number] for number in kept.tolist()]
-    all_counts = np.append(counts[kept], [unknown, num_sentences])
-    ids_T = np.full(len(words), len(kept), token_dtype(len(all_counts)))
-    ids_T[kept] = np.arange(len(kept))
-    return Vocab([*kept_words, *SPECIALS], all_counts, len(SPECIALS)), ids_T
+        raise DataError(_nothing_kept(text, counts_T, config.min_count, corpus))
+    numbers = np.flatnonzero(is_frequent_T)[kept]
+    counts = np.append(counts_T[numbers], [counts_T.sum() - counts_T[numbers].sum(), train_end])
+    ids_T = np.full(text.num_types, len(kept), token_dtype(len(counts)))
+    ids_T[numbers] = np.arange(len(kept))
+    return Vocab([*map(words.__getitem__, kept.tolist()), *SPECIALS], counts, len(SPECIALS)), ids_T
 
 
-def _nothing_kept(words: list[str], counts: npt.NDArray[np.int64], min_count: int, corpus: Corpus) -> str:
-    found = counts[prune(words, counts, 1, None)]
+def _nothing_kept(text: Provisional, counts_T: npt.NDArray[np.int64], min_count: int, corpus: Corpus) -> str:
+    is_found_T = counts_T > 0
+    found = counts_T[is_found_T]
+    found = found[prune(text.words(is_found_T), found, None)]
     if not len(found):
         return f"{corpus.describe()} holds no words but {' and '.join(SPECIALS)}. Name a corpus with text."
     offers = [
