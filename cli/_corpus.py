@@ -15,10 +15,12 @@ from nlpseq.errors import ConfigError, ResourceError
 from nlpseq.settings import to_dict
 
 from ._console import say, say_detail, say_warning
+from ._memory import give_memory_back, keep_no_large_blocks
 from ._options import given
 from ._progress import Progress
 
 if TYPE_CHECKING:
+    from nlpseq.compiling import Kernel
     from nlpseq.text.corpus import Corpus
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.text.encode import EncodeProgress
@@ -105,20 +107,40 @@ def prepare(
     *,
     force: bool,
     text: TextConfig,
+    kernels: Sequence[Kernel] = (),
 ) -> tuple[Path, TokenDataset]:
-    """Where vectors will go and what they are trained on, which is said; text: how to encode one."""
+    """Where vectors will go and what they are trained on, which is said.
+
+    text: how to encode one. kernels: what training will need compiled.
+    """
+    keep_no_large_blocks()
     folder = dataset_folder(sources)
     if folder is not None:
         if output is not None and output.resolve() == folder.resolve():
             raise ConfigError(f"{output} is the corpus itself. Choose another place with -o.")
         path = output_path(folder.resolve().name.partition(".")[0], suffix, output, force=force)
+        _compile(kernels)
         data = open_dataset(folder)
     else:
         corpus = open_sources(sources)
         path = output_path(corpus.name, suffix, output, force=force)
+        if kernels:
+            from nlpseq.text._blocks import to_compile
+
+            _compile([*to_compile(text), *kernels])
         data = encode(corpus, text, threads)
+    give_memory_back()
     say_contents(data)
     return path, data
+
+
+def _compile(kernels: Sequence[Kernel]) -> None:
+    """Have compiled what was not before."""
+    from nlpseq.compiling import compile_apart, missing
+
+    if new := missing(kernels):
+        say(COMPILING)
+        compile_apart(new)
 
 
 def say_contents(data: TokenDataset) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"artifact", "cache", "config", "csr", "draws", "errors", "settings"}
+BASE = {"artifact", "cache", "compiling", "config", "csr", "draws", "errors", "settings"}
 MAY_IMPORT = {
     **{room: {"errors", "settings"} for room in BASE},
     "csr": {"artifact", "errors"},
     "_draws_numba": {"draws"},
+    "_first_numba": set(),
+    "compiling": {"cache", "_first_numba"},
     "text": BASE,
     "vectors": BASE | {"text"},
     "counts": BASE | {"text", "vectors", "_draws_numba"},

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.cache import use_cache_for_numba
+from nlpseq.compiling import Kernel
 from nlpseq.config import TextConfig
 from nlpseq.errors import RunError
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
@@ -84,6 +85,11 @@ def block_tokenizer(config: TextConfig) -> BlockTokenizer:
     if config.tokenizer == "char":
         return partial(_characters, config)
     return partial(_by_reference, config)
+
+
+def to_compile(config: TextConfig) -> list[Kernel]:
+    """What block_tokenizer needs compiled."""
+    return [Kernel("nlpseq.text._encode_numba", "compile_scan")] if config.tokenizer in COMPILED else []
 
 
 def _by_reference(config: TextConfig, data: bytes) -> TokenBlock:

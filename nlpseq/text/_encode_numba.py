@@ -33,6 +33,7 @@ FROM_A, BEYOND_Z = np.uint64(0x3F3F3F3F3F3F3F3F), np.uint64(0x2525252525252525) 
 
 
 STRETCH, LAST = 64, np.uint64(63)  # bytes of ASCII looked at together, and the place of the last
+BYTE = np.uint64(0xFF)
 LOWEST, GATHER = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)
 NEWLINES = np.uint64(NEWLINE * 0x0101010101010101)
 
@@ -72,6 +73,15 @@ def scan(
     starts, ends = np.empty(most, np.int32), np.empty(most, np.int32)
     num = _cut(text, classes, apostrophe_tokens, starts, ends, lengths)
     return _numbered(text, starts[:num], ends[:num], lower, types)
+
+
+def compile_scan() -> None:
+    """Have everything compiled, by types enough to grow their table."""
+    numbers = b" ".join(b"%d" % number for number in range(9999))
+    classes = np.full(1 << 7, WORD, np.uint8)
+    classes[[ord(" "), NEWLINE]] = SEPARATOR
+    classes.flags.writeable = False
+    scan(np.frombuffer(numbers + PADDING, np.uint8), classes, False, False, np.empty(1, np.int64), no_types())
 
 
 def number_lines(lines: bytes, types: Types) -> tuple[npt.NDArray[np.uint32], Types]:
@@ -217,10 +227,10 @@ def _class_bits(text, at, classes):  # type: ignore[no-untyped-def]
     """Of each byte of ASCII in a stretch: the low and the high bit of its class, and if it is a newline."""
     low, high, newlines = np.uint64(0), np.uint64(0), np.uint64(0)
     for part in range(0, STRETCH, 8):
-        kinds = np.uint64(0)
-        for k in range(8):
-            kinds |= np.uint64(classes[text[at + part + k]]) << np.uint64(8 * k)
-        others = (eight_bytes(text, at + part) ^ NEWLINES) + ~SIGNS  # with its sign where no newline is
+        eight, kinds = eight_bytes(text, at + part), np.uint64(0)
+        for shift in range(0, 64, 8):
+            kinds |= np.uint64(classes[(eight >> np.uint64(shift)) & BYTE]) << np.uint64(shift)
+        others = (eight ^ NEWLINES) + ~SIGNS  # with its sign where no newline is
         low |= _lowest_bits(kinds) << np.uint64(part)
         high |= _lowest_bits(kinds >> ONE) << np.uint64(part)
         newlines |= _lowest_bits(~others >> np.uint64(7)) << np.uint64(part)

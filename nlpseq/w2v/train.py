@@ -19,7 +19,7 @@ from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.run import Course, Report, Run
 from nlpseq.w2v.sampling import Tables, alias_table
 
-BLOCK = 10_000  # rows of weights drawn at once
+BLOCK = 1_000  # rows of weights worked on at once
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
 
 

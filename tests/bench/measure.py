@@ -39,13 +39,13 @@ def run_command(command: list[str], cache: Path, figures: dict[str, Any]) -> str
 
 
 def anonymous_bytes(pid: int) -> int:
-    """RssAnon of a process and all its descendants: memory that is theirs alone, mapped files aside."""
+    """Memory of a process and all its descendants that is of no file; what they share is counted once."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        sizes = Path(f"/proc/{pid}/smaps_rollup").read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:  # it has just ended
         return 0
-    own = next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon")), 0)
+    own = next((int(line.split()[1]) * 1024 for line in sizes.splitlines() if line.startswith("Pss_Anon")), 0)
     return own + sum(anonymous_bytes(int(child)) for child in children)
 
 

@@ -1,10 +1,12 @@
 """The word2vec step, readable (layered) and compiled (fused), behind one signature; select() chooses."""
 
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from nlpseq.cache import use_cache_for_numba
+from nlpseq.compiling import Kernel
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import BackendUnavailable, ConfigError
 from nlpseq.w2v.objectives import Weights
@@ -93,14 +95,29 @@ def array_module(backend: str) -> ModuleType:
 
 
 def _fused(config: Word2VecConfig) -> TrainSpan:
-    use_cache_for_numba()
-    from nlpseq.w2v.kernels.fused_numba import make_kernel
+    """The compiled kernel, loaded when it is first called, as loading the compiler takes memory and time."""
 
+    @cache
+    def train_span() -> TrainSpan:
+        use_cache_for_numba()
+        from nlpseq.w2v.kernels.fused_numba import make_kernel
+
+        return make_kernel(*_constants(config))
+
+    return lambda *work: train_span()(*work)
+
+
+def _constants(config: Word2VecConfig) -> tuple[str, str, bool, int, int, int]:
+    """What a fused kernel is compiled for."""
     share = config.share_negatives if config.objective == "skipgram" else "window"
     corrected = config.cbow_update == "corrected" or config.objective == "skipgram"
-    return make_kernel(
-        config.objective, share, corrected, padded(config.dim), config.negatives, config.window
-    )
+    return config.objective, share, corrected, padded(config.dim), config.negatives, config.window
+
+
+def to_compile(config: Word2VecConfig, choice: Choice) -> list[Kernel]:
+    """The kernel of the choice, if that is one that has to be compiled for the CPU."""
+    is_compiled = (choice.backend, choice.kernel) == ("numpy", "fused")
+    return [Kernel(f"{__name__}.fused_numba", "compile_kernel", _constants(config))] if is_compiled else []
 
 
 def padded(dim: int) -> int:

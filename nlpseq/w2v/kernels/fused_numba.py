@@ -26,7 +26,7 @@ from nlpseq.draws import KEEP, NEGATIVE, WIDTH
 from nlpseq.w2v.kernels._prefetch_numba import prefetch
 from nlpseq.w2v.kernels._windows_numba import contexts, kept_tokens, outputs
 from nlpseq.w2v.objectives import Weights
-from nlpseq.w2v.sampling import Tables
+from nlpseq.w2v.sampling import Tables, epoch_keys
 
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}  # all of fastmath but its denial of NaN and infinity
 LANES = 16  # floats that are worked on together
@@ -281,3 +281,16 @@ def make_kernel(
         return found
 
     return train_span
+
+
+def compile_kernel(*constants: Any) -> None:
+    """Have everything compiled, for tokens of either type."""
+    keys, kept, no_span = epoch_keys(0, 0), np.empty((3, 1), np.int64), (0, 0)
+    for dtype in (np.uint16, np.uint32):
+        tokens, sentences = np.zeros(1, dtype), np.array([0, 1])
+        for array in (tokens, sentences):
+            array.flags.writeable = False  # like one that is mapped from a file
+        tables = Tables(tokens, sentences, np.zeros(1, np.uint32), np.zeros((1, 2), np.uint32))
+        kept_tokens(tables, keys[KEEP], 1, *no_span, np.int64(0), *kept)
+    weights = Weights(*np.zeros((2, 1, constants[3]), np.float32))
+    make_kernel(*constants)(tables, keys, weights, *no_span, np.float32(0))

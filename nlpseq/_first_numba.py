@@ -1,0 +1,8 @@
+"""The smallest function there is to compile: Numba loads a good deal for the first one of a process."""
+
+from numba import njit
+
+
+@njit
+def nothing() -> None:
+    return
