@@ -15,7 +15,6 @@ from nlpseq.errors import ConfigError, ResourceError
 from nlpseq.settings import to_dict
 
 from ._console import say, say_detail, say_warning
-from ._memory import give_memory_back, keep_no_large_blocks
 from ._options import given
 from ._progress import Progress
 
@@ -111,34 +110,37 @@ def prepare(
 ) -> tuple[Path, TokenDataset]:
     """Where vectors will go and what they are trained on, which is said.
 
-    text: how to encode one. kernels: what training will need compiled.
+    text: how to encode one. kernels: what training will need compiled, which is done before a text is
+    encoded, as both take memory.
     """
-    keep_no_large_blocks()
     folder = dataset_folder(sources)
     if folder is not None:
         if output is not None and output.resolve() == folder.resolve():
             raise ConfigError(f"{output} is the corpus itself. Choose another place with -o.")
         path = output_path(folder.resolve().name.partition(".")[0], suffix, output, force=force)
-        _compile(kernels)
         data = open_dataset(folder)
+        _compile(kernels)
     else:
         corpus = open_sources(sources)
         path = output_path(corpus.name, suffix, output, force=force)
         if kernels:
-            from nlpseq.text._blocks import to_compile
-
-            _compile([*to_compile(text), *kernels])
+            _compile([*_of_encoding(text), *kernels])
         data = encode(corpus, text, threads)
-    give_memory_back()
     say_contents(data)
     return path, data
 
 
-def _compile(kernels: Sequence[Kernel]) -> None:
-    """Have compiled what was not before."""
-    from nlpseq.compiling import compile_apart, missing
+def _of_encoding(text: TextConfig) -> list[Kernel]:
+    from nlpseq.text.encode import to_compile
 
-    if new := missing(kernels):
+    return to_compile(text)
+
+
+def _compile(kernels: Sequence[Kernel]) -> None:
+    """Have kernels compiled that are not in the cache yet."""
+    from nlpseq.compiling import compile_apart, to_compile_apart
+
+    if new := to_compile_apart(kernels):
         say(COMPILING)
         compile_apart(new)
 

@@ -63,16 +63,20 @@ def train_w2v(sources: tuple[str, ...], output: Path | None, force: bool, preset
     text = resolved(TextConfig, HELD_OUT if config.early_stop else {})  # a wrong one is said before any work
     if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
         raise ConfigError("--early-stop needs held-out text, so it does not go with --valid-share 0.")
+    from nlpseq import malloc
     from nlpseq.w2v.kernels import select, to_compile
 
     choice = select(config)
     kernels = to_compile(config, choice)
+    if choice.is_compiled:  # array code is faster where free memory is kept
+        malloc.keep_no_large()
     path, data = prepare(sources, ".w2v", output, config.threads, force=force, text=text, kernels=kernels)
+    malloc.give_back()
     _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
     vectors = _train(data, config)
     vectors.save(path, force=force)
-    vectors.contexts = None  # what follows needs memory, too
+    vectors.contexts = None  # stored, and not asked by the neighbours below, which take as much memory
     _say_result(path, vectors)
     print_path(path)
 

@@ -4,5 +4,5 @@ from numba import njit
 
 
 @njit
-def nothing() -> None:
+def nothing():  # type: ignore[no-untyped-def]
     return

@@ -150,15 +150,18 @@ class Folder:
 class NpyWriter:
     """A one-dimensional .npy file that grows: append arrays, then close.
 
-    over: write so many elements over the file that is there, and cut off what is left of it.
+    length: how long it will be, where that is known, which makes its sha256 known as well. over: write over
+    the file that is there, and cut off what is left of it.
     """
 
-    def __init__(self, path: Path, dtype: npt.DTypeLike, *, over: int | None = None) -> None:
+    def __init__(
+        self, path: Path, dtype: npt.DTypeLike, *, length: int | None = None, over: bool = False
+    ) -> None:
         self.dtype = np.dtype(dtype)
-        self.length = 0
-        self._file: BinaryIO = path.open("wb" if over is None else "r+b")
-        self._promised, self._sum = over, None if over is None else hashlib.sha256()
-        self._write(self._header(over or 0))
+        self.length, self._promised = 0, length
+        self._file: BinaryIO = path.open("r+b" if over else "wb")
+        self._sum = None if length is None else hashlib.sha256()
+        self._write(self._header(length or 0))
 
     def _header(self, length: int) -> bytes:  # NumPy pads it so that a longer shape needs no more bytes
         header = io.BytesIO()
@@ -183,7 +186,7 @@ class NpyWriter:
             self._file.write(self._header(self.length))
 
     def sha256(self) -> str:
-        """That of a file written over another, as its length was known from the beginning."""
+        """That of the file, once it is closed, if its length was given."""
         assert self._sum is not None and self.length == self._promised
         return self._sum.hexdigest()
 

@@ -12,14 +12,16 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 from nlpseq.cache import use_cache_for_numba
+
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Kernel(NamedTuple):
@@ -30,51 +32,67 @@ class Kernel(NamedTuple):
     constants: tuple[str | int | bool, ...] = ()  # its arguments
 
 
-def missing(kernels: Iterable[Kernel]) -> list[Kernel]:
-    """Those that were not compiled into the cache before, by these versions."""
-    return [kernel for kernel in kernels if not _mark(kernel).exists()]
+def to_compile_apart(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Those to give to compile_apart: that were not compiled before, by these versions on such a machine.
 
-
-def compile_apart(kernels: Iterable[Kernel]) -> None:
-    """Have kernels compiled into the cache.
-
-    One that fails to be is compiled, or fails, where it is used. So are all of them where a process cannot be
-    copied safely: on other systems than Linux, and beside other threads.
+    None where a process cannot be copied safely: on other systems than Linux, and beside other threads.
     """
-    if sys.platform != "linux" or threading.active_count() > 1:
-        return
-    _load_what_copies_share(kernels)
+    can_copy = sys.platform == "linux" and threading.active_count() == 1
+    return [kernel for kernel in kernels if not _mark(kernel).exists()] if can_copy else []
+
+
+def compile_apart(kernels: Sequence[Kernel]) -> None:
+    """Have kernels compiled into the cache. Where that fails, whoever uses a kernel compiles it."""
     copies = list[int]()
     try:
-        copies += map(_compiling_copy, kernels)
-        while copies:
-            os.waitpid(copies[0], 0)
-            del copies[0]
-    finally:
-        for copy in copies:  # where this was interrupted
-            os.kill(copy, signal.SIGKILL)
+        _load_what_copies_share(kernels)
+        for kernel in kernels:
+            with _stops_held_back():
+                copies.append(_compiling_copy(kernel))
+        for copy in copies:
             os.waitpid(copy, 0)
+    except OSError:  # no room for a copy, or it is not for us to wait for
+        pass
+    finally:
+        for copy in copies:  # those that are there still, where this was stopped
+            with suppress(OSError):
+                os.kill(copy, signal.SIGKILL)
+                os.waitpid(copy, 0)
         gc.unfreeze()
 
 
-def _load_what_copies_share(kernels: Iterable[Kernel]) -> None:
+def _load_what_copies_share(kernels: Sequence[Kernel]) -> None:
     """What is in memory before they are made, they have in common as long as none of them changes it."""
     use_cache_for_numba()
     for kernel in kernels:
         import_module(kernel.module)
-    import_module("nlpseq._first_numba").nothing()
+    from nlpseq._first_numba import nothing
+
+    nothing()
     gc.collect()
     gc.freeze()  # as a collection would write to everything
 
 
+@contextmanager
+def _stops_held_back() -> Iterator[None]:
+    """Ctrl-C and the like come after the block."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
 def _compiling_copy(kernel: Kernel) -> int:
-    """The number of a new process, which ends once the kernel is compiled."""
+    """The number of a new process, which ends once the kernel is compiled, or when it is stopped."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads, as NumPy has idle ones
         copy = os.fork()
     if copy == 0:
         with suppress(BaseException):
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            for stop in _STOPS:
+                signal.signal(stop, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
             getattr(import_module(kernel.module), kernel.function)(*kernel.constants)
             mark = _mark(kernel)
             mark.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +104,6 @@ def _compiling_copy(kernel: Kernel) -> int:
 def _mark(kernel: Kernel) -> Path:
     """A file that is there once the kernel is in the cache."""
     use_cache_for_numba()
-    made_with = [kernel, platform.python_version(), version("numba"), version("numpy")]
+    made_with = [kernel, platform.python_version(), version("numba"), version("numpy"), platform.node()]
     name = hashlib.sha256(json.dumps(made_with).encode()).hexdigest()[:32]
     return Path(os.environ["NUMBA_CACHE_DIR"], f"{name}.compiled")

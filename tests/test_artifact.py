@@ -385,7 +385,7 @@ def test_a_growing_file_outgrows_its_first_header(tmp_path):
 def test_a_file_written_over_keeps_nothing_of_the_old_one(tmp_path):
     file = tmp_path / "a.npy"
     np.save(file, np.arange(100, dtype=np.uint32))
-    with artifact.NpyWriter(file, np.uint16, over=60) as writer:
+    with artifact.NpyWriter(file, np.uint16, length=60, over=True) as writer:
         writer.append(np.arange(25))
         writer.append(np.arange(25, 60))
     assert writer.sha256() == artifact.file_sha256(file)

@@ -249,7 +249,7 @@ def test_a_signal_stops_training_and_leaves_nothing(folder, sent, code):
     while "backend numpy" not in said:
         said = child.stderr.readline()
         assert said, "ended before it trained"
-    time.sleep(0.7)  # so that training reports
+    time.sleep(3)  # so that training reports
     child.send_signal(sent)
     out, err = child.communicate(timeout=20)
     assert child.returncode == code

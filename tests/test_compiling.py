@@ -1,14 +1,13 @@
 """Kernels compiled by copies of a process, and memory that goes back to the system."""
 
 import platform
+import signal
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
 
 import pytest
-
-from nlpseq.compiling import Kernel, compile_apart, missing
 
 ONLY_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
 
@@ -16,31 +15,44 @@ COMPILE_AND_TRAIN = """
 import os, sys
 from pathlib import Path
 from nlpseq.cli import main
-from nlpseq.compiling import compile_apart, missing
+from nlpseq.compiling import compile_apart, to_compile_apart
 from nlpseq.config import TextConfig, Word2VecConfig
-from nlpseq.text import _blocks
+from nlpseq.text import encode
 from nlpseq.w2v.kernels import select, to_compile
 
-config = Word2VecConfig(dim=5, window=2)
-kernels = [*_blocks.to_compile(TextConfig()), *to_compile(config, select(config))]
-assert missing(kernels) == kernels
+objective, share = sys.argv[2:]
+config = Word2VecConfig(objective=objective, share_negatives=share, dim=5, window=2)
+kernels = [*encode.to_compile(TextConfig()), *to_compile(config, select(config))]
+assert to_compile_apart(kernels) == kernels
 compile_apart(kernels)
-assert missing(kernels) == []
+assert to_compile_apart(kernels) == []
 folder = Path(os.environ["NUMBA_CACHE_DIR"])
 compiled = {file: file.stat().st_mtime_ns for file in folder.rglob("*.nb?")}
-assert len(compiled) >= 12, compiled
-arguments = ["train-w2v", "-v", sys.argv[1], "--dim", "5", "--window", "2", "--min-count", "1"]
+for name in ("_cut", "_keys", "_number", "_move", "kept_tokens", "train_kept"):
+    assert any(name in file.name for file in compiled), name
+settings = ["--objective", objective, "--share-negatives", share, "--dim", "5", "--window", "2"]
 try:
-    main(arguments)
+    main(["train-w2v", sys.argv[1], "--min-count", "1", *settings])
 except SystemExit as end:
     assert not end.code
 assert {file: file.stat().st_mtime_ns for file in folder.rglob("*.nb?")} == compiled, "compiled anew"
 """
 
+WITH_KERNELS = """
+import os, threading
+from nlpseq.compiling import Kernel, compile_apart, to_compile_apart
+fails, works = Kernel("math", "sqrt", (-1,)), Kernel("math", "sqrt", (4,))
+sleeps = Kernel("time", "sleep", (99,))
+other = threading.Thread(target=threading.Event().wait, daemon=True)
+
+def no_room():
+    raise BlockingIOError("no room for a copy")
+"""
+
 FREE_MEMORY = """
-import ctypes, sys
+import ctypes, os, sys
 from pathlib import Path
-from nlpseq.cli._memory import LARGE, give_memory_back, keep_no_large_blocks
+from nlpseq.malloc import LARGE, give_back, keep_no_large
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
@@ -56,49 +68,65 @@ def left_of(size, number):  # MB in memory once blocks below one that stays were
     return resident() - before
 
 def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 if "early" in sys.argv:
-    keep_no_large_blocks()
+    keep_no_large()
 left_of(6 * LARGE, 1)  # from which glibc learns to keep blocks of this size
 large, small = left_of(2 * LARGE, 4), left_of(LARGE // 64, 500)
 before = resident()
-give_memory_back()
+give_back()
 print(large, small, before - resident())
 """
 
 
 @ONLY_LINUX
+@pytest.mark.parametrize(
+    ("objective", "share"), [("skipgram", "window"), ("skipgram", "pair"), ("cbow", "window")]
+)
 def test_what_is_compiled_apart_is_not_compiled_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    objective: str, share: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     (tmp_path / "text.txt").write_text("the cat sat on the mat\nand the dog sat on the log\n" * 20)
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE_AND_TRAIN, "text.txt"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "compiling" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    run(COMPILE_AND_TRAIN, "text.txt", objective, share)
 
 
 @ONLY_LINUX
-def test_what_cannot_be_compiled_is_left_to_whoever_uses_it() -> None:
-    fails, works = (Kernel("math", "sqrt", (number,)) for number in (-1, 4))
-    compile_apart([fails, works])
-    assert missing([fails, works]) == [fails]
+@pytest.mark.parametrize(
+    "then",
+    [
+        "compile_apart([fails, works]); assert to_compile_apart([fails, works]) == [fails]",
+        "os.fork = no_room; compile_apart([works]); assert to_compile_apart([works]) == [works]",
+        "other.start(); assert not to_compile_apart([works])",
+    ],
+    ids=["a failing kernel", "no room for a copy", "another thread"],
+)
+def test_what_is_not_compiled_apart_is_left_to_whoever_uses_it(
+    then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    run(f"{WITH_KERNELS}\n{then}")
 
 
-def test_no_copy_is_made_beside_other_threads() -> None:
-    kernel, done = Kernel("math", "sqrt", (9,)), threading.Event()
-    other = threading.Thread(target=done.wait)
-    other.start()
-    try:
-        compile_apart([kernel])
-    finally:
-        done.set()
-        other.join()
-    assert missing([kernel]) == [kernel]
+@ONLY_LINUX
+def test_stopping_while_kernels_are_compiled_leaves_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    program = f"{WITH_KERNELS}\ncompile_apart([sleeps, sleeps])"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) as process:
+        while len(copies := children_of(process.pid)) < 2:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert b"KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    assert not any(Path(f"/proc/{copy}").exists() for copy in copies)
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give memory back themselves")
@@ -110,6 +138,11 @@ def test_free_memory_goes_back() -> None:
 
 
 def megabytes_left(*arguments: str) -> list[float]:
-    command = [sys.executable, "-c", FREE_MEMORY, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [float(number) for number in done.stdout.split()]
+    return [float(number) for number in run(FREE_MEMORY, *arguments).split()]
+
+
+def run(program: str, *arguments: str) -> str:
+    """What a process prints, which ends well."""
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
-from nlpseq.text import _cut, _decompress
+from nlpseq.text import _cut, _decode, _decompress
 from nlpseq.text._decode import normalized
 from nlpseq.text.corpus import Block, ReadReport, open_corpus
 from nlpseq.text.encode import preprocess
@@ -409,12 +409,14 @@ PIECES = st.sampled_from(
     form=st.sampled_from(["none", "NFC", "NFKC"]),
     read_bytes=st.integers(1, 9),
     block_bytes=st.integers(32, 120),
+    few=st.sampled_from([0.0, 2.0]),  # normalised by lines, and by words
 )
-def test_blocks_are_the_text_whatever_the_sizes(tmp_path_factory, text, form, read_bytes, block_bytes):
+def test_blocks_are_the_text_whatever_the_sizes(tmp_path_factory, text, form, read_bytes, block_bytes, few):
     file = write(tmp_path_factory.getbasetemp(), text.encode(), "blocks")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_decompress, "READ_BYTES", read_bytes)
         patch.setattr(_cut, "BLOCK_BYTES", block_bytes)
+        patch.setattr(_decode, "_FEW", few)
         report = ReadReport()
         blocks = read(file, report=report, normalize=form, tokenizer="whitespace")
     expected = text.replace("\r\n", "\n").replace("\r", "\n")

@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import subprocess
 import sys
 import unicodedata
 from collections import Counter
@@ -114,9 +115,17 @@ def test_a_block_may_end_anywhere(text: str, config: TextConfig) -> None:
 def test_ascii_is_cut_alike_in_stretches_and_by_characters(config: TextConfig) -> None:
     for seed in range(300):
         draw = random.Random(seed)
-        others = draw.choice(["", "", "é’\u2028"])  # without any, all but the end is in stretches
-        text = "".join(draw.choices("abC9''. \n" + others, k=draw.randrange(60, 400)))
-        assert_tokens_of_lines(text, config)
+        text = draw.choices("abC9''. \n", k=draw.randrange(60, 600))  # all but its end is in stretches
+        for _ in range(seed % 4):
+            text[draw.randrange(len(text))] = draw.choice("é’\u2028한😀")  # which the next ones begin behind
+        assert_tokens_of_lines("".join(text), config)
+
+
+@pytest.mark.parametrize("behind", ["é", "한", "😀", "\u2028", "'", "a", "."])
+@pytest.mark.parametrize("config", FAST, ids=ids_of)
+def test_a_stretch_may_end_with_an_apostrophe(behind: str, config: TextConfig) -> None:
+    for length in range(55, 70):
+        assert_tokens_of_lines(f"{'x' * length}'{behind}b c {'d' * 80}", config)
 
 
 @pytest.mark.parametrize("config", FAST, ids=ids_of)
@@ -374,6 +383,33 @@ def test_what_is_stopped_halfway_leaves_nothing(error: type[BaseException], tmp_
     with pytest.raises(ResourceError if error is OSError else error):
         preprocess(corpus, TextConfig(), tmp_path / "out", progress=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
+
+
+STOPPED_WHILE_OTHERS_READ = """
+import sys, time
+import numpy as np
+from nlpseq import TextConfig, artifact, open_corpus, preprocess
+from nlpseq.text import _provisional
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+def take_late(ids, tokens, take=np.take):
+    artifact.NpyWriter.append = stop
+    time.sleep(0.2)
+    return take(ids, tokens)
+
+_provisional.CHUNK, _provisional.np.take = 1 << 14, take_late
+preprocess(open_corpus("corpus.txt"), TextConfig(min_count=1), "out")
+"""
+
+
+def test_stopping_while_ids_are_made_final_cuts_no_file_that_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "corpus.txt", "a b c d e f g h\n" * 9000)
+    command = [sys.executable, "-c", STOPPED_WHILE_OTHERS_READ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "KeyboardInterrupt" in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["corpus.txt"]
 
 
 def test_an_existing_output_is_kept_without_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"artifact", "cache", "compiling", "config", "csr", "draws", "errors", "settings"}
+BASE = {"artifact", "cache", "compiling", "config", "csr", "draws", "errors", "malloc", "settings"}
 MAY_IMPORT = {
     **{room: {"errors", "settings"} for room in BASE},
     "csr": {"artifact", "errors"},

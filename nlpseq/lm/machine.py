@@ -1,7 +1,5 @@
 """What the machine can do: device, threads, memory, and whether bf16 pays."""
 
-import ctypes
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,6 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from nlpseq import malloc
 from nlpseq.config import LMConfig
 from nlpseq.errors import BackendUnavailable, ConfigError
 from nlpseq.settings import available_cores
@@ -20,7 +19,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 TRIALS = 3  # of each precision
 AGREEMENT = 0.05  # nats between the losses of both
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h of glibc
 
 
 def open_device(config: LMConfig) -> torch.device:
@@ -49,7 +47,7 @@ def open_device(config: LMConfig) -> torch.device:
 def prepare_cpu(threads: int | None) -> None:
     """Have PyTorch use so many threads, all cores without a number, and waste no time on memory."""
     torch.set_num_threads(threads or available_cores())
-    _keep_freed_memory()
+    malloc.keep_all()
 
 
 @contextmanager
@@ -60,15 +58,6 @@ def denormals_as_zero() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-def _keep_freed_memory() -> None:
-    """Have malloc keep what is freed: large arrays come and go at every step, and fresh pages are slow."""
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
-        libc.mallopt(_M_MMAP_MAX, 0)
 
 
 class Choice(NamedTuple):

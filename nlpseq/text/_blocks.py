@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.cache import use_cache_for_numba
-from nlpseq.compiling import Kernel
 from nlpseq.config import TextConfig
 from nlpseq.errors import RunError
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
@@ -87,11 +86,6 @@ def block_tokenizer(config: TextConfig) -> BlockTokenizer:
     return partial(_by_reference, config)
 
 
-def to_compile(config: TextConfig) -> list[Kernel]:
-    """What block_tokenizer needs compiled."""
-    return [Kernel("nlpseq.text._encode_numba", "compile_scan")] if config.tokenizer in COMPILED else []
-
-
 def _by_reference(config: TextConfig, data: bytes) -> TokenBlock:
     type_ids: dict[str, int] = {}
     ids: list[int] = []
@@ -119,6 +113,7 @@ def _characters(config: TextConfig, data: bytes) -> TokenBlock:
 
 
 def as_lines(tokens: Iterable[str]) -> bytes:
+    """A line in UTF-8 for each token."""
     lines = [f"{token}\n" for token in tokens]
     assert all(line.find("\n") == len(line) - 1 > 0 for line in lines), "a token is empty or more than a line"
     return "".join(lines).encode(*UTF_8)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
@@ -17,7 +18,7 @@ UTF_8 = ("utf-8", "surrogatepass")  # of text in memory, which may hold halves o
 NOTHING_HELD = (b"", 0)  # state of an incremental decoder between two characters
 _HEAD_BYTES = 1 << 16  # of each file kept to guess its encoding from, once it proved wrong
 _FIRST_CHANGED = {"NFC": 0xCC, "NFKC": 0xC2}  # first bytes of U+0300 and U+0080: forms leave lower ones alone
-_FEW = 100  # bytes for each that normalisation may change
+_FEW = 0.01  # of all bytes, so that most words have none of them
 _FIRST, _MORE = "\udc00", "\udc01"  # stand for invalid bytes, until they are counted
 _MARK_STEP, _MARK_STEPS = 16, 8  # 128 combining marks in a row, above which they are sorted here
 
@@ -84,13 +85,10 @@ def normalized_block(data: bytes, form: str) -> bytes:
     if form == "none" or data.isascii():
         return data
     places = np.flatnonzero(np.frombuffer(data, np.uint8) >= _FIRST_CHANGED[form])
-    between = b" " if form == "NFC" and len(places) * _FEW < len(data) else b"\n"
-    spans, end = list[tuple[int, int]](), -1
-    for at in places.tolist():
-        if at > end:
-            start, end = max(data.rfind(between, end + 1, at), end) + 1, data.find(between, at)
-            end = len(data) if end < 0 else end
-            spans.append((start, end))
+    has_words = data.count(b" ", 0, _HEAD_BYTES) > data.count(b"\n", 0, _HEAD_BYTES)
+    by_words = form == "NFC" and has_words and len(places) < len(data) * _FEW
+    between = b" " if by_words else b"\n"
+    spans = _spans(data, places, between)
     found = between.join(data[start:end] for start, end in spans)
     changed = normalized(found.decode(*UTF_8), form).encode(*UTF_8)
     if changed == found:
@@ -100,6 +98,18 @@ def normalized_block(data: bytes, form: str) -> bytes:
         parts += [data[done:start], part]
         done = end
     return b"".join([*parts, data[done:]])
+
+
+def _spans(data: bytes, places: npt.NDArray[np.int64], between: bytes) -> list[tuple[int, int]]:
+    """First byte and end of every stretch between separators that some place is in."""
+    spans, end = list[tuple[int, int]](), -1
+    for place in places.tolist():
+        if place > end:
+            start = max(data.rfind(between, end + 1, place), end) + 1
+            end = data.find(between, place)
+            end = len(data) if end < 0 else end
+            spans.append((start, end))
+    return spans
 
 
 def normalized(text: str, form: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from nlpseq.text._load_numba import eight_bytes, num_ones, trailing_zeros
+from nlpseq.text._bits_numba import eight_bytes, num_ones, trailing_zeros
 
 PADDING = b"\n" * 8  # behind the text: its last token ends there, and eight bytes can be had from any place
 
@@ -27,11 +27,9 @@ LONG = np.uint64(1 << 63)  # keys of longer ones are from here up
 FREE = np.uint64(0)  # no key is 0
 MIX = np.uint64(0xD6E8FEB86659FD93)  # odd, about as many zeros as ones
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
-ONE, EIGHT, HALF = np.uint64(1), np.uint64(8), np.uint64(32)
+ZERO, ONE, EIGHT, HALF = np.uint64(0), np.uint64(1), np.uint64(8), np.uint64(32)
 SIGNS = np.uint64(0x8080808080808080)
 FROM_A, BEYOND_Z = np.uint64(0x3F3F3F3F3F3F3F3F), np.uint64(0x2525252525252525)  # added to "A", "[": the sign
-
-
 STRETCH, LAST = 64, np.uint64(63)  # bytes of ASCII looked at together, and the place of the last
 BYTE = np.uint64(0xFF)
 LOWEST, GATHER = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)
@@ -137,14 +135,23 @@ def _char_at(text, at):  # type: ignore[no-untyped-def]
     return (lead & 0x07) << 18 | second << 12 | third << 6 | np.int64(text[at + 3]) & 0x3F, 4
 
 
+class Found(NamedTuple):
+    """How far the cutting of a text is."""
+
+    started: np.uint64  # tokens
+    ended: np.uint64
+    line: np.uint64
+    before_line: np.uint64  # tokens that had ended when it began
+    inside: np.uint64  # 1 where a word goes on, else 0
+
+
 @njit(nogil=True, cache=True)
 def _cut(text, classes, apostrophe_tokens, starts, ends, lengths):  # type: ignore[no-untyped-def]
     """Where each token starts and ends, and how many there are in each line; how many in all.
 
     A stretch of ASCII is looked at as numbers with a bit for each of its bytes, other text by characters.
     """
-    zero = np.uint64(0)
-    found = zero, zero, zero, zero, zero  # starts, ends, lines, ends before this line, whether inside a word
+    found = Found(ZERO, ZERO, ZERO, ZERO, ZERO)
     at, last = 0, len(text) - len(PADDING)
     while at <= last:
         stop = min(at + STRETCH, last + 1)
@@ -155,13 +162,14 @@ def _cut(text, classes, apostrophe_tokens, starts, ends, lengths):  # type: igno
             at, found = _cut_characters(
                 text, at, stop, classes, apostrophe_tokens, starts, ends, lengths, found
             )
-    return np.int64(found[1])
+    return np.int64(found.ended)
 
 
 @njit(inline="always")
 def _cut_characters(  # type: ignore[no-untyped-def]
     text, at, stop, classes, apostrophe_tokens, starts, ends, lengths, found
 ):
+    """Go on character by character, at least to `stop`; where that ends, and what was found."""
     started, ended, line, before_line, inside = found
     while at < stop:
         char, width = _char_at(text, at)
@@ -169,11 +177,11 @@ def _cut_characters(  # type: ignore[no-untyped-def]
         if kind == APOSTROPHE:
             is_letter = inside != 0 and classes[_char_at(text, at + width)[0]] == WORD
             kind = np.uint8(WORD if is_letter else PUNCTUATION if apostrophe_tokens else SEPARATOR)
-        starts[started], ends[ended] = at, at  # to be written over where no token does so
+        starts[started], ends[ended] = at, at  # which count only if a token starts or ends here
         if kind == WORD:
             started, inside = started + ONE - inside, ONE
         else:
-            ended, inside = ended + inside, inside - inside
+            ended, inside = ended + inside, ZERO
             if kind == PUNCTUATION:
                 starts[started], ends[ended] = at, at + width
                 started, ended = started + ONE, ended + ONE
@@ -181,7 +189,7 @@ def _cut_characters(  # type: ignore[no-untyped-def]
                 lengths[line] = np.int64(ended - before_line)
                 line, before_line = line + ONE, ended
         at += width
-    return at, (started, ended, line, before_line, inside)
+    return at, Found(started, ended, line, before_line, inside)
 
 
 @njit(inline="always")
@@ -197,6 +205,7 @@ def _is_ascii(text, at):  # type: ignore[no-untyped-def]
 def _cut_ascii(  # type: ignore[no-untyped-def]
     text, at, classes, apostrophe_tokens, starts, ends, lengths, found
 ):
+    """Go on over a stretch of ASCII; what was found then."""
     started, ended, line, before_line, inside = found
     low, high, newlines = _class_bits(text, at, classes)
     words, apostrophes, marks = low & ~high, high & ~low, low & high
@@ -219,7 +228,7 @@ def _cut_ascii(  # type: ignore[no-untyped-def]
     if marks >> LAST != 0:
         ends[ended] = at + STRETCH
         ended += ONE
-    return started, ended, line, before_line, words >> LAST
+    return Found(started, ended, line, before_line, words >> LAST)
 
 
 @njit(inline="always")

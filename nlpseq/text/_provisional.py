@@ -97,8 +97,8 @@ class Provisional:
         """
         file = self.folder / PROVISIONAL
         with (
-            ThreadPoolExecutor(1) as pool,
-            artifact.NpyWriter(file, ids_T.dtype, over=self.num_tokens) as tokens,
+            artifact.NpyWriter(file, ids_T.dtype, length=self.num_tokens, over=True) as tokens,
+            ThreadPoolExecutor(1) as pool,  # at rest before the file is cut off, which it reads
         ):
 
             def take(start: int) -> Future[npt.NDArray[Any]]:

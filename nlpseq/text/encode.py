@@ -22,10 +22,11 @@ import numpy.typing as npt
 
 from nlpseq import artifact
 from nlpseq.cache import cache_dir
+from nlpseq.compiling import Kernel
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.settings import available_cores, to_dict
-from nlpseq.text._blocks import TokenBlock, tokenized
+from nlpseq.text._blocks import COMPILED, TokenBlock, tokenized
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
 from nlpseq.text._provisional import Provisional, write_provisional
 from nlpseq.text.corpus import Block, Corpus, ReadReport
@@ -41,6 +42,11 @@ from nlpseq.text.dataset import (
 from nlpseq.text.vocab import SPECIALS, Vocab, prune
 
 ENCODING = 2  # raise it when the same text and settings give other tokens: it makes cached ones stale
+
+
+def to_compile(config: TextConfig) -> list[Kernel]:
+    """What encoding needs compiled."""
+    return [Kernel("nlpseq.text._encode_numba", "compile_scan")] if config.tokenizer in COMPILED else []
 
 
 class EncodeProgress(NamedTuple):

@@ -70,8 +70,7 @@ class Run:
         self.progress = progress
         self.start, self.stop = int(tables.sentences[0]), int(tables.sentences[-1])
         assert config.threads and config.epochs and config.learning_rate
-        is_compiled = (choice.backend, choice.kernel) == ("numpy", "fused")
-        self.threads = config.threads if is_compiled else 1  # array code has threads of its own
+        self.threads = config.threads if choice.is_compiled else 1  # array code has threads of its own
         self.at_once = choice.at_once(tables)
         self.epochs, self.learning_rate = config.epochs, config.learning_rate
         self.halt = threading.Event()

@@ -82,10 +82,7 @@ def growth(options: argparse.Namespace, folder: Path) -> str:
 def grown(job: Figures, folder: Path) -> list[float]:
     """Seconds and memory of encoding and training, by kernels that other processes have compiled."""
     cache = Path(tempfile.mkdtemp(dir=folder))
-    few = first_words(Path(job["text"]), 20_000, cache / "few.txt")
-    for work in ("encode", "train"):
-        run_job(job | {"work": work, "text": str(few)}, cache)
-    encoded, trained = (run_job(job | {"work": work}, cache) for work in ("encode", "train"))
+    _, encoded, trained = (run_job(job | {"work": work}, cache) for work in ("compile", "encode", "train"))
     matrices_mb = 2 * 4 * encoded["words"] * trained["row_floats"] / 1e6
     return [
         encoded["prepare_seconds"],

@@ -112,20 +112,36 @@ def train_nlpseq(job: Figures) -> Figures:
 
 
 def nlpseq_word2vec(job: Figures) -> tuple[Any, Figures]:
-    from nlpseq.config import Word2VecConfig
     from nlpseq.w2v.train import train_word2vec
 
-    data = encoded(job)
-    settings = {name: value for name, value in SETTINGS.items() if name != "min_count"} | job.get(
-        "settings", {}
-    )
-    config = Word2VecConfig(objective=job["objective"], seed=job["seed"], threads=job["threads"], **settings)
+    data, config = encoded(job), word2vec_config(job)
     vectors = train_word2vec(data, config)
     figures = {
         "compile_seconds": vectors.meta["compile_seconds"],
         "train_seconds": vectors.meta["seconds"],
     }
     return vectors, figures | amount_of_work(vectors.meta["predictions"], data, config)
+
+
+def word2vec_config(job: Figures) -> Any:
+    from nlpseq.config import Word2VecConfig
+
+    settings = {name: value for name, value in SETTINGS.items() if name != "min_count"}
+    settings |= job.get("settings", {})
+    return Word2VecConfig(objective=job["objective"], seed=job["seed"], threads=job["threads"], **settings)
+
+
+def compile_nlpseq(job: Figures) -> Figures:
+    """Everything that encoding and training need compiled."""
+    from nlpseq.compiling import compile_apart
+    from nlpseq.config import TextConfig
+    from nlpseq.text import encode
+    from nlpseq.w2v.kernels import select, to_compile
+
+    config = word2vec_config(job)
+    kernels = encode.to_compile(TextConfig(**job["text_config"]))
+    compile_apart([*kernels, *to_compile(config, select(config))])
+    return {}
 
 
 def measure_peak(job: Figures) -> Figures:
@@ -259,6 +275,7 @@ def evaluate(words: list[str], matrix: np.ndarray, data: str) -> Figures:
 
 WORK = {
     ("train", "gensim"): train_gensim,
+    ("compile", "nlpseq"): compile_nlpseq,
     ("encode", "nlpseq"): encode_nlpseq,
     ("train", "nlpseq"): train_nlpseq,
     ("evaluate", "nlpseq"): evaluate_saved,

@@ -1,7 +1,6 @@
 """The word2vec step, readable (layered) and compiled (fused), behind one signature; select() chooses."""
 
 from collections.abc import Callable
-from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -39,6 +38,11 @@ class Choice(NamedTuple):
     xp: ModuleType
     train_spans: TrainSpans
     at_once: Callable[[Tables], int] = lambda tables: 1  # how many spans train_spans likes to be given
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it is compiled for the CPU, where threads can train at the same time."""
+        return (self.backend, self.kernel) == ("numpy", "fused")
 
 
 def select(config: Word2VecConfig) -> Choice:
@@ -97,14 +101,14 @@ def array_module(backend: str) -> ModuleType:
 def _fused(config: Word2VecConfig) -> TrainSpan:
     """The compiled kernel, loaded when it is first called, as loading the compiler takes memory and time."""
 
-    @cache
-    def train_span() -> TrainSpan:
+    def train_span(*work: Any) -> tuple[float, int]:
         use_cache_for_numba()
         from nlpseq.w2v.kernels.fused_numba import make_kernel
 
-        return make_kernel(*_constants(config))
+        found: tuple[float, int] = make_kernel(*_constants(config))(*work)
+        return found
 
-    return lambda *work: train_span()(*work)
+    return train_span
 
 
 def _constants(config: Word2VecConfig) -> tuple[str, str, bool, int, int, int]:
@@ -116,8 +120,9 @@ def _constants(config: Word2VecConfig) -> tuple[str, str, bool, int, int, int]:
 
 def to_compile(config: Word2VecConfig, choice: Choice) -> list[Kernel]:
     """The kernel of the choice, if that is one that has to be compiled for the CPU."""
-    is_compiled = (choice.backend, choice.kernel) == ("numpy", "fused")
-    return [Kernel(f"{__name__}.fused_numba", "compile_kernel", _constants(config))] if is_compiled else []
+    if not choice.is_compiled:
+        return []
+    return [Kernel(f"{__name__}.fused_numba", "compile_kernel", _constants(config))]
 
 
 def padded(dim: int) -> int:

@@ -30,13 +30,14 @@ from nlpseq.w2v.sampling import Tables, epoch_keys
 
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}  # all of fastmath but its denial of NaN and infinity
 LANES = 16  # floats that are worked on together
-Ids = npt.NDArray[np.uint64]
 CERTAIN = np.float32(30)  # a logit whose loss and step are nothing
 SMALL = 1e-250
 
+Ids = npt.NDArray[np.uint64]
+
 
 class Scratch(NamedTuple):
-    """The ids of one window and the next."""
+    """The words of one window and of the next."""
 
     context_C: Ids
     slot_C: npt.NDArray[np.int64]
@@ -274,7 +275,7 @@ def make_kernel(
         tables: Tables, keys: Any, weights: Weights, start: int, stop: int, learning_rate: Any
     ) -> tuple[float, int]:
         sentence = np.searchsorted(tables.sentences, start, side="right") - 1
-        kept = np.empty((3, stop - start + 2 * W), np.int64)
+        kept = [np.empty(stop - start + 2 * W, np.int64) for _ in range(3)]
         span = kept_tokens(tables, keys[KEEP], W, start, stop, sentence, *kept)
         work = (*kept, *span, keys, tables.alias_V2, weights, learning_rate, new_scratch())
         found: tuple[float, int] = train_kept(*work)
@@ -283,14 +284,15 @@ def make_kernel(
     return train_span
 
 
-def compile_kernel(*constants: Any) -> None:
-    """Have everything compiled, for tokens of either type."""
-    keys, kept, no_span = epoch_keys(0, 0), np.empty((3, 1), np.int64), (0, 0)
+def compile_kernel(
+    objective: str, share_negatives: str, corrected: bool, dim: int, negatives: int, window: int
+) -> None:
+    """Have what make_kernel gives compiled, by spans without tokens of either type."""
+    train_span = make_kernel(objective, share_negatives, corrected, dim, negatives, window)
+    weights = Weights(*np.zeros((2, 1, dim), np.float32))
     for dtype in (np.uint16, np.uint32):
         tokens, sentences = np.zeros(1, dtype), np.array([0, 1])
         for array in (tokens, sentences):
             array.flags.writeable = False  # like one that is mapped from a file
         tables = Tables(tokens, sentences, np.zeros(1, np.uint32), np.zeros((1, 2), np.uint32))
-        kept_tokens(tables, keys[KEEP], 1, *no_span, np.int64(0), *kept)
-    weights = Weights(*np.zeros((2, 1, constants[3]), np.float32))
-    make_kernel(*constants)(tables, keys, weights, *no_span, np.float32(0))
+        train_span(tables, epoch_keys(0, 0), weights, 0, 0, np.float32(0))
