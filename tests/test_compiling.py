@@ -117,7 +117,11 @@ def test_stopping_while_kernels_are_compiled_leaves_no_copy(
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     program = f"{WITH_KERNELS}\ncompile_apart([sleeps, sleeps])"
-    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # where it was ignored
+    ) as process:
         while len(copies := children_of(process.pid)) < 2:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
