@@ -124,16 +124,12 @@ def prepare(
         corpus = open_sources(sources)
         path = output_path(corpus.name, suffix, output, force=force)
         if kernels:
-            _compile([*_of_encoding(text), *kernels])
+            from nlpseq.text.encode import to_compile
+
+            _compile([*to_compile(text), *kernels])
         data = encode(corpus, text, threads)
     say_contents(data)
     return path, data
-
-
-def _of_encoding(text: TextConfig) -> list[Kernel]:
-    from nlpseq.text.encode import to_compile
-
-    return to_compile(text)
 
 
 def _compile(kernels: Sequence[Kernel]) -> None:

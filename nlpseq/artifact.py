@@ -139,9 +139,11 @@ class Folder:
             shutil.copymode(self.path / "meta.json", file)  # safetensors lets nobody but the owner read
         with ThreadPoolExecutor() as pool:  # the disk writes while sums are taken
             flushed = pool.map(_fsync, files)
-            sums = {file.name: self.sums.get(file.name) or file_sha256(file) for file in files}
+            entries = {
+                f.name: {"bytes": f.stat().st_size, "sha256": self.sums.get(f.name) or file_sha256(f)}
+                for f in files
+            }
             list(flushed)  # raises what went wrong
-        entries = {file.name: {"bytes": file.stat().st_size, "sha256": sums[file.name]} for file in files}
         write_json(self.path / MANIFEST, {"files": entries})
         _fsync(self.path / MANIFEST)
         _fsync(self.path)

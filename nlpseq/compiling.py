@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -49,12 +50,13 @@ def compile_apart(kernels: Sequence[Kernel]) -> None:
         for kernel in kernels:
             with _stops_held_back():
                 copies.append(_compiling_copy(kernel))
-        for copy in copies:
-            os.waitpid(copy, 0)
+        while copies:
+            os.waitpid(copies[-1], 0)
+            copies.pop()
     except OSError:  # no room for a copy, or it is not for us to wait for
         pass
     finally:
-        for copy in copies:  # those that are there still, where this was stopped
+        for copy in copies:  # that are there still, as this was stopped
             with suppress(OSError):
                 os.kill(copy, signal.SIGKILL)
                 os.waitpid(copy, 0)
@@ -101,9 +103,14 @@ def _compiling_copy(kernel: Kernel) -> int:
     return copy
 
 
+@cache
+def _made_with() -> tuple[str, ...]:
+    """What else decides whether compiled kernels can be used."""
+    return platform.python_version(), version("numba"), version("numpy"), platform.node()
+
+
 def _mark(kernel: Kernel) -> Path:
     """A file that is there once the kernel is in the cache."""
     use_cache_for_numba()
-    made_with = [kernel, platform.python_version(), version("numba"), version("numpy"), platform.node()]
-    name = hashlib.sha256(json.dumps(made_with).encode()).hexdigest()[:32]
+    name = hashlib.sha256(json.dumps([kernel, *_made_with()]).encode()).hexdigest()[:32]
     return Path(os.environ["NUMBA_CACHE_DIR"], f"{name}.compiled")

@@ -236,7 +236,7 @@ def read_terminal(master):
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_training_and_leaves_nothing(folder, sent, code):
-    command = [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "100000", "--threads", "2"]
+    command = [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "100000000", "--threads", "2"]
     child = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -254,7 +254,7 @@ def test_a_signal_stops_training_and_leaves_nothing(folder, sent, code):
     out, err = child.communicate(timeout=20)
     assert child.returncode == code
     assert out == ""
-    assert re.search(r"training stopped at \d%; its result was not written\.", err)
+    assert "training stopped at 0%; its result was not written." in err
     assert ("stopped by Ctrl-C" if sent == signal.SIGINT else "stopped by SIGTERM") in err
     assert "Traceback" not in err
     assert not Path("corpus.w2v").exists()

@@ -386,7 +386,7 @@ def test_what_is_stopped_halfway_leaves_nothing(error: type[BaseException], tmp_
 
 
 STOPPED_WHILE_OTHERS_READ = """
-import sys, time
+import time
 import numpy as np
 from nlpseq import TextConfig, artifact, open_corpus, preprocess
 from nlpseq.text import _provisional

@@ -18,6 +18,7 @@ UTF_8 = ("utf-8", "surrogatepass")  # of text in memory, which may hold halves o
 NOTHING_HELD = (b"", 0)  # state of an incremental decoder between two characters
 _HEAD_BYTES = 1 << 16  # of each file kept to guess its encoding from, once it proved wrong
 _FIRST_CHANGED = {"NFC": 0xCC, "NFKC": 0xC2}  # first bytes of U+0300 and U+0080: forms leave lower ones alone
+_SAMPLE = 1 << 16  # bytes of a block that tell whether lines have several words
 _FEW = 0.01  # of all bytes, so that most words have none of them
 _FIRST, _MORE = "\udc00", "\udc01"  # stand for invalid bytes, until they are counted
 _MARK_STEP, _MARK_STEPS = 16, 8  # 128 combining marks in a row, above which they are sorted here
@@ -85,7 +86,7 @@ def normalized_block(data: bytes, form: str) -> bytes:
     if form == "none" or data.isascii():
         return data
     places = np.flatnonzero(np.frombuffer(data, np.uint8) >= _FIRST_CHANGED[form])
-    has_words = data.count(b" ", 0, _HEAD_BYTES) > data.count(b"\n", 0, _HEAD_BYTES)
+    has_words = data.count(b" ", 0, _SAMPLE) > data.count(b"\n", 0, _SAMPLE)
     by_words = form == "NFC" and has_words and len(places) < len(data) * _FEW
     between = b" " if by_words else b"\n"
     spans = _spans(data, places, between)

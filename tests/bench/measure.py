@@ -45,8 +45,8 @@ def anonymous_bytes(pid: int) -> int:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:  # it has just ended
         return 0
-    own = sum(int(line.split()[1]) * 1024 for line in sizes.splitlines() if line.startswith("Pss_Anon"))
-    assert own or not sizes, "this kernel does not tell Pss_Anon"
+    assert "Pss_Anon:" in sizes or not sizes, "this kernel does not tell Pss_Anon"
+    own = sum(int(line.split()[1]) * 1024 for line in sizes.splitlines() if line.startswith("Pss_Anon:"))
     return own + sum(anonymous_bytes(int(child)) for child in children)
 
 

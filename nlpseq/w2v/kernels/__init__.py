@@ -101,11 +101,13 @@ def array_module(backend: str) -> ModuleType:
 def _fused(config: Word2VecConfig) -> TrainSpan:
     """The compiled kernel, loaded when it is first called, as loading the compiler takes memory and time."""
 
+    constants = _constants(config)
+
     def train_span(*work: Any) -> tuple[float, int]:
         use_cache_for_numba()
         from nlpseq.w2v.kernels.fused_numba import make_kernel
 
-        found: tuple[float, int] = make_kernel(*_constants(config))(*work)
+        found: tuple[float, int] = make_kernel(*constants)(*work)
         return found
 
     return train_span
