@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +12,6 @@ import click
 
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, DataError, NlpseqError
-from nlpseq.settings import from_dict
 
 from ._console import say_warning
 from ._corpus import EncodingProgress, dataset_folder, open_sources, say_notices
@@ -77,56 +74,6 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     data = encode_as(sources, replace(config, valid_share=0.0, test_share=0.0), vocab)
     say_notices(data)
     return data
-
-
-def whereabouts(sources: tuple[str, ...], data: TokenDataset, valid: Path | None) -> dict[str, Any]:
-    """What a run stores to find its data again."""
-    return {
-        "sources": [_resolved(each) for each in sources],
-        "encoded": str(data.path.resolve()),
-        "valid": None if valid is None else str(valid.resolve()),
-    }
-
-
-def _resolved(source: str) -> str:
-    """A path or a glob from the root; a name of a corpus and - as they are."""
-    is_path = Path(source).exists() or any(char in source for char in "*?[")
-    return os.path.abspath(source) if is_path else source  # noqa: PTH100  # a glob is not to be resolved
-
-
-def find_data(path: Path, meta: dict[str, Any], named: tuple[str, ...] = ()) -> TokenDataset:
-    """The data a run was trained on, from where it was or from the corpus named; ArtifactError without it.
-
-    Where only the encoded text is gone, or damaged, it is encoded again.
-    """
-    try:
-        data = _open_or_encode(meta, named)
-    except (KeyError, TypeError, NlpseqError) as error:
-        raise ArtifactError(
-            f"the corpus of {path} is not to be found ({error}). Bring it back, or name the text where it is."
-        ) from error
-    if data.digest != meta.get("data_digest"):
-        raise ArtifactError(
-            f"the corpus of {path} has changed since it was trained. Bring back the text as it was."
-        )
-    return data
-
-
-def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...]) -> TokenDataset:
-    from nlpseq.text.dataset import TokenDataset
-
-    text_config, source = from_dict(TextConfig, meta["text_config"]), meta.get("source", {})
-    if not named:
-        if "encoded" not in source:
-            raise DataError("the run does not say where it was.")
-        with suppress(ArtifactError):  # gone, or damaged
-            return TokenDataset.open(source["encoded"])
-        if "-" in source["sources"]:
-            raise DataError("it was read from stdin.")
-    sources = named or tuple(source["sources"])
-    if folder := dataset_folder(sources):
-        return TokenDataset.open(folder)
-    return encode_as(sources, text_config)
 
 
 def find_valid(path: Path, meta: dict[str, Any], data: TokenDataset) -> TokenDataset:

@@ -241,3 +241,18 @@ output_option = click.option(
 force_option = click.option("--force", is_flag=True, help="replace an existing output")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="answer in JSON")
+
+resume_option = click.option(
+    "--resume", is_flag=True, help="go on with an unfinished run: of this corpus, or named itself"
+)
+
+
+def checkpoint_option(default: str) -> Callable[[F], F]:
+    """Decorator: --checkpoint-every, the parameter checkpoint_every."""
+    return click.option(
+        "--checkpoint-every",
+        type=Duration(),
+        default=default,
+        show_default=True,
+        help="time between checkpoints",
+    )

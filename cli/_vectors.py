@@ -51,6 +51,12 @@ def load_vectors(model: Path, **taken: Any) -> Vectors:
     from nlpseq.vectors.vectors import Vectors
 
     vectors = Vectors.load(model)
+    if vectors.meta.get("complete") is False:
+        command = "train-counts" if vectors.meta.get("model") == "glove" else "train-w2v"
+        say_warning(
+            f"{model} is unfinished: these are its vectors so far. "
+            f"Go on with: nlpseq {command} {shlex.quote(str(model))} --resume"
+        )
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)
     return postprocess(vectors, **taken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,18 @@ from nlpseq.errors import ConfigError
 
 from ._command import Command
 from ._console import print_path, say
-from ._corpus import COMPILING, check_memory, corpus_argument, prepare, size_text
+from ._corpus import (
+    COMPILING,
+    check_memory,
+    corpus_argument,
+    corpus_name,
+    prepare,
+    say_contents,
+    size_text,
+)
 from ._options import (
     RARE_TEXT,
+    checkpoint_option,
     config_file_option,
     config_options,
     force_option,
@@ -24,12 +34,24 @@ from ._options import (
     is_flag,
     output_option,
     resolved,
+    resume_option,
 )
 from ._progress import Progress
+from ._resume import (
+    RunKind,
+    check_not_unfinished,
+    find_data,
+    is_unfinished,
+    train_in,
+    unfinished_run,
+    whereabouts,
+)
 from ._vectors import say_neighbors
 
 if TYPE_CHECKING:
     from nlpseq.counts.cooccurrence import Cooccurrence
+    from nlpseq.counts.glove import Report
+    from nlpseq.run_folder import RunFolder
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.vectors.vectors import Vectors
 
@@ -44,6 +66,18 @@ COUNTING: dict[str, dict[str, Any]] = {  # settings of counting that suit a meth
     "glove": {"window": 10, "weighting": "harmonic"},
 }
 SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
+GLOVE = RunKind(
+    suffix=SUFFIXES["glove"],
+    format="vectors",
+    version=1,
+    configs={
+        "glove_config": GloveConfig,
+        "cooccurrence_config": CooccurrenceConfig,
+        "text_config": TextConfig,
+    },
+    fresh_only=("force",),
+    of_the_machine=("threads",),
+)
 
 
 @click.command(
@@ -58,6 +92,8 @@ SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
 @corpus_argument
 @output_option
 @force_option
+@resume_option
+@checkpoint_option("5m")
 @config_file_option
 @click.option(
     "--method",
@@ -71,31 +107,90 @@ SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
 @config_options(SVDConfig, skip=["seed"], hide=["oversampling", "power_iterations"])
 @config_options(GloveConfig, skip=["seed", "threads", "dim"])
 @config_options(TextConfig, hide=RARE_TEXT)
-def train_counts(sources: tuple[str, ...], output: Path | None, force: bool, method: str) -> None:
+def train_counts(
+    sources: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    resume: bool,
+    checkpoint_every: float,
+    method: str,
+) -> None:
     """Train word vectors on CORPUS by counting which words occur near each other.
 
     CORPUS may also be a folder made by `nlpseq preprocess`; counts of the same settings that are in it are
     used. The vectors go to a folder named after the method (.ppmi, .svd, .glove), and its path is printed.
     If nothing else is said, GloVe has 100 dimensions and counts harmonically in a window of 10, without
-    subsampling.
+    subsampling. GloVe is saved as it goes, and a run that was stopped goes on with --resume.
     """
+    if resume:
+        path, vectors = _resume(sources, output, checkpoint_every, method)
+    else:
+        path, vectors = _begin(sources, output, checkpoint_every, method, force=force)
+    vectors.save(path, force=force or is_unfinished(path))  # which is the last checkpoint
+    seconds = vectors.meta
+    say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
+    say_neighbors(path, vectors)
+    print_path(path)
+
+
+def _begin(
+    sources: tuple[str, ...], output: Path | None, every: float, method: str, *, force: bool
+) -> tuple[Path, Vectors]:
     _refuse_useless(method)
     counting = resolved(CooccurrenceConfig, COUNTING[method])
     configs: dict[type, Any] = {config_type: resolved(config_type) for config_type in METHODS[method]}
     text = resolved(TextConfig)  # a wrong setting is said before any work
     threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
+    check_not_unfinished(output or Path(corpus_name(sources) + SUFFIXES[method]), force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
+    counts, facts = _counts(data, counting, threads)
+    facts["source"] = whereabouts(sources, data)
+    if method != "glove":
+        return path, _timed(lambda: _factorised(counts, configs), facts)
+
+    from nlpseq.counts.glove import train_glove
+    from nlpseq.run_folder import RunFolder
+
+    def train(folder: RunFolder, progress: Progress) -> Vectors:
+        return train_glove(counts, configs[GloveConfig], progress=_report_to(progress), folder=folder)
+
+    folder = RunFolder(path=path, every=every, force=force, facts=facts)
+    return path, _timed(lambda: train_in(folder, "train-counts", "pairs", train), facts)
+
+
+def _resume(sources: tuple[str, ...], output: Path | None, every: float, method: str) -> tuple[Path, Vectors]:
+    if is_flag("method") and method != "glove":
+        raise ConfigError(
+            f"--resume is for --method glove; {method} has nothing to go on with. Leave it out."
+        )
+    run = unfinished_run(sources, output, GLOVE)
+    threads = run.configs["glove_config"].threads
+    data = find_data(run.path, run.meta, run.sources, threads)
+    say_contents(data)
+    counts, facts = _counts(data, run.configs["cooccurrence_config"], threads)
+    facts["source"] = whereabouts(run.sources, data) if run.sources else run.meta.get("source", {})
+    say(f"going on in epoch {run.meta['position']['epoch'] + 1}")
+
+    from nlpseq.counts.glove import resume_glove
+    from nlpseq.run_folder import RunFolder
+
+    def train(folder: RunFolder, progress: Progress) -> Vectors:
+        return resume_glove(folder, counts, changes=run.changes, progress=_report_to(progress))
+
+    folder = RunFolder(path=run.path, every=every, facts=facts)
+    return run.path, _timed(lambda: train_in(folder, "train-counts", "pairs", train), facts)
+
+
+def _report_to(progress: Progress) -> Report:
+    return lambda done, total, loss: progress.update(done, total, f"loss {loss:.4f}")
+
+
+def _timed(train: Callable[[], Vectors], facts: dict[str, Any]) -> Vectors:
+    """What train() gives, with the facts and its seconds in meta."""
     started = time.perf_counter()
-    counts = _counts(data, counting, threads)
-    counted = time.perf_counter()
-    vectors = _vectors(counts, configs)
-    trained = time.perf_counter()
-    vectors.meta |= {"corpus": data.meta.get("corpus"), "data_vocab_digest": data.vocab.digest}
-    vectors.meta |= {"count_seconds": counted - started, "train_seconds": trained - counted}
-    vectors.save(path, force=force)
-    say(f"counted in {counted - started:.1f} s, trained in {trained - counted:.1f} s")
-    say_neighbors(path, vectors)
-    print_path(path)
+    vectors = train()
+    vectors.meta |= facts | {"train_seconds": time.perf_counter() - started}
+    return vectors
 
 
 def _refuse_useless(method: str) -> None:
@@ -111,31 +206,32 @@ def _refuse_useless(method: str) -> None:
                 raise ConfigError(f"{option} is for --method {other}, not {method}. Leave one of them out.")
 
 
-def _counts(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
-    """The counts of the train split, out of its folder where the same were stored there."""
+def _counts(
+    data: TokenDataset, config: CooccurrenceConfig, threads: int | None
+) -> tuple[Cooccurrence, dict[str, Any]]:
+    """The counts of the train split, out of its folder if the same are there, and what to store of it."""
     from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
 
+    started, counts = time.perf_counter(), None
     stored = data.path / "cooccurrence"
     if stored.exists():
-        counts = Cooccurrence.load(stored)
-        if counts.config == config and counts.vocab.digest == data.vocab.without_specials().digest:
+        found = Cooccurrence.load(stored)
+        if found.config == config and found.vocab.digest == data.vocab.without_specials().digest:
             say(f"counts of {stored}")
-            return counts
-    with Progress("counting", "words", COMPILING) as progress:
-        return count_cooccurrences(data.split("train"), config, threads=threads, progress=progress.update)
-
-
-def _vectors(counts: Cooccurrence, configs: dict[type, Any]) -> Vectors:
-    say(f"{counts.matrix.nnz:,} pairs of {len(counts.vocab):,} words; seed: {counts.config.seed}")
-    if GloveConfig in configs:
-        from nlpseq.counts.glove import train_glove
-
-        with Progress("training", "pairs", COMPILING) as progress:
-            return train_glove(
-                counts,
-                configs[GloveConfig],
-                progress=lambda done, total, loss: progress.update(done, total, f"loss {loss:.4f}"),
+            counts = found
+    if counts is None:
+        with Progress("counting", "words", COMPILING) as progress:
+            counts = count_cooccurrences(
+                data.split("train"), config, threads=threads, progress=progress.update
             )
+    say(f"{counts.matrix.nnz:,} pairs of {len(counts.vocab):,} words; seed: {counts.config.seed}")
+    facts = {"corpus": data.meta.get("corpus"), "data_digest": data.digest}
+    facts |= {"data_vocab_digest": data.vocab.digest, "count_seconds": time.perf_counter() - started}
+    return counts, facts
+
+
+def _factorised(counts: Cooccurrence, configs: dict[type, Any]) -> Vectors:
+    """Vectors of mutual information, explicit or made short."""
     from nlpseq.counts.ppmi import ppmi
 
     explicit = ppmi(counts, configs[PPMIConfig])

@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig
-from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.errors import ConfigError, DataError
 
 from ._command import Command
 from ._console import print_path, say, say_detail
 from ._corpus import check_memory, corpus_name, dataset_folder, open_dataset, say_contents
-from ._lm import encode_as, encode_for, whereabouts
+from ._lm import encode_as, encode_for
 from ._options import (
     RARE_TEXT,
-    Duration,
+    checkpoint_option,
     config_file_option,
     config_options,
     force_option,
     given,
     output_option,
     resolved,
+    resume_option,
 )
 from ._progress import Progress
-from ._resume_lm import LENGTHS, data_of, unfinished_run
+from ._resume import check_not_unfinished, is_run, unfinished_run
+from ._resume_lm import KIND, data_of, whereabouts_lm
 from ._stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ RARELY_TURNED = [
 @click.argument("sources", metavar="CORPUS...", nargs=-1, required=True)
 @output_option
 @force_option
-@click.option("--resume", is_flag=True, help="go on with an unfinished run: of this corpus, or named itself")
+@resume_option
 @click.option(
     "--preset",
     type=click.Choice(list(LM_PRESETS)),
@@ -76,9 +78,7 @@ RARELY_TURNED = [
 )
 @click.option("--valid", type=click.Path(path_type=Path), metavar="FILE", help="text to validate on")
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
-@click.option(
-    "--checkpoint-every", type=Duration(), default="60s", show_default=True, help="time between checkpoints"
-)
+@checkpoint_option("60s")
 @config_file_option
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
@@ -107,7 +107,7 @@ def train_lm(
         text = text_config(valid)  # a wrong setting is said before any work
         path = _output(sources, [valid, vectors], output, force=force)
         data, valid_data = _texts(sources, valid, text)
-        source = whereabouts(sources, data, valid)
+        source = whereabouts_lm(sources, data, valid)
         model = _train(path, data, config, valid_data, word_vectors, source, checkpoint_every)
     _say_result(path, model)
     print_path(path)
@@ -126,7 +126,7 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
                 f"{vectors} holds explicit vectors, as long as their vocabulary. Give dense ones."
             )
         settings["dim"] = word_vectors.matrix.shape[1]
-    return resolved(LMConfig, settings, either=LENGTHS), word_vectors
+    return resolved(LMConfig, settings, either=KIND.lengths), word_vectors
 
 
 def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | None, *, force: bool) -> Path:
@@ -135,36 +135,16 @@ def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | 
 
     path = output or Path(corpus_name(sources) + ".lm")
     made_from = [Path(each).resolve() for each in (*sources, *inputs) if each]
-    if any(_is_model(each) for each in made_from):
+    if any(is_run(each, KIND) for each in made_from):
         raise ConfigError(
             "a trained language model is no text to train on. "
             "Name the text; an unfinished run goes on with --resume."
         )
     if path.resolve() in made_from:
         raise ConfigError(f"{path} is what the model is made from. Choose another place with -o.")
-    if not force and _is_unfinished(path):
-        raise ConfigError(
-            f"{path} already exists and is unfinished. Go on with it by --resume, or replace it with --force."
-        )
+    check_not_unfinished(path, force=force)
     artifact.check_writable(path, force=force)
     return path
-
-
-def _is_unfinished(path: Path) -> bool:
-    from nlpseq import artifact
-
-    try:
-        return artifact.peek_meta(path).get("complete") is False
-    except ArtifactError:
-        return False
-
-
-def _is_model(path: Path) -> bool:
-    from nlpseq import artifact
-
-    return (
-        path.is_dir() and artifact.is_result(path) and artifact.peek_meta(path).get("format") == "nlpseq-lm"
-    )
 
 
 def text_config(valid: Path | None) -> TextConfig:
@@ -203,8 +183,8 @@ def _train(
     source: dict[str, Any],
     every: float,
 ) -> LanguageModel:
-    from nlpseq.lm.run import RunFolder
     from nlpseq.lm.run import train_lm as train
+    from nlpseq.run_folder import RunFolder
 
     _check_room(path, config, data)
     with StopRequest() as stop, _progress(path, 0, "trying out what is fastest here") as report:
@@ -237,11 +217,12 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, LanguageModel]:
-    from nlpseq.lm.run import RunFolder, resume_lm
+    from nlpseq.lm.run import resume_lm
+    from nlpseq.run_folder import RunFolder
 
-    run = unfinished_run(sources, output)
+    run = unfinished_run(sources, output, KIND)
     data, valid, source = data_of(run)
-    _check_room(run.path, run.config, data)
+    _check_room(run.path, run.configs["config"], data)
     position = run.meta["position"]
     tokens = position["tokens"]
     say(f"going on at step {position['step']:,}, after {position['seconds']:.0f} s and {tokens:,} tokens")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,23 +13,51 @@ from nlpseq.errors import ConfigError
 from ._command import Command
 from ._console import print_path, say, say_detail
 from ._corpus import (
-    COMPILING,
     check_memory,
     corpus_argument,
+    corpus_name,
     dataset_folder,
     prepare,
+    say_contents,
     size_text,
 )
-from ._options import RARE_TEXT, config_file_option, config_options, force_option, output_option, resolved
+from ._options import (
+    RARE_TEXT,
+    checkpoint_option,
+    config_file_option,
+    config_options,
+    force_option,
+    output_option,
+    resolved,
+    resume_option,
+)
 from ._progress import Progress
+from ._resume import (
+    RunKind,
+    check_not_unfinished,
+    find_data,
+    is_unfinished,
+    train_in,
+    unfinished_run,
+    whereabouts,
+)
 from ._vectors import say_neighbors
 
+KIND = RunKind(
+    suffix=".w2v",
+    format="vectors",
+    version=1,
+    configs={"config": Word2VecConfig, "text_config": TextConfig},
+    fresh_only=("preset", "force"),
+    of_the_machine=("threads", "backend", "kernel"),
+)
 HELD_OUT = {"valid_share": 0.05}  # where --early-stop wants a split and nothing else is said
 
 if TYPE_CHECKING:
+    from nlpseq.run_folder import RunFolder
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.vectors.vectors import Vectors
-    from nlpseq.w2v.run import TrainProgress
+    from nlpseq.w2v.position import Report, TrainProgress
 
 
 @click.command(
@@ -44,6 +72,7 @@ if TYPE_CHECKING:
 @corpus_argument
 @output_option
 @force_option
+@resume_option
 @click.option(
     "--preset",
     type=click.Choice(list(WORD2VEC_PRESETS)),
@@ -51,22 +80,47 @@ if TYPE_CHECKING:
     show_default=True,
     help="quality: 300 dimensions and 15 epochs, for better vectors of a text of some 10 M words",
 )
+@checkpoint_option("5m")
 @config_file_option
 @config_options(Word2VecConfig, hide=["smoothing"])
 @config_options(TextConfig, hide=RARE_TEXT)
-def train_w2v(sources: tuple[str, ...], output: Path | None, force: bool, preset: str) -> None:
+def train_w2v(
+    sources: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    resume: bool,
+    preset: str,
+    checkpoint_every: float,
+) -> None:
     """Train word vectors on CORPUS, by word2vec.
 
-    CORPUS may also be a folder made by `nlpseq preprocess`. The vectors go to a folder; its path is printed.
+    CORPUS may also be a folder made by `nlpseq preprocess`, and with --resume the folder of an unfinished
+    run. The vectors go to a folder; its path is printed.
     """
-    config = resolved(Word2VecConfig, WORD2VEC_PRESETS[preset])
+    if resume:
+        path, vectors = _resume(sources, output, checkpoint_every)
+    else:
+        path, vectors = _begin(sources, output, WORD2VEC_PRESETS[preset], checkpoint_every, force=force)
+    vectors.save(path, force=force or is_unfinished(path))  # which is the last checkpoint
+    vectors.contexts = None  # stored, and not asked by the neighbours below, which take as much memory
+    _say_result(path, vectors)
+    print_path(path)
+
+
+def _begin(
+    sources: tuple[str, ...], output: Path | None, preset: dict[str, Any], every: float, *, force: bool
+) -> tuple[Path, Vectors]:
+    config = resolved(Word2VecConfig, preset)
     text = resolved(TextConfig, HELD_OUT if config.early_stop else {})  # a wrong one is said before any work
     if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
         raise ConfigError("--early-stop needs held-out text, so it does not go with --valid-share 0.")
     from nlpseq import malloc
+    from nlpseq.run_folder import RunFolder
     from nlpseq.w2v.kernels import select, to_compile
+    from nlpseq.w2v.train import train_word2vec
 
     choice = select(config)
+    check_not_unfinished(output or Path(corpus_name(sources) + KIND.suffix), force=force)
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster where free memory is kept
         malloc.keep_no_large()
@@ -74,11 +128,31 @@ def train_w2v(sources: tuple[str, ...], output: Path | None, force: bool, preset
     malloc.give_back()
     _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
-    vectors = _train(data, config)
-    vectors.save(path, force=force)
-    vectors.contexts = None  # stored, and not asked by the neighbours below, which take as much memory
-    _say_result(path, vectors)
-    print_path(path)
+
+    def train(folder: RunFolder, progress: Progress) -> Vectors:
+        return train_word2vec(data, config, progress=_report_to(progress), folder=folder)
+
+    folder = RunFolder(path=path, every=every, force=force, facts=whereabouts(sources, data))
+    return path, train_in(folder, "train-w2v", "words", train)
+
+
+def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, Vectors]:
+    from nlpseq.run_folder import RunFolder
+    from nlpseq.w2v.train import resume_word2vec
+
+    run = unfinished_run(sources, output, KIND)
+    config = run.configs["config"]
+    data = find_data(run.path, run.meta, run.sources, config.threads)
+    say_contents(data)
+    _check_room(run.path, data, config)
+    position = run.meta["position"]
+    say(f"going on in epoch {position['epoch'] + 1}, after {position['seconds']:.0f} s")
+
+    def train(folder: RunFolder, progress: Progress) -> Vectors:
+        return resume_word2vec(folder, data, changes=run.changes, progress=_report_to(progress))
+
+    facts = whereabouts(run.sources, data) if run.sources else run.meta.get("source", {})
+    return run.path, train_in(RunFolder(path=run.path, every=every, facts=facts), "train-w2v", "words", train)
 
 
 def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
@@ -89,29 +163,27 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
 
     num_words, num_tokens = data.vocab.num_words, data.split("train").num_tokens
     plan = resolve(config, num_words, num_tokens)
+    assert plan.threads
     stored = 2 * num_words * plan.dim * 4  # two matrices of float32
-    needed = stored + 2 * num_words * padded(plan.dim) * 4 * (1 + plan.early_stop)  # rows are padded
+    copies = plan.threads if plan.deterministic and plan.threads > 1 else 0
+    needed = stored + 2 * num_words * padded(plan.dim) * 4 * (1 + plan.early_stop + copies)  # rows are padded
     say(
         f"{num_words:,} words x {plan.dim}, 2 matrices: {size_text(stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     say_detail(str(plan))
     check_memory(needed, "--dim, or keep fewer words with --max-vocab or --min-count")
-    artifact.check_free_disk(path, stored)
+    artifact.check_free_disk(path, stored * (2 + plan.early_stop))  # a checkpoint stands beside the last
 
 
-def _train(data: TokenDataset, config: Word2VecConfig) -> Vectors:
-    from nlpseq.w2v.train import train_word2vec
+def _report_to(progress: Progress) -> Report:
+    def report(done: TrainProgress) -> None:
+        figures = f"loss {done.loss:.4f}, learning rate {done.learning_rate:.5f}"
+        if done.valid_loss is not None:
+            figures += f", held-out loss {done.valid_loss:.4f}"
+        progress.update(done.words, done.total, figures)
 
-    with Progress("training", "words", COMPILING) as progress:
-
-        def report(done: TrainProgress) -> None:
-            figures = f"loss {done.loss:.4f}, learning rate {done.learning_rate:.5f}"
-            if done.valid_loss is not None:
-                figures += f", held-out loss {done.valid_loss:.4f}"
-            progress.update(done.words, done.total, figures)
-
-        return train_word2vec(data, config, progress=report)
+    return report
 
 
 def _say_result(path: Path, vectors: Vectors) -> None:

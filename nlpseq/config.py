@@ -178,6 +178,9 @@ class Word2VecConfig:
     )
     seed: int = setting(1, "of all random draws")
     threads: int | None = setting(None, "training threads [default: every core this process may use]")
+    deterministic: bool = setting(
+        False, "the same result each time with as many threads, for more memory and some time"
+    )
     backend: Literal["auto", "numpy", "cupy"] = setting("auto", "where arrays live")
     kernel: Literal["auto", "fused", "layers"] = setting(
         "auto", "compiled step, or the readable one it is held against"

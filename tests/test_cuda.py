@@ -19,7 +19,7 @@ from test_kernels import CASES, VARIANTS, make_tables, make_weights
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import ConfigError
 from nlpseq.w2v.kernels import Span
-from nlpseq.w2v.kernels.fused_cupy import SOURCE, bearable, check_room, constants, spans_kernel
+from nlpseq.w2v.kernels.fused_cupy import SOURCE, WARP, bearable, check_room, constants, spans_kernel
 from nlpseq.w2v.kernels.layered import make_layered
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.sampling import Tables, epoch_keys
@@ -63,7 +63,7 @@ def test_it_equals_the_specification(variant: str, size: tuple[int, int, int, in
     num_words, dim, negatives, window = size
     config = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window)
     train_spans, layered = spans_kernel(launcher(config), np), make_layered(config, np, batch=1)
-    tables, ours = make_tables(num_words), make_weights(num_words, dim)
+    tables, ours = make_tables(num_words), make_weights(num_words, dim, WARP)
     reference = Weights(*(weight.astype(np.float64) for weight in ours))
     bounds = range(0, len(tables.tokens), 20)
     for epoch in range(2):
@@ -80,7 +80,7 @@ def test_it_equals_the_specification(variant: str, size: tuple[int, int, int, in
 
 def test_arrays_stay_on_their_device() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
-    tables, here, keys = make_tables(7), make_weights(7, 5), epoch_keys(1, 0)
+    tables, here, keys = make_tables(7), make_weights(7, 5, WARP), epoch_keys(1, 0)
     there = Weights(*(proxy.asarray(weight.copy()) for weight in here))
     spans = [Span(0, 40, np.float32(0.1)), Span(40, 154, np.float32(0.05))]
     wanted = spans_kernel(launcher(config), np)(tables, keys, here, spans)
@@ -102,7 +102,12 @@ def test_a_window_that_has_no_room_is_refused_with_the_way_out() -> None:
 def test_each_span_has_its_own_learning_rate() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
     train_spans, layered = spans_kernel(launcher(config), np), make_layered(config, np, batch=1)
-    tables, ours, reference, keys = make_tables(7), make_weights(7, 5), make_weights(7, 5), epoch_keys(1, 0)
+    tables, ours, reference, keys = (
+        make_tables(7),
+        make_weights(7, 5, WARP),
+        make_weights(7, 5, WARP),
+        epoch_keys(1, 0),
+    )
     spans = [Span(0, 40, np.float32(0.1)), Span(100, 140, np.float32(0)), Span(40, 100, np.float32(0.02))]
     train_spans(tables, keys, ours, spans)
     for span in spans:
@@ -113,7 +118,7 @@ def test_each_span_has_its_own_learning_rate() -> None:
 def test_another_text_of_the_same_epoch_is_looked_at_anew() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
     train_spans, keys = spans_kernel(launcher(config), np), epoch_keys(1, 0)
-    tables, weights = make_tables(7), make_weights(7, 5)
+    tables, weights = make_tables(7), make_weights(7, 5, WARP)
     held_out = tables._replace(sentences=tables.sentences[4:])
     first = int(held_out.sentences[0])
     loss = [

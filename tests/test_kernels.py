@@ -10,7 +10,7 @@ from proxy import xp as proxy
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import BackendUnavailable, ConfigError
 from nlpseq.text.subsample import keep_thresholds
-from nlpseq.w2v.kernels import Choice, Span, padded, select
+from nlpseq.w2v.kernels import LANES, Choice, Span, padded, select
 from nlpseq.w2v.kernels.layered import make_layered
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.sampling import Tables, alias_table, epoch_keys
@@ -38,9 +38,9 @@ def make_tables(num_words: int, dtype: type = np.uint16) -> Tables:
     return Tables(tokens, sentences, keep_thresholds(counts, 0.3), alias_table(counts**0.75))
 
 
-def make_weights(num_words: int, dim: int) -> Weights:
+def make_weights(num_words: int, dim: int, lanes: int = LANES) -> Weights:
     rng = np.random.default_rng(dim)
-    weights = Weights(*(np.zeros((num_words, padded(dim)), np.float32) for _ in range(2)))
+    weights = Weights(*(np.zeros((num_words, padded(dim, lanes)), np.float32) for _ in range(2)))
     for weight in weights:
         weight[:, :dim] = rng.normal(size=(num_words, dim))
     return weights

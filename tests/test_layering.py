@@ -7,10 +7,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"artifact", "cache", "compiling", "config", "csr", "draws", "errors", "malloc", "settings"}
+BASE = {
+    "artifact",
+    "cache",
+    "compiling",
+    "config",
+    "csr",
+    "draws",
+    "errors",
+    "malloc",
+    "run_folder",
+    "settings",
+}
 MAY_IMPORT = {
     **{room: {"errors", "settings"} for room in BASE},
     "csr": {"artifact", "errors"},
+    "run_folder": {"artifact", "errors"},
     "_draws_numba": {"draws"},
     "_first_numba": set(),
     "compiling": {"cache", "_first_numba"},

@@ -14,10 +14,10 @@ from nlpseq.errors import DataError, RunError
 from nlpseq.text.corpus import open_corpus
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.encode import preprocess
-from nlpseq.w2v import run, train
+from nlpseq.w2v import run, train, weights
 from nlpseq.w2v.kernels import Choice
 from nlpseq.w2v.run import TrainProgress
-from nlpseq.w2v.train import initial_weights, resolve, train_word2vec
+from nlpseq.w2v.train import resolve, train_word2vec
 
 GROUPS = {
     "animals": ["cat", "dog", "cow", "hen", "pig", "owl"],
@@ -170,20 +170,20 @@ def test_defaults_depend_on_the_objective_and_the_amount_of_text() -> None:
 
 
 def test_initial_weights_are_small_padded_and_aligned() -> None:
-    weights = initial_weights(1000, Word2VecConfig(dim=20))
-    assert weights.in_VD.shape == (1000, 32)
-    assert weights.in_VD.ctypes.data % 64 == 0
-    assert np.abs(weights.in_VD[:, :20]).max() <= 0.5 / 20
-    assert weights.in_VD[:, :20].std() == pytest.approx(1 / 20 / np.sqrt(12), rel=0.02)
-    assert not weights.in_VD[:, 20:].any() and not weights.out_VD.any()
+    in_VD, out_VD = weights.initial_weights(1000, Word2VecConfig(dim=20))
+    assert in_VD.shape == (1000, 32)
+    assert in_VD.ctypes.data % 64 == 0
+    assert np.abs(in_VD[:, :20]).max() <= 0.5 / 20
+    assert in_VD[:, :20].std() == pytest.approx(1 / 20 / np.sqrt(12), rel=0.02)
+    assert not in_VD[:, 20:].any() and not out_VD.any()
 
 
 @pytest.mark.parametrize("dim", [1, 30, 32])
 def test_padding_is_taken_out_block_by_block(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "BLOCK", 3)
+    monkeypatch.setattr(weights, "BLOCK", 3)
     padded_VP = np.random.default_rng(dim).normal(size=(10, 32)).astype(np.float32)
     expected = padded_VP[:, :dim].copy()
-    found = train._without_padding(padded_VP, dim)
+    found = weights.without_padding(padded_VP, dim)
     assert found.flags.c_contiguous and np.shares_memory(found, padded_VP)
     np.testing.assert_array_equal(found, expected)
 

@@ -19,18 +19,23 @@ Letters: V words, D dimensions, E = D + 1 (a vector and its bias), 2 = the value
 squared slopes, N pairs, B blocks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq import artifact
 from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import GloveConfig
 from nlpseq.counts.cooccurrence import Cooccurrence
+from nlpseq.counts.glove_checkpoint import Checkpoint, Position, Weights, load_checkpoint, save_checkpoint
 from nlpseq.draws import CHOICE, INIT, ORDER, draw_array, stream_key
-from nlpseq.errors import DataError, RunError
+from nlpseq.errors import ArtifactError, DataError, RunError
+from nlpseq.run_folder import Checkpoints, RunFolder
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.vectors.vectors import Vectors
 
@@ -49,38 +54,95 @@ class Pairs(NamedTuple):
     bounds_B: npt.NDArray[np.int64]  # where each block, GROUPS * words + contexts, begins and the last ends
 
 
-class Weights(NamedTuple):
-    """What is learnt, and AdaGrad's sums: [:, 0] and [:, 1]."""
-
-    words_V2E: Floats
-    contexts_V2E: Floats
-
-
 def train_glove(
     counts: Cooccurrence,
     config: GloveConfig = GloveConfig(),  # noqa: B008  (frozen)
     *,
     progress: Report | None = None,
+    folder: RunFolder | None = None,
 ) -> Vectors:
     """GloVe vectors of every word, and of every word as a context.
 
-    progress is told of pairs done, of all there are, and of the mean loss of an epoch. Raises DataError where
-    nothing was counted and RunError where the loss is no longer finite.
+    progress is told of pairs done, of all there are, and of the mean loss of an epoch. folder: where the run
+    is stored while it goes on; without one it lives in memory. A run stopped through folder.should_stop has
+    meta["complete"] False. Raises DataError where nothing was counted and RunError where the loss is no
+    longer finite.
     """
     if counts.matrix.nnz == 0:
         raise DataError("no pair of words was counted. Give more text, or longer lines.")
-    pairs, weights = in_blocks(counts.matrix, config.seed), initial_weights(len(counts.vocab), config)
-    losses = _train(pairs, weights, config, progress)
+    if folder is not None:
+        artifact.check_writable(folder.path, force=folder.force)
+    weights = initial_weights(len(counts.vocab), config)
+    return _finish(counts, Checkpoint(config, weights, Position()), progress, folder)
+
+
+def resume_glove(
+    folder: RunFolder,
+    counts: Cooccurrence,
+    *,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    progress: Report | None = None,
+) -> Vectors:
+    """Go on with the run in a folder exactly where its last checkpoint was taken.
+
+    changes: of `threads`, whose number changes nothing in the result. Raises ConfigError where that run is
+    complete, ArtifactError where the counts are not those it was trained on.
+    """
+    checkpoint, meta = load_checkpoint(folder.path)
+    artifact.check_writable(folder.path, force=True)
+    if _identity(counts) != {name: meta.get(name) for name in _identity(counts)}:
+        raise ArtifactError(
+            f"the counts are not those that {folder.path} was trained on, or its text has changed since. "
+            "Bring back the corpus as it was, or train anew with --force."
+        )
+    config = replace(checkpoint.config, **changes)
+    return _finish(counts, checkpoint._replace(config=config), progress, folder, is_resumed=True)
+
+
+def _finish(
+    counts: Cooccurrence,
+    run: Checkpoint,
+    progress: Report | None,
+    folder: RunFolder | None,
+    *,
+    is_resumed: bool = False,
+) -> Vectors:
+    """Train to the end, or to where the run is stopped, with a checkpoint now and then."""
+
+    def save() -> None:
+        assert folder is not None
+        force = folder.force or checkpoints.has_one
+        save_checkpoint(folder.path, _vectors(counts, run, folder), run, force=force)
+
+    checkpoints = Checkpoints(folder, save, has_one=is_resumed)
+    try:
+        complete = _train(in_blocks(counts.matrix, run.config.seed), run, progress, checkpoints.between)
+    except RunError as error:
+        raise checkpoints.tell_what_is_left(error) from error
+    vectors = _vectors(counts, run, folder)
+    vectors.meta["complete"] = complete
+    return vectors
+
+
+def _vectors(counts: Cooccurrence, run: Checkpoint, folder: RunFolder | None) -> Vectors:
+    """What has been learnt so far."""
     meta = {
         "model": "glove",
-        "glove_config": to_dict(config),
+        "glove_config": to_dict(run.config),
         "cooccurrence_config": to_dict(counts.config),
         "text_config": counts.meta.get("text_config"),
         "tokens": counts.meta.get("num_tokens"),
-        "loss": losses,
+        "loss": run.position.losses,
     }
-    words_VD, contexts_VD = (np.ascontiguousarray(each_V2E[:, 0, :-1]) for each_V2E in weights)
+    meta |= _identity(counts) | (folder.facts if folder else {})
+    words_VD, contexts_VD = (np.ascontiguousarray(each_V2E[:, 0, :-1]) for each_V2E in run.weights)
     return Vectors(counts.vocab, words_VD, contexts_VD, meta)
+
+
+def _identity(counts: Cooccurrence) -> artifact.Meta:
+    """What tells counts from others."""
+    matrix = counts.matrix
+    return {"counts_vocab_digest": counts.vocab.digest, "pairs": matrix.nnz, "counted": float(matrix.sum())}
 
 
 def glove_step(weights: Weights, pair: tuple[int, int, float], config: GloveConfig) -> float:
@@ -134,11 +196,12 @@ def initial_weights(num_words: int, config: GloveConfig) -> Weights:
     return Weights(*(each_V2E.astype(np.float32) for each_V2E in stacked))
 
 
-def _train(pairs: Pairs, weights: Weights, config: GloveConfig, progress: Report | None) -> list[float]:
-    """Mean loss of each epoch."""
+def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Callable[[], bool]) -> bool:
+    """Train on; between steps, between() may stop it. Returns whether it came to its end."""
     use_cache_for_numba()
     from nlpseq.counts._glove_numba import train_pairs
 
+    config, weights, position = run.config, run.weights, run.position
     settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
     num_pairs = len(pairs.counts_N)
 
@@ -146,19 +209,27 @@ def _train(pairs: Pairs, weights: Weights, config: GloveConfig, progress: Report
         first, last = pairs.bounds_B[block : block + 2]
         return float(train_pairs(pairs, weights, *settings, first, last))
 
-    losses = list[float]()
     with ThreadPoolExecutor(min(GROUPS, config.threads or available_cores())) as pool:
-        for epoch in range(config.epochs):
-            total = sum(sum(pool.map(work, blocks)) for blocks in strata(config.seed, epoch))
-            losses.append(total / num_pairs)
-            if not np.isfinite(losses[-1]):
-                raise RunError(
-                    f"the loss became {losses[-1]} in epoch {epoch + 1}. "
-                    f"Lower --learning-rate (it is {config.learning_rate})."
-                )
+        while position.epoch < config.epochs:
+            for blocks in strata(config.seed, position.epoch)[position.step :]:
+                position.total += sum(pool.map(work, blocks))
+                position.step += 1
+                _check_finite(position, config)
+                if between():
+                    return False
+            position.losses.append(position.total / num_pairs)
+            position.epoch, position.step, position.total = position.epoch + 1, 0, 0.0
             if progress is not None:
-                progress((epoch + 1) * num_pairs, config.epochs * num_pairs, losses[-1])
-    return losses
+                progress(position.epoch * num_pairs, config.epochs * num_pairs, position.losses[-1])
+    return True
+
+
+def _check_finite(position: Position, config: GloveConfig) -> None:
+    if not np.isfinite(position.total):
+        raise RunError(
+            f"the loss became {position.total} in epoch {position.epoch + 1}. "
+            f"Lower --learning-rate (it is {config.learning_rate})."
+        )
 
 
 def strata(seed: int, epoch: int) -> list[list[int]]:

@@ -1,8 +1,7 @@
 """train_lm: a training run with its folder, from the first step or from where it was left."""
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,23 +19,13 @@ from nlpseq.lm.machine import denormals_as_zero
 from nlpseq.lm.optim import optimizer_tensors, restore_optimizer
 from nlpseq.lm.position import Position
 from nlpseq.lm.train import Report, Trainer
+from nlpseq.run_folder import Checkpoints, RunFolder
 from nlpseq.settings import available_cores, from_dict, to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.vectors.vectors import Vectors
 
 DEFAULT_BUDGET = 600.0  # seconds
 EMBEDDING_STD = 0.1 / 3**0.5  # of the uniform distribution embeddings begin with
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunFolder:
-    """Where checkpoints go, how often, when to stop, and what else to store about the data."""
-
-    path: Path
-    every: float = 60.0  # seconds
-    should_stop: Callable[[], bool] = lambda: False
-    force: bool = False  # whether a new run may take the place of a result that is there
-    facts: artifact.Meta = field(default_factory=dict)
 
 
 def train_lm(
@@ -160,26 +149,18 @@ def _finish(
     trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta, report: Report | None
 ) -> LanguageModel:
     """Train to the end, or to where the run is stopped, with a checkpoint now and then."""
-    saved, has_checkpoint = time.monotonic(), trainer.position.step > 0
 
-    def between() -> bool:
-        nonlocal saved, has_checkpoint
-        if folder is None:
-            return False
-        stop = folder.should_stop()
-        if stop or time.monotonic() - saved >= folder.every:
-            trainer.check()
-            _checkpoint(trainer, folder, facts).save(folder.path, force=True)
-            saved, has_checkpoint = time.monotonic(), True
-        return stop
+    def save() -> None:
+        assert folder is not None
+        trainer.check()
+        _checkpoint(trainer, folder, facts).save(folder.path, force=True)
 
+    checkpoints = Checkpoints(folder, save, has_one=trainer.position.step > 0)
     try:
         with denormals_as_zero():
-            complete = trainer.train(between, report)
+            complete = trainer.train(checkpoints.between, report)
     except RunError as error:
-        if folder is None or not has_checkpoint:
-            raise
-        raise RunError(f"{error} {folder.path} is as it was at its last checkpoint.") from error
+        raise checkpoints.tell_what_is_left(error) from error
     fit_weights(trainer.model, trainer.result(), Path("the best weights"))
     meta = describe(trainer, folder, facts) | {"complete": complete}
     model = LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)

@@ -21,6 +21,7 @@ from nlpseq.vectors.naming import BadTokens, Format
 
 KIND, VERSION = "vectors", 1
 _WRITTEN_ANEW = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # not carried over
+_OF_A_RUN = ("complete", "position")  # only in a checkpoint
 _CHECKED_ROWS = 4096  # at once, so that checking a mapped matrix takes little memory
 _CLOSE_ENOUGH = 20_000  # words compared letter by letter to find what was meant
 _GROUPS = 16  # for each answer that is asked for
@@ -123,19 +124,24 @@ class Vectors:
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Store everything as a folder; RunError where a vector is not finite, as no query could use it."""
         self._check_finite(RunError, f"{path} was not written; train again with a lower learning rate.")
+        with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
+            self.fill(folder)
+
+    def fill(self, folder: artifact.Folder, run: artifact.Meta | None = None) -> None:
+        """Write everything into a new folder; run: how far it is, where this is a checkpoint."""
         num_words, dim = self.matrix.shape
-        made = {key: value for key, value in self.meta.items() if key not in _WRITTEN_ANEW}
+        not_made = (*_WRITTEN_ANEW, *_OF_A_RUN)
+        made = {key: value for key, value in self.meta.items() if key not in not_made} | (run or {})
         sizes = {"num_words": num_words, "dim": dim, "has_contexts": self.contexts is not None}
         sizes |= {"num_stored": self.matrix.nnz} if self.is_sparse else {}
-        with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
-            folder.write_meta(made | sizes | {"vocab_digest": self.vocab.digest})
-            self.vocab.save(folder.path / "vocab.tsv")
-            if self.is_sparse:
-                save_csr(folder, self.matrix, np.float32)
-            else:
-                folder.write_array("vectors.npy", self.matrix)
-            if self.contexts is not None:
-                folder.write_array("contexts.npy", self.contexts)
+        folder.write_meta(made | sizes | {"vocab_digest": self.vocab.digest})
+        self.vocab.save(folder.path / "vocab.tsv")
+        if self.is_sparse:
+            save_csr(folder, self.matrix, np.float32)
+        else:
+            folder.write_array("vectors.npy", self.matrix)
+        if self.contexts is not None:
+            folder.write_array("contexts.npy", self.contexts)
 
     @classmethod
     def load(cls, path: str | Path, format: Format | None = None, *, verify: bool = True) -> "Vectors":
@@ -163,8 +169,8 @@ class Vectors:
             raise ArtifactError(f"{path / 'vocab.tsv'} does not hold {shape[0]} words. Make the folder anew.")
         if "num_stored" in meta:
             return cls(vocab, _load_explicit(path, shape, meta["num_stored"]), meta=meta)
-        matrix = _load_matrix(path / "vectors.npy", shape)
-        contexts = _load_matrix(path / "contexts.npy", shape) if meta.get("has_contexts") else None
+        matrix = load_matrix(path / "vectors.npy", shape)
+        contexts = load_matrix(path / "contexts.npy", shape) if meta.get("has_contexts") else None
         return cls(vocab, matrix, contexts, meta)
 
     @classmethod
@@ -247,7 +253,8 @@ def _row_of_each(matrix: Any) -> npt.NDArray[np.int64]:
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
-def _load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
+def load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
+    """A mapped float32 matrix of this shape; ArtifactError where it is anything else."""
     matrix = artifact.load_array(file, np.float32, ndim=2)
     if matrix.shape != shape:
         raise ArtifactError(f"{file} has shape {matrix.shape}, meta.json says {shape}. Make the folder anew.")

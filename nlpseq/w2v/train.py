@@ -1,51 +1,134 @@
 """train_word2vec: from an encoded corpus to word vectors."""
 
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nlpseq import artifact
 from nlpseq.config import Word2VecConfig
-from nlpseq.draws import INIT, draw_array, stream_key
-from nlpseq.errors import DataError
+from nlpseq.errors import ArtifactError, DataError, RunError
+from nlpseq.run_folder import Checkpoints, RunFolder
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.subsample import keep_thresholds
 from nlpseq.vectors.vectors import Vectors
-from nlpseq.w2v.kernels import Choice, padded, select
+from nlpseq.w2v.checkpoint import load_checkpoint, save_checkpoint
+from nlpseq.w2v.kernels import Choice, select
 from nlpseq.w2v.objectives import Weights
-from nlpseq.w2v.run import Course, Report, Run
+from nlpseq.w2v.position import Position, Report
+from nlpseq.w2v.run import Run
 from nlpseq.w2v.sampling import Tables, alias_table
+from nlpseq.w2v.weights import initial_weights, to_numpy, with_padding, without_padding
 
-BLOCK = 1_000  # rows of weights worked on at once
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
 
 
 def train_word2vec(
-    data: TokenDataset, config: Word2VecConfig | None = None, *, progress: Report | None = None
+    data: TokenDataset,
+    config: Word2VecConfig | None = None,
+    *,
+    progress: Report | None = None,
+    folder: RunFolder | None = None,
 ) -> Vectors:
     """CBOW or skip-gram vectors of every word in the vocabulary, trained on the train split.
 
     Where there is a valid split its loss is measured after each epoch; with config.early_stop the run ends
-    once that no longer falls, and gives the vectors of its best epoch. Raises DataError where there is
-    nothing to learn from, or no valid split for early_stop, and RunError where the loss is no longer finite.
+    once that no longer falls, and gives the vectors of its best epoch. folder: where the run is stored while
+    it goes on; without one it lives in memory. A run stopped through folder.should_stop has meta["complete"]
+    False. Raises DataError where there is nothing to learn from, or no valid split for early_stop, and
+    RunError where the loss is no longer finite.
     """
-    has_valid = data.meta["splits"]["valid"][0] < data.meta["splits"]["valid"][1]
-    valid = data.split("valid") if has_valid or (config and config.early_stop) else None
-    data = data.split("train")
-    config = resolve(config or Word2VecConfig(), len(data.vocab.without_specials()), data.num_tokens)
+    if folder is not None:
+        artifact.check_writable(folder.path, force=folder.force)
+    train = data.split("train")
+    config = resolve(config or Word2VecConfig(), len(data.vocab.without_specials()), train.num_tokens)
     choice = select(config)
-    tables, weights = prepare(data, config, choice.xp)
-    held_out = None if valid is None else tables._replace(sentences=choice.xp.asarray(valid.sentences))
-    run = Run(config, choice, tables, held_out, weights, progress)
+    weights = initial_weights(len(data.vocab.without_specials()), config, choice.lanes)
+    return _finish(_run(data, config, choice, weights, Position()), data, folder, progress)
+
+
+def resume_word2vec(
+    folder: RunFolder,
+    data: TokenDataset,
+    *,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    progress: Report | None = None,
+) -> Vectors:
+    """Go on with the run in a folder exactly where its last checkpoint was taken.
+
+    changes: settings of the machine (threads, backend, kernel) that are others now. With one thread, or with
+    config.deterministic and as many as before, the vectors are those of a run that was never stopped. Raises
+    ConfigError where that run is complete, ArtifactError where the text is not the one it was trained on.
+    """
+    checkpoint = load_checkpoint(folder.path)
+    artifact.check_writable(folder.path, force=True)
+    words = data.vocab.without_specials()
+    if (data.digest, words.digest) != (checkpoint.meta.get("data_digest"), checkpoint.vocab.digest):
+        raise ArtifactError(
+            f"{data.path} is not the text {folder.path} was trained on, or it has changed since. "
+            "Bring back the corpus as it was, or train anew with --force."
+        )
+    config = replace(checkpoint.config, **changes)
+    choice = select(config)
+    weights, best = (
+        each and Weights(*(with_padding(rows_VD, choice.lanes) for rows_VD in each))
+        for each in (checkpoint.weights, checkpoint.best)
+    )
+    assert weights is not None
+    run = _run(data, config, choice, weights, checkpoint.position, best)
+    return _finish(run, data, folder, progress, is_resumed=True)
+
+
+def _run(
+    data: TokenDataset,
+    config: Word2VecConfig,
+    choice: Choice,
+    weights: Weights,
+    position: Position,
+    best: Weights | None = None,
+) -> Run:
+    """A run with its tables, on the device of the choice."""
+    has_valid = data.meta["splits"]["valid"][0] < data.meta["splits"]["valid"][1]
+    valid = data.split("valid") if has_valid or config.early_stop else None
+    xp = choice.xp
+    tables = make_tables(data.split("train"), config, xp)
+    held_out = None if valid is None else tables._replace(sentences=xp.asarray(valid.sentences))
+    present, kept = (each and Weights(*map(xp.asarray, each)) for each in (weights, best))
+    assert present is not None
+    return Run(config, choice, tables, held_out, present, position, kept)
+
+
+def _finish(
+    run: Run,
+    data: TokenDataset,
+    folder: RunFolder | None,
+    progress: Report | None,
+    *,
+    is_resumed: bool = False,
+) -> Vectors:
+    """Train to the end, or to where the run is stopped, with a checkpoint now and then."""
+
+    def save() -> None:
+        assert folder is not None
+        meta = _describe(run, data, folder) | {"compile_seconds": compile_seconds}
+        force = folder.force or checkpoints.has_one
+        save_checkpoint(folder.path, data.vocab.without_specials(), run, meta, force=force)
+
+    checkpoints = Checkpoints(folder, save, has_one=is_resumed)
     started = time.perf_counter()
     run.compile()
-    compiled = time.perf_counter()
-    course = run.train()
-    seconds = {"compile_seconds": compiled - started, "seconds": time.perf_counter() - compiled}
-    return _result(data, replace(config, threads=run.threads), choice, weights, course, seconds)
+    compile_seconds = time.perf_counter() - started
+    try:
+        is_complete = run.train(progress, checkpoints.are_due, checkpoints.between)
+    except RunError as error:
+        raise checkpoints.tell_what_is_left(error) from error
+    meta = _describe(run, data, folder) | {"compile_seconds": compile_seconds, "complete": is_complete}
+    in_VD, out_VD = (without_padding(to_numpy(weight), run.config.dim) for weight in run.best)
+    return Vectors(data.vocab.without_specials(), in_VD, out_VD, meta)
 
 
 def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2VecConfig:
@@ -62,76 +145,39 @@ def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2Vec
     return replace(config, learning_rate=learning_rate, epochs=epochs, threads=threads)
 
 
-def prepare(data: TokenDataset, config: Word2VecConfig, xp: Any) -> tuple[Tables, Weights]:
-    """Tables and fresh weights, on the device of xp."""
+def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
+    """What a run reads, on the device of xp; data: the train split."""
     counts_V = data.vocab.without_specials().counts
-    tables = Tables(
+    return Tables(
         xp.asarray(data.tokens),
         xp.asarray(data.sentences),
         xp.asarray(keep_thresholds(counts_V, config.subsample)),
         xp.asarray(alias_table(np.maximum(counts_V, 1).astype(np.float64) ** config.smoothing)),
     )
-    return tables, Weights(*(xp.asarray(weight) for weight in initial_weights(len(counts_V), config)))
 
 
-def initial_weights(num_words: int, config: Word2VecConfig) -> Weights:
-    """Inputs uniform within 0.5/dim of 0, outputs 0, as in word2vec.c; rows padded with zeros."""
-    in_VD, out_VD = (_aligned_zeros(num_words, padded(config.dim)) for _ in range(2))
-    key, column_D = stream_key(config.seed, INIT, 0), np.arange(config.dim)[None, :]
-    for first in range(0, num_words, BLOCK):
-        word_id = np.arange(first, min(first + BLOCK, num_words))[:, None]
-        uniform = (draw_array(key, word_id, column_D, np) >> np.uint64(40)) * np.float32(2.0**-24)
-        in_VD[word_id[:, 0], : config.dim] = (uniform - np.float32(0.5)) / np.float32(config.dim)
-    return Weights(in_VD, out_VD)
-
-
-def _aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.float32]:
-    """Zeros whose rows begin on cache lines."""
-    raw = np.zeros(rows * columns + 16, np.float32)
-    skip = -raw.ctypes.data % 64 // 4
-    return raw[skip : skip + rows * columns].reshape(rows, columns)
-
-
-def _result(
-    data: TokenDataset,
-    config: Word2VecConfig,
-    choice: Choice,
-    weights: Weights,
-    course: Course,
-    seconds: dict[str, float],
-) -> Vectors:
-    assert config.epochs
-    meta = {
+def _describe(run: Run, data: TokenDataset, folder: RunFolder | None) -> artifact.Meta:
+    """What meta.json says of a run."""
+    config, position, train = run.config, run.position, data.split("train")
+    words_trained = train.num_tokens * position.epoch + run.sums[:, 2].sum()
+    return {
         "model": f"word2vec {config.objective}",
         "config": to_dict(config),
         "text_config": to_dict(data.config),
         "corpus": data.meta.get("corpus"),
         "data_vocab_digest": data.vocab.digest,
-        "backend": choice.backend,
-        "kernel": choice.kernel,
+        "data_digest": data.digest,
+        "source": folder.facts if folder else {},
+        "backend": run.choice.backend,
+        "kernel": run.choice.kernel,
         "threads": config.threads,
-        "tokens": data.num_tokens,
-        **seconds,
-        "words_per_second": data.num_tokens * course.epochs / seconds["seconds"],
-        "loss": course.losses,
-        "epochs": course.epochs,
-        "predictions": course.predictions,
-        "valid_loss": course.held_out,
-        "best_epoch": course.best_epoch,
+        "tokens": train.num_tokens,
+        "seconds": position.seconds,
+        "words_per_second": words_trained / position.seconds if position.seconds else 0.0,
+        "loss": [loss for loss in position.losses if loss is not None],
+        "epochs": position.epoch,
+        "predictions": position.predictions,
+        "valid_loss": position.held_out,
+        "best_epoch": position.best_epoch,
+        "position": asdict(position),
     }
-    in_VD, out_VD = (_without_padding(_to_numpy(weight), config.dim) for weight in weights)
-    return Vectors(data.vocab.without_specials(), in_VD, out_VD, meta)
-
-
-def _to_numpy(array: Any) -> npt.NDArray[np.float32]:
-    host: npt.NDArray[np.float32] = array.get() if hasattr(array, "get") else array
-    return host
-
-
-def _without_padding(padded_VP: npt.NDArray[np.float32], dim: int) -> npt.NDArray[np.float32]:
-    """The first `dim` columns, moved together in the same memory, as a copy might not have room."""
-    num, flat = len(padded_VP), padded_VP.reshape(-1)
-    for first in range(0, num, BLOCK):
-        rows = padded_VP[first : first + BLOCK, :dim].copy()
-        flat[first * dim : first * dim + rows.size] = rows.reshape(-1)
-    return flat[: num * dim].reshape(num, dim)

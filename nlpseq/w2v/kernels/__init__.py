@@ -18,6 +18,9 @@ Trains `weights` in place on every window whose centre lies in tokens[start:stop
 """
 
 
+LANES = 16  # floats of a cache line
+
+
 class Span(NamedTuple):
     """A stretch of text to train on."""
 
@@ -38,6 +41,7 @@ class Choice(NamedTuple):
     xp: ModuleType
     train_spans: TrainSpans
     at_once: Callable[[Tables], int] = lambda tables: 1  # how many spans train_spans likes to be given
+    lanes: int = LANES  # rows of the weights are a multiple of it
 
     @property
     def is_compiled(self) -> bool:
@@ -58,7 +62,8 @@ def select(config: Word2VecConfig) -> Choice:
     if kernel == "fused" and backend == "cupy":
         from nlpseq.w2v.kernels import fused_cupy
 
-        return Choice(backend, kernel, xp, fused_cupy.make_kernel(config, xp), fused_cupy.at_once(xp))
+        train_spans, at_once = fused_cupy.make_kernel(config, xp), fused_cupy.at_once(xp)
+        return Choice(backend, kernel, xp, train_spans, at_once, fused_cupy.WARP)
     if kernel == "fused":
         return Choice(backend, kernel, xp, in_turn(_fused(config)))
     from nlpseq.w2v.kernels.layered import make_layered
@@ -127,6 +132,6 @@ def to_compile(config: Word2VecConfig, choice: Choice) -> list[Kernel]:
     return [Kernel(f"{__name__}.fused_numba", "compile_kernel", _constants(config))]
 
 
-def padded(dim: int) -> int:
-    """Row length in memory: loops over a row of two cache lines, 32 floats, at a time leave no rest."""
-    return -(-dim // 32) * 32
+def padded(dim: int, lanes: int = LANES) -> int:
+    """Row length in memory: a multiple of the floats that a kernel works on together."""
+    return -(-dim // lanes) * lanes

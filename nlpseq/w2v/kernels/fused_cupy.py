@@ -70,7 +70,7 @@ def constants(config: Word2VecConfig, warp: int) -> list[str]:
     values = {
         "WARP": warp,
         "WARPS": WARPS,
-        "D": padded(config.dim),
+        "D": padded(config.dim, WARP),
         "K": config.negatives,
         "W": config.window,
         "CBOW": config.objective == "cbow",

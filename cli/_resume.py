@@ -1,0 +1,189 @@
+"""--resume: which run is meant, and what it needs to go on exactly where it was."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nlpseq.config import TextConfig
+from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
+from nlpseq.settings import from_dict, to_dict
+
+from ._console import say
+from ._corpus import COMPILING, corpus_name, dataset_folder, encode, open_sources
+from ._options import given, is_flag
+from ._progress import Progress
+from ._stopping import StopRequest
+
+if TYPE_CHECKING:
+    from nlpseq.run_folder import RunFolder
+    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.vectors.vectors import Vectors
+
+
+class RunKind(NamedTuple):
+    """What the runs of a command are like on disk, and which of their settings may change."""
+
+    suffix: str
+    format: str  # of artifact.create
+    version: int
+    configs: dict[str, type]  # by their key in meta.json
+    fresh_only: tuple[str, ...]  # options of the command that begin a run
+    of_the_machine: tuple[str, ...]  # settings that may change with it
+    lengths: tuple[str, ...] = ()  # settings of which a run has one or the other
+
+
+class Unfinished(NamedTuple):
+    """A run to go on with, as it lies on disk."""
+
+    path: Path
+    meta: dict[str, Any]
+    configs: dict[str, Any]  # as it was begun, by their key in meta.json, with the changes
+    changes: dict[str, Any]  # of settings, where the machine is another one
+    sources: tuple[str, ...]  # the corpus, where it was named
+
+
+def unfinished_run(sources: tuple[str, ...], output: Path | None, kind: RunKind) -> Unfinished:
+    """The run that was named, itself or by its corpus; an error for settings it was not begun with."""
+    from nlpseq import artifact
+
+    path, corpus = _run_folder(sources, output, kind)
+    meta = artifact.load_meta(path, kind.format, kind.version, verify=False)
+    if meta.get("complete") is not False:
+        raise ConfigError(f"{path} is complete. Use it as it is, or train anew from its text with --force.")
+    configs = {key: _stored_config(path, meta, key, config_type) for key, config_type in kind.configs.items()}
+    has = {name: value for config in configs.values() for name, value in to_dict(config).items()}
+    wanted = {name: value for each in kind.configs.values() for name, value in given(each).items()}
+    _refuse_new(path, has, wanted, kind)
+    changes = {name: wanted[name] for name in kind.of_the_machine if wanted.get(name, has[name]) != has[name]}
+    changed = {
+        key: replace(config, **{name: value for name, value in changes.items() if hasattr(config, name)})
+        for key, config in configs.items()
+    }
+    return Unfinished(path, meta, changed, changes, corpus)
+
+
+def _stored_config(path: Path, meta: dict[str, Any], key: str, config_type: type) -> Any:
+    try:
+        return from_dict(config_type, meta[key])
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise ArtifactError(f"{path / 'meta.json'} is not valid ({error}). Train the model again.") from error
+
+
+def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) -> tuple[Path, tuple[str, ...]]:
+    """The folder of the run, and the corpus where that was named instead."""
+    if len(sources) == 1 and is_run(Path(sources[0]), kind):
+        if output is not None and output.resolve() != Path(sources[0]).resolve():
+            raise ConfigError(f"-o {output} does not go with --resume of {sources[0]}. Leave it out.")
+        return Path(sources[0]), ()
+    path = output or Path(corpus_name(sources) + kind.suffix)
+    if not path.exists():
+        raise DataError(f"{path} does not exist, so there is no run to go on with. Leave out --resume.")
+    return path, sources
+
+
+def is_run(path: Path, kind: RunKind) -> bool:
+    """Whether this is a folder that such a run is stored in."""
+    from nlpseq import artifact
+
+    is_result = path.is_dir() and artifact.is_result(path)
+    return is_result and artifact.peek_meta(path).get("format") == f"nlpseq-{kind.format}"
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a run is stored there that could go on."""
+    from nlpseq import artifact
+
+    try:
+        return artifact.peek_meta(path).get("complete") is False
+    except ArtifactError:
+        return False
+
+
+def check_not_unfinished(path: Path, *, force: bool) -> None:
+    """ConfigError where a new run would take the place of one that could go on, unasked."""
+    if not force and is_unfinished(path):
+        raise ConfigError(
+            f"{path} already exists and is unfinished. Go on with it by --resume, or replace it with --force."
+        )
+
+
+def _refuse_new(path: Path, has: dict[str, Any], wanted: dict[str, Any], kind: RunKind) -> None:
+    """ConfigError for what would make it another run."""
+    for name in kind.fresh_only:
+        if is_flag(name):
+            raise ConfigError(f"--{name} does not go with --resume: {path} has begun. Leave it out.")
+    for name, value in wanted.items():
+        was_outranked = name in kind.lengths and has[name] is None and not is_flag(name)
+        if name not in kind.of_the_machine and has[name] != value and not was_outranked:
+            raise ConfigError(
+                f"{path} was begun with {name} {has[name]}, not {value}. "
+                "Leave the setting out (also of --config and NLPSEQ_* variables), or train anew with --force."
+            )
+
+
+def whereabouts(sources: tuple[str, ...], data: TokenDataset) -> dict[str, Any]:
+    """What a run stores to find its data again."""
+    return {"sources": [_resolved(each) for each in sources], "encoded": str(data.path.resolve())}
+
+
+def _resolved(source: str) -> str:
+    """A path or a glob from the root; a name of a corpus and - as they are."""
+    is_path = Path(source).exists() or any(char in source for char in "*?[")
+    return os.path.abspath(source) if is_path else source  # noqa: PTH100  # a glob is not to be resolved
+
+
+def find_data(
+    path: Path, meta: dict[str, Any], named: tuple[str, ...] = (), threads: int | None = None
+) -> TokenDataset:
+    """The data a run was trained on, from where it was or from the corpus named; ArtifactError without it.
+
+    Where only the encoded text is gone, or damaged, it is encoded again.
+    """
+    try:
+        data = _open_or_encode(meta, named, threads)
+    except (KeyError, TypeError, NlpseqError) as error:
+        raise ArtifactError(
+            f"the corpus of {path} is not to be found ({error}). Bring it back, or name the text where it is."
+        ) from error
+    if data.digest != meta.get("data_digest"):
+        raise ArtifactError(
+            f"the corpus of {path} has changed since it was trained. Bring back the text as it was."
+        )
+    return data
+
+
+def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...], threads: int | None) -> TokenDataset:
+    from nlpseq.text.dataset import TokenDataset
+
+    text_config, source = from_dict(TextConfig, meta["text_config"]), meta.get("source", {})
+    if not named:
+        if "encoded" not in source:
+            raise DataError("the run does not say where it was.")
+        with suppress(ArtifactError):  # gone, or damaged
+            return TokenDataset.open(source["encoded"])
+        if "-" in source["sources"]:
+            raise DataError("it was read from stdin.")
+    sources = named or tuple(source["sources"])
+    if folder := dataset_folder(sources):
+        return TokenDataset.open(folder)
+    return encode(open_sources(sources), text_config, threads)
+
+
+def train_in(
+    folder: RunFolder, command: str, unit: str, train: Callable[[RunFolder, Progress], Vectors]
+) -> Vectors:
+    """Train, and show how it goes; where that is stopped, what was learnt is stored, and the process ends."""
+    line = f"nlpseq {command} {shlex.quote(str(folder.path))} --resume"
+    note = f"its last checkpoint, if there is one yet, goes on with: {line}"
+    with StopRequest() as stop, Progress("training", unit, COMPILING, stopped_note=note) as progress:
+        vectors = train(replace(folder, should_stop=lambda: stop.asked), progress)
+    if not vectors.meta["complete"]:
+        say(f"stopped and saved. Go on with: {line}")
+        stop.exit()
+    return vectors

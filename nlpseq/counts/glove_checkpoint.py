@@ -1,0 +1,85 @@
+"""A run of GloVe on disk: its vectors so far, which can be used as such, and what it takes to go on.
+
+vectors.npy, contexts.npy                     the vectors so far
+training_words.npy, training_contexts.npy     the same with biases and AdaGrad's sums, (V, 2, D + 1)
+meta.json                                     `complete: false`, and `position`; vocab.tsv
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq import artifact
+from nlpseq.config import GloveConfig
+from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.settings import from_dict
+from nlpseq.vectors.vectors import KIND, VERSION, Vectors
+
+TRAINING = ("training_words.npy", "training_contexts.npy")
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass
+class Position:
+    """How far a run is: with the weights, all it takes to go on exactly."""
+
+    epoch: int = 0  # from 0
+    step: int = 0  # strata of it that are done
+    total: float = 0.0  # sum of the losses of these
+    losses: list[float] = field(default_factory=list)  # means of the epochs before
+
+    def __post_init__(self) -> None:
+        numbers = [self.epoch, self.step, self.total, *self.losses]
+        if not all(isinstance(each, (int, float)) and each >= 0 for each in numbers):
+            raise ValueError("the position is none")
+
+
+class Weights(NamedTuple):
+    """What is learnt, and AdaGrad's sums: [:, 0] and [:, 1]."""
+
+    words_V2E: Floats
+    contexts_V2E: Floats
+
+
+class Checkpoint(NamedTuple):
+    """A run as it is."""
+
+    config: GloveConfig
+    weights: Weights
+    position: Position
+
+
+def save_checkpoint(path: Path, vectors: Vectors, run: Checkpoint, *, force: bool) -> None:
+    """Write the folder; with force it takes the place of one that is there, at once and whole."""
+    with artifact.create(path, KIND, VERSION, force=force) as folder:
+        vectors.fill(folder, {"complete": False, "position": asdict(run.position)})
+        for name, weight_V2E in zip(TRAINING, run.weights, strict=True):
+            folder.write_array(name, weight_V2E)
+
+
+def load_checkpoint(path: Path) -> tuple[Checkpoint, artifact.Meta]:
+    """What is in the folder of an unfinished run, checked, and its meta.json.
+
+    Raises ConfigError where the run is complete, ArtifactError where something is damaged or does not fit.
+    """
+    vectors = Vectors.load(path)
+    if vectors.meta.get("complete") is not False:
+        raise ConfigError(f"{path} is complete. Use it as it is, or train anew from its text with --force.")
+    try:
+        config = from_dict(GloveConfig, vectors.meta["glove_config"])
+        position = from_dict(Position, vectors.meta["position"])
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise ArtifactError(f"{path / 'meta.json'} is not valid ({error}). Train anew.") from error
+    weights = Weights(*(_load(path / name, len(vectors.vocab), config.dim) for name in TRAINING))
+    return Checkpoint(config, weights, position), vectors.meta
+
+
+def _load(file: Path, num_words: int, dim: int) -> Floats:
+    weight_V2E = artifact.load_array(file, np.float32, ndim=3)
+    if weight_V2E.shape != (num_words, 2, dim + 1):
+        raise ArtifactError(f"{file} has shape {weight_V2E.shape}, which its meta.json does not. Train anew.")
+    return np.array(weight_V2E)

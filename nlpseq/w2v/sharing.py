@@ -1,0 +1,137 @@
+"""How threads share the chunks of an epoch, and the weights: without a lock, or the same way each time.
+
+`LockFree`: a thread takes the next chunk when it is done with one, and all train the same weights (Niu et al.
+2011, Hogwild, arXiv:1106.5730). Which thread was first somewhere is chance.
+
+`InRounds`: each thread trains a copy of the weights. In a round every thread trains its own ROUND chunks;
+then what they changed is added up, in the order of the threads:
+
+    shared += sum over threads of (copy - shared),    copy = shared
+
+for the rows of frequent words after each round, for those of rarer ones seldom: after round 1, 2, 3 ... the
+first HOT * 2^z rows, where 2^z is the largest power of 2 that divides the number of the round. Words are
+sorted by count, and counts fall about as 1 / rank (Zipf), so that every row is changed about as often from
+one sum to the next, and little is changed that other threads do not know of. After WHOLE rounds all rows are
+added up: the moments when the shared weights are all there is, and a checkpoint can be taken.
+
+Letters: V words, D dimensions, T threads.
+"""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.cache import use_cache_for_numba
+from nlpseq.w2v.objectives import Weights
+from nlpseq.w2v.position import Position
+from nlpseq.w2v.weights import aligned_zeros
+
+ROUND = 2  # chunks that each thread trains between two sums
+HOT = 512  # rows that are added up after every round
+WHOLE = 64  # rounds
+
+Work = Iterator[tuple[Weights, range]]
+"""What a thread is to do next: the weights to train, and the chunks, by their place in the epoch."""
+
+
+class LockFree:
+    """Threads take `at_once` chunks at a time and train the same weights."""
+
+    def __init__(self, weights: Weights, position: Position, at_once: int) -> None:
+        self._weights, self._position, self._at_once = weights, position, at_once
+        self._taking, self._halt = threading.Lock(), threading.Event()
+
+    def work(self, thread: int, num_chunks: int) -> Work:
+        """The chunks of an epoch from position.turn on, up to its end or a pause."""
+        position = self._position
+        while not self._halt.is_set():
+            with self._taking:
+                turns = range(position.turn, min(position.turn + self._at_once, num_chunks))
+                position.turn = turns.stop
+            if not turns:
+                return
+            yield self._weights, turns
+
+    def begin(self) -> None:
+        self._halt.clear()
+
+    def pause(self) -> None:
+        """Have the threads end with what they have in hand."""
+        self._halt.set()
+
+    abandon = pause  # as nobody waits for a thread that has failed
+
+
+class InRounds:
+    """Threads train a copy of the weights each, and wait for each other after every round."""
+
+    def __init__(self, weights: Weights, position: Position, threads: int) -> None:
+        self._weights, self._position, self._threads = weights, position, threads
+        self._copies = Weights(*(_copies(weight, threads) for weight in weights))  # (T, V, D) each
+        self._trained, self._added_up = (
+            threading.Barrier(threads),
+            threading.Barrier(threads, self._end_round),
+        )
+        self._halt, self._is_paused = threading.Event(), False
+        self._round = (
+            0,
+            False,
+        )  # the one that is being added up: chunks done after it, and whether all rows are
+
+    def work(self, thread: int, num_chunks: int) -> Work:
+        """This thread's chunks from position.turn on, up to the end of the epoch or a pause."""
+        position = self._position
+        mine = Weights(*(copies_TVD[thread] for copies_TVD in self._copies))
+        while position.turn < num_chunks and not self._is_paused:
+            turns = range(position.turn, num_chunks)[: self._threads * ROUND]
+            yield mine, turns[thread * ROUND : (thread + 1) * ROUND]
+            try:
+                self._add_up(thread, turns.stop, is_last=turns.stop == num_chunks)
+            except threading.BrokenBarrierError:  # another thread raises what went wrong
+                return
+
+    def _add_up(self, thread: int, done: int, *, is_last: bool) -> None:
+        """This thread's part of the sum, once all have trained."""
+        use_cache_for_numba()
+        from nlpseq.w2v._sharing_numba import add_up
+
+        self._trained.wait()
+        round, num_words = -(-done // (self._threads * ROUND)), len(self._weights.in_VD)
+        num_rows = num_words if is_last else rows_after(round, num_words)
+        first, last = (num_rows * part // self._threads for part in (thread, thread + 1))
+        for shared_VD, copies_TVD in zip(self._weights, self._copies, strict=True):
+            add_up(shared_VD, copies_TVD, first, last)
+        self._round = done, is_last or round % WHOLE == 0
+        self._added_up.wait()
+
+    def _end_round(self) -> None:
+        """By one thread, before any begins the next round."""
+        self._position.turn, is_whole = self._round
+        self._is_paused = is_whole and self._halt.is_set()
+
+    def begin(self) -> None:
+        self._halt.clear()
+        self._is_paused = False
+
+    def pause(self) -> None:
+        """Have the threads end when all rows have been added up."""
+        self._halt.set()
+
+    def abandon(self) -> None:
+        """Have the threads end after what they have in hand, whatever has not been added up."""
+        self._trained.abort()
+        self._added_up.abort()
+
+
+def rows_after(round: int, num_words: int) -> int:
+    """How many rows, from the most frequent word on, are added up after a round, counted from 1."""
+    return num_words if round % WHOLE == 0 else min(num_words, HOT * (round & -round))
+
+
+def _copies(weight_VD: npt.NDArray[np.float32], threads: int) -> npt.NDArray[np.float32]:
+    num_words, dim = weight_VD.shape
+    copies_TVD = aligned_zeros(threads * num_words, dim).reshape(threads, num_words, dim)
+    copies_TVD[:] = weight_VD
+    return copies_TVD

@@ -1,0 +1,251 @@
+"""train-w2v that is stopped and goes on, and several threads that give the same each time."""
+
+import itertools
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_train import SMALL, encode, sentences
+
+from nlpseq.config import Word2VecConfig
+from nlpseq.errors import ArtifactError, ConfigError, RunError
+from nlpseq.run_folder import RunFolder
+from nlpseq.text.dataset import TokenDataset
+from nlpseq.vectors.vectors import Vectors
+from nlpseq.w2v import run, sharing
+from nlpseq.w2v.kernels import Span, select
+from nlpseq.w2v.objectives import Weights
+from nlpseq.w2v.sampling import epoch_keys
+from nlpseq.w2v.train import make_tables, resume_word2vec, train_word2vec
+from nlpseq.w2v.weights import initial_weights
+
+THREADS = 3
+IN_ROUNDS = replace(SMALL, threads=THREADS, deterministic=True)
+LEARNT = ("vectors.npy", "contexts.npy", "vocab.tsv")
+TOLD = ("loss", "valid_loss", "best_epoch", "epochs", "predictions")  # of meta.json, besides times
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
+    return encode(tmp_path_factory.mktemp("train"), sentences(1000), valid_share=0.1)
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many chunks and rounds of a small text, and looks at whether to stop between them."""
+    monkeypatch.setattr(run, "CHUNK", 100)
+    monkeypatch.setattr(run, "POLL", 0.001)
+    monkeypatch.setattr(sharing, "HOT", 2)
+    monkeypatch.setattr(sharing, "WHOLE", 4)
+
+
+def stop_after(looks: int) -> Callable[[], bool]:
+    count = itertools.count()
+    return lambda: next(count) >= looks
+
+
+def bytes_of(path: Path) -> dict[str, bytes]:
+    return {name: (path / name).read_bytes() for name in LEARNT}
+
+
+def told(path: Path) -> dict[str, Any]:
+    meta = json.loads((path / "meta.json").read_text())
+    return {name: meta[name] for name in TOLD}
+
+
+def store(vectors: Vectors, path: Path) -> Path:
+    vectors.save(path, force=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"objective": "cbow", "dim": 33},
+        {"early_stop": True, "epochs": 6, "learning_rate": 0.2},
+        {"threads": THREADS, "deterministic": True},
+        {"kernel": "layers"},
+        {"loss": "softmax", "epochs": 2},
+    ],
+    ids=lambda settings: "-".join(str(value) for value in settings.values()) or "one thread",
+)
+def test_stopped_again_and_again_it_ends_as_if_it_never_was(
+    data: TokenDataset, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    config = replace(SMALL, **settings)
+    whole = store(train_word2vec(data, config), tmp_path / "whole.w2v")
+    path, stops = tmp_path / "parts.w2v", 0
+    vectors = train_word2vec(data, config, folder=RunFolder(path=path, should_stop=stop_after(1)))
+    positions = []
+    while not vectors.meta["complete"]:
+        positions.append((vectors.meta["position"]["epoch"], vectors.meta["position"]["turn"]))
+        stops += 1
+        vectors = resume_word2vec(RunFolder(path=path, should_stop=stop_after(1 + stops % 3)), data)
+    assert stops > 2
+    assert positions == sorted(positions)
+    assert any(turn for _, turn in positions), "never stopped amid an epoch"
+    store(vectors, path)
+    assert bytes_of(path) == bytes_of(whole)
+    assert told(path) == told(whole)
+
+
+def test_checkpoints_change_nothing(data: TokenDataset, tmp_path: Path) -> None:
+    for name, config in (("one", SMALL), ("rounds", IN_ROUNDS)):
+        often = RunFolder(path=tmp_path / f"{name}.w2v", every=0.0)
+        saved = store(train_word2vec(data, config, folder=often), tmp_path / f"{name}-often.w2v")
+        seldom = store(train_word2vec(data, config), tmp_path / f"{name}-seldom.w2v")
+        assert bytes_of(saved) == bytes_of(seldom)
+        assert json.loads((often.path / "meta.json").read_text())["complete"] is False, "there was one"
+
+
+def test_an_unfinished_run_can_be_asked_already(data: TokenDataset, tmp_path: Path) -> None:
+    folder = RunFolder(path=tmp_path / "run.w2v", should_stop=stop_after(2))
+    stopped = train_word2vec(data, SMALL, folder=folder)
+    loaded = Vectors.load(folder.path)
+    assert not loaded.meta["complete"]
+    np.testing.assert_array_equal(loaded.matrix, stopped.matrix)
+    assert len(loaded.neighbors("cat", top=3)) == 3
+
+
+@pytest.mark.parametrize("objective", ["skipgram", "cbow"])
+def test_threads_in_rounds_give_the_same_each_time(data: TokenDataset, objective: Any) -> None:
+    first, second = (train_word2vec(data, replace(IN_ROUNDS, objective=objective)) for _ in range(2))
+    np.testing.assert_array_equal(first.matrix, second.matrix)
+    np.testing.assert_array_equal(first.contexts, second.contexts)
+    assert first.meta["loss"] == second.meta["loss"]
+
+
+def test_threads_in_rounds_do_what_is_written(data: TokenDataset) -> None:
+    config = replace(IN_ROUNDS, epochs=2, learning_rate=0.025)
+    vectors = train_word2vec(data, config)
+    expected = in_rounds(data, config)
+    np.testing.assert_array_equal(vectors.matrix, expected.in_VD[:, : config.dim])
+    np.testing.assert_array_equal(vectors.contexts, expected.out_VD[:, : config.dim])
+
+
+def in_rounds(data: TokenDataset, config: Word2VecConfig) -> Weights:
+    """What sharing.InRounds says, by one thread after another."""
+    choice, train = select(config), data.split("train")
+    tables, shared = (
+        make_tables(train, config, np),
+        initial_weights(len(data.vocab.without_specials()), config),
+    )
+    copies = [Weights(*(weight.copy() for weight in shared)) for _ in range(THREADS)]
+    course = run.Run(config, choice, tables, None, shared, run.Position())
+    for epoch in range(config.epochs or 0):
+        course.position.epoch = epoch
+        turns, starts = range(len(course.order())), course.order()
+        size = THREADS * sharing.ROUND
+        for round, first in enumerate(turns[::size], 1):
+            for thread, copy in enumerate(copies):
+                for turn in turns[first : first + size][thread * sharing.ROUND :][: sharing.ROUND]:
+                    rate = np.float32(course.rate(turn * run.CHUNK))
+                    span = Span(starts[turn], min(starts[turn] + run.CHUNK, course.stop), rate)
+                    choice.train_spans(tables, epoch_keys(config.seed, epoch), copy, [span])
+            is_last = first + size >= len(turns)
+            rows = len(shared.in_VD) if is_last or round % 4 == 0 else 2 * (round & -round)
+            for place, weight in enumerate(shared):
+                change = np.zeros_like(weight[:rows])
+                for copy in copies:
+                    change += copy[place][:rows] - weight[:rows]
+                weight[:rows] += change
+                for copy in copies:
+                    copy[place][:rows] = weight[:rows]
+    return shared
+
+
+def test_frequent_rows_are_added_up_often_and_all_of_them_now_and_then() -> None:
+    rows = [sharing.rows_after(round, 7) for round in range(1, 9)]  # HOT is 2 and WHOLE 4 here
+    assert rows == [2, 4, 2, 7, 2, 4, 2, 7]
+
+
+def test_a_thread_that_fails_ends_the_others(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*work: Any) -> tuple[float, int]:
+        if threading.current_thread().name.endswith("_1"):
+            raise RuntimeError("broken on purpose")
+        return 1.0, 1
+
+    choice = select(IN_ROUNDS)
+    from nlpseq.w2v import train
+
+    monkeypatch.setattr(train, "select", lambda config: choice._replace(train_spans=fails))
+    monkeypatch.setattr(run.Run, "compile", lambda self: None)
+    with pytest.raises(RuntimeError, match="broken on purpose"):
+        train_word2vec(data, replace(IN_ROUNDS, epochs=1000))
+
+
+def test_a_run_whose_loss_is_lost_keeps_its_checkpoint(data: TokenDataset, tmp_path: Path) -> None:
+    path = tmp_path / "run.w2v"
+    train_word2vec(data, SMALL, folder=RunFolder(path=path, should_stop=stop_after(2)))
+    before = bytes_of(path)
+    meta = json.loads((path / "meta.json").read_text())
+    meta["config"]["learning_rate"] = 1e30
+    reseal(path, meta)
+    with pytest.raises(RunError, match=r"loss became .* is as it was at its last checkpoint"):
+        resume_word2vec(RunFolder(path=path), data)
+    assert bytes_of(path) == before
+
+
+def reseal(path: Path, meta: dict[str, Any]) -> None:
+    """Write meta.json anew, with a manifest that says so."""
+    from nlpseq import artifact
+
+    (path / "meta.json").write_text(json.dumps(meta))
+    manifest = json.loads((path / "MANIFEST.json").read_text())
+    file = path / "meta.json"
+    manifest["files"]["meta.json"] = {"bytes": file.stat().st_size, "sha256": artifact.file_sha256(file)}
+    (path / "MANIFEST.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("position", {"epoch": -1}),
+        ("position", {"sums": [1.0]}),
+        ("position", {"turn": "7"}),
+        ("position", {"losses": 3}),
+        ("position", None),
+        ("position", {"unheard": 1}),
+        ("config", {"dim": 17}),
+        ("config", None),
+    ],
+)
+def test_a_forged_position_is_refused(data: TokenDataset, tmp_path: Path, part: str, value: Any) -> None:
+    path = tmp_path / "run.w2v"
+    train_word2vec(data, SMALL, folder=RunFolder(path=path, should_stop=stop_after(2)))
+    meta = json.loads((path / "meta.json").read_text())
+    meta[part] = value if value is None else meta[part] | value
+    reseal(path, meta)
+    with pytest.raises(ArtifactError, match=r"meta\.json|vectors\.npy"):
+        resume_word2vec(RunFolder(path=path), data)
+
+
+def test_only_an_unfinished_run_on_its_own_text_goes_on(data: TokenDataset, tmp_path: Path) -> None:
+    path = tmp_path / "run.w2v"
+    train_word2vec(data, SMALL, folder=RunFolder(path=path, should_stop=stop_after(2)))
+    other = encode(tmp_path, sentences(1000, seed=1), valid_share=0.1)
+    with pytest.raises(ArtifactError, match=r"is not the text .* was trained on"):
+        resume_word2vec(RunFolder(path=path), other)
+    vectors = resume_word2vec(RunFolder(path=path), data)
+    vectors.save(path, force=True)
+    with pytest.raises(ConfigError, match="is complete"):
+        resume_word2vec(RunFolder(path=path), data)
+
+
+def test_a_damaged_checkpoint_is_refused(data: TokenDataset, tmp_path: Path) -> None:
+    path = tmp_path / "run.w2v"
+    train_word2vec(data, SMALL, folder=RunFolder(path=path, should_stop=stop_after(2)))
+    for name in ("contexts.npy", "vectors.npy"):
+        copy = shutil.copytree(path, tmp_path / name)
+        with (copy / name).open("r+b") as file:
+            file.seek(200)
+            file.write(b"\xff")
+        with pytest.raises(ArtifactError, match=rf"{name} does not match its sha256"):
+            resume_word2vec(RunFolder(path=copy), data)
