@@ -5,12 +5,13 @@ GIL, so that several threads can train the same weights without a lock (Niu et a
 Whole numbers it works with are allocated outside, as code that allocates takes longer to compile; floats
 inside, as the compiler then knows that nothing else lies there.
 
-Rows of the weights are padded to a multiple of 32 floats: with the row length, the number of negatives and
-the window frozen into the kernel as constants, the compiler unrolls and vectorises every inner loop.
+Rows of the weights are padded to a multiple of 16 floats: with the row length, the number of negatives and
+the window frozen into the kernel as constants, the compiler unrolls and vectorises every inner loop. Where
+all contexts of a window meet the same outputs, the arithmetic is that of _tiles_numba.py.
 
 Letters: V words, D dimensions (padded), C contexts of a window, J outputs of a step: the target, then K noise
-words; N pairs of both, output by output. C is a multiple of 4 and J of 6, so that tiles of 2, 3, 4 and 6 fit;
-what a window lacks of them are valid ids whose steps are 0.
+words; N pairs of both, output by output. J is a multiple of TILE; what a step lacks of outputs are valid ids
+whose steps are 0.
 """
 
 import math
@@ -23,27 +24,33 @@ import numpy.typing as npt
 from numba import njit
 
 from nlpseq.draws import KEEP, NEGATIVE, WIDTH
+from nlpseq.w2v.kernels import LANES
 from nlpseq.w2v.kernels._prefetch_numba import prefetch
+from nlpseq.w2v.kernels._tiles_numba import TILE, address, products, step
 from nlpseq.w2v.kernels._windows_numba import contexts, kept_tokens, outputs
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.sampling import Tables, epoch_keys
 
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}  # all of fastmath but its denial of NaN and infinity
-LANES = 16  # floats that are worked on together
 CERTAIN = np.float32(30)  # a logit whose loss and step are nothing
 SMALL = 1e-250
+MOST = 6  # times LANES factors of at least 1/2 are multiplied in float32
 
 Ids = npt.NDArray[np.uint64]
 
 
 class Scratch(NamedTuple):
-    """The words of one window and of the next."""
+    """The words of one window and of the next, and the addresses of rows."""
 
     context_C: Ids
     slot_C: npt.NDArray[np.int64]
     output_J: Ids
     ahead_J: Ids
-    own_1: Ids  # 0, the only row of x and dx
+    x_C: Ids  # one more than contexts, as they are taken by twos
+    y_J: Ids
+    from_C: Ids
+    to_C: Ids
+    between_C: Ids  # where inputs are kept between two tiles of outputs
 
 
 @njit(inline="always")
@@ -68,9 +75,9 @@ def _learn(logits_N, targets, size, learning_rate, g_N, product):  # type: ignor
     `product` times what is in the logarithms, with the logarithm of that taken only where it gets small.
     """
     loss = 0.0
-    for start in range(0, size, LANES):
+    for start in range(0, size, LANES * MOST):
         wrong, factor = np.float32(0), np.float32(1)
-        for n in range(start, start + LANES):
+        for n in range(start, min(start + LANES * MOST, size)):
             y = np.float32(-0.5) * logits_N[n]
             y = np.float32(9.0) if y > np.float32(9.0) else y
             y = np.float32(-9.0) if y < np.float32(-9.0) else y
@@ -125,64 +132,16 @@ def _scatter_add(row_D, share, ids_N, num, weight_VD, D):  # type: ignore[no-unt
 
 
 @njit(inline="always")
-def _logits(x_ND, x_ids, num, y_VD, y_ids, logits_N, stride, D, J):  # type: ignore[no-untyped-def]
-    """logits of being right, x.y for the target and -x.y for noise, in tiles of 3 outputs by 2 inputs, whose
-    six sums stay in registers."""
-    for c in range(0, num, 2):
-        x0, x1 = x_ND[x_ids[c]], x_ND[x_ids[c + 1]]
-        for j in range(0, J, 3):
-            y0, y1, y2 = y_VD[y_ids[j]], y_VD[y_ids[j + 1]], y_VD[y_ids[j + 2]]
-            s00 = s01 = s10 = s11 = s20 = s21 = np.float32(0)
-            for d in range(D):
-                s00 += y0[d] * x0[d]
-                s01 += y0[d] * x1[d]
-                s10 += y1[d] * x0[d]
-                s11 += y1[d] * x1[d]
-                s20 += y2[d] * x0[d]
-                s21 += y2[d] * x1[d]
-            n0, n1, n2 = j * stride + c, (j + 1) * stride + c, (j + 2) * stride + c
-            logits_N[n0], logits_N[n0 + 1] = (s00, s01) if j == 0 else (-s00, -s01)
-            logits_N[n1], logits_N[n1 + 1] = -s10, -s11
-            logits_N[n2], logits_N[n2 + 1] = -s20, -s21
-
-
-@njit(inline="always")
-def _output_gradients(g_N, stride, x_ND, x_ids, num, dy_JD, D, J):  # type: ignore[no-untyped-def]
-    """dy = g x, in tiles of 3 outputs by 4 inputs."""
-    for c in range(0, num, 4):
-        x0, x1, x2, x3 = x_ND[x_ids[c]], x_ND[x_ids[c + 1]], x_ND[x_ids[c + 2]], x_ND[x_ids[c + 3]]
-        for j in range(0, J, 3):
-            dy, n0 = dy_JD[j : j + 3], j * stride + c
-            n1, n2 = n0 + stride, n0 + 2 * stride
-            g00, g01, g02, g03 = g_N[n0], g_N[n0 + 1], g_N[n0 + 2], g_N[n0 + 3]
-            g10, g11, g12, g13 = g_N[n1], g_N[n1 + 1], g_N[n1 + 2], g_N[n1 + 3]
-            g20, g21, g22, g23 = g_N[n2], g_N[n2 + 1], g_N[n2 + 2], g_N[n2 + 3]
-            if c == 0:
-                for d in range(D):
-                    dy[0, d] = g00 * x0[d] + g01 * x1[d] + g02 * x2[d] + g03 * x3[d]
-                    dy[1, d] = g10 * x0[d] + g11 * x1[d] + g12 * x2[d] + g13 * x3[d]
-                    dy[2, d] = g20 * x0[d] + g21 * x1[d] + g22 * x2[d] + g23 * x3[d]
-            else:
-                for d in range(D):
-                    dy[0, d] += g00 * x0[d] + g01 * x1[d] + g02 * x2[d] + g03 * x3[d]
-                    dy[1, d] += g10 * x0[d] + g11 * x1[d] + g12 * x2[d] + g13 * x3[d]
-                    dy[2, d] += g20 * x0[d] + g21 * x1[d] + g22 * x2[d] + g23 * x3[d]
-
-
-@njit(inline="always")
-def _step_inputs(g_N, stride, y_VD, y_ids, x_ids, num, x_ND, D, J):  # type: ignore[no-untyped-def]
-    """x += g^T y, in tiles of 1 input by 6 outputs."""
-    for c in range(num):
-        x = x_ND[x_ids[c]]
-        for j in range(0, J, 6):
-            y0, y1, y2 = y_VD[y_ids[j]], y_VD[y_ids[j + 1]], y_VD[y_ids[j + 2]]
-            y3, y4, y5 = y_VD[y_ids[j + 3]], y_VD[y_ids[j + 4]], y_VD[y_ids[j + 5]]
-            n = j * stride + c
-            g0, g1, g2 = g_N[n], g_N[n + stride], g_N[n + 2 * stride]
-            g3, g4, g5 = g_N[n + 3 * stride], g_N[n + 4 * stride], g_N[n + 5 * stride]
-            for d in range(D):
-                upper = g0 * y0[d] + g1 * y1[d] + g2 * y2[d]
-                x[d] += upper + g3 * y3[d] + g4 * y4[d] + g5 * y5[d]
+def _input_gradient(g_N, y_VD, y_ids, dx_D, D, J):  # type: ignore[no-untyped-def]
+    """dx = g^T y for a single input."""
+    dx_D[:] = 0
+    for j in range(0, J, 6):
+        y0, y1, y2 = y_VD[y_ids[j]], y_VD[y_ids[j + 1]], y_VD[y_ids[j + 2]]
+        y3, y4, y5 = y_VD[y_ids[j + 3]], y_VD[y_ids[j + 4]], y_VD[y_ids[j + 5]]
+        g0, g1, g2, g3, g4, g5 = g_N[j], g_N[j + 1], g_N[j + 2], g_N[j + 3], g_N[j + 4], g_N[j + 5]
+        for d in range(D):
+            upper = g0 * y0[d] + g1 * y1[d] + g2 * y2[d]
+            dx_D[d] += upper + g3 * y3[d] + g4 * y4[d] + g5 * y5[d]
 
 
 @njit(inline="always")
@@ -204,6 +163,61 @@ def _logits_of_one(x_D, y_VD, y_ids, logits_N, D, J):  # type: ignore[no-untyped
         logits_N[j + 4], logits_N[j + 5] = -s4, -s5
 
 
+@njit(inline="always")
+def _addresses(in_VD, context_C, num, spare, out_VD, output_J, J, x_C, y_J):  # type: ignore[no-untyped-def]
+    """Of the rows of a window."""
+    for c in range(num):
+        x_C[c] = address(in_VD, context_C[c])
+    x_C[num] = spare
+    for j in range(J):
+        y_J[j] = address(out_VD, output_J[j])
+
+
+@njit(inline="always")
+def _merge_outputs(output_J, y_J, g_N, stride, spare, K, J):  # type: ignore[no-untyped-def]
+    """Have no row twice among the outputs: noise that was drawn before adds its steps to those, and what is
+    asked nothing has no row."""
+    for j in range(1, J):
+        if j > K or output_J[j] == output_J[0]:
+            y_J[j] = spare
+        for i in range(1, j):
+            if output_J[i] == output_J[j] and y_J[j] != spare:
+                y_J[j] = spare
+                for c in range(stride):
+                    g_N[i * stride + c] += g_N[j * stride + c]
+                    g_N[j * stride + c] = 0
+
+
+@njit(inline="always")
+def _merge_contexts(context_C, x_C, num, g_N, stride, J):  # type: ignore[no-untyped-def]
+    """Have no row twice among the contexts: one that was there before takes its steps; how many are left."""
+    c = 1
+    while c < num:
+        twin = c
+        for b in range(c):
+            twin = b if context_C[b] == context_C[c] else twin
+        if twin == c:
+            c += 1
+            continue
+        num -= 1
+        for j in range(J):
+            g_N[j * stride + twin] += g_N[j * stride + c]
+            g_N[j * stride + c] = g_N[j * stride + num]
+        context_C[c], x_C[c] = context_C[num], x_C[num]
+    return num
+
+
+@njit(inline="always")
+def _step_window(x_C, num, y_J, g_N, stride, scratch, D, J):  # type: ignore[no-untyped-def]
+    """x += g^T y and y += g x, of what both were, tile by tile: only the last one changes x."""
+    from_C, to_C, between_C = scratch.from_C, scratch.to_C, scratch.between_C
+    for first in range(0, J, TILE):
+        for c in range(num):
+            from_C[c] = x_C[c] if first == 0 else between_C[c]
+            to_C[c] = x_C[c] if first + TILE == J else between_C[c]
+        step(x_C, from_C, to_C, num, y_J, first, g_N, stride, D)
+
+
 @cache
 def make_kernel(
     objective: str, share_negatives: str, corrected: bool, dim: int, negatives: int, window: int
@@ -212,11 +226,12 @@ def make_kernel(
 
     Signature and result are those of kernels.TrainSpan.
     """
-    D, K, W, C, J = dim, negatives, window, -(-2 * window // 4) * 4, -(-(1 + negatives) // 6) * 6
+    D, K, W, C, J = dim, negatives, window, 2 * window, -(-(1 + negatives) // TILE) * TILE
+    ONE = -(-J // LANES) * LANES  # outputs of one input, as many as are worked on
     MEAN, PAIRS, DIVIDE = objective == "cbow", share_negatives == "pair", corrected
 
     def new_scratch() -> Scratch:
-        ids = (np.zeros(num, np.uint64) for num in (J, J, 1))
+        ids = (np.zeros(num, np.uint64) for num in (J, J, C + 1, J, C, C, C))
         return Scratch(np.zeros(C, np.uint64), np.empty(C, np.int64), *ids)
 
     @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -224,10 +239,13 @@ def make_kernel(
         ids_N, pos_N, sentence_N, count, first, last, keys, alias_V2, weights, learning_rate, scratch
     ):
         in_VD, out_VD = weights
-        context_C, slot_C, output_J, ahead_J, own_1 = scratch
-        x_1D, dx_1D = np.empty((1, D), np.float32), np.empty((1, D), np.float32)
-        dy_JD = np.empty((J, D), np.float32)
+        context_C, slot_C, output_J, ahead_J, x_C, y_J, _, _, between_C = scratch
+        x_D, dx_D = np.empty(D, np.float32), np.empty(D, np.float32)
+        spare_1D, between_CD = np.zeros((1, D), np.float32), np.empty((C, D), np.float32)
         logits_N, g_N = np.empty(C * J + LANES, np.float32), np.empty(C * J + LANES, np.float32)
+        spare = address(spare_1D, 0)  # a row of zeros, whose step is nothing
+        for c in range(C):
+            between_C[c] = address(between_CD, c)
         loss, product, predictions = 0.0, 1.0, 0  # the loss less the logarithm of the product
         if first < last and not PAIRS:
             outputs(ids_N[first], pos_N[first], 0, K, keys[NEGATIVE], alias_V2, ahead_J)
@@ -246,27 +264,28 @@ def make_kernel(
                     if PAIRS:
                         outputs(ids_N[i], pos_N[i], slot_C[c] * K, K, keys[NEGATIVE], alias_V2, output_J)
                     inputs = 1 if PAIRS else num
-                    _gather_mean(in_VD, context_C[c:], inputs, x_1D[0], D)
-                    _logits_of_one(x_1D[0], out_VD, output_J, logits_N, D, J)
+                    _gather_mean(in_VD, context_C[c:], inputs, x_D, D)
+                    _logits_of_one(x_D, out_VD, output_J, logits_N, D, J)
                     _ask(logits_N, 1, 1, output_J, K, J)
-                    more, product = _learn(logits_N, 1, J, learning_rate, g_N, product)
-                    dx_1D[:] = 0
-                    _step_inputs(g_N, 1, out_VD, output_J, own_1, 1, dx_1D, D, J)
+                    more, product = _learn(logits_N, 1, ONE, learning_rate, g_N, product)
+                    _input_gradient(g_N, out_VD, output_J, dx_D, D, J)
                     share = np.float32(1) / np.float32(inputs) if DIVIDE else np.float32(1)
-                    _scatter_add(dx_1D[0], share, context_C[c:], inputs, in_VD, D)
+                    _scatter_add(dx_D, share, context_C[c:], inputs, in_VD, D)
                     for j in range(1 + K):
-                        _scatter_add(x_1D[0], g_N[j], output_J[j:], 1, out_VD, D)
+                        _scatter_add(x_D, g_N[j], output_J[j:], 1, out_VD, D)
                     loss += more
                     predictions += 1
             else:
-                stride = (num + 3) // 4 * 4
-                _logits(in_VD, context_C, num, out_VD, output_J, logits_N, stride, D, J)
+                stride = num + num % 2
+                size = -(-J * stride // LANES) * LANES
+                _addresses(in_VD, context_C, num, spare, out_VD, output_J, J, x_C, y_J)
+                for tile in range(0, J, TILE):
+                    products(x_C, num, y_J, tile, logits_N, stride, D)
                 _ask(logits_N, num, stride, output_J, K, J)
-                more, product = _learn(logits_N, stride, J * stride, learning_rate, g_N, product)
-                _output_gradients(g_N, stride, in_VD, context_C, num, dy_JD, D, J)
-                _step_inputs(g_N, stride, out_VD, output_J, context_C, num, in_VD, D, J)
-                for j in range(1 + K):
-                    _scatter_add(dy_JD[j], np.float32(1), output_J[j:], 1, out_VD, D)
+                more, product = _learn(logits_N, stride, size, learning_rate, g_N, product)
+                _merge_outputs(output_J, y_J, g_N, stride, spare, K, J)
+                rows = _merge_contexts(context_C, x_C, num, g_N, stride, J)
+                _step_window(x_C, rows, y_J, g_N, stride, scratch, D, J)
                 loss += more
                 predictions += num
         return loss - math.log(product), predictions
