@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 import warnings
 from collections.abc import Sequence
 from math import exp
@@ -164,15 +163,16 @@ def _points(metrics: Metrics, name: str) -> tuple[list[float], list[float]]:
 def _save(figure: Figure, file: Path) -> None:
     """Write the picture beside its place and rename it, so that no half of one is ever there."""
     from nlpseq import artifact
+    from nlpseq.leftovers import temporary
 
-    temporary = file.parent / f"{artifact.TEMPORARY}{uuid.uuid4().hex}"
+    new = temporary(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # a name the font cannot write is no reason to fail
-            figure.savefig(temporary, format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
-        temporary.replace(file)
+            figure.savefig(new, format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
+        new.replace(file)
     except OSError as error:
         raise artifact.write_error(file, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)

@@ -63,17 +63,21 @@ def preprocess(
     """
     config, counting = resolved(TextConfig), resolved(CooccurrenceConfig)
     _refuse_useless(sources, cooccurrence)
+    from nlpseq import artifact
     from nlpseq.text.encode import preprocess as encode_into
 
     corpus = open_sources(sources)
     path = output_path(corpus.name, ".tokens", output, force=force)
-    with EncodingProgress(corpus) as progress:
-        data = encode_into(corpus, config, path, force=force, threads=threads, progress=progress.report)
+    with artifact.beside(path, force=force) as new:
+        with EncodingProgress(corpus) as progress:
+            data = encode_into(corpus, config, new, threads=threads, progress=progress.report)
+        pairs = _count(data, counting, threads) if cooccurrence else None
+    data.path = path
     say_contents(data)
     if config.phrases:
         _say_phrases(data)
-    if cooccurrence:
-        _count(data, counting, threads)
+    if pairs is not None:
+        say(f"{pairs:,} pairs of neighbours in {path / 'cooccurrence'}")
     say(f"next: nlpseq train-w2v {shlex.quote(str(path))}")
     print_path(path)
 
@@ -97,12 +101,11 @@ def _say_phrases(data: TokenDataset) -> None:
     say(f"{len(found):,} phrases{examples}: {file}")
 
 
-def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> None:
-    """Store the counts of the train split in a folder of their own inside the dataset's."""
+def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> int:
+    """Store the counts of the train split in a folder inside the dataset's; how many they are."""
     from nlpseq.counts.cooccurrence import count_cooccurrences
 
-    path = data.path / "cooccurrence"
     with Progress("counting", "words", COMPILING) as progress:
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress.update)
-    counts.save(path)
-    say(f"{counts.matrix.nnz:,} pairs of neighbours in {path}")
+    counts.save(data.path / "cooccurrence")
+    return int(counts.matrix.nnz)

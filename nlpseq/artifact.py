@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import tokenize
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import ArtifactError, ConfigError, NlpseqError, ResourceError
+from nlpseq.leftovers import remove_leftovers, set_aside, temporary
 
 MANIFEST = "MANIFEST.json"
-TEMPORARY = ".nlpseq-tmp-"
 
 Meta = dict[str, Any]
 
@@ -37,6 +36,7 @@ _TITLES = {
     "nlpseq-lm": "a language model",
 }
 
+_ROWS = 1 << 14  # of an array, written at once
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
 
 # What NumPy raises on a damaged .npy file; its header is parsed as Python.
@@ -50,25 +50,38 @@ def create(path: Path, kind: str, version: int, *, force: bool = False) -> Itera
     The block must call Folder.write_meta. An existing `path` needs force=True and stays until the new folder
     is whole. Raises ConfigError where something is in the way, ResourceError where it cannot be written.
     """
-    check_writable(path, force=force)
-    path = path.resolve()  # a link to a folder stays, and what it points to is replaced
-    temporary = path.parent / f"{TEMPORARY}{path.name}-{uuid.uuid4().hex}"
-    try:
-        temporary.mkdir()
-        folder = Folder(temporary, kind, version)
+    with beside(path, force=force) as new:
+        new.mkdir()
+        folder = Folder(new, kind, version)
         yield folder
         folder.seal()
-        _swap_in(temporary, path, force=force)
+
+
+@contextmanager
+def beside(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """A name under which the block makes a folder, for which holds what `create` says of one."""
+    check_writable(path, force=force)
+    path = path.resolve()  # a link to a folder stays, and what it points to is replaced
+    new = temporary(path)
+    try:
+        yield new
+        _swap_in(new, path, force=force)
     except BrokenPipeError:  # of what the block writes to, not of the disk
         raise
     except OSError as error:
         raise write_error(path, error) from error
+    except ResourceError as error:  # of a folder in the new one
+        raise ResourceError(str(error).replace(str(new), str(path))) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def check_writable(path: Path, *, force: bool = False) -> None:
-    """Say before long work, not after it, that its result could not be stored at `path`."""
+    """Say before long work, not after it, that its result could not be stored at `path`.
+
+    Clears its folder of what processes that were killed have left there.
+    """
+    remove_leftovers(path.resolve().parent)
     if path.exists() and not _is_replaceable(path):
         raise ConfigError(
             f"{path} exists and is not a folder written by nlpseq, so it is not replaced. "
@@ -80,7 +93,7 @@ def check_writable(path: Path, *, force: bool = False) -> None:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+        probe = temporary(path)
         probe.mkdir()
         probe.rmdir()
     except OSError as error:
@@ -129,7 +142,12 @@ class Folder:
         write_json(self.path / "meta.json", self._stamp | {"nlpseq_version": _own_version()} | meta)
 
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
-        np.save(self.path / name, array, allow_pickle=False)
+        """A .npy file. Of a part of wider rows NumPy would write each number by itself."""
+        with (self.path / name).open("wb") as file:
+            layout = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+            np.lib.format.write_array_header_1_0(file, layout)
+            for start in range(0, len(array), _ROWS):
+                file.write(np.ascontiguousarray(array[start : start + _ROWS]).data)
 
     def seal(self) -> None:
         """Flush every file to disk, then write the manifest that makes the folder whole."""
@@ -300,33 +318,23 @@ def file_sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _swap_in(temporary: Path, path: Path, *, force: bool) -> None:
+def _swap_in(new: Path, path: Path, *, force: bool) -> None:
     """Give the new folder its name; an old one ends under the temporary name, which create() removes."""
     if not (force and path.exists()):
-        temporary.rename(path)
-    elif not _exchanged(temporary, path):
-        _replace(temporary, path)
+        new.rename(path)
+    elif not _exchanged(new, path):
+        with set_aside([path]):
+            new.rename(path)
     _fsync(path.parent)
 
 
-def _exchanged(temporary: Path, path: Path) -> bool:
+def _exchanged(new: Path, path: Path) -> bool:
     """Swap two names in one step, so that no kill finds one without a folder; False where that cannot be."""
     renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux, on most file systems
     if renameat2 is None:
         return False
-    old, new = os.fsencode(temporary), os.fsencode(path)
-    return bool(renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_EXCHANGE) == 0)
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    aside = path.parent / f"{TEMPORARY}old-{uuid.uuid4().hex}"
-    path.rename(aside)
-    try:
-        temporary.rename(path)
-    except BaseException:  # Ctrl-C too
-        aside.rename(path)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    names = _AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(path)
+    return bool(renameat2(*names, _RENAME_EXCHANGE) == 0)
 
 
 def _is_replaceable(path: Path) -> bool:

@@ -25,7 +25,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "corpus.txt").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nlpseq.w2v.run.POLL", 0.001)
-    monkeypatch.setattr("nlpseq.w2v.run.CHUNK", 500)
+    monkeypatch.setattr("nlpseq.w2v.sharing.LockFree.chunk", 500)
+    monkeypatch.setattr("nlpseq.w2v.sharing.ROUND", 1500)
     monkeypatch.setattr("nlpseq.w2v.sharing.WHOLE", 4)
 
 

@@ -22,7 +22,7 @@ from nlpseq.w2v import run, sharing
 from nlpseq.w2v.kernels import Span, select
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.sampling import epoch_keys
-from nlpseq.w2v.train import make_tables, resume_word2vec, train_word2vec
+from nlpseq.w2v.train import make_tables, pairs_of_words, resume_word2vec, train_word2vec
 from nlpseq.w2v.weights import initial_weights
 
 THREADS = 3
@@ -39,7 +39,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many chunks and rounds of a small text, and looks at whether to stop between them."""
-    monkeypatch.setattr(run, "CHUNK", 100)
+    monkeypatch.setattr(sharing.LockFree, "chunk", 100)
+    monkeypatch.setattr(sharing, "ROUND", 200 * THREADS)
     monkeypatch.setattr(run, "POLL", 0.001)
     monkeypatch.setattr(sharing, "HOT", 2)
     monkeypatch.setattr(sharing, "WHOLE", 4)
@@ -133,32 +134,40 @@ def test_threads_in_rounds_do_what_is_written(data: TokenDataset) -> None:
 def in_rounds(data: TokenDataset, config: Word2VecConfig) -> Weights:
     """What sharing.InRounds says, by one thread after another."""
     choice, train = select(config), data.split("train")
-    tables, shared = (
-        make_tables(train, config, np),
-        initial_weights(len(data.vocab.without_specials()), config),
-    )
+    shared = initial_weights(len(data.vocab.without_specials()), config)
+    tables, pairs_V = make_tables(train, config, np), pairs_of_words(train, config)
     copies = [Weights(*(weight.copy() for weight in shared)) for _ in range(THREADS)]
-    course = run.Run(config, choice, tables, None, shared, run.Position())
+    rounds = sharing.InRounds(shared, run.Position(), THREADS, pairs_V)
+    course = run.Run(config, choice, tables, None, shared, run.Position(), sharing=rounds)
+    part_V1 = sharing.weight_of_rows(pairs_V * 200, THREADS)[:, None]
     for epoch in range(config.epochs or 0):
         course.position.epoch = epoch
-        turns, starts = range(len(course.order())), course.order()
-        size = THREADS * sharing.ROUND
-        for round, first in enumerate(turns[::size], 1):
-            for thread, copy in enumerate(copies):
-                for turn in turns[first : first + size][thread * sharing.ROUND :][: sharing.ROUND]:
-                    rate = np.float32(course.rate(turn * run.CHUNK))
-                    span = Span(starts[turn], min(starts[turn] + run.CHUNK, course.stop), rate)
-                    choice.train_spans(tables, epoch_keys(config.seed, epoch), copy, [span])
-            is_last = first + size >= len(turns)
+        starts = course.order()
+        for round, first in enumerate(range(0, len(starts), THREADS), 1):
+            for thread, start in enumerate(starts[first : first + THREADS]):
+                rate = np.float32(course.rate((first + thread) * 200))
+                span = Span(start, min(start + 200, course.stop), rate)
+                choice.train_spans(tables, epoch_keys(config.seed, epoch), copies[thread], [span])
+            is_last = first + THREADS >= len(starts)
             rows = len(shared.in_VD) if is_last or round % 4 == 0 else 2 * (round & -round)
             for place, weight in enumerate(shared):
                 change = np.zeros_like(weight[:rows])
                 for copy in copies:
                     change += copy[place][:rows] - weight[:rows]
-                weight[:rows] += change
+                weight[:rows] += part_V1[:rows] * change
                 for copy in copies:
                     copy[place][:rows] = weight[:rows]
     return shared
+
+
+def test_changes_of_rare_rows_are_added_and_those_of_frequent_ones_averaged() -> None:
+    many, few = 1e9, 0.0
+    weight_V = sharing.weight_of_rows(np.array([many, few]), 4)
+    assert weight_V.tolist() == pytest.approx([1 / 4, 1], rel=1e-6)
+    uses_V = np.array([1e3, 1e2])
+    left_V = (1 - 3 * sharing.PULL) ** uses_V
+    one_by_one_V, at_once_V = 1 - left_V**4, 4 * (1 - left_V)
+    assert sharing.weight_of_rows(uses_V, 4) == pytest.approx(one_by_one_V / at_once_V, rel=1e-6)
 
 
 def test_frequent_rows_are_added_up_often_and_all_of_them_now_and_then() -> None:

@@ -17,6 +17,7 @@ from nlpseq.text.encode import preprocess
 from nlpseq.w2v import run, train, weights
 from nlpseq.w2v.kernels import Choice
 from nlpseq.w2v.run import TrainProgress
+from nlpseq.w2v.sharing import LockFree
 from nlpseq.w2v.train import resolve, train_word2vec
 
 GROUPS = {
@@ -238,7 +239,7 @@ def test_a_failing_report_stops_the_threads(data: TokenDataset) -> None:
 def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
     data: TokenDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "CHUNK", 500)
+    monkeypatch.setattr(LockFree, "chunk", 500)
     seen: list[tuple[int, float]] = []
     real = train.select
 

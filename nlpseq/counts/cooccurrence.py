@@ -8,6 +8,7 @@ weights are integers, so the result is the same to the bit for any number of thr
 Letters: V words.
 """
 
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,6 @@ from dataclasses import dataclass
 from errno import EDQUOT, EFBIG, ENOSPC
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ from nlpseq.config import CooccurrenceConfig
 from nlpseq.csr import as_csr, load_csr, save_csr
 from nlpseq.draws import KEEP, draw, stream_key
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.leftovers import remove_leftovers, temporary
 from nlpseq.settings import available_cores, from_dict, to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.subsample import HALF, keep_thresholds
@@ -285,8 +286,13 @@ def _scratch() -> Iterator[Path]:
     """A folder in the cache for the time of the count; what is mapped from it outlives it."""
     parent = cache_dir()
     try:
-        with TemporaryDirectory(prefix=artifact.TEMPORARY, dir=parent) as name:
-            yield Path(name)
+        remove_leftovers(parent)
+        folder = temporary(parent / "counts")
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         if error.errno not in (ENOSPC, EDQUOT, EFBIG):
             raise

@@ -2,8 +2,7 @@
 
 import gzip
 import os
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -11,8 +10,9 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.artifact import TEMPORARY, write_error
+from nlpseq.artifact import write_error
 from nlpseq.errors import ConfigError
+from nlpseq.leftovers import remove_leftovers, set_aside, temporary
 from nlpseq.vectors.naming import is_packed
 
 _ROWS = 1024  # at once
@@ -55,7 +55,8 @@ def check_files(files: Sequence[Path], *, force: bool) -> None:
             )
     try:
         files[-1].parent.mkdir(parents=True, exist_ok=True)
-        probe = _temporary(files[-1])
+        remove_leftovers(files[-1].resolve().parent)
+        probe = temporary(files[-1])
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -66,7 +67,7 @@ def check_files(files: Sequence[Path], *, force: bool) -> None:
 def replacing(files: Sequence[Path]) -> Iterator[list[BinaryIO]]:
     """Files to fill that take their names once all of them are whole and on disk."""
     files = [file.resolve() for file in files]  # a link stays, and what it points to is replaced
-    temporaries = [_temporary(file) for file in files]
+    temporaries = [temporary(file) for file in files]
     try:
         with ExitStack() as stack:
             pairs = zip(files, temporaries, strict=True)
@@ -75,8 +76,8 @@ def replacing(files: Sequence[Path]) -> Iterator[list[BinaryIO]]:
     except OSError as error:
         raise write_error(files[-1], error) from error
     finally:
-        for temporary in temporaries:
-            temporary.unlink(missing_ok=True)
+        for new in temporaries:
+            new.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def _new_file(file: Path, packed: bool) -> Iterator[BinaryIO]:
         os.fsync(raw.fileno())
 
 
-def _take_names(temporaries: Sequence[Path], files: Sequence[Path]) -> None:
+def _take_names(temporaries: list[Path], files: list[Path]) -> None:
     """One file replaces another in one step. Of two, the last goes first and comes last.
 
     So no kill leaves an array beside the words of another.
@@ -99,27 +100,6 @@ def _take_names(temporaries: Sequence[Path], files: Sequence[Path]) -> None:
     if len(files) == 1:
         temporaries[0].replace(files[0])
         return
-    aside = {file: _temporary(file) for file in files if file.exists()}
-    try:
-        for file in reversed(aside):
-            file.rename(aside[file])
-        for temporary, file in zip(temporaries, files, strict=True):
-            temporary.rename(file)
-    except BaseException:  # Ctrl-C too
-        _put_back(files, aside)
-        raise
-    for old in aside.values():
-        old.unlink()
-
-
-def _put_back(files: Sequence[Path], aside: Mapping[Path, Path]) -> None:
-    """Have under the names what was there before, or nothing."""
-    for file in files:
-        if file not in aside:
-            file.unlink(missing_ok=True)
-        elif aside[file].exists():
-            aside[file].replace(file)
-
-
-def _temporary(file: Path) -> Path:
-    return file.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    with set_aside(files):
+        for new, file in zip(temporaries, files, strict=True):
+            new.rename(file)

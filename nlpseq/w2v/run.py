@@ -15,9 +15,8 @@ from nlpseq.w2v.kernels import Choice, Span
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.position import Position, Report, TrainProgress
 from nlpseq.w2v.sampling import Tables, epoch_keys
-from nlpseq.w2v.sharing import InRounds, LockFree
+from nlpseq.w2v.sharing import CHUNK, InRounds, LockFree
 
-CHUNK = 10_000  # tokens trained at one learning rate, by one thread at a time
 POLL = 0.25  # seconds between reports
 FINAL_RATE = 1e-4  # of the first learning rate, as in word2vec.c
 HELD_OUT = -1  # the epoch whose draws held-out text has
@@ -39,6 +38,7 @@ class Run:
         weights: Weights,
         position: Position,
         best: Weights | None = None,
+        sharing: InRounds | None = None,
     ) -> None:
         assert config.threads and config.epochs and config.learning_rate
         self.threads = config.threads if choice.is_compiled else 1  # array code has threads of its own
@@ -51,9 +51,7 @@ class Run:
         self.sums = np.zeros((self.threads, 3))  # per thread: loss, predictions, words of this epoch
         for thread, sums in enumerate(position.sums):  # there may have been more
             self.sums[thread % self.threads] += sums
-        self.sharing: LockFree | InRounds = LockFree(weights, position, self.at_once)
-        if config.deterministic and self.threads > 1:
-            self.sharing = InRounds(weights, position, self.threads)
+        self.sharing = sharing or LockFree(weights, position, self.at_once)
 
     def compile(self) -> None:
         """Have a kernel of the CPU compiled, or read from the cache, by a span without tokens."""
@@ -165,11 +163,11 @@ class Run:
 
     def _work(self, thread: int, starts: list[int]) -> None:
         """What a thread does of an epoch."""
-        keys = epoch_keys(self.config.seed, self.position.epoch)
+        keys, chunk = epoch_keys(self.config.seed, self.position.epoch), self.sharing.chunk
         for weights, turns in self.sharing.work(thread, len(starts)):
             spans = [
-                Span(starts[turn], min(starts[turn] + CHUNK, self.stop), np.float32(self.rate(turn * CHUNK)))
-                for turn in turns
+                Span(start, min(start + chunk, self.stop), np.float32(self.rate(turn * chunk)))
+                for turn, start in ((turn, starts[turn]) for turn in turns)
             ]
             with np.errstate(over="ignore", invalid="ignore"):  # _report looks at the loss
                 loss, predictions = self.choice.train_spans(self.tables, keys, weights, spans)
@@ -177,7 +175,7 @@ class Run:
 
     def order(self) -> list[int]:
         """Where the chunks start, in a new order each epoch: neighbouring text is about the same things."""
-        starts = np.arange(self.start, self.stop, CHUNK)
+        starts = np.arange(self.start, self.stop, self.sharing.chunk)
         key = stream_key(self.config.seed, ORDER, self.position.epoch)
         shuffled: list[int] = starts[np.argsort(draw_array(key, starts, np.zeros_like(starts), np))].tolist()
         return shuffled

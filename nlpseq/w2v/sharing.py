@@ -3,16 +3,22 @@
 `LockFree`: a thread takes the next chunk when it is done with one, and all train the same weights (Niu et al.
 2011, Hogwild, arXiv:1106.5730). Which thread was first somewhere is chance.
 
-`InRounds`: each thread trains a copy of the weights. In a round every thread trains its own ROUND chunks;
-then what they changed is added up, in the order of the threads:
+`InRounds`: each thread trains a copy of the weights. In a round every thread trains a chunk of its own, ROUND
+tokens all together; then what they changed is added up, in the order of the threads:
 
-    shared += sum over threads of (copy - shared),    copy = shared
+    shared += weight * sum over threads of (copy - shared),    copy = shared
 
 for the rows of frequent words after each round, for those of rarer ones seldom: after round 1, 2, 3 ... the
 first HOT * 2^z rows, where 2^z is the largest power of 2 that divides the number of the round. Words are
 sorted by count, and counts fall about as 1 / rank (Zipf), so that every row is changed about as often from
 one sum to the next, and little is changed that other threads do not know of. After WHOLE rounds all rows are
 added up: the moments when the shared weights are all there is, and a checkpoint can be taken.
+
+The weight is 1 for a row that is used now and then. One that is used often is brought by each thread most of
+the way to where it belongs, and T times that way is too far. If a thread that uses a row in n pairs leaves
+x = (1 - p)^n of the distance, threads one after another would leave x^T, so that the weight is
+(1 - x^T) / (T (1 - x)): near 1/T, which makes it the mean, where x is near 0. p is PULL (T - 1), at
+most MOST_PULL.
 
 Letters: V words, D dimensions, T threads.
 """
@@ -28,9 +34,11 @@ from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.position import Position
 from nlpseq.w2v.weights import aligned_zeros
 
-ROUND = 2  # chunks that each thread trains between two sums
+ROUND = 40_000  # tokens that are trained between two sums
+CHUNK = 10_000  # tokens trained at one learning rate, by one thread at a time
 HOT = 512  # rows that are added up after every round
 WHOLE = 64  # rounds
+PULL, MOST_PULL = 2e-4, 1e-3  # measured: with more, all learn less; with less, many threads diverge
 
 Work = Iterator[tuple[Weights, range]]
 """What a thread is to do next: the weights to train, and the chunks, by their place in the epoch."""
@@ -38,6 +46,8 @@ Work = Iterator[tuple[Weights, range]]
 
 class LockFree:
     """Threads take `at_once` chunks at a time and train the same weights."""
+
+    chunk = CHUNK
 
     def __init__(self, weights: Weights, position: Position, at_once: int) -> None:
         self._weights, self._position, self._at_once = weights, position, at_once
@@ -67,8 +77,13 @@ class LockFree:
 class InRounds:
     """Threads train a copy of the weights each, and wait for each other after every round."""
 
-    def __init__(self, weights: Weights, position: Position, threads: int) -> None:
+    def __init__(
+        self, weights: Weights, position: Position, threads: int, shares_V: npt.NDArray[np.float64]
+    ) -> None:
+        """shares_V: in how many pairs each word is, for each token."""
         self._weights, self._position, self._threads = weights, position, threads
+        self.chunk = max(1, ROUND // threads)
+        self._weight_V = weight_of_rows(shares_V * self.chunk, threads)
         self._copies = Weights(*(_copies(weight, threads) for weight in weights))  # (T, V, D) each
         self._trained, self._added_up = (
             threading.Barrier(threads),
@@ -85,8 +100,8 @@ class InRounds:
         position = self._position
         mine = Weights(*(copies_TVD[thread] for copies_TVD in self._copies))
         while position.turn < num_chunks and not self._is_paused:
-            turns = range(position.turn, num_chunks)[: self._threads * ROUND]
-            yield mine, turns[thread * ROUND : (thread + 1) * ROUND]
+            turns = range(position.turn, num_chunks)[: self._threads]
+            yield mine, turns[thread : thread + 1]
             try:
                 self._add_up(thread, turns.stop, is_last=turns.stop == num_chunks)
             except threading.BrokenBarrierError:  # another thread raises what went wrong
@@ -98,11 +113,11 @@ class InRounds:
         from nlpseq.w2v._sharing_numba import add_up
 
         self._trained.wait()
-        round, num_words = -(-done // (self._threads * ROUND)), len(self._weights.in_VD)
+        round, num_words = -(-done // self._threads), len(self._weights.in_VD)
         num_rows = num_words if is_last else rows_after(round, num_words)
         first, last = (num_rows * part // self._threads for part in (thread, thread + 1))
         for shared_VD, copies_TVD in zip(self._weights, self._copies, strict=True):
-            add_up(shared_VD, copies_TVD, first, last)
+            add_up(shared_VD, copies_TVD, self._weight_V, first, last)
         self._round = done, is_last or round % WHOLE == 0
         self._added_up.wait()
 
@@ -128,6 +143,15 @@ class InRounds:
 def rows_after(round: int, num_words: int) -> int:
     """How many rows, from the most frequent word on, are added up after a round, counted from 1."""
     return num_words if round % WHOLE == 0 else min(num_words, HOT * (round & -round))
+
+
+def weight_of_rows(uses_V: npt.NDArray[np.float64], threads: int) -> npt.NDArray[np.float32]:
+    """What the sum of their changes is multiplied by; uses_V: of each by a thread in a round."""
+    rank_V = np.arange(len(uses_V))
+    rounds_V = 2.0 ** np.clip(np.ceil(np.log2((rank_V + 1) / HOT)), 0, np.log2(WHOLE))  # from sum to sum
+    left_V = np.minimum((1 - min(PULL * (threads - 1), MOST_PULL)) ** (uses_V * rounds_V), 1 - 1e-9)
+    weight_V: npt.NDArray[np.float64] = (1 - left_V**threads) / (threads * (1 - left_V))
+    return weight_V.astype(np.float32)
 
 
 def _copies(weight_VD: npt.NDArray[np.float32], threads: int) -> npt.NDArray[np.float32]:

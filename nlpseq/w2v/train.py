@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nlpseq import artifact
 from nlpseq.config import Word2VecConfig
@@ -14,7 +15,7 @@ from nlpseq.errors import ArtifactError, DataError, RunError
 from nlpseq.run_folder import Checkpoints, RunFolder
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.text.dataset import TokenDataset
-from nlpseq.text.subsample import keep_thresholds
+from nlpseq.text.subsample import HALF, keep_thresholds
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.w2v.checkpoint import load_checkpoint, save_checkpoint
 from nlpseq.w2v.kernels import Choice, select
@@ -22,6 +23,7 @@ from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.position import Position, Report
 from nlpseq.w2v.run import Run
 from nlpseq.w2v.sampling import Tables, alias_table
+from nlpseq.w2v.sharing import InRounds
 from nlpseq.w2v.weights import initial_weights, to_numpy, with_padding, without_padding
 
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
@@ -99,7 +101,10 @@ def _run(
     held_out = None if valid is None else tables._replace(sentences=xp.asarray(valid.sentences))
     present, kept = (each and Weights(*map(xp.asarray, each)) for each in (weights, best))
     assert present is not None
-    return Run(config, choice, tables, held_out, present, position, kept)
+    sharing = None
+    if config.deterministic and choice.is_compiled and config.threads and config.threads > 1:
+        sharing = InRounds(present, position, config.threads, pairs_of_words(data.split("train"), config))
+    return Run(config, choice, tables, held_out, present, position, kept, sharing)
 
 
 def _finish(
@@ -129,6 +134,16 @@ def _finish(
     meta = _describe(run, data, folder) | {"compile_seconds": compile_seconds, "complete": is_complete}
     in_VD, out_VD = (without_padding(to_numpy(weight), run.config.dim) for weight in run.best)
     return Vectors(data.vocab.without_specials(), in_VD, out_VD, meta)
+
+
+def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> npt.NDArray[np.float64]:
+    """In how many pairs each word is as an input, a target or noise, for each token of the train split."""
+    counts_V = data.vocab.without_specials().counts
+    kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
+    noise_V = counts_V**config.smoothing
+    noise_V *= kept_V.sum() / noise_V.sum()
+    pairs_V: npt.NDArray[np.float64] = (1 + config.negatives) * kept_V + config.negatives * noise_V
+    return (config.window + 1) * pairs_V
 
 
 def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2VecConfig:

@@ -1,0 +1,103 @@
+"""Names for what is not whole yet, and what processes that were killed left under them.
+
+A name tells the process that made it, so that the next one can see what nobody works on any more: it removes
+that, or puts back what had been set aside for something new that never came.
+"""
+
+import os
+import platform
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+PREFIX = ".nlpseq-tmp-"
+FORGOTTEN = 7 * 24 * 3600.0  # seconds after which what another machine left is taken to be left
+
+_NAME = re.compile(
+    re.escape(PREFIX) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{32}(-for-(?P<last>.+))?"
+)
+
+
+def temporary(path: Path) -> Path:
+    """A name beside `path` for what will take its place."""
+    return path.with_name(f"{PREFIX}{_machine()}-{os.getpid()}-{uuid.uuid4().hex}")
+
+
+@contextmanager
+def set_aside(paths: list[Path]) -> Iterator[None]:
+    """Have what is at these paths, of one folder, out of the way while the block puts something new there.
+
+    Where the block fails they are put back; where it is killed remove_leftovers does that, unless the last of
+    the paths is there again, which the block must make last.
+    """
+    folder = paths[-1].with_name(f"{temporary(paths[-1]).name}-for-{paths[-1].name}")
+    folder.mkdir()
+    are_new = False  # those that are at the paths
+    try:
+        for path in reversed(paths):
+            with suppress(FileNotFoundError):
+                path.rename(folder / path.name)
+        are_new = True
+        yield
+    except BaseException:  # Ctrl-C too
+        for path in paths if are_new else []:
+            _remove(path)
+        _put_back(folder)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Clear a folder of what nobody works on any more."""
+    with suppress(OSError):  # another process may do the same
+        for entry in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(PREFIX)]:
+            name = _NAME.fullmatch(entry.name)
+            if name is None or not _is_left(entry, name["machine"], int(name["process"])):
+                continue
+            if name["last"] and not (folder / name["last"]).exists():
+                _put_back(entry)
+            else:
+                _remove(entry)
+
+
+def _put_back(folder: Path) -> None:
+    for entry in folder.iterdir():
+        place = folder.with_name(entry.name)
+        _remove(place)
+        entry.rename(place)
+    folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_left(entry: Path, machine: str, process: int) -> bool:
+    if machine != _machine():
+        return time.time() - max(each.lstat().st_mtime for each in (entry, *entry.rglob("*"))) > FORGOTTEN
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):  # it runs, as another user; or there is no such number
+        return False
+    return False
+
+
+@cache
+def _machine() -> str:
+    """What numbers of processes belong to: this start of this machine, and its container."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return sha256(" ".join(parts).encode()).hexdigest()[:8]

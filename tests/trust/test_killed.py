@@ -1,0 +1,97 @@
+"""A command may be killed at any moment: what was there stays until what takes its place is whole."""
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from tallies import Tally
+from works import WORKS, Work, check_whole, each_work, leftovers, run, start, write_corpus
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text, and everything that the commands make of it."""
+    folder = tmp_path_factory.mktemp("killed")
+    write_corpus(folder)
+    assert run(WORKS["train-w2v"], folder)[0] == 0
+    shutil.copytree(folder / "corpus.w2v", folder / "model.w2v")
+    for work in WORKS.values():
+        code, err = run(work, folder)
+        assert code == 0, err
+    return folder
+
+
+@pytest.mark.parametrize(("name", "number"), each_work(2, 84))  # 6 times 84 are 504
+def test_killed_at_a_random_moment(folder: Path, tally: Tally, name: str, number: int) -> None:
+    work, chance = WORKS[name], random.Random(name)
+    seconds = duration(work, folder)
+    for kill in range(number):
+        has_old = prepare(work, folder, old=bool(chance.getrandbits(1)))
+        moment = chance.uniform(0, 1.1) * seconds
+        with tally.case(f"{name}, kill {kill} after {moment:.2f} s"):
+            child = start(work, folder)
+            try:
+                child.wait(timeout=moment)
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGKILL)
+            child.communicate()
+            check_after(work, folder, has_old=has_old, goes_on=kill % 5 == 0)
+
+
+@pytest.mark.parametrize(("name", "number"), each_work(12, 1))
+def test_killed_at_every_write_fsync_and_rename(
+    folder: Path, tally: Tally, faults: Path, name: str, number: int
+) -> None:
+    """Or one of `number` of them."""
+    work = WORKS[name]
+    for old in (False, True):
+        prepare(work, folder, old=old)
+        for at in range(1 + number // 2, count_calls(work, folder, faults) + 1, number):
+            has_old = prepare(work, folder, old=old)
+            with tally.case(f"{name}, {'old, ' if old else ''}call {at}"):
+                run(work, folder, **fault(faults, folder, "exit", at))
+                check_after(work, folder, has_old=has_old, goes_on=at % 10 == 0)
+
+
+def duration(work: Work, folder: Path) -> float:
+    begun = time.monotonic()
+    assert run(work, folder)[0] == 0
+    return time.monotonic() - begun
+
+
+def prepare(work: Work, folder: Path, *, old: bool) -> bool:
+    """Have an old result in the way, or none."""
+    path = folder / work.makes
+    if old:
+        if not path.exists():
+            assert run(work, folder)[0] == 0
+    else:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return old
+
+
+def check_after(work: Work, folder: Path, *, has_old: bool, goes_on: bool) -> None:
+    path = folder / work.makes
+    if goes_on:  # which may put back what was set aside
+        code, err = run(work, folder)
+        assert code == 0, err
+        assert not leftovers(folder), leftovers(folder)
+    assert path.exists() or not has_old or leftovers(folder), "the old result is lost"
+    check_whole(path)
+
+
+def fault(faults: Path, folder: Path, kind: str, at: int) -> dict[str, str]:
+    return {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT": kind, "FAULT_AT": str(at)}
+
+
+def count_calls(work: Work, folder: Path, faults: Path) -> int:
+    """How many calls a whole run makes."""
+    told = folder.with_suffix(".calls")
+    environment = {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT_COUNT": str(told)}
+    code, err = run(work, folder, **environment)
+    assert code == 0, err
+    return int(told.read_text())

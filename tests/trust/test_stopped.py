@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM at any moment, once or twice: the right exit code, nothing half-made, nothing left."""
+
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from tallies import Tally
+from test_killed import duration, folder, prepare  # noqa: F401  # the fixture
+from works import WORKS, check_whole, each_work, leftovers, start
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+STARTING = {-signal.SIGINT, -signal.SIGTERM}  # before Python runs anything of nlpseq
+
+
+@pytest.mark.parametrize(("name", "number"), each_work(3, 43))  # 6 times 43, of which 8 are doubled
+def test_stopped_by_a_signal(
+    folder: Path,  # noqa: F811
+    tally: Tally,
+    name: str,
+    number: int,
+) -> None:
+    work, chance = WORKS[name], random.Random(name)
+    seconds = duration(work, folder)
+    for stop in range(number):
+        prepare(work, folder, old=False)
+        sent = chance.choice(list(CODES))
+        moment, more = chance.uniform(0.2, 1) * seconds, chance.uniform(0, 0.2)
+        with tally.case(f"{name}, {sent.name} after {moment:.2f} s"):
+            child = start(work, folder)
+            codes = {0, CODES[sent], *STARTING}
+            if not has_ended(child, moment):
+                child.send_signal(sent)
+                if stop % 5 == 4 and not has_ended(child, more):
+                    child.send_signal(signal.SIGTERM)
+                    codes.add(CODES[signal.SIGTERM])
+            _, err = child.communicate(timeout=60)
+            assert child.returncode in codes, (child.returncode, err)
+            assert "Traceback" not in err or "KeyboardInterrupt" in err.splitlines()[-1], err
+            assert "internal error" not in err, err
+            check_whole(folder / work.makes)
+            if child.returncode not in STARTING:
+                assert not leftovers(folder), leftovers(folder)
+
+
+def has_ended(child: subprocess.Popen[str], seconds: float) -> bool:
+    try:
+        child.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""Many processes at once: they share a cache, and read what another one replaces."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tallies import Tally
+from works import NLPSEQ, leftovers, write_corpus
+
+from nlpseq.text.vocab import Vocab
+from nlpseq.vectors.vectors import Vectors
+
+READER = """
+import sys, hashlib
+from nlpseq.vectors.vectors import Vectors
+vectors = Vectors.load(sys.argv[1])
+print("loaded", flush=True)
+for line in sys.stdin:  # each time the folder has been replaced
+    new = Vectors.load(sys.argv[1])
+    print(hashlib.sha256(vectors.matrix.tobytes()).hexdigest(), float(new.matrix[0, 0]), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("processes", "rounds"),
+    [pytest.param(4, 1, id="fast"), pytest.param(16, 20, id="whole", marks=pytest.mark.trust)],
+)
+def test_processes_share_a_cache(tmp_path: Path, tally: Tally, processes: int, rounds: int) -> None:
+    write_corpus(tmp_path)
+    environment = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
+    for round in range(rounds):
+        cache = tmp_path / f"cache{round}"
+        children = [
+            subprocess.Popen(
+                [
+                    *NLPSEQ,
+                    "train-w2v",
+                    "corpus.txt",
+                    "--dim",
+                    "8",
+                    "--epochs",
+                    "1",
+                    "--threads",
+                    "1",
+                    "-q",
+                    "-o",
+                    f"{round}-{number}.w2v",
+                ],
+                cwd=tmp_path,
+                env=os.environ | environment | {"NLPSEQ_CACHE_DIR": str(cache)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(processes)
+        ]
+        said = [child.communicate(timeout=300)[1] for child in children]
+        first = (tmp_path / f"{round}-0.w2v" / "vectors.npy").read_bytes()
+        for number, child in enumerate(children):
+            with tally.case(f"round {round}, process {number}"):
+                assert child.returncode == 0, said[number]
+                assert (tmp_path / f"{round}-{number}.w2v" / "vectors.npy").read_bytes() == first
+        with tally.case(f"round {round}, the cache"):
+            entries = [entry for entry in (cache / "tokens").iterdir() if entry.is_dir()]
+            assert len(entries) == 1, entries
+            assert not leftovers(cache)
+
+
+@pytest.mark.parametrize(
+    "saves", [pytest.param(5, id="fast"), pytest.param(50, id="whole", marks=pytest.mark.trust)]
+)
+def test_a_reader_keeps_what_it_opened(tmp_path: Path, tally: Tally, saves: int) -> None:
+    path, vocab = tmp_path / "a.w2v", Vocab(["one", "two"], np.array([2, 1]), 0)
+
+    def save(number: int) -> None:
+        Vectors(vocab, np.full((2, 4), number, np.float32)).save(path, force=True)
+
+    save(0)
+    command = [sys.executable, "-c", READER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        read_while_saving(reader, save, saves, tally)
+    assert reader.returncode == 0
+
+
+def read_while_saving(
+    reader: subprocess.Popen[str], save: Callable[[int], None], saves: int, tally: Tally
+) -> None:
+    assert reader.stdin is not None and reader.stdout is not None
+    assert reader.stdout.readline() == "loaded\n"
+    digests = set()
+    for number in range(1, saves + 1):
+        save(number)
+        with tally.case(f"save {number}"):
+            print(file=reader.stdin, flush=True)
+            digest, value = reader.stdout.readline().split()
+            digests.add(digest)
+            assert len(digests) == 1, "what it had opened has changed"
+            assert float(value) == number, "it does not find what is new"
