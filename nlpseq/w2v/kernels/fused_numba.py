@@ -50,7 +50,9 @@ class Scratch(NamedTuple):
     y_J: Ids
     from_C: Ids
     to_C: Ids
-    between_C: Ids  # where inputs are kept between two tiles of outputs
+    between_C: Ids  # where inputs are kept between two tiles of outputs, which is between_CD
+    between_CD: npt.NDArray[np.float32]
+    spare_1D: npt.NDArray[np.float32]  # a row for what has none, whose step is nothing
 
 
 @njit(inline="always")
@@ -232,20 +234,20 @@ def make_kernel(
 
     def new_scratch() -> Scratch:
         ids = (np.zeros(num, np.uint64) for num in (J, J, C + 1, J, C, C, C))
-        return Scratch(np.zeros(C, np.uint64), np.empty(C, np.int64), *ids)
+        rows = (np.zeros((num, D), np.float32) for num in (C, 1))
+        return Scratch._make([np.zeros(C, np.uint64), np.empty(C, np.int64), *ids, *rows])
 
     @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
     def train_kept(  # type: ignore[no-untyped-def]
         ids_N, pos_N, sentence_N, count, first, last, keys, alias_V2, weights, learning_rate, scratch
     ):
         in_VD, out_VD = weights
-        context_C, slot_C, output_J, ahead_J, x_C, y_J, _, _, between_C = scratch
+        context_C, slot_C, output_J, ahead_J, x_C, y_J = scratch[:6]
         x_D, dx_D = np.empty(D, np.float32), np.empty(D, np.float32)
-        spare_1D, between_CD = np.zeros((1, D), np.float32), np.empty((C, D), np.float32)
         logits_N, g_N = np.empty(C * J + LANES, np.float32), np.empty(C * J + LANES, np.float32)
-        spare = address(spare_1D, 0)  # a row of zeros, whose step is nothing
+        spare = address(scratch.spare_1D, 0)  # in scratch, as an array of its own would end with its last use
         for c in range(C):
-            between_C[c] = address(between_CD, c)
+            scratch.between_C[c] = address(scratch.between_CD, c)
         loss, product, predictions = 0.0, 1.0, 0  # the loss less the logarithm of the product
         if first < last and not PAIRS:
             outputs(ids_N[first], pos_N[first], 0, K, keys[NEGATIVE], alias_V2, ahead_J)
