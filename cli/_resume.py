@@ -77,6 +77,11 @@ def _stored_config(path: Path, meta: dict[str, Any], key: str, config_type: type
 
 def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) -> tuple[Path, tuple[str, ...]]:
     """The folder of the run, and the corpus where that was named instead."""
+    from nlpseq.leftovers import remove_leftovers
+
+    for place in (output, *map(Path, sources)):
+        if place is not None:
+            remove_leftovers(place.resolve().parent)  # which puts back what a kill set aside
     if len(sources) == 1 and is_run(Path(sources[0]), kind):
         if output is not None and output.resolve() != Path(sources[0]).resolve():
             raise ConfigError(f"-o {output} does not go with --resume of {sources[0]}. Leave it out.")

@@ -163,6 +163,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
         raise ConfigError(
             f"--resume is for --method glove; {method} has nothing to go on with. Leave it out."
         )
+    _refuse_useless("glove")
     run = unfinished_run(sources, output, GLOVE)
     threads = run.configs["glove_config"].threads
     data = find_data(run.path, run.meta, run.sources, threads)

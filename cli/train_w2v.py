@@ -173,7 +173,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
     )
     say_detail(str(plan))
     check_memory(needed, "--dim, or keep fewer words with --max-vocab or --min-count")
-    artifact.check_free_disk(path, stored * (2 + plan.early_stop))  # a checkpoint stands beside the last
+    artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # a checkpoint stands beside the last
 
 
 def _report_to(progress: Progress) -> Report:

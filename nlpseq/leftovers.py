@@ -61,15 +61,19 @@ def remove_leftovers(folder: Path) -> None:
             if name is None or not _is_left(entry, name["machine"], int(name["process"])):
                 continue
             if name["last"] and not (folder / name["last"]).exists():
-                _put_back(entry)
+                mine = entry.with_name(f"{temporary(entry).name}-for-{name['last']}")
+                entry.rename(mine)  # so that no other process puts it back as well
+                _put_back(mine)
             else:
                 _remove(entry)
 
 
 def _put_back(folder: Path) -> None:
+    """Have what was set aside where it was; something else that is there gets another name."""
     for entry in folder.iterdir():
         place = folder.with_name(entry.name)
-        _remove(place)
+        with suppress(FileNotFoundError):
+            place.rename(place.with_name(f"{place.name}.unfinished"))
         entry.rename(place)
     folder.rmdir()
 
@@ -82,6 +86,10 @@ def _remove(path: Path) -> None:
 
 
 def _is_left(entry: Path, machine: str, process: int) -> bool:
+    """Whether nobody works on it any more; never for what another user made, or a link."""
+    is_own = not hasattr(os, "getuid") or entry.lstat().st_uid == os.getuid()
+    if entry.is_symlink() or not is_own:
+        return False
     if machine != _machine():
         return time.time() - max(each.lstat().st_mtime for each in (entry, *entry.rglob("*"))) > FORGOTTEN
     try:

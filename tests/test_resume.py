@@ -248,6 +248,25 @@ def test_only_an_unfinished_run_on_its_own_text_goes_on(data: TokenDataset, tmp_
         resume_word2vec(RunFolder(path=path), data)
 
 
+@pytest.mark.parametrize("changes", [{"threads": 2}, {"threads": 1}, {"kernel": "layers"}], ids=str)
+def test_a_deterministic_run_goes_on_as_it_was_begun(
+    data: TokenDataset, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    path = tmp_path / "run.w2v"
+    train_word2vec(data, IN_ROUNDS, folder=RunFolder(path=path, should_stop=stop_after(2)))
+    with pytest.raises(ConfigError, match=rf"is deterministic, .* Leave out {next(iter(changes))}"):
+        resume_word2vec(RunFolder(path=path), data, changes=changes)
+
+
+def test_a_position_beyond_the_end_ends(data: TokenDataset, tmp_path: Path) -> None:
+    path = tmp_path / "run.w2v"
+    train_word2vec(data, SMALL, folder=RunFolder(path=path, should_stop=stop_after(2)))
+    meta = json.loads((path / "meta.json").read_text())
+    meta["position"] |= {"epoch": 9, "losses": [1.0]}
+    reseal(path, meta)
+    assert resume_word2vec(RunFolder(path=path), data).meta["complete"]
+
+
 def test_a_damaged_checkpoint_is_refused(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
     train_word2vec(data, SMALL, folder=RunFolder(path=path, should_stop=stop_after(2)))

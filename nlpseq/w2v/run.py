@@ -1,7 +1,7 @@
 """A training run of word2vec: epochs, threads, the learning rate, and the loss of held-out text."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from time import perf_counter
 
@@ -97,7 +97,7 @@ class Run:
     def _is_over(self) -> bool:
         epoch, best = self.position.epoch, self.position.best_epoch
         waited = self.config.early_stop and best is not None and best < epoch - PATIENCE
-        return epoch == self.epochs or waited
+        return epoch >= self.epochs or waited
 
     def _check_that_it_learnt(self) -> None:
         if all(loss is None for loss in self.position.losses):
@@ -148,8 +148,10 @@ class Run:
         """Have the threads train the chunks that are left of an epoch, or those up to a break."""
         self.sharing.begin()
         reported = self.sums.sum(axis=0)
-        workers = {pool.submit(self._work, thread, starts) for thread in range(self.threads)}
+        workers = set[Future[None]]()
         try:
+            for thread in range(self.threads):
+                workers.add(pool.submit(self._work, thread, starts))
             while workers:
                 done, workers = wait(workers, timeout=POLL)
                 for worker in done:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nlpseq import artifact
 from nlpseq.config import Word2VecConfig
-from nlpseq.errors import ArtifactError, DataError, RunError
+from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.run_folder import Checkpoints, RunFolder
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.text.dataset import TokenDataset
@@ -62,9 +62,9 @@ def resume_word2vec(
 ) -> Vectors:
     """Go on with the run in a folder exactly where its last checkpoint was taken.
 
-    changes: settings of the machine (threads, backend, kernel) that are others now. With one thread, or with
-    config.deterministic and as many as before, the vectors are those of a run that was never stopped. Raises
-    ConfigError where that run is complete, ArtifactError where the text is not the one it was trained on.
+    changes: settings of the machine (threads, backend, kernel) that are others now; none with
+    config.deterministic. That way, or with one thread, the vectors are those of a run that was never stopped.
+    Raises ConfigError where that run is complete, ArtifactError where it was trained on another text.
     """
     checkpoint = load_checkpoint(folder.path)
     artifact.check_writable(folder.path, force=True)
@@ -75,6 +75,10 @@ def resume_word2vec(
             "Bring back the corpus as it was, or train anew with --force."
         )
     config = replace(checkpoint.config, **changes)
+    if changes and config.deterministic:
+        raise ConfigError(
+            f"{folder.path} is deterministic, so it goes on as it was begun. Leave out {', '.join(changes)}."
+        )
     choice = select(config)
     weights, best = (
         each and Weights(*(with_padding(rows_VD, choice.lanes) for rows_VD in each))

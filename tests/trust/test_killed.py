@@ -11,6 +11,8 @@ import pytest
 from tallies import Tally
 from works import WORKS, Work, check_whole, each_work, leftovers, run, start, write_corpus
 
+from nlpseq.leftovers import remove_leftovers
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -76,12 +78,13 @@ def prepare(work: Work, folder: Path, *, old: bool) -> bool:
 
 def check_after(work: Work, folder: Path, *, has_old: bool, goes_on: bool) -> None:
     path = folder / work.makes
-    if goes_on:  # which may put back what was set aside
+    remove_leftovers(folder)
+    assert path.exists() or not has_old, "the old result is lost"
+    check_whole(path)
+    if goes_on:
         code, err = run(work, folder)
         assert code == 0, err
         assert not leftovers(folder), leftovers(folder)
-    assert path.exists() or not has_old or leftovers(folder), "the old result is lost"
-    check_whole(path)
 
 
 def fault(faults: Path, folder: Path, kind: str, at: int) -> dict[str, str]:

@@ -129,7 +129,10 @@ def to_compile(config: Word2VecConfig, choice: Choice) -> list[Kernel]:
     """The kernel of the choice, if that is one that has to be compiled for the CPU."""
     if not choice.is_compiled:
         return []
-    return [Kernel(f"{__name__}.fused_numba", "compile_kernel", _constants(config))]
+    kernels = [Kernel(f"{__name__}.fused_numba", "compile_kernel", _constants(config))]
+    if config.deterministic:
+        kernels.append(Kernel("nlpseq.w2v._sharing_numba", "compile_add_up"))
+    return kernels
 
 
 def padded(dim: int, lanes: int = LANES) -> int:
