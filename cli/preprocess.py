@@ -68,8 +68,9 @@ def preprocess(
 
     corpus = open_sources(sources)
     path = output_path(corpus.name, ".tokens", output, force=force)
+    encoding = EncodingProgress(corpus)
     with artifact.beside(path, force=force) as new:
-        with EncodingProgress(corpus) as progress:
+        with encoding as progress:
             data = encode_into(corpus, config, new, threads=threads, progress=progress.report)
         pairs = _count(data, counting, threads) if cooccurrence else None
     data.path = path
