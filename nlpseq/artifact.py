@@ -14,7 +14,7 @@ import os
 import shutil
 import tokenize
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -128,14 +128,13 @@ def write_error(path: Path, error: OSError) -> NlpseqError:
 
 
 class Folder:
-    """A result being written: files go to Folder.path, meta.json through write_meta.
-
-    sums: sha256 of files for which it is known already.
-    """
+    """A result being written: files go to Folder.path, meta.json through write_meta."""
 
     def __init__(self, path: Path, kind: str, version: int) -> None:
         self.path = path
-        self.sums: dict[str, str] = {}
+        self._pool = ThreadPoolExecutor()
+        self._sums: dict[str, str] = {}
+        self._flushed: dict[str, Future[None]] = {}
         self._stamp = {"format": f"nlpseq-{kind}", "format_version": version}
 
     def write_meta(self, meta: Meta) -> None:
@@ -149,19 +148,25 @@ class Folder:
             for start in range(0, len(array), _ROWS):
                 file.write(np.ascontiguousarray(array[start : start + _ROWS]).data)
 
+    def complete(self, name: str, sha256: str) -> None:
+        """Have the disk begin with a file that will not change, whose sha256 (hex) is known."""
+        self._sums[name] = sha256
+        self._flushed[name] = self._pool.submit(_fsync, self.path / name)
+
     def seal(self) -> None:
         """Flush every file to disk, then write the manifest that makes the folder whole."""
         assert (self.path / "meta.json").exists(), "a result without meta.json"
         files = sorted(file for file in self.path.iterdir() if file.name != MANIFEST)
         for file in files:
             shutil.copymode(self.path / "meta.json", file)  # safetensors lets nobody but the owner read
-        with ThreadPoolExecutor() as pool:  # the disk writes while sums are taken
-            flushed = pool.map(_fsync, files)
+        with self._pool as pool:  # the disk writes while sums are taken
+            flushed = [self._flushed.get(file.name) or pool.submit(_fsync, file) for file in files]
             entries = {
-                f.name: {"bytes": f.stat().st_size, "sha256": self.sums.get(f.name) or file_sha256(f)}
+                f.name: {"bytes": f.stat().st_size, "sha256": self._sums.get(f.name) or file_sha256(f)}
                 for f in files
             }
-            list(flushed)  # raises what went wrong
+            for each in flushed:
+                each.result()  # raises what went wrong
         write_json(self.path / MANIFEST, {"files": entries})
         _fsync(self.path / MANIFEST)
         _fsync(self.path)

@@ -175,7 +175,8 @@ def test_a_full_disk_is_named(tmp_path, error):
     assert names(tmp_path) == []
 
 
-def test_a_file_that_does_not_reach_the_disk_leaves_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("early", [False, True])
+def test_a_file_that_does_not_reach_the_disk_leaves_nothing(tmp_path, monkeypatch, early):
     reached = artifact._fsync
 
     def refuse(path):
@@ -184,8 +185,14 @@ def test_a_file_that_does_not_reach_the_disk_leaves_nothing(tmp_path, monkeypatc
         reached(path)
 
     monkeypatch.setattr(artifact, "_fsync", refuse)
-    with pytest.raises(ResourceError, match="ran full"):
-        make(tmp_path / "made")
+    with (
+        pytest.raises(ResourceError, match="ran full"),
+        artifact.create(tmp_path / "made", "test", 3) as folder,
+    ):
+        folder.write_array("numbers.npy", np.arange(9))
+        if early:
+            folder.complete("numbers.npy", artifact.file_sha256(folder.path / "numbers.npy"))
+        folder.write_meta({})
     assert names(tmp_path) == []
 
 

@@ -1,5 +1,6 @@
 """Encoding equals a plain reference for every setting, block size and number of threads; cached; atomic."""
 
+import gc
 import io
 import os
 import random
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain, pairwise, permutations
 from pathlib import Path
@@ -383,6 +385,28 @@ def test_what_is_stopped_halfway_leaves_nothing(error: type[BaseException], tmp_
     with pytest.raises(ResourceError if error is OSError else error):
         preprocess(corpus, TextConfig(), tmp_path / "out", progress=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_unused_objects_are_searched_for_again_afterwards(
+    tmp_path: Path, was_on: bool, error: type[BaseException] | None
+) -> None:
+    seen = []
+
+    def look(_: EncodeProgress) -> None:
+        seen.append(gc.isenabled())
+        if error is not None:
+            raise error
+
+    corpus = open_corpus(small_corpus(tmp_path))
+    (gc.enable if was_on else gc.disable)()
+    try:
+        with pytest.raises(error) if error else nullcontext():
+            preprocess(corpus, TextConfig(), tmp_path / "out", progress=look)
+        assert (seen[0], gc.isenabled()) == (False, was_on)
+    finally:
+        gc.enable()
 
 
 STOPPED_WHILE_OTHERS_READ = """

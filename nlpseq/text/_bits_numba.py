@@ -1,4 +1,4 @@
-"""Eight bytes of an array as one number, and what a processor counts in the bits of one."""
+"""Stretches of bytes as numbers, and what a processor counts in the bits of one."""
 
 from typing import Any
 
@@ -6,6 +6,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
+
+STRETCH = 64  # bytes looked at together
+_BYTES_64 = ir.VectorType(ir.IntType(8), STRETCH)
 
 
 def _eight_bytes(typing_context, data, at):  # type: ignore[no-untyped-def]
@@ -17,6 +20,27 @@ def _eight_bytes(typing_context, data, at):  # type: ignore[no-untyped-def]
         return builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
 
     return types.uint64(data, at), generate
+
+
+def _within(typing_context, data, at, low, num):  # type: ignore[no-untyped-def]
+    """A bit for each byte of data[at : at + STRETCH]: if it is low, ..., low + num - 1; unchecked too."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data, at, low, num = arguments
+        array = make_array(signature.args[0])(context, builder, data)  # type: ignore[no-untyped-call]
+        place = cgutils.get_item_pointer(context, builder, signature.args[0], array, [at])  # type: ignore[no-untyped-call]
+        bytes_64 = builder.load(builder.bitcast(place, _BYTES_64.as_pointer()), align=1)
+        from_low = builder.sub(bytes_64, _spread(builder, low))
+        return builder.bitcast(builder.icmp_unsigned("<", from_low, _spread(builder, num)), ir.IntType(64))
+
+    return types.uint64(data, at, types.uint8, types.uint8), generate
+
+
+def _spread(builder: Any, byte: Any) -> Any:
+    """A vector of one byte."""
+    first = builder.insert_element(ir.Constant(_BYTES_64, ir.Undefined), byte, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), STRETCH), [0] * STRETCH)
+    return builder.shuffle_vector(first, first, zeros)
 
 
 def _trailing_zeros(typing_context, number):  # type: ignore[no-untyped-def]
@@ -39,5 +63,6 @@ def _num_ones(typing_context, number):  # type: ignore[no-untyped-def]
 
 # Any, as a type checker sees the function that writes the code and not the one it makes.
 eight_bytes: Any = intrinsic(_eight_bytes)
+within: Any = intrinsic(_within)
 trailing_zeros: Any = intrinsic(_trailing_zeros)
 num_ones: Any = intrinsic(_num_ones)

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from nlpseq.text._bits_numba import eight_bytes, num_ones, trailing_zeros
+from nlpseq._prefetch_numba import prefetch
+from nlpseq.text._bits_numba import STRETCH, eight_bytes, num_ones, trailing_zeros, within
 
 PADDING = b"\n" * 8  # behind the text: its last token ends there, and eight bytes can be had from any place
 
@@ -30,12 +31,19 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
 ZERO, ONE, EIGHT, HALF = np.uint64(0), np.uint64(1), np.uint64(8), np.uint64(32)
 SIGNS = np.uint64(0x8080808080808080)
 FROM_A, BEYOND_Z = np.uint64(0x3F3F3F3F3F3F3F3F), np.uint64(0x2525252525252525)  # added to "A", "[": the sign
-STRETCH, LAST = 64, np.uint64(63)  # bytes of ASCII looked at together, and the place of the last
-BYTE = np.uint64(0xFF)
-LOWEST, GATHER = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)
-NEWLINES = np.uint64(NEWLINE * 0x0101010101010101)
+LAST = np.uint64(STRETCH - 1)  # byte of a stretch
+SOON = 16  # tokens until one is looked up, so that its slot comes near meanwhile
+SIGN = np.uint8(0x80)  # of bytes beyond ASCII
 
 Places = npt.NDArray[np.int32]
+
+
+class Classes(NamedTuple):
+    """The class of each code point, and the ASCII that has its low bit set and its high one, as ranges."""
+
+    of_chars: npt.NDArray[np.uint8]
+    low_R2: npt.NDArray[np.uint8]  # of each range the first, and how many
+    high_R2: npt.NDArray[np.uint8]
 
 
 class Types(NamedTuple):
@@ -69,8 +77,16 @@ def scan(
     """
     most = len(text) - len(PADDING) + 1  # what is not written costs no memory
     starts, ends = np.empty(most, np.int32), np.empty(most, np.int32)
-    num = _cut(text, classes, apostrophe_tokens, starts, ends, lengths)
+    of_ascii = classes[:SIGN]
+    with_ranges = Classes(classes, _ranges(of_ascii % 2 == 1), _ranges(of_ascii >= 2))
+    num = _cut(text, with_ranges, apostrophe_tokens, starts, ends, lengths)
     return _numbered(text, starts[:num], ends[:num], lower, types)
+
+
+def _ranges(is_in: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Where it is true: uint8 (num_ranges, 2), the first place of a range and how many there are."""
+    edges = np.flatnonzero(np.diff(is_in.astype(np.int8), prepend=0, append=0))
+    return np.stack([edges[::2], edges[1::2] - edges[::2]], axis=1).astype(np.uint8)
 
 
 def compile_scan() -> None:
@@ -173,9 +189,9 @@ def _cut_characters(  # type: ignore[no-untyped-def]
     started, ended, line, before_line, inside = found
     while at < stop:
         char, width = _char_at(text, at)
-        kind = classes[char]
+        kind = classes.of_chars[char]
         if kind == APOSTROPHE:
-            is_letter = inside != 0 and classes[_char_at(text, at + width)[0]] == WORD
+            is_letter = inside != 0 and classes.of_chars[_char_at(text, at + width)[0]] == WORD
             kind = np.uint8(WORD if is_letter else PUNCTUATION if apostrophe_tokens else SEPARATOR)
         starts[started], ends[ended] = at, at  # which count only if a token starts or ends here
         if kind == WORD:
@@ -195,10 +211,7 @@ def _cut_characters(  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def _is_ascii(text, at):  # type: ignore[no-untyped-def]
     """Whether a stretch is."""
-    found = np.uint64(0)
-    for part in range(0, STRETCH, 8):
-        found |= eight_bytes(text, at + part)
-    return found & SIGNS == 0
+    return ~within(text, at, np.uint8(0), SIGN) == ZERO
 
 
 @njit(inline="always")
@@ -207,10 +220,11 @@ def _cut_ascii(  # type: ignore[no-untyped-def]
 ):
     """Go on over a stretch of ASCII; what was found then."""
     started, ended, line, before_line, inside = found
-    low, high, newlines = _class_bits(text, at, classes)
+    low, high = _bits_within(text, at, classes.low_R2), _bits_within(text, at, classes.high_R2)
+    newlines = within(text, at, np.uint8(NEWLINE), np.uint8(1))
     words, apostrophes, marks = low & ~high, high & ~low, low & high
     if apostrophes != 0:
-        letter_behind = np.uint64(classes[_char_at(text, at + STRETCH)[0]] == WORD)
+        letter_behind = np.uint64(classes.of_chars[_char_at(text, at + STRETCH)[0]] == WORD)
         letters = apostrophes & (words << ONE | inside) & (words >> ONE | letter_behind << LAST)
         words |= letters
         if apostrophe_tokens:
@@ -232,24 +246,12 @@ def _cut_ascii(  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _class_bits(text, at, classes):  # type: ignore[no-untyped-def]
-    """Of each byte of ASCII in a stretch: the low and the high bit of its class, and if it is a newline."""
-    low, high, newlines = np.uint64(0), np.uint64(0), np.uint64(0)
-    for part in range(0, STRETCH, 8):
-        eight, kinds = eight_bytes(text, at + part), np.uint64(0)
-        for shift in range(0, 64, 8):
-            kinds |= np.uint64(classes[(eight >> np.uint64(shift)) & BYTE]) << np.uint64(shift)
-        others = (eight ^ NEWLINES) + ~SIGNS  # with its sign where no newline is
-        low |= _lowest_bits(kinds) << np.uint64(part)
-        high |= _lowest_bits(kinds >> ONE) << np.uint64(part)
-        newlines |= _lowest_bits(~others >> np.uint64(7)) << np.uint64(part)
-    return low, high, newlines
-
-
-@njit(inline="always")
-def _lowest_bits(eight):  # type: ignore[no-untyped-def]
-    """The lowest bit of each of eight bytes, side by side; the product brings none of them to another."""
-    return ((eight & LOWEST) * GATHER) >> np.uint64(56)
+def _bits_within(text, at, ranges_R2):  # type: ignore[no-untyped-def]
+    """A bit for each byte of a stretch that is in any of the ranges."""
+    bits = ZERO
+    for r in range(len(ranges_R2)):
+        bits |= within(text, at, ranges_R2[r, 0], ranges_R2[r, 1])
+    return bits
 
 
 @njit(inline="always")
@@ -314,6 +316,10 @@ def _number(  # type: ignore[no-untyped-def]
     """Number the tokens from the first on, up to a new one without room; its place, and how many types."""
     for n in range(first, len(keys_N)):
         key, start, end = keys_N[n], np.int64(starts[n]), np.int64(ends[n])
+        if n + SOON < len(keys_N):
+            soon = _slot(keys_N[n + SOON], keys_S)
+            prefetch(keys_S, (soon,))
+            prefetch(numbers_S, (soon,))
         slot = _slot(key, keys_S)
         while True:
             found = keys_S[slot]

@@ -52,12 +52,14 @@ class Provisional:
         self.num_tokens = len(self.tokens)
         self.sentences = np.load(self.folder / SENTENCES, mmap_mode="r")
 
-    def words(self, chosen_T: npt.NDArray[np.bool_] | None = None) -> list[str]:
-        """The chosen of the distinct tokens, default all, in order; others are not made strings."""
-        types = self._types
-        if chosen_T is not None:
-            types = types[np.repeat(chosen_T, np.diff(self._ends_T, prepend=0))]
-        return types.tobytes().decode(*UTF_8).split("\n")[:-1]
+    def types(self, chosen_T: npt.NDArray[np.bool_]) -> list[bytes]:
+        """The chosen of the distinct tokens, in order, in UTF-8."""
+        chosen = self._types[np.repeat(chosen_T, np.diff(self._ends_T, prepend=0))]
+        return chosen.tobytes().split(b"\n")[:-1]
+
+    def words(self) -> list[str]:
+        """All distinct tokens, in order."""
+        return self._types.tobytes().decode(*UTF_8).split("\n")[:-1]
 
     def join_phrases(self, config: TextConfig, train_end: int) -> None:
         """Make one token of each phrase of the train split, and list them in a file."""

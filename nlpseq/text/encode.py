@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq import artifact
+from nlpseq import artifact, malloc
 from nlpseq.cache import cache_dir
 from nlpseq.compiling import Kernel
 from nlpseq.config import TextConfig
@@ -28,6 +28,7 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.text._blocks import COMPILED, TokenBlock, tokenized
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
+from nlpseq.text._decode import UTF_8
 from nlpseq.text._provisional import Provisional, write_provisional
 from nlpseq.text.corpus import Block, Corpus, ReadReport
 from nlpseq.text.dataset import (
@@ -90,7 +91,7 @@ def preprocess(
         )
     artifact.check_writable(path, force=force)
     artifact.check_free_disk(path, _least_disk(corpus, config))
-    with artifact.create(path, KIND, VERSION, force=force) as folder:
+    with malloc.no_search(), artifact.create(path, KIND, VERSION, force=force) as folder:
         vocab = _fill(folder, corpus, config, vocab, threads, progress)
     return TokenDataset.open(path, verify=False, vocab=vocab)
 
@@ -195,7 +196,7 @@ def _fill(
         vocab, ids_T = _build_vocab(text, train_end, config, corpus)
     else:
         ids_T = np.array(vocab.ids_of(text.words()), token_dtype(len(vocab)))
-    folder.sums[TOKENS] = text.finish(TOKENS, ids_T)
+    folder.complete(TOKENS, text.finish(TOKENS, ids_T))
     vocab.save(folder.path / VOCAB)
     if corpus.stamp() != stamp:
         raise DataError(f"{corpus.describe()} changed while it was read. Start again once it is complete.")
@@ -232,21 +233,22 @@ def _build_vocab(text: Provisional, train_end: int, config: TextConfig, corpus: 
     """The words to keep, <unk> for all others, <eos> for each sentence; and the id of each type."""
     counts_T = text.counts(train_end)
     is_frequent_T = counts_T >= config.min_count
-    words = text.words(is_frequent_T)
-    kept = prune(words, counts_T[is_frequent_T], config.max_vocab)
+    types = text.types(is_frequent_T)
+    kept = prune(types, counts_T[is_frequent_T], config.max_vocab)
     if not len(kept):
         raise DataError(_nothing_kept(text, counts_T, config.min_count, corpus))
     numbers = np.flatnonzero(is_frequent_T)[kept]
     counts = np.append(counts_T[numbers], [counts_T.sum() - counts_T[numbers].sum(), train_end])
     ids_T = np.full(text.num_types, len(kept), token_dtype(len(counts)))
     ids_T[numbers] = np.arange(len(kept))
-    return Vocab([*map(words.__getitem__, kept.tolist()), *SPECIALS], counts, len(SPECIALS)), ids_T
+    words = b"\n".join(map(types.__getitem__, kept.tolist())).decode(*UTF_8).split("\n")
+    return Vocab([*words, *SPECIALS], counts, len(SPECIALS)), ids_T
 
 
 def _nothing_kept(text: Provisional, counts_T: npt.NDArray[np.int64], min_count: int, corpus: Corpus) -> str:
     is_found_T = counts_T > 0
     found = counts_T[is_found_T]
-    found = found[prune(text.words(is_found_T), found, None)]
+    found = found[prune(text.types(is_found_T), found, None)]
     if not len(found):
         return f"{corpus.describe()} holds no words but {' and '.join(SPECIALS)}. Name a corpus with text."
     offers = [

@@ -13,6 +13,7 @@ from nlpseq.errors import ArtifactError
 
 UNK, EOS = "<unk>", "<eos>"
 SPECIALS = (UNK, EOS)
+_NO_WORDS = tuple(special.encode() for special in SPECIALS)
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escape[1]: char for char, escape in _ESCAPES.items()} | {"e": ""}  # see vectors/_words.py
@@ -104,12 +105,16 @@ def _no_vocabulary(file: Path, error: Exception) -> ArtifactError:
 
 
 def prune(
-    words: Sequence[str], counts: npt.NDArray[np.int64], max_vocab: int | None
+    words: Sequence[bytes], counts: npt.NDArray[np.int64], max_vocab: int | None
 ) -> npt.NDArray[np.int64]:
-    """Which words to keep, by falling count and then by word; specials are never words."""
-    kept = [number for number, word in enumerate(words) if word not in SPECIALS]
-    spelled = [word.encode("utf-8", "surrogatepass") for word in words]  # sorts alike, and faster
-    by_word = np.array(sorted(kept, key=spelled.__getitem__), np.int64)
+    """Which words to keep, by falling count and then by word; specials are never words.
+
+    words: in UTF-8, which sorts as text does. Their first eight bytes are sorted as numbers, which leaves
+    little to sort.
+    """
+    by_start = np.argsort(np.array(words, "S8").view(">u8").astype(np.uint64)).tolist()
+    kept = [n for n in sorted(by_start, key=words.__getitem__) if words[n] not in _NO_WORDS]
+    by_word = np.array(kept, np.int64)
     return by_word[np.argsort(-counts[by_word], kind="stable")][:max_vocab]
 
 

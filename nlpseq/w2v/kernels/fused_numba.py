@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from nlpseq._prefetch_numba import prefetch
 from nlpseq.draws import KEEP, NEGATIVE, WIDTH
 from nlpseq.w2v.kernels import LANES
-from nlpseq.w2v.kernels._prefetch_numba import prefetch
 from nlpseq.w2v.kernels._tiles_numba import TILE, address, products, step
 from nlpseq.w2v.kernels._windows_numba import contexts, kept_tokens, outputs
 from nlpseq.w2v.objectives import Weights
@@ -111,7 +111,7 @@ def _learn(logits_N, targets, size, learning_rate, g_N, product):  # type: ignor
 def _prefetch_rows(weight_VD, ids_N, num, D):  # type: ignore[no-untyped-def]
     for n in range(num):
         for d in range(0, D, LANES):
-            prefetch(weight_VD, np.uint64(ids_N[n]), np.uint64(d))  # type: ignore[call-arg]
+            prefetch(weight_VD, (np.uint64(ids_N[n]), np.uint64(d)))
 
 
 @njit(inline="always")
