@@ -32,7 +32,7 @@ COMPILED = ("word", "whitespace")
 SIGMA = "Σ".encode()  # the one letter whose lower case depends on its neighbours
 APOSTROPHE_INSIDE = re.compile("(?<=.)’")  # of a token, which is a line: by itself it stays
 NEWLINE = ord("\n")
-MOST_TYPES = 1 << 16  # in a table of a thread, which then fits its cache
+MOST_TYPES = 1 << 17  # in a table of a thread, of which most that is looked up then fits its cache
 
 
 class Table:
@@ -132,7 +132,8 @@ class _Scanner:
         self._tables = threading.local()
 
     def __call__(self, data: bytes) -> TokenBlock:
-        from nlpseq.text._encode_numba import PADDING, no_types, scan, spelled
+        from nlpseq.text._encode_numba import no_types, scan, spelled
+        from nlpseq.text._places_numba import PADDING
 
         if self._config.lower and SIGMA in data:
             data = data.decode(*UTF_8).lower().encode(*UTF_8)
