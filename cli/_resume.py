@@ -36,6 +36,7 @@ class RunKind(NamedTuple):
     fresh_only: tuple[str, ...]  # options of the command that begin a run
     of_the_machine: tuple[str, ...]  # settings that may change with it
     lengths: tuple[str, ...] = ()  # settings of which a run has one or the other
+    model: str = ""  # what `model` in meta.json begins with
 
 
 class Unfinished(NamedTuple):
@@ -56,6 +57,12 @@ def unfinished_run(sources: tuple[str, ...], output: Path | None, kind: RunKind)
     meta = artifact.load_meta(path, kind.format, kind.version, verify=False)
     if meta.get("complete") is not False:
         raise ConfigError(f"{path} is complete. Use it as it is, or train anew from its text with --force.")
+    if not str(meta.get("model", "")).startswith(kind.model):
+        raise ConfigError(
+            f"{path} is a run of {meta.get('model')}. Go on with it by the command that began it."
+        )
+    if not isinstance(meta.get("position"), dict) or not isinstance(meta.get("source", {}), dict):
+        raise ArtifactError(f"{path / 'meta.json'} does not say how far the run is. Train the model again.")
     configs = {key: _stored_config(path, meta, key, config_type) for key, config_type in kind.configs.items()}
     has = {name: value for config in configs.values() for name, value in to_dict(config).items()}
     wanted = {name: value for each in kind.configs.values() for name, value in given(each).items()}
@@ -85,11 +92,48 @@ def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) ->
     if len(sources) == 1 and is_run(Path(sources[0]), kind):
         if output is not None and output.resolve() != Path(sources[0]).resolve():
             raise ConfigError(f"-o {output} does not go with --resume of {sources[0]}. Leave it out.")
-        return Path(sources[0]), ()
+        return _unfinished_one(Path(sources[0])), ()
     path = output or Path(corpus_name(sources) + kind.suffix)
-    if not path.exists():
+    run = _unfinished_one(path)
+    if not run.exists():
         raise DataError(f"{path} does not exist, so there is no run to go on with. Leave out --resume.")
-    return path, sources
+    return run, sources
+
+
+def _unfinished_one(path: Path) -> Path:
+    """The run beside a complete result, if there is one, else what is at the path."""
+    beside = _beside(path)
+    return beside if is_unfinished(beside) and not is_unfinished(path) else path
+
+
+def _beside(path: Path) -> Path:
+    from nlpseq.leftovers import UNFINISHED
+
+    return path.with_name(path.name + UNFINISHED)
+
+
+def place_of_run(path: Path) -> Path:
+    """Where a run is stored that is to end at `path`: beside a complete result, which stays until then."""
+    return _beside(path) if path.exists() and not is_unfinished(path) else path
+
+
+def place_of_result(run: Path, meta: dict[str, Any]) -> Path:
+    """Where a run ends that is stored in a folder and described by this meta.json."""
+    from nlpseq.leftovers import UNFINISHED
+
+    is_beside = meta.get("source", {}).get("beside", False)
+    return run.with_name(run.name.removesuffix(UNFINISHED)) if is_beside else run
+
+
+def store(run: Path, vectors: Vectors, *, force: bool) -> Path:
+    """Store what a complete run has learnt, and remove what it was stored in; where the result is."""
+    from nlpseq import artifact
+
+    path = place_of_result(run, vectors.meta)
+    vectors.save(path, force=force or path != run or is_unfinished(path))
+    if path != run:
+        artifact.discard(run)
+    return path
 
 
 def is_run(path: Path, kind: RunKind) -> bool:
@@ -132,15 +176,32 @@ def _refuse_new(path: Path, has: dict[str, Any], wanted: dict[str, Any], kind: R
             )
 
 
-def whereabouts(sources: tuple[str, ...], data: TokenDataset) -> dict[str, Any]:
-    """What a run stores to find its data again."""
-    return {"sources": [_resolved(each) for each in sources], "encoded": str(data.path.resolve())}
+def whereabouts(sources: tuple[str, ...], data: TokenDataset, *, beside: bool = False) -> dict[str, Any]:
+    """What a run stores to find its data again; beside: if it stands beside the result it will replace."""
+    resolved = [_resolved(each) for each in sources]
+    return {"sources": resolved, "encoded": str(data.path.resolve()), "beside": beside}
+
+
+def whereabouts_now(run: Unfinished, data: TokenDataset) -> dict[str, Any]:
+    """The same of a run that goes on, perhaps with its corpus elsewhere."""
+    before: dict[str, Any] = run.meta.get("source", {})
+    return whereabouts(run.sources, data, beside=before.get("beside", False)) if run.sources else before
 
 
 def _resolved(source: str) -> str:
     """A path or a glob from the root; a name of a corpus and - as they are."""
     is_path = Path(source).exists() or any(char in source for char in "*?[")
     return os.path.abspath(source) if is_path else source  # noqa: PTH100  # a glob is not to be resolved
+
+
+def reached(run: Unfinished, name: str) -> float:
+    """How far it is; ArtifactError where that is no number."""
+    value = run.meta["position"].get(name)
+    if not isinstance(value, (int, float)):
+        raise ArtifactError(
+            f"{run.path / 'meta.json'} is not valid ({name}: {value!r}). Train the model again."
+        )
+    return value
 
 
 def find_data(

@@ -9,7 +9,7 @@ from nlpseq.config import LMConfig, TextConfig
 
 from ._lm import find_valid
 from ._options import given
-from ._resume import RunKind, Unfinished, find_data, whereabouts
+from ._resume import RunKind, Unfinished, find_data, whereabouts, whereabouts_now
 
 KIND = RunKind(
     suffix=".lm",
@@ -25,14 +25,14 @@ KIND = RunKind(
 def data_of(run: Unfinished) -> tuple[Any, Any, dict[str, Any]]:
     """Corpus and validation text of a run, as it was begun, and where they are now."""
     data = find_data(run.path, run.meta, run.sources, given(LMConfig).get("threads"))
-    source = run.meta.get("source", {})
-    valid_file = source.get("valid")
+    valid_file = run.meta.get("source", {}).get("valid")
     valid = find_valid(run.path, run.meta, data) if valid_file else None
-    if run.sources:
-        source = whereabouts(run.sources, data) | {"valid": valid_file}
-    return data, valid, source
+    return data, valid, whereabouts_now(run, data) | {"valid": valid_file}
 
 
-def whereabouts_lm(sources: tuple[str, ...], data: Any, valid: Path | None) -> dict[str, Any]:
+def whereabouts_lm(
+    sources: tuple[str, ...], data: Any, valid: Path | None, *, beside: bool
+) -> dict[str, Any]:
     """What a run stores to find its texts again."""
-    return whereabouts(sources, data) | {"valid": None if valid is None else str(valid.resolve())}
+    file = None if valid is None else str(valid.resolve())
+    return whereabouts(sources, data, beside=beside) | {"valid": file}

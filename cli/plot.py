@@ -163,8 +163,9 @@ def _points(metrics: Metrics, name: str) -> tuple[list[float], list[float]]:
 def _save(figure: Figure, file: Path) -> None:
     """Write the picture beside its place and rename it, so that no half of one is ever there."""
     from nlpseq import artifact
-    from nlpseq.leftovers import temporary
+    from nlpseq.leftovers import remove_leftovers, temporary
 
+    remove_leftovers(file.resolve().parent)
     new = temporary(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,10 +40,13 @@ from ._resume import (
     RunKind,
     check_not_unfinished,
     find_data,
-    is_unfinished,
+    place_of_run,
+    reached,
+    store,
     train_in,
     unfinished_run,
     whereabouts,
+    whereabouts_now,
 )
 from ._vectors import say_neighbors
 
@@ -77,6 +79,7 @@ GLOVE = RunKind(
     },
     fresh_only=("force",),
     of_the_machine=("threads",),
+    model="glove",
 )
 
 
@@ -126,7 +129,7 @@ def train_counts(
         path, vectors = _resume(sources, output, checkpoint_every, method)
     else:
         path, vectors = _begin(sources, output, checkpoint_every, method, force=force)
-    vectors.save(path, force=force or is_unfinished(path))  # which is the last checkpoint
+    path = store(path, vectors, force=force)
     seconds = vectors.meta
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
     say_neighbors(path, vectors)
@@ -144,9 +147,10 @@ def _begin(
     check_not_unfinished(output or Path(corpus_name(sources) + SUFFIXES[method]), force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     counts, facts = _counts(data, counting, threads)
-    facts["source"] = whereabouts(sources, data)
+    place = place_of_run(path) if method == "glove" else path
+    facts["source"] = whereabouts(sources, data, beside=place != path)
     if method != "glove":
-        return path, _timed(lambda: _factorised(counts, configs), facts)
+        return path, _factorised(counts, configs, facts)
 
     from nlpseq.counts.glove import train_glove
     from nlpseq.run_folder import RunFolder
@@ -154,8 +158,8 @@ def _begin(
     def train(folder: RunFolder, progress: Progress) -> Vectors:
         return train_glove(counts, configs[GloveConfig], progress=_report_to(progress), folder=folder)
 
-    folder = RunFolder(path=path, every=every, force=force, facts=facts)
-    return path, _timed(lambda: train_in(folder, "train-counts", "pairs", train), facts)
+    folder = RunFolder(path=place, every=every, force=force, facts=facts)
+    return place, train_in(folder, "train-counts", "pairs", train)
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float, method: str) -> tuple[Path, Vectors]:
@@ -169,8 +173,8 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
     data = find_data(run.path, run.meta, run.sources, threads)
     say_contents(data)
     counts, facts = _counts(data, run.configs["cooccurrence_config"], threads)
-    facts["source"] = whereabouts(run.sources, data) if run.sources else run.meta.get("source", {})
-    say(f"going on in epoch {run.meta['position']['epoch'] + 1}")
+    facts["source"] = whereabouts_now(run, data)
+    say(f"going on in epoch {reached(run, 'epoch') + 1}")
 
     from nlpseq.counts.glove import resume_glove
     from nlpseq.run_folder import RunFolder
@@ -179,19 +183,11 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
         return resume_glove(folder, counts, changes=run.changes, progress=_report_to(progress))
 
     folder = RunFolder(path=run.path, every=every, facts=facts)
-    return run.path, _timed(lambda: train_in(folder, "train-counts", "pairs", train), facts)
+    return run.path, train_in(folder, "train-counts", "pairs", train)
 
 
 def _report_to(progress: Progress) -> Report:
     return lambda done, total, loss: progress.update(done, total, f"loss {loss:.4f}")
-
-
-def _timed(train: Callable[[], Vectors], facts: dict[str, Any]) -> Vectors:
-    """What train() gives, with the facts and its seconds in meta."""
-    started = time.perf_counter()
-    vectors = train()
-    vectors.meta |= facts | {"train_seconds": time.perf_counter() - started}
-    return vectors
 
 
 def _refuse_useless(method: str) -> None:
@@ -231,19 +227,24 @@ def _counts(
     return counts, facts
 
 
-def _factorised(counts: Cooccurrence, configs: dict[type, Any]) -> Vectors:
-    """Vectors of mutual information, explicit or made short."""
+def _factorised(counts: Cooccurrence, configs: dict[type, Any], facts: dict[str, Any]) -> Vectors:
+    """Vectors of mutual information, explicit or made short, with the facts and the seconds in meta."""
     from nlpseq.counts.ppmi import ppmi
 
-    explicit = ppmi(counts, configs[PPMIConfig])
-    say(f"{explicit.matrix.nnz:,} of them occur together more often than by chance")
-    if SVDConfig not in configs:
-        return explicit
+    started = time.perf_counter()
+    vectors = ppmi(counts, configs[PPMIConfig])
+    say(f"{vectors.matrix.nnz:,} of them occur together more often than by chance")
+    if SVDConfig in configs:
+        vectors = _shortened(vectors, configs[SVDConfig])
+    vectors.meta |= facts | {"train_seconds": time.perf_counter() - started}
+    return vectors
+
+
+def _shortened(explicit: Vectors, config: SVDConfig) -> Vectors:
     from nlpseq.counts.svd import needed_bytes, train_svd
 
-    needed = needed_bytes(explicit.matrix, configs[SVDConfig])
-    say(f"{len(counts.vocab):,} words x {configs[SVDConfig].dim}; memory: {size_text(needed)}")
+    needed = needed_bytes(explicit.matrix, config)
+    say(f"{len(explicit.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
     check_memory(needed, "--dim, or keep fewer words with --max-vocab or --min-count")
-
     with Progress("factorising", "products", COMPILING) as progress:
-        return train_svd(explicit, configs[SVDConfig], progress=progress.update)
+        return train_svd(explicit, config, progress=progress.update)

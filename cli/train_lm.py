@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,13 +30,21 @@ from ._options import (
     resume_option,
 )
 from ._progress import Progress
-from ._resume import check_not_unfinished, is_run, unfinished_run
+from ._resume import (
+    check_not_unfinished,
+    is_run,
+    place_of_result,
+    place_of_run,
+    reached,
+    unfinished_run,
+)
 from ._resume_lm import KIND, data_of, whereabouts_lm
 from ._stopping import StopRequest
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.lm.position import TrainProgress
+    from nlpseq.run_folder import RunFolder
     from nlpseq.text.dataset import TokenDataset
     from nlpseq.vectors.vectors import Vectors
 
@@ -107,8 +116,12 @@ def train_lm(
         text = text_config(valid)  # a wrong setting is said before any work
         path = _output(sources, [valid, vectors], output, force=force)
         data, valid_data = _texts(sources, valid, text)
-        source = whereabouts_lm(sources, data, valid)
-        model = _train(path, data, config, valid_data, word_vectors, source, checkpoint_every)
+        from nlpseq.run_folder import RunFolder
+
+        place = place_of_run(path)  # a run that is there may be replaced: see _output
+        source = whereabouts_lm(sources, data, valid, beside=place != path)
+        folder = RunFolder(path=place, result=path, every=checkpoint_every, force=True, facts=source)
+        model = _train(folder, data, config, valid_data, word_vectors)
     _say_result(path, model)
     print_path(path)
 
@@ -175,28 +188,19 @@ def _texts(
 
 
 def _train(
-    path: Path,
+    folder: RunFolder,
     data: TokenDataset,
     config: LMConfig,
     valid: TokenDataset | None,
     vectors: Vectors | None,
-    source: dict[str, Any],
-    every: float,
 ) -> LanguageModel:
     from nlpseq.lm.run import train_lm as train
-    from nlpseq.run_folder import RunFolder
 
-    _check_room(path, config, data)
-    with StopRequest() as stop, _progress(path, 0, "trying out what is fastest here") as report:
-        folder = RunFolder(
-            path=path,
-            every=every,
-            should_stop=lambda: stop.asked,
-            force=True,  # what is there may be replaced: see _output
-            facts=source,
-        )
+    _check_room(folder.path, config, data)
+    with StopRequest() as stop, _progress(folder.path, 0, "trying out what is fastest here") as report:
+        folder = replace(folder, should_stop=lambda: stop.asked)
         model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
-    _leave_if_stopped(path, model, stop)
+    _end(folder, model, stop)
     return model
 
 
@@ -223,20 +227,28 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     run = unfinished_run(sources, output, KIND)
     data, valid, source = data_of(run)
     _check_room(run.path, run.configs["config"], data)
-    position = run.meta["position"]
-    tokens = position["tokens"]
-    say(f"going on at step {position['step']:,}, after {position['seconds']:.0f} s and {tokens:,} tokens")
+    tokens = int(reached(run, "tokens"))
+    step, seconds = reached(run, "step"), reached(run, "seconds")
+    say(f"going on at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
+    path = place_of_result(run.path, run.meta)
     with StopRequest() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
-        folder = RunFolder(path=run.path, every=every, should_stop=lambda: stop.asked, facts=source)
+        folder = RunFolder(
+            path=run.path, result=path, every=every, should_stop=lambda: stop.asked, facts=source
+        )
         model = resume_lm(folder, data, valid=valid, changes=run.changes, report=report)
-    _leave_if_stopped(run.path, model, stop)
-    return run.path, model
+    _end(folder, model, stop)
+    return path, model
 
 
-def _leave_if_stopped(path: Path, model: LanguageModel, stop: StopRequest) -> None:
+def _end(folder: RunFolder, model: LanguageModel, stop: StopRequest) -> None:
+    """Leave where the run was stopped; else remove what it was stored in, if its result is elsewhere."""
+    from nlpseq import artifact
+
     if not model.meta["complete"]:
-        say(f"stopped and saved. Go on with: {_resume_line(path)}")
+        say(f"stopped and saved. Go on with: {_resume_line(folder.path)}")
         stop.exit()
+    if folder.result != folder.path:
+        artifact.discard(folder.path)
 
 
 def _resume_line(path: Path) -> str:
@@ -270,7 +282,7 @@ def _say_result(path: Path, model: LanguageModel) -> None:
     if "vectors_cover_words" in facts:
         words, text = facts["vectors_cover_words"], facts["vectors_cover_text"]
         say(f"the vectors know {words:.1%} of the vocabulary, {text:.1%} of the text")
-    best = math.exp(min(position["valid_losses"]))
+    best = math.exp(min(700, *position["valid_losses"]))
     work = f"{position['tokens']:,} tokens in {model.meta['precision']}"
     say(f"trained in {position['seconds']:.1f} s on {work}; validation perplexity {best:.2f}")
     say(f"next: nlpseq generate {name}")

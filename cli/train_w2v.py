@@ -36,10 +36,13 @@ from ._resume import (
     RunKind,
     check_not_unfinished,
     find_data,
-    is_unfinished,
+    place_of_run,
+    reached,
+    store,
     train_in,
     unfinished_run,
     whereabouts,
+    whereabouts_now,
 )
 from ._vectors import say_neighbors
 
@@ -50,6 +53,7 @@ KIND = RunKind(
     configs={"config": Word2VecConfig, "text_config": TextConfig},
     fresh_only=("preset", "force"),
     of_the_machine=("threads", "backend", "kernel"),
+    model="word2vec",
 )
 HELD_OUT = {"valid_share": 0.05}  # where --early-stop wants a split and nothing else is said
 
@@ -101,7 +105,7 @@ def train_w2v(
         path, vectors = _resume(sources, output, checkpoint_every)
     else:
         path, vectors = _begin(sources, output, WORD2VEC_PRESETS[preset], checkpoint_every, force=force)
-    vectors.save(path, force=force or is_unfinished(path))  # which is the last checkpoint
+    path = store(path, vectors, force=force)
     vectors.contexts = None  # stored, and not asked by the neighbours below, which take as much memory
     _say_result(path, vectors)
     print_path(path)
@@ -132,8 +136,10 @@ def _begin(
     def train(folder: RunFolder, progress: Progress) -> Vectors:
         return train_word2vec(data, config, progress=_report_to(progress), folder=folder)
 
-    folder = RunFolder(path=path, every=every, force=force, facts=whereabouts(sources, data))
-    return path, train_in(folder, "train-w2v", "words", train)
+    place = place_of_run(path)
+    facts = whereabouts(sources, data, beside=place != path)
+    folder = RunFolder(path=place, every=every, force=force, facts=facts)
+    return place, train_in(folder, "train-w2v", "words", train)
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, Vectors]:
@@ -145,14 +151,13 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     data = find_data(run.path, run.meta, run.sources, config.threads)
     say_contents(data)
     _check_room(run.path, data, config)
-    position = run.meta["position"]
-    say(f"going on in epoch {position['epoch'] + 1}, after {position['seconds']:.0f} s")
+    say(f"going on in epoch {reached(run, 'epoch') + 1}, after {reached(run, 'seconds'):.0f} s")
 
     def train(folder: RunFolder, progress: Progress) -> Vectors:
         return resume_word2vec(folder, data, changes=run.changes, progress=_report_to(progress))
 
-    facts = whereabouts(run.sources, data) if run.sources else run.meta.get("source", {})
-    return run.path, train_in(RunFolder(path=run.path, every=every, facts=facts), "train-w2v", "words", train)
+    folder = RunFolder(path=run.path, every=every, facts=whereabouts_now(run, data))
+    return run.path, train_in(folder, "train-w2v", "words", train)
 
 
 def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:

@@ -15,7 +15,7 @@ import shutil
 import tokenize
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,7 +40,10 @@ _ROWS = 1 << 14  # of an array, written at once
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
 
 # What NumPy raises on a damaged .npy file; its header is parsed as Python.
-_NO_ARRAY = (OSError, EOFError, ValueError, SyntaxError, tokenize.TokenError)
+NO_ARRAY = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError),
+    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),
+)
 
 
 @contextmanager
@@ -74,6 +77,16 @@ def beside(path: Path, *, force: bool = False) -> Iterator[Path]:
         raise ResourceError(str(error).replace(str(new), str(path))) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a result, no part of which a kill leaves under its name."""
+    gone = temporary(path)
+    try:
+        path.rename(gone)
+    except OSError:  # it is not there, or not ours to remove
+        return
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def check_writable(path: Path, *, force: bool = False) -> None:
@@ -283,7 +296,7 @@ def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
     """A memory-mapped .npy array of the expected type; ArtifactError where it is anything else."""
     try:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
-    except _NO_ARRAY as error:
+    except NO_ARRAY as error:
         raise ArtifactError(
             f"{file} is not a readable .npy array ({error}). Make the folder anew."
         ) from error
@@ -292,6 +305,8 @@ def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
             f"{file} holds {array.dtype} of {array.ndim} dimensions, expected {np.dtype(dtype)} of {ndim}. "
             "Make the folder anew."
         )
+    if not array.flags.c_contiguous:
+        raise ArtifactError(f"{file} holds its numbers column by column. Make the folder anew.")
     return array
 
 
@@ -330,7 +345,8 @@ def _swap_in(new: Path, path: Path, *, force: bool) -> None:
     elif not _exchanged(new, path):
         with set_aside([path]):
             new.rename(path)
-    _fsync(path.parent)
+    with suppress(OSError):  # it is in its place
+        _fsync(path.parent)
 
 
 def _exchanged(new: Path, path: Path) -> bool:

@@ -271,6 +271,7 @@ class LMConfig:
         check_choices(self)
         for name in ("layers", "hidden", "dim", "batch_size", "bptt", "samples"):
             check(1 <= getattr(self, name) <= 1_000_000, self, name, "from 1 to 1,000,000")
+        check(abs(self.forget_bias) <= 1e6, self, "forget_bias", "from -1e6 to 1e6")
         for name in ("dropout_words", *AUTOMATIC_RATES):
             rate = getattr(self, name)
             check(rate is None or 0 <= rate < 1, self, name, "at least 0 and below 1")
@@ -283,7 +284,6 @@ class LMConfig:
         for name in ("clip_norm", "clip_value", "epochs", "patience", "time_budget", "threads"):
             value = getattr(self, name)
             check(value is None or 0 < value < float("inf"), self, name, "above 0")
-        check(abs(self.forget_bias) < float("inf"), self, "forget_bias", "a number")
         check(self.beta1 < 1, self, "beta1", "below 1")
         check(self.seed >= 0, self, "seed", "at least 0")
         check(

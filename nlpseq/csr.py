@@ -57,7 +57,7 @@ def _check(
         sizes = f"{len(data)} values and {len(indices)} columns"
         raise ArtifactError(f"{path} holds {sizes}, meta.json says {num_stored}. Make the folder anew.")
     whole = len(indptr) == rows + 1 and indptr[0] == 0 and indptr[-1] == num_stored
-    if not whole or (np.diff(indptr) < 0).any():
+    if not whole or (indptr[1:] < indptr[:-1]).any():  # differences could overflow
         raise ArtifactError(
             f"{path / 'indptr.npy'} does not rise from 0 to {num_stored} by row. Make the folder anew."
         )

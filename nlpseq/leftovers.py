@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 PREFIX = ".nlpseq-tmp-"
+UNFINISHED = ".unfinished"  # behind the name of a run, while another result has that name
 FORGOTTEN = 7 * 24 * 3600.0  # seconds after which what another machine left is taken to be left
 
 _NAME = re.compile(
@@ -73,7 +74,7 @@ def _put_back(folder: Path) -> None:
     for entry in folder.iterdir():
         place = folder.with_name(entry.name)
         with suppress(FileNotFoundError):
-            place.rename(place.with_name(f"{place.name}.unfinished"))
+            place.rename(place.with_name(place.name + UNFINISHED))
         entry.rename(place)
     folder.rmdir()
 

@@ -14,6 +14,7 @@ class RunFolder:
     """Where checkpoints go, how often, when to stop, and what else to store about the data."""
 
     path: Path
+    result: Path | None = None  # where the complete result goes, if not to the same place
     every: float = 60.0  # seconds
     should_stop: Callable[[], bool] = lambda: False
     force: bool = False  # whether a new run may take the place of a result that is there

@@ -329,6 +329,19 @@ def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
 
 
+def test_a_model_that_is_to_be_replaced_stays_until_then(run_cli, here, unfinished):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    whole = Path("story.lm/model.safetensors").read_bytes()
+    unfinished("story.txt", "--force")
+    assert Path("story.lm/model.safetensors").read_bytes() == whole
+    assert json.loads(Path("story.lm.unfinished/meta.json").read_text())["complete"] is False
+    done = run_cli("train-lm", "story.txt", "--resume")
+    assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+    assert not Path("story.lm.unfinished").exists()
+    assert run_cli("eval-lm", "story.lm", "--json").exit_code == 0
+    assert json.loads(Path("story.lm/meta.json").read_text())["complete"] is True
+
+
 def test_what_is_for_word_vectors_is_refused(run_cli, here):
     phrases = run_cli("train-lm", "story.txt", *FAST, "--phrases", "1")
     assert phrases.exit_code == 2 and "--phrases is for word vectors" in phrases.stderr

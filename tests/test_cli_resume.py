@@ -100,6 +100,36 @@ def test_resume_may_change_the_threads(run_cli, stopped):
     assert json.loads((stopped / "meta.json").read_text())["threads"] == 3
 
 
+def test_resume_names_the_command_of_another_run(run_cli, stopped):
+    result = run_cli("train-counts", stopped, "--method", "glove", "--resume")
+    assert result.exit_code == 2
+    assert "corpus.w2v is a run of word2vec skipgram. Go on with it by the command" in result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("named", ["the text", "the result", "the run"])
+def test_a_result_that_is_to_be_replaced_stays_until_then(run_cli, monkeypatch, name, named):
+    command, *settings = COMMANDS[name]
+    path = Path(FOLDERS[command])
+    assert run_cli(command, "corpus.txt", *settings).exit_code == 0
+    whole = (path / "vectors.npy").read_bytes()
+    again = [command, "corpus.txt", *settings, "--seed", "7"]
+    with monkeypatch.context() as patch:
+        stop_every_run(patch, 2)
+        stopped = run_cli(*again, "--force")
+    assert stopped.exit_code == 130
+    assert f"Go on with: nlpseq {command} {path}.unfinished --resume" in stopped.stderr
+    assert (path / "vectors.npy").read_bytes() == whole
+    source = {"the text": "corpus.txt", "the result": str(path), "the run": f"{path}.unfinished"}[named]
+    more = ["--method", "glove"] if name == "glove" else []
+    result = run_cli(command, source, *more, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{path}\n"
+    assert not Path(f"{path}.unfinished").exists()
+    assert run_cli(*again, "-o", "apart").exit_code == 0
+    assert (path / "vectors.npy").read_bytes() == Path("apart", "vectors.npy").read_bytes()
+
+
 def test_resume_needs_a_run(run_cli):
     nothing = run_cli("train-w2v", "corpus.txt", "--resume")
     assert nothing.exit_code == 4

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import ConfigError, DataError, ResourceError, RunError
-from nlpseq.text import _blocks, _cut, _encode_numba, _provisional, encode
+from nlpseq.text import _blocks, _choose, _cut, _encode_numba, _lines, _provisional, _spill, encode
 from nlpseq.text._blocks import block_tokenizer
 from nlpseq.text._decode import UTF_8
 from nlpseq.text.corpus import Block, open_corpus
@@ -155,15 +155,39 @@ def test_tokens_about_as_long_as_their_keys_are_told_apart(config: TextConfig) -
     )
 
 
-def test_long_tokens_with_the_same_hash_are_told_apart() -> None:
-    """The highest bit of the last bytes becomes the highest bit of the hash, which is set for all of them."""
-    first = b"as long as sixteen bytes"
-    second = first[:-1] + bytes([first[-1] ^ 0x80])
-    lines = b"\n".join([first, second, first, b""])
-    ids, types = _encode_numba.number_lines(lines, _encode_numba.no_types())
+def test_long_tokens_with_the_same_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A factor of 0 makes one hash of all."""
+    monkeypatch.setattr(_encode_numba, "SECRET", (np.uint64(0), np.uint64(0)))
+    words = [
+        b"as long as sixteen bytes",
+        b"as long as sixteen bytez",
+        b"as short as 17..",
+        b"and another of these",
+    ]
+    ids, types = _encode_numba.number_lines(b"\n".join([*words, words[1], b""]), _encode_numba.no_types())
     assert len({tuple(key) for key in types.keys_S2.tolist()}) == 2, "zeros and one hash"
-    assert ids.tolist() == [0, 1, 0]
-    assert _encode_numba.spelled(types) == first + b"\n" + second + b"\n"
+    assert ids.tolist() == [0, 1, 2, 3, 1]
+    assert _encode_numba.spelled(types) == b"\n".join([*words, b""])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["{}", "{:07d}", "{:x}word", "a long word in front of {}", "{:020d}", "{}a long word behind", "é{}é"],
+)
+def test_tokens_that_are_alike_fall_into_different_places(pattern: str) -> None:
+    lines = "".join(pattern.format(number) + "\n" for number in range(1 << 16)).encode()
+    places = _encode_numba.parts_of_lines(lines, 1 << 16)
+    taken = len(np.unique(places)) / (1 << 16)
+    assert taken == pytest.approx(1 - np.exp(-1), abs=0.01), "as many as chance would take"
+
+
+def test_types_of_one_part_fill_all_of_a_table() -> None:
+    lines = [f"word{number}\n".encode() for number in range(1 << 16)]
+    parts = _encode_numba.parts_of_lines(b"".join(lines), 8)
+    in_part = b"".join(line for line, part in zip(lines, parts, strict=True) if part == 3)
+    _, types = _encode_numba.number_lines(in_part, _encode_numba.no_types())
+    used = (types.keys_S2[:, 1] != 0).reshape(8, -1).sum(axis=1)
+    assert used / used.mean() == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.parametrize("config", [c for c in FAST if c.tokenizer != "char"], ids=ids_of)
@@ -173,6 +197,33 @@ def test_very_long_tokens_grow_what_they_fill_alone(config: TextConfig) -> None:
     types = _encode_numba.no_types()
     _, grown = _encode_numba.number_lines("".join(f"{word}\n" for word in words).encode(), types)
     assert len(grown.keys_S2) == len(types.keys_S2) and len(grown.bytes_B) > len(types.bytes_B)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("phrases", [0, 1])
+def test_types_that_memory_has_no_room_for_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, phrases: int
+) -> None:
+    chance = random.Random(1)
+    words = [f"{'long' * (number % 7)}{number:x}é" for number in range(500)]
+    lines = [" ".join(chance.choices(words, k=chance.randint(1, 9))) for _ in range(900)]
+    corpus = open_corpus(write(tmp_path / "corpus.txt", "\n".join(lines) + "\n"))
+    config = TextConfig(min_count=2, max_vocab=200, phrases=phrases, phrase_min_count=2, phrase_threshold=1.0)
+    monkeypatch.setattr(_cut, "BLOCK_BYTES", 300)
+    whole = preprocess(corpus, config, tmp_path / "whole")
+    monkeypatch.setattr(_spill, "MOST_HELD", 40)
+    monkeypatch.setattr(_lines, "CHUNK", 1000)
+    monkeypatch.setattr(_spill, "CHUNK", 1000)
+    monkeypatch.setattr(_choose, "STRETCH", 50)
+    spilled = preprocess(corpus, config, tmp_path / "spilled", threads=threads)
+    assert spilled.digest == whole.digest
+    assert sorted(file.name for file in spilled.path.iterdir()) == sorted(
+        file.name for file in whole.path.iterdir()
+    )
+    given = preprocess(corpus, replace(config, phrases=0), tmp_path / "given", vocab=whole.vocab)
+    monkeypatch.undo()
+    again = preprocess(corpus, replace(config, phrases=0), tmp_path / "again", vocab=whole.vocab)
+    assert given.digest == again.digest
 
 
 @pytest.mark.parametrize("token", ["", "a\nb", "\n"])

@@ -19,6 +19,7 @@ Letters: V words, D dimensions, E = D + 1 (a vector and its bias), 2 = the value
 squared slopes, N pairs, B blocks.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -133,6 +134,7 @@ def _vectors(counts: Cooccurrence, run: Checkpoint, folder: RunFolder | None) ->
         "text_config": counts.meta.get("text_config"),
         "tokens": counts.meta.get("num_tokens"),
         "loss": run.position.losses,
+        "train_seconds": run.position.seconds,
     }
     meta |= _identity(counts) | (folder.facts if folder else {})
     words_VD, contexts_VD = (np.ascontiguousarray(each_V2E[:, 0, :-1]) for each_V2E in run.weights)
@@ -203,7 +205,7 @@ def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Call
 
     config, weights, position = run.config, run.weights, run.position
     settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
-    num_pairs = len(pairs.counts_N)
+    num_pairs, begun = len(pairs.counts_N), time.perf_counter() - position.seconds
 
     def work(block: int) -> float:
         first, last = pairs.bounds_B[block : block + 2]
@@ -214,6 +216,7 @@ def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Call
             for blocks in strata(config.seed, position.epoch)[position.step :]:
                 position.total += sum(pool.map(work, blocks))
                 position.step += 1
+                position.seconds = time.perf_counter() - begun
                 _check_finite(position, config)
                 if between():
                     return False

@@ -31,9 +31,10 @@ class Position:
     step: int = 0  # strata of it that are done
     total: float = 0.0  # sum of the losses of these
     losses: list[float] = field(default_factory=list)  # means of the epochs before
+    seconds: float = 0.0  # spent so far
 
     def __post_init__(self) -> None:
-        numbers = [self.epoch, self.step, self.total, *self.losses]
+        numbers = [self.epoch, self.step, self.total, self.seconds, *self.losses]
         if not all(isinstance(each, (int, float)) and each >= 0 for each in numbers):
             raise ValueError("the position is none")
 

@@ -40,7 +40,12 @@ class Agreement(NamedTuple):
 def read_pairs(file: Path) -> list[Pair]:
     """The pairs of a file. Raises DataError, naming the line, where it holds anything else."""
     lines = enumerate(read_lines(file), 1)
-    rows = [(number, _fields(line)) for number, line in lines if line.strip() and not line.startswith("#")]
+    try:
+        rows = [
+            (number, _fields(line)) for number, line in lines if line.strip() and not line.startswith("#")
+        ]
+    except csv.Error as error:
+        raise DataError(f"{file} cannot be read as CSV ({error}). Correct the file.") from error
     first = int(len(rows) > 1 and all(_is_numbered(fields) for _, fields in rows[1:]))
     pairs = list[Pair]()
     for place, (number, fields) in enumerate(rows):

@@ -19,6 +19,7 @@ from torch import Tensor
 from nlpseq import artifact
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.lm.model import num_parameters
 from nlpseq.settings import from_dict
 from nlpseq.text.vocab import SPECIALS, Vocab
 
@@ -62,8 +63,10 @@ class Checkpoint(NamedTuple):
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
         vocab = Vocab.load(path / VOCAB)
         _check_meta(path, meta, vocab)
+        model = _load_tensors(path / MODEL)
+        _check_size(path, meta, vocab, model)
         training = None if meta["complete"] else _load_tensors(path / TRAINING)
-        return cls(meta, vocab, _load_tensors(path / MODEL), read_metrics(path), training)
+        return cls(meta, vocab, model, read_metrics(path), training)
 
 
 def read_metrics(path: Path) -> list[artifact.Meta]:
@@ -93,6 +96,17 @@ def _check_meta(path: Path, meta: artifact.Meta, vocab: Vocab) -> None:
     if not isinstance(meta.get("complete"), bool):
         raise ArtifactError(
             f"{path / 'meta.json'} does not say whether it is complete. Copy the folder again."
+        )
+
+
+def _check_size(path: Path, meta: artifact.Meta, vocab: Vocab, model: Tensors) -> None:
+    """Hold the network that meta.json describes to the weights there are, before one is made of that size."""
+    described = num_parameters(model_config(path, meta)[0], len(vocab))
+    found = sum(weight.numel() for weight in model.values())
+    if described != found:
+        raise ArtifactError(
+            f"{path / MODEL} has {found:,} weights and its meta.json describes {described:,}. "
+            "Copy the folder again, or train the model again."
         )
 
 

@@ -112,7 +112,7 @@ def judge(model: RecurrentLM, data: TokenDataset) -> Judgement:
     nats = -float(log_probs_N.sum())
     tokens_of = data.tokens[data.sentences[0] : data.sentences[-1]]
     return Judgement(
-        perplexity=math.exp(nats / len(log_probs_N)),
+        perplexity=math.exp(min(700, nats / len(log_probs_N))),
         bits_per_token=nats / math.log(2) / len(log_probs_N),
         bits_per_character=nats / math.log(2) / count_characters(data),
         tokens=len(log_probs_N),

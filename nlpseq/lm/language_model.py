@@ -65,7 +65,7 @@ class LanguageModel:
     def perplexity(self, data: TokenDataset) -> float:
         """exp of the mean log-loss per token of an encoded text, every sentence's <eos> counted."""
         self.check_vocab(data)
-        return math.exp(-float(text_log_probs(self.model, Stream(data)).mean()))
+        return math.exp(min(700, -float(text_log_probs(self.model, Stream(data)).mean())))
 
     def score(self, sentence: str) -> SentenceScore:
         """Log-probability, perplexity and unknown words of one sentence, and of each of its tokens."""

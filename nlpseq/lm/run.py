@@ -165,7 +165,7 @@ def _finish(
     meta = describe(trainer, folder, facts) | {"complete": complete}
     model = LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)
     if folder is not None and complete:
-        model.save(folder.path, force=True)
+        model.save(folder.result or folder.path, force=True)
     return model
 
 

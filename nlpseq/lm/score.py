@@ -53,7 +53,7 @@ class SentenceScore(NamedTuple):
     @property
     def perplexity(self) -> float:
         """exp of the mean log-loss per token, <eos> counted."""
-        return math.exp(-self.log_prob / len(self.tokens))
+        return math.exp(min(700, -self.log_prob / len(self.tokens)))
 
 
 class _Sentence(NamedTuple):

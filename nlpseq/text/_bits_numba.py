@@ -43,6 +43,18 @@ def _spread(builder: Any, byte: Any) -> Any:
     return builder.shuffle_vector(first, first, zeros)
 
 
+def _folded(typing_context, a, b):  # type: ignore[no-untyped-def]
+    """The product of two uint64, 128 bits of it, its upper half XORed with its lower one."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        double, word = ir.IntType(128), ir.IntType(64)
+        product = builder.mul(*(builder.zext(each, double) for each in arguments))
+        upper = builder.trunc(builder.lshr(product, ir.Constant(double, 64)), word)
+        return builder.xor(upper, builder.trunc(product, word))
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
 def _trailing_zeros(typing_context, number):  # type: ignore[no-untyped-def]
     """The place of the lowest bit that is set in a uint64, which is not 0."""
 
@@ -64,5 +76,6 @@ def _num_ones(typing_context, number):  # type: ignore[no-untyped-def]
 # Any, as a type checker sees the function that writes the code and not the one it makes.
 eight_bytes: Any = intrinsic(_eight_bytes)
 within: Any = intrinsic(_within)
+folded: Any = intrinsic(_folded)
 trailing_zeros: Any = intrinsic(_trailing_zeros)
 num_ones: Any = intrinsic(_num_ones)

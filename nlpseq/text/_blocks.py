@@ -24,6 +24,7 @@ from nlpseq.config import TextConfig
 from nlpseq.errors import RunError
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
 from nlpseq.text._decode import UTF_8
+from nlpseq.text._lines import NEWLINE, as_lines
 from nlpseq.text.corpus import Block
 from nlpseq.text.tokenize import char_classes, tokenize
 
@@ -31,7 +32,6 @@ COMPILED = ("word", "whitespace")
 
 SIGMA = "Σ".encode()  # the one letter whose lower case depends on its neighbours
 APOSTROPHE_INSIDE = re.compile("(?<=.)’")  # of a token, which is a line: by itself it stays
-NEWLINE = ord("\n")
 MOST_TYPES = 1 << 17  # in a table of a thread, of which most that is looked up then fits its cache
 
 
@@ -110,13 +110,6 @@ def _characters(config: TextConfig, data: bytes) -> TokenBlock:
     numbers = np.zeros(len(counts), np.uint32)
     numbers[types] = np.arange(len(types))
     return TokenBlock(as_lines(map(chr, types)), numbers[codes], lengths.astype(np.int64))
-
-
-def as_lines(tokens: Iterable[str]) -> bytes:
-    """A line in UTF-8 for each token."""
-    lines = [f"{token}\n" for token in tokens]
-    assert all(line.find("\n") == len(line) - 1 > 0 for line in lines), "a token is empty or more than a line"
-    return "".join(lines).encode(*UTF_8)
 
 
 class _Scanner:

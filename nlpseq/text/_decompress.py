@@ -17,6 +17,7 @@ else:
 
 READ_BYTES = 1 << 16  # small, because many short members in one file are copied once each
 _INFLATED_BYTES = 1 << 20  # at most this much at a time, however well the data was compressed
+_PACKED = (".gz", ".bz2", ".xz", ".zst")  # names of files that are
 _DAMAGE = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
 
 
@@ -53,6 +54,10 @@ def decompressed(raw: RawBytes) -> Iterator[bytes]:
     if new_decoder is not None:
         yield from _inflated(raw, head, new_decoder)
         return
+    if raw.name.lower().endswith(_PACKED):
+        raise DataError(
+            f"{raw.name} is not packed as its name says. Copy or download it again, or give it another name."
+        )
     while head:
         yield head
         head = raw.read(READ_BYTES)

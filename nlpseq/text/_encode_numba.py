@@ -8,6 +8,7 @@ A Types goes from block to block, so that a token has one number in all of them 
 string.
 """
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +16,14 @@ import numpy.typing as npt
 from numba import njit
 
 from nlpseq._prefetch_numba import prefetch
-from nlpseq.text._bits_numba import eight_bytes
+from nlpseq.text._bits_numba import eight_bytes, folded
 from nlpseq.text._places_numba import NEWLINE, ONE, PADDING, SEPARATOR, WORD, ZERO, Places, find_tokens
 
 SHORT = np.uint64(15)  # bytes of a token that is its own key, with its length
 LONG = np.uint64(1 << 63)  # in the second number of the keys of longer ones
 FREE = np.uint64(0)  # no second number is 0
-MIX = np.uint64(0xD6E8FEB86659FD93)  # odd, about as many zeros as ones
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
+# Another one in every process, so that nobody can write tokens that all have the same hash.
+SECRET = tuple(np.frombuffer(os.urandom(16), np.uint64))
 EIGHT, HALF = np.uint64(8), np.uint64(32)
 SEVEN_BYTES = np.uint64(56)  # in bits
 SIGNS = np.uint64(0x8080808080808080)
@@ -73,10 +74,21 @@ def compile_scan() -> None:
 
 def number_lines(lines: bytes, types: Types) -> tuple[npt.NDArray[np.uint32], Types]:
     """The number of the token in each line of UTF-8, and the types with those of these lines."""
+    return _numbered(*_places_of_lines(lines), False, types)
+
+
+def parts_of_lines(lines: bytes, num_parts: int) -> npt.NDArray[np.uint32]:
+    """Into which of so many parts the token in each line of UTF-8 falls by a hash."""
+    text, starts, ends = _places_of_lines(lines)
+    parts = np.empty(len(starts), np.uint32)
+    _place(text, starts, ends, SECRET[::-1], num_parts, parts)  # another hash than that of tables
+    return parts
+
+
+def _places_of_lines(lines: bytes) -> tuple[npt.NDArray[np.uint8], Places, Places]:
     text = np.frombuffer(lines + PADDING, np.uint8)
     ends = np.flatnonzero(text[: len(lines)] == NEWLINE).astype(np.int32)
-    starts = np.append(np.zeros(1, np.int32), ends + 1)[:-1]
-    return _numbered(text, starts, ends, False, types)
+    return text, np.append(np.zeros(1, np.int32), ends + 1)[:-1], ends
 
 
 def spelled(types: Types, first: int = 0) -> bytes:
@@ -87,10 +99,11 @@ def spelled(types: Types, first: int = 0) -> bytes:
 def _numbered(
     text: npt.NDArray[np.uint8], starts: Places, ends: Places, lower: bool, types: Types
 ) -> tuple[npt.NDArray[np.uint32], Types]:
-    ids, near_N3 = np.empty(len(starts), np.uint32), np.empty((NEAR, 3), np.uint64)
+    """The number of each token, which takes the place of its start."""
+    ids, near_N3 = starts.view(np.uint32), np.empty((NEAR, 3), np.uint64)
     done = 0
     while done < len(ids):
-        done, num_types = _number(text, starts, ends, lower, ids, done, near_N3, *types)
+        done, num_types = _number(text, starts, ends, lower, SECRET, ids, done, near_N3, *types)
         types = types._replace(num=num_types)
         if done < len(ids):
             types = _with_room(types, int(ends[done] - starts[done]))
@@ -105,7 +118,7 @@ def _with_room(types: Types, num_bytes: int) -> Types:
         return types._replace(bytes_B=np.append(bytes_B, more_B))
     slots = 2 * len(keys_S2)
     wider_S2, wider_numbers_S = np.zeros((slots, 2), np.uint64), np.empty(slots, np.int32)
-    _move(keys_S2, numbers_S, wider_S2, wider_numbers_S)
+    _move(keys_S2, numbers_S, SECRET, wider_S2, wider_numbers_S)
     return Types(wider_S2, wider_numbers_S, np.append(ends_T, np.empty_like(ends_T)), bytes_B, num)
 
 
@@ -127,14 +140,14 @@ def _up_to(piece, num):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _key(text, at, end, lower):  # type: ignore[no-untyped-def]
+def _key(text, at, end, lower, secrets):  # type: ignore[no-untyped-def]
     """A short token with its length as two numbers, which no other token has; of a longer one a hash.
 
     Short ones all go the same way, as the processor could not guess their length.
     """
     length = np.uint64(end - at)
     if length > SHORT:
-        return _hash(text, at, end, lower)
+        return _hash(text, at, end, lower, secrets)
     beyond = EIGHT * (EIGHT - min(length, EIGHT))  # bits of the first piece
     first = _piece(text, at, lower) << beyond >> beyond
     second = _up_to(_piece(text, at + 8, lower), max(length, EIGHT) - EIGHT)
@@ -142,20 +155,29 @@ def _key(text, at, end, lower):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _hash(text, at, end, lower):  # type: ignore[no-untyped-def]
+def _hash(text, at, end, lower, secrets):  # type: ignore[no-untyped-def]
     """That of a token of more than eight bytes; the highest bit is set, as no length has it."""
-    found = ZERO
+    found = np.uint64(end - at)
     while at + 8 < end:
-        found = (found ^ _piece(text, at, lower)) * MIX
-        found ^= found >> HALF
+        found = folded(found ^ _piece(text, at, lower), secrets[0])
         at += 8
     last = _piece(text, end - 8, lower)
-    return found, (found ^ last) * MIX | LONG
+    return found, folded(found ^ last, secrets[1]) | LONG
 
 
 @njit(inline="always")
-def _slot(first, second, keys_S2):  # type: ignore[no-untyped-def]
-    return ((((first ^ second * MIX) * GOLDEN) >> HALF) * np.uint64(len(keys_S2))) >> HALF
+def _slot(first, second, secrets, num):  # type: ignore[no-untyped-def]
+    """A place below `num`, about as many keys in each."""
+    mixed = folded(folded(first ^ secrets[0], second ^ secrets[1]), secrets[0])
+    return ((mixed >> HALF) * np.uint64(num)) >> HALF
+
+
+@njit(nogil=True, cache=True)
+def _place(text, starts, ends, secrets, num, places):  # type: ignore[no-untyped-def]
+    """Which of `num` places each token has."""
+    for n in range(len(places)):
+        first, second = _key(text, np.int64(starts[n]), np.int64(ends[n]), False, secrets)
+        places[n] = _slot(first, second, secrets, num)
 
 
 @njit(inline="always")
@@ -181,18 +203,18 @@ def _write_line(text, start, end, lower, bytes_B, at):  # type: ignore[no-untype
 
 @njit(nogil=True, cache=True)
 def _number(  # type: ignore[no-untyped-def]
-    text, starts, ends, lower, ids, done, near_N3, keys_S2, numbers_S, ends_T, bytes_B, num
+    text, starts, ends, lower, secrets, ids, done, near_N3, keys_S2, numbers_S, ends_T, bytes_B, num
 ):
     """Number the tokens that are not done, up to a new one without room; its place, and how many types.
 
-    near_N3: for the keys and slots of some tokens, computed before they are looked up so that the slots come
-    near meanwhile.
+    ids: may be the same memory as starts. near_N3: for the keys and slots of some tokens, computed before
+    they are looked up so that the slots come near meanwhile.
     """
     for begin in range(done, len(ids), len(near_N3)):
         stop = min(begin + len(near_N3), len(ids))
         for n in range(begin, stop):
-            first, second = _key(text, np.int64(starts[n]), np.int64(ends[n]), lower)
-            slot = _slot(first, second, keys_S2)
+            first, second = _key(text, np.int64(starts[n]), np.int64(ends[n]), lower, secrets)
+            slot = _slot(first, second, secrets, len(keys_S2))
             prefetch(keys_S2, (slot, ZERO))
             prefetch(numbers_S, (slot,))
             near_N3[n - begin, 0], near_N3[n - begin, 1], near_N3[n - begin, 2] = first, second, slot
@@ -220,11 +242,11 @@ def _number(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _move(keys_S2, numbers_S, wider_S2, wider_numbers_S):  # type: ignore[no-untyped-def]
+def _move(keys_S2, numbers_S, secrets, wider_S2, wider_numbers_S):  # type: ignore[no-untyped-def]
     """Put what is in one hash table into another."""
     for old in range(len(keys_S2)):
         if keys_S2[old, 1] != FREE:
-            slot = _slot(keys_S2[old, 0], keys_S2[old, 1], wider_S2)
+            slot = _slot(keys_S2[old, 0], keys_S2[old, 1], secrets, len(wider_S2))
             while wider_S2[slot, 1] != FREE:
                 slot = (slot + ONE) & np.uint64(len(wider_S2) - 1)
             wider_S2[slot, 0], wider_S2[slot, 1] = keys_S2[old, 0], keys_S2[old, 1]

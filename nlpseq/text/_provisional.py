@@ -12,8 +12,9 @@ import numpy.typing as npt
 from nlpseq import artifact
 from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import TextConfig
-from nlpseq.text._blocks import NEWLINE, Table, TokenBlock, ahead, as_lines
+from nlpseq.text._blocks import Table, TokenBlock, ahead
 from nlpseq.text._decode import UTF_8
+from nlpseq.text._lines import as_lines, ends_of_lines, lines_of
 from nlpseq.text.corpus import Block
 from nlpseq.text.dataset import CHUNK as MOST
 from nlpseq.text.dataset import SENTENCES
@@ -21,6 +22,7 @@ from nlpseq.text.phrases import find_phrases, merge_phrases, name_phrases
 from nlpseq.text.vocab import SPECIALS, escape
 
 PROVISIONAL = "provisional.npy"
+TYPES = "types.txt"  # where memory does not hold them
 PHRASES = "phrases.tsv"
 CHUNK = 1 << 18  # tokens looked at together, few enough for a cache
 AHEAD = 3  # chunks
@@ -36,26 +38,27 @@ class Provisional:
     tokens: npt.NDArray[np.uint32]
     sentences: npt.NDArray[np.int64]
 
-    def __init__(self, folder: Path, types: bytes) -> None:
+    def __init__(self, folder: Path, types: npt.NDArray[np.uint8]) -> None:
         """types: the token of each number, a line each, in UTF-8."""
         self.folder = folder
         self._name(types)
         self._map()
 
-    def _name(self, types: bytes) -> None:
-        self._types = np.frombuffer(types, np.uint8)
-        self._ends_T = np.flatnonzero(self._types == NEWLINE) + 1
-        self.num_types = len(self._ends_T)
+    def _name(self, types: npt.NDArray[np.uint8]) -> None:
+        self._types = types
+        self._bounds_T = np.append(0, ends_of_lines(types))
+        self.num_types = len(self._bounds_T) - 1
 
     def _map(self) -> None:
         self.tokens = np.load(self.folder / PROVISIONAL, mmap_mode="r")
         self.num_tokens = len(self.tokens)
         self.sentences = np.load(self.folder / SENTENCES, mmap_mode="r")
 
-    def types(self, chosen_T: npt.NDArray[np.bool_]) -> list[bytes]:
-        """The chosen of the distinct tokens, in order, in UTF-8."""
-        chosen = self._types[np.repeat(chosen_T, np.diff(self._ends_T, prepend=0))]
-        return chosen.tobytes().split(b"\n")[:-1]
+    def types(self, chosen: npt.NDArray[np.bool_], first: int = 0) -> list[bytes]:
+        """The chosen of the distinct tokens from the first on, in order, in UTF-8."""
+        bounds = self._bounds_T[first : first + len(chosen) + 1]
+        text = self._types[bounds[0] : bounds[-1]]
+        return lines_of(text, bounds[1:] - bounds[0], chosen).split(b"\n")[:-1]
 
     def words(self) -> list[str]:
         """All distinct tokens, in order."""
@@ -74,7 +77,7 @@ class Provisional:
             names = name_phrases(numbers, phrases)
             if not names:
                 break
-            self._name(as_lines(numbers))
+            self._name(np.frombuffer(as_lines(numbers), np.uint8))
             ids = np.array([numbers[name] for name in names], np.uint32)
             merge_phrases(self.folder / PROVISIONAL, self.folder / SENTENCES, phrases, num_types, ids)
             self._map()
@@ -94,49 +97,65 @@ class Provisional:
     def finish(self, name: str, ids_T: npt.NDArray[Any]) -> str:
         """Write over each provisional id the final one, which is no wider, and give the file its name.
 
-        In the same place, because a disk takes several times as long where it has to find a new one. Only
-        `sentences` and `num_tokens` can be used after. Returns the sha256 of the file.
+        Only `sentences` and `num_tokens` can be used after. Returns the sha256 of the file.
         """
-        file = self.folder / PROVISIONAL
-        with (
-            artifact.NpyWriter(file, ids_T.dtype, length=self.num_tokens, over=True) as tokens,
-            ThreadPoolExecutor(1) as pool,  # at rest before the file is cut off, which it reads
-        ):
-
-            def take(start: int) -> Future[npt.NDArray[Any]]:
-                return pool.submit(np.take, ids_T, self.tokens[start : start + CHUNK])
-
-            for _, ids in ahead(take, range(0, self.num_tokens, CHUNK), AHEAD):
-                tokens.append(ids.result())
+        sha256 = _renumber(self.folder / PROVISIONAL, self.tokens, ids_T)
         del self.tokens  # whose file is shorter now
-        file.rename(self.folder / name)
-        return tokens.sha256()
+        (self.folder / PROVISIONAL).rename(self.folder / name)
+        (self.folder / TYPES).unlink(missing_ok=True)
+        return sha256
+
+
+def _renumber(file: Path, tokens: npt.NDArray[np.uint32], ids_T: npt.NDArray[Any]) -> str:
+    """Write over each token of a file, as which it is mapped, what it becomes; the sha256 of the file.
+
+    In the same place, because a disk takes several times as long where it has to find a new one.
+    """
+    with (
+        artifact.NpyWriter(file, ids_T.dtype, length=len(tokens), over=True) as stream,
+        ThreadPoolExecutor(1) as pool,  # at rest before the file is cut off, which it reads
+    ):
+
+        def take(start: int) -> Future[npt.NDArray[Any]]:
+            return pool.submit(np.take, ids_T, tokens[start : start + CHUNK])
+
+        for _, ids in ahead(take, range(0, len(tokens), CHUNK), AHEAD):
+            stream.append(ids.result())
+    return stream.sha256()
 
 
 def write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) -> Provisional:
     """Stream provisional ids and sentence offsets to disk."""
     use_cache_for_numba()
-    from nlpseq.text._encode_numba import no_types, number_lines, spelled
+    from nlpseq.text._spill import Spill
 
-    types = no_types()
+    types = Spill(folder / TYPES)
     known = WeakKeyDictionary[Table, npt.NDArray[np.uint32]]()  # the ids of the types of tables still in use
-    unfinished = 0  # tokens so far of a sentence that goes on in the next block
+    num_tokens, unfinished = 0, 0  # of the tokens those of a sentence that goes on in the next block
     with (
         artifact.NpyWriter(folder / PROVISIONAL, np.uint32) as stream,
         artifact.NpyWriter(folder / SENTENCES, np.int64) as sentences,
+        ThreadPoolExecutor(1) as pool,
     ):
         sentences.append(np.zeros(1, np.int64))
+        written = pool.submit(stream.append, np.zeros(0, np.uint32))
         for block, found in blocks:
             lengths = found.lengths
             lengths[0] += unfinished
-            sentence_start = stream.length - unfinished
-            unfinished = 0
+            sentence_start, unfinished = num_tokens - unfinished, 0
             if block.continues:
                 unfinished, lengths = int(lengths[-1]), lengths[:-1]
             sentences.append(sentence_start + np.cumsum(lengths[lengths > 0]))
-            ids, types = number_lines(found.types, types)
+            ids = types.number(found.types)
             if found.table is not None:
                 ids = known[found.table] = np.append(known.get(found.table, ids[:0]), ids)
-            stream.append(ids[found.ids])
+            num_tokens += len(found.ids)
+            written.result()  # raises what went wrong
+            written = pool.submit(stream.append, ids[found.ids])
+        written.result()
     assert not unfinished, "the last block of a corpus has no next one"
-    return Provisional(folder, spelled(types))
+    lines, number_T = types.unite()
+    if number_T is not None:
+        file = folder / PROVISIONAL
+        _renumber(file, np.load(file, mmap_mode="r"), number_T)
+    return Provisional(folder, lines)

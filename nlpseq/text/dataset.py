@@ -153,6 +153,7 @@ def _check_meta(dataset: TokenDataset) -> None:
             "num_tokens": meta["num_tokens"] == len(dataset.tokens) > 0,
             "num_sentences": meta["num_sentences"] == dataset.num_sentences > 0,
             "splits": bounds == [list(pair) for pair in pairwise(edges)]
+            and all(type(bound) is int for pair in bounds for bound in pair)
             and edges == sorted(edges)
             and edges[-1] == dataset.num_sentences,
             "vocab_digest": meta["vocab_digest"] == dataset.vocab.digest,
@@ -167,13 +168,16 @@ def _check_meta(dataset: TokenDataset) -> None:
 def _check_vocab(path: Path, vocab: Vocab) -> None:
     specials = tuple(vocab.words[vocab.num_words :])
     _require(specials == SPECIALS, path / VOCAB, f"does not end with {' and '.join(SPECIALS)}")
+    known = vocab.counts.min() >= -1 and vocab.counts.sum(dtype=np.float64) < 2**62
+    _require(known, path / VOCAB, "holds counts that no text has")
 
 
 def _check_arrays(dataset: TokenDataset) -> None:
     """Offsets rise from 0 to num_tokens, and no id lies beyond <unk>."""
     path, sentences, tokens = dataset.path, dataset.sentences, dataset.tokens
     starts = range(0, len(sentences), CHUNK)
-    rising = all((np.diff(sentences[start : start + CHUNK + 1]) > 0).all() for start in starts)
+    parts = (sentences[start : start + CHUNK + 1] for start in starts)
+    rising = all((part[1:] > part[:-1]).all() for part in parts)  # differences could overflow
     spans_all = sentences[0] == 0 and sentences[-1] == len(tokens)
     _require(rising and spans_all, path / SENTENCES, "does not hold rising offsets into the tokens")
     known = tokens.max() <= dataset.vocab.num_words

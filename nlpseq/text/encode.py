@@ -15,10 +15,7 @@ from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
 from nlpseq import artifact, malloc
 from nlpseq.cache import cache_dir
@@ -27,9 +24,9 @@ from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.text._blocks import COMPILED, TokenBlock, tokenized
+from nlpseq.text._choose import build_vocab, ids_in
 from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
-from nlpseq.text._decode import UTF_8
-from nlpseq.text._provisional import Provisional, write_provisional
+from nlpseq.text._provisional import write_provisional
 from nlpseq.text.corpus import Block, Corpus, ReadReport
 from nlpseq.text.dataset import (
     KIND,
@@ -38,9 +35,8 @@ from nlpseq.text.dataset import (
     VOCAB,
     TokenDataset,
     split_sentences,
-    token_dtype,
 )
-from nlpseq.text.vocab import SPECIALS, Vocab, prune
+from nlpseq.text.vocab import Vocab
 
 ENCODING = 2  # raise it when the same text and settings give other tokens: it makes cached ones stale
 
@@ -59,7 +55,6 @@ class EncodeProgress(NamedTuple):
 
 
 Progress = Callable[[EncodeProgress], None]
-Ids = npt.NDArray[Any]  # of dataset.token_dtype
 
 
 def preprocess(
@@ -193,9 +188,9 @@ def _fill(
     if config.phrases:
         text.join_phrases(config, train_end)
     if vocab is None:
-        vocab, ids_T = _build_vocab(text, train_end, config, corpus)
+        vocab, ids_T = build_vocab(text, train_end, config, corpus.describe())
     else:
-        ids_T = np.array(vocab.ids_of(text.words()), token_dtype(len(vocab)))
+        ids_T = ids_in(text, vocab)
     folder.complete(TOKENS, text.finish(TOKENS, ids_T))
     vocab.save(folder.path / VOCAB)
     if corpus.stamp() != stamp:
@@ -227,38 +222,6 @@ def _reported(
         tokens += len(found.ids)
         if progress is not None:
             progress(EncodeProgress(block.bytes_read, total_bytes, tokens))
-
-
-def _build_vocab(text: Provisional, train_end: int, config: TextConfig, corpus: Corpus) -> tuple[Vocab, Ids]:
-    """The words to keep, <unk> for all others, <eos> for each sentence; and the id of each type."""
-    counts_T = text.counts(train_end)
-    is_frequent_T = counts_T >= config.min_count
-    types = text.types(is_frequent_T)
-    kept = prune(types, counts_T[is_frequent_T], config.max_vocab)
-    if not len(kept):
-        raise DataError(_nothing_kept(text, counts_T, config.min_count, corpus))
-    numbers = np.flatnonzero(is_frequent_T)[kept]
-    counts = np.append(counts_T[numbers], [counts_T.sum() - counts_T[numbers].sum(), train_end])
-    ids_T = np.full(text.num_types, len(kept), token_dtype(len(counts)))
-    ids_T[numbers] = np.arange(len(kept))
-    words = b"\n".join(map(types.__getitem__, kept.tolist())).decode(*UTF_8).split("\n")
-    return Vocab([*words, *SPECIALS], counts, len(SPECIALS)), ids_T
-
-
-def _nothing_kept(text: Provisional, counts_T: npt.NDArray[np.int64], min_count: int, corpus: Corpus) -> str:
-    is_found_T = counts_T > 0
-    found = counts_T[is_found_T]
-    found = found[prune(text.types(is_found_T), found, None)]
-    if not len(found):
-        return f"{corpus.describe()} holds no words but {' and '.join(SPECIALS)}. Name a corpus with text."
-    offers = [
-        f"--min-count {bound} would keep {np.count_nonzero(found >= bound):,}"
-        for bound in sorted({1, min(2, int(found[0])), int(found[0])})
-    ]
-    return (
-        f"0 of {len(found):,} words of {corpus.describe()} have count >= {min_count}. "
-        f"Name a larger corpus or a lower bound: {', '.join(offers)}."
-    )
 
 
 def _least_disk(corpus: Corpus, config: TextConfig) -> int:

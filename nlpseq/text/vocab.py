@@ -13,7 +13,7 @@ from nlpseq.errors import ArtifactError
 
 UNK, EOS = "<unk>", "<eos>"
 SPECIALS = (UNK, EOS)
-_NO_WORDS = tuple(special.encode() for special in SPECIALS)
+NO_WORDS = tuple(special.encode() for special in SPECIALS)
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escape[1]: char for char, escape in _ESCAPES.items()} | {"e": ""}  # see vectors/_words.py
@@ -113,7 +113,7 @@ def prune(
     little to sort.
     """
     by_start = np.argsort(np.array(words, "S8").view(">u8").astype(np.uint64)).tolist()
-    kept = [n for n in sorted(by_start, key=words.__getitem__) if words[n] not in _NO_WORDS]
+    kept = [n for n in sorted(by_start, key=words.__getitem__) if words[n] not in NO_WORDS]
     by_word = np.array(kept, np.int64)
     return by_word[np.argsort(-counts[by_word], kind="stable")][:max_vocab]
 

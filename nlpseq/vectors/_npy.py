@@ -3,13 +3,12 @@
 The array is mapped from a plain file, and read from a gzipped one. Letters: V words, D dimensions.
 """
 
-import tokenize
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.artifact import load_array
+from nlpseq.artifact import NO_ARRAY, load_array
 from nlpseq.errors import ArtifactError
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors._rows import VectorFile
@@ -24,8 +23,6 @@ _READ_HEADER = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-# What NumPy raises on a damaged header, which it parses as Python.
-_NO_HEADER = (EOFError, KeyError, OverflowError, SyntaxError, ValueError, tokenize.TokenError)
 
 
 def read_npy(source: Source) -> VectorFile:
@@ -42,7 +39,9 @@ def _shape(source: Source) -> tuple[int, int]:
     try:
         version = np.lib.format.read_magic(source.stream)
         shape, by_columns, dtype = _READ_HEADER[version](source.stream)
-    except _NO_HEADER as error:
+    except OSError:  # what reads for the source names it
+        raise
+    except NO_ARRAY as error:
         raise source.damage(f" is not a readable .npy array ({error})") from error
     if len(shape) != 2 or shape[1] < 1 or by_columns or dtype != _DTYPE:
         raise ArtifactError(

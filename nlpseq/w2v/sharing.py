@@ -78,22 +78,17 @@ class InRounds:
     """Threads train a copy of the weights each, and wait for each other after every round."""
 
     def __init__(
-        self, weights: Weights, position: Position, threads: int, shares_V: npt.NDArray[np.float64]
+        self, weights: Weights, position: Position, threads: int, pairs_V: npt.NDArray[np.float64]
     ) -> None:
-        """shares_V: in how many pairs each word is, for each token."""
+        """pairs_V: in how many pairs each word is, for each token."""
         self._weights, self._position, self._threads = weights, position, threads
         self.chunk = max(1, ROUND // threads)
-        self._weight_V = weight_of_rows(shares_V * self.chunk, threads)
+        self._weight_V = weight_of_rows(pairs_V * self.chunk, threads)
         self._copies = Weights(*(_copies(weight, threads) for weight in weights))  # (T, V, D) each
-        self._trained, self._added_up = (
-            threading.Barrier(threads),
-            threading.Barrier(threads, self._end_round),
-        )
+        self._trained = threading.Barrier(threads)
+        self._added_up = threading.Barrier(threads, self._end_round)
         self._halt, self._is_paused = threading.Event(), False
-        self._round = (
-            0,
-            False,
-        )  # the one that is being added up: chunks done after it, and whether all rows are
+        self._done, self._is_whole = 0, False  # chunks after this round; whether all rows are added up in it
 
     def work(self, thread: int, num_chunks: int) -> Work:
         """This thread's chunks from position.turn on, up to the end of the epoch or a pause."""
@@ -113,18 +108,18 @@ class InRounds:
         from nlpseq.w2v._sharing_numba import add_up
 
         self._trained.wait()
-        round, num_words = -(-done // self._threads), len(self._weights.in_VD)
-        num_rows = num_words if is_last else rows_after(round, num_words)
+        number, num_words = -(-done // self._threads), len(self._weights.in_VD)
+        num_rows = num_words if is_last else rows_after(number, num_words)
         first, last = (num_rows * part // self._threads for part in (thread, thread + 1))
         for shared_VD, copies_TVD in zip(self._weights, self._copies, strict=True):
             add_up(shared_VD, copies_TVD, self._weight_V, first, last)
-        self._round = done, is_last or round % WHOLE == 0
+        self._done, self._is_whole = done, num_rows == num_words
         self._added_up.wait()
 
     def _end_round(self) -> None:
         """By one thread, before any begins the next round."""
-        self._position.turn, is_whole = self._round
-        self._is_paused = is_whole and self._halt.is_set()
+        self._position.turn = self._done
+        self._is_paused = self._is_whole and self._halt.is_set()
 
     def begin(self) -> None:
         self._halt.clear()
@@ -140,9 +135,9 @@ class InRounds:
         self._added_up.abort()
 
 
-def rows_after(round: int, num_words: int) -> int:
+def rows_after(number: int, num_words: int) -> int:
     """How many rows, from the most frequent word on, are added up after a round, counted from 1."""
-    return num_words if round % WHOLE == 0 else min(num_words, HOT * (round & -round))
+    return num_words if number % WHOLE == 0 else min(num_words, HOT * (number & -number))
 
 
 def weight_of_rows(uses_V: npt.NDArray[np.float64], threads: int) -> npt.NDArray[np.float32]:

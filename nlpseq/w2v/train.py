@@ -80,12 +80,12 @@ def resume_word2vec(
             f"{folder.path} is deterministic, so it goes on as it was begun. Leave out {', '.join(changes)}."
         )
     choice = select(config)
-    weights, best = (
-        each and Weights(*(with_padding(rows_VD, choice.lanes) for rows_VD in each))
-        for each in (checkpoint.weights, checkpoint.best)
-    )
-    assert weights is not None
-    run = _run(data, config, choice, weights, checkpoint.position, best)
+
+    def padded(weights: Weights) -> Weights:
+        return Weights(*(with_padding(rows_VD, choice.lanes) for rows_VD in weights))
+
+    best = None if checkpoint.best is None else padded(checkpoint.best)
+    run = _run(data, config, choice, padded(checkpoint.weights), checkpoint.position, best)
     return _finish(run, data, folder, progress, is_resumed=True)
 
 
@@ -103,8 +103,8 @@ def _run(
     xp = choice.xp
     tables = make_tables(data.split("train"), config, xp)
     held_out = None if valid is None else tables._replace(sentences=xp.asarray(valid.sentences))
-    present, kept = (each and Weights(*map(xp.asarray, each)) for each in (weights, best))
-    assert present is not None
+    present = Weights(*map(xp.asarray, weights))
+    kept = None if best is None else Weights(*map(xp.asarray, best))
     sharing = None
     if config.deterministic and choice.is_compiled and config.threads and config.threads > 1:
         sharing = InRounds(present, position, config.threads, pairs_of_words(data.split("train"), config))

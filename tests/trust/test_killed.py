@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from works import WORKS, Work, check_whole, each_work, leftovers, run, start, write_corpus
+from works import (
+    WORKS,
+    Work,
+    beside,
+    check_whole,
+    each_work,
+    is_complete,
+    leftovers,
+    run,
+    start,
+    write_corpus,
+)
 
 from nlpseq.leftovers import remove_leftovers
 
@@ -69,18 +80,20 @@ def prepare(work: Work, folder: Path, *, old: bool) -> bool:
     """Have an old result in the way, or none."""
     path = folder / work.makes
     if old:
-        if not path.exists():
+        if not is_complete(path):
             assert run(work, folder)[0] == 0
     else:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(beside(path), ignore_errors=True)
     return old
 
 
 def check_after(work: Work, folder: Path, *, has_old: bool, goes_on: bool) -> None:
     path = folder / work.makes
     remove_leftovers(folder)
-    assert path.exists() or not has_old, "the old result is lost"
+    assert not has_old or is_complete(path), "the old result is lost"
     check_whole(path)
+    check_whole(beside(path))
     if goes_on:
         code, err = run(work, folder)
         assert code == 0, err

@@ -11,7 +11,7 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from nlpseq import artifact
-from nlpseq.leftovers import PREFIX
+from nlpseq.leftovers import PREFIX, UNFINISHED
 from nlpseq.vectors.vectors import Vectors
 
 NLPSEQ = (sys.executable, "-m", "nlpseq")
@@ -108,6 +108,15 @@ def check_whole(path: Path) -> None:
                 artifact.check_manifest(inner)
     elif path.exists():
         Vectors.load(path)
+
+
+def is_complete(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and artifact.peek_meta(path).get("complete") is not False)
+
+
+def beside(path: Path) -> Path:
+    """Where a run is stored that will replace what is at the path."""
+    return path.with_name(path.name + UNFINISHED)
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -1,0 +1,173 @@
+"""Reads files in a process of its own, as reading them may go wrong in ways that end one.
+
+It is told a kind of file and a path a line, and answers with a line of JSON: `digest` of what was read,
+`refused` with the message and its `code`, or `broke`; and by how many MB its memory grew.
+"""
+
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SECONDS = 20.0  # to read a small file
+MEMORY = 4 << 30  # bytes of addresses, as torch alone takes more than one
+
+Answer = dict[str, Any]
+
+
+def read_tokens(path: Path) -> bytes:
+    from nlpseq.text.dataset import TokenDataset
+
+    data = TokenDataset.open(path)
+    train = data.split("train")
+    return train.sentences.tobytes() + data.tokens.tobytes() + "\n".join(data.vocab.words).encode()
+
+
+def read_counts(path: Path) -> bytes:
+    from nlpseq.counts.cooccurrence import Cooccurrence
+
+    counts = Cooccurrence.load(path)
+    sums = counts.matrix.sum(axis=0)
+    return sums.tobytes() + "\n".join(counts.vocab.words).encode("utf-8", "surrogatepass")
+
+
+def read_vectors(path: Path) -> bytes:
+    from nlpseq.vectors.vectors import Vectors
+
+    vectors = Vectors.load(path)
+    if len(vectors.vocab):
+        vectors.neighbors(vectors.vocab.words[0], top=3)
+    dense = vectors.matrix.toarray() if vectors.is_sparse else vectors.matrix
+    return dense.tobytes() + "\n".join(vectors.vocab.words).encode("utf-8", "surrogatepass")
+
+
+def read_lm(path: Path) -> bytes:
+    from nlpseq.lm.checkpoint import Checkpoint
+    from nlpseq.lm.language_model import LanguageModel
+
+    model = LanguageModel.from_checkpoint(path, Checkpoint.load(path))
+    return model.score("the cat").log_probs.tobytes()
+
+
+def read_run(path: Path) -> bytes:
+    from nlpseq.w2v.checkpoint import load_checkpoint
+
+    run = load_checkpoint(path)
+    return repr((run.config, run.position)).encode() + b"".join(weight.tobytes() for weight in run.weights)
+
+
+def read_glove(path: Path) -> bytes:
+    from nlpseq.counts.glove_checkpoint import load_checkpoint
+
+    run, _ = load_checkpoint(path)
+    return repr((run.config, run.position)).encode() + b"".join(weight.tobytes() for weight in run.weights)
+
+
+def read_text(path: Path) -> bytes:
+    from nlpseq.config import TextConfig
+    from nlpseq.text.corpus import ReadReport, open_corpus
+
+    digest = hashlib.sha256()
+    for block in open_corpus(path).blocks(TextConfig(), ReadReport()):
+        digest.update(block.data)
+    return digest.digest()
+
+
+def read_pairs(path: Path) -> bytes:
+    from nlpseq.evaluation import pairs
+
+    return repr(pairs.read_pairs(path)).encode()
+
+
+def read_analogies(path: Path) -> bytes:
+    from nlpseq.evaluation import analogies
+
+    return repr(analogies.read_analogies(path)).encode()
+
+
+READERS: dict[str, Callable[[Path], bytes]] = {
+    name.removeprefix("read_"): reader for name, reader in globals().items() if name.startswith("read_")
+}
+
+
+class Prober:
+    """The process, begun anew where it came to its end."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[str] | None = None
+        self._read = set[str]()
+
+    def read(self, kind: str, path: Path) -> Answer:
+        """What came of reading; the first of its kind, which loads libraries, is read twice."""
+        if self._child is None:
+            self._read = set()
+        if kind not in self._read:
+            self._read.add(kind)
+            self._ask(kind, path)
+        return self._ask(kind, path)
+
+    def _ask(self, kind: str, path: Path) -> Answer:
+        child = self._child or self._start()
+        assert child.stdin is not None and child.stdout is not None
+        clock = threading.Timer(SECONDS, child.kill)
+        clock.start()
+        print(kind, path, file=child.stdin, flush=True)
+        line = child.stdout.readline()
+        clock.cancel()
+        if line:
+            answer: Answer = json.loads(line)
+            return answer
+        self.close()
+        return {"broke": f"the process ended with {child.returncode}, or took {SECONDS:g} s"}
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.communicate()
+            self._child = None
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._child = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self._child
+
+
+def answer(kind: str, path: Path) -> Answer:
+    from nlpseq.errors import NlpseqError
+
+    before = peak_mb()
+    try:
+        found: Answer = {"digest": hashlib.sha256(READERS[kind](path)).hexdigest()}
+    except NlpseqError as error:
+        found = {"refused": str(error), "code": error.exit_code}
+    except Exception:
+        found = {"broke": traceback.format_exc()}
+    return found | {"mb": peak_mb() - before}
+
+
+def peak_mb() -> float:
+    """Of this process: getrusage would count that of the one it was forked from."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")  # NumPy's, of headers as Python 2 wrote them
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for line in sys.stdin:
+        kind, _, path = line.rstrip("\n").partition(" ")
+        print(json.dumps(answer(kind, Path(path))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""A result of every kind and a file of every format, as small as they can be, and ways to spoil them."""
+
+import bz2
+import gzip
+import json
+import lzma
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from lm_models import save_tiny_model
+from prober import Answer, Prober
+
+import nlpseq as ns
+from nlpseq import artifact
+from nlpseq.config import CooccurrenceConfig, GloveConfig, TextConfig
+from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
+from nlpseq.counts.glove import train_glove
+from nlpseq.counts.ppmi import ppmi
+from nlpseq.run_folder import RunFolder
+from nlpseq.vectors.formats import write_vectors
+from nlpseq.vectors.vectors import Vectors
+from nlpseq.w2v.train import train_word2vec
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+TEXT = "the cat sat on a mat\nthe dog sat on the cat\na mat is on the dog\n"
+COUNTING = TextConfig(tokenizer="whitespace", min_count=1, valid_share=0.3)
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": zstd.compress,
+}
+
+RESULTS = {
+    "tokens": ("a.tokens",),
+    "counts": ("a.counts",),
+    "vectors": ("a.w2v", "explicit.w2v"),
+    "run": ("half.w2v",),
+    "glove": ("half.glove",),
+    "lm": ("a.lm",),
+}
+FORMAT_NAMES = ("vec", "txt", "bin", "npy", "tsv")
+FORMATS = {
+    "vectors": tuple(f"a.{name}{ending}" for name in FORMAT_NAMES for ending in ("", ".gz")),
+    "text": tuple(f"text.{name}" for name in PACKERS),
+    "pairs": ("pairs.tsv", "pairs.csv"),
+    "analogies": ("analogies.txt",),
+}
+KINDS = {name: kind for kinds in (RESULTS, FORMATS) for kind, names in kinds.items() for name in names}
+
+REFUSED = (4, 5)  # exit codes of DataError and ArtifactError
+MOST_MB = 200.0
+
+
+def make_sound(folder: Path) -> Path:
+    """The folder, with all that KINDS names."""
+    (folder / "corpus.txt").write_text(TEXT)
+    data = ns.preprocess(ns.open_corpus(folder / "corpus.txt"), COUNTING, folder / "a.tokens")
+    counts = count_cooccurrences(data.split("train"), CooccurrenceConfig(window=2))
+    counts.save(folder / "a.counts")
+    ppmi(counts).save(folder / "explicit.w2v")
+    vocab = ns.Vocab(["the", "cat", "mat"], np.array([3, 2, 1]))
+    matrix = np.array([[0.5, -1], [2, 3], [1, 0.25]], np.float32)
+    Vectors(vocab, matrix, matrix * 2).save(folder / "a.w2v")
+    save_tiny_model(folder / "a.lm", hidden=2, dim=2)
+    _begin_runs(folder, data, counts)
+    for name in FORMAT_NAMES:
+        for ending in ("", ".gz"):
+            write_vectors(folder / f"a.{name}{ending}", vocab, matrix)
+    (folder / "pairs.tsv").write_text("cat\tdog\t7.5\nmat\tthe\t1\n")
+    (folder / "pairs.csv").write_text('word 1,word 2,score\n"cat","dog",7.5\nmat,the,1\n')
+    (folder / "analogies.txt").write_text(": family\nking queen man woman\n: gram1\na b c d\n")
+    for name, pack in PACKERS.items():
+        (folder / f"text.{name}").write_bytes(pack(TEXT.encode()))
+    return folder
+
+
+def _begin_runs(folder: Path, data: ns.TokenDataset, counts: Cooccurrence) -> None:
+    """Training that was stopped at once."""
+
+    def run(name: str) -> RunFolder:
+        return RunFolder(path=folder / name, should_stop=lambda: True)
+
+    train_word2vec(data, ns.Word2VecConfig(dim=2, window=2, threads=1), folder=run("half.w2v"))
+    train_glove(counts, GloveConfig(dim=2, threads=1), folder=run("half.glove"))
+
+
+class replaced:
+    """The file with other content, and then as it was."""
+
+    def __init__(self, file: Path, content: bytes) -> None:
+        self._file, self._content, self._sound = file, content, file.read_bytes()
+
+    def __enter__(self) -> None:
+        self._file.write_bytes(self._content)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.write_bytes(self._sound)
+
+
+def seal(path: Path) -> None:
+    """A manifest that says all is well, in every folder of a result."""
+    for manifest in path.rglob(artifact.MANIFEST):
+        files = [file for file in manifest.parent.iterdir() if file.is_file() and file != manifest]
+        entries = {f.name: {"bytes": f.stat().st_size, "sha256": artifact.file_sha256(f)} for f in files}
+        manifest.write_text(json.dumps({"files": entries}))
+
+
+def resealed(prober: Prober, kind: str, path: Path) -> Answer:
+    manifest = path / artifact.MANIFEST
+    if not manifest.exists():
+        return prober.read(kind, path)
+    with replaced(manifest, manifest.read_bytes()):
+        seal(path)
+        return prober.read(kind, path)
+
+
+def check(answer: Answer, name: str, sound: str | None = None) -> None:
+    """Refused by name, or taken: then for what it was, where that is known."""
+    assert "broke" not in answer, answer["broke"]
+    assert answer["mb"] < MOST_MB, f"memory grew by {answer['mb']:.0f} MB"
+    if "refused" in answer:
+        assert answer["code"] in REFUSED or "is complete" in answer["refused"], answer
+        assert name in answer["refused"], answer["refused"]
+        assert answer["refused"].count(". ") >= 1, f"no way out: {answer['refused']}"
+    elif sound is not None:
+        assert answer["digest"] == sound, "damage was taken for what it is not"

@@ -1,0 +1,18 @@
+"""What a fuzzer once broke a reader with is refused or read."""
+
+import pytest
+from findings import FINDINGS, put
+from prober import Prober
+from sound import KINDS, check, make_sound
+from tallies import Tally
+
+
+def test_what_fuzzing_found_is_refused_or_read(
+    tmp_path_factory: pytest.TempPathFactory, tally: Tally
+) -> None:
+    whole, prober = make_sound(tmp_path_factory.mktemp("whole")), Prober()
+    for file in sorted(FINDINGS.glob("*/*")):
+        name = file.parent.name
+        with tally.case(f"{name}, {file.name}"), put(file.read_bytes(), whole / name):
+            check(prober.read(KINDS[name], whole / name), name)
+    prober.close()

@@ -1,0 +1,132 @@
+"""Places that cannot be written and files that cannot be read are named before the work, not after it."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tallies import Tally
+from works import NLPSEQ, leftovers, write_corpus
+
+DROP, OVERRIDES = 24, (1, 2)  # linux/prctl.h, linux/capability.h: by which root may read and write everything
+OF_USAGE, OF_INPUT, OF_RESULTS, OF_RESOURCES = 2, 4, 5, 6
+TRAIN = ("train-w2v", "corpus.txt", "--dim", "4", "--epochs", "1", "--threads", "1", "-q")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A text in a folder that may be entered and not written to."""
+    write_corpus(tmp_path)
+    for name in ("own", "cache", "small"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "shut").mkdir(mode=0o000)
+    tmp_path.chmod(0o555)
+    yield tmp_path
+    tmp_path.chmod(0o755)
+
+
+def run(folder: Path, *args: str, **environment: str | None) -> tuple[int, str]:
+    """As a user who may do what the modes of files say; exit code and stderr."""
+    changes = {"NLPSEQ_CACHE_DIR": str(folder / "cache"), **environment}
+    env = {name: value for name, value in (os.environ | changes).items() if value is not None}
+    done = subprocess.run(
+        [*NLPSEQ, *args],
+        cwd=folder,
+        env=env,
+        preexec_fn=lose_rights,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr and "internal error" not in done.stderr, done.stderr
+    return done.returncode, done.stderr
+
+
+def lose_rights() -> None:
+    for right in OVERRIDES:
+        ctypes.CDLL(None).prctl(DROP, right, 0, 0, 0)  # which only root has to
+
+
+def test_the_rights_of_root_are_lost(folder: Path) -> None:
+    made = subprocess.run(
+        ["touch", folder / "made"], preexec_fn=lose_rights, capture_output=True, check=False
+    )
+    assert made.returncode and not (folder / "made").exists()
+
+
+OUTPUTS = [
+    (*TRAIN, "-o", "out.w2v"),
+    ("preprocess", "corpus.txt", "-o", "out.tokens", "-q"),
+    ("train-counts", "corpus.txt", "--dim", "4", "-o", "out.w2v", "-q"),
+    ("train-lm", "corpus.txt", "--preset", "tiny", "--epochs", "1", "-o", "out.lm", "-q"),
+    ("convert", "own/model.w2v", "out.vec", "-q"),
+]
+
+
+def test_a_folder_that_may_not_be_written_is_named_first(folder: Path, tally: Tally) -> None:
+    assert run(folder, *TRAIN, "-o", "own/model.w2v")[0] == 0
+    for command in OUTPUTS:
+        with tally.case(command[0]):
+            code, err = run(folder, *command)
+            assert code == OF_RESOURCES and "out." in err and "-o" in err, (code, err)
+            assert not leftovers(folder)
+
+
+def test_without_a_home_or_a_cache_there_is_a_way(folder: Path, tally: Tally) -> None:
+    nowhere = {"NUMBA_CACHE_DIR": None, "HOME": None, "XDG_CACHE_HOME": None, "NLPSEQ_CACHE_DIR": None}
+    for what, environment in {
+        "no HOME": nowhere,
+        "HOME that is not there": nowhere | {"HOME": "/nonexistent"},
+        "HOME of another": nowhere | {"HOME": str(folder / "shut")},
+        "a cache that may not be written": {"NLPSEQ_CACHE_DIR": str(folder / "shut" / "cache")},
+    }.items():
+        with tally.case(what):
+            code, err = run(folder, *TRAIN, "-o", f"own/{len(what)}.w2v", **environment)
+            assert code in (0, OF_RESOURCES), (code, err)
+            assert code == 0 or "NLPSEQ_CACHE_DIR" in err, err
+            assert (folder / "own" / f"{len(what)}.w2v").exists() == (code == 0)
+
+
+def test_files_that_may_not_be_read_are_named(folder: Path, tally: Tally) -> None:
+    assert run(folder, *TRAIN, "-o", "own/model.w2v")[0] == 0
+    (folder / "corpus.txt").chmod(0o000)
+    with tally.case("a text"):
+        code, err = run(folder, *TRAIN, "-o", "own/out.w2v")
+        assert code == OF_INPUT and "corpus.txt" in err, (code, err)
+    for name in ("vectors.npy", "vocab.tsv", "meta.json", "MANIFEST.json"):
+        file = folder / "own" / "model.w2v" / name
+        file.chmod(0o000)
+        with tally.case(name):
+            code, err = run(folder, "neighbors", "own/model.w2v", "wordaa")
+            assert code == OF_RESULTS and name in err, (code, err)
+        file.chmod(0o644)
+    with tally.case("a folder that may not be entered"):
+        (folder / "own" / "model.w2v").chmod(0o000)
+        code, err = run(folder, "neighbors", "own/model.w2v", "wordaa")
+        assert code in (OF_USAGE, OF_INPUT, OF_RESULTS) and "model.w2v" in err, (code, err)
+        (folder / "own" / "model.w2v").chmod(0o755)
+
+
+@pytest.mark.parametrize("kilobytes", [16, 64, 400])
+def test_a_small_file_system_is_full(folder: Path, tally: Tally, kilobytes: int) -> None:
+    small = folder / "small"
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        for command in (TRAIN, ("preprocess", "corpus.txt", "--min-count", "1", "-q")):
+            with tally.case(f"{command[0]}, {kilobytes} kB"):
+                code, err = run(
+                    folder, *command, "-o", f"small/{command[0]}", NLPSEQ_CACHE_DIR=str(small / "c")
+                )
+                assert code in (0, OF_RESOURCES), (code, err)
+                assert (small / command[0]).exists() == (code == 0)
+                assert not leftovers(small)
+                shutil.rmtree(small / command[0], ignore_errors=True)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

@@ -1,0 +1,172 @@
+"""Settings and texts that cannot work are refused with the way out, and nothing that was there is lost."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import RunCli
+from tallies import Tally
+from works import leftovers
+
+import nlpseq as ns
+from nlpseq import artifact
+from nlpseq.vectors.vectors import Vectors
+
+TEXT = "the cat sat on the mat\nthe dog sat on the mat\n" * 40
+LM = ("train-lm", "--preset", "tiny", "--hidden", "8", "--dim", "8", "--epochs", "1", "--precision", "fp32")
+W2V = ("train-w2v", "--min-count", "1", "--dim", "8", "--epochs", "1")
+GLOVE = ("train-counts", "--method", "glove", "--min-count", "1", "--dim", "8", "--epochs", "2")
+PPMI = ("train-counts", "--min-count", "1", "--dim", "2", "--subsample", "0")
+TRAIN = {"w2v": W2V, "glove": GLOVE, "ppmi": PPMI, "lm": LM}
+
+EMPTY = {
+    "nothing": "",
+    "white space": " \n\t \n\u3000\n",
+    "punctuation": "... !!!\n???\n",
+    "one word": "word\n",
+    "one word again and again": "word " * 50,
+    "two words": "one two\n",
+    "special words": "<unk> <eos>\n",
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT)
+    return tmp_path
+
+
+def ends_well(result: object, codes: tuple[int, ...]) -> None:
+    code, err = result.exit_code, result.stderr  # type: ignore[attr-defined]
+    assert code in codes, (code, err)
+    assert "internal error" not in err and "Traceback" not in err, err
+    assert code == 0 or err.count(". ") >= 1, f"no way out: {err}"
+
+
+@pytest.mark.parametrize("name", TRAIN)
+def test_texts_too_small_to_learn_from(here: Path, tally: Tally, run_cli: RunCli, name: str) -> None:
+    for what, text in EMPTY.items():
+        (here / "small.txt").write_text(text)
+        shutil.rmtree(here / "out", ignore_errors=True)
+        with tally.case(f"{name}, {what}"):
+            result = run_cli(TRAIN[name][0], "small.txt", *TRAIN[name][1:], "-o", "out", "-q", "--force")
+            ends_well(result, (0, 2, 4))
+            assert (here / "out").exists() == (result.exit_code == 0)
+            assert not leftovers(here)
+
+
+def test_rates_that_diverge_keep_what_was_there(here: Path, tally: Tally, run_cli: RunCli) -> None:
+    for name, rates in {"w2v": ("1e6", "1e30"), "glove": ("1e6", "1e30"), "lm": ("1e6", "1e30")}.items():
+        command, *settings = TRAIN[name]
+        assert run_cli(command, "text.txt", *settings, "-o", name, "-q").exit_code == 0
+        for rate in rates:
+            before = {file.name: file.read_bytes() for file in (here / name).iterdir()}
+            with tally.case(f"{name}, {rate}"):
+                result = run_cli(
+                    command, "text.txt", *settings, "--learning-rate", rate, "-o", name, "-q", "--force"
+                )
+                ends_well(result, (0, 1))
+                if result.exit_code:
+                    assert "rate" in result.stderr, "no hint at the rate"
+                    assert {file.name: file.read_bytes() for file in (here / name).iterdir()} == before
+                elif name != "lm":
+                    Vectors.load(here / name)  # which refuses what is not finite
+
+
+FAR = [
+    (W2V, ("--window", "1000"), (0,)),
+    (GLOVE, ("--window", "1000"), (0,)),
+    (LM, ("--bptt", "100000"), (0, 4)),
+    (LM, ("--batch-size", "100000"), (4,)),
+    (W2V, ("--max-vocab", "1"), (0, 4)),
+    (W2V, ("--negatives", "0"), (2,)),
+    (W2V, ("--dim", "0"), (2,)),
+    (W2V, ("--window", "-1"), (2,)),
+    (W2V, ("--learning-rate", "nan"), (2,)),
+    (W2V, ("--learning-rate", "-1"), (2,)),
+    (W2V, ("--epochs", "0"), (2,)),
+    (W2V, ("--threads", "0"), (2,)),
+    (W2V, ("--subsample", "-1"), (2,)),
+    (PPMI, ("--dim", "1000"), (0, 2, 4)),
+    (LM, ("--epochs", "-1"), (2,)),
+    (LM, ("--valid-share", "1.5"), (2,)),
+    (LM, ("--clip-norm", "-1"), (2,)),
+]
+
+
+@pytest.mark.parametrize(("command", "more", "codes"), FAR, ids=[" ".join(more) for _, more, _ in FAR])
+def test_settings_beyond_all_measure(
+    here: Path,
+    tally: Tally,
+    run_cli: RunCli,
+    command: tuple[str, ...],
+    more: tuple[str, ...],
+    codes: tuple[int, ...],
+) -> None:
+    with tally.case(" ".join((command[0], *more))):
+        ends_well(run_cli(command[0], "text.txt", *command[1:], *more, "-o", "out", "-q"), codes)
+        assert not leftovers(here)
+
+
+def test_results_of_a_newer_version_are_refused_by_name(here: Path, tally: Tally, run_cli: RunCli) -> None:
+    made = {"w2v": W2V, "lm": LM}
+    for name, (command, *settings) in made.items():
+        assert run_cli(command, "text.txt", *settings, "-o", name, "-q").exit_code == 0
+    assert (
+        run_cli("preprocess", "text.txt", "--cooccurrence", "--min-count", "1", "-o", "tokens").exit_code == 0
+    )
+    readers = [
+        ("w2v", ("neighbors", "w2v", "the")),
+        ("w2v", ("convert", "w2v", "out.vec")),
+        ("lm", ("generate", "lm", "--prompt", "the")),
+        ("lm", ("score", "lm", "text.txt")),
+        ("tokens", ("train-w2v", "tokens", "--dim", "8", "-o", "out")),
+        ("tokens/cooccurrence", ("train-counts", "tokens", "--dim", "2", "-o", "out")),
+    ]
+    for name, command in readers:
+        meta = here / name / "meta.json"
+        sound = meta.read_text()
+        meta.write_text(json.dumps(json.loads(sound) | {"format_version": 99, "nlpseq_version": "77.0"}))
+        with tally.case(" ".join(command)):
+            result = run_cli(*command)
+            ends_well(result, (5,))
+            assert "99" in result.stderr and "77.0" in result.stderr, result.stderr
+        meta.write_text(sound)
+
+
+def test_a_text_that_changed_behind_its_size_and_time_is_read_anew(
+    here: Path, tally: Tally, run_cli: RunCli
+) -> None:
+    text = here / "text.txt"
+    stat = text.stat()
+    commands = [(*W2V, "-o", "out"), (*PPMI, "-o", "out"), (*LM, "-o", "out")]
+    for command, *settings in commands:
+        text.write_text(TEXT)
+        os.utime(text, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert run_cli(command, "text.txt", *settings, "-q", "--force").exit_code == 0
+        text.write_text(TEXT.replace("cat", "cow"))
+        os.utime(text, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert (text.stat().st_size, text.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+        with tally.case(command):
+            assert run_cli(command, "text.txt", *settings, "-q", "--force").exit_code == 0
+            words = ns.Vocab.load(here / "out" / "vocab.tsv").words
+            assert "cow" in words and "cat" not in words
+
+
+def test_vocabularies_that_do_not_match_are_refused(here: Path, tally: Tally, run_cli: RunCli) -> None:
+    (here / "other.txt").write_text(TEXT.replace("cat", "horse"))
+    command, *settings = LM
+    assert run_cli(command, "text.txt", *settings, "-o", "lm", "-q").exit_code == 0
+    assert run_cli("preprocess", "other.txt", "--min-count", "1", "-o", "other.tokens").exit_code == 0
+    with tally.case("perplexity of a text encoded with other words"):
+        ends_well(run_cli("eval-lm", "lm", "other.tokens"), (5,))
+    with tally.case("validation on a text encoded with other words"):
+        result = run_cli(command, "text.txt", *settings, "--valid", "other.tokens", "-o", "out", "-q")
+        ends_well(result, (2, 5))
+    with tally.case("a manifest of another result"):
+        manifest = here / "lm" / artifact.MANIFEST
+        manifest.write_text((here / "other.tokens" / artifact.MANIFEST).read_text())
+        ends_well(run_cli("generate", "lm", "--prompt", "the"), (5,))
