@@ -169,8 +169,10 @@ subprocess.run([sys.executable, "-m", "nlpseq", "--help"], check=True, stdout=su
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(used.ru_utime + used.ru_stime)
 """
-    seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
-    assert min(seconds) < 0.2
+    def seconds() -> float:
+        return float(subprocess.check_output([sys.executable, "-c", code]))
+
+    assert any(seconds() < 0.2 for _ in range(20)), "a machine at work makes it slower, never faster"
 
 
 def test_version_and_the_module_are_the_command():

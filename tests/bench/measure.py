@@ -65,6 +65,8 @@ def commit() -> str:
     """Short hash of the commit measured, with + where the tree differs from it."""
 
     def git(*args: str) -> str:
-        return subprocess.run(["git", *args], capture_output=True, text=True, check=True).stdout.strip()
+        command, here = ["git", *args], Path(__file__).parent
+        return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "nlpseq") else "")
+    differs = git("status", "--porcelain", "--", ":/nlpseq")
+    return git("rev-parse", "--short", "HEAD") + "+" * bool(differs)
