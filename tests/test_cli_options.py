@@ -169,6 +169,7 @@ subprocess.run([sys.executable, "-m", "nlpseq", "--help"], check=True, stdout=su
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(used.ru_utime + used.ru_stime)
 """
+
     def seconds() -> float:
         return float(subprocess.check_output([sys.executable, "-c", code]))
 
