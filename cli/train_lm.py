@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -277,12 +276,14 @@ class _progress(Progress):
 
 def _say_result(path: Path, model: LanguageModel) -> None:
     """How it went, and what to type next."""
+    from nlpseq.lm.evaluate import perplexity_of
+
     position, facts, name = model.meta["position"], model.meta["facts"], shlex.quote(str(path))
     say_detail(facts["precision_reason"])
     if "vectors_cover_words" in facts:
         words, text = facts["vectors_cover_words"], facts["vectors_cover_text"]
         say(f"the vectors know {words:.1%} of the vocabulary, {text:.1%} of the text")
-    best = math.exp(min(700, *position["valid_losses"]))
+    best = perplexity_of(min(position["valid_losses"]))
     work = f"{position['tokens']:,} tokens in {model.meta['precision']}"
     say(f"trained in {position['seconds']:.1f} s on {work}; validation perplexity {best:.2f}")
     say(f"next: nlpseq generate {name}")

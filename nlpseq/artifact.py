@@ -156,8 +156,7 @@ class Folder:
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
         """A .npy file. Of a part of wider rows NumPy would write each number by itself."""
         with (self.path / name).open("wb") as file:
-            layout = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
-            np.lib.format.write_array_header_1_0(file, layout)
+            file.write(npy_header(array.dtype, array.shape))
             for start in range(0, len(array), _ROWS):
                 file.write(np.ascontiguousarray(array[start : start + _ROWS]).data)
 
@@ -185,6 +184,14 @@ class Folder:
         _fsync(self.path)
 
 
+def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """What an .npy file of an array by rows begins with; NumPy pads it for the longest first dimension."""
+    header = io.BytesIO()
+    layout = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, layout)
+    return header.getvalue()
+
+
 class NpyWriter:
     """A one-dimensional .npy file that grows: append arrays, then close.
 
@@ -199,14 +206,7 @@ class NpyWriter:
         self.length, self._promised = 0, length
         self._file: BinaryIO = path.open("r+b" if over else "wb")
         self._sum = None if length is None else hashlib.sha256()
-        self._write(self._header(length or 0))
-
-    def _header(self, length: int) -> bytes:  # NumPy pads it so that a longer shape needs no more bytes
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(
-            header, {"descr": self.dtype.str, "fortran_order": False, "shape": (length,)}
-        )
-        return header.getvalue()
+        self._write(npy_header(self.dtype, (length or 0,)))
 
     def _write(self, data: bytes | memoryview) -> None:
         self._file.write(data)
@@ -221,7 +221,7 @@ class NpyWriter:
         with self._file:
             self._file.truncate()
             self._file.seek(0)
-            self._file.write(self._header(self.length))
+            self._file.write(npy_header(self.dtype, (self.length,)))  # which is as long as the first
 
     def sha256(self) -> str:
         """That of the file, once it is closed, if its length was given."""

@@ -11,7 +11,7 @@ import nlpseq as ns
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.lm import evaluate
 from nlpseq.lm.batches import Columns, Stream
-from nlpseq.lm.evaluate import count_characters, judge, mean_loss, text_log_probs
+from nlpseq.lm.evaluate import count_characters, judge, mean_loss, perplexity_of, text_log_probs
 from nlpseq.lm.model import RecurrentLM
 
 TEXT = "The cat sat, and sat.\nA dog!\nThe dog ran; the cat, too, ran.\n" * 9
@@ -106,3 +106,9 @@ def test_a_split_is_judged_by_its_own_sentences(tmp_path):
     model = RecurrentLM(LMConfig(hidden=9, dim=5), len(data.vocab))
     assert judge(model, test).tokens == test.num_tokens + test.num_sentences
     np.testing.assert_allclose(text_log_probs(model, Stream(test)), plain_log_probs(model, test), rtol=1e-4)
+
+
+def test_a_perplexity_is_a_number_unless_the_loss_is_none():
+    assert perplexity_of(math.log(20)) == pytest.approx(20)
+    assert perplexity_of(1e6) == perplexity_of(math.inf) == math.exp(700)
+    assert math.isnan(perplexity_of(math.nan))

@@ -106,13 +106,18 @@ class Judgement(NamedTuple):
     unk: int  # of them <unk>
 
 
+def perplexity_of(loss: float) -> float:
+    """exp of a mean log-loss in nats, at most exp(700), as a float holds no more than exp(709)."""
+    return math.exp(min(loss, 700))  # in this order, in which NaN stays NaN
+
+
 def judge(model: RecurrentLM, data: TokenDataset) -> Judgement:
     """Static evaluation of a text, by the protocol of text_log_probs."""
     log_probs_N = text_log_probs(model, Stream(data))
     nats = -float(log_probs_N.sum())
     tokens_of = data.tokens[data.sentences[0] : data.sentences[-1]]
     return Judgement(
-        perplexity=math.exp(min(700, nats / len(log_probs_N))),
+        perplexity=perplexity_of(nats / len(log_probs_N)),
         bits_per_token=nats / math.log(2) / len(log_probs_N),
         bits_per_character=nats / math.log(2) / count_characters(data),
         tokens=len(log_probs_N),

@@ -1,6 +1,5 @@
 """LanguageModel: a trained network with its vocabulary, and what a person asks of it."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from nlpseq.errors import ArtifactError
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import MODEL, Checkpoint, Tensors, model_config
-from nlpseq.lm.evaluate import text_log_probs
+from nlpseq.lm.evaluate import perplexity_of, text_log_probs
 from nlpseq.lm.generate import Length, generate
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.lm.sampling import Sampling
@@ -65,7 +64,7 @@ class LanguageModel:
     def perplexity(self, data: TokenDataset) -> float:
         """exp of the mean log-loss per token of an encoded text, every sentence's <eos> counted."""
         self.check_vocab(data)
-        return math.exp(min(700, -float(text_log_probs(self.model, Stream(data)).mean())))
+        return perplexity_of(-float(text_log_probs(self.model, Stream(data)).mean()))
 
     def score(self, sentence: str) -> SentenceScore:
         """Log-probability, perplexity and unknown words of one sentence, and of each of its tokens."""

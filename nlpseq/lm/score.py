@@ -13,7 +13,6 @@ Letters: T time steps, B sentences, N predictions, D features.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from nlpseq.config import TextConfig
-from nlpseq.lm.evaluate import log_probs
+from nlpseq.lm.evaluate import log_probs, perplexity_of
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.text.tokenize import text_tokens
 from nlpseq.text.vocab import EOS, Vocab
@@ -53,7 +52,7 @@ class SentenceScore(NamedTuple):
     @property
     def perplexity(self) -> float:
         """exp of the mean log-loss per token, <eos> counted."""
-        return math.exp(min(700, -self.log_prob / len(self.tokens)))
+        return perplexity_of(-self.log_prob / len(self.tokens))
 
 
 class _Sentence(NamedTuple):

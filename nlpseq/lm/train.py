@@ -22,7 +22,7 @@ from nlpseq.draws import LENGTH, ORDER, draw
 from nlpseq.errors import RunError
 from nlpseq.lm.averaging import Average
 from nlpseq.lm.batches import Columns, Stream
-from nlpseq.lm.evaluate import mean_loss
+from nlpseq.lm.evaluate import mean_loss, perplexity_of
 from nlpseq.lm.losses import NegativeSampler, activation_penalty, linear_cross_entropy, sampled_cross_entropy
 from nlpseq.lm.machine import DTYPES, Choice, Precision, autocast, choose_precision, open_device
 from nlpseq.lm.model import RecurrentLM, State, begin_at_frequencies, detach
@@ -240,9 +240,7 @@ class Trainer:
                 self.position.rate_scale *= PLATEAU_FACTOR
         self.position.valid_done = self.done()
         self.position.valid_seconds = time.perf_counter() - started
-        self._note(
-            valid_loss=loss, valid_perplexity=math.exp(min(loss, 700)), averaged=self.average.updates > 0
-        )
+        self._note(valid_loss=loss, valid_perplexity=perplexity_of(loss), averaged=self.average.updates > 0)
 
     def most_valid_tokens(self) -> int:
         """Of how long a validation text all is read."""
@@ -273,14 +271,14 @@ class Trainer:
             return
         loss, losses = self._training_loss(), self.position.valid_losses
         if report:
-            best = math.exp(min(700, *losses)) if losses else None
+            best = perplexity_of(min(losses)) if losses else None
             report(TrainProgress(min(1.0, self.done()), self.position.tokens, loss, self.rate(), best))
 
     def _log(self) -> None:
         """A line of metrics, and a new mean of the loss from here on."""
         loss = self._training_loss()
         softmax = "sampled" if self._is_sampling() else "full"
-        self._note(loss=loss, perplexity=math.exp(min(loss, 700)), learning_rate=self.rate(), softmax=softmax)
+        self._note(loss=loss, perplexity=perplexity_of(loss), learning_rate=self.rate(), softmax=softmax)
         self.loss_sum.zero_()
         self.position.loss_steps = 0
 

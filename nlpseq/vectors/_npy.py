@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.artifact import NO_ARRAY, load_array
+from nlpseq.artifact import NO_ARRAY, load_array, npy_header
 from nlpseq.errors import ArtifactError
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors._rows import VectorFile
@@ -83,7 +83,6 @@ def _vocab_beside(source: Source, num_words: int) -> Vocab:
 
 def write_npy(table: Table, words: BinaryIO, array: BinaryIO) -> None:
     words.write(Vocab(table.words, table.counts[table.rows]).to_bytes())
-    header = {"descr": _DTYPE.str, "fortran_order": False, "shape": (len(table.words), table.dim)}
-    np.lib.format.write_array_header_1_0(array, header)
+    array.write(npy_header(_DTYPE, (len(table.words), table.dim)))
     for _, block_BD in table.blocks():
         array.write(block_BD.astype(_DTYPE).tobytes())
