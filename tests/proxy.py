@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nlpseq.w2v.sampling import Tables
+
 
 def unwrap(value: Any) -> Any:
     if isinstance(value, ProxyArray):
@@ -109,7 +111,13 @@ class ProxyModule:
         return value if isinstance(value, type) else _Function(value)
 
     def asarray(self, value: Any) -> ProxyArray:
-        return ProxyArray(value)
+        return value if isinstance(value, ProxyArray) else ProxyArray(value)
 
 
 xp = ProxyModule()
+
+
+def proxied(tables: Tables, *, streamed: bool) -> Tables:
+    """The tables where that module has its arrays, the text as well unless it is streamed."""
+    tokens = tables.tokens if streamed else xp.asarray(tables.tokens)
+    return Tables(tokens, tables.sentences, xp.asarray(tables.keep_V), xp.asarray(tables.alias_V2))

@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from proxy import proxied
 from proxy import xp as proxy
 from test_kernels import CASES, VARIANTS, make_tables, make_weights
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import ConfigError
-from nlpseq.w2v.kernels import Span
+from nlpseq.w2v.kernels import Span, fused_cupy
 from nlpseq.w2v.kernels.fused_cupy import SOURCE, WARP, bearable, check_room, constants, spans_kernel
 from nlpseq.w2v.kernels.layered import make_layered
 from nlpseq.w2v.objectives import Weights
-from nlpseq.w2v.sampling import Tables, epoch_keys
+from nlpseq.w2v.sampling import Kept, Tables, epoch_keys, kept_words
 
 HOST = Path(__file__).parent / "cuda" / "w2v_host.cpp"
 IDS = [f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
@@ -62,7 +63,10 @@ def as_c(value: Any) -> Any:
 def test_it_equals_the_specification(variant: str, size: tuple[int, int, int, int]) -> None:
     num_words, dim, negatives, window = size
     config = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window)
-    train_spans, layered = spans_kernel(launcher(config), np), make_layered(config, np, batch=1)
+    train_spans, layered = (
+        spans_kernel(launcher(config), config.window, np),
+        make_layered(config, np, batch=1),
+    )
     tables, ours = make_tables(num_words), make_weights(num_words, dim, WARP)
     reference = Weights(*(weight.astype(np.float64) for weight in ours))
     bounds = range(0, len(tables.tokens), 20)
@@ -78,16 +82,49 @@ def test_it_equals_the_specification(variant: str, size: tuple[int, int, int, in
         assert (mine[:, dim:] == 0).all()
 
 
-def test_arrays_stay_on_their_device() -> None:
+@pytest.mark.parametrize("streamed", [False, True])
+def test_arrays_stay_on_their_device(streamed: bool) -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
     tables, here, keys = make_tables(7), make_weights(7, 5, WARP), epoch_keys(1, 0)
     there = Weights(*(proxy.asarray(weight.copy()) for weight in here))
     spans = [Span(0, 40, np.float32(0.1)), Span(40, 154, np.float32(0.05))]
-    wanted = spans_kernel(launcher(config), np)(tables, keys, here, spans)
-    proxied = Tables(*(proxy.asarray(table) for table in tables))
-    assert spans_kernel(launcher(config), proxy)(proxied, keys, there, spans) == wanted
+    wanted = spans_kernel(launcher(config), config.window, np)(tables, keys, here, spans)
+    train_spans = spans_kernel(launcher(config), config.window, proxy)
+    assert train_spans(proxied(tables, streamed=streamed), keys, there, spans) == wanted
     for mine, theirs in zip(here, there, strict=True):
         np.testing.assert_array_equal(mine, theirs.host)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_part_by_part_it_does_what_it_does_with_the_whole_text(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(VARIANTS[variant], dim=5, negatives=3, window=4)
+    tables, keys = make_tables(7), epoch_keys(1, 0)
+    tables = tables._replace(sentences=tables.sentences[2:])  # so that it does not begin at 0
+    start, stop = int(tables.sentences[0]), int(tables.sentences[-1])
+    spans = [Span(first, min(first + 10, stop), np.float32(0.1)) for first in range(start, stop, 10)]
+    spans = spans[8:] + spans[:8]
+    results, asked_for = [], list[tuple[int, int]]()
+    for part in (10**9, 40):
+        monkeypatch.setattr(fused_cupy, "PART", part)
+        monkeypatch.setattr(fused_cupy, "kept_words", noted(asked_for))
+        weights = make_weights(7, 5, WARP)
+        train_spans = spans_kernel(launcher(config), config.window, np)
+        sums = [train_spans(tables, keys, weights, some) for some in (spans[:6], spans[6:])]
+        results.append((*weights, *np.sum(sums, axis=0)))
+    for whole, parted in zip(*results, strict=True):
+        np.testing.assert_allclose(whole, parted, rtol=1e-15)  # sums of losses are added up in another order
+    parts = [(start + offset, min(start + offset + 40, stop)) for offset in (80, 120, 0, 40)]
+    assert asked_for == [(start, stop), *parts], "each once"
+
+
+def noted(asked_for: list[tuple[int, int]]) -> Callable[..., Kept]:
+    def find(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> Kept:
+        asked_for.append((start, stop))
+        return kept_words(tables, keys, window, start, stop, xp)
+
+    return find
 
 
 def test_a_window_that_has_no_room_is_refused_with_the_way_out() -> None:
@@ -101,7 +138,10 @@ def test_a_window_that_has_no_room_is_refused_with_the_way_out() -> None:
 
 def test_each_span_has_its_own_learning_rate() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
-    train_spans, layered = spans_kernel(launcher(config), np), make_layered(config, np, batch=1)
+    train_spans, layered = (
+        spans_kernel(launcher(config), config.window, np),
+        make_layered(config, np, batch=1),
+    )
     tables, ours, reference, keys = (
         make_tables(7),
         make_weights(7, 5, WARP),
@@ -117,7 +157,7 @@ def test_each_span_has_its_own_learning_rate() -> None:
 
 def test_another_text_of_the_same_epoch_is_looked_at_anew() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
-    train_spans, keys = spans_kernel(launcher(config), np), epoch_keys(1, 0)
+    train_spans, keys = spans_kernel(launcher(config), config.window, np), epoch_keys(1, 0)
     tables, weights = make_tables(7), make_weights(7, 5, WARP)
     held_out = tables._replace(sentences=tables.sentences[4:])
     first = int(held_out.sentences[0])

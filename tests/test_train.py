@@ -2,8 +2,9 @@
 
 import time
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from nlpseq.text.corpus import open_corpus
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.encode import preprocess
 from nlpseq.w2v import run, train, weights
-from nlpseq.w2v.kernels import Choice
+from nlpseq.w2v.kernels import Choice, select
+from nlpseq.w2v.position import Position
 from nlpseq.w2v.run import TrainProgress
 from nlpseq.w2v.sharing import LockFree
 from nlpseq.w2v.train import resolve, train_word2vec
@@ -261,3 +263,30 @@ def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
     assert first != sorted(first) and first != second
     assert list(rates) == sorted(rates, reverse=True) and len(set(rates)) == 2 * chunks
     assert rates[0] == pytest.approx(0.025) and rates[-1] < 0.05 * rates[0]
+
+
+def test_a_long_text_is_shuffled_part_by_part(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PART", 1000)
+    monkeypatch.setattr(LockFree, "chunk", 200)
+    choice, config = select(SMALL), replace(SMALL, learning_rate=0.1)
+    tables = train.make_tables(data.split("train"), config, np)
+    some = weights.initial_weights(len(data.vocab.without_specials()), config)
+    course = run.Run(config, choice, tables, None, some, Position())
+    orders = []
+    for course.position.epoch in range(2):
+        starts = course.order()
+        parts = [(start - course.start) // 1000 for start in starts]
+        assert sorted(starts) == list(range(course.start, course.stop, 200))
+        in_turn = [number for number, _ in groupby(parts)]
+        assert sorted(in_turn) == list(range(max(parts) + 1)) != in_turn, "one after another, and shuffled"
+        assert starts[:5] != sorted(starts[:5]), "and so is each"
+        orders.append(starts)
+    assert orders[0] != orders[1]
+
+
+def test_tokens_a_gpu_has_no_room_for_stay_where_they_are() -> None:
+    tokens = np.zeros(100, np.uint16)
+    gpu = SimpleNamespace(asarray=lambda array: "on the device")
+    for free, wanted in ((400, "on the device"), (399, tokens)):
+        gpu.cuda = SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda free=free: (free, 1000)))
+        assert train.resident(tokens, gpu) is wanted

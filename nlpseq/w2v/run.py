@@ -14,7 +14,7 @@ from nlpseq.errors import DataError, RunError
 from nlpseq.w2v.kernels import Choice, Span
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.position import Position, Report, TrainProgress
-from nlpseq.w2v.sampling import Tables, epoch_keys
+from nlpseq.w2v.sampling import PART, Tables, epoch_keys
 from nlpseq.w2v.sharing import CHUNK, InRounds, LockFree
 
 POLL = 0.25  # seconds between reports
@@ -176,10 +176,17 @@ class Run:
             self.sums[thread] += loss, predictions, sum(span.stop - span.start for span in spans)
 
     def order(self) -> list[int]:
-        """Where the chunks start, in a new order each epoch: neighbouring text is about the same things."""
+        """Where the chunks start, in a new order each epoch: neighbouring text is about the same things.
+
+        A text of more than PART tokens is read part by part, in a new order as well: a GPU without room for
+        all of it is given each part once, and a disk is read where it was read just before.
+        """
         starts = np.arange(self.start, self.stop, self.sharing.chunk)
+        part_starts = self.start + (starts - self.start) // PART * PART
         key = stream_key(self.config.seed, ORDER, self.position.epoch)
-        shuffled: list[int] = starts[np.argsort(draw_array(key, starts, np.zeros_like(starts), np))].tolist()
+        of_chunk = draw_array(key, starts, np.zeros_like(starts), np)
+        of_part = draw_array(key, part_starts, np.ones_like(starts), np)
+        shuffled: list[int] = starts[np.lexsort((of_chunk, of_part))].tolist()
         return shuffled
 
     def rate(self, words: float) -> float:

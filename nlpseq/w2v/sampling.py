@@ -14,6 +14,9 @@ import numpy.typing as npt
 from nlpseq.draws import KEEP, NEGATIVE, WIDTH, draw_array, stream_key
 from nlpseq.text.subsample import HALF, as_threshold, kept
 
+PART = 125_000_000  # tokens whose chunks are shuffled together, and that a GPU looks at together
+BLOCK = 10_000_000  # tokens looked at at once
+
 Array = Any  # a NumPy or CuPy array; of a draw the upper half picks, the lower half accepts
 
 
@@ -41,8 +44,8 @@ def alias_table(weights_V: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
 class Tables(NamedTuple):
     """What every step reads and none writes."""
 
-    tokens: Array  # (num_tokens,) uint16 or uint32, ids from V up are unknown words
-    sentences: Array  # (num_sentences + 1,) int64, where each begins and the last ends in tokens
+    tokens: Array  # (num_tokens,) uint16 or uint32, ids from V up are unknown words; NumPy's or CuPy's
+    sentences: npt.NDArray[np.int64]  # (num_sentences + 1,), where each begins and the last ends in tokens
     keep_V: Array  # keep_thresholds
     alias_V2: Array  # alias_table of the noise distribution
 
@@ -50,6 +53,14 @@ class Tables(NamedTuple):
 def epoch_keys(seed: int, epoch: int) -> npt.NDArray[np.uint64]:
     """The keys of an epoch's three streams of draws: KEEP, WIDTH and NEGATIVE index them."""
     return np.array([stream_key(seed, stream, epoch) for stream in (KEEP, WIDTH, NEGATIVE)], np.uint64)
+
+
+class Kept(NamedTuple):
+    """The words that are kept of a stretch of text."""
+
+    ids_N: Array  # uint32
+    pos_N: Array  # int64, their places in the token stream, rising
+    sentence_N: Array  # int64, the same for words of the same sentence
 
 
 class Windows(NamedTuple):
@@ -82,10 +93,7 @@ def span_windows(tables: Tables, keys: Any, window: int, start: int, stop: int, 
     Unknown words and subsampled tokens are dropped before windows are formed, so a window reaches over them,
     as in word2vec.c; it never reaches into another sentence. Windows without any context are left out.
     """
-    begin, end = _reach(tables, keys, window, start, stop, xp)
-    pos_N = begin + xp.flatnonzero(stays(tables, keys, begin, end, xp))
-    ids_N = tables.tokens[pos_N].astype(xp.int64)
-    sentence_N = xp.searchsorted(tables.sentences, pos_N, side="right")
+    ids_N, pos_N, sentence_N = kept_words(tables, keys, window, start, stop, xp)
     width_N = widths(pos_N, window, keys, xp)
 
     offset_S = xp.asarray([offset for offset in range(-window, window + 1) if offset != 0])
@@ -98,8 +106,9 @@ def span_windows(tables: Tables, keys: Any, window: int, start: int, stop: int, 
     centre_P, slot_P = xp.nonzero(inside_NS)
     has_context_N = inside_NS.any(axis=1)
     window_N = xp.cumsum(has_context_N) - 1
-    contexts_P = ids_N[place_NS[centre_P, slot_P]]
-    return Windows(ids_N[has_context_N], pos_N[has_context_N], contexts_P, window_N[centre_P], slot_P)
+    contexts_P, centres_B = ids_N[place_NS[centre_P, slot_P]], ids_N[has_context_N]
+    ids = centres_B.astype(xp.int64), pos_N[has_context_N], contexts_P.astype(xp.int64)
+    return Windows(*ids, window_N[centre_P], slot_P)
 
 
 def widths(pos_N: Array, window: int, keys: Any, xp: Any) -> Array:
@@ -117,20 +126,42 @@ def noise_words(alias_V2: Array, keys: Any, pos_N: Array, first_k_N: Array, num:
     return xp.where(lower_NK <= alias_V2[row_NK, 0], row_NK, alias_V2[row_NK, 1].astype(xp.int64))
 
 
-def stays(tables: Tables, keys: Any, start: int, stop: int, xp: Any) -> Array:
-    """Which of tokens[start:stop] are words that subsampling keeps."""
-    return kept(tables.tokens[start:stop], start, tables.keep_V, int(keys[KEEP]), xp)
+def kept_words(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> Kept:
+    """What is kept of tokens[start:stop] and of what their windows may reach, on the device of xp."""
+    begin, end = _reach(tables, keys, window, start, stop, xp)
+    blocks = []
+    for first in range(begin, end, BLOCK):
+        tokens_N = xp.asarray(tables.tokens[first : min(first + BLOCK, end)])
+        place_N = xp.flatnonzero(_stay(tables, keys, tokens_N, first, xp))
+        blocks.append((tokens_N[place_N].astype(xp.uint32), first + place_N))
+    ids_N, pos_N = (xp.concatenate(column) for column in zip(*blocks, strict=True))
+    first, last = _sentences(tables, begin, end)
+    sentence_N = xp.searchsorted(xp.asarray(tables.sentences[first:last]), pos_N, side="right")
+    return Kept(ids_N, pos_N, sentence_N.astype(xp.int64))
+
+
+def _stay(tables: Tables, keys: Any, tokens_N: Array, start: int, xp: Any) -> Array:
+    """Which of these tokens, the first of which is at `start`, are words that subsampling keeps."""
+    return kept(tokens_N, start, tables.keep_V, int(keys[KEEP]), xp)
+
+
+def _sentences(tables: Tables, start: int, stop: int) -> tuple[int, int]:
+    """The numbers of the sentence of token `start` and of the one after that of token stop-1."""
+    first, last = np.searchsorted(tables.sentences, [start, stop - 1], side="right")
+    return int(first) - 1, int(last)
 
 
 def _reach(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> tuple[int, int]:
     """start..stop, widened by `window` kept tokens on each side, or up to the ends of the sentence."""
-    sentences = tables.sentences
-    first, last = xp.searchsorted(sentences, xp.asarray([start, stop - 1]), side="right")
-    lowest, highest = int(sentences[first - 1]), int(sentences[last])
+    lowest, highest = (int(tables.sentences[number]) for number in _sentences(tables, start, stop))
+
+    def num_kept(first: int, last: int) -> int:
+        return int(_stay(tables, keys, xp.asarray(tables.tokens[first:last]), first, xp).sum())
+
     step, begin, end = 4 * window, start, stop
-    while begin > lowest and int(stays(tables, keys, begin, start, xp).sum()) < window:
+    while begin > lowest and num_kept(begin, start) < window:
         begin, step = max(lowest, begin - step), 2 * step
     step = 4 * window
-    while end < highest and int(stays(tables, keys, stop, end, xp).sum()) < window:
+    while end < highest and num_kept(stop, end) < window:
         end, step = min(highest, end + step), 2 * step
     return begin, end

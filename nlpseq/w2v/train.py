@@ -102,7 +102,7 @@ def _run(
     valid = data.split("valid") if has_valid or config.early_stop else None
     xp = choice.xp
     tables = make_tables(data.split("train"), config, xp)
-    held_out = None if valid is None else tables._replace(sentences=xp.asarray(valid.sentences))
+    held_out = None if valid is None else tables._replace(sentences=valid.sentences)
     present = Weights(*map(xp.asarray, weights))
     kept = None if best is None else Weights(*map(xp.asarray, best))
     sharing = None
@@ -168,11 +168,22 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
     """What a run reads, on the device of xp; data: the train split."""
     counts_V = data.vocab.without_specials().counts
     return Tables(
-        xp.asarray(data.tokens),
-        xp.asarray(data.sentences),
+        resident(data.tokens, xp),
+        data.sentences,
         xp.asarray(keep_thresholds(counts_V, config.subsample)),
         xp.asarray(alias_table(np.maximum(counts_V, 1).astype(np.float64) ** config.smoothing)),
     )
+
+
+def resident(tokens: npt.NDArray[Any], xp: Any) -> Any:
+    """The tokens on the device of xp; where half of its free memory has no room for them, as they are.
+
+    Kernels then fetch the tokens that they work on, a part of the text at a time.
+    """
+    if xp is np:
+        return tokens
+    free, _ = xp.cuda.runtime.memGetInfo()
+    return xp.asarray(tokens) if tokens.nbytes <= free // 2 else tokens
 
 
 def _describe(run: Run, data: TokenDataset, folder: RunFolder | None) -> artifact.Meta:

@@ -1,16 +1,18 @@
 """w2v.cu for CuPy: many spans of text at once, a warp for each.
 
-What is kept of the text is found once an epoch, on the device; the kernel then reads it with the windows and
-the noise words of the specification. How many spans are trained at once is a matter of quality as well as of
-speed, as each learns from what the others have not written yet (Gupta & Khare 2017, BlazingText,
-doi:10.1145/3146347.3146354): no more than the text and the vocabulary bear.
+What is kept of the text is found once an epoch, on the device, for PART tokens at a time; the kernel then
+reads it with the windows and the noise words of the specification. So a text may be larger than the memory
+of the device. How many spans are trained at once is a matter of quality as well as of speed, as each learns
+from what the others have not written yet (Gupta & Khare 2017, BlazingText, doi:10.1145/3146347.3146354): no
+more than the text and the vocabulary bear.
 
 Letters: V words, N kept tokens, S spans.
 """
 
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from nlpseq.draws import NEGATIVE, WIDTH
 from nlpseq.errors import ConfigError
 from nlpseq.w2v.kernels import Span, TrainSpans, padded
 from nlpseq.w2v.objectives import Weights
-from nlpseq.w2v.sampling import Tables, stays
+from nlpseq.w2v.sampling import PART, Kept, Tables, kept_words
 
 SOURCE = Path(__file__).with_name("w2v.cu")
 WARP = 32
@@ -28,19 +30,9 @@ SHARED = 48 * 1024  # bytes a block may share
 WARPS_PER_PROCESSOR = 16
 WORDS_PER_SPAN = 50  # of the vocabulary, for each span trained at once
 TOKENS_PER_SPAN = 20_000  # of the text
-BLOCK = 10_000_000  # tokens looked at at once
 
-Array = Any  # a NumPy or CuPy array
 Launch = Callable[[int, tuple[Any, ...]], None]
 """(number of spans, arguments of train_spans in w2v.cu) -> None, once all are trained or under way."""
-
-
-class Text(NamedTuple):
-    """The words that an epoch keeps."""
-
-    ids_N: Array  # uint32
-    pos_N: Array  # int64, their places in the text, rising
-    sentence_N: Array  # int64
 
 
 def make_kernel(config: Word2VecConfig, xp: Any) -> TrainSpans:
@@ -52,7 +44,7 @@ def make_kernel(config: Word2VecConfig, xp: Any) -> TrainSpans:
     def launch(num_spans: int, arguments: tuple[Any, ...]) -> None:
         kernel((-(-num_spans // WARPS),), (WARP * WARPS,), arguments)
 
-    return spans_kernel(launch, xp)
+    return spans_kernel(launch, config.window, xp)
 
 
 def check_room(config: Word2VecConfig) -> None:
@@ -92,37 +84,48 @@ def bearable(tables: Tables, most: int) -> int:
     return max(1, min(most, by_words, by_tokens))
 
 
-def spans_kernel(launch: Launch, xp: Any) -> TrainSpans:
-    """Train spans by `launch`, on what is kept of the text in the epoch of these keys."""
-    found: tuple[Tables, bytes, Text] | None = None  # of the last epoch
+class Parts:
+    """What an epoch keeps of the text, for the part of it that was asked for last."""
+
+    def __init__(self, window: int, xp: Any) -> None:
+        self._window, self._xp = window, xp
+        self._of: tuple[Tables, bytes, int] | None = None
+        self._kept: Kept | None = None
+
+    def find(self, tables: Tables, keys: Any, number: int) -> Kept:
+        """The kept words of the part with this number, and those around it that its windows reach."""
+        if self._of is None or self._of[0] is not tables or self._of[1:] != (keys.tobytes(), number):
+            self._kept = None  # whose memory the next one needs
+            start, stop = int(tables.sentences[0]) + number * PART, int(tables.sentences[-1])
+            self._kept = kept_words(tables, keys, self._window, start, min(start + PART, stop), self._xp)
+            self._of = tables, keys.tobytes(), number
+        assert self._kept is not None
+        return self._kept
+
+
+def spans_kernel(launch: Launch, window: int, xp: Any) -> TrainSpans:
+    """Train spans by `launch`, those of the same part of the text all at once."""
+    parts = Parts(window, xp)
 
     def train_spans(tables: Tables, keys: Any, weights: Weights, spans: list[Span]) -> tuple[float, int]:
-        nonlocal found
-        if found is None or found[0] is not tables or found[1] != keys.tobytes():
-            found = None  # whose memory the next one needs
-            found = tables, keys.tobytes(), kept_text(tables, keys, xp)
-        text = found[2]
+        start = int(tables.sentences[0])
+        sums = [
+            train_part(parts.find(tables, keys, number), tables.alias_V2, keys, weights, list(group))
+            for number, group in groupby(spans, lambda span: (span.start - start) // PART)
+        ]
+        return sum(loss for loss, _ in sums), sum(predictions for _, predictions in sums)
+
+    def train_part(
+        text: Kept, alias_V2: Any, keys: Any, weights: Weights, spans: list[Span]
+    ) -> tuple[float, int]:
         bounds_S2 = xp.searchsorted(text.pos_N, xp.asarray(np.array([span[:2] for span in spans])))
         first_S, last_S = (xp.ascontiguousarray(bounds_S2[:, side]) for side in (0, 1))
         rate_S = xp.asarray(np.array([span.learning_rate for span in spans], np.float32))
         loss_S, predictions_S = xp.zeros(len(spans), xp.float64), xp.zeros(len(spans), xp.int64)
-        noise = tables.alias_V2, np.uint64(len(tables.alias_V2)), keys[WIDTH], keys[NEGATIVE]
+        words = *text, np.int64(len(text.ids_N))
+        noise = alias_V2, np.uint64(len(alias_V2)), keys[WIDTH], keys[NEGATIVE]
         results = np.int64(len(spans)), loss_S, predictions_S
-        launch(
-            len(spans),
-            (*text, np.int64(len(text.ids_N)), *noise, *weights, first_S, last_S, rate_S, *results),
-        )
+        launch(len(spans), (*words, *noise, *weights, first_S, last_S, rate_S, *results))
         return float(loss_S.sum()), int(predictions_S.sum())
 
     return train_spans
-
-
-def kept_text(tables: Tables, keys: Any, xp: Any) -> Text:
-    """The tokens that are words and stay in the epoch of these keys."""
-    start, stop = int(tables.sentences[0]), int(tables.sentences[-1])
-    places = []
-    for first in range(start, stop, BLOCK):
-        places.append(first + xp.flatnonzero(stays(tables, keys, first, min(first + BLOCK, stop), xp)))
-    pos_N = xp.concatenate(places)
-    sentence_N = xp.searchsorted(tables.sentences, pos_N, side="right")
-    return Text(tables.tokens[pos_N].astype(xp.uint32), pos_N, sentence_N.astype(xp.int64))
