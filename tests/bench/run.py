@@ -2,6 +2,7 @@
 
     speed           each part beside what else does it, on the same text with the same settings
     scaling         one thread and several
+    deterministic   threads without a lock and threads in rounds
     growth          time and memory for more and more text
     vectors         every kind of vectors on the same tokens
     ingredients     what each setting adds to skip-gram
@@ -19,7 +20,7 @@ from typing import Any
 
 from common import CORPUS, check_tests, heading, tokenize_once, training_job
 from measure import run_job
-from scaling import growth, scaling
+from scaling import deterministic, growth, scaling
 from speed import ROWS, SCORES, speed
 from vectors import ingredients, vectors
 from worker import SETTINGS
@@ -74,6 +75,7 @@ WORK = {
     "cbow-update": cbow_update,
     "speed": speed,
     "scaling": scaling,
+    "deterministic": deterministic,
     "growth": growth,
     "vectors": vectors,
     "ingredients": ingredients,

@@ -1,4 +1,4 @@
-"""How the cost goes with threads (`run.py scaling`) and with text (`run.py growth`), job by job."""
+"""How the cost goes with threads and with text: `run.py scaling`, `deterministic` and `growth`."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from common import CORPUS, check_tests, heading, run_fresh, tokenize_once, training_job
 from measure import run_job
+from speed import SCORES, quality, scores_of
 
 Figures = dict[str, Any]
 WORKS: dict[str, tuple[Figures, str]] = {  # and the seconds that count
@@ -45,6 +46,33 @@ def scaling(options: argparse.Namespace, folder: Path) -> str:
         times = median(one / many for one, many in pairs)
         cells = f"{alone:.1f} s | {together:.1f} s | {times:.2f} | {times / options.threads:.0%}"
         lines.append(f"| {name} | {cells} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+def deterministic(options: argparse.Namespace, folder: Path) -> str:
+    """Threads without a lock and threads in rounds, in turn, with the scores of their vectors."""
+    check_tests("tests/test_kernels.py", "tests/test_resume.py")
+    common = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder)) | {"tool": "nlpseq"}
+    lines = [
+        *heading("Threads in rounds", "deterministic", options),
+        "| | without a lock | in rounds | times as long | from | to | " + " | ".join(SCORES) + " | quality |",
+        "|---" * (len(SCORES) + 7) + "|",
+    ]
+    for name, objective in {"skip-gram": "skipgram", "CBOW": "cbow"}.items():
+        pairs = []
+        for seed in range(1, options.seeds + 1):
+            job = common | {"objective": objective, "seed": seed}
+            ways = [job | {"settings": job["settings"] | {"deterministic": way}} for way in (False, True)]
+            lock_free, in_rounds = (run_fresh(each, folder) for each in ways)
+            pairs.append((lock_free, in_rounds))
+        seconds = np.array([[figures["train_seconds"] for figures in pair] for pair in pairs])
+        times = seconds[:, 1] / seconds[:, 0]
+        cells = "{:.1f} s | {:.1f} s | {:.2f} | {:.2f} | {:.2f}".format(
+            *np.median(seconds, axis=0), np.median(times), times.min(), times.max()
+        )
+        scores = " | ".join(f"{free:.1f} and {rounds:.1f}" for free, rounds in scores_of(pairs).values())
+        lines.append(f"| {name} | {cells} | {scores} | {quality(pairs)} |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 
