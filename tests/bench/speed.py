@@ -97,13 +97,10 @@ def speed(options: argparse.Namespace, folder: Path) -> str:
     if options.seeds >= REPEATS and options.epochs == SETTINGS["epochs"]:
         write_readme(table[2:])
     flops, moved = (peak[name] / 1e9 for name in ("flops_per_second", "bytes_per_second"))
-    notes.append(
-        f"- The machine does {flops:.0f} GFLOP/s of multiply-adds and copies {moved:.0f} GB/s, read and written."
-    )
-    if modes:
-        notes.append(
-            "- gensim read by " + ", ".join(f"{mode} for {name}" for name, mode in modes.items()) + "."
-        )
+    notes += [
+        f"- The machine does {flops:.0f} GFLOP/s of multiply-adds and copies {moved:.0f} GB/s, read and",
+        "  written." + "".join(f" gensim read by {mode} for {name}." for name, mode in modes.items()),
+    ]
     return "\n".join([*heading("Speed", "speed", options), lines_of(table), "", *notes])
 
 

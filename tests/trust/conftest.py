@@ -1,12 +1,13 @@
 """What tests of trust share."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults import build
 from tallies import TALLIES, Tally
+from works import WORKS, run, write_corpus
 
 
 @pytest.fixture
@@ -35,9 +36,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """faults.c, ready to be preloaded."""
-    library = tmp_path_factory.mktemp("faults") / "faults.so"
-    source = Path(__file__).with_name("faults.c")
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    assert compiler, "a C compiler is needed to have writes fail"
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", str(source), "-o", str(library), "-ldl"], check=True)
-    return library
+    return build(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text, and everything that the commands make of it."""
+    folder = tmp_path_factory.mktemp("killed")
+    write_corpus(folder)
+    assert run(WORKS["train-w2v"], folder)[0] == 0
+    shutil.copytree(folder / "corpus.w2v", folder / "model.w2v")
+    for work in WORKS.values():
+        code, err = run(work, folder)
+        assert code == 0, err
+    return folder

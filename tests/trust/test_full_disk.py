@@ -5,20 +5,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from faults import count_calls, fault
 from tallies import Tally
-from test_killed import count_calls, fault, folder, prepare  # noqa: F401  # the fixture
-from works import WORKS, check_whole, each_work, leftovers, run
+from works import WORKS, check_whole, each_work, leftovers, prepare, run
 
 OF_RESOURCES = 6
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(12, 1))
 def test_the_disk_is_full_from_every_write_on(
-    folder: Path,  # noqa: F811
-    tally: Tally,
-    faults: Path,
-    name: str,
-    number: int,
+    folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:
     """Or from one of `number` of them."""
     work = WORKS[name]
@@ -37,7 +33,7 @@ def test_the_disk_is_full_from_every_write_on(
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(1, 3))
-def test_no_file_may_be_larger_than(folder: Path, tally: Tally, name: str, number: int) -> None:  # noqa: F811
+def test_no_file_may_be_larger_than(folder: Path, tally: Tally, name: str, number: int) -> None:
     """RLIMIT_FSIZE, which also has SIGXFSZ sent."""
     work = WORKS[name]
     prepare(work, folder, old=True)

@@ -1,41 +1,28 @@
 """A command may be killed at any moment: what was there stays until what takes its place is whole."""
 
 import random
-import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from faults import count_calls, fault
 from tallies import Tally
 from works import (
     WORKS,
     Work,
     beside,
     check_whole,
+    duration,
     each_work,
     is_complete,
     leftovers,
+    prepare,
     run,
     start,
-    write_corpus,
 )
 
 from nlpseq.leftovers import remove_leftovers
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A text, and everything that the commands make of it."""
-    folder = tmp_path_factory.mktemp("killed")
-    write_corpus(folder)
-    assert run(WORKS["train-w2v"], folder)[0] == 0
-    shutil.copytree(folder / "corpus.w2v", folder / "model.w2v")
-    for work in WORKS.values():
-        code, err = run(work, folder)
-        assert code == 0, err
-    return folder
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(2, 84))  # 6 times 84 are 504
@@ -70,24 +57,6 @@ def test_killed_at_every_write_fsync_and_rename(
                 check_after(work, folder, has_old=has_old, goes_on=at % 10 == 0)
 
 
-def duration(work: Work, folder: Path) -> float:
-    begun = time.monotonic()
-    assert run(work, folder)[0] == 0
-    return time.monotonic() - begun
-
-
-def prepare(work: Work, folder: Path, *, old: bool) -> bool:
-    """Have an old result in the way, or none."""
-    path = folder / work.makes
-    if old:
-        if not is_complete(path):
-            assert run(work, folder)[0] == 0
-    else:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    shutil.rmtree(beside(path), ignore_errors=True)
-    return old
-
-
 def check_after(work: Work, folder: Path, *, has_old: bool, goes_on: bool) -> None:
     path = folder / work.makes
     remove_leftovers(folder)
@@ -98,16 +67,3 @@ def check_after(work: Work, folder: Path, *, has_old: bool, goes_on: bool) -> No
         code, err = run(work, folder)
         assert code == 0, err
         assert not leftovers(folder), leftovers(folder)
-
-
-def fault(faults: Path, folder: Path, kind: str, at: int) -> dict[str, str]:
-    return {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT": kind, "FAULT_AT": str(at)}
-
-
-def count_calls(work: Work, folder: Path, faults: Path) -> int:
-    """How many calls a whole run makes."""
-    told = folder.with_suffix(".calls")
-    environment = {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT_COUNT": str(told)}
-    code, err = run(work, folder, **environment)
-    assert code == 0, err
-    return int(told.read_text())

@@ -7,20 +7,14 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from test_killed import duration, folder, prepare  # noqa: F401  # the fixture
-from works import WORKS, check_whole, each_work, leftovers, start
+from works import WORKS, check_whole, duration, each_work, leftovers, prepare, start
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 STARTING = {-signal.SIGINT, -signal.SIGTERM}  # before Python runs anything of nlpseq
 
 
-@pytest.mark.parametrize(("name", "number"), each_work(3, 43))  # 6 times 43, of which 8 are doubled
-def test_stopped_by_a_signal(
-    folder: Path,  # noqa: F811
-    tally: Tally,
-    name: str,
-    number: int,
-) -> None:
+@pytest.mark.parametrize(("name", "number"), each_work(4, 43))  # 6 times 43, of which 10 are doubled
+def test_stopped_by_a_signal(folder: Path, tally: Tally, name: str, number: int) -> None:
     work, chance = WORKS[name], random.Random(name)
     seconds = duration(work, folder)
     for stop in range(number):
@@ -32,7 +26,7 @@ def test_stopped_by_a_signal(
             codes = {0, CODES[sent], *STARTING}
             if not has_ended(child, moment):
                 child.send_signal(sent)
-                if stop % 5 == 4 and not has_ended(child, more):
+                if stop % 4 == 3 and not has_ended(child, more):
                     child.send_signal(signal.SIGTERM)
                     codes.add(CODES[signal.SIGTERM])
             _, err = child.communicate(timeout=60)

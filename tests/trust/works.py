@@ -2,8 +2,10 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,3 +132,21 @@ def each_work(fast: int, whole: int) -> list[ParameterSet]:
     """Parameters `name` and `number`: some works with few cases, and marked `trust` all with all cases."""
     few = [pytest.param(name, fast, id=f"{name}-fast") for name in QUICK]
     return few + [pytest.param(name, whole, id=name, marks=pytest.mark.trust) for name in WORKS]
+
+
+def duration(work: Work, folder: Path) -> float:
+    begun = time.monotonic()
+    assert run(work, folder)[0] == 0
+    return time.monotonic() - begun
+
+
+def prepare(work: Work, folder: Path, *, old: bool) -> bool:
+    """Have an old result in the way, or none."""
+    path = folder / work.makes
+    if old:
+        if not is_complete(path):
+            assert run(work, folder)[0] == 0
+    else:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(beside(path), ignore_errors=True)
+    return old
