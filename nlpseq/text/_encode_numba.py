@@ -17,7 +17,8 @@ from numba import njit
 
 from nlpseq._prefetch_numba import prefetch
 from nlpseq.text._bits_numba import eight_bytes, folded
-from nlpseq.text._places_numba import NEWLINE, ONE, PADDING, SEPARATOR, WORD, ZERO, Places, find_tokens
+from nlpseq.text._lines import NEWLINE
+from nlpseq.text._places_numba import ONE, PADDING, SEPARATOR, WORD, ZERO, Places, find_tokens
 
 SHORT = np.uint64(15)  # bytes of a token that is its own key, with its length
 LONG = np.uint64(1 << 63)  # in the second number of the keys of longer ones
@@ -156,7 +157,7 @@ def _key(text, at, end, lower, secrets):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _hash(text, at, end, lower, secrets):  # type: ignore[no-untyped-def]
-    """That of a token of more than eight bytes; the highest bit is set, as no length has it."""
+    """That of a token that is not short; the highest bit is set, as no length has it."""
     found = np.uint64(end - at)
     while at + 8 < end:
         found = folded(found ^ _piece(text, at, lower), secrets[0])
@@ -182,7 +183,7 @@ def _place(text, starts, ends, secrets, num, places):  # type: ignore[no-untyped
 
 @njit(inline="always")
 def _is_type(text, start, end, lower, bytes_B, first, last):  # type: ignore[no-untyped-def]
-    """Whether a token of more than eight bytes has the same ones."""
+    """Whether a token that is not short has the same bytes."""
     same = end - start == last - first
     at = 0
     while same and at < end - start:

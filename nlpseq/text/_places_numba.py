@@ -10,10 +10,10 @@ import numpy.typing as npt
 from numba import njit
 
 from nlpseq.text._bits_numba import STRETCH, num_ones, trailing_zeros, within
+from nlpseq.text._lines import NEWLINE
 
 PADDING = b"\n" * 16  # behind a text: its last token ends there, and 16 bytes can be had from any place
 
-NEWLINE = 10
 SEPARATOR, WORD, APOSTROPHE, PUNCTUATION = range(4)  # as in tokenize.char_classes
 
 ZERO, ONE = np.uint64(0), np.uint64(1)
