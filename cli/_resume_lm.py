@@ -9,7 +9,8 @@ from nlpseq.config import LMConfig, TextConfig
 
 from ._lm import find_valid
 from ._options import given
-from ._resume import RunKind, Unfinished, find_data, whereabouts, whereabouts_now
+from ._resume import RunKind, Unfinished
+from ._whereabouts import find_data, whereabouts, whereabouts_now
 
 KIND = RunKind(
     suffix=".lm",

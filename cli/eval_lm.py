@@ -15,7 +15,7 @@ from ._console import print_columns, print_json, say, say_warning
 from ._corpus import available_memory, dataset_folder, size_text
 from ._lm import encode_for, find_valid, lm_argument, load_model, machine_options
 from ._options import json_option
-from ._resume import find_data
+from ._whereabouts import find_data
 
 if TYPE_CHECKING:
     from nlpseq.lm.evaluate import Judgement

@@ -104,7 +104,7 @@ def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:
     from nlpseq.lm.gradients import gradient_flow_in
 
     from ._lm import find_valid, load_model
-    from ._resume import find_data
+    from ._whereabouts import find_data
 
     text = find_valid(run, meta, find_data(run, meta))
     return gradient_flow_in(load_model(run).model, Stream(text))

@@ -36,19 +36,9 @@ from ._options import (
     resume_option,
 )
 from ._progress import Progress
-from ._resume import (
-    RunKind,
-    check_not_unfinished,
-    find_data,
-    place_of_run,
-    reached,
-    store,
-    train_in,
-    unfinished_run,
-    whereabouts,
-    whereabouts_now,
-)
+from ._resume import RunKind, check_not_unfinished, place_of_run, reached, store, train_in, unfinished_run
 from ._vectors import say_neighbors
+from ._whereabouts import find_data, whereabouts, whereabouts_now
 
 if TYPE_CHECKING:
     from nlpseq.counts.cooccurrence import Cooccurrence

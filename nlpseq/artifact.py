@@ -8,22 +8,21 @@ disk, sealed by the manifest and renamed, so that the final name never shows hal
 import ctypes
 import errno
 import hashlib
-import io
 import json
 import os
 import shutil
-import tokenize
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import ArtifactError, ConfigError, NlpseqError, ResourceError
 from nlpseq.leftovers import remove_leftovers, set_aside, temporary
+from nlpseq.npy import npy_header
 
 MANIFEST = "MANIFEST.json"
 
@@ -38,12 +37,6 @@ _TITLES = {
 
 _ROWS = 1 << 14  # of an array, written at once
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
-
-# What NumPy raises on a damaged .npy file; its header is parsed as Python.
-NO_ARRAY = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError),
-    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),
-)
 
 
 @contextmanager
@@ -184,57 +177,6 @@ class Folder:
         _fsync(self.path)
 
 
-def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """What an .npy file of an array by rows begins with; NumPy pads it for the longest first dimension."""
-    header = io.BytesIO()
-    layout = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, layout)
-    return header.getvalue()
-
-
-class NpyWriter:
-    """A one-dimensional .npy file that grows: append arrays, then close.
-
-    length: how long it will be, where that is known, which makes its sha256 known as well. over: write over
-    the file that is there, and cut off what is left of it.
-    """
-
-    def __init__(
-        self, path: Path, dtype: npt.DTypeLike, *, length: int | None = None, over: bool = False
-    ) -> None:
-        self.dtype = np.dtype(dtype)
-        self.length, self._promised = 0, length
-        self._file: BinaryIO = path.open("r+b" if over else "wb")
-        self._sum = None if length is None else hashlib.sha256()
-        self._write(npy_header(self.dtype, (length or 0,)))
-
-    def _write(self, data: bytes | memoryview) -> None:
-        self._file.write(data)
-        if self._sum is not None:
-            self._sum.update(data)
-
-    def append(self, array: npt.NDArray[Any]) -> None:
-        self._write(np.ascontiguousarray(array, self.dtype).data)
-        self.length += len(array)
-
-    def close(self) -> None:
-        with self._file:
-            self._file.truncate()
-            self._file.seek(0)
-            self._file.write(npy_header(self.dtype, (self.length,)))  # which is as long as the first
-
-    def sha256(self) -> str:
-        """That of the file, once it is closed, if its length was given."""
-        assert self._sum is not None and self.length == self._promised
-        return self._sum.hexdigest()
-
-    def __enter__(self) -> "NpyWriter":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-
 def load_meta(path: Path, kind: str, version: int, *, verify: bool = True) -> Meta:
     """meta.json of a sealed folder of this kind, after every file was checked against the manifest."""
     meta = peek_meta(path)
@@ -290,24 +232,6 @@ def _damage(file: Path, entry: Meta, hashes: bool) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     return None
-
-
-def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
-    """A memory-mapped .npy array of the expected type; ArtifactError where it is anything else."""
-    try:
-        array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
-    except NO_ARRAY as error:
-        raise ArtifactError(
-            f"{file} is not a readable .npy array ({error}). Make the folder anew."
-        ) from error
-    if array.ndim != ndim or array.dtype != np.dtype(dtype):
-        raise ArtifactError(
-            f"{file} holds {array.dtype} of {array.ndim} dimensions, expected {np.dtype(dtype)} of {ndim}. "
-            "Make the folder anew."
-        )
-    if not array.flags.c_contiguous:
-        raise ArtifactError(f"{file} holds its numbers column by column. Make the folder anew.")
-    return array
 
 
 def read_json(file: Path) -> Meta:

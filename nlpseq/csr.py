@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nlpseq import artifact
 from nlpseq.errors import ArtifactError
+from nlpseq.npy import load_array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -32,7 +33,7 @@ def load_csr(path: Path, shape: tuple[int, int], num_stored: object, dtype: npt.
     num_stored: how many values it must have. All of them are positive, as counts and PPMI are.
     """
     arrays = {
-        name: artifact.load_array(path / f"{name}.npy", stored, 1)
+        name: load_array(path / f"{name}.npy", stored, 1)
         for name, stored in {"data": dtype, **INDEX_TYPES}.items()
     }
     _check(path, shape, num_stored, **arrays)

@@ -21,6 +21,7 @@ from nlpseq.counts.cooccurrence import (
     count_reference,
 )
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.npy import NpyWriter
 from nlpseq.settings import to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.subsample import keep_thresholds
@@ -144,7 +145,7 @@ def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(artifact.NpyWriter, "append", full)
+    monkeypatch.setattr(NpyWriter, "append", full)
     with pytest.raises(ResourceError, match=r"ran full while counting\. .*NLPSEQ_CACHE_DIR"):
         count(long_stream(), CooccurrenceConfig())
     assert list(own_cache.iterdir()) == []

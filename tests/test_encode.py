@@ -457,14 +457,14 @@ def test_unused_objects_are_searched_for_again_afterwards(
 STOPPED_WHILE_OTHERS_READ = """
 import time
 import numpy as np
-from nlpseq import TextConfig, artifact, open_corpus, preprocess
+from nlpseq import TextConfig, npy, open_corpus, preprocess
 from nlpseq.text import _provisional
 
 def stop(*_):
     raise KeyboardInterrupt
 
 def take_late(ids, tokens, take=np.take):
-    artifact.NpyWriter.append = stop
+    npy.NpyWriter.append = stop
     time.sleep(0.2)
     return take(ids, tokens)
 

@@ -9,12 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BASE = {
     *("artifact", "cache", "compiling", "config", "csr", "draws", "errors", "leftovers", "malloc"),
-    *("run_folder", "settings"),
+    *("npy", "run_folder", "settings"),
 }
 MAY_IMPORT = {
     **{room: {"errors", "settings"} for room in BASE},
-    "csr": {"artifact", "errors"},
-    "artifact": {"errors", "leftovers"},
+    "csr": {"artifact", "errors", "npy"},
+    "npy": {"errors"},
+    "artifact": {"errors", "leftovers", "npy"},
     "run_folder": {"artifact", "errors"},
     "_draws_numba": {"draws"},
     "_first_numba": set(),

@@ -30,6 +30,7 @@ from nlpseq.csr import as_csr, load_csr, save_csr
 from nlpseq.draws import KEEP, draw, stream_key
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
 from nlpseq.leftovers import remove_leftovers, temporary
+from nlpseq.npy import NpyWriter, load_array
 from nlpseq.settings import available_cores, from_dict, to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.text.subsample import HALF, keep_thresholds
@@ -167,8 +168,8 @@ def count_matrix(
         files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
         sizes = [np.zeros(1, np.int64)]
         with (
-            artifact.NpyWriter(files["data"], np.float64) as data,
-            artifact.NpyWriter(files["indices"], np.int32) as indices,
+            NpyWriter(files["data"], np.float64) as data,
+            NpyWriter(files["indices"], np.int32) as indices,
         ):
             for rows in _counted(stream, starts_V, config, pool, threads, memory_bytes):
                 data.append(rows.sums / UNIT)
@@ -176,8 +177,8 @@ def count_matrix(
                 sizes.append(rows.sizes)
                 if progress is not None:
                     progress(int(starts_V[rows.last]), int(starts_V[-1]))
-        data_N = artifact.load_array(files["data"], np.float64, 1)
-        indices_N = artifact.load_array(files["indices"], np.int32, 1)
+        data_N = load_array(files["data"], np.float64, 1)
+        indices_N = load_array(files["indices"], np.int32, 1)
     return as_csr((num_words, num_words), data_N, indices_N, np.cumsum(np.concatenate(sizes)))
 
 
@@ -198,7 +199,7 @@ def _compact(file: Path, text: Text, key: int) -> npt.NDArray[np.uint32]:
     separator = np.array([len(text.keep_V)], np.uint32)
     filled = np.empty(2 * _BLOCK, np.uint32)  # every token may end a sentence
     sentence = 0
-    with artifact.NpyWriter(file, np.uint32) as stream:
+    with NpyWriter(file, np.uint32) as stream:
         stream.append(separator)
         for start in range(int(sentences[0]), int(sentences[-1]), _BLOCK):
             stop = min(start + _BLOCK, int(sentences[-1]))
@@ -206,7 +207,7 @@ def _compact(file: Path, text: Text, key: int) -> npt.NDArray[np.uint32]:
             count, sentence = compact(tokens, sentences, *span)
             stream.append(filled[:count])
         stream.append(separator)
-    return np.asarray(artifact.load_array(file, np.uint32, 1))
+    return np.asarray(load_array(file, np.uint32, 1))
 
 
 def _occurrences(stream: npt.NDArray[np.uint32], num_words: int) -> npt.NDArray[np.int64]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nlpseq import artifact
 from nlpseq.config import GloveConfig
 from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.npy import load_array
 from nlpseq.settings import from_dict
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 
@@ -80,7 +81,7 @@ def load_checkpoint(path: Path) -> tuple[Checkpoint, artifact.Meta]:
 
 
 def _load(file: Path, num_words: int, dim: int) -> Floats:
-    weight_V2E = artifact.load_array(file, np.float32, ndim=3)
+    weight_V2E = load_array(file, np.float32, ndim=3)
     if weight_V2E.shape != (num_words, 2, dim + 1):
         raise ArtifactError(f"{file} has shape {weight_V2E.shape}, which its meta.json does not. Train anew.")
     return np.array(weight_V2E)

@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq import artifact
 from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import TextConfig
+from nlpseq.npy import NpyWriter
 from nlpseq.text._blocks import Table, TokenBlock, ahead
 from nlpseq.text._decode import UTF_8
 from nlpseq.text._lines import as_lines, ends_of_lines, lines_of
@@ -112,7 +112,7 @@ def _renumber(file: Path, tokens: npt.NDArray[np.uint32], ids_T: npt.NDArray[Any
     In the same place, because a disk takes several times as long where it has to find a new one.
     """
     with (
-        artifact.NpyWriter(file, ids_T.dtype, length=len(tokens), over=True) as stream,
+        NpyWriter(file, ids_T.dtype, length=len(tokens), over=True) as stream,
         ThreadPoolExecutor(1) as pool,  # at rest before the file is cut off, which it reads
     ):
 
@@ -133,8 +133,8 @@ def write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) 
     known = WeakKeyDictionary[Table, npt.NDArray[np.uint32]]()  # the ids of the types of tables still in use
     num_tokens, unfinished = 0, 0  # of the tokens those of a sentence that goes on in the next block
     with (
-        artifact.NpyWriter(folder / PROVISIONAL, np.uint32) as stream,
-        artifact.NpyWriter(folder / SENTENCES, np.int64) as sentences,
+        NpyWriter(folder / PROVISIONAL, np.uint32) as stream,
+        NpyWriter(folder / SENTENCES, np.int64) as sentences,
         ThreadPoolExecutor(1) as pool,
     ):
         sentences.append(np.zeros(1, np.int64))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nlpseq import artifact
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.npy import load_array
 from nlpseq.settings import from_dict
 from nlpseq.text.vocab import SPECIALS, Vocab
 
@@ -118,8 +119,8 @@ class TokenDataset:
         path = Path(path)
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
         vocab = vocab or Vocab.load(path / VOCAB)
-        tokens = artifact.load_array(path / TOKENS, token_dtype(len(vocab)), 1)
-        sentences = artifact.load_array(path / SENTENCES, np.int64, 1)
+        tokens = load_array(path / TOKENS, token_dtype(len(vocab)), 1)
+        sentences = load_array(path / SENTENCES, np.int64, 1)
         dataset = cls(path, meta, tokens, sentences, vocab)
         _check_vocab(path, vocab)
         _check_meta(dataset)

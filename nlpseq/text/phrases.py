@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq import artifact
 from nlpseq.config import TextConfig
+from nlpseq.npy import NpyWriter
 from nlpseq.text.dataset import CHUNK
 
 JOINT = "_"
@@ -91,7 +91,7 @@ def merge_phrases(
     """Rewrite tokens and sentences on disk, each phrase one token; num_types: before phrases had numbers."""
     tokens, sentences = (np.load(file, mmap_mode="r") for file in (tokens_file, sentences_file))
     files = [file.with_suffix(".merged") for file in (tokens_file, sentences_file)]
-    with artifact.NpyWriter(files[0], np.uint32) as stream, artifact.NpyWriter(files[1], np.int64) as ends:
+    with NpyWriter(files[0], np.uint32) as stream, NpyWriter(files[1], np.int64) as ends:
         ends.append(np.zeros(1, np.int64))
         for part in _merged(tokens, sentences, phrases.keys_P, num_types, ids_P):
             stream.append(part.tokens)

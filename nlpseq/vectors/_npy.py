@@ -8,8 +8,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.artifact import NO_ARRAY, load_array, npy_header
 from nlpseq.errors import ArtifactError
+from nlpseq.npy import NO_ARRAY, load_array, npy_header
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors._rows import VectorFile
 from nlpseq.vectors._source import Source, opened

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nlpseq import artifact
 from nlpseq.csr import as_csr, load_csr, save_csr
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
+from nlpseq.npy import load_array
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.formats import Written, check_output, read_vectors, write_vectors
 from nlpseq.vectors.naming import BadTokens, Format
@@ -255,7 +256,7 @@ def _row_of_each(matrix: Any) -> npt.NDArray[np.int64]:
 
 def load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
     """A mapped float32 matrix of this shape; ArtifactError where it is anything else."""
-    matrix = artifact.load_array(file, np.float32, ndim=2)
+    matrix = load_array(file, np.float32, ndim=2)
     if matrix.shape != shape:
         raise ArtifactError(f"{file} has shape {matrix.shape}, meta.json says {shape}. Make the folder anew.")
     return matrix
