@@ -375,7 +375,29 @@ def test_first_invalid_byte_is_the_one_a_whole_decoding_reports(
         assert report == ReadReport()
     except UnicodeDecodeError as error:
         assert report.first_invalid == f"{file}, byte {error.start}"
-        assert report.invalid_bytes > 0
+        assert report.invalid_bytes == num_invalid(content, encoding)
+
+
+def num_invalid(content, encoding):
+    """Bytes that whole decodings refuse, from each one to what is behind it."""
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError as error:
+        return error.end - error.start + num_invalid(content[error.end :], encoding)
+    return 0
+
+
+def test_much_that_is_no_utf_8_takes_no_call_for_each_byte(tmp_path):
+    def refuse(error):
+        raise AssertionError(error)
+
+    codecs.register_error("nlpseq-count", refuse)
+    try:
+        report = ReadReport()
+        text_of(write(tmp_path, b"\xc5" * 10_000 + b"\n"), report=report)
+    finally:
+        codecs.register_error("nlpseq-count", _decode._count_invalid)
+    assert report.invalid_bytes == 10_000
 
 
 def test_progress_counts_bytes_on_disk_over_all_files(tmp_path):

@@ -132,7 +132,8 @@ class _CountingDecoder:
         self.name, self.config, self.report = name, config, report
         self.encoding = codec.name.removesuffix("-sig")  # the mark is taken off for every encoding
         new_decoder = codecs.getincrementaldecoder(self.encoding)
-        self._strict, self._lenient = new_decoder("strict"), new_decoder("nlpseq-count")
+        handler = "replace" if self.encoding == "utf-8" else "nlpseq-count"
+        self._strict, self._lenient = new_decoder("strict"), new_decoder(handler)
         self._head = b""
         self._offset = 0
         self._invalid = 0
@@ -170,8 +171,13 @@ class _CountingDecoder:
     def _decode_leniently(self, data: bytes, final: bool, state: tuple[bytes, int]) -> str:
         self._lenient.setstate(state)
         text = self._lenient.decode(data, final)
-        self._strict.setstate(self._lenient.getstate())
-        invalid = text.count(_FIRST) + text.count(_MORE)
+        held = self._lenient.getstate()
+        self._strict.setstate(held)
+        if self.encoding == "utf-8":  # no call of Python for each of what may be millions
+            decoded = (state[0] + data).removesuffix(held[0])
+            invalid = len(decoded) - len(decoded.decode("utf-8", "ignore").encode())
+        else:
+            invalid = text.count(_FIRST) + text.count(_MORE)
         self._invalid += invalid
         self.report.invalid_bytes += invalid
         return text.replace(_FIRST, "\ufffd").replace(_MORE, "")
