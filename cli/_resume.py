@@ -89,11 +89,17 @@ def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) ->
         if output is not None and output.resolve() != Path(sources[0]).resolve():
             raise ConfigError(f"-o {output} does not go with --resume of {sources[0]}. Leave it out.")
         return _unfinished_one(Path(sources[0])), ()
+    if len(sources) == 1 and sources[0].endswith(kind.suffix) and not Path(sources[0]).exists():
+        raise _nothing_saved(Path(sources[0]))
     path = output or Path(corpus_name(sources) + kind.suffix)
     run = _unfinished_one(path)
     if not run.exists():
-        raise DataError(f"{path} does not exist, so there is no run to go on with. Leave out --resume.")
+        raise _nothing_saved(path)
     return run, sources
+
+
+def _nothing_saved(path: Path) -> DataError:
+    return DataError(f"{path} does not exist, so no run was saved there to go on with. Leave out --resume.")
 
 
 def _unfinished_one(path: Path) -> Path:
@@ -152,9 +158,16 @@ def is_unfinished(path: Path) -> bool:
 
 def check_not_unfinished(path: Path, *, force: bool) -> None:
     """ConfigError where a new run would take the place of one that could go on, unasked."""
-    if not force and is_unfinished(path):
+    if force:
+        return
+    if is_unfinished(path):
         raise ConfigError(
             f"{path} already exists and is unfinished. Go on with it by --resume, or replace it with --force."
+        )
+    if path.exists() and is_unfinished(_beside(path)):
+        raise ConfigError(
+            f"{path} already exists, and {_beside(path)} is an unfinished run to replace it. "
+            "Go on with that by --resume, or replace both with --force."
         )
 
 

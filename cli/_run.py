@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -21,6 +21,7 @@ from ._console import Console
 
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141  # 128 + the signal, as shells have it
 RUN, USAGE, RESOURCE = 1, 2, 6  # as in nlpseq.errors
+_SOON = 0.02  # seconds
 
 _SETTING = re.compile(
     r"^([a-z]+(?:_[a-z0-9]+)+)(?= is .*\. It must be )"
@@ -38,7 +39,7 @@ def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets its escape
             stream.reconfigure(errors="backslashreplace")
-    with _sigterm_raises(), _warnings_on(console):
+    with _sigterm_raises(), _stops_come_through(), _warnings_on(console):
         try:
             _invoke(command, sys.argv[1:] if args is None else [*args], console)
             code = 0
@@ -102,6 +103,11 @@ def _verdict(error: BaseException) -> tuple[int, str]:
                 f"nlpseq: error: memory ran out ({str(error).splitlines()[0]}). "
                 "Use less of --batch-size, --bptt, --hidden or --max-vocab, or close other programs."
             )
+        case FileNotFoundError() if "temporary directory" in str(error):  # of tempfile
+            return RESOURCE, (
+                "nlpseq: error: no folder for temporary files can be written. "
+                "Free some space, or name a folder in TMPDIR."
+            )
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return RESOURCE, f"nlpseq: error: the disk ran full ({error}). Free some space."
         case _:
@@ -135,6 +141,25 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _stops_come_through() -> Iterator[None]:
+    """A signal that a callback of a library has swallowed, as it may no exception, is sent once more."""
+    before = sys.unraisablehook
+
+    def send_again(swallowed: Any) -> None:
+        for stop, number in ((KeyboardInterrupt, signal.SIGINT), (Terminated, signal.SIGTERM)):
+            if swallowed.exc_type is stop:
+                threading.Timer(_SOON, os.kill, (os.getpid(), number)).start()
+                return
+        before(swallowed)
+
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

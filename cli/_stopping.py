@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM while something trains: the first asks it to be saved, the second ends it at once."""
 
 import signal
+import time
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -10,12 +11,15 @@ import click
 from ._console import console
 from ._run import INTERRUPTED, TERMINATED, Terminated
 
+ONE = 0.5  # seconds in which signals are one: `timeout` sends its own to the process and to its group
+
 
 class StopRequest:
-    """Inside the with-statement, `asked` becomes True at the first signal; a second one raises."""
+    """Inside the with-statement, `asked` becomes True at the first signal; one that comes later raises."""
 
     def __init__(self) -> None:
         self.asked = False
+        self._asked_at = 0.0
         self._signal = signal.SIGINT
         self._before: dict[signal.Signals, Any] = {}
         self._console = console()
@@ -33,9 +37,11 @@ class StopRequest:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self._signal = signal.Signals(number)
+        if self.asked and time.monotonic() - self._asked_at < ONE:
+            return
         if self.asked:
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-        self.asked = True
+        self.asked, self._asked_at = True, time.monotonic()
         with suppress(OSError, RuntimeError):  # nobody reads any more, or it came amid another message
             self._console.say("stopping after this step; once more stops at once")
 

@@ -48,13 +48,19 @@ def find_data(
         data = _open_or_encode(meta, named, threads)
     except (KeyError, TypeError, NlpseqError) as error:
         raise ArtifactError(
-            f"the corpus of {path} is not to be found ({error}). Bring it back, or name the text where it is."
+            f"the corpus of {path} is not to be found ({_first_sentence(error)}). "
+            "Bring it back, or name the text where it is."
         ) from error
     if data.digest != meta.get("data_digest"):
         raise ArtifactError(
             f"the corpus of {path} has changed since it was trained. Bring back the text as it was."
         )
     return data
+
+
+def _first_sentence(error: Exception) -> str:
+    """What is wrong, without a way out that is not the one here."""
+    return str(error).partition(". ")[0].removesuffix(".")
 
 
 def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...], threads: int | None) -> TokenDataset:

@@ -84,7 +84,7 @@ def eval_lm(
     if answer["unk"] > MANY_UNKNOWN * answer["tokens"]:
         say_warning(
             f"{answer['unk'] / answer['tokens']:.1%} of the tokens are <unk>, which is easier to predict "
-            "than what it stands for. Compare with models of the same vocabulary, in bits per character too."
+            "than what it stands for. Compare with models of the same vocabulary alone, by whatever figure."
         )
     if as_json:
         print_json(answer)

@@ -26,6 +26,7 @@ from ._corpus import (
 )
 from ._options import config_file_option, config_options, force_option, output_option, resolved
 from ._progress import Progress
+from .train_counts import COUNTING
 
 if TYPE_CHECKING:
     from nlpseq.text.dataset import TokenDataset
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 )
 @click.option("--cooccurrence", is_flag=True, help="count neighbouring words too, into DIR/cooccurrence")
 @config_options(TextConfig, hide=["normalize"])
-@config_options(CooccurrenceConfig)
+@config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
 def preprocess(
     sources: tuple[str, ...], output: Path | None, force: bool, threads: int | None, cooccurrence: bool
 ) -> None:
@@ -61,7 +62,7 @@ def preprocess(
     They go to a folder, which every train command reads and whose path is printed. Without this step the
     train commands encode for themselves, into the cache.
     """
-    config, counting = resolved(TextConfig), resolved(CooccurrenceConfig)
+    config, counting = resolved(TextConfig), resolved(CooccurrenceConfig, COUNTING["ppmi-svd"])
     _refuse_useless(sources, cooccurrence)
     from nlpseq import artifact
     from nlpseq.text.encode import preprocess as encode_into

@@ -11,6 +11,7 @@ import click
 
 from nlpseq.config import CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
 from nlpseq.errors import ConfigError
+from nlpseq.settings import to_dict
 
 from ._command import Command
 from ._console import print_path, say
@@ -206,6 +207,8 @@ def _counts(
         if found.config == config and found.vocab.digest == data.vocab.without_specials().digest:
             say(f"counts of {stored}")
             counts = found
+        else:
+            say(f"counts of {stored} are of {_difference(found, data, config)}, so these are counted anew")
     if counts is None:
         with Progress("counting", "words", COMPILING) as progress:
             counts = count_cooccurrences(
@@ -215,6 +218,14 @@ def _counts(
     facts = {"corpus": data.meta.get("corpus"), "data_digest": data.digest}
     facts |= {"data_vocab_digest": data.vocab.digest, "count_seconds": time.perf_counter() - started}
     return counts, facts
+
+
+def _difference(found: Cooccurrence, data: TokenDataset, config: CooccurrenceConfig) -> str:
+    """What stored counts have that is not what is wanted."""
+    if found.vocab.digest != data.vocab.without_specials().digest:
+        return "another vocabulary"
+    has, wanted = to_dict(found.config), to_dict(config)
+    return ", ".join(f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name])
 
 
 def _factorised(counts: Cooccurrence, configs: dict[type, Any], facts: dict[str, Any]) -> Vectors:

@@ -27,6 +27,7 @@ from ._options import (
     config_file_option,
     config_options,
     force_option,
+    is_flag,
     output_option,
     resolved,
     resume_option,
@@ -45,6 +46,8 @@ KIND = RunKind(
     of_the_machine=("threads", "backend", "kernel"),
     model="word2vec",
 )
+SAMPLED = "--loss negative-sampling"
+OF_PHRASES = tuple(name for name in RARE_TEXT if name.startswith("phrase_"))
 HELD_OUT = {"valid_share": 0.05}  # where --early-stop wants a split and nothing else is said
 
 if TYPE_CHECKING:
@@ -106,6 +109,7 @@ def _begin(
 ) -> tuple[Path, Vectors]:
     config = resolved(Word2VecConfig, preset)
     text = resolved(TextConfig, HELD_OUT if config.early_stop else {})  # a wrong one is said before any work
+    _refuse_useless(config, text)
     if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
         raise ConfigError("--early-stop needs held-out text, so it does not go with --valid-share 0.")
     from nlpseq import malloc
@@ -130,6 +134,22 @@ def _begin(
     facts = whereabouts(sources, data, beside=place != path)
     folder = RunFolder(path=place, every=every, force=force, facts=facts)
     return place, train_in(folder, "train-w2v", "words", train)
+
+
+def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
+    """ConfigError for settings that a person typed and that would change nothing."""
+    is_cbow, is_sampled = config.objective == "cbow", config.loss == "negative-sampling"
+    useless = {
+        "cbow_update": "" if is_cbow else "--objective cbow",
+        "share_negatives": "--objective skipgram" if is_cbow else "" if is_sampled else SAMPLED,
+        "negatives": "" if is_sampled else SAMPLED,
+        "smoothing": "" if is_sampled else SAMPLED,
+        **dict.fromkeys(OF_PHRASES, "" if text.phrases else "--phrases"),
+    }
+    for name, needed in useless.items():
+        if needed and is_flag(name):
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"{option} is for {needed} alone, and changes nothing here. Leave it out.")
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, Vectors]:

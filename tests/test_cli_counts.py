@@ -55,12 +55,14 @@ def test_a_run_repeats_itself(run_cli, here):
 def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
     assert run_cli("preprocess", "things.txt", "--cooccurrence", "--window", 3).exit_code == 0
     common = ["train-counts", "things.tokens", *METHODS["svd"]]
-    used = run_cli(*common, "--window", 3)
-    assert f"counts of {Path('things.tokens/cooccurrence')}" in used.stderr
+    subsampled = run_cli(*common, "--window", 3)
+    assert "are of subsample 0.0001 (not 0.0), so these are counted anew" in subsampled.stderr
+    used = run_cli("train-counts", "things.tokens", "--dim", 3, "--window", 3, "-o", "a.svd")
+    assert f"counts of {Path('things.tokens/cooccurrence')}\n" in used.stderr
     other = run_cli(*common, "--window", 2, "-o", "b.svd")
-    assert other.exit_code == 0 and "counts of" not in other.stderr
-    run_cli("train-counts", "things.txt", *METHODS["svd"], "--window", 3, "-o", "c.svd")
-    assert np.array_equal(Vectors.load("things.svd").matrix, Vectors.load("c.svd").matrix)
+    assert other.exit_code == 0 and "are of window 3 (not 2), subsample" in other.stderr
+    run_cli("train-counts", "things.txt", "--dim", 3, "--window", 3, "-o", "c.svd")
+    assert np.array_equal(Vectors.load("a.svd").matrix, Vectors.load("c.svd").matrix)
 
 
 @pytest.mark.parametrize(

@@ -184,3 +184,29 @@ def test_work_without_anybody_to_tell_is_done(tmp_path):
     line = f"exec {sys.executable} -m nlpseq preprocess text.txt 2>&-"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "text.tokens\n")
+
+
+SWALLOWED = """
+import ctypes, os, signal, time
+from nlpseq.cli import main
+from nlpseq.text.corpus import Corpus
+
+def stop():
+    os.kill(os.getpid(), signal.{signal})
+
+def wait(self):
+    ctypes.CFUNCTYPE(None)(stop)()
+    time.sleep(20)
+
+Corpus.size_bytes = wait
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_stop_that_comes_amid_a_callback_still_stops(tmp_path, number, code):
+    (tmp_path / "corpus.txt").write_text("words\n")
+    command = [sys.executable, "-c", SWALLOWED.format(signal=number), "preprocess", "corpus.txt"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=15, check=False)
+    assert done.returncode == code
+    assert done.stderr.count("\n") == 1 and "nlpseq: stopped by" in done.stderr

@@ -57,6 +57,23 @@ def test_train_writes_vectors_under_the_name_of_the_corpus(run_cli, folder):
         assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--cbow-update", "corrected"], "--cbow-update is for --objective cbow alone"),
+        (["--share-negatives", "pair", "--objective", "cbow"], "is for --objective skipgram alone"),
+        (["--negatives", "20", "--loss", "softmax"], "--negatives is for --loss negative-sampling alone"),
+        (["--phrase-threshold", "10"], "--phrase-threshold is for --phrases alone"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_settings_that_would_change_nothing_are_refused(run_cli, folder, options, said):
+    result = run_cli("train-w2v", "corpus.txt", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr and "changes nothing here" in result.stderr
+    assert not Path("corpus.w2v").exists()
+
+
 def test_the_same_command_twice_gives_the_same_vectors_and_needs_force(run_cli, folder):
     first = run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7")
     before = Path("corpus.w2v/vectors.npy").read_bytes()

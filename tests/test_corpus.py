@@ -323,7 +323,16 @@ def test_cp949_is_recognised(tmp_path, small_reads):
 def test_latin1_is_not_taken_for_korean(tmp_path):
     report = ReadReport()
     text_of(write(tmp_path, "déjà vu à la crème brûlée, garçon\n".encode("latin-1") * 20), report=report)
-    assert report.invalid_bytes == 140 and report.hint is None
+    assert report.invalid_bytes == 140 and report.hint is not None
+    assert report.hint.endswith("is hardly UTF-8; older text of Western Europe has --encoding cp1252.")
+
+
+def test_what_is_no_text_is_pointed_out(tmp_path):
+    report = ReadReport()
+    text_of(write(tmp_path, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)), "a.png"), report=report)
+    assert report.notices()[1].endswith(
+        "a.png holds NUL bytes, as text does not. If it is no text, leave it out."
+    )
 
 
 def test_invalid_bytes_are_counted_and_the_first_one_is_located(tmp_path):

@@ -157,7 +157,7 @@ class _CountingDecoder:
     def finish(self) -> None:
         """Guess another encoding where this one was wrong for more than a few bytes."""
         if self._invalid * 100 > self._offset or b"\0" in self._head:
-            self.report.hint = self.report.hint or self._hint()
+            self.report.hint = self.report.hint or self._hint() or self._general_hint()
 
     def _note(self, offset: int) -> None:
         if self.config.encoding_errors == "strict":
@@ -181,6 +181,13 @@ class _CountingDecoder:
         self._invalid += invalid
         self.report.invalid_bytes += invalid
         return text.replace(_FIRST, "\ufffd").replace(_MORE, "")
+
+    def _general_hint(self) -> str | None:
+        if b"\0" in self._head:
+            return f"{self.name} holds NUL bytes, as text does not. If it is no text, leave it out."
+        if self.encoding == "utf-8":
+            return f"{self.name} is hardly UTF-8; older text of Western Europe has --encoding cp1252."
+        return None
 
     def _hint(self) -> str | None:
         if self.encoding != "utf-8":

@@ -196,8 +196,8 @@ class Vectors:
             return Written((file,), len(self.vocab), [])
         if self.is_sparse:
             raise DataError(
-                "explicit vectors are one sparse matrix, which only a folder of nlpseq (.w2v) holds. "
-                "Make them dense with --method ppmi-svd to write other formats."
+                "PPMI vectors are one sparse matrix, which only a folder of nlpseq holds. "
+                "To write other formats train dense ones, by train-counts --method ppmi-svd."
             )
         return write_vectors(file, self.vocab, self.matrix, format, bad_tokens, force=force)
 

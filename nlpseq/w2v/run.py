@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from math import log
 from time import perf_counter
 
 import numpy as np
@@ -20,6 +21,7 @@ from nlpseq.w2v.sharing import CHUNK, InRounds, LockFree
 POLL = 0.25  # seconds between reports
 FINAL_RATE = 1e-4  # of the first learning rate, as in word2vec.c
 HELD_OUT = -1  # the epoch whose draws held-out text has
+HOPELESS = 10.0  # times the loss of knowing nothing
 PATIENCE = 2  # epochs that early stopping waits for a lower held-out loss
 
 
@@ -194,18 +196,24 @@ class Run:
         done = (self.position.epoch + words / (self.stop - self.start)) / self.epochs
         return self.learning_rate * max(1 - done, FINAL_RATE)
 
+    def _loss_of_knowing_nothing(self) -> float:
+        """In nats a prediction, where every word is as likely as every other."""
+        is_softmax = self.config.loss == "softmax"
+        return log(len(self.tables.keep_V)) if is_softmax else (1 + self.config.negatives) * log(2)
+
     def _report(self, report: Report | None, reported: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         sums: npt.NDArray[np.float64] = self.sums.sum(axis=0)
         loss, predictions, _ = sums - reported
         epoch, held_out = self.position.epoch, self.position.held_out
-        if not np.isfinite(loss):
+        mean_loss = loss / max(1, predictions)
+        if not mean_loss < HOPELESS * self._loss_of_knowing_nothing():  # nor is NaN
             raise RunError(
-                f"the loss became {loss} in epoch {epoch + 1}. "
+                f"the loss became {mean_loss:.4g} in epoch {epoch + 1}. "
                 f"Lower --learning-rate (it began at {self.learning_rate})."
             )
         if report and predictions:
             words = epoch * (self.stop - self.start) + int(sums[2])
             total = self.epochs * (self.stop - self.start)
             rate, valid_loss = self.rate(sums[2]), held_out[-1] if held_out else None
-            report(TrainProgress(words, total, epoch, float(loss / predictions), rate, valid_loss))
+            report(TrainProgress(words, total, epoch, float(mean_loss), rate, valid_loss))
         return sums

@@ -12,6 +12,7 @@ from nlpseq.w2v.objectives import Weights, cbow_step, skipgram_step
 from nlpseq.w2v.sampling import Tables, Windows, noise_words, span_windows
 
 LARGEST_BATCH = 256  # windows to a step: more are faster, but none sees what others of its step change
+SOFTMAX_BATCH = 8  # as there each of them changes all rows, and many add up to a step too long
 WORDS_PER_WINDOW = 64  # a small vocabulary takes small steps, as their gradients add up on the same rows
 
 
@@ -25,7 +26,8 @@ def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> T
         windows = span_windows(tables, keys, config.window, start, stop, xp)
         if pairs:
             windows = windows.by_pair()
-        size = batch or min(LARGEST_BATCH, max(1, len(tables.keep_V) // WORDS_PER_WINDOW))
+        largest = SOFTMAX_BATCH if config.loss == "softmax" else LARGEST_BATCH
+        size = batch or min(largest, max(1, len(tables.keep_V) // WORDS_PER_WINDOW))
         losses = [
             _step(config, tables, keys, weights, windows.part(first, first + size, xp), learning_rate, xp)
             for first in range(0, len(windows.centres_B), size)

@@ -1,0 +1,38 @@
+"""Signals while something trains: which ones are one, and which end it at once."""
+
+import signal
+
+import pytest
+from nlpseq.cli import _stopping
+from nlpseq.cli._run import Terminated
+from nlpseq.cli._stopping import StopRequest
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """[seconds], which a test may set."""
+    now = [100.0]
+    monkeypatch.setattr(_stopping.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(_stopping, "console", lambda: Silent())
+    return now
+
+
+class Silent:
+    def say(self, message):
+        pass
+
+
+def test_what_timeout_sends_twice_is_one_signal(clock):
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        clock[0] += 0.1
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked
+
+
+@pytest.mark.parametrize(("number", "error"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", Terminated)])
+def test_a_signal_that_comes_later_ends_it_at_once(clock, number, error):
+    with pytest.raises(error), StopRequest():
+        signal.raise_signal(signal.SIGINT)
+        clock[0] += 0.6
+        signal.raise_signal(getattr(signal, number))
