@@ -99,7 +99,7 @@ def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) ->
 
 
 def _nothing_saved(path: Path) -> DataError:
-    return DataError(f"{path} does not exist, so no run was saved there to go on with. Leave out --resume.")
+    return DataError(f"{path} does not exist, so there is no run to go on with. Leave out --resume.")
 
 
 def _unfinished_one(path: Path) -> Path:

@@ -11,7 +11,7 @@ import click
 from ._console import console
 from ._run import INTERRUPTED, TERMINATED, Terminated
 
-ONE = 0.5  # seconds in which signals are one: `timeout` sends its own to the process and to its group
+ONE = 0.5  # seconds in which equal signals are one: `timeout` sends its own to a process and to its group
 
 
 class StopRequest:
@@ -36,12 +36,13 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        self._signal = signal.Signals(number)
-        if self.asked and time.monotonic() - self._asked_at < ONE:
+        now = time.monotonic()
+        if self.asked and number == self._signal and now - self._asked_at < ONE:
             return
+        self._signal = signal.Signals(number)
         if self.asked:
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-        self.asked, self._asked_at = True, time.monotonic()
+        self.asked, self._asked_at = True, now
         with suppress(OSError, RuntimeError):  # nobody reads any more, or it came amid another message
             self._console.say("stopping after this step; once more stops at once")
 

@@ -100,8 +100,11 @@ def check_writable(path: Path, *, force: bool = False) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = temporary(path)
-        probe.mkdir()
-        probe.rmdir()
+        try:
+            probe.mkdir()
+        finally:  # stopped as well
+            with suppress(FileNotFoundError):
+                probe.rmdir()
     except OSError as error:
         raise write_error(path, error) from error
 

@@ -138,10 +138,10 @@ def test_a_result_that_is_to_be_replaced_stays_until_then(run_cli, monkeypatch, 
 def test_resume_needs_a_run(run_cli):
     unsaved = run_cli("train-w2v", "model.w2v", "--resume")
     assert unsaved.exit_code == 4
-    assert "model.w2v does not exist, so no run was saved there to go on with." in unsaved.stderr
+    assert "model.w2v does not exist, so there is no run to go on with." in unsaved.stderr
     nothing = run_cli("train-w2v", "corpus.txt", "--resume")
     assert nothing.exit_code == 4
-    assert "corpus.w2v does not exist, so no run was saved there" in nothing.stderr
+    assert "corpus.w2v does not exist, so there is no run to go on with" in nothing.stderr
     other = run_cli("train-counts", "corpus.txt", "--resume", "--method", "ppmi")
     assert other.exit_code == 2
     assert "--resume is for --method glove; ppmi has nothing to go on with" in other.stderr

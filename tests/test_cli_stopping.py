@@ -28,6 +28,8 @@ def test_what_timeout_sends_twice_is_one_signal(clock):
         clock[0] += 0.1
         signal.raise_signal(signal.SIGTERM)
         assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize(("number", "error"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", Terminated)])

@@ -30,7 +30,9 @@ folder = Path(os.environ["NUMBA_CACHE_DIR"])
 compiled = {file: file.stat().st_mtime_ns for file in folder.rglob("*.nb?")}
 for name in ("_cut", "_number", "_move", "kept_tokens", "train_kept"):
     assert any(name in file.name for file in compiled), name
-settings = ["--objective", objective, "--share-negatives", share, "--dim", "5", "--window", "2"]
+settings = ["--objective", objective, "--dim", "5", "--window", "2"]
+if objective == "skipgram":
+    settings += ["--share-negatives", share]
 try:
     main(["train-w2v", sys.argv[1], "--min-count", "1", *settings])
 except SystemExit as end:

@@ -57,8 +57,10 @@ def check_files(files: Sequence[Path], *, force: bool) -> None:
         files[-1].parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(files[-1].resolve().parent)
         probe = temporary(files[-1])
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.touch()
+        finally:  # stopped as well
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise write_error(files[-1], error) from error
 
