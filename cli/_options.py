@@ -169,6 +169,22 @@ def is_flag(name: str) -> bool:
     return _rank(name) == _FLAG
 
 
+def option_name(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def refuse_alone(name: str, needed: str, *, is_there: bool) -> None:
+    """ConfigError where a person typed a setting that changes nothing without another one."""
+    if is_flag(name) and not is_there:
+        option = option_name(name)
+        raise ConfigError(f"{option} is for {needed} alone, and changes nothing here. Leave it out.")
+
+
+def refuse_settings_of_phrases(text: TextConfig) -> None:
+    for name in ("phrase_score", "phrase_threshold", "phrase_min_count"):
+        refuse_alone(name, "--phrases", is_there=text.phrases > 0)
+
+
 def _rank(name: str) -> int:
     """How strong the source of a value is: a flag, the environment, the file."""
     source = click.get_current_context().get_parameter_source(name)

@@ -90,16 +90,17 @@ def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) ->
             raise ConfigError(f"-o {output} does not go with --resume of {sources[0]}. Leave it out.")
         return _unfinished_one(Path(sources[0])), ()
     if len(sources) == 1 and sources[0].endswith(kind.suffix) and not Path(sources[0]).exists():
-        raise _nothing_saved(Path(sources[0]))
+        run = _unfinished_one(Path(sources[0]))
+        if not run.exists():
+            raise DataError(
+                f"{run} does not exist, so there is no run to go on with. Name a corpus to begin one."
+            )
+        return run, ()
     path = output or Path(corpus_name(sources) + kind.suffix)
     run = _unfinished_one(path)
     if not run.exists():
-        raise _nothing_saved(path)
+        raise DataError(f"{path} does not exist, so there is no run to go on with. Leave out --resume.")
     return run, sources
-
-
-def _nothing_saved(path: Path) -> DataError:
-    return DataError(f"{path} does not exist, so there is no run to go on with. Leave out --resume.")
 
 
 def _unfinished_one(path: Path) -> Path:

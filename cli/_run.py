@@ -2,11 +2,13 @@
 
 import errno
 import io
+import math
 import os
 import re
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,8 @@ from ._console import Console
 
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141  # 128 + the signal, as shells have it
 RUN, USAGE, RESOURCE = 1, 2, 6  # as in nlpseq.errors
-_SOON = 0.02  # seconds
+ONE = 0.5  # seconds in which SIGTERM counts once: `timeout` sends it to a process and to its group
+AGAIN = 0.6  # seconds after which a signal is sent again, as one that comes earlier does not count
 
 _SETTING = re.compile(
     r"^([a-z]+(?:_[a-z0-9]+)+)(?= is .*\. It must be )"
@@ -103,7 +106,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
                 f"nlpseq: error: memory ran out ({str(error).splitlines()[0]}). "
                 "Use less of --batch-size, --bptt, --hidden or --max-vocab, or close other programs."
             )
-        case FileNotFoundError() if "temporary directory" in str(error):  # of tempfile
+        case FileNotFoundError() if "No usable temporary directory" in str(error):  # of tempfile
             return RESOURCE, (
                 "nlpseq: error: no folder for temporary files can be written. "
                 "Free some space, or name a folder in TMPDIR."
@@ -133,25 +136,33 @@ def _sigterm_raises() -> Iterator[None]:
         yield
         return
 
+    stopped_at = -math.inf
+
     def stop(*_: object) -> None:
-        raise Terminated
+        nonlocal stopped_at
+        if time.monotonic() - stopped_at >= ONE:
+            stopped_at = time.monotonic()
+            raise Terminated
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        was_stopped = stopped_at > 0  # then the process ends, with its own exit code if more of them come
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if was_stopped else before)
 
 
 @contextmanager
 def _stops_come_through() -> Iterator[None]:
     """A signal that a callback of a library has swallowed, as it may no exception, is sent once more."""
-    before = sys.unraisablehook
+    before, timers = sys.unraisablehook, list[threading.Timer]()
 
     def send_again(swallowed: Any) -> None:
         for stop, number in ((KeyboardInterrupt, signal.SIGINT), (Terminated, signal.SIGTERM)):
             if swallowed.exc_type is stop:
-                threading.Timer(_SOON, os.kill, (os.getpid(), number)).start()
+                timers.append(threading.Timer(AGAIN, os.kill, (os.getpid(), number)))
+                timers[-1].daemon = True
+                timers[-1].start()
                 return
         before(swallowed)
 
@@ -160,6 +171,8 @@ def _stops_come_through() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+        for timer in timers:
+            timer.cancel()
 
 
 @contextmanager

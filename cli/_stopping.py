@@ -9,13 +9,11 @@ from typing import Any, Self
 import click
 
 from ._console import console
-from ._run import INTERRUPTED, TERMINATED, Terminated
-
-ONE = 0.5  # seconds in which equal signals are one: `timeout` sends its own to a process and to its group
+from ._run import INTERRUPTED, ONE, TERMINATED, Terminated
 
 
 class StopRequest:
-    """Inside the with-statement, `asked` becomes True at the first signal; one that comes later raises."""
+    """Inside the with-statement, `asked` becomes True at the first signal; the second raises."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -37,8 +35,8 @@ class StopRequest:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.asked and number == self._signal and now - self._asked_at < ONE:
-            return
+        if self.asked and number == self._signal == signal.SIGTERM and now - self._asked_at < ONE:
+            return  # the same one
         self._signal = signal.Signals(number)
         if self.asked:
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated

@@ -48,7 +48,7 @@ def find_data(
         data = _open_or_encode(meta, named, threads)
     except (KeyError, TypeError, NlpseqError) as error:
         raise ArtifactError(
-            f"the corpus of {path} is not to be found ({_first_sentence(error)}). "
+            f"the corpus of {path} is not to be found ({_what_is_wrong(error)}). "
             "Bring it back, or name the text where it is."
         ) from error
     if data.digest != meta.get("data_digest"):
@@ -58,9 +58,9 @@ def find_data(
     return data
 
 
-def _first_sentence(error: Exception) -> str:
-    """What is wrong, without a way out that is not the one here."""
-    return str(error).partition(". ")[0].removesuffix(".")
+def _what_is_wrong(error: Exception) -> str:
+    """Without its last sentence, a way out that is not the one here."""
+    return str(error).rpartition(". ")[0] or str(error)
 
 
 def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...], threads: int | None) -> TokenDataset:

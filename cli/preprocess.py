@@ -24,7 +24,14 @@ from ._corpus import (
     output_path,
     say_contents,
 )
-from ._options import config_file_option, config_options, force_option, output_option, resolved
+from ._options import (
+    config_file_option,
+    config_options,
+    force_option,
+    output_option,
+    refuse_settings_of_phrases,
+    resolved,
+)
 from ._progress import Progress
 from .train_counts import COUNTING
 
@@ -51,7 +58,11 @@ if TYPE_CHECKING:
     envvar="NLPSEQ_THREADS",
     help="default: all cores this process may use",
 )
-@click.option("--cooccurrence", is_flag=True, help="count neighbouring words too, into DIR/cooccurrence")
+@click.option(
+    "--cooccurrence",
+    is_flag=True,
+    help="count neighbouring words too, as train-counts does by default, into DIR/cooccurrence",
+)
 @config_options(TextConfig, hide=["normalize"])
 @config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
 def preprocess(
@@ -64,6 +75,7 @@ def preprocess(
     """
     config, counting = resolved(TextConfig), resolved(CooccurrenceConfig, COUNTING["ppmi-svd"])
     _refuse_useless(sources, cooccurrence)
+    refuse_settings_of_phrases(config)
     from nlpseq import artifact
     from nlpseq.text.encode import preprocess as encode_into
 

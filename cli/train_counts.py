@@ -32,7 +32,9 @@ from ._options import (
     force_option,
     given,
     is_flag,
+    option_name,
     output_option,
+    refuse_settings_of_phrases,
     resolved,
     resume_option,
 )
@@ -134,6 +136,7 @@ def _begin(
     counting = resolved(CooccurrenceConfig, COUNTING[method])
     configs: dict[type, Any] = {config_type: resolved(config_type) for config_type in METHODS[method]}
     text = resolved(TextConfig)  # a wrong setting is said before any work
+    refuse_settings_of_phrases(text)
     threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
     check_not_unfinished(output or Path(corpus_name(sources) + SUFFIXES[method]), force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
@@ -190,8 +193,9 @@ def _refuse_useless(method: str) -> None:
     for other, config_types in METHODS.items():
         for each in (each for config_type in config_types for each in fields(config_type)):
             if each.name not in used and is_flag(each.name):
-                option = "--" + each.name.replace("_", "-")
-                raise ConfigError(f"{option} is for --method {other}, not {method}. Leave one of them out.")
+                raise ConfigError(
+                    f"{option_name(each.name)} is for --method {other}, not {method}. Leave one of them out."
+                )
 
 
 def _counts(
@@ -208,7 +212,7 @@ def _counts(
             say(f"counts of {stored}")
             counts = found
         else:
-            say(f"counts of {stored} are of {_difference(found, data, config)}, so these are counted anew")
+            say(f"counts of {stored} are of {_difference(found, data, config)}; others are counted now")
     if counts is None:
         with Progress("counting", "words", COMPILING) as progress:
             counts = count_cooccurrences(

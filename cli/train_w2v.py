@@ -27,8 +27,9 @@ from ._options import (
     config_file_option,
     config_options,
     force_option,
-    is_flag,
     output_option,
+    refuse_alone,
+    refuse_settings_of_phrases,
     resolved,
     resume_option,
 )
@@ -47,7 +48,6 @@ KIND = RunKind(
     model="word2vec",
 )
 SAMPLED = "--loss negative-sampling"
-OF_PHRASES = tuple(name for name in RARE_TEXT if name.startswith("phrase_"))
 HELD_OUT = {"valid_share": 0.05}  # where --early-stop wants a split and nothing else is said
 
 if TYPE_CHECKING:
@@ -139,17 +139,13 @@ def _begin(
 def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
     """ConfigError for settings that a person typed and that would change nothing."""
     is_cbow, is_sampled = config.objective == "cbow", config.loss == "negative-sampling"
-    useless = {
-        "cbow_update": "" if is_cbow else "--objective cbow",
-        "share_negatives": "--objective skipgram" if is_cbow else "" if is_sampled else SAMPLED,
-        "negatives": "" if is_sampled else SAMPLED,
-        "smoothing": "" if is_sampled else SAMPLED,
-        **dict.fromkeys(OF_PHRASES, "" if text.phrases else "--phrases"),
-    }
-    for name, needed in useless.items():
-        if needed and is_flag(name):
-            option = "--" + name.replace("_", "-")
-            raise ConfigError(f"{option} is for {needed} alone, and changes nothing here. Leave it out.")
+    for name, needed, is_there in (
+        ("cbow_update", "--objective cbow", is_cbow),
+        ("share_negatives", "--objective skipgram", not is_cbow),
+        *((name, SAMPLED, is_sampled) for name in ("share_negatives", "negatives", "smoothing")),
+    ):
+        refuse_alone(name, needed, is_there=is_there)
+    refuse_settings_of_phrases(text)
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, Vectors]:

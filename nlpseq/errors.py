@@ -1,7 +1,7 @@
 """Every error a user can meet, each with the exit code of the command that raised it.
 
     NlpseqError
-    ├── RunError            1   the run itself failed (loss is not finite)
+    ├── RunError            1   the run itself failed (the loss has no hope left)
     ├── ConfigError         2   a setting is wrong, or the output exists already
     ├── MissingExtra        3   an optional dependency is not installed
     ├── BackendUnavailable  3   a backend or kernel was named that cannot run here

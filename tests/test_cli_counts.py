@@ -56,7 +56,7 @@ def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
     assert run_cli("preprocess", "things.txt", "--cooccurrence", "--window", 3).exit_code == 0
     common = ["train-counts", "things.tokens", *METHODS["svd"]]
     subsampled = run_cli(*common, "--window", 3)
-    assert "are of subsample 0.0001 (not 0.0), so these are counted anew" in subsampled.stderr
+    assert "are of subsample 0.0001 (not 0.0); others are counted now" in subsampled.stderr
     used = run_cli("train-counts", "things.tokens", "--dim", 3, "--window", 3, "-o", "a.svd")
     assert f"counts of {Path('things.tokens/cooccurrence')}\n" in used.stderr
     other = run_cli(*common, "--window", 2, "-o", "b.svd")

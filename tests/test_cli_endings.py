@@ -28,6 +28,7 @@ ENDINGS = [
     (errors.ArtifactError("x is damaged. Copy it."), 5, "error: x is damaged."),
     (errors.ResourceError("no room. Make some."), 6, "error: no room."),
     (MemoryError("1 GB"), 6, "error: memory ran out (1 GB). Use a smaller"),
+    (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), 6, "error: no folder for temp"),
     (OSError(errno.ENOSPC, "No space left", "x"), 6, "error: the disk ran full"),
     (ValueError("odd"), 1, "internal error: ValueError: odd; run with --debug"),
     (PermissionError(errno.EACCES, "denied", "x"), 1, "internal error: PermissionError:"),
@@ -184,6 +185,31 @@ def test_work_without_anybody_to_tell_is_done(tmp_path):
     line = f"exec {sys.executable} -m nlpseq preprocess text.txt 2>&-"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "text.tokens\n")
+
+
+DOUBLED = """
+import os, signal, time
+from nlpseq.cli import main
+from nlpseq.text.corpus import Corpus
+
+def wait(self):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(20)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+Corpus.size_bytes = wait
+main()
+"""
+
+
+def test_what_timeout_sends_twice_is_one_sigterm(tmp_path):
+    (tmp_path / "corpus.txt").write_text("words\n")
+    command = [sys.executable, "-c", DOUBLED, "preprocess", "corpus.txt"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=15, check=False)
+    assert done.returncode == 143
+    assert done.stderr.count("\n") == 1 and "nlpseq: stopped by SIGTERM" in done.stderr
 
 
 SWALLOWED = """

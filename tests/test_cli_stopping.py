@@ -1,6 +1,7 @@
 """Signals while something trains: which ones are one, and which end it at once."""
 
 import signal
+from types import SimpleNamespace
 
 import pytest
 from nlpseq.cli import _stopping
@@ -12,7 +13,7 @@ from nlpseq.cli._stopping import StopRequest
 def clock(monkeypatch):
     """[seconds], which a test may set."""
     now = [100.0]
-    monkeypatch.setattr(_stopping.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(_stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(_stopping, "console", lambda: Silent())
     return now
 

@@ -286,7 +286,9 @@ def test_a_byte_order_mark_is_no_text(tmp_path, small_reads):
             "utf-16-be": "\ufeffa 한".encode("utf-16-be"),
             "utf-32": "a 한".encode("utf-32"),
         }.items():
-            assert text_of(write(tmp_path, content), encoding=encoding) == "a 한", encoding
+            report = ReadReport()
+            assert text_of(write(tmp_path, content), report=report, encoding=encoding) == "a 한", encoding
+            assert report == ReadReport()
 
 
 def test_each_file_may_have_its_own_mark(tmp_path):
@@ -323,8 +325,10 @@ def test_cp949_is_recognised(tmp_path, small_reads):
 def test_latin1_is_not_taken_for_korean(tmp_path):
     report = ReadReport()
     text_of(write(tmp_path, "déjà vu à la crème brûlée, garçon\n".encode("latin-1") * 20), report=report)
-    assert report.invalid_bytes == 140 and report.hint is not None
-    assert report.hint.endswith("is hardly UTF-8; older text of Western Europe has --encoding cp1252.")
+    assert report.invalid_bytes == 140 and report.hint is None
+    assert report.notices()[1].endswith(
+        "is hardly UTF-8; older text of Western Europe has --encoding cp1252."
+    )
 
 
 def test_what_is_no_text_is_pointed_out(tmp_path):

@@ -24,6 +24,7 @@ from nlpseq.w2v.kernels.fused_cupy import SOURCE, WARP, bearable, check_room, co
 from nlpseq.w2v.kernels.layered import make_layered
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.sampling import Kept, Tables, epoch_keys, kept_words
+from nlpseq.w2v.sharing import CHUNK
 
 HOST = Path(__file__).parent / "cuda" / "w2v_host.cpp"
 IDS = [f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
@@ -117,6 +118,10 @@ def test_part_by_part_it_does_what_it_does_with_the_whole_text(
         np.testing.assert_allclose(whole, parted, rtol=1e-15)  # sums of losses are added up in another order
     parts = [(start + offset, min(start + offset + 40, stop)) for offset in (80, 120, 0, 40)]
     assert asked_for == [(start, stop), *parts], "each once"
+
+
+def test_a_part_holds_whole_chunks() -> None:
+    assert fused_cupy.PART % CHUNK == 0
 
 
 def noted(asked_for: list[tuple[int, int]]) -> Callable[..., Kept]:

@@ -33,6 +33,7 @@ class ReadReport:
     cut_lines: int = 0  # cuts in lines too long for the tokenizer
     cut_tokens: int = 0  # cuts where not even white space was near
     hint: str | None = None  # the encoding a file seems to have instead
+    doubt: str | None = None  # where there is no hint: what else may be wrong with a file
 
     def notices(self) -> list[str]:
         """Sentences for stderr; none where all went well."""
@@ -42,8 +43,8 @@ class ReadReport:
                 f"{self.invalid_bytes:,} bytes are invalid in this encoding and became U+FFFD, the first at "
                 f"{self.first_invalid}. Give --encoding NAME, or --encoding-errors strict to stop there."
             )
-        if self.hint:
-            found.append(self.hint)
+        if self.hint or self.doubt:
+            found.append(self.hint or self.doubt or "")
         if self.cut_lines:
             found.append(
                 f"Lines too long for this tokenizer were cut at white space, in {self.cut_lines:,} places. "
@@ -155,9 +156,10 @@ class _CountingDecoder:
         return text
 
     def finish(self) -> None:
-        """Guess another encoding where this one was wrong for more than a few bytes."""
+        """Say what may be wrong where this encoding was, for more than a few bytes."""
         if self._invalid * 100 > self._offset or b"\0" in self._head:
-            self.report.hint = self.report.hint or self._hint() or self._general_hint()
+            self.report.hint = self.report.hint or self._hint()
+            self.report.doubt = self.report.doubt or self._doubt()
 
     def _note(self, offset: int) -> None:
         if self.config.encoding_errors == "strict":
@@ -182,12 +184,12 @@ class _CountingDecoder:
         self.report.invalid_bytes += invalid
         return text.replace(_FIRST, "\ufffd").replace(_MORE, "")
 
-    def _general_hint(self) -> str | None:
+    def _doubt(self) -> str | None:
+        if self.encoding != "utf-8":
+            return None
         if b"\0" in self._head:
             return f"{self.name} holds NUL bytes, as text does not. If it is no text, leave it out."
-        if self.encoding == "utf-8":
-            return f"{self.name} is hardly UTF-8; older text of Western Europe has --encoding cp1252."
-        return None
+        return f"{self.name} is hardly UTF-8; older text of Western Europe has --encoding cp1252."
 
     def _hint(self) -> str | None:
         if self.encoding != "utf-8":

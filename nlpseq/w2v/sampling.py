@@ -14,7 +14,7 @@ import numpy.typing as npt
 from nlpseq.draws import KEEP, NEGATIVE, WIDTH, draw_array, stream_key
 from nlpseq.text.subsample import HALF, as_threshold, kept
 
-PART = 125_000_000  # tokens whose chunks are shuffled together, and that a GPU looks at together
+PART = 125_000_000  # tokens whose chunks are shuffled together, and a GPU looks at together; whole chunks
 BLOCK = 10_000_000  # tokens looked at at once
 
 Array = Any  # a NumPy or CuPy array; of a draw the upper half picks, the lower half accepts
@@ -134,10 +134,11 @@ def kept_words(tables: Tables, keys: Any, window: int, start: int, stop: int, xp
         tokens_N = xp.asarray(tables.tokens[first : min(first + BLOCK, end)])
         place_N = xp.flatnonzero(_stay(tables, keys, tokens_N, first, xp))
         blocks.append((tokens_N[place_N].astype(xp.uint32), first + place_N))
-    ids_N, pos_N = (xp.concatenate(column) for column in zip(*blocks, strict=True))
+    ids_N, pos_N = (xp.concatenate([block[side] for block in blocks]) for side in (0, 1))
+    del blocks  # which are as large
     first, last = _sentences(tables, begin, end)
     sentence_N = xp.searchsorted(xp.asarray(tables.sentences[first:last]), pos_N, side="right")
-    return Kept(ids_N, pos_N, sentence_N.astype(xp.int64))
+    return Kept(ids_N, pos_N, sentence_N.astype(xp.int64, copy=False))
 
 
 def _stay(tables: Tables, keys: Any, tokens_N: Array, start: int, xp: Any) -> Array:

@@ -42,7 +42,7 @@ def train_word2vec(
     once that no longer falls, and gives the vectors of its best epoch. folder: where the run is stored while
     it goes on; without one it lives in memory. A run stopped through folder.should_stop has meta["complete"]
     False. Raises DataError where there is nothing to learn from, or no valid split for early_stop, and
-    RunError where the loss is no longer finite.
+    RunError where the loss is no longer finite, or ten times that of knowing nothing.
     """
     if folder is not None:
         artifact.check_writable(folder.path, force=folder.force)
@@ -101,10 +101,10 @@ def _run(
     has_valid = data.meta["splits"]["valid"][0] < data.meta["splits"]["valid"][1]
     valid = data.split("valid") if has_valid or config.early_stop else None
     xp = choice.xp
-    tables = make_tables(data.split("train"), config, xp)
-    held_out = None if valid is None else tables._replace(sentences=valid.sentences)
     present = Weights(*map(xp.asarray, weights))
     kept = None if best is None else Weights(*map(xp.asarray, best))
+    tables = make_tables(data.split("train"), config, xp)  # after the weights, whose room the text must leave
+    held_out = None if valid is None else tables._replace(sentences=valid.sentences)
     sharing = None
     if config.deterministic and choice.is_compiled and config.threads and config.threads > 1:
         sharing = InRounds(present, position, config.threads, pairs_of_words(data.split("train"), config))

@@ -42,7 +42,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A text, and everything that the commands make of it."""
-    folder = tmp_path_factory.mktemp("killed")
+    folder = tmp_path_factory.mktemp("works")
     write_corpus(folder)
     assert run(WORKS["train-w2v"], folder)[0] == 0
     shutil.copytree(folder / "corpus.w2v", folder / "model.w2v")

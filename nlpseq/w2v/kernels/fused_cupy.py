@@ -95,7 +95,7 @@ class Parts:
     def find(self, tables: Tables, keys: Any, number: int) -> Kept:
         """The kept words of the part with this number, and those around it that its windows reach."""
         if self._of is None or self._of[0] is not tables or self._of[1:] != (keys.tobytes(), number):
-            self._kept = None  # whose memory the next one needs
+            self._of = self._kept = None  # whose memory the next one needs
             start, stop = int(tables.sentences[0]) + number * PART, int(tables.sentences[-1])
             self._kept = kept_words(tables, keys, self._window, start, min(start + PART, stop), self._xp)
             self._of = tables, keys.tobytes(), number
