@@ -24,7 +24,7 @@ from ._console import Console
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141  # 128 + the signal, as shells have it
 RUN, USAGE, RESOURCE = 1, 2, 6  # as in nlpseq.errors
 ONE = 0.5  # seconds in which SIGTERM counts once: `timeout` sends it to a process and to its group
-AGAIN = 0.6  # seconds after which a signal is sent again, as one that comes earlier does not count
+AGAIN = ONE + 0.1  # seconds after which a signal is sent again, so that it counts
 
 _SETTING = re.compile(
     r"^([a-z]+(?:_[a-z0-9]+)+)(?= is .*\. It must be )"
@@ -33,6 +33,26 @@ _SETTING = re.compile(
 
 class Terminated(BaseException):
     """SIGTERM as an exception, so that what is half-made is removed on the way out."""
+
+
+class Echo:
+    """Tells one SIGTERM from the same one that comes once more."""
+
+    def __init__(self) -> None:
+        self._counted_at = -math.inf
+
+    @property
+    def has_counted(self) -> bool:
+        """Whether any has come."""
+        return self._counted_at > -math.inf
+
+    def repeats(self) -> bool:
+        """Whether the one that comes now is one that has counted; if not, it counts."""
+        now = time.monotonic()
+        if now - self._counted_at < ONE:
+            return True
+        self._counted_at = now
+        return False
 
 
 def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn:
@@ -136,20 +156,18 @@ def _sigterm_raises() -> Iterator[None]:
         yield
         return
 
-    stopped_at = -math.inf
+    echo = Echo()
 
     def stop(*_: object) -> None:
-        nonlocal stopped_at
-        if time.monotonic() - stopped_at >= ONE:
-            stopped_at = time.monotonic()
+        if not echo.repeats():
             raise Terminated
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        was_stopped = stopped_at > 0  # then the process ends, with its own exit code if more of them come
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if was_stopped else before)
+        # A process that was stopped ends with its own exit code, even if more of them come.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if echo.has_counted else before)
 
 
 @contextmanager

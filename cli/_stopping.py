@@ -1,7 +1,6 @@
 """Ctrl-C and SIGTERM while something trains: the first asks it to be saved, the second ends it at once."""
 
 import signal
-import time
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -9,7 +8,7 @@ from typing import Any, Self
 import click
 
 from ._console import console
-from ._run import INTERRUPTED, ONE, TERMINATED, Terminated
+from ._run import INTERRUPTED, TERMINATED, Echo, Terminated
 
 
 class StopRequest:
@@ -17,7 +16,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.asked = False
-        self._asked_at = 0.0
+        self._echo = Echo()
         self._signal = signal.SIGINT
         self._before: dict[signal.Signals, Any] = {}
         self._console = console()
@@ -34,13 +33,12 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self.asked and number == self._signal == signal.SIGTERM and now - self._asked_at < ONE:
-            return  # the same one
+        if number == signal.SIGTERM and self._echo.repeats():
+            return
         self._signal = signal.Signals(number)
         if self.asked:
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-        self.asked, self._asked_at = True, now
+        self.asked = True
         with suppress(OSError, RuntimeError):  # nobody reads any more, or it came amid another message
             self._console.say("stopping after this step; once more stops at once")
 

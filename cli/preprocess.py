@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
-from nlpseq.config import CooccurrenceConfig, TextConfig
+from nlpseq.config import COUNTING, CooccurrenceConfig, TextConfig
 from nlpseq.errors import ConfigError
 
 from ._command import Command
@@ -28,12 +27,13 @@ from ._options import (
     config_file_option,
     config_options,
     force_option,
+    is_flag,
+    option_name,
     output_option,
     refuse_settings_of_phrases,
     resolved,
 )
 from ._progress import Progress
-from .train_counts import COUNTING
 
 if TYPE_CHECKING:
     from nlpseq.text.dataset import TokenDataset
@@ -100,12 +100,10 @@ def _refuse_useless(sources: tuple[str, ...], cooccurrence: bool) -> None:
     """ConfigError for what was asked for and would have no effect."""
     if path := dataset_folder(sources):
         raise ConfigError(f"{path} is encoded already. Name the text it was made from.")
-    source_of = click.get_current_context().get_parameter_source
     for each in fields(CooccurrenceConfig):
-        if not cooccurrence and source_of(each.name) is ParameterSource.COMMANDLINE:
-            raise ConfigError(
-                f"--{each.name} is for counting neighbours. Add --cooccurrence, or leave it out."
-            )
+        if not cooccurrence and is_flag(each.name):
+            option = option_name(each.name)
+            raise ConfigError(f"{option} is for counting neighbours. Add --cooccurrence, or leave it out.")
 
 
 def _say_phrases(data: TokenDataset) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
+from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
 from nlpseq.errors import ConfigError
 from nlpseq.settings import to_dict
 
@@ -54,11 +54,6 @@ METHODS: dict[str, tuple[type, ...]] = {  # and the settings they have beside th
     "ppmi": (PPMIConfig,),
     "ppmi-svd": (PPMIConfig, SVDConfig),
     "glove": (GloveConfig,),
-}
-COUNTING: dict[str, dict[str, Any]] = {  # settings of counting that suit a method better than the usual ones
-    "ppmi": {"subsample": 1e-4},
-    "ppmi-svd": {"subsample": 1e-4},
-    "glove": {"window": 10, "weighting": "harmonic"},
 }
 SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
 GLOVE = RunKind(

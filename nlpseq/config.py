@@ -303,6 +303,12 @@ WORD2VEC_PRESETS: dict[str, dict[str, Any]] = {
     "quality": {"dim": 300, "epochs": 15},  # what each is worth: w2v/README.md
 }
 
+COUNTING: dict[str, dict[str, Any]] = {  # settings of counting that suit a method better than the usual ones
+    "ppmi": {"subsample": 1e-4},
+    "ppmi-svd": {"subsample": 1e-4},
+    "glove": {"window": 10, "weighting": "harmonic"},
+}
+
 LM_PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"hidden": 128, "dim": 64},
     "small": {},

@@ -4,7 +4,7 @@ import signal
 from types import SimpleNamespace
 
 import pytest
-from nlpseq.cli import _stopping
+from nlpseq.cli import _run, _stopping
 from nlpseq.cli._run import Terminated
 from nlpseq.cli._stopping import StopRequest
 
@@ -13,7 +13,7 @@ from nlpseq.cli._stopping import StopRequest
 def clock(monkeypatch):
     """[seconds], which a test may set."""
     now = [100.0]
-    monkeypatch.setattr(_stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(_run, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(_stopping, "console", lambda: Silent())
     return now
 

@@ -43,8 +43,8 @@ class ReadReport:
                 f"{self.invalid_bytes:,} bytes are invalid in this encoding and became U+FFFD, the first at "
                 f"{self.first_invalid}. Give --encoding NAME, or --encoding-errors strict to stop there."
             )
-        if self.hint or self.doubt:
-            found.append(self.hint or self.doubt or "")
+        if said := self.hint or self.doubt:
+            found.append(said)
         if self.cut_lines:
             found.append(
                 f"Lines too long for this tokenizer were cut at white space, in {self.cut_lines:,} places. "
