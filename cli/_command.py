@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ._console import Console
+from ._memory import NUMBA, check_addresses
 
 
 class WithExamples(click.Command):
@@ -22,11 +23,19 @@ class WithExamples(click.Command):
 
 
 class Command(WithExamples):
-    """A command that does something. Options that carry a `section` are listed under it."""
+    """A command that does something. Options that carry a `section` are listed under it.
 
-    def __init__(self, *args: Any, **attributes: Any) -> None:
+    addresses: how many the libraries take that it loads (see _memory).
+    """
+
+    def __init__(self, *args: Any, addresses: tuple[int, int] = NUMBA, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
+        self._addresses = addresses
         self.params += [_option(*each) for each in _MESSAGE_OPTIONS]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        check_addresses(self._addresses)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -68,6 +68,14 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(char if char in keep or not _commands(char) else _escaped(char) for char in text)
 
 
+def size_text(num_bytes: int) -> str:
+    """Bytes for a person, such as 60.6 MB."""
+    if num_bytes < 1000:
+        return f"{num_bytes} bytes"
+    power = min(len(str(int(num_bytes))) - 1, 14) // 3
+    return f"{num_bytes / 1000**power:.1f} {('', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
 def print_line(*fields: str) -> None:
     """A line on stdout, tabs between fields; in its own encoding, as click.echo takes ASCII for UTF-8."""
     print(*map(printable, fields), sep="\t", flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from nlpseq.config import TextConfig
-from nlpseq.errors import ConfigError, ResourceError
+from nlpseq.errors import ConfigError
 from nlpseq.settings import to_dict
 
-from ._console import say, say_detail, say_warning
+from ._console import say, say_detail, say_warning, size_text
 from ._options import given
 from ._progress import Progress
 
@@ -58,6 +57,13 @@ def output_path(name: str, suffix: str, output: Path | None, *, force: bool) -> 
     path = output or Path(name + suffix)
     artifact.check_writable(path, force=force)
     return path
+
+
+def claim(path: Path) -> None:
+    """Have a place to write for this command alone, until it ends."""
+    from nlpseq.claim import claimed
+
+    click.get_current_context().with_resource(claimed(path))
 
 
 def open_sources(sources: tuple[str, ...]) -> Corpus:
@@ -172,29 +178,3 @@ class EncodingProgress(Progress):
 
     def report(self, progress: EncodeProgress) -> None:
         self.update(progress.bytes_read, progress.total_bytes, f"{progress.tokens:,} tokens")
-
-
-def size_text(num_bytes: int) -> str:
-    """Bytes for a person, such as 60.6 MB."""
-    if num_bytes < 1000:
-        return f"{num_bytes} bytes"
-    power = min(len(str(int(num_bytes))) - 1, 14) // 3
-    return f"{num_bytes / 1000**power:.1f} {('', 'kB', 'MB', 'GB', 'TB')[power]}"
-
-
-def check_memory(needed: int, remedy: str) -> None:
-    """ResourceError where so many bytes are not to be had; remedy: which settings to lower."""
-    available = available_memory()
-    if needed > available:
-        sizes = f"{size_text(needed)} of memory and {size_text(available)} are available"
-        raise ResourceError(f"training needs {sizes}. Lower {remedy}.")
-
-
-def available_memory() -> int:
-    """Bytes of memory that can be used without swapping."""
-    meminfo = Path("/proc/meminfo")
-    lines = meminfo.read_text().splitlines() if meminfo.exists() else []
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

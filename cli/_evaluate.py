@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ._options import threads_option
+
 if TYPE_CHECKING:
     from nlpseq.evaluation.analogies import Section
     from nlpseq.evaluation.pairs import Missing, Pair
@@ -36,7 +38,7 @@ _OPTIONS = (
         show_default=True,
         help="leave out what has an unknown word, or take it to be of cosine 0 and wrong",
     ),
-    click.option("--threads", type=click.IntRange(1, 1024), help="default: all cores it may use"),
+    threads_option,
 )
 
 

@@ -15,7 +15,7 @@ from nlpseq.errors import ArtifactError, DataError, NlpseqError
 
 from ._console import say_warning
 from ._corpus import EncodingProgress, dataset_folder, open_sources, say_notices
-from ._options import given
+from ._options import given, threads_option
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
@@ -29,9 +29,8 @@ lm_argument = click.argument("model", metavar="LM", type=click.Path(path_type=Pa
 
 def machine_options(command: F) -> F:
     """Decorator: --threads and --device, which load_model takes."""
-    threads = click.option("--threads", type=click.IntRange(min=1), help="default: all cores it may use")
     device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
-    return threads(device(command))
+    return threads_option(device(command))
 
 
 def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> LanguageModel:

@@ -17,6 +17,7 @@ import click
 from click.core import ParameterSource
 
 from nlpseq.config import (
+    MOST_THREADS,
     CooccurrenceConfig,
     GloveConfig,
     LMConfig,
@@ -260,6 +261,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="answer in JS
 
 resume_option = click.option(
     "--resume", is_flag=True, help="go on with an unfinished run: of this corpus, or named itself"
+)
+
+
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, MOST_THREADS),
+    envvar="NLPSEQ_THREADS",
+    help="default: all cores this process may use",
 )
 
 

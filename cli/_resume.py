@@ -12,7 +12,7 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.settings import from_dict, to_dict
 
 from ._console import say
-from ._corpus import COMPILING, corpus_name
+from ._corpus import COMPILING, claim, corpus_name
 from ._options import given, is_flag
 from ._progress import Progress
 from ._stopping import StopRequest
@@ -59,6 +59,7 @@ def unfinished_run(sources: tuple[str, ...], output: Path | None, kind: RunKind)
         )
     if not isinstance(meta.get("position"), dict) or not isinstance(meta.get("source", {}), dict):
         raise ArtifactError(f"{path / 'meta.json'} does not say how far the run is. Train the model again.")
+    claim(place_of_result(path, meta))
     configs = {key: _stored_config(path, meta, key, config_type) for key, config_type in kind.configs.items()}
     has = {name: value for config in configs.values() for name, value in to_dict(config).items()}
     wanted = {name: value for each in kind.configs.values() for name, value in given(each).items()}
@@ -157,8 +158,9 @@ def is_unfinished(path: Path) -> bool:
         return False
 
 
-def check_not_unfinished(path: Path, *, force: bool) -> None:
-    """ConfigError where a new run would take the place of one that could go on, unasked."""
+def claim_place(path: Path, *, force: bool) -> None:
+    """Have the place of a new run for it alone; ConfigError where one is that could go on, unless forced."""
+    claim(path)
     if force:
         return
     if is_unfinished(path):

@@ -121,6 +121,11 @@ def _verdict(error: BaseException) -> tuple[int, str]:
                 f"nlpseq: error: memory ran out ({str(error) or 'no details'}). "
                 "Use a smaller vocabulary (--max-vocab) or shorter vectors (--dim), or close other programs."
             )
+        case RuntimeError() if "can't start new thread" in str(error):
+            return RESOURCE, (
+                "nlpseq: error: the system starts no more threads. "
+                "Use fewer (--threads), close other programs, or lift a limit (ulimit -u, ulimit -v)."
+            )
         case RuntimeError() if re.search(r"out of memory|allocate memory", str(error)):  # of PyTorch
             return RESOURCE, (
                 f"nlpseq: error: memory ran out ({str(error).splitlines()[0]}). "

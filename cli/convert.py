@@ -11,6 +11,7 @@ from nlpseq.vectors.naming import ENDINGS, TITLES, BadTokens
 
 from ._command import Command
 from ._console import print_path, say, say_warning
+from ._corpus import claim
 from ._options import force_option
 
 _NAMES = list(ENDINGS.values())
@@ -63,6 +64,7 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
     from nlpseq.vectors.vectors import Vectors
 
     chosen = check_output(out, format, force=force)
+    claim(out)
     vectors = Vectors.load(model, source_format)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)

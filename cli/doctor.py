@@ -14,8 +14,7 @@ from nlpseq.errors import BackendUnavailable
 from nlpseq.settings import available_cores
 
 from ._command import Command
-from ._console import print_columns, print_json
-from ._corpus import size_text
+from ._console import print_columns, print_json, size_text
 from ._options import json_option
 
 PACKAGES = (

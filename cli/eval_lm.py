@@ -11,9 +11,10 @@ import click
 from nlpseq.errors import ArtifactError, DataError
 
 from ._command import Command
-from ._console import print_columns, print_json, say, say_warning
-from ._corpus import available_memory, dataset_folder, size_text
+from ._console import print_columns, print_json, say, say_warning, size_text
+from ._corpus import dataset_folder
 from ._lm import encode_for, find_valid, lm_argument, load_model, machine_options
+from ._memory import TORCH, available_memory
 from ._options import json_option
 from ._whereabouts import find_data
 
@@ -44,6 +45,7 @@ PROTOCOL = (
 @click.command(
     "eval-lm",
     cls=Command,
+    addresses=TORCH,
     examples=[
         "nlpseq eval-lm corpus.lm",
         "nlpseq eval-lm corpus.lm corpus.txt --cache --json",

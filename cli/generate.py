@@ -12,6 +12,7 @@ from nlpseq.errors import ConfigError
 from ._command import Command
 from ._console import print_json, print_text, say, say_warning
 from ._lm import lm_argument, load_model, machine_options
+from ._memory import TORCH
 from ._options import is_flag, json_option
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ OF_CHANCE = ("samples", "seed", "temperature", "top_k", "top_p", "min_p", "repet
 
 @click.command(
     cls=Command,
+    addresses=TORCH,
     examples=[
         "nlpseq generate corpus.lm",
         'nlpseq generate corpus.lm --prompt "The" --num-tokens 20 --temperature 0.8 --seed 7',

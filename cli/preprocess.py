@@ -17,6 +17,7 @@ from ._console import print_path, printable, say
 from ._corpus import (
     COMPILING,
     EncodingProgress,
+    claim,
     corpus_argument,
     dataset_folder,
     open_sources,
@@ -32,6 +33,7 @@ from ._options import (
     output_option,
     refuse_settings_of_phrases,
     resolved,
+    threads_option,
 )
 from ._progress import Progress
 
@@ -52,12 +54,7 @@ if TYPE_CHECKING:
 @output_option
 @force_option
 @config_file_option
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    envvar="NLPSEQ_THREADS",
-    help="default: all cores this process may use",
-)
+@threads_option
 @click.option(
     "--cooccurrence",
     is_flag=True,
@@ -81,6 +78,7 @@ def preprocess(
 
     corpus = open_sources(sources)
     path = output_path(corpus.name, ".tokens", output, force=force)
+    claim(path)
     encoding = EncodingProgress(corpus)
     with artifact.beside(path, force=force) as new:
         with encoding as progress:

@@ -16,6 +16,7 @@ from ._command import Command
 from ._console import print_json, print_line, say, say_warning
 from ._corpus import dataset_folder, open_sources
 from ._lm import lm_argument, load_model, machine_options
+from ._memory import TORCH
 from ._options import json_option
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ COLUMNS = ("log_prob", "perplexity", "tokens", "unk", "text")
 
 @click.command(
     cls=Command,
+    addresses=TORCH,
     examples=[
         "nlpseq score corpus.lm corpus.txt",
         'echo "The king speaks." | nlpseq score corpus.lm --tokens --json',

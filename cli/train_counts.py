@@ -14,16 +14,9 @@ from nlpseq.errors import ConfigError
 from nlpseq.settings import to_dict
 
 from ._command import Command
-from ._console import print_path, say
-from ._corpus import (
-    COMPILING,
-    check_memory,
-    corpus_argument,
-    corpus_name,
-    prepare,
-    say_contents,
-    size_text,
-)
+from ._console import print_path, say, size_text
+from ._corpus import COMPILING, corpus_argument, corpus_name, prepare, say_contents
+from ._memory import check_memory
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -39,7 +32,7 @@ from ._options import (
     resume_option,
 )
 from ._progress import Progress
-from ._resume import RunKind, check_not_unfinished, place_of_run, reached, store, train_in, unfinished_run
+from ._resume import RunKind, claim_place, place_of_run, reached, store, train_in, unfinished_run
 from ._vectors import say_neighbors
 from ._whereabouts import find_data, whereabouts, whereabouts_now
 
@@ -133,7 +126,7 @@ def _begin(
     text = resolved(TextConfig)  # a wrong setting is said before any work
     refuse_settings_of_phrases(text)
     threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
-    check_not_unfinished(output or Path(corpus_name(sources) + SUFFIXES[method]), force=force)
+    claim_place(output or Path(corpus_name(sources) + SUFFIXES[method]), force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     counts, facts = _counts(data, counting, threads)
     place = place_of_run(path) if method == "glove" else path

@@ -15,8 +15,9 @@ from nlpseq.errors import ConfigError, DataError
 
 from ._command import Command
 from ._console import print_path, say, say_detail
-from ._corpus import check_memory, corpus_name, dataset_folder, open_dataset, say_contents
+from ._corpus import corpus_name, dataset_folder, open_dataset, say_contents
 from ._lm import encode_as, encode_for
+from ._memory import TORCH, check_memory
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -30,7 +31,7 @@ from ._options import (
 )
 from ._progress import Progress
 from ._resume import (
-    check_not_unfinished,
+    claim_place,
     is_run,
     place_of_result,
     place_of_run,
@@ -68,6 +69,7 @@ RARELY_TURNED = [
 @click.command(
     "train-lm",
     cls=Command,
+    addresses=TORCH,
     examples=[
         "nlpseq train-lm corpus.txt --time-budget 3s",
         "nlpseq train-lm corpus.txt --tokenizer char --preset tiny --epochs 1 -o letters.lm",
@@ -154,7 +156,7 @@ def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | 
         )
     if path.resolve() in made_from:
         raise ConfigError(f"{path} is what the model is made from. Choose another place with -o.")
-    check_not_unfinished(path, force=force)
+    claim_place(path, force=force)
     artifact.check_writable(path, force=force)
     return path
 

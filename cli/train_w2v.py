@@ -11,16 +11,9 @@ from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
 from nlpseq.errors import ConfigError
 
 from ._command import Command
-from ._console import print_path, say, say_detail
-from ._corpus import (
-    check_memory,
-    corpus_argument,
-    corpus_name,
-    dataset_folder,
-    prepare,
-    say_contents,
-    size_text,
-)
+from ._console import print_path, say, say_detail, size_text
+from ._corpus import corpus_argument, corpus_name, dataset_folder, prepare, say_contents
+from ._memory import check_memory
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -34,7 +27,7 @@ from ._options import (
     resume_option,
 )
 from ._progress import Progress
-from ._resume import RunKind, check_not_unfinished, place_of_run, reached, store, train_in, unfinished_run
+from ._resume import RunKind, claim_place, place_of_run, reached, store, train_in, unfinished_run
 from ._vectors import say_neighbors
 from ._whereabouts import find_data, whereabouts, whereabouts_now
 
@@ -118,7 +111,7 @@ def _begin(
     from nlpseq.w2v.train import train_word2vec
 
     choice = select(config)
-    check_not_unfinished(output or Path(corpus_name(sources) + KIND.suffix), force=force)
+    claim_place(output or Path(corpus_name(sources) + KIND.suffix), force=force)
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster where free memory is kept
         malloc.keep_no_large()

@@ -121,12 +121,7 @@ def check_free_disk(path: Path, needed_bytes: int) -> None:
 
 def write_error(path: Path, error: OSError) -> NlpseqError:
     """The error to raise where writing below `path` failed."""
-    if error.errno in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EFBIG,
-        None,
-    ):  # NumPy names no reason for a short write
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ResourceError(
             f"the disk ran full while writing {path}; nothing was changed there. "
             "Free some space or choose another place with -o."

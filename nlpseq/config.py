@@ -12,6 +12,8 @@ from nlpseq.settings import check, check_choices, setting
 
 Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet"]
 
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
@@ -121,7 +123,7 @@ class SVDConfig:
         check(0 <= self.oversampling <= 10_000, self, "oversampling", "from 0 to 10000")
         check(0 <= self.power_iterations <= 100, self, "power_iterations", "from 0 to 100")
         check(self.seed >= 0, self, "seed", "at least 0")
-        check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
+        _check_threads(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +146,7 @@ class GloveConfig:
         check(0 < self.learning_rate < float("inf"), self, "learning_rate", "above 0")
         check(self.epochs >= 1, self, "epochs", "at least 1")
         check(self.seed >= 0, self, "seed", "at least 0")
-        check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
+        _check_threads(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +203,7 @@ class Word2VecConfig:
         )
         check(self.epochs is None or self.epochs >= 1, self, "epochs", "at least 1")
         check(self.seed >= 0, self, "seed", "at least 0")
-        check(self.threads is None or 1 <= self.threads <= 1024, self, "threads", "from 1 to 1024")
+        _check_threads(self)
 
 
 # The rates that LMConfig may leave open, and how much of the common one each takes.
@@ -281,10 +283,11 @@ class LMConfig:
             check(0 <= getattr(self, name) <= 1, self, name, "from 0 to 1")
         for name in ("decay_share", "validate_every"):
             check(0 < getattr(self, name) <= 1, self, name, "above 0 and at most 1")
-        for name in ("clip_norm", "clip_value", "epochs", "patience", "time_budget", "threads"):
+        for name in ("clip_norm", "clip_value", "epochs", "patience", "time_budget"):
             value = getattr(self, name)
             check(value is None or 0 < value < float("inf"), self, name, "above 0")
         check(self.beta1 < 1, self, "beta1", "below 1")
+        _check_threads(self)
         check(self.seed >= 0, self, "seed", "at least 0")
         check(
             self.epochs is None or self.time_budget is None,
@@ -292,6 +295,11 @@ class LMConfig:
             "time_budget",
             "left out where epochs are given",
         )
+
+
+def _check_threads(config: Any) -> None:
+    fits = config.threads is None or 1 <= config.threads <= MOST_THREADS
+    check(fits, config, "threads", f"from 1 to {MOST_THREADS}")
 
 
 # What language models read, where nothing else is said: as it was written, with words seen once as <unk>.

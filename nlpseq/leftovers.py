@@ -16,6 +16,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from nlpseq.claim import remove_unclaimed
+
 PREFIX = ".nlpseq-tmp-"
 UNFINISHED = ".unfinished"  # behind the name of a run, while another result has that name
 FORGOTTEN = 7 * 24 * 3600.0  # seconds after which what another machine left is taken to be left
@@ -57,6 +59,7 @@ def set_aside(paths: list[Path]) -> Iterator[None]:
 def remove_leftovers(folder: Path) -> None:
     """Clear a folder of what nobody works on any more."""
     with suppress(OSError):  # another process may do the same
+        remove_unclaimed(folder)
         for entry in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(PREFIX)]:
             name = _NAME.fullmatch(entry.name)
             if name is None or not _is_left(entry, name["machine"], int(name["process"])):

@@ -439,7 +439,7 @@ def test_wrong_turns(run_cli, here, arguments, code, message):
 
 
 def test_without_the_memory_no_work_is_begun(run_cli, here, monkeypatch):
-    monkeypatch.setattr("nlpseq.cli._corpus.available_memory", lambda: 10_000)
+    monkeypatch.setattr("nlpseq.cli._memory.available_memory", lambda: 10_000)
     done = run_cli("train-lm", "story.txt", *FAST)
     assert done.exit_code == 6 and "Lower --hidden, --dim or --max-vocab" in done.stderr
     assert not Path("story.lm").exists()

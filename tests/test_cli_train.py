@@ -189,12 +189,12 @@ def test_quiet_and_verbose(run_cli, folder):
 def test_memory_is_estimated_before_training(run_cli, folder, monkeypatch):
     """Two matrices of float32 as they are stored, and as they are trained, in rows padded to 16 numbers."""
     needed = 2 * 4 * 50 * (100 + 112)
-    monkeypatch.setattr("nlpseq.cli._corpus.available_memory", lambda: needed - 1)
+    monkeypatch.setattr("nlpseq.cli._memory.available_memory", lambda: needed - 1)
     result = run_cli("train-w2v", "corpus.txt", *QUICK)
     assert result.exit_code == 6
     assert re.search(r"training needs [\d.]+ kB of memory and [\d.]+ kB are available", result.stderr)
     assert not Path("corpus.w2v").exists()
-    monkeypatch.setattr("nlpseq.cli._corpus.available_memory", lambda: needed)
+    monkeypatch.setattr("nlpseq.cli._memory.available_memory", lambda: needed)
     assert run_cli("train-w2v", "corpus.txt", *QUICK).exit_code == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BASE = {
-    *("artifact", "cache", "compiling", "config", "csr", "draws", "errors", "leftovers", "malloc"),
+    *("artifact", "cache", "claim", "compiling", "config", "csr", "draws", "errors", "leftovers", "malloc"),
     *("npy", "run_folder", "settings"),
 }
 MAY_IMPORT = {
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "csr": {"artifact", "errors", "npy"},
     "npy": {"errors"},
     "artifact": {"errors", "leftovers", "npy"},
+    "leftovers": {"claim"},
     "run_folder": {"artifact", "errors"},
     "_draws_numba": {"draws"},
     "_first_numba": set(),

@@ -7,7 +7,9 @@ metrics.jsonl          the course of the training, one measurement a line
 meta.json, vocab.tsv, README.md
 """
 
+import errno
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,7 +116,8 @@ def _save_tensors(file: Path, tensors: Tensors) -> None:
     try:
         save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, file)
     except SafetensorError as error:  # it writes by itself, and says so when it cannot
-        raise OSError(None, str(error)) from error
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
 
 
 def _load_tensors(file: Path) -> dict[str, Any]:

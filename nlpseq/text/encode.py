@@ -9,7 +9,6 @@ import hashlib
 import json
 import shutil
 import unicodedata
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from nlpseq.cache import cache_dir
 from nlpseq.compiling import Kernel
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.leftovers import temporary
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.text._blocks import COMPILED, TokenBlock, tokenized
 from nlpseq.text._choose import build_vocab, ids_in
@@ -111,7 +111,7 @@ def cached_dataset(
         if cached is not None:
             cached.meta["corpus"] = corpus.describe()  # which may have been another copy of the same text
             return cached
-    place = folder / uuid.uuid4().hex
+    place = temporary(folder / "entry")  # as it may be killed before it is kept
     made = preprocess(corpus, config, place, vocab=vocab, threads=threads, progress=progress)
     # Text that can be read only once has the result for a key, so that the same text is stored once.
     key = made.meta["content_key"] or hashlib.sha256(made.digest.encode()).hexdigest()

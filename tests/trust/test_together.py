@@ -1,19 +1,22 @@
 """Many processes at once: they share a cache, and read what another one replaces."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tallies import Tally
-from works import NLPSEQ, leftovers, write_corpus
+from works import NLPSEQ, WORKS, each_work, leftovers, prepare, run, start, write_corpus
 
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 
+OF_USAGE = 2
 READER = """
 import sys, hashlib
 from nlpseq.vectors.vectors import Vectors
@@ -68,6 +71,32 @@ def test_processes_share_a_cache(tmp_path: Path, tally: Tally, processes: int, r
             entries = [entry for entry in (cache / "tokens").iterdir() if entry.is_dir()]
             assert len(entries) == 1, entries
             assert not leftovers(cache)
+
+
+@pytest.mark.parametrize(("name", "number"), each_work(1, 1))
+def test_one_at_a_time_writes_a_place(folder: Path, tally: Tally, name: str, number: int) -> None:
+    """Another one is refused, whatever it is told, until the first has ended; killed will do."""
+    work = WORKS[name]
+    for old in (False, True):
+        prepare(work, folder, old=old)
+        with tally.case(f"{name}, {'old' if old else 'new'}"):
+            first = start(work, folder)
+            wait_for_claim(first)
+            first.send_signal(signal.SIGSTOP)
+            code, err = run(work, folder)
+            assert code == OF_USAGE and "is being written by another process" in err, (code, err)
+            assert work.makes in err and (folder / work.makes).exists() == old
+            first.kill()
+            first.communicate()
+            code, err = run(work, folder)
+            assert code == 0, err
+            assert not leftovers(folder), leftovers(folder)
+
+
+def wait_for_claim(child: subprocess.Popen[str]) -> None:
+    while f" {child.pid} " not in Path("/proc/locks").read_text():
+        assert child.poll() is None, "it never claimed its place"
+        time.sleep(0.001)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from nlpseq import artifact
+from nlpseq.claim import LOCK
 from nlpseq.leftovers import PREFIX, UNFINISHED
 from nlpseq.vectors.vectors import Vectors
 
@@ -122,7 +123,7 @@ def beside(path: Path) -> Path:
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [str(file.relative_to(folder)) for file in folder.rglob(f"{PREFIX}*")]
+    return [str(file.relative_to(folder)) for name in (PREFIX, LOCK) for file in folder.rglob(f"{name}*")]
 
 
 QUICK = ("preprocess", "train-w2v", "convert to a pair")
