@@ -160,14 +160,20 @@ def is_unfinished(path: Path) -> bool:
 
 def claim_place(path: Path, *, force: bool) -> None:
     """Have the place of a new run for it alone; ConfigError where one is that could go on, unless forced."""
+    from nlpseq import artifact
+
     claim(path)
-    if force:
+    try:
+        is_there = path.exists() and not force
+    except OSError as error:
+        raise artifact.write_error(path, error) from error
+    if not is_there:
         return
     if is_unfinished(path):
         raise ConfigError(
             f"{path} already exists and is unfinished. Go on with it by --resume, or replace it with --force."
         )
-    if path.exists() and is_unfinished(_beside(path)):
+    if is_unfinished(_beside(path)):
         raise ConfigError(
             f"{path} already exists, and {_beside(path)} is an unfinished run to replace it. "
             "Go on with that by --resume, or replace both with --force."

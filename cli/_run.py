@@ -1,6 +1,5 @@
 """Running a command: every way it can end has its exit code, and nothing but --debug shows a traceback."""
 
-import errno
 import io
 import math
 import os
@@ -17,12 +16,12 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from nlpseq.errors import NlpseqError
+from nlpseq.errors import DISK_FULL, SHORTAGE, NlpseqError
 
 from ._console import Console
 
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141  # 128 + the signal, as shells have it
-RUN, USAGE, RESOURCE = 1, 2, 6  # as in nlpseq.errors
+RUN, USAGE, INPUT, RESOURCE = 1, 2, 4, 6  # as in nlpseq.errors
 ONE = 0.5  # seconds in which SIGTERM counts once: `timeout` sends it to a process and to its group
 AGAIN = ONE + 0.1  # seconds after which a signal is sent again, so that it counts
 
@@ -136,8 +135,18 @@ def _verdict(error: BaseException) -> tuple[int, str]:
                 "nlpseq: error: no folder for temporary files can be written. "
                 "Free some space, or name a folder in TMPDIR."
             )
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+        case OSError(errno=number) if number in DISK_FULL:
             return RESOURCE, f"nlpseq: error: the disk ran full ({error}). Free some space."
+        case OSError(errno=number) if number in SHORTAGE:
+            return RESOURCE, (
+                f"nlpseq: error: the machine is short of something ({error}). "
+                "Close other programs, or lift a limit (ulimit -a)."
+            )
+        case OSError(filename=str() | bytes() | os.PathLike() as name):
+            return INPUT, (
+                f"nlpseq: error: {os.fsdecode(name)} cannot be used ({error.strerror}). "
+                "Check its name, and what you may do with it."
+            )
         case _:
             return RUN, f"nlpseq: internal error: {type(error).__name__}: {error}; run with --debug"
 

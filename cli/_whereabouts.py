@@ -77,4 +77,7 @@ def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...], threads: int |
     sources = named or tuple(source["sources"])
     if folder := dataset_folder(sources):
         return TokenDataset.open(folder)
-    return encode(open_sources(sources), text_config, threads)
+    corpus = open_sources(sources)
+    if not named and corpus.size_bytes() is None:  # which nobody has asked to be read
+        raise DataError("it is a pipe or a device.")
+    return encode(corpus, text_config, threads)

@@ -86,12 +86,12 @@ def _look_into_folder(path: Path) -> Finding:
 
 def _check_language_model(path: Path) -> None:
     """ArtifactError where a language model is damaged; without PyTorch its checksums have to do."""
-    from nlpseq import artifact
+    from nlpseq.manifest import check_manifest
 
     try:
         from nlpseq.lm.checkpoint import Checkpoint
     except MissingExtra:
-        artifact.check_manifest(path)
+        check_manifest(path)
     else:
         Checkpoint.load(path)
 

@@ -7,26 +7,23 @@ disk, sealed by the manifest and renamed, so that the final name never shows hal
 
 import ctypes
 import errno
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import ArtifactError, ConfigError, NlpseqError, ResourceError
+from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, NlpseqError, ResourceError
 from nlpseq.leftovers import remove_leftovers, set_aside, temporary
+from nlpseq.manifest import MANIFEST, check_manifest, foreign_files, read_json, write_json, write_manifest
+from nlpseq.manifest import Meta as Meta
 from nlpseq.npy import npy_header
-
-MANIFEST = "MANIFEST.json"
-
-Meta = dict[str, Any]
 
 _TITLES = {
     "nlpseq-tokens": "an encoded corpus",
@@ -35,6 +32,9 @@ _TITLES = {
     "nlpseq-lm": "a language model",
 }
 
+T = TypeVar("T")
+
+_TRIES = 100  # to read a folder that is being replaced
 _ROWS = 1 << 14  # of an array, written at once
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
 
@@ -87,17 +87,9 @@ def check_writable(path: Path, *, force: bool = False) -> None:
 
     Clears its folder of what processes that were killed have left there.
     """
-    remove_leftovers(path.resolve().parent)
-    if path.exists() and not _is_replaceable(path):
-        raise ConfigError(
-            f"{path} exists and is not a folder written by nlpseq, so it is not replaced. "
-            "Choose another place with -o, or remove it yourself."
-        )
-    if path.exists() and not force:
-        raise ConfigError(
-            f"{path} already exists. Replace it with --force (in Python force=True), or choose another place."
-        )
     try:
+        remove_leftovers(path.resolve().parent)
+        _check_replaceable(path, force=force)
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = temporary(path)
         try:
@@ -107,6 +99,26 @@ def check_writable(path: Path, *, force: bool = False) -> None:
                 probe.rmdir()
     except OSError as error:
         raise write_error(path, error) from error
+
+
+def _check_replaceable(path: Path, *, force: bool) -> None:
+    """Only what nlpseq wrote, or an empty folder, may be deleted to make room, and only if that was asked."""
+    if not path.exists():
+        return
+    if not (path.is_dir() and (is_result(path) or not any(path.iterdir()))):
+        raise ConfigError(
+            f"{path} exists and is not a folder written by nlpseq, so it is not replaced. "
+            "Choose another place with -o, or remove it yourself."
+        )
+    if not force:
+        raise ConfigError(
+            f"{path} already exists. Replace it with --force (in Python force=True), or choose another place."
+        )
+    if foreign := foreign_files(path):
+        raise ConfigError(
+            f"{path} holds {foreign[0]!r}, which is not nlpseq's, so it is not replaced. "
+            "Move that elsewhere, or choose another place with -o."
+        )
 
 
 def check_free_disk(path: Path, needed_bytes: int) -> None:
@@ -121,7 +133,7 @@ def check_free_disk(path: Path, needed_bytes: int) -> None:
 
 def write_error(path: Path, error: OSError) -> NlpseqError:
     """The error to raise where writing below `path` failed."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in DISK_FULL:
         return ResourceError(
             f"the disk ran full while writing {path}; nothing was changed there. "
             "Free some space or choose another place with -o."
@@ -164,13 +176,9 @@ class Folder:
             shutil.copymode(self.path / "meta.json", file)  # safetensors lets nobody but the owner read
         with self._pool as pool:  # the disk writes while sums are taken
             flushed = [self._flushed.get(file.name) or pool.submit(_fsync, file) for file in files]
-            entries = {
-                f.name: {"bytes": f.stat().st_size, "sha256": self._sums.get(f.name) or file_sha256(f)}
-                for f in files
-            }
+            write_manifest(self.path, self._sums)
             for each in flushed:
                 each.result()  # raises what went wrong
-        write_json(self.path / MANIFEST, {"files": entries})
         _fsync(self.path / MANIFEST)
         _fsync(self.path)
 
@@ -202,67 +210,46 @@ def peek_meta(path: Path) -> Meta:
     return read_json(path / "meta.json")
 
 
+def unreplaced(path: Path, load: Callable[[], T]) -> T:
+    """What `load` makes of a folder, all of it of one result, though another process may replace it."""
+    for _ in range(_TRIES):
+        before = _identity(path)
+        try:
+            found = load()
+        except (ArtifactError, FileNotFoundError):
+            if _identity(path) == before:
+                raise
+        else:
+            if _identity(path) == before:
+                return found
+    raise ArtifactError(f"{path} is being replaced again and again. Wait until that has ended.")
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Changes when another folder gets the name; None where there is none."""
+    with suppress(OSError):
+        stat = path.stat()
+        return stat.st_dev, stat.st_ino, stat.st_ctime_ns  # which renaming changes
+    return None
+
+
 def _title(format: object) -> str:
     """What a person calls a folder of this format."""
     return _TITLES.get(str(format), f"the unknown format {format!r}")
 
 
-def check_manifest(path: Path, *, hashes: bool = True) -> None:
-    """Raise ArtifactError, naming file and check, unless all files are there with their size and sha256."""
-    entries = read_json(path / MANIFEST).get("files")
-    if not isinstance(entries, dict) or "meta.json" not in entries:
-        raise ArtifactError(f"{path / MANIFEST} lists no files. Make the folder anew.")
-    for name, entry in entries.items():
-        if Path(name).name != name or not isinstance(entry, dict):
-            raise ArtifactError(f"{path / MANIFEST} has a bad entry {name!r}. Make the folder anew.")
-        if damage := _damage(path / name, entry, hashes):
-            raise ArtifactError(f"{path / name} {damage}. Make the folder anew, or copy it again.")
-
-
-def _damage(file: Path, entry: Meta, hashes: bool) -> str | None:
-    if not file.is_file():
-        return "is missing"
-    if file.stat().st_size != entry.get("bytes"):
-        return f"has {file.stat().st_size} bytes, its manifest says {entry.get('bytes')}"
-    try:
-        if hashes and file_sha256(file) != entry.get("sha256"):
-            return "does not match its sha256"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    return None
-
-
-def read_json(file: Path) -> Meta:
-    try:
-        value = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"{file} is missing, so its folder is no finished result of nlpseq. "
-            "Name another, or make it anew."
-        ) from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise ArtifactError(
-            f"{file} cannot be read as JSON ({error}). Make the folder anew, or copy it again."
-        ) from error
-    if not isinstance(value, dict):
-        raise ArtifactError(f"{file} does not hold a JSON object. Make the folder anew, or copy it again.")
-    return value
-
-
-def write_json(file: Path, value: Meta) -> None:
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    # A file name that is no Unicode holds lone surrogates; backslashreplace writes them as JSON escapes.
-    file.write_text(text, "utf-8", errors="backslashreplace")
-
-
-def file_sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _swap_in(new: Path, path: Path, *, force: bool) -> None:
-    """Give the new folder its name; an old one ends under the temporary name, which create() removes."""
-    if not (force and path.exists()):
+    """Give the new folder its name; an old one ends under the temporary name, which create() removes.
+
+    What is in the way only now, or may not be removed any more, stays, and the new folder gets another name.
+    """
+    try:
+        _check_replaceable(path, force=force)
+    except ConfigError as error:
+        kept = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}")
+        new.rename(kept)
+        raise ConfigError(f"{error} What was made meanwhile is in {kept}.") from error
+    if not path.exists():
         new.rename(path)
     elif not _exchanged(new, path):
         with set_aside([path]):
@@ -280,15 +267,12 @@ def _exchanged(new: Path, path: Path) -> bool:
     return bool(renameat2(*names, _RENAME_EXCHANGE) == 0)
 
 
-def _is_replaceable(path: Path) -> bool:
-    """Only what nlpseq wrote (or an empty folder) may be deleted to make room."""
-    return path.is_dir() and (is_result(path) or not any(path.iterdir()))
-
-
 def is_result(path: Path) -> bool:
     """Whether a folder was written by nlpseq, damaged or not."""
     meta = path / "meta.json"
-    return meta.is_file() and b'"nlpseq-' in meta.read_bytes()
+    with suppress(OSError):
+        return meta.is_file() and b'"nlpseq-' in meta.read_bytes()
+    return False
 
 
 def _fsync(path: Path) -> None:

@@ -42,11 +42,12 @@ def claimed(path: Path) -> Iterator[None]:
             _give_up(lock, handle)
 
 
-def remove_unclaimed(folder: Path) -> None:
-    """Clear a folder of locks that processes left which were killed."""
-    for entry in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(LOCK)]:
-        if (handle := _taken(entry)) is not None:
-            _give_up(entry, handle)
+def remove_unclaimed(folder: Path, names: list[str]) -> None:
+    """Clear a folder, which has these names in it, of locks that processes left which were killed."""
+    for name in names:
+        with suppress(OSError):  # it may not be ours
+            if name.startswith(LOCK) and (handle := _taken(folder / name)) is not None:
+                _give_up(folder / name, handle)
 
 
 def _taken(lock: Path) -> int | None:

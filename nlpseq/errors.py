@@ -12,6 +12,11 @@
 A message is two sentences: what is wrong with which thing, and the way out.
 """
 
+import errno
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SHORTAGE = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of the machine: nothing is damaged
+
 
 class NlpseqError(Exception):
     """Base of all errors meant for users; anything else is a bug."""

@@ -21,6 +21,7 @@ from nlpseq.claim import remove_unclaimed
 PREFIX = ".nlpseq-tmp-"
 UNFINISHED = ".unfinished"  # behind the name of a run, while another result has that name
 FORGOTTEN = 7 * 24 * 3600.0  # seconds after which what another machine left is taken to be left
+MOMENT = 60.0  # the same of what it has set aside, which takes a few renames
 
 _NAME = re.compile(
     re.escape(PREFIX) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{32}(-for-(?P<last>.+))?"
@@ -58,18 +59,26 @@ def set_aside(paths: list[Path]) -> Iterator[None]:
 
 def remove_leftovers(folder: Path) -> None:
     """Clear a folder of what nobody works on any more."""
-    with suppress(OSError):  # another process may do the same
-        remove_unclaimed(folder)
-        for entry in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(PREFIX)]:
-            name = _NAME.fullmatch(entry.name)
-            if name is None or not _is_left(entry, name["machine"], int(name["process"])):
-                continue
-            if name["last"] and not (folder / name["last"]).exists():
-                mine = entry.with_name(f"{temporary(entry).name}-for-{name['last']}")
-                entry.rename(mine)  # so that no other process puts it back as well
-                _put_back(mine)
-            else:
-                _remove(entry)
+    names = list[str]()
+    with suppress(OSError):
+        names = [entry.name for entry in os.scandir(folder)]
+    remove_unclaimed(folder, names)
+    for found in filter(None, map(_NAME.fullmatch, names)):
+        with suppress(OSError):  # another process may do the same, and some are not ours to remove
+            _clear(folder / found[0], found["machine"], int(found["process"]), found["last"])
+
+
+def _clear(entry: Path, machine: str, process: int, last: str | None) -> None:
+    """Remove what is left, or put it back where what was to replace it is not there."""
+    is_missed = last is not None and not entry.with_name(last).exists()
+    if not _is_left(entry, machine, process, MOMENT if is_missed else FORGOTTEN):
+        return
+    if is_missed:
+        mine = entry.with_name(f"{temporary(entry).name}-for-{last}")
+        entry.rename(mine)  # so that no other process puts it back as well
+        _put_back(mine)
+    else:
+        _remove(entry)
 
 
 def _put_back(folder: Path) -> None:
@@ -89,13 +98,16 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_left(entry: Path, machine: str, process: int) -> bool:
-    """Whether nobody works on it any more; never for what another user made, or a link."""
+def _is_left(entry: Path, machine: str, process: int, patience: float) -> bool:
+    """Whether nobody works on it any more; never for what another user made, or a link.
+
+    patience: seconds for which what another machine made, or this one before it was started anew, stays.
+    """
     is_own = not hasattr(os, "getuid") or entry.lstat().st_uid == os.getuid()
     if entry.is_symlink() or not is_own:
         return False
     if machine != _machine():
-        return time.time() - max(each.lstat().st_mtime for each in (entry, *entry.rglob("*"))) > FORGOTTEN
+        return time.time() - max(each.lstat().st_mtime for each in (entry, *entry.rglob("*"))) > patience
     try:
         os.kill(process, 0)
     except ProcessLookupError:

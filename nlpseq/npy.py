@@ -9,12 +9,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import ArtifactError
+from nlpseq.errors import SHORTAGE, ArtifactError
 
 # What NumPy raises on a damaged .npy file; its header is parsed as Python.
 NO_ARRAY = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError),
-    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),
+    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),  # the last by Python's parser, too
 )
 
 
@@ -74,6 +74,8 @@ def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
     except NO_ARRAY as error:
+        if isinstance(error, OSError) and error.errno in SHORTAGE:
+            raise
         raise ArtifactError(
             f"{file} is not a readable .npy array ({error}). Make the folder anew."
         ) from error

@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nlpseq import artifact
+from nlpseq import artifact, manifest
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.manifest import file_sha256, read_json, write_json
 
 
 def make(path, text="hello", **options):
@@ -158,18 +160,40 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         make(tmp_path / "file" / "made")
 
 
-@pytest.mark.parametrize(
-    "error",
-    [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OSError("1000 requested and 16 written")],
-    ids=["by the system", "by NumPy"],
-)
-def test_a_full_disk_is_named(tmp_path, error):
+def test_a_full_disk_is_named(tmp_path):
     with (
         pytest.raises(ResourceError, match=r"the disk ran full while writing .*made; nothing"),
         artifact.create(tmp_path / "made", "test", 3),
     ):
-        raise error
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert names(tmp_path) == []
+
+
+def test_what_others_put_into_a_folder_is_not_removed_with_it(made):
+    (made / "notes.txt").write_text("mine")
+    (made / ".hidden").write_text("of some program")
+    with pytest.raises(ConfigError, match=r"made holds 'notes.txt', which is not nlpseq's.*Move that"):
+        make(made, "new", force=True)
+    (made / "notes.txt").unlink()
+    make(make(made, "new", force=True) / "inner")  # such as counts in an encoded corpus
+    make(made, "newer", force=True)
+    assert (made / "text.txt").read_text() == "newer"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_came_in_the_way_meanwhile_stays_and_so_does_what_was_made(tmp_path, force):
+    path = tmp_path / "made"
+    with (
+        pytest.raises(ConfigError, match=r"What was made meanwhile is in (.*)\.") as found,
+        artifact.create(path, "test", 3, force=force) as folder,
+    ):
+        folder.write_meta({"is": "new"})
+        path.mkdir()
+        (path / "mine").write_text("mine")
+    assert (path / "mine").read_text() == "mine"
+    kept = Path(str(found.value).rpartition(" is in ")[2].removesuffix("."))
+    assert artifact.load_meta(kept, "test", 3)["is"] == "new"
+    assert sorted(names(tmp_path)) == sorted(["made", kept.name])
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -188,7 +212,7 @@ def test_a_file_that_does_not_reach_the_disk_leaves_nothing(tmp_path, monkeypatc
     ):
         folder.write_array("numbers.npy", np.arange(9))
         if early:
-            folder.complete("numbers.npy", artifact.file_sha256(folder.path / "numbers.npy"))
+            folder.complete("numbers.npy", file_sha256(folder.path / "numbers.npy"))
         folder.write_meta({})
     assert names(tmp_path) == []
 
@@ -203,8 +227,8 @@ def test_too_little_disk_is_said_before_the_work(tmp_path):
 
 def test_file_names_that_are_no_unicode_survive(tmp_path):
     name = os.fsdecode(b"caf\xe9.txt")
-    artifact.write_json(tmp_path / "x.json", {"source": name})
-    assert artifact.read_json(tmp_path / "x.json") == {"source": name}
+    write_json(tmp_path / "x.json", {"source": name})
+    assert read_json(tmp_path / "x.json") == {"source": name}
 
 
 # --- loading
@@ -217,7 +241,7 @@ def edit_manifest(made, change):
 
 
 def rewrite_meta(made, **changes):
-    artifact.write_json(made / "meta.json", artifact.peek_meta(made) | changes)
+    write_json(made / "meta.json", artifact.peek_meta(made) | changes)
 
 
 DAMAGES = {
@@ -313,9 +337,60 @@ def test_a_file_that_cannot_be_read_is_named(made, monkeypatch):
     def refuse(file):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(artifact, "file_sha256", refuse)
+    monkeypatch.setattr(manifest, "file_sha256", refuse)
     with pytest.raises(ArtifactError, match="cannot be read: Permission denied"):
         artifact.load_meta(made, "test", 3)
+
+
+@pytest.mark.parametrize("name", ["file_sha256", "json.loads"])
+def test_a_shortage_of_the_machine_is_no_damage(made, monkeypatch, name):
+    def refuse(_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(f"nlpseq.manifest.{name}", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        artifact.load_meta(made, "test", 3)
+
+
+def test_a_file_outside_the_manifest_is_not_read(made):
+    (made / "notes.txt").write_text("is not read anyway")
+    artifact.load_meta(made, "test", 3)
+    (made / "more.npy").write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"more\.npy is not in its manifest\. Remove it"):
+        artifact.load_meta(made, "test", 3)
+
+
+def test_what_is_no_file_is_not_waited_for(made):
+    (made / "meta.json").unlink()
+    os.mkfifo(made / "meta.json")
+    with pytest.raises(ArtifactError, match=r"meta\.json cannot be read as JSON \(it is no file, or vast"):
+        artifact.load_meta(made, "test", 3)
+
+
+def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(made):
+    found = []
+
+    def load():
+        found.append((made / "text.txt").read_text())
+        if len(found) < 3:
+            make(made, f"made {len(found)}", force=True)
+        if len(found) == 2:
+            raise ArtifactError("half of the one, half of the other")
+        return found[-1]
+
+    assert artifact.unreplaced(made, load) == "made 2"
+    assert found == ["hello", "made 1", "made 2"]
+
+
+def test_a_folder_that_is_damaged_is_read_once(made):
+    def load():
+        found.append(made)
+        raise ArtifactError("damaged")
+
+    found = []
+    with pytest.raises(ArtifactError, match="damaged"):
+        artifact.unreplaced(made, load)
+    assert len(found) == 1
 
 
 def test_without_verify_only_the_sizes_are_held(made):

@@ -31,7 +31,10 @@ ENDINGS = [
     (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), 6, "error: no folder for temp"),
     (OSError(errno.ENOSPC, "No space left", "x"), 6, "error: the disk ran full"),
     (ValueError("odd"), 1, "internal error: ValueError: odd; run with --debug"),
-    (PermissionError(errno.EACCES, "denied", "x"), 1, "internal error: PermissionError:"),
+    (PermissionError(errno.EACCES, "denied", "x"), 4, "error: x cannot be used (denied). Check"),
+    (PermissionError(errno.EACCES, "denied"), 1, "internal error: PermissionError:"),
+    (OSError(errno.EMFILE, "Too many open files", "x"), 6, "error: the machine is short of something"),
+    (RuntimeError("can't start new thread"), 6, "error: the system starts no more threads. Use fewer"),
     (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
     (Terminated(), 143, "stopped by SIGTERM"),
 ]
@@ -56,7 +59,7 @@ def failing(run_cli, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("error", "code", "message"), ENDINGS, ids=[repr(error) for error, _, _ in ENDINGS])
 def test_every_error_has_its_exit_code_and_one_line(failing, error, code, message):
     result = failing(error)
-    assert result.exit_code == code
+    assert result.exit_code == code, result.stderr
     assert result.stderr.startswith(f"nlpseq: {message}")
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
@@ -156,6 +159,11 @@ def test_a_full_disk_behind_stdout_gives_6():
         (["preprocess", "rare.txt", "-o", "rare.txt", "--force"], 2, "is not a folder written by nlpseq"),
         (["train-w2v", "rare.txt", "-o", "rare.txt/deeper"], 6, "cannot be written"),
         (["train-w2v", "rare.txt", "--backend", "cupy"], 3, "CuPy is not installed"),
+        (["train-w2v", "rare.txt", "-o", "a" * 300], 6, "aaa cannot be written: File name too long"),
+        (["preprocess", "rare.txt", "-o", "a" * 300], 6, "aaa cannot be written: File name too long"),
+        (["inspect", "a" * 300], 4, "aaa cannot be used (File name too long). Check"),
+        (["train-lm", "a" * 300, "--resume"], 4, "aaa cannot be used (File name too long). Check"),
+        (["generate", "a" * 300], 4, "aaa cannot be used (File name too long). Check"),
     ],
 )
 def test_what_people_get_wrong(run_cli, tmp_path, monkeypatch, args, code, message):

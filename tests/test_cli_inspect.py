@@ -10,6 +10,7 @@ import pytest
 
 from nlpseq import artifact
 from nlpseq.config import LMConfig, TextConfig
+from nlpseq.manifest import MANIFEST
 from nlpseq.settings import to_dict
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
@@ -117,7 +118,7 @@ def test_a_language_model_with_another_vocabulary(run_cli, language_model):
 
 def reseal(folder: Path) -> None:
     """Make checksums fit what is in a folder."""
-    (folder / artifact.MANIFEST).unlink()
+    (folder / MANIFEST).unlink()
     artifact.Folder(folder, "lm", 1).seal()
 
 

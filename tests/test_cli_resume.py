@@ -2,11 +2,14 @@
 
 import itertools
 import json
+import os
 import random
 import shutil
 from pathlib import Path
 
 import pytest
+
+from nlpseq.manifest import write_json, write_manifest
 
 COMMANDS = {
     "one thread": ["train-w2v", "--threads", "1", "--epochs", "8", "--dim", "8"],
@@ -156,6 +159,18 @@ def test_resume_finds_the_text_where_it_is_now_and_as_it_was(run_cli, stopped):
     found = run_cli("train-w2v", "moved.txt", "--resume", "-o", "corpus.w2v")
     assert found.exit_code == 0, found.stderr
     assert text.exists()
+
+
+@pytest.mark.parametrize("source", ["/dev/zero", "pipe", "*pe", 5, None])
+def test_resume_reads_nothing_unasked_that_never_ends(run_cli, stopped, source):
+    os.mkfifo("pipe")
+    meta = json.loads((stopped / "meta.json").read_text())
+    sources = {"sources": [source], "encoded": str(Path.cwd() / "gone")}
+    write_json(stopped / "meta.json", meta | {"source": meta["source"] | sources})
+    write_manifest(stopped, {})
+    result = run_cli("train-w2v", "corpus.w2v", "--resume")
+    assert result.exit_code == 5, result.stderr
+    assert "the corpus of corpus.w2v is not to be found" in result.stderr
 
 
 def test_resume_refuses_a_text_that_has_changed(run_cli, stopped):

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nlpseq import artifact
 from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.counts import cooccurrence as module
 from nlpseq.counts.cooccurrence import (
@@ -21,6 +20,7 @@ from nlpseq.counts.cooccurrence import (
     count_reference,
 )
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.manifest import MANIFEST, file_sha256, write_json
 from nlpseq.npy import NpyWriter
 from nlpseq.settings import to_dict
 from nlpseq.text.dataset import TokenDataset
@@ -211,9 +211,9 @@ def test_counts_of_nothing_come_back(tmp_path: Path) -> None:
 
 def reseal(path: Path) -> None:
     """Make the manifest fit again, so that the checks behind it are reached."""
-    files = [file for file in path.iterdir() if file.name != artifact.MANIFEST]
-    entries = {f.name: {"bytes": f.stat().st_size, "sha256": artifact.file_sha256(f)} for f in files}
-    artifact.write_json(path / artifact.MANIFEST, {"files": entries})
+    files = [file for file in path.iterdir() if file.name != MANIFEST]
+    entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
+    write_json(path / MANIFEST, {"files": entries})
 
 
 def changed(path: Path, name: str, place: int, value: float) -> None:
@@ -258,7 +258,7 @@ def test_a_damaged_config_is_named(tmp_path: Path) -> None:
     count_cooccurrences(dataset(long_stream())).save(path)
     meta = json.loads((path / "meta.json").read_text("utf-8"))
     for config in ({"window": 0}, {"width": 3}, None):
-        artifact.write_json(path / "meta.json", meta | {"config": config})
+        write_json(path / "meta.json", meta | {"config": config})
         reseal(path)
         with pytest.raises(ArtifactError, match="has no valid config"):
             Cooccurrence.load(path)

@@ -10,6 +10,7 @@ import pytest
 from nlpseq import artifact
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.manifest import read_json, write_json
 from nlpseq.text.corpus import open_corpus
 from nlpseq.text.dataset import KIND, SPLITS, VERSION, TokenDataset, token_dtype
 from nlpseq.text.encode import preprocess
@@ -23,6 +24,14 @@ def path(tmp_path: Path) -> Path:
     """Ten sentences of two tokens: train 6, valid 2, test 2."""
     (tmp_path / "corpus.txt").write_text("a b\nc a\n" * 5)
     return preprocess(open_corpus(tmp_path / "corpus.txt"), CONFIG, tmp_path / "out").path
+
+
+def test_it_stays_what_it_was_while_another_takes_its_place(path: Path) -> None:
+    data = TokenDataset.open(path)
+    before = data.digest
+    (path.parent / "corpus.txt").write_text("c c\nb b\n" * 7)
+    preprocess(open_corpus(path.parent / "corpus.txt"), CONFIG, path, force=True)
+    assert data.digest == data.split("valid").digest == before != TokenDataset.open(path).digest
 
 
 def reseal(path: Path) -> None:
@@ -92,16 +101,14 @@ def test_a_changed_byte_or_a_missing_file_is_found(name: str, path: Path) -> Non
 
 
 def change_meta(**fields: Any) -> Callable[[Path], None]:
-    return lambda path: artifact.write_json(
-        path / "meta.json", artifact.read_json(path / "meta.json") | fields
-    )
+    return lambda path: write_json(path / "meta.json", read_json(path / "meta.json") | fields)
 
 
 def drop_meta(field: str) -> Callable[[Path], None]:
     def drop(path: Path) -> None:
-        meta = artifact.read_json(path / "meta.json")
+        meta = read_json(path / "meta.json")
         del meta[field]
-        artifact.write_json(path / "meta.json", meta)
+        write_json(path / "meta.json", meta)
 
     return drop
 

@@ -9,13 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BASE = {
     *("artifact", "cache", "claim", "compiling", "config", "csr", "draws", "errors", "leftovers", "malloc"),
-    *("npy", "run_folder", "settings"),
+    *("manifest", "npy", "run_folder", "settings"),
 }
 MAY_IMPORT = {
     **{room: {"errors", "settings"} for room in BASE},
     "csr": {"artifact", "errors", "npy"},
     "npy": {"errors"},
-    "artifact": {"errors", "leftovers", "npy"},
+    "artifact": {"errors", "leftovers", "manifest", "npy"},
     "leftovers": {"claim"},
     "run_folder": {"artifact", "errors"},
     "_draws_numba": {"draws"},

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from nlpseq import artifact, leftovers
-from nlpseq.errors import ConfigError
+from nlpseq.errors import ConfigError, NlpseqError
 from nlpseq.leftovers import remove_leftovers, set_aside, temporary
+from nlpseq.manifest import check_manifest
+from nlpseq.vectors.vectors import Vectors
 
 
 @pytest.fixture
@@ -57,6 +59,41 @@ def test_what_another_machine_works_on_stays_for_a_week(
     os.utime(other, (0, 0))
     remove_leftovers(tmp_path)
     assert not other.exists()
+
+
+def test_what_was_set_aside_before_the_machine_was_started_anew_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = old_pair(tmp_path)
+    monkeypatch.setattr(leftovers, "_machine", lambda: "0123abcd")
+    killed_amid(files, [], monkeypatch)
+    monkeypatch.undo()
+    remove_leftovers(tmp_path)
+    assert not any(file.exists() for file in files), "another machine may be about to go on"
+    long_ago = time.time() - leftovers.MOMENT - 1
+    for entry in tmp_path.rglob("*"):
+        os.utime(entry, (long_ago, long_ago))
+    with pytest.raises(NlpseqError):  # as what was there is none
+        Vectors.load(files[0])
+    assert [file.read_text() for file in files] == ["old", "old"]
+
+
+def test_what_cannot_be_cleared_does_not_keep_the_rest(
+    tmp_path: Path, of_the_dead: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = sorted(temporary(tmp_path / "a.vec") for _ in range(3))
+    for file in left:
+        file.touch()
+    remove = Path.unlink
+
+    def refuse(path: Path, **options: bool) -> None:
+        if path == left[0]:
+            raise PermissionError("not yours")
+        remove(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == {left[0].name}
 
 
 @pytest.mark.parametrize(
@@ -148,4 +185,4 @@ def test_an_old_result_that_was_set_aside_is_found_again(
     monkeypatch.undo()
     with pytest.raises(ConfigError, match="already exists"):
         artifact.check_writable(path)
-    artifact.check_manifest(path)
+    check_manifest(path)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlpseq.artifact import file_sha256
 from nlpseq.errors import ArtifactError
+from nlpseq.manifest import file_sha256
 from nlpseq.npy import NpyWriter, load_array
 
 

@@ -15,6 +15,7 @@ from test_train import SMALL, encode, sentences
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import ArtifactError, ConfigError, RunError
+from nlpseq.manifest import file_sha256
 from nlpseq.run_folder import RunFolder
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.vectors.vectors import Vectors
@@ -204,12 +205,11 @@ def test_a_run_whose_loss_is_lost_keeps_its_checkpoint(data: TokenDataset, tmp_p
 
 def reseal(path: Path, meta: dict[str, Any]) -> None:
     """Write meta.json anew, with a manifest that says so."""
-    from nlpseq import artifact
 
     (path / "meta.json").write_text(json.dumps(meta))
     manifest = json.loads((path / "MANIFEST.json").read_text())
     file = path / "meta.json"
-    manifest["files"]["meta.json"] = {"bytes": file.stat().st_size, "sha256": artifact.file_sha256(file)}
+    manifest["files"]["meta.json"] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
     (path / "MANIFEST.json").write_text(json.dumps(manifest))
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.sparse import csr_array
 
-from nlpseq import artifact
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
+from nlpseq.manifest import MANIFEST, file_sha256, write_json
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors import vectors as vectors_module
 from nlpseq.vectors.vectors import Vectors
@@ -221,9 +221,9 @@ def test_explicit_vectors_are_written_as_a_folder_alone(tmp_path: Path) -> None:
 
 def reseal(path: Path) -> None:
     """Make the manifest fit again, so that the checks behind it are reached."""
-    files = [file for file in path.iterdir() if file.name != artifact.MANIFEST]
-    entries = {f.name: {"bytes": f.stat().st_size, "sha256": artifact.file_sha256(f)} for f in files}
-    artifact.write_json(path / artifact.MANIFEST, {"files": entries})
+    files = [file for file in path.iterdir() if file.name != MANIFEST]
+    entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
+    write_json(path / MANIFEST, {"files": entries})
 
 
 def test_damage_is_noticed(tmp_path: Path, vectors: Vectors) -> None:
@@ -243,9 +243,9 @@ def test_damage_is_noticed(tmp_path: Path, vectors: Vectors) -> None:
     vocab(WORDS[::-1]).save(path / "vocab.tsv")
     refused("vocab.tsv does not have the digest")
     meta = json.loads((path / "meta.json").read_text("utf-8"))
-    artifact.write_json(path / "meta.json", meta | {"num_words": 6})
+    write_json(path / "meta.json", meta | {"num_words": 6})
     refused("vocab.tsv does not hold 6 words")
-    artifact.write_json(path / "meta.json", meta | {"has_contexts": True})
+    write_json(path / "meta.json", meta | {"has_contexts": True})
     refused("contexts.npy is not a readable")
     np.save(path / "vectors.npy", np.full_like(vectors.matrix, np.inf))
     refused(r"'king' holds numbers that are not finite\. .*damaged")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from errno import EDQUOT, EFBIG, ENOSPC
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +27,7 @@ from nlpseq.cache import cache_dir, use_cache_for_numba
 from nlpseq.config import CooccurrenceConfig
 from nlpseq.csr import as_csr, load_csr, save_csr
 from nlpseq.draws import KEEP, draw, stream_key
-from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, ResourceError
 from nlpseq.leftovers import remove_leftovers, temporary
 from nlpseq.npy import NpyWriter, load_array
 from nlpseq.settings import available_cores, from_dict, to_dict
@@ -86,6 +85,10 @@ class Cooccurrence:
         verify=False skips the sha256 of the files.
         """
         path = Path(path)
+        return artifact.unreplaced(path, lambda: cls._load_parts(path, verify))
+
+    @classmethod
+    def _load_parts(cls, path: Path, verify: bool) -> "Cooccurrence":
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
         vocab = Vocab.load(path / "vocab.tsv")
         try:
@@ -295,7 +298,7 @@ def _scratch() -> Iterator[Path]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        if error.errno not in (ENOSPC, EDQUOT, EFBIG):
+        if error.errno not in DISK_FULL:
             raise
         raise ResourceError(
             f"the disk of {parent} ran full while counting. "

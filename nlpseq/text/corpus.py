@@ -17,9 +17,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from nlpseq.artifact import file_sha256, is_result
+from nlpseq.artifact import is_result
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
+from nlpseq.manifest import file_sha256
 from nlpseq.text._cut import cut_blocks
 from nlpseq.text._decode import UTF_8, ReadReport, decoded, normalized_block
 from nlpseq.text._decompress import RawBytes, decompressed, unreadable

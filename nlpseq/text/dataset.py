@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nlpseq import artifact
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.manifest import sums
 from nlpseq.npy import load_array
 from nlpseq.settings import from_dict
 from nlpseq.text.vocab import SPECIALS, Vocab
@@ -74,6 +75,7 @@ class TokenDataset:
     tokens: uint16 or uint32, (num_tokens,); words outside the vocabulary have the id vocab.num_words.
     sentences: int64, (num_sentences + 1,); sentence s is tokens[sentences[s] : sentences[s + 1]], not empty.
     A split has the tokens of the whole corpus and its own range of sentences.
+    digest: equal digests mean equal tokens, sentences and words of the whole.
     """
 
     def __init__(
@@ -83,22 +85,18 @@ class TokenDataset:
         tokens: npt.NDArray[Any],
         sentences: npt.NDArray[np.int64],
         vocab: Vocab,
+        digest: str = "",
     ) -> None:
         self.path = path
         self.meta = meta
         self.tokens = tokens
         self.sentences = sentences
         self.vocab = vocab
+        self.digest = digest
 
     @property
     def config(self) -> TextConfig:
         return from_dict(TextConfig, self.meta["config"])
-
-    @property
-    def digest(self) -> str:
-        """Equal digests mean equal tokens, sentences and words; by the manifest."""
-        files = artifact.read_json(self.path / artifact.MANIFEST)["files"]
-        return " ".join(files[name]["sha256"] for name in (TOKENS, SENTENCES, VOCAB))
 
     @property
     def num_tokens(self) -> int:
@@ -117,11 +115,17 @@ class TokenDataset:
         one in the folder, where it is known already.
         """
         path = Path(path)
+        return artifact.unreplaced(path, lambda: cls._open(path, verify, vocab))
+
+    @classmethod
+    def _open(cls, path: Path, verify: bool, vocab: Vocab | None) -> "TokenDataset":
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
         vocab = vocab or Vocab.load(path / VOCAB)
         tokens = load_array(path / TOKENS, token_dtype(len(vocab)), 1)
         sentences = load_array(path / SENTENCES, np.int64, 1)
-        dataset = cls(path, meta, tokens, sentences, vocab)
+        sha256 = sums(path)
+        digest = " ".join(sha256[name] for name in (TOKENS, SENTENCES, VOCAB))
+        dataset = cls(path, meta, tokens, sentences, vocab, digest)
         _check_vocab(path, vocab)
         _check_meta(dataset)
         if verify:
@@ -139,7 +143,8 @@ class TokenDataset:
             )
         bounds = {each: [0, end - first] if each == name else [0, 0] for each in SPLITS}
         meta = self.meta | {"splits": bounds}
-        return TokenDataset(self.path, meta, self.tokens, self.sentences[first : end + 1], self.vocab)
+        sentences = self.sentences[first : end + 1]
+        return TokenDataset(self.path, meta, self.tokens, sentences, self.vocab, self.digest)
 
 
 def _check_meta(dataset: TokenDataset) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nlpseq import artifact
 from nlpseq.csr import as_csr, load_csr, save_csr
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
+from nlpseq.leftovers import remove_leftovers
 from nlpseq.npy import load_array
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.formats import Written, check_output, read_vectors, write_vectors
@@ -152,6 +153,8 @@ class Vectors:
         or file is damaged. verify=False skips the sha256 of a folder's files.
         """
         path = Path(path)
+        if not path.exists():
+            remove_leftovers(path.resolve().parent)  # which puts back what a kill has set aside
         is_folder = path.is_dir() and format in (None, "nlpseq")
         vectors = cls._load_folder(path, verify) if is_folder else cls._load_file(path, format)
         vectors._check_finite(ArtifactError, f"{path} is damaged; make it anew.")
@@ -159,6 +162,10 @@ class Vectors:
 
     @classmethod
     def _load_folder(cls, path: Path, verify: bool) -> "Vectors":
+        return artifact.unreplaced(path, lambda: cls._load_parts(path, verify))
+
+    @classmethod
+    def _load_parts(cls, path: Path, verify: bool) -> "Vectors":
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
         vocab = Vocab.load(path / "vocab.tsv")
         if vocab.digest != meta.get("vocab_digest"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sound import replaced, seal
 
-from nlpseq import artifact
+from nlpseq.manifest import MANIFEST
 
 FINDINGS = Path(__file__).with_name("findings")
 
@@ -19,7 +19,7 @@ def put(data: bytes, path: Path) -> Iterator[None]:
             yield
         return
     files = sorted(path.iterdir())
-    file, manifest = files[data[0] % len(files) if data else 0], path / artifact.MANIFEST
+    file, manifest = files[data[0] % len(files) if data else 0], path / MANIFEST
     with replaced(manifest, manifest.read_bytes()), replaced(file, data[1:]):
         if file != manifest:
             seal(path)

@@ -13,11 +13,11 @@ from lm_models import save_tiny_model
 from prober import Answer, Prober
 
 import nlpseq as ns
-from nlpseq import artifact
 from nlpseq.config import CooccurrenceConfig, GloveConfig, TextConfig
 from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
 from nlpseq.counts.glove import train_glove
 from nlpseq.counts.ppmi import ppmi
+from nlpseq.manifest import MANIFEST, file_sha256
 from nlpseq.run_folder import RunFolder
 from nlpseq.vectors.formats import write_vectors
 from nlpseq.vectors.vectors import Vectors
@@ -106,14 +106,14 @@ class replaced:
 
 def seal(path: Path) -> None:
     """A manifest that says all is well, in every folder of a result."""
-    for manifest in path.rglob(artifact.MANIFEST):
+    for manifest in path.rglob(MANIFEST):
         files = [file for file in manifest.parent.iterdir() if file.is_file() and file != manifest]
-        entries = {f.name: {"bytes": f.stat().st_size, "sha256": artifact.file_sha256(f)} for f in files}
+        entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
         manifest.write_text(json.dumps({"files": entries}))
 
 
 def resealed(prober: Prober, kind: str, path: Path) -> Answer:
-    manifest = path / artifact.MANIFEST
+    manifest = path / MANIFEST
     if not manifest.exists():
         return prober.read(kind, path)
     with replaced(manifest, manifest.read_bytes()):

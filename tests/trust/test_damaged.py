@@ -18,7 +18,7 @@ from prober import Prober
 from sound import FORMATS, PACKERS, RESULTS, check, make_sound, replaced, resealed, seal
 from tallies import Tally
 
-from nlpseq import artifact
+from nlpseq.manifest import MANIFEST
 
 HEADER = 128  # bytes of which every bit is flipped
 
@@ -63,7 +63,7 @@ def test_damage_under_a_new_manifest_is_refused_or_harmless(
 ) -> None:
     """As by one who wants it to be believed: what is taken may then be anything that can be used."""
     path = whole / name
-    manifest = path / artifact.MANIFEST
+    manifest = path / MANIFEST
     sealed = manifest.read_bytes()
     for file in files_of(path):
         if file == manifest:
@@ -250,7 +250,7 @@ def test_code_in_disguise_is_never_run(whole: Path, prober: Prober, tally: Tally
 
 def test_a_manifest_leads_nowhere_else(whole: Path, prober: Prober, tally: Tally, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
-    path, manifest = whole / "a.w2v", whole / "a.w2v" / artifact.MANIFEST
+    path, manifest = whole / "a.w2v", whole / "a.w2v" / MANIFEST
     sound = json.loads(manifest.read_text())["files"]
     for name in ("../secret", str(tmp_path / "secret"), "..", ".", "", "a/../../secret", "\0", "a\nb"):
         content = json.dumps({"files": sound | {name: {"bytes": 6, "sha256": ""}}}).encode()

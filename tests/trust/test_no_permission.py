@@ -77,6 +77,24 @@ def test_a_folder_that_may_not_be_written_is_named_first(folder: Path, tally: Ta
             assert not leftovers(folder)
 
 
+def test_what_may_not_be_searched_is_named(folder: Path, tally: Tally) -> None:
+    (folder / "own" / "model.w2v").mkdir(mode=0o000)
+    for code, command in (
+        (OF_RESOURCES, (*TRAIN, "-o", "shut/x.w2v")),
+        (OF_RESOURCES, ("preprocess", "corpus.txt", "-o", "shut/x.tokens")),
+        (OF_INPUT, ("preprocess", "shut/corpus.txt")),
+        (OF_INPUT, ("train-lm", "shut/x.lm", "--resume")),
+        (OF_INPUT, ("generate", "shut/x.lm")),
+        (OF_INPUT, ("inspect", "shut/x.lm")),
+        (OF_USAGE, (*TRAIN, "-o", "own/model.w2v", "--force")),
+    ):
+        with tally.case(" ".join(command)):
+            found, err = run(folder, *command)
+            assert found == code and err.count(". ") >= 1, (found, err)
+            assert "shut/" in err or "model.w2v" in err, err
+    (folder / "own" / "model.w2v").chmod(0o755)
+
+
 def test_without_a_home_or_a_cache_there_is_a_way(folder: Path, tally: Tally) -> None:
     nowhere = {"NUMBA_CACHE_DIR": None, "HOME": None, "XDG_CACHE_HOME": None, "NLPSEQ_CACHE_DIR": None}
     for what, environment in {

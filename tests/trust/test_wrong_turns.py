@@ -11,7 +11,7 @@ from tallies import Tally
 from works import leftovers
 
 import nlpseq as ns
-from nlpseq import artifact
+from nlpseq.manifest import MANIFEST
 from nlpseq.vectors.vectors import Vectors
 
 TEXT = "the cat sat on the mat\nthe dog sat on the mat\n" * 40
@@ -167,6 +167,6 @@ def test_vocabularies_that_do_not_match_are_refused(here: Path, tally: Tally, ru
         result = run_cli(command, "text.txt", *settings, "--valid", "other.tokens", "-o", "out", "-q")
         ends_well(result, (2, 5))
     with tally.case("a manifest of another result"):
-        manifest = here / "lm" / artifact.MANIFEST
-        manifest.write_text((here / "other.tokens" / artifact.MANIFEST).read_text())
+        manifest = here / "lm" / MANIFEST
+        manifest.write_text((here / "other.tokens" / MANIFEST).read_text())
         ends_well(run_cli("generate", "lm", "--prompt", "the"), (5,))

@@ -15,6 +15,7 @@ from _pytest.mark.structures import ParameterSet
 from nlpseq import artifact
 from nlpseq.claim import LOCK
 from nlpseq.leftovers import PREFIX, UNFINISHED
+from nlpseq.manifest import check_manifest
 from nlpseq.vectors.vectors import Vectors
 
 NLPSEQ = (sys.executable, "-m", "nlpseq")
@@ -105,10 +106,10 @@ def run(work: Work, folder: Path, **environment: str) -> tuple[int, str]:
 def check_whole(path: Path) -> None:
     """What is there can be read, and is nothing half-made."""
     if path.is_dir():
-        artifact.check_manifest(path)
+        check_manifest(path)
         for inner in path.iterdir():
             if inner.is_dir():
-                artifact.check_manifest(inner)
+                check_manifest(inner)
     elif path.exists():
         Vectors.load(path)
 
