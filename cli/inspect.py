@@ -79,6 +79,9 @@ def _look_into_folder(path: Path) -> Finding:
                 f"{path} has the unknown format {meta.get('format')!r}. Use the nlpseq that wrote it."
             )
         openers[kind](path)
+        for inner in filter(artifact.is_result, path.iterdir()):  # such as counts in an encoded corpus
+            if damage := _look_into_folder(inner).damage:
+                raise damage
     except ArtifactError as damage:
         return Finding(kind, False, meta, damage)
     return Finding(kind, True, meta)

@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 _TRIES = 100  # to read a folder that is being replaced
 _ROWS = 1 << 14  # of an array, written at once
+_BY = ": by -o, as OUT of convert, or by NLPSEQ_CACHE_DIR for the cache"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
 
 
@@ -136,11 +137,9 @@ def write_error(path: Path, error: OSError) -> NlpseqError:
     if error.errno in DISK_FULL:
         return ResourceError(
             f"the disk ran full while writing {path}; nothing was changed there. "
-            "Free some space or choose another place with -o."
+            f"Free some space, or name another place{_BY}."
         )
-    return ResourceError(
-        f"{path} cannot be written: {error.strerror or error}. Choose another place with -o."
-    )
+    return ResourceError(f"{path} cannot be written: {error.strerror or error}. Name another place{_BY}.")
 
 
 class Folder:

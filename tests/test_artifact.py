@@ -155,7 +155,7 @@ def test_a_link_stays_and_its_folder_is_replaced(made):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(
-        ResourceError, match=r"file/made cannot be written: .*\. Choose another place with -o\."
+        ResourceError, match=r"file/made cannot be written: .*\. Name another place: by -o, as OUT"
     ):
         make(tmp_path / "file" / "made")
 

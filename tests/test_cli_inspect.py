@@ -35,6 +35,18 @@ def inspected(run_cli, path, code=0):
     return answer
 
 
+def test_counts_in_an_encoded_corpus_are_looked_into_too(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.txt").write_text("a b c a b\n" * 5)
+    assert run_cli("preprocess", "corpus.txt", "--cooccurrence").exit_code == 0
+    assert run_cli("inspect", "corpus.tokens").exit_code == 0
+    data = Path("corpus.tokens", "cooccurrence", "data.npy")
+    data.write_bytes(data.read_bytes()[:-1])
+    found = run_cli("inspect", "corpus.tokens", "--json")
+    assert found.exit_code == 5 and "cooccurrence/data.npy has" in found.stderr
+    assert json.loads(found.stdout)["whole"] is False
+
+
 def test_vectors(run_cli, vectors):
     answer = inspected(run_cli, vectors)
     assert (answer["schema"], answer["kind"], answer["whole"]) == (1, "vectors", True)

@@ -141,7 +141,7 @@ def _open_or_discard(path: Path) -> tuple[TokenDataset | None, list[str]]:
     try:
         return TokenDataset.open(path), []
     except ArtifactError as error:
-        shutil.rmtree(path, ignore_errors=True)
+        artifact.discard(path)
         return None, [f"The encoded corpus in the cache was damaged, so it was made anew: {error}"]
 
 

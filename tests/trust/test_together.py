@@ -99,6 +99,41 @@ def wait_for_claim(child: subprocess.Popen[str]) -> None:
         time.sleep(0.001)
 
 
+SAVER = """
+import itertools, sys
+import numpy as np
+from nlpseq.text.vocab import Vocab
+from nlpseq.vectors.vectors import Vectors
+vocab = Vocab(["one", "two"], np.array([2, 1]), 0)
+for number in itertools.count():
+    matrix = np.full((2, 4), number, np.float32)
+    Vectors(vocab, matrix, matrix).save(sys.argv[1], force=True)
+    print(number, flush=True) if number == 0 else None
+"""
+
+
+@pytest.mark.parametrize(
+    "reads", [pytest.param(1000, id="fast"), pytest.param(20_000, id="whole", marks=pytest.mark.trust)]
+)
+def test_what_is_replaced_while_it_is_read_is_read_whole(tmp_path: Path, tally: Tally, reads: int) -> None:
+    """All of one save, and never taken to be damaged."""
+    path = tmp_path / "a.w2v"
+    saver = subprocess.Popen([sys.executable, "-c", SAVER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert saver.stdout is not None and saver.stdout.readline() == "0\n"
+    seen = set()
+    for number in range(reads):
+        with tally.case(f"read {number}"):
+            vectors = Vectors.load(path)
+            assert vectors.contexts is not None
+            values = {float(vectors.matrix[0, 0]), float(vectors.contexts[0, 0])}
+            assert len(values) == 1, "vectors of one save and contexts of another"
+            seen |= values
+    saver.kill()
+    saver.communicate()
+    with tally.case("it was replaced meanwhile"):
+        assert len(seen) >= 10
+
+
 @pytest.mark.parametrize(
     "saves", [pytest.param(5, id="fast"), pytest.param(50, id="whole", marks=pytest.mark.trust)]
 )
