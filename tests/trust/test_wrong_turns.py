@@ -2,13 +2,17 @@
 
 import json
 import os
+import random
 import shutil
+import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from conftest import RunCli
 from tallies import Tally
-from works import leftovers
+from works import NLPSEQ, leftovers
 
 import nlpseq as ns
 from nlpseq.manifest import MANIFEST
@@ -154,6 +158,59 @@ def test_a_text_that_changed_behind_its_size_and_time_is_read_anew(
             assert run_cli(command, "text.txt", *settings, "-q", "--force").exit_code == 0
             words = ns.Vocab.load(here / "out" / "vocab.tsv").words
             assert "cow" in words and "cat" not in words
+
+
+CHANGES = ("cut", "grown", "replaced", "gone")
+
+
+@pytest.mark.parametrize(
+    "times", [pytest.param(4, id="fast"), pytest.param(40, id="whole", marks=pytest.mark.trust)]
+)
+def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path, tally: Tally, times: int) -> None:
+    """Or was read before, or is read after that: never something between."""
+    text, chance, line = tmp_path / "text.txt", random.Random(3), "the cat sat on the mat\n"
+    command = [*NLPSEQ, "preprocess", "text.txt", "-o", "out", "-q", "--force", "--threads", "1"]
+    for number in range(times):
+        text.write_text(line * 1_000_000)
+        change = CHANGES[number % len(CHANGES)]
+        with tally.case(f"{change}, {number}"):
+            child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+            wait_until_open(text, child)
+            time.sleep(chance.uniform(0, 0.2))
+            lines = change_text(text, line, change)
+            _, err = child.communicate(timeout=60)
+            assert child.returncode in (0, 4), (child.returncode, err)
+            if child.returncode:
+                assert "changed while it was read" in err or "cannot be read" in err, err
+            else:
+                data = ns.TokenDataset.open(tmp_path / "out")
+                assert data.num_sentences in (1_000_000, lines), "it was read in part"
+            assert not leftovers(tmp_path)
+
+
+def wait_until_open(file: Path, child: subprocess.Popen[str]) -> None:
+    """Until a process reads a file."""
+    while child.poll() is None:
+        for handle in Path(f"/proc/{child.pid}/fd").iterdir():
+            with suppress(OSError):
+                if handle.readlink() == file:
+                    return
+        time.sleep(0.002)
+
+
+def change_text(text: Path, line: str, change: str) -> int:
+    """How many lines there are now."""
+    if change == "cut":
+        os.truncate(text, len(line) * 100_000)
+        return 100_000
+    if change == "grown":
+        with text.open("a") as file:
+            file.write(line * 1000)
+        return 1_001_000
+    text.unlink()
+    if change == "replaced":
+        text.write_text(line * 500_000)
+    return 500_000
 
 
 def test_vocabularies_that_do_not_match_are_refused(here: Path, tally: Tally, run_cli: RunCli) -> None:

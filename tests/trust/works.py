@@ -29,7 +29,7 @@ class Work:
     makes: str
 
     def command(self) -> list[str]:
-        return [*NLPSEQ, *self.args, "-q", "--force"]
+        return [*NLPSEQ, *self.args, "-q", *([] if "--resume" in self.args else ["--force"])]
 
 
 WORKS = {

@@ -1,0 +1,86 @@
+"""A run that was killed, once or often, ends with the bytes of one that never was."""
+
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from tallies import Tally
+from works import Work, beside, is_complete, leftovers, run, start
+
+OF_W2V = ("train-w2v", "corpus.txt", "--dim", "8", "--checkpoint-every", "0.05s", "--epochs")
+RUNS = {
+    "one thread": Work((*OF_W2V, "400", "--threads", "1"), "corpus.w2v"),
+    "deterministic": Work((*OF_W2V, "200", "--threads", "2", "--deterministic"), "corpus.w2v"),
+    "glove": Work(
+        (
+            *("train-counts", "corpus.txt", "--method", "glove", "--dim", "8"),
+            *("--threads", "2", "--checkpoint-every", "0.05s", "--epochs", "200"),
+        ),
+        "corpus.glove",
+    ),
+    "lm": Work(
+        (
+            *("train-lm", "corpus.txt", "--preset", "tiny", "--hidden", "8", "--dim", "8", "--threads", "1"),
+            *("--precision", "fp32", "--checkpoint-every", "0.05s", "--epochs", "12"),
+        ),
+        "corpus.lm",
+    ),
+}
+LEARNT = ("vectors.npy", "contexts.npy", "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [pytest.param("one thread", 2, id="fast")]
+    + [pytest.param(name, 10, id=name, marks=pytest.mark.trust) for name in RUNS],
+)
+def test_killed_and_resumed_it_ends_with_the_same_bytes(
+    folder: Path, tally: Tally, name: str, times: int
+) -> None:
+    work, chance = RUNS[name], random.Random(name)
+    assert run(work, folder)[0] == 0
+    wanted = learnt(folder / work.makes)
+    for number in range(times):
+        replaces = bool(number % 2)  # then the run stands beside the old result until it is complete
+        if not replaces:
+            shutil.rmtree(folder / work.makes)
+        with tally.case(f"{name}, {number}"):
+            kills = run_with_kills(work, folder, chance)
+            assert learnt(folder / work.makes) == wanted, f"other bytes after {kills} kills"
+            assert not beside(folder / work.makes).exists()
+            assert not leftovers(folder), leftovers(folder)
+            assert kills, "it was never killed amid its training"
+
+
+def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
+    """How often it was killed, each time some while after a checkpoint has come."""
+    path = folder / work.makes
+    place, kills = beside(path) if path.exists() else path, 0
+    command = work
+    while True:
+        before = stamp(place)
+        child = start(command, folder)
+        while child.poll() is None and stamp(place) == before:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.3))
+        child.kill()
+        _, err = child.communicate()
+        assert child.returncode in (0, -9), (child.returncode, err)
+        if not place.exists() or is_complete(place):
+            return kills
+        kills += 1
+        command = Work((work.args[0], str(place), "--resume"), work.makes)
+
+
+def stamp(place: Path) -> int | None:
+    """Another one with every checkpoint."""
+    try:
+        return place.stat().st_ctime_ns
+    except FileNotFoundError:
+        return None
+
+
+def learnt(path: Path) -> dict[str, bytes]:
+    return {name: (path / name).read_bytes() for name in LEARNT if (path / name).exists()}
