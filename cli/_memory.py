@@ -1,6 +1,7 @@
 """How much memory there is, and whether work fits into it, said before it begins."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from nlpseq.errors import ResourceError
@@ -12,6 +13,8 @@ from ._console import size_text
 # linear algebra. With fewer they end the process, or wait without end.
 NUMBA = (800 << 20, 100 << 20)
 TORCH = (1600 << 20, 200 << 20)
+
+CONTAINER = Path("/sys/fs/cgroup")  # its own one, as seen from inside
 
 
 def check_addresses(least: tuple[int, int]) -> None:
@@ -34,17 +37,27 @@ def check_memory(needed: int, remedy: str) -> None:
 
 def available_memory() -> int:
     """Bytes of memory that can be used without swapping, and that this process may have."""
-    free = _kilobytes("/proc/meminfo", "MemAvailable")
+    free = _number(Path("/proc/meminfo"), "MemAvailable")
     if free is None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit, used = _most_addresses(), _kilobytes("/proc/self/status", "VmSize")
-    return free if limit is None or used is None else max(0, min(free, limit - used))
+    limit, used = _most_addresses(), _number(Path("/proc/self/status"), "VmSize")
+    own = None if limit is None or used is None else limit - used
+    return max(0, min(each for each in (free, own, _left_in_container()) if each is not None))
 
 
-def _kilobytes(file: str, name: str) -> int | None:
-    """Bytes, of a file with lines such as "MemAvailable:  24000 kB"; None where there is none such."""
-    lines = Path(file).read_text().splitlines() if Path(file).exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
+def _left_in_container() -> int | None:
+    """Bytes, where the processes of a container share a limit; what is mapped from files can be given up."""
+    used = _number(CONTAINER / "memory.stat", "anon")
+    with suppress(OSError, ValueError):  # there is no limit ("max"), or one of an older kind
+        return None if used is None else int((CONTAINER / "memory.max").read_text()) - used
+    return None
+
+
+def _number(file: Path, name: str) -> int | None:
+    """Out of a file with lines such as "MemAvailable: 24000 kB" or "anon 24000", in bytes."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    found = next((line.split() for line in lines if line.startswith((f"{name}:", f"{name} "))), None)
+    return None if found is None else int(found[1]) * (1024 if found[-1] == "kB" else 1)
 
 
 def _most_addresses() -> int | None:

@@ -36,6 +36,20 @@ def test_what_is_there_stays_until_the_new_file_is_whole(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_came_there_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    fsync = os.fsync
+
+    def another_program_writes(handle: int) -> None:
+        (tmp_path / name).write_text("mine")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", another_program_writes)
+    with pytest.raises(ConfigError, match=r"already exists\. Replace it with --force"):
+        write(tmp_path / name, WORDS, MATRIX)
+    assert contents(tmp_path) == {name: b"mine"}
+
+
 def no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
 

@@ -44,15 +44,7 @@ def encoded(word: str) -> bytes:
 
 def check_files(files: Sequence[Path], *, force: bool) -> None:
     """Say before any work that these files could not be written."""
-    for file in files:
-        if file.is_dir():
-            raise ConfigError(f"{file} is a folder, so it is not replaced. Choose another name.")
-        if file.exists() and not file.is_file():
-            raise ConfigError(f"{file} is a device or a pipe, which cannot be replaced. Name a file.")
-        if file.exists() and not force:
-            raise ConfigError(
-                f"{file} already exists. Replace it with --force (in Python force=True), or name another."
-            )
+    _check_replaceable(files, force=force)
     try:
         files[-1].parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(files[-1].resolve().parent)
@@ -65,15 +57,31 @@ def check_files(files: Sequence[Path], *, force: bool) -> None:
         raise write_error(files[-1], error) from error
 
 
+def _check_replaceable(files: Sequence[Path], *, force: bool) -> None:
+    for file in files:
+        if file.is_dir():
+            raise ConfigError(f"{file} is a folder, so it is not replaced. Choose another name.")
+        if file.exists() and not file.is_file():
+            raise ConfigError(f"{file} is a device or a pipe, which cannot be replaced. Name a file.")
+        if file.exists() and not force:
+            raise ConfigError(
+                f"{file} already exists. Replace it with --force (in Python force=True), or name another."
+            )
+
+
 @contextmanager
-def replacing(files: Sequence[Path]) -> Iterator[list[BinaryIO]]:
-    """Files to fill that take their names once all of them are whole and on disk."""
+def replacing(files: Sequence[Path], *, force: bool = False) -> Iterator[list[BinaryIO]]:
+    """Files to fill that take their names once all of them are whole and on disk.
+
+    What was there needs force=True, also what came there meanwhile.
+    """
     files = [file.resolve() for file in files]  # a link stays, and what it points to is replaced
     temporaries = [temporary(file) for file in files]
     try:
         with ExitStack() as stack:
             pairs = zip(files, temporaries, strict=True)
             yield [stack.enter_context(_new_file(new, is_packed(file))) for file, new in pairs]
+        _check_replaceable(files, force=force)
         _take_names(temporaries, files)
     except OSError as error:
         raise write_error(files[-1], error) from error

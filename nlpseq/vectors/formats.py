@@ -154,6 +154,6 @@ def write_vectors(
     if not is_packed(file):  # every format takes four bytes for a number, or more
         artifact.check_free_disk(file, len(words) * matrix_VD.shape[1] * 4)
     files = files_of(file, format)
-    with replacing(files) as streams:
+    with replacing(files, force=force) as streams:
         _WRITERS[format](Table(words, vocab.counts, rows, matrix_VD), *streams)
     return Written(files[::-1], len(words), notices)
