@@ -49,7 +49,7 @@ _SKIPPED_FOLDERS = {
 
 def build() -> Path:
     """The text file, one paragraph a line, in the cache; made when it is not there yet."""
-    text = cache_dir() / "corpora" / f"pydocs-{_key()}.txt"
+    text = cache_dir("corpora") / f"pydocs-{_key()}.txt"
     if text.exists():
         return text
     unfinished = text.with_suffix(f".{uuid.uuid4().hex}")

@@ -11,13 +11,15 @@ from functools import cache
 from pathlib import Path
 
 
-def cache_dir() -> Path:
+def cache_dir(room: str = "") -> Path:
     """NLPSEQ_CACHE_DIR, else XDG_CACHE_HOME/nlpseq, else the platform's place; created and writable.
+
+    room: a folder in it.
 
     Where that place cannot be written the cache lives in a temporary folder, with a warning: a read-only
     home costs time, not the run.
     """
-    return _usable(_wanted())
+    return _usable(_usable(_wanted()) / room)
 
 
 def _wanted() -> Path:
@@ -61,7 +63,7 @@ def use_cache_for_numba() -> None:
     package = Path(__file__).parent
     sources = [package / "draws.py", *sorted(package.rglob("*_numba.py"))]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    os.environ["NUMBA_CACHE_DIR"] = str(cache_dir() / "numba" / digest[:16])
+    os.environ["NUMBA_CACHE_DIR"] = str(cache_dir("numba") / digest[:16])
     numba = sys.modules.get("numba")  # which a script may have loaded before, and it looks only then
     if numba is not None and not numba.config.CACHE_DIR:
         numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]

@@ -47,6 +47,15 @@ def test_a_place_that_cannot_be_written_costs_a_warning(home, monkeypatch):
     assert len(warned) == 1
 
 
+def test_a_room_that_cannot_be_written_costs_a_warning_too(home, monkeypatch):
+    monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(home / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(home))
+    assert cache_dir("numba") == home / "cache" / "numba"
+    (home / "cache" / "tokens").write_text("in the way")
+    with pytest.warns(UserWarning, match=r"cache folder .*tokens cannot be written .* Set NLPSEQ_CACHE_DIR"):
+        assert cache_dir("tokens").parent == home
+
+
 def test_a_folder_that_is_there_but_read_only_counts_as_such(home, monkeypatch):
     def refuse(**_):  # mode bits do not stop root
         raise PermissionError(errno.EACCES, "Permission denied")

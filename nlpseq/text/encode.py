@@ -103,7 +103,7 @@ def cached_dataset(
 
     A damaged entry is made anew, with a notice. Text that can be read only once is always encoded.
     """
-    folder = cache_dir() / "tokens"
+    folder = cache_dir("tokens")
     kind, notices = _cache_kind(corpus, config, vocab), list[str]()
     may_be_there = corpus.size_bytes() is not None and any(folder.glob(f"{kind}-*"))
     if may_be_there:  # else the text need not be read for its key
