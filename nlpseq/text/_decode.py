@@ -119,10 +119,16 @@ def normalized(text: str, form: str) -> str:
     if form == "none" or text.isascii():
         return text
     # unicodedata sorts marks by insertion, quadratic in their number; sorted ones stay where they are
-    if _marks(_MARK_STEPS).search(text[::_MARK_STEP]):  # every long run shows in this sample
-        many = _marks(_MARK_STEPS * _MARK_STEP)
-        text = many.sub(lambda run: "".join(sorted(run[0], key=unicodedata.combining)), text)
+    if _marks(form, _MARK_STEPS).search(text[::_MARK_STEP]):  # every long run shows in this sample
+        many = _marks(form, _MARK_STEPS * _MARK_STEP)
+        text = many.sub(lambda run: _in_order(run[0], form), text)
     return unicodedata.normalize(form, text)  # type: ignore[arg-type]
+
+
+def _in_order(marks: str, form: str) -> str:
+    """A run of marks taken apart, as a few are two in one, and then sorted."""
+    apart = marks.translate({ord(mark): _taken_apart(mark, form) for mark in set(marks)})
+    return "".join(sorted(apart, key=unicodedata.combining))
 
 
 class _CountingDecoder:
@@ -242,8 +248,22 @@ def _is_korean_cp949(head: bytes) -> bool:
     return re.search("[가-힣]", text) is not None
 
 
+def _taken_apart(char: str, form: str) -> str:
+    return unicodedata.normalize(form.replace("C", "D"), char)  # type: ignore[arg-type]
+
+
 @cache
-def _marks(at_least: int) -> re.Pattern[str]:
-    """Runs of combining marks, the characters that normalisation may reorder."""
-    marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.combining(chr(code)))
-    return re.compile(f"[{marks}]{{{at_least},}}")
+def _marks(form: str, at_least: int) -> re.Pattern[str]:
+    """Runs of characters that are nothing but combining marks once they are taken apart.
+
+    Normalisation may reorder these. U+0F73 is no mark itself, but a sign for two.
+    """
+    chars = map(chr, range(0x300, 0x20000))
+    marks = (c for c in chars if unicodedata.combining(c) or _is_several_marks(c, form))
+    return re.compile(f"[{''.join(marks)}]{{{at_least},}}")
+
+
+def _is_several_marks(char: str, form: str) -> bool:
+    if not unicodedata.decomposition(char):  # as of most, which saves taking them apart
+        return False
+    return all(map(unicodedata.combining, _taken_apart(char, form)))

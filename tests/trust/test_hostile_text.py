@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,7 @@ from works import NLPSEQ, leftovers
 
 import nlpseq as ns
 from nlpseq.config import TextConfig, Tokenizer
+from nlpseq.text._decode import normalized_block
 from nlpseq.text.tokenize import tokenize
 from nlpseq.vectors.vectors import Vectors
 
@@ -151,6 +153,10 @@ def sentences(data: ns.TokenDataset) -> list[list[str]]:
 def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None:
     """Four times the text does not take sixteen times as long."""
     config = TextConfig(tokenizer=tokenizer)
+
+    def split(text: str) -> None:
+        tokenize(text, config)
+
     baits = [
         "a",
         "'",
@@ -174,15 +180,35 @@ def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None
     size = 4000 if tokenizer in ("nltk", "toktok", "tweet") else 100_000
     for bait in baits:
         with tally.case(f"{tokenizer}, {bait!r}"):
-            tokenize(bait * 100, config)
-            some, more = (seconds(bait * (size * times // len(bait)), config) for times in (4, 16))
-            assert more < 8 * some + 0.3, f"{some:.2f} s, and {more:.2f} s for four times as much"
+            check_time(split, bait, size)
 
 
-def seconds(text: str, config: TextConfig) -> float:
+@pytest.mark.parametrize("form", ["NFC", "NFKC"])
+def test_marks_made_to_be_slow_are_not(tally: Tally, form: str) -> None:
+    """Out of order, or signs that are two marks out of order, or are marks in one form alone."""
+
+    def compose(text: str) -> None:
+        normalized_block(text.encode(), form)
+
+    baits = ["\u0301", "\u0300\u0316", "\u0344\u0316", "é\u0316\u0301", "\u0f73", "\u0f75", "\u0f81"]
+    baits += ["\uff9e", "\u0301\uff9e", "\uff9f\u0316", "\u0f73\u0316", "\u0f77", "\u1100\u1161", "\ufdfa"]
+    for bait in baits:
+        for start in ("", "a", "a b\n" * 100):
+            with tally.case(f"{form}, {start[:4]!r} and {bait!r}"):
+                check_time(compose, bait, 4000, start)
+
+
+def check_time(work: Callable[[str], None], bait: str, size: int, start: str = "") -> None:
+    """work takes text of 16 times this size in at most some eight times what 4 times its size took."""
+    work(start + bait * 100)
+    some, more = (seconds(work, start + bait * (size * times // len(bait))) for times in (4, 16))
+    assert more < 8 * some + 0.3, f"{some:.2f} s, and {more:.2f} s for four times as much"
+
+
+def seconds(work: Callable[[str], None], text: str) -> float:
     """Of the processor, which other work does not change."""
     begun = time.process_time()
-    tokenize(text, config)
+    work(text)
     return time.process_time() - begun
 
 
