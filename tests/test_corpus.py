@@ -13,6 +13,7 @@ import threading
 import time
 import tracemalloc
 import unicodedata
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -271,6 +272,45 @@ def test_damaged_compressed_files_are_refused(tmp_path, suffix):
         text_of(write(tmp_path, bytes(damaged), f"bad{suffix}"))
     with pytest.raises(DataError, match=rf"bad\{suffix} (is damaged|ends in the middle)"):
         text_of(write(tmp_path, COMPRESSORS[suffix](b"a\n") + b"trailing garbage", f"bad{suffix}"))
+
+
+def xz_with_window(code: int) -> bytes:
+    """TEXT in .xz, whose header asks for (2 | code & 1) << (code // 2 + 11) bytes."""
+    content = bytearray(lzma.compress(TEXT.encode()))
+    assert content[14:16] == b"\x21\x01"  # LZMA2, and one byte for it
+    content[16] = code
+    content[20:24] = zlib.crc32(content[12:20]).to_bytes(4, "little")
+    return bytes(content)
+
+
+def zst_with_window(log: int) -> bytes:
+    """TEXT in a frame of one block, as it is, that asks for 1 << log bytes."""
+    block = (1 | len(TEXT.encode()) << 3).to_bytes(3, "little") + TEXT.encode()
+    return b"\x28\xb5\x2f\xfd\0" + bytes([(log - 10) << 3]) + block
+
+
+def test_large_windows_are_unpacked_but_none_beyond_measure(tmp_path):
+    for content in (xz_with_window(31), xz_with_window(32), zst_with_window(27)):
+        assert text_of(write(tmp_path, content)) == TEXT
+    for content, command in (
+        *((xz_with_window(code), "xz -d") for code in (33, 40)),
+        *((zst_with_window(log), "zstd -d --long=31") for log in (28, 41)),
+    ):
+        message = rf"a\.txt takes more memory to unpack .*, unpack it with {command} and name"
+        with pytest.raises(DataError, match=message):
+            text_of(write(tmp_path, content))
+
+
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    class Starved:
+        eof = False
+
+        def decompress(self, *_args):
+            raise zstd.ZstdError("Unable to decompress Zstandard data: Allocation error : not enough memory")
+
+    monkeypatch.setattr(_decompress, "_decoder_for", lambda _: Starved)
+    with pytest.raises(MemoryError, match="not enough memory"):
+        text_of(write(tmp_path, b"packed"))
 
 
 # encodings

@@ -18,6 +18,7 @@ else:
 READ_BYTES = 1 << 16  # small, because many short members in one file are copied once each
 _INFLATED_BYTES = 1 << 20  # at most this much at a time, however well the data was compressed
 _PACKED = (".gz", ".bz2", ".xz", ".zst")  # names of files that are
+_XZ_BYTES = 257 << 20  # for a window of 256 MiB; xz -9 asks for 64, a forged byte for 4 GiB
 _DAMAGE = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
 
 
@@ -103,7 +104,7 @@ def _decoder_for(head: bytes) -> Callable[[], _Decoder] | None:
     if head.startswith(b"BZh") and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):  # the second: nothing inside
         return bz2.BZ2Decompressor
     if head.startswith(b"\xfd7zXZ\0"):
-        return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_BYTES)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         return zstd.ZstdDecompressor  # type: ignore[no-any-return, unused-ignore]
     return None
@@ -124,10 +125,7 @@ def _one_member(raw: RawBytes, data: bytes, decoder: _Decoder) -> Iterator[bytes
         try:
             inflated = decoder.decompress(data, _INFLATED_BYTES)
         except _DAMAGE as error:
-            raise DataError(
-                f"{raw.name} is damaged near byte {raw.bytes_read} of its compressed form ({error}). "
-                "Copy or download it again."
-            ) from error
+            raise _named(error, raw) from error
         if inflated:
             yield inflated
         data = raw.read(READ_BYTES) if decoder.needs_input and not decoder.eof else b""
@@ -136,3 +134,20 @@ def _one_member(raw: RawBytes, data: bytes, decoder: _Decoder) -> Iterator[bytes
                 f"{raw.name} ends in the middle of its compressed data, after {raw.bytes_read} bytes. "
                 "Copy or download it again."
             )
+
+
+def _named(error: Exception, raw: RawBytes) -> Exception:
+    """The error to raise where a decompressor raised this one; it says in words alone what is wrong."""
+    what = str(error)
+    if "not enough memory" in what:  # of zstd; the others raise MemoryError
+        return MemoryError(what)
+    if "Memory usage limit" in what or "too much memory" in what:
+        command = "xz -d" if isinstance(error, lzma.LZMAError) else "zstd -d --long=31"
+        return DataError(
+            f"{raw.name} takes more memory to unpack than text should ({what}). "
+            f"If it is yours, unpack it with {command} and name the file that gives."
+        )
+    return DataError(
+        f"{raw.name} is damaged near byte {raw.bytes_read} of its compressed form ({what}). "
+        "Copy or download it again."
+    )
