@@ -1,6 +1,7 @@
 """Files of other tools are read as they were meant, and damage is named, never guessed at."""
 
 import gzip
+import os
 import random
 import re
 import struct
@@ -14,7 +15,7 @@ from vocabularies import NAMES, same_bits, vocab_of, write
 
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.vectors import _text
-from nlpseq.vectors.formats import VectorFile, read_vectors
+from nlpseq.vectors.formats import _READERS, VectorFile, read_vectors
 from nlpseq.vectors.naming import Format
 
 WORDS, MATRIX = ["one", "둘"], np.array([[0.1, -2], [1e-5, 1024.5]], np.float32)
@@ -241,3 +242,28 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         read_vectors(tmp_path / "no.vec")
     with pytest.raises(ArtifactError, match="cannot be read as a file, as it is a folder"):
         read_vectors(tmp_path)
+
+
+@pytest.mark.parametrize("format", [None, *_READERS])
+def test_what_cannot_be_read_twice_is_refused_before_it_is_read(
+    tmp_path: Path, format: Format | None
+) -> None:
+    os.mkfifo(tmp_path / "pipe")  # whose opening would wait, as nobody writes into it
+    reading, writing = os.pipe()
+    os.write(writing, b"a 1 2\nb 3 4\n")
+    for file in (Path("/dev/null"), Path("/dev/zero"), Path(f"/dev/fd/{reading}"), tmp_path / "pipe"):
+        message = f"{file} cannot be read as vectors, as it is a pipe or a device. Save it to a file"
+        with pytest.raises(DataError, match=message):
+            read_vectors(file, format)
+    assert os.read(reading, 99) == b"a 1 2\nb 3 4\n"
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tsv"])
+def test_words_from_a_device_are_refused(tmp_path: Path, name: str) -> None:
+    words = write(tmp_path / name, WORDS, MATRIX).files[1]
+    words.unlink()
+    words.symlink_to("/dev/null")
+    with pytest.raises(DataError, match=f"{words} cannot be read as vectors, as it is a pipe or a device"):
+        read_vectors(tmp_path / name)

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any, NamedTuple, cast
 
 from nlpseq.errors import ArtifactError, DataError
@@ -65,7 +66,7 @@ class Source(NamedTuple):
 def opened(file: Path) -> Iterator[Source]:
     """The file, unpacked where it is gzip by its content; what goes wrong inside names the file."""
     try:
-        size = file.stat().st_size
+        size = _size_of(file)
         with file.open("rb") as raw:
             packed = raw.peek(len(_GZIP)).startswith(_GZIP)
             stream = io.BufferedReader(cast(Any, _Unpacked(raw, file)), _BLOCK) if packed else raw
@@ -80,6 +81,19 @@ def opened(file: Path) -> Iterator[Source]:
         ) from None
     except OSError as error:
         raise ArtifactError(f"{file} cannot be read: {error.strerror}. Check its permissions.") from error
+
+
+def _size_of(file: Path) -> int:
+    """Its bytes; DataError where it is a pipe or a device, from which even opening may take something.
+
+    Files are opened twice, once to tell their format, and what a pipe gave is gone by then.
+    """
+    status = file.stat()
+    if not (S_ISREG(status.st_mode) or S_ISDIR(status.st_mode)):
+        raise DataError(
+            f"{file} cannot be read as vectors, as it is a pipe or a device. Save it to a file and name that."
+        )
+    return status.st_size
 
 
 def sizes_in(line: bytes) -> tuple[int, int] | None:
