@@ -14,7 +14,8 @@ import pytest
 from vocabularies import NAMES, same_bits, vocab_of, write
 
 from nlpseq.errors import ArtifactError, DataError
-from nlpseq.vectors import _text
+from nlpseq.vectors import _npy, _text
+from nlpseq.vectors._source import Source
 from nlpseq.vectors.formats import _READERS, VectorFile, read_vectors
 from nlpseq.vectors.naming import Format
 
@@ -191,9 +192,33 @@ def test_words_beside_an_array_are_held_against_it(tmp_path: Path) -> None:
         read_vectors(tmp_path / "a.npy")
 
 
-def test_an_array_is_mapped_and_not_read(tmp_path: Path) -> None:
-    write(tmp_path / "a.npy", WORDS, MATRIX)
-    assert isinstance(read_vectors(tmp_path / "a.npy").matrix_VD, np.memmap)
+def test_an_array_outlives_its_file(tmp_path: Path) -> None:
+    """Looking at one that is mapped would end the process."""
+    file = write(tmp_path / "a.npy", WORDS, MATRIX).files[0]
+    found = read_vectors(file).matrix_VD
+    assert not isinstance(found, np.memmap) and not isinstance(found.base, np.memmap)
+    os.truncate(file, 0)
+    assert same_bits(found, MATRIX)
+
+
+def test_an_array_that_another_program_cuts_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "a.npy", ["king", "queen"], np.ones((2, 300_000), np.float32)).files[0]
+    shape_of = _npy._shape
+
+    def cut_behind_the_header(source: Source) -> tuple[int, int]:
+        shape = shape_of(source)
+        os.truncate(file, 2 << 20)
+        return shape
+
+    monkeypatch.setattr(_npy, "_shape", cut_behind_the_header)
+    with pytest.raises(ArtifactError, match=f"{file} does not hold the 2 x 300000 numbers that its header"):
+        read_vectors(file)
+
+
+def test_an_array_without_words(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(npy((0, 2), body=b""))
+    (tmp_path / "a.vocab.tsv").write_bytes(b"word\tcount\tspecials=0\n")
+    assert read_vectors(tmp_path / "a.npy").matrix_VD.shape == (0, 2)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,7 @@
 """Vectors as an array in NAME.npy, float32 (V, D), and words with their counts in NAME.vocab.tsv beside it.
 
-The array is mapped from a plain file, and read from a gzipped one. Letters: V words, D dimensions.
+The array is read, not mapped: where another program cuts a mapped file short, the process ends.
+Letters: V words, D dimensions.
 """
 
 from typing import BinaryIO
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import ArtifactError
-from nlpseq.npy import NO_ARRAY, load_array, npy_header
+from nlpseq.npy import NO_ARRAY, npy_header
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors._rows import VectorFile
 from nlpseq.vectors._source import Source, opened
@@ -27,10 +28,7 @@ _READ_HEADER = {
 
 def read_npy(source: Source) -> VectorFile:
     shape = _shape(source)
-    if source.packed:
-        matrix_VD = _unpacked(source, shape)
-    else:
-        matrix_VD = load_array(source.file, _DTYPE, ndim=2)
+    matrix_VD = _unpacked(source, shape) if source.packed else _plain(source, shape)
     return VectorFile(_vocab_beside(source, len(matrix_VD)), matrix_VD, TITLES["npy"], [])
 
 
@@ -56,6 +54,17 @@ def _shape(source: Source) -> tuple[int, int]:
     return num_words, dim
 
 
+def _plain(source: Source, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """The array behind the header, whose size was held against that of the file."""
+    matrix_VD = np.empty(shape, _DTYPE)
+    content, filled = matrix_VD.reshape(-1).view(np.uint8).data, 0
+    while count := source.stream.readinto(content[filled : filled + _BLOCK]):
+        filled += count
+    if filled < len(content):
+        raise _not_promised(source, shape)
+    return matrix_VD.astype(np.float32, copy=False)
+
+
 def _unpacked(source: Source, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     """The array behind the header; what is allocated follows what is read."""
     content, missing = bytearray(), shape[0] * shape[1] * _DTYPE.itemsize
@@ -63,8 +72,12 @@ def _unpacked(source: Source, shape: tuple[int, int]) -> npt.NDArray[np.float32]
         content += block
         missing -= len(block)
     if missing or source.stream.read(1):
-        raise source.damage(f" does not hold the {shape[0]} x {shape[1]} numbers that its header promises")
+        raise _not_promised(source, shape)
     return np.frombuffer(content, _DTYPE).astype(np.float32, copy=False).reshape(shape)
+
+
+def _not_promised(source: Source, shape: tuple[int, int]) -> ArtifactError:
+    return source.damage(f" does not hold the {shape[0]} x {shape[1]} numbers that its header promises")
 
 
 def _vocab_beside(source: Source, num_words: int) -> Vocab:
