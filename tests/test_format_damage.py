@@ -1,5 +1,6 @@
 """Files of other tools are read as they were meant, and damage is named, never guessed at."""
 
+import errno
 import gzip
 import os
 import random
@@ -143,6 +144,8 @@ DAMAGED = {
     "array by columns": (npy((2, 2), by_columns=True), "expected float32 by rows"),
     "flat array": (npy((4,)), "expected float32 by rows, .words, dimensions"),
     "array of code": (b"\x93NUMPY\1\0\x10\0__import__('os')", "is not a readable .npy array"),
+    "array under a deep header": (npy("-" * 9000 + "1"), "is not a readable .npy array"),
+    "array under a vast header": (b"\x93NUMPY\2\0\xff\xff\xff\xff{}", "is not a readable .npy array"),
     "array of a new version": (b"\x93NUMPY\x09\0" + npy((2, 2))[8:], "is not a readable .npy array"),
     "array without words": (npy((2, 2)), "there is no a.vocab.tsv with their words"),
     "tensors without words": (b"1\t2\n3\t4\n", "there is no a.metadata.tsv with their words"),
@@ -212,6 +215,26 @@ def test_an_array_that_another_program_cuts_short(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(_npy, "_shape", cut_behind_the_header)
     with pytest.raises(ArtifactError, match=f"{file} does not hold the 2 x 300000 numbers that its header"):
+        read_vectors(file)
+
+
+def test_too_little_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "a.npy", WORDS, MATRIX).files[0]
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise MemoryError("no room")
+
+    def refuse_to_open(*_args: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as starved, pytest.raises(MemoryError, match="no room"):
+        starved.setitem(_npy._READ_HEADER, (1, 0), refuse)
+        read_vectors(file)
+    with monkeypatch.context() as starved, pytest.raises(MemoryError, match="no room"):
+        starved.setattr(np, "empty", refuse)
+        read_vectors(file)
+    with monkeypatch.context() as starved, pytest.raises(MemoryError, match=f"{file} could not be read"):
+        starved.setattr(Path, "open", refuse_to_open)
         read_vectors(file)
 
 

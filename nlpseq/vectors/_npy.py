@@ -4,6 +4,7 @@ The array is read, not mapped: where another program cuts a mapped file short, t
 Letters: V words, D dimensions.
 """
 
+from io import BytesIO
 from typing import BinaryIO
 
 import numpy as np
@@ -20,6 +21,7 @@ from nlpseq.vectors.naming import TITLES, files_of
 MAGIC = b"\x93NUMPY"
 _DTYPE = np.dtype("<f4")
 _BLOCK = 1 << 20  # bytes read at once
+_LONGEST_HEADER = 512  # bytes; NumPy writes 118 for an array of two dimensions
 _READ_HEADER = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -34,10 +36,11 @@ def read_npy(source: Source) -> VectorFile:
 
 def _shape(source: Source) -> tuple[int, int]:
     """V and D, after a look at the header alone: of float32, row after row, and as much as there is."""
+    header = _header(source)
     try:
-        version = np.lib.format.read_magic(source.stream)
-        shape, by_columns, dtype = _READ_HEADER[version](source.stream)
-    except OSError:  # what reads for the source names it
+        version = np.lib.format.read_magic(header)
+        shape, by_columns, dtype = _READ_HEADER[version](header)
+    except MemoryError:  # which says nothing of the file, as the header is short
         raise
     except NO_ARRAY as error:
         raise source.damage(f" is not a readable .npy array ({error})") from error
@@ -52,6 +55,17 @@ def _shape(source: Source) -> tuple[int, int]:
     if not source.packed and source.size != source.stream.tell() + num_bytes:
         raise source.damage(f" has {source.size} bytes, its header promises {num_words} x {dim} numbers")
     return num_words, dim
+
+
+def _header(source: Source) -> BinaryIO:
+    """All that comes before the array, cut off where it is longer than vectors have it, which NumPy refuses.
+
+    For a long one it takes as much memory as that promises, and a deep one uses up that of Python's parser.
+    """
+    magic = source.stream.read(len(MAGIC) + 2)  # and the version
+    size = source.stream.read(2 if magic[len(MAGIC) :] == b"\1\0" else 4)
+    num_bytes = min(int.from_bytes(size, "little"), _LONGEST_HEADER)
+    return BytesIO(magic + size + source.stream.read(num_bytes))
 
 
 def _plain(source: Source, shape: tuple[int, int]) -> npt.NDArray[np.float32]:

@@ -5,6 +5,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOMEM
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, NamedTuple, cast
@@ -80,6 +81,8 @@ def opened(file: Path) -> Iterator[Source]:
             f"{file} cannot be read as a file, as it is a folder. Leave its format out if nlpseq wrote it."
         ) from None
     except OSError as error:
+        if error.errno == ENOMEM:  # which says nothing of the file
+            raise MemoryError(f"{file} could not be read") from error
         raise ArtifactError(f"{file} cannot be read: {error.strerror}. Check its permissions.") from error
 
 
