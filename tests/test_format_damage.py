@@ -6,12 +6,15 @@ import os
 import random
 import re
 import struct
+import subprocess
+import sys
 import tracemalloc
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_no_permission import lose_rights
 from vocabularies import NAMES, same_bits, vocab_of, write
 
 from nlpseq.errors import ArtifactError, DataError
@@ -290,6 +293,38 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         read_vectors(tmp_path / "no.vec")
     with pytest.raises(ArtifactError, match="cannot be read as a file, as it is a folder"):
         read_vectors(tmp_path)
+
+
+@pytest.mark.parametrize("format", [None, *_READERS])
+def test_a_name_that_no_file_can_have(tmp_path: Path, format: Format | None) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    for name, reason in {
+        "n" * 300: "File name too long",
+        "circle": "Too many levels of symbolic links",
+    }.items():
+        with pytest.raises(DataError, match=f"{name} cannot be read .{reason}.*. Check its name, and"):
+            read_vectors(tmp_path / name, format)
+
+
+@pytest.mark.parametrize("ending", [".npy", ".tsv"])
+def test_a_name_too_long_for_words_beside_it(tmp_path: Path, ending: str) -> None:
+    file = write(tmp_path / f"a{ending}", WORDS, MATRIX).files[0]
+    long = file.rename(tmp_path / ("a" * 250 + ending))
+    with pytest.raises(ArtifactError, match=f"{long} holds numbers alone, and there is no aaa"):
+        read_vectors(long)
+
+
+def test_a_file_that_may_not_be_looked_at(tmp_path: Path) -> None:
+    write(tmp_path / "a.vec", WORDS, MATRIX)
+    reading = f"from nlpseq.vectors.formats import *; read_vectors(Path('{tmp_path}/a.vec'))"
+    tmp_path.chmod(0o000)
+    done = subprocess.run(
+        [sys.executable, "-c", reading], preexec_fn=lose_rights, capture_output=True, text=True, check=False
+    )
+    tmp_path.chmod(0o755)
+    assert f"DataError: {tmp_path}/a.vec cannot be read (Permission denied). Check" in done.stderr, (
+        done.stderr
+    )
 
 
 @pytest.mark.parametrize("format", [None, *_READERS])

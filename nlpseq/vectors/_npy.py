@@ -14,7 +14,7 @@ from nlpseq.errors import ArtifactError
 from nlpseq.npy import NO_ARRAY, npy_header
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors._rows import VectorFile
-from nlpseq.vectors._source import Source, opened
+from nlpseq.vectors._source import Source, is_there, opened
 from nlpseq.vectors._target import Table
 from nlpseq.vectors.naming import TITLES, files_of
 
@@ -96,7 +96,7 @@ def _not_promised(source: Source, shape: tuple[int, int]) -> ArtifactError:
 
 def _vocab_beside(source: Source, num_words: int) -> Vocab:
     beside = files_of(source.file, "npy")[0]
-    if not beside.exists():
+    if not is_there(beside):
         raise ArtifactError(
             f"{source.file} holds numbers alone, and there is no {beside.name} with their words beside it. "
             "Copy both, or convert the model again."

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from nlpseq.errors import ArtifactError
 from nlpseq.vectors._rows import Rows, VectorFile, decoded, without_counts
-from nlpseq.vectors._source import Source, Window, opened
+from nlpseq.vectors._source import Source, Window, is_there, opened
 from nlpseq.vectors._target import Table, encoded
 from nlpseq.vectors._text import TENSORS, fill, is_number, number_line
 from nlpseq.vectors.naming import TITLES, files_of
@@ -29,7 +29,7 @@ def read_projector(source: Source) -> VectorFile:
 
 def _words_beside(source: Source, num_words: int) -> list[str]:
     beside = files_of(source.file, "projector")[0]
-    if not beside.exists():
+    if not is_there(beside):
         raise ArtifactError(
             f"{source.file} holds numbers alone, and there is no {beside.name} with their words beside it. "
             "Give the file of the words that name, or convert the model again."

@@ -83,7 +83,17 @@ def opened(file: Path) -> Iterator[Source]:
     except OSError as error:
         if error.errno == ENOMEM:  # which says nothing of the file
             raise MemoryError(f"{file} could not be read") from error
-        raise ArtifactError(f"{file} cannot be read: {error.strerror}. Check its permissions.") from error
+        raise DataError(
+            f"{file} cannot be read ({error.strerror or error}). Check its name, and that you may read it."
+        ) from error
+
+
+def is_there(file: Path) -> bool:
+    """Whether there is such a file; no where there cannot be one, as its name would be too long."""
+    try:
+        return file.exists()
+    except OSError:
+        return False
 
 
 def _size_of(file: Path) -> int:

@@ -55,8 +55,9 @@ class Written(NamedTuple):
 def read_vectors(file: Path, format: Format | None = None) -> VectorFile:
     """Words and vectors of a file, its format told by its content where none is named.
 
-    Of repeated words the first is kept. Raises ArtifactError, naming the line or the byte, where the file is
-    damaged or of another format. A header that promises more than the file can hold allocates nothing.
+    Of repeated words the first is kept. Raises DataError where the file cannot be read, and ArtifactError,
+    naming the line or the byte, where it is damaged or of another format. A header that promises more than
+    the file can hold allocates nothing.
     """
     reader = _READERS.get(checked_format(format) if format else _told_format(file))
     if reader is None:
