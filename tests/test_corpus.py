@@ -8,6 +8,8 @@ import itertools
 import lzma
 import os
 import random
+import re
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +22,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_no_permission import lose_rights
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
@@ -162,12 +165,19 @@ def test_a_file_that_may_not_be_read_is_refused_by_name(tmp_path, monkeypatch):
             reading()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_closed_folder_is_refused_by_name(tmp_path):
-    write(tmp_path, b"a\n", "open/a.txt")
-    (tmp_path / "closed").mkdir(mode=0)
-    with pytest.raises(DataError, match=r"closed cannot be read"):
-        open_corpus(tmp_path)
+@pytest.mark.parametrize("mode", [0o000, 0o444])  # may not be listed; may be listed and not searched
+@pytest.mark.parametrize("closed", ["closed", "closed/within"])
+def test_a_closed_folder_is_refused_by_name(tmp_path, closed, mode):
+    write(tmp_path, b"a\n", "closed/within/a.txt")
+    write(tmp_path, b"a\n", "closed/a.txt")
+    (tmp_path / closed).chmod(mode)
+    opening = f"from nlpseq.text.corpus import *; open_corpus('{tmp_path}/closed')"
+    done = subprocess.run(
+        [sys.executable, "-c", opening], preexec_fn=lose_rights, capture_output=True, text=True, check=False
+    )
+    (tmp_path / closed).chmod(0o755)
+    named = re.escape(str(tmp_path / closed))
+    assert re.search(rf"DataError: {named}.* cannot be read \(Permission denied\)\. Check", done.stderr)
 
 
 # keys

@@ -179,20 +179,24 @@ def _stem(path: Path) -> str:
 
 def _files_below(folder: Path) -> list[_File]:
     """Files of a folder, sorted by path; hidden ones, links to folders and results of nlpseq are left out."""
-
-    def refuse(error: OSError) -> None:
+    try:
+        files = [_File(path) for path in sorted(_paths_below(folder)) if path.is_file()]
+    except OSError as error:  # of a folder that may not be listed, or listed and not searched
         raise unreadable(str(error.filename), error) from error
+    if not files:
+        raise DataError(f"{folder} is a folder without any file to read. Name one that holds text.")
+    return files
 
-    paths = []
+
+def _paths_below(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
     for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [
             name for name in folders if not name.startswith(".") and not is_result(Path(parent, name))
         ]
-        paths += [Path(parent, name) for name in names if not name.startswith(".")]
-    files = [_File(path) for path in sorted(paths) if path.is_file()]
-    if not files:
-        raise DataError(f"{folder} is a folder without any file to read. Name one that holds text.")
-    return files
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def _expand(pattern: str) -> tuple[str, list[_File]]:
