@@ -1,6 +1,8 @@
 """What configs are made of: fields with a help text, checks that name the field, plain values in and out."""
 
 import os
+import reprlib
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from difflib import get_close_matches
@@ -19,7 +21,11 @@ def setting(default: Any, help: str, unit: str | None = None) -> Any:
 def check(holds: bool, config: Any, name: str, wanted: str) -> None:
     """Raise ConfigError naming the field, its value and what it must be."""
     if not holds:
-        raise ConfigError(f"{name} is {getattr(config, name)!r}. It must be {wanted}.")
+        value = getattr(config, name)
+        shown = (
+            reprlib.repr(value) if isinstance(value, list | dict) else repr(value)
+        )  # of a file, any length
+        raise ConfigError(f"{name} is {shown}. It must be {wanted}.")
 
 
 def check_choices(config: Any) -> None:
@@ -32,6 +38,33 @@ def check_choices(config: Any) -> None:
             check(value in options, config, each.name, "one of " + ", ".join(options))
         elif not _fits(value, hints[each.name]):
             check(False, config, each.name, f"of type {_type_name(hints[each.name])}")
+
+
+def check_numbers(config: Any, *names: str) -> None:
+    """Hold fields read from a file to numbers from 0 on: JSON knows NaN and Infinity too."""
+    for name in names:
+        check(is_number(getattr(config, name)), config, name, "a number, at least 0")
+
+
+def check_whole(config: Any, *names: str) -> None:
+    """Hold fields read from a file to whole numbers from 0 on."""
+    for name in names:
+        check(is_whole(getattr(config, name)), config, name, "a whole number, at least 0")
+
+
+def is_number(value: object, most: float = sys.float_info.max) -> bool:
+    """Whether it is a number from 0 to `most`: no bool, an int to Python, no NaN and no infinity."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number from 0 on that 64 bits hold."""
+    return isinstance(value, int) and is_number(value, 2**63 - 1)
+
+
+def are_numbers(values: object, length: int | None = None) -> bool:
+    """Whether it is a list of numbers from 0 on, and of this length where one is given."""
+    return isinstance(values, list) and length in (None, len(values)) and all(map(is_number, values))
 
 
 def choices(hint: Any) -> tuple[str, ...]:

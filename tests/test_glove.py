@@ -1,11 +1,14 @@
 """GloVe: the slopes by finite differences, the kernel against the plain step, and that it learns."""
 
 import itertools
+import json
+import math
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
+from test_resume import reseal, seal, stop_after
 
 from nlpseq.config import CooccurrenceConfig, GloveConfig
 from nlpseq.counts._glove_numba import train_pairs
@@ -17,10 +20,12 @@ from nlpseq.counts.glove import (
     glove_step,
     in_blocks,
     initial_weights,
+    resume_glove,
     strata,
     train_glove,
 )
-from nlpseq.errors import ConfigError, DataError, RunError
+from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
+from nlpseq.run_folder import RunFolder
 from nlpseq.text.vocab import Vocab
 
 
@@ -126,3 +131,54 @@ def test_what_cannot_be_learnt_is_said():
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         GloveConfig(**wrong)
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A run of 4 epochs that was stopped amid its second."""
+    path = tmp_path / "run.glove"
+    folder = RunFolder(path=path, should_stop=stop_after(GROUPS + 2))
+    train_glove(counted(), GloveConfig(dim=3, epochs=4, threads=1), folder=folder)
+    return path
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"epoch": 0.5},
+        {"epoch": math.inf},
+        {"epoch": 4, "losses": [1.0] * 4},
+        {"epoch": 10**6, "losses": [1.0] * 10**6},
+        {"step": 1.5},
+        {"step": True},
+        {"step": GROUPS + 1},
+        {"step": 10**9},
+        {"losses": []},
+        {"losses": [math.nan]},
+        {"losses": ["a"]},
+        {"total": math.inf},
+        {"total": "x"},
+        {"seconds": math.nan},
+        None,
+    ],
+    ids=lambda forged: str(forged)[:40],
+)
+def test_a_forged_position_is_refused(stopped, forged):
+    meta = json.loads((stopped / "meta.json").read_text())
+    assert (meta["position"]["epoch"], meta["position"]["step"]) == (1, 3)
+    reseal(stopped, meta | {"position": forged and meta["position"] | forged})
+    with pytest.raises(
+        ArtifactError, match=rf"meta\.json is not valid \(.*{next(iter(forged or ['']))}.*Train anew"
+    ):
+        resume_glove(RunFolder(path=stopped), counted())
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("name", ["training_words.npy", "training_contexts.npy"])
+def test_forged_sums_of_squares_are_refused(stopped, name, wrong):
+    weight_V2E = np.load(stopped / name)
+    weight_V2E[2, 1, 1] = wrong
+    np.save(stopped / name, weight_V2E)
+    seal(stopped, name)
+    with pytest.raises(ArtifactError, match=rf"{name} holds numbers that no training leaves\. Copy"):
+        resume_glove(RunFolder(path=stopped), counted())

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import shutil
 import threading
 from collections.abc import Callable
@@ -205,11 +206,14 @@ def test_a_run_whose_loss_is_lost_keeps_its_checkpoint(data: TokenDataset, tmp_p
 
 def reseal(path: Path, meta: dict[str, Any]) -> None:
     """Write meta.json anew, with a manifest that says so."""
-
     (path / "meta.json").write_text(json.dumps(meta))
-    manifest = json.loads((path / "MANIFEST.json").read_text())
-    file = path / "meta.json"
-    manifest["files"]["meta.json"] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+    seal(path, "meta.json")
+
+
+def seal(path: Path, name: str) -> None:
+    """Have the manifest say of a file what it is now."""
+    manifest, file = json.loads((path / "MANIFEST.json").read_text()), path / name
+    manifest["files"][name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
     (path / "MANIFEST.json").write_text(json.dumps(manifest))
 
 
@@ -222,17 +226,36 @@ def reseal(path: Path, meta: dict[str, Any]) -> None:
         ("position", {"losses": 3}),
         ("position", None),
         ("position", {"unheard": 1}),
+        ("position", {"epoch": 0.5}),
+        ("position", {"epoch": True}),
+        ("position", {"epoch": math.inf}),
+        ("position", {"epoch": 10**6, "losses": [1.0] * 10**6}),
+        ("position", {"epoch": 9, "losses": [1.0]}),
+        ("position", {"turn": 2.5}),
+        ("position", {"turn": 10**12}),
+        ("position", {"sums": [[1.0, 2.0, math.nan]]}),
+        ("position", {"sums": [[1.0, 2.0, 3.0]] * 5000}),
+        ("position", {"epoch": 1, "losses": []}),
+        ("position", {"losses": [math.nan]}),
+        ("position", {"epoch": 1, "losses": [1.0], "held_out": []}),
+        ("position", {"held_out": [math.inf]}),
+        ("position", {"predictions": 10**12}),
+        ("position", {"seconds": 10**400}),
+        ("tokens", "many"),
         ("config", {"dim": 17}),
+        ("config", {"epochs": None}),
+        ("config", {"threads": None}),
         ("config", None),
     ],
 )
 def test_a_forged_position_is_refused(data: TokenDataset, tmp_path: Path, part: str, value: Any) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, folder=RunFolder(path=path, should_stop=stop_after(2)))
+    early = replace(SMALL, early_stop=True)
+    train_word2vec(data, early, folder=RunFolder(path=path, should_stop=stop_after(2)))
     meta = json.loads((path / "meta.json").read_text())
-    meta[part] = value if value is None else meta[part] | value
+    meta[part] = meta[part] | value if isinstance(value, dict) else value
     reseal(path, meta)
-    with pytest.raises(ArtifactError, match=r"meta\.json|vectors\.npy"):
+    with pytest.raises(ArtifactError, match=r"(meta\.json is not valid|vectors\.npy).*\. (Train|Make)"):
         resume_word2vec(RunFolder(path=path), data)
 
 
@@ -258,13 +281,34 @@ def test_a_deterministic_run_goes_on_as_it_was_begun(
         resume_word2vec(RunFolder(path=path), data, changes=changes)
 
 
-def test_a_position_beyond_the_end_ends(data: TokenDataset, tmp_path: Path) -> None:
+def test_a_position_beyond_the_end_is_refused(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
     train_word2vec(data, SMALL, folder=RunFolder(path=path, should_stop=stop_after(2)))
     meta = json.loads((path / "meta.json").read_text())
-    meta["position"] |= {"epoch": 9, "losses": [1.0]}
-    reseal(path, meta)
-    assert resume_word2vec(RunFolder(path=path), data).meta["complete"]
+    reseal(path, meta | {"position": meta["position"] | {"epoch": 3, "losses": [1.0] * 3}})
+    with pytest.raises(ArtifactError, match=r"run\.w2v.meta\.json .*epoch is 3\. It must be at most 2"):
+        resume_word2vec(RunFolder(path=path), data)
+    chunks = -(-data.split("train").num_tokens // 100)
+    reseal(path, meta | {"position": meta["position"] | {"turn": chunks + 1}})
+    with pytest.raises(ArtifactError, match=rf"turn {chunks + 1} in its position, .* has {chunks}\. Train"):
+        resume_word2vec(RunFolder(path=path), data)
+
+
+def test_best_vectors_that_are_not_finite_are_refused(data: TokenDataset, tmp_path: Path) -> None:
+    path = tmp_path / "run.w2v"
+    early = replace(SMALL, early_stop=True, epochs=40)
+    while not (path / "best_vectors.npy").exists():
+        folder = RunFolder(path=path, should_stop=stop_after(2))
+        if path.exists():
+            resume_word2vec(folder, data)
+        else:
+            train_word2vec(data, early, folder=folder)
+    matrix = np.load(path / "best_vectors.npy")
+    matrix[0, 0] = np.nan
+    np.save(path / "best_vectors.npy", matrix)
+    seal(path, "best_vectors.npy")
+    with pytest.raises(ArtifactError, match=r"best_vectors\.npy holds numbers that are not finite\. Train"):
+        resume_word2vec(RunFolder(path=path), data)
 
 
 def test_a_damaged_checkpoint_is_refused(data: TokenDataset, tmp_path: Path) -> None:

@@ -33,14 +33,19 @@ from nlpseq import artifact
 from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import GloveConfig
 from nlpseq.counts.cooccurrence import Cooccurrence
-from nlpseq.counts.glove_checkpoint import Checkpoint, Position, Weights, load_checkpoint, save_checkpoint
+from nlpseq.counts.glove_checkpoint import (
+    GROUPS,
+    Checkpoint,
+    Position,
+    Weights,
+    load_checkpoint,
+    save_checkpoint,
+)
 from nlpseq.draws import CHOICE, INIT, ORDER, draw_array, stream_key
 from nlpseq.errors import ArtifactError, DataError, RunError
 from nlpseq.run_folder import Checkpoints, RunFolder
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.vectors.vectors import Vectors
-
-GROUPS = 32  # also the most threads that find work
 
 Floats = npt.NDArray[np.float32]
 Report = Callable[[int, int, float], None]

@@ -16,10 +16,11 @@ from nlpseq import artifact
 from nlpseq.config import GloveConfig
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.npy import load_array
-from nlpseq.settings import from_dict
+from nlpseq.settings import are_numbers, check, check_numbers, check_whole, from_dict
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 
 TRAINING = ("training_words.npy", "training_contexts.npy")
+GROUPS = 32  # of words and of contexts, and as many steps of an epoch; also the most threads that find work
 
 Floats = npt.NDArray[np.float32]
 
@@ -35,9 +36,16 @@ class Position:
     seconds: float = 0.0  # spent so far
 
     def __post_init__(self) -> None:
-        numbers = [self.epoch, self.step, self.total, self.seconds, *self.losses]
-        if not all(isinstance(each, (int, float)) and each >= 0 for each in numbers):
-            raise ValueError("the position is none")
+        check_whole(self, "epoch", "step")
+        check_numbers(self, "total", "seconds")
+        check(are_numbers(self.losses), self, "losses", "a list of numbers from 0 on")
+
+    def check_within(self, config: GloveConfig) -> None:
+        """ConfigError unless a run with this config can be stopped here."""
+        last = config.epochs - 1
+        check(self.epoch <= last, self, "epoch", f"at most {last}, as epochs is {config.epochs}")
+        check(self.step <= GROUPS, self, "step", f"at most {GROUPS}, the steps of an epoch")
+        check(len(self.losses) == self.epoch, self, "losses", f"as many as the epochs done, {self.epoch}")
 
 
 class Weights(NamedTuple):
@@ -74,6 +82,7 @@ def load_checkpoint(path: Path) -> tuple[Checkpoint, artifact.Meta]:
     try:
         config = from_dict(GloveConfig, vectors.meta["glove_config"])
         position = from_dict(Position, vectors.meta["position"])
+        position.check_within(config)
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(f"{path / 'meta.json'} is not valid ({error}). Train anew.") from error
     weights = Weights(*(_load(path / name, len(vectors.vocab), config.dim) for name in TRAINING))
@@ -84,4 +93,8 @@ def _load(file: Path, num_words: int, dim: int) -> Floats:
     weight_V2E = load_array(file, np.float32, ndim=3)
     if weight_V2E.shape != (num_words, 2, dim + 1):
         raise ArtifactError(f"{file} has shape {weight_V2E.shape}, which its meta.json does not. Train anew.")
+    if not (np.isfinite(weight_V2E).all() and (weight_V2E[:, 1] >= 1).all()):
+        raise ArtifactError(
+            f"{file} holds numbers that no training leaves. Copy the folder again, or train anew."
+        )
     return np.array(weight_V2E)

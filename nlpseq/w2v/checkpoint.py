@@ -9,10 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from nlpseq import artifact
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import ArtifactError, ConfigError
-from nlpseq.settings import from_dict
+from nlpseq.settings import check, from_dict, is_whole
 from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors, load_matrix
 from nlpseq.w2v.objectives import Weights
@@ -61,6 +63,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Weights(*(load_matrix(path / name, shape) for name in names))
 
     best = weights(BEST) if (path / BEST[0]).exists() else None
+    for name, weight_VD in zip(BEST, best or (), strict=False):
+        if not np.isfinite(weight_VD).all():  # those of PRESENT are checked where vectors are loaded
+            raise ArtifactError(f"{path / name} holds numbers that are not finite. Train anew.")
     return Checkpoint(vectors.meta, vectors.vocab, config, position, weights(PRESENT), best)
 
 
@@ -69,6 +74,12 @@ def read_position(path: Path, meta: artifact.Meta) -> tuple[Word2VecConfig, Posi
     if meta.get("complete") is not False:
         raise ConfigError(f"{path} is complete. Use it as it is, or train anew from its text with --force.")
     try:
-        return from_dict(Word2VecConfig, meta["config"]), from_dict(Position, meta["position"])
+        config, position = from_dict(Word2VecConfig, meta["config"]), from_dict(Position, meta["position"])
+        for name in ("epochs", "learning_rate", "threads"):
+            check(getattr(config, name) is not None, config, name, "what the run began with")
+        if not is_whole(meta["tokens"]):
+            raise ValueError(f"tokens is {meta['tokens']!r}")
+        position.check_within(config, meta["tokens"])
+        return config, position
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(f"{path / 'meta.json'} is not valid ({error}). Train anew.") from error

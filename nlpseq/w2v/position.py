@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from nlpseq.config import MOST_THREADS, Word2VecConfig
+from nlpseq.settings import are_numbers, check, check_numbers, check_whole
+
 
 @dataclass
 class Position:
@@ -18,12 +21,25 @@ class Position:
     seconds: float = 0.0  # spent so far
 
     def __post_init__(self) -> None:
-        losses = [loss for loss in self.losses if loss is not None]
-        sums = [each for of_thread in self.sums for each in of_thread]
-        numbers = [self.epoch, self.turn, self.predictions, self.seconds, *sums, *losses, *self.held_out]
-        is_number = all(isinstance(each, (int, float)) and each >= 0 for each in numbers)
-        if not is_number or any(len(of_thread) != 3 for of_thread in self.sums):
-            raise ValueError("the position is none")
+        check_whole(self, "epoch", "turn", "predictions")
+        check_numbers(self, "seconds")
+        is_list = isinstance(self.losses, list)
+        losses = [loss for loss in self.losses if loss is not None] if is_list else self.losses
+        check(are_numbers(losses), self, "losses", "a list of numbers from 0 on, or null")
+        check(are_numbers(self.held_out), self, "held_out", "a list of numbers from 0 on")
+        of_threads = isinstance(self.sums, list) and all(are_numbers(each, 3) for each in self.sums)
+        check(of_threads and len(self.sums) <= MOST_THREADS, self, "sums", "three numbers for each thread")
+
+    def check_within(self, config: Word2VecConfig, num_tokens: int) -> None:
+        """ConfigError unless a run with this config, of so many tokens, can be stopped here."""
+        assert config.epochs
+        last, most_pairs = config.epochs - 1, self.epoch * num_tokens * 2 * config.window
+        check(self.epoch <= last, self, "epoch", f"at most {last}, as epochs is {config.epochs}")
+        check(self.turn <= num_tokens, self, "turn", f"at most the {num_tokens} tokens of the text")
+        check(self.predictions <= most_pairs, self, "predictions", f"at most {most_pairs}")
+        check(len(self.losses) == self.epoch, self, "losses", f"as many as the epochs done, {self.epoch}")
+        lengths = (self.epoch,) if config.early_stop else (0, self.epoch)
+        check(len(self.held_out) in lengths, self, "held_out", f"as many as the epochs done, {self.epoch}")
 
     @property
     def best_epoch(self) -> int | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.draws import ORDER, draw_array, stream_key
-from nlpseq.errors import DataError, RunError
+from nlpseq.errors import ArtifactError, DataError, RunError
 from nlpseq.w2v.kernels import Choice, Span
 from nlpseq.w2v.objectives import Weights
 from nlpseq.w2v.position import Position, Report, TrainProgress
@@ -54,6 +54,12 @@ class Run:
         for thread, sums in enumerate(position.sums):  # there may have been more
             self.sums[thread % self.threads] += sums
         self.sharing = sharing or LockFree(weights, position, self.at_once)
+        most = -(-(self.stop - self.start) // self.sharing.chunk)
+        if position.turn > most:  # which only the text itself can tell
+            raise ArtifactError(
+                f"meta.json of this run has turn {position.turn} in its position, and an epoch has {most}. "
+                "Train anew with --force."
+            )
 
     def compile(self) -> None:
         """Have a kernel of the CPU compiled, or read from the cache, by a span without tokens."""
