@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from sound import seal
 
 import nlpseq as ns
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm.batches import Stream
-from nlpseq.lm.checkpoint import MODEL, Checkpoint, read_metrics
+from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint, read_metrics
 from nlpseq.lm.evaluate import mean_loss
 from nlpseq.lm.run import RunFolder, resume_lm, train_lm
 from nlpseq.lm.train import Trainer
@@ -344,6 +347,121 @@ def test_other_text_than_the_run_was_trained_on_is_refused(data, tmp_path):
     other = ns.preprocess(ns.open_corpus(tmp_path / "other.txt"), data.config, tmp_path / "other.tokens")
     with pytest.raises(ArtifactError, match=r"is not the text .* was trained on"):
         resume_lm(RunFolder(path=folder.path), other)
+
+
+@pytest.fixture(scope="module")
+def half_a_run(data, tmp_path_factory):
+    """Stopped at step 35, with one validation behind it."""
+    folder = RunFolder(path=tmp_path_factory.mktemp("stopped") / "run.lm", should_stop=stop_after(35))
+    model = train_lm(data, config(validate_every=0.2), folder=folder)
+    assert len(model.meta["position"]["valid_losses"]) == 1
+    return folder.path
+
+
+@pytest.fixture
+def stopped(half_a_run, tmp_path):
+    return shutil.copytree(half_a_run, tmp_path / "run.lm")
+
+
+FORGED = [
+    *({"row": row} for row in (-5, 0.5, "x", None, True, 10**9)),
+    *({"tokens": tokens} for tokens in (math.inf, math.nan, -1, 0, 10**12, 10**400)),
+    *({"step": step} for step in (0.5, -1, 10**6)),
+    *({"epoch": epoch} for epoch in (0.5, 2, 10**6, [])),
+    *({"valid_losses": losses} for losses in (["a"], [math.nan], [1.0] * 100, "x", None)),
+    *({"best": best} for best in (1, 10**6, -1, 0.5)),
+    *({"loss_steps": steps} for steps in (0.5, -1, 10**6)),
+    *({"rate_scale": scale} for scale in ("x", math.nan, 2, -1)),
+    *({"valid_done": done} for done in (math.inf, 10**6, None)),
+    {"seconds": math.nan},
+    {"valid_seconds": math.inf},
+]
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=lambda forged: str(forged)[:40])
+def test_a_forged_position_is_refused(data, stopped, forged):
+    refuse(data, stopped, {"position": forged}, next(iter(forged)))
+
+
+@pytest.mark.parametrize("precision", ["foo", None, "auto", []])
+def test_a_precision_there_is_none_of_is_refused(data, stopped, precision):
+    refuse(data, stopped, {"precision": precision}, "precision")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        None,
+        {},
+        {"expected_passes": 1.0},
+        {"precision_reason": 5, "expected_passes": 1.0},
+        {"precision_reason": "so", "expected_passes": math.nan},
+        {"precision_reason": "so", "expected_passes": 1.0, "vectors_cover_words": 0.5},
+    ],
+)
+def test_facts_that_cannot_be_are_refused(data, stopped, facts):
+    refuse(data, stopped, {"facts": facts}, "facts|expected_passes|vectors_cover_text")
+
+
+def test_a_run_without_an_end_is_refused(data, stopped):
+    refuse(data, stopped, {"config": {"epochs": None, "time_budget": None}}, "epochs")
+
+
+def refuse(data, run, forged, field):
+    """Its meta.json with other fields is refused by name, with a way out."""
+    meta = json.loads((run / "meta.json").read_text())
+    for name, value in forged.items():
+        is_part = isinstance(value, dict) and name != "facts"
+        meta[name] = meta[name] | value if is_part else value
+    (run / "meta.json").write_text(json.dumps(meta))
+    seal(run)
+    with pytest.raises(ArtifactError, match=rf"meta\.json is not valid \(.*({field}).*\. Train anew\."):
+        resume_lm(RunFolder(path=run), data)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (MODEL, {"output_bias": float("nan")}, r"numbers in output_bias that are not finite\. Copy"),
+        (TRAINING, {"average.0": float("inf")}, r"numbers in average\.0 that are not finite\. Copy"),
+        (TRAINING, {"optimizer.1.exp_avg": None}, r"see 1\.exp_avg of the optimizer"),
+        (TRAINING, {"state.0.0": torch.zeros(1, 3, 3)}, "does not fit"),
+        (TRAINING, {"average_updates": torch.tensor(-1)}, "average_updates is -1"),
+        (TRAINING, {"average.0": torch.zeros(2, dtype=torch.float16)}, r"average\.0 as torch\.float16"),
+        (MODEL, {"output_bias": None, "other_bias": torch.zeros(12)}, "does not fit"),
+    ],
+)
+def test_forged_tensors_are_refused(data, stopped, name, change, message):
+    tensors = load_file(stopped / name)
+    for key, value in change.items():
+        if isinstance(value, float):
+            tensors[key].view(-1)[0] = value
+        elif value is None:
+            del tensors[key]
+        else:
+            tensors[key] = value
+    save_file(tensors, stopped / name)
+    seal(stopped)
+    with pytest.raises(ArtifactError, match=rf"{name} .*{message}"):
+        resume_lm(RunFolder(path=stopped), data)
+
+
+def test_a_course_without_perplexities_is_refused(data, stopped):
+    (stopped / "metrics.jsonl").write_text('{"step": 1, "valid_loss": 2.0, "valid_perplexity": "x"}\n')
+    seal(stopped)
+    with pytest.raises(ArtifactError, match=r"metrics\.jsonl has a valid_perplexity that is no number"):
+        resume_lm(RunFolder(path=stopped), data)
+
+
+def test_weights_that_are_not_finite_are_refused(data, tmp_path):
+    model = train_lm(data, config(epochs=1))
+    with torch.no_grad():
+        model.model.output_bias[0] = math.nan
+    model.save(tmp_path / "bad.lm")
+    with pytest.raises(
+        ArtifactError, match=r"model\.safetensors has numbers in output_bias that are not finite"
+    ):
+        ns.LanguageModel.load(tmp_path / "bad.lm")
 
 
 def test_a_complete_run_is_not_resumed(data, tmp_path):

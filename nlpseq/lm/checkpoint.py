@@ -12,8 +12,9 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -22,7 +23,7 @@ from nlpseq import artifact
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.lm.model import num_parameters
-from nlpseq.settings import from_dict
+from nlpseq.settings import from_dict, is_number
 from nlpseq.text.vocab import SPECIALS, Vocab
 
 KIND, VERSION = "lm", 1
@@ -33,6 +34,9 @@ MODEL, TRAINING, METRICS, VOCAB, CARD = (
     "vocab.tsv",
     "README.md",
 )
+
+STORED = (torch.float32, torch.int64)  # types of tensors
+AT_ONCE = 1 << 20  # numbers of a tensor that are checked together
 
 Tensors = dict[str, Tensor]
 
@@ -80,6 +84,8 @@ def read_metrics(path: Path) -> list[artifact.Meta]:
         raise ArtifactError(f"{file} cannot be read ({error}). Copy the folder again.") from error
     if not all(isinstance(each, dict) for each in metrics):
         raise ArtifactError(f"{file} does not hold JSON objects. Copy the folder again.")
+    if not all(is_number(each.get("valid_perplexity")) for each in metrics if "valid_loss" in each):
+        raise ArtifactError(f"{file} has a valid_perplexity that is no number. Copy the folder again.")
     return metrics
 
 
@@ -120,10 +126,19 @@ def _save_tensors(file: Path, tensors: Tensors) -> None:
         raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
 
 
-def _load_tensors(file: Path) -> dict[str, Any]:
+def _load_tensors(file: Path) -> Tensors:
     try:
-        return load_file(file)
+        tensors: Tensors = load_file(file)
     except (SafetensorError, OSError, ValueError) as error:
         raise ArtifactError(
             f"{file} cannot be read as safetensors ({error}). Copy the folder again."
         ) from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in STORED:
+            raise ArtifactError(f"{file} has {name} as {tensor.dtype}. Copy the folder again.")
+        parts = torch.split(tensor.flatten(), AT_ONCE)  # as it takes copies to look at one
+        if not all(part.isfinite().all() for part in parts):
+            raise ArtifactError(
+                f"{file} has numbers in {name} that are not finite. Copy the folder again, or train anew."
+            )
+    return tensors

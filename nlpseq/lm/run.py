@@ -13,18 +13,19 @@ from nlpseq import artifact
 from nlpseq.config import LMConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm.batches import Stream
-from nlpseq.lm.checkpoint import TRAINING, Checkpoint, Tensors, model_config
+from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint, Tensors, model_config
 from nlpseq.lm.language_model import LanguageModel, fit_weights
-from nlpseq.lm.machine import denormals_as_zero
+from nlpseq.lm.machine import DTYPES, denormals_as_zero
 from nlpseq.lm.optim import optimizer_tensors, restore_optimizer
 from nlpseq.lm.position import Position
 from nlpseq.lm.train import Report, Trainer
 from nlpseq.run_folder import Checkpoints, RunFolder
-from nlpseq.settings import available_cores, from_dict, to_dict
+from nlpseq.settings import available_cores, from_dict, is_number, to_dict
 from nlpseq.text.dataset import TokenDataset
 from nlpseq.vectors.vectors import Vectors
 
 DEFAULT_BUDGET = 600.0  # seconds
+COVERED = {"vectors_cover_words", "vectors_cover_text"}  # facts of a run that began with vectors
 EMBEDDING_STD = 0.1 / 3**0.5  # of the uniform distribution embeddings begin with
 
 
@@ -84,10 +85,27 @@ def resume_lm(
             f"{trainer.valid.path} is not the text {folder.path} was validated on, or it has changed since. "
             "Bring back that text as it was, or train anew with --force."
         )
+    facts = _facts(folder.path, checkpoint.meta)
     restore(trainer, folder.path, checkpoint)
     if changes:  # another device may lack the precision of the first
         trainer.choose_precision(changes.get("precision", trainer.precision))
-    return _finish(trainer, folder, checkpoint.meta["facts"], report)
+    return _finish(trainer, folder, facts, report)
+
+
+def _facts(path: Path, meta: artifact.Meta) -> artifact.Meta:
+    """What start_from and Trainer.probe told when the run began."""
+    facts = meta.get("facts")
+    if not isinstance(facts, dict) or not isinstance(facts.get("precision_reason"), str):
+        raise ArtifactError(f"{path / 'meta.json'} is not valid (its facts are none). Train anew.")
+    numbers = {"expected_passes"}
+    if facts.keys() & COVERED:
+        numbers |= COVERED
+    for name in numbers:
+        if not is_number(facts.get(name)):
+            raise ArtifactError(
+                f"{path / 'meta.json'} is not valid ({name}: {facts.get(name)!r}). Train anew."
+            )
+    return facts
 
 
 def resolve(config: LMConfig) -> LMConfig:
@@ -215,27 +233,59 @@ def _checkpoint(trainer: Trainer, folder: RunFolder, facts: artifact.Meta) -> Ch
 def restore(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
     """Bring a trainer to where a checkpoint was taken."""
     assert checkpoint.training is not None
+    _restore_position(trainer, path, checkpoint.meta)
+    fit_weights(trainer.model, checkpoint.model, path / MODEL)  # which are the best ones, as said below
     try:
-        parts = _grouped(checkpoint.training)
-        fit_weights(trainer.model, parts["weights"], path / TRAINING)
-        restore_optimizer(trainer.optimizer, parts.get("optimizer", {}))  # plain SGD remembers nothing
-        for i, value in enumerate(trainer.average.values):
-            value.copy_(parts["average"][str(i)])
-        trainer.average.updates = int(parts["average_updates"][""])
-        trainer.position = from_dict(Position, checkpoint.meta["position"])
-        trainer.precision = checkpoint.meta["precision"]
-        trainer.start_epoch()
-        trainer.state = [
-            tuple(parts["state"][f"{i}.{j}"].to(trainer.device) for j in range(len(layer)))
-            for i, layer in enumerate(trainer.state)
-        ]
-        trainer.loss_sum.copy_(parts["loss_sum"][""])
-    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+        _restore_tensors(trainer, _grouped(checkpoint.training), path / TRAINING)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
             f"{path / TRAINING} does not fit its meta.json ({error!r}). Train anew."
         ) from error
     trainer.best = {name: each.to(trainer.device) for name, each in checkpoint.model.items()}
     trainer.metrics = list(checkpoint.metrics)
+
+
+def _restore_position(trainer: Trainer, path: Path, meta: artifact.Meta) -> None:
+    """How far the run is, and its precision, held to the data there is."""
+    try:
+        position, precision = from_dict(Position, meta["position"]), meta["precision"]
+        position.check_within(trainer.config, trainer.columns.length)
+        if precision not in tuple(DTYPES):  # which it may be no key for
+            raise ValueError(f"precision is {precision!r}")
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise ArtifactError(f"{path / 'meta.json'} is not valid ({error}). Train anew.") from error
+    trainer.position, trainer.precision = position, precision
+    trainer.start_epoch()
+
+
+def _restore_tensors(trainer: Trainer, parts: dict[str, Tensors], file: Path) -> None:
+    fit_weights(trainer.model, parts["weights"], file)
+    remembered = parts.get("optimizer", {})  # plain SGD remembers nothing
+    _check_remembered(trainer, remembered)
+    restore_optimizer(trainer.optimizer, remembered)
+    for i, value in enumerate(trainer.average.values):
+        value.copy_(parts["average"][str(i)])
+    trainer.average.updates = int(parts["average_updates"][""])
+    if not 0 <= trainer.average.updates <= trainer.position.step:
+        raise ValueError(f"average_updates is {trainer.average.updates}")
+    for i, layer in enumerate(trainer.state):
+        for j, value in enumerate(layer):
+            value.copy_(parts["state"][f"{i}.{j}"])
+    trainer.loss_sum.copy_(parts["loss_sum"][""])
+
+
+def _check_remembered(trainer: Trainer, tensors: Tensors) -> None:
+    """ValueError where the optimizer would find missing, or of another shape, what it has of a weight."""
+    remembers = () if trainer.config.optimizer == "sgd" else ("step", "exp_avg", "exp_avg_sq")
+    weights = [each for group in trainer.optimizer.param_groups for each in group["params"]]
+    wanted = {
+        f"{number}.{name}": () if name == "step" else tuple(weight.shape)
+        for number, weight in enumerate(weights)
+        for name in remembers
+    }
+    wrong = {(name, tuple(each.shape)) for name, each in tensors.items()} ^ wanted.items()
+    if wrong:
+        raise ValueError(f"see {min(wrong)[0]} of the optimizer")
 
 
 def _grouped(tensors: Tensors) -> dict[str, Tensors]:
