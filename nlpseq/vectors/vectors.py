@@ -167,6 +167,7 @@ class Vectors:
     @classmethod
     def _load_parts(cls, path: Path, verify: bool) -> "Vectors":
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
+        _check_notices(path, meta)
         vocab = Vocab.load(path / "vocab.tsv")
         if vocab.digest != meta.get("vocab_digest"):
             raise ArtifactError(
@@ -219,6 +220,13 @@ class Vectors:
                 if not finite.all():
                     word = self.vocab.words[start + int(np.argmin(finite))]
                     raise raised(f"the vector of {word!r} holds numbers that are not finite. {way_out}")
+
+
+def _check_notices(path: Path, meta: artifact.Meta) -> None:
+    """ArtifactError where what a person is told of the vectors is no list of texts."""
+    notices = meta.get("notices", [])
+    if not isinstance(notices, list) or not all(isinstance(notice, str) for notice in notices):
+        raise ArtifactError(f"{path / 'meta.json'} has notices that are no texts. Make the folder anew.")
 
 
 def _bound(scores_V: npt.NDArray[np.float32], top: int) -> np.float32:
