@@ -9,6 +9,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 import warnings
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 20.0  # to read a small file
+NEVER = 1e9  # seconds between checkpoints, which would take the place of what is read
 MEMORY = 4 << 30  # bytes of addresses, as torch alone takes more than one
 
 Answer = dict[str, Any]
@@ -45,7 +47,8 @@ def read_vectors(path: Path) -> bytes:
     if len(vectors.vocab):
         vectors.neighbors(vectors.vocab.words[0], top=3)
     dense = vectors.matrix.toarray() if vectors.is_sparse else vectors.matrix
-    return dense.tobytes() + "\n".join(vectors.vocab.words).encode("utf-8", "surrogatepass")
+    texts = [*vectors.vocab.words, *vectors.meta.get("notices", [])]
+    return dense.tobytes() + "\n".join(texts).encode("utf-8", "surrogatepass")
 
 
 def read_lm(path: Path) -> bytes:
@@ -68,6 +71,37 @@ def read_glove(path: Path) -> bytes:
 
     run, _ = load_checkpoint(path)
     return repr((run.config, run.position)).encode() + b"".join(weight.tobytes() for weight in run.weights)
+
+
+def read_resumed_run(path: Path) -> bytes:
+    """As read_run, and then it goes on to its end."""
+    from nlpseq.run_folder import RunFolder
+    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.w2v.train import resume_word2vec
+
+    data = TokenDataset.open(path.parent / "a.tokens")
+    return resume_word2vec(RunFolder(path=path, every=NEVER), data).matrix.tobytes()
+
+
+def read_resumed_glove(path: Path) -> bytes:
+    from nlpseq.counts.cooccurrence import Cooccurrence
+    from nlpseq.counts.glove import resume_glove
+    from nlpseq.run_folder import RunFolder
+
+    counts = Cooccurrence.load(path.parent / "a.counts")
+    return resume_glove(RunFolder(path=path, every=NEVER), counts).matrix.tobytes()
+
+
+def read_resumed_lm(path: Path) -> bytes:
+    from nlpseq.lm.run import resume_lm
+    from nlpseq.run_folder import RunFolder
+    from nlpseq.text.dataset import TokenDataset
+
+    data = TokenDataset.open(path.parent / "a.tokens")
+    with tempfile.TemporaryDirectory() as place:
+        folder = RunFolder(path=path, result=Path(place) / "whole.lm", every=NEVER)
+        model = resume_lm(folder, data)
+    return b"".join(weight.detach().numpy().tobytes() for weight in model.model.parameters())
 
 
 def read_text(path: Path) -> bytes:

@@ -13,10 +13,11 @@ from lm_models import save_tiny_model
 from prober import Answer, Prober
 
 import nlpseq as ns
-from nlpseq.config import CooccurrenceConfig, GloveConfig, TextConfig
+from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig
 from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
 from nlpseq.counts.glove import train_glove
 from nlpseq.counts.ppmi import ppmi
+from nlpseq.lm.run import train_lm
 from nlpseq.manifest import MANIFEST, file_sha256
 from nlpseq.run_folder import RunFolder
 from nlpseq.vectors.formats import write_vectors
@@ -43,8 +44,9 @@ RESULTS = {
     "vectors": ("a.w2v", "explicit.w2v"),
     "run": ("half.w2v",),
     "glove": ("half.glove",),
-    "lm": ("a.lm",),
+    "lm": ("a.lm", "half.lm"),
 }
+RUNS = {"resumed_run": "half.w2v", "resumed_glove": "half.glove", "resumed_lm": "half.lm"}
 FORMAT_NAMES = ("vec", "txt", "bin", "npy", "tsv")
 FORMATS = {
     "vectors": tuple(f"a.{name}{ending}" for name in FORMAT_NAMES for ending in ("", ".gz")),
@@ -82,13 +84,15 @@ def make_sound(folder: Path) -> Path:
 
 
 def _begin_runs(folder: Path, data: ns.TokenDataset, counts: Cooccurrence) -> None:
-    """Training that was stopped at once."""
+    """Training that was stopped at once, that of a language model with a validation behind it."""
 
     def run(name: str) -> RunFolder:
         return RunFolder(path=folder / name, should_stop=lambda: True)
 
     train_word2vec(data, ns.Word2VecConfig(dim=2, window=2, threads=1), folder=run("half.w2v"))
-    train_glove(counts, GloveConfig(dim=2, threads=1), folder=run("half.glove"))
+    train_glove(counts, GloveConfig(dim=2, epochs=3, threads=1), folder=run("half.glove"))
+    settings = {"hidden": 2, "dim": 2, "batch_size": 2, "bptt": 3, "epochs": 4, "validate_every": 0.1}
+    train_lm(data, LMConfig(**settings, threads=1, precision="fp32", device="cpu"), folder=run("half.lm"))
 
 
 class replaced:

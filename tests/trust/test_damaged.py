@@ -4,6 +4,7 @@ import copy
 import gzip
 import io
 import json
+import math
 import pickle
 import random
 import zipfile
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from _pytest.mark.structures import ParameterSet
 from prober import Prober
-from sound import FORMATS, PACKERS, RESULTS, check, make_sound, replaced, resealed, seal
+from sound import FORMATS, PACKERS, RESULTS, RUNS, check, make_sound, replaced, resealed, seal
 from tallies import Tally
 
 from nlpseq.manifest import MANIFEST
@@ -167,7 +168,7 @@ def test_forged_fields_are_refused_or_harmless(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str
 ) -> None:
     file = whole / name / "meta.json"
-    sound = json.loads(file.read_text())
+    sound = {"notices": []} | json.loads(file.read_text())
     for field, value in fields_of(sound):
         changed = copy.deepcopy(sound)
         holder = changed if field in sound else changed[field.split(".")[0]]
@@ -176,12 +177,36 @@ def test_forged_fields_are_refused_or_harmless(
             check(resealed(prober, kind, whole / name), name)
 
 
-def fields_of(meta: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+NOWHERE = (-1, math.nan, math.inf, 10**400, True, "x", [math.nan], [[1]])  # how far no run can be
+SOMEWHERE = (0.5, 10**6, 10**12, None, [])  # how far some can be, by one field or another
+USED_TO_GO_ON = ("position", "facts", "precision", "tokens", "pairs")  # fields of meta.json
+
+
+@pytest.mark.parametrize(("kind", "name"), RUNS.items())
+def test_a_run_with_forged_fields_goes_on_or_is_refused(
+    whole: Path, prober: Prober, tally: Tally, kind: str, name: str
+) -> None:
+    """It is resumed, as what was not refused is only believed once it is used."""
+    file = whole / name / "meta.json"
+    sound = json.loads(file.read_text())
+    assert "digest" in resealed(prober, kind, whole / name)
+    used = {field: sound[field] for field in USED_TO_GO_ON if field in sound} | {"notices": []}
+    for field, value in fields_of(used, NOWHERE + SOMEWHERE):
+        changed = copy.deepcopy(sound)
+        holder = changed if field in used else changed[field.split(".")[0]]
+        holder[field.split(".")[-1]] = value
+        with tally.case(f"{name}, {field} is {value!r:.50}"), replaced(file, json.dumps(changed).encode()):
+            answer = resealed(prober, kind, whole / name)
+            check(answer, name)
+            assert "refused" in answer or value in SOMEWHERE or not field.startswith("position."), answer
+
+
+def fields_of(meta: dict[str, Any], values: tuple[Any, ...] = HOSTILE_VALUES) -> Iterator[tuple[str, Any]]:
     """Each field, and those inside it, with each hostile value."""
     for name, value in meta.items():
         inner = [f"{name}.{field}" for field in value] if isinstance(value, dict) else []
         for field in (name, *inner):
-            yield from ((field, hostile) for hostile in HOSTILE_VALUES)
+            yield from ((field, hostile) for hostile in values)
 
 
 def test_arrays_that_lead_out_of_bounds_are_refused(whole: Path, prober: Prober, tally: Tally) -> None:
