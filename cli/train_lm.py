@@ -121,7 +121,7 @@ def train_lm(
 
         place = place_of_run(path)  # a run that is there may be replaced: see _output
         source = whereabouts_lm(sources, data, valid, beside=place != path)
-        folder = RunFolder(path=place, result=path, every=checkpoint_every, force=True, facts=source)
+        folder = RunFolder(path=place, result=path, every=checkpoint_every, force=force, facts=source)
         model = _train(folder, data, config, valid_data, word_vectors)
     _say_result(path, model)
     print_path(path)

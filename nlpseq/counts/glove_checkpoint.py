@@ -76,6 +76,10 @@ def load_checkpoint(path: Path) -> tuple[Checkpoint, artifact.Meta]:
 
     Raises ConfigError where the run is complete, ArtifactError where something is damaged or does not fit.
     """
+    return artifact.unreplaced(path, lambda: _load(path))
+
+
+def _load(path: Path) -> tuple[Checkpoint, artifact.Meta]:
     vectors = Vectors.load(path)
     if vectors.meta.get("complete") is not False:
         raise ConfigError(f"{path} is complete. Use it as it is, or train anew from its text with --force.")
@@ -85,11 +89,11 @@ def load_checkpoint(path: Path) -> tuple[Checkpoint, artifact.Meta]:
         position.check_within(config)
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(f"{path / 'meta.json'} is not valid ({error}). Train anew.") from error
-    weights = Weights(*(_load(path / name, len(vectors.vocab), config.dim) for name in TRAINING))
+    weights = Weights(*(_load_weight(path / name, len(vectors.vocab), config.dim) for name in TRAINING))
     return Checkpoint(config, weights, position), vectors.meta
 
 
-def _load(file: Path, num_words: int, dim: int) -> Floats:
+def _load_weight(file: Path, num_words: int, dim: int) -> Floats:
     weight_V2E = load_array(file, np.float32, ndim=3)
     if weight_V2E.shape != (num_words, 2, dim + 1):
         raise ArtifactError(f"{file} has shape {weight_V2E.shape}, which its meta.json does not. Train anew.")

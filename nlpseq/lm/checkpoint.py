@@ -66,6 +66,10 @@ class Checkpoint(NamedTuple):
     @classmethod
     def load(cls, path: Path, *, verify: bool = True) -> "Checkpoint":
         """What is in a folder, checked; ArtifactError where something is damaged or does not fit."""
+        return artifact.unreplaced(path, lambda: cls._load(path, verify))
+
+    @classmethod
+    def _load(cls, path: Path, verify: bool) -> "Checkpoint":
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
         vocab = Vocab.load(path / VOCAB)
         _check_meta(path, meta, vocab)

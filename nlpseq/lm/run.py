@@ -50,7 +50,7 @@ def train_lm(
     trainer = _trainer(data, valid, config)
     facts = start_from(trainer, vectors) if vectors else {}
     facts |= trainer.probe()
-    return _finish(trainer, folder, facts, report)
+    return _finish(trainer, folder, facts, report, is_resumed=False)
 
 
 def resume_lm(
@@ -89,7 +89,7 @@ def resume_lm(
     restore(trainer, folder.path, checkpoint)
     if changes:  # another device may lack the precision of the first
         trainer.choose_precision(changes.get("precision", trainer.precision))
-    return _finish(trainer, folder, facts, report)
+    return _finish(trainer, folder, facts, report, is_resumed=True)
 
 
 def _facts(path: Path, meta: artifact.Meta) -> artifact.Meta:
@@ -164,16 +164,21 @@ def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
 
 
 def _finish(
-    trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta, report: Report | None
+    trainer: Trainer,
+    folder: RunFolder | None,
+    facts: artifact.Meta,
+    report: Report | None,
+    *,
+    is_resumed: bool,
 ) -> LanguageModel:
     """Train to the end, or to where the run is stopped, with a checkpoint now and then."""
 
     def save() -> None:
         assert folder is not None
         trainer.check()
-        _checkpoint(trainer, folder, facts).save(folder.path, force=True)
+        _checkpoint(trainer, folder, facts).save(folder.path, force=folder.force or checkpoints.has_one)
 
-    checkpoints = Checkpoints(folder, save, has_one=trainer.position.step > 0)
+    checkpoints = Checkpoints(folder, save, has_one=is_resumed)
     try:
         with denormals_as_zero():
             complete = trainer.train(checkpoints.between, report)
@@ -183,7 +188,9 @@ def _finish(
     meta = describe(trainer, folder, facts) | {"complete": complete}
     model = LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)
     if folder is not None and complete:
-        model.save(folder.result or folder.path, force=True)
+        stands_beside = folder.result not in (None, folder.path)  # as it was asked to take the other's place
+        force = folder.force or checkpoints.has_one or stands_beside
+        model.save(folder.result or folder.path, force=force)
     return model
 
 

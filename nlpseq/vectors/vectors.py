@@ -4,6 +4,7 @@ Letters: V words, D dimensions.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -153,9 +154,11 @@ class Vectors:
         or file is damaged. verify=False skips the sha256 of a folder's files.
         """
         path = Path(path)
-        if not path.exists():
-            remove_leftovers(path.resolve().parent)  # which puts back what a kill has set aside
-        is_folder = path.is_dir() and format in (None, "nlpseq")
+        is_folder = False
+        with suppress(OSError):  # what is wrong with the path is said where it is read as a file
+            if not path.exists():
+                remove_leftovers(path.resolve().parent)  # which puts back what a kill has set aside
+            is_folder = path.is_dir() and format in (None, "nlpseq")
         vectors = cls._load_folder(path, verify) if is_folder else cls._load_file(path, format)
         vectors._check_finite(ArtifactError, f"{path} is damaged; make it anew.")
         return vectors

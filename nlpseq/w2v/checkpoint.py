@@ -55,6 +55,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises ConfigError where the run is complete, ArtifactError where something is damaged or does not fit.
     """
+    return artifact.unreplaced(path, lambda: _load(path))
+
+
+def _load(path: Path) -> Checkpoint:
     vectors = Vectors.load(path)
     config, position = read_position(path, vectors.meta)
     shape = (len(vectors.vocab), config.dim)
