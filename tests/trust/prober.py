@@ -179,6 +179,7 @@ class Prober:
 def answer(kind: str, path: Path) -> Answer:
     from nlpseq.errors import NlpseqError
 
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is that of this reading
     before = peak_mb()
     try:
         found: Answer = {"digest": hashlib.sha256(READERS[kind](path)).hexdigest()}
