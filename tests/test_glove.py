@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from nlpseq.counts.glove import (
     strata,
     train_glove,
 )
+from nlpseq.draws import INIT, draw_array, stream_key
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.run_folder import RunFolder
 from nlpseq.text.vocab import Vocab
@@ -65,6 +67,33 @@ def test_the_kernel_takes_the_steps_of_the_specification(dim):
         assert_allclose(loss, wanted, rtol=1e-4)  # float32 sums in another order
     for mine, theirs in zip(fast, plain, strict=True):
         assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_words, dim", [(7, 5), (1000, 3)])
+def test_weights_begin_as_they_would_all_at_once(monkeypatch, num_words, dim):
+    config, num = GloveConfig(dim=dim, seed=3), np.arange(2 * (dim + 1))
+    drawn_VE = draw_array(
+        stream_key(3, INIT, 0), np.arange(num_words)[:, None], num[None, :], np
+    ) >> np.uint64(40)
+    wanted_VE = ((drawn_VE * 2.0**-24 - 0.5) / dim).astype(np.float32)
+    monkeypatch.setattr("nlpseq.counts.glove.DRAWN", 50)
+    words_V2E, contexts_V2E = initial_weights(num_words, config)
+    assert (np.hstack([words_V2E[:, 0], contexts_V2E[:, 0]]) == wanted_VE).all()
+    assert (words_V2E[:, 1] == 1).all() and (contexts_V2E[:, 1] == 1).all()
+
+
+def test_weights_are_drawn_in_little_more_memory_than_they_take():
+    assert peak_of(lambda: initial_weights(100_000, GloveConfig(dim=100))) < 1.3 * 2 * 100_000 * 2 * 101 * 4
+
+
+def peak_of(work):
+    """Bytes of memory that are taken at once, at most, while it works."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_every_pair_is_there_once_in_its_block_and_in_no_order():

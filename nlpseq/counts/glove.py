@@ -47,6 +47,8 @@ from nlpseq.run_folder import Checkpoints, RunFolder
 from nlpseq.settings import available_cores, to_dict
 from nlpseq.vectors.vectors import Vectors
 
+DRAWN = 1 << 20  # numbers at once
+
 Floats = npt.NDArray[np.float32]
 Report = Callable[[int, int, float], None]
 
@@ -194,13 +196,16 @@ def _groups(pairs_V: Any) -> Any:
 def initial_weights(num_words: int, config: GloveConfig) -> Weights:
     """Vectors and biases uniform within 0.5 / dim of 0, AdaGrad's sums at 1."""
     key, size = stream_key(config.seed, INIT, 0), config.dim + 1
-    drawn_VE = draw_array(key, np.arange(num_words)[:, None], np.arange(2 * size)[None, :], np) >> np.uint64(
-        40
-    )
-    uniform_VE = (drawn_VE * 2.0**-24 - 0.5) / config.dim
-    words_VE, contexts_VE = uniform_VE[:, :size], uniform_VE[:, size:]
-    stacked = (np.stack([each_VE, np.ones_like(each_VE)], axis=1) for each_VE in (words_VE, contexts_VE))
-    return Weights(*(each_V2E.astype(np.float32) for each_V2E in stacked))
+    weights = Weights(*(np.ones((num_words, 2, size), np.float32) for _ in range(2)))
+    column_E, at_once = np.arange(2 * size)[None, :], max(1, DRAWN // (2 * size))
+    for first in range(0, num_words, at_once):
+        rows = slice(first, min(first + at_once, num_words))
+        word_id = np.arange(rows.start, rows.stop)[:, None]
+        drawn_VE = draw_array(key, word_id, column_E, np) >> np.uint64(40)
+        uniform_VE = (drawn_VE * 2.0**-24 - 0.5) / config.dim
+        weights.words_V2E[rows, 0] = uniform_VE[:, :size]
+        weights.contexts_V2E[rows, 0] = uniform_VE[:, size:]
+    return weights
 
 
 def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Callable[[], bool]) -> bool:
