@@ -48,6 +48,7 @@ METHODS: dict[str, tuple[type, ...]] = {  # and the settings they have beside th
     "ppmi-svd": (PPMIConfig, SVDConfig),
     "glove": (GloveConfig,),
 }
+FEWER = "--dim, or keep fewer words with --max-vocab or --min-count"  # what takes less memory
 SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
 GLOVE = RunKind(
     suffix=SUFFIXES["glove"],
@@ -128,6 +129,8 @@ def _begin(
     threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
     claim_place(output or Path(corpus_name(sources) + SUFFIXES[method]), force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
+    if method == "glove":
+        _check_room(path, data.vocab.num_words, configs[GloveConfig])
     counts, facts = _counts(data, counting, threads)
     place = place_of_run(path) if method == "glove" else path
     facts["source"] = whereabouts(sources, data, beside=place != path)
@@ -136,6 +139,8 @@ def _begin(
 
     from nlpseq.counts.glove import train_glove
     from nlpseq.run_folder import RunFolder
+
+    _check_memory(counts, configs[GloveConfig])
 
     def train(folder: RunFolder, progress: Progress) -> Vectors:
         return train_glove(counts, configs[GloveConfig], progress=_report_to(progress), folder=folder)
@@ -154,7 +159,9 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
     threads = run.configs["glove_config"].threads
     data = find_data(run.path, run.meta, run.sources, threads)
     say_contents(data)
+    _check_room(run.path, data.vocab.num_words, run.configs["glove_config"])
     counts, facts = _counts(data, run.configs["cooccurrence_config"], threads)
+    _check_memory(counts, run.configs["glove_config"])
     facts["source"] = whereabouts_now(run, data)
     say(f"going on in epoch {reached(run, 'epoch') + 1}")
 
@@ -166,6 +173,27 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
 
     folder = RunFolder(path=run.path, every=every, facts=facts)
     return run.path, train_in(folder, "train-counts", "pairs", train)
+
+
+def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
+    """Say before counting what GloVe will take; ResourceError where memory or disk do not have it."""
+    from nlpseq import artifact
+    from nlpseq.counts.glove import needed_bytes
+
+    stored, needed = 2 * num_words * config.dim * 4, needed_bytes(num_words, config)
+    say(
+        f"{num_words:,} words x {config.dim}, 2 matrices: {size_text(stored)}; memory: {size_text(needed)} "
+        f"beside the counts; epochs: {config.epochs}"
+    )
+    check_memory(needed, FEWER)
+    artifact.check_free_disk(path, 2 * needed)  # a checkpoint stands beside the last
+
+
+def _check_memory(counts: Cooccurrence, config: GloveConfig) -> None:
+    """The same with the pairs, whose number is known now."""
+    from nlpseq.counts.glove import needed_bytes
+
+    check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), FEWER)
 
 
 def _report_to(progress: Progress) -> Report:
@@ -238,6 +266,6 @@ def _shortened(explicit: Vectors, config: SVDConfig) -> Vectors:
 
     needed = needed_bytes(explicit.matrix, config)
     say(f"{len(explicit.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
-    check_memory(needed, "--dim, or keep fewer words with --max-vocab or --min-count")
+    check_memory(needed, FEWER)
     with Progress("factorising", "products", COMPILING) as progress:
         return train_svd(explicit, config, progress=progress.update)

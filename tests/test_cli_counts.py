@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlpseq.errors import ResourceError
 from nlpseq.vectors.vectors import Vectors
 
 FRUIT, TOOLS = ("apple", "pear", "plum", "cherry"), ("saw", "hammer", "drill", "plane")
@@ -81,6 +82,47 @@ def test_what_cannot_be_is_said_and_nothing_is_left(run_cli, here, arguments, co
     done = run_cli("train-counts", "things.txt", *arguments)
     assert (done.exit_code, message in done.stderr) == (code, True), done.stderr
     assert [each.name for each in here.iterdir()] == ["things.txt"]
+
+
+GLOVE = ["train-counts", "things.txt", "--method", "glove", "--dim", "6", "--epochs", "3"]
+GLOVE_BYTES = 2 * 4 * 8 * (2 * (6 + 1) + 6)  # values with their sums, and a copy of the vectors
+
+
+def test_memory_of_glove_is_estimated_before_counting(run_cli, here, monkeypatch):
+    monkeypatch.setattr("nlpseq.cli._memory.available_memory", lambda: GLOVE_BYTES - 1)
+    done = run_cli(*GLOVE)
+    assert done.exit_code == 6, done.stderr
+    assert "training needs 1.3 kB of memory and 1.3 kB are available. Lower --dim" in done.stderr
+    assert "8 words x 6, 2 matrices: 384 bytes; memory: 1.3 kB beside the counts; epochs: 3" in done.stderr
+    assert "pairs of" not in done.stderr, "it was counted"
+    monkeypatch.setattr("nlpseq.cli._memory.available_memory", lambda: GLOVE_BYTES)
+    done = run_cli(*GLOVE)
+    assert (done.exit_code, "32 pairs of" in done.stderr) == (6, True), "what takes more are the pairs"
+    monkeypatch.setattr("nlpseq.cli._memory.available_memory", lambda: GLOVE_BYTES + 32 * 56)
+    assert run_cli(*GLOVE).exit_code == 0
+
+
+def test_disk_for_glove_is_looked_at_before_counting(run_cli, here, monkeypatch):
+    def is_full(path, size):
+        if path.name == "things.glove":
+            raise ResourceError(f"{size} bytes. There are none.")
+
+    monkeypatch.setattr("nlpseq.artifact.check_free_disk", is_full)
+    done = run_cli(*GLOVE)
+    assert (done.exit_code, f"{2 * GLOVE_BYTES} bytes" in done.stderr) == (6, True), done.stderr
+    assert "pairs of" not in done.stderr, "it was counted"
+
+
+def test_a_run_of_glove_that_goes_on_has_its_memory_estimated(run_cli, here, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "nlpseq.cli._stopping.StopRequest.asked", property(lambda _: True, lambda *_: None), raising=False
+        )
+        assert run_cli(*GLOVE).exit_code == 130
+    monkeypatch.setattr("nlpseq.cli._memory.available_memory", lambda: GLOVE_BYTES - 1)
+    done = run_cli("train-counts", "things.glove", "--resume")
+    assert done.exit_code == 6, done.stderr
+    assert "training needs 1.3 kB of memory" in done.stderr and "pairs of" not in done.stderr
 
 
 def test_settings_of_a_file_reach_each_stage(run_cli, here):

@@ -21,6 +21,7 @@ from nlpseq.counts.glove import (
     glove_step,
     in_blocks,
     initial_weights,
+    needed_bytes,
     resume_glove,
     strata,
     train_glove,
@@ -84,6 +85,17 @@ def test_weights_begin_as_they_would_all_at_once(monkeypatch, num_words, dim):
 
 def test_weights_are_drawn_in_little_more_memory_than_they_take():
     assert peak_of(lambda: initial_weights(100_000, GloveConfig(dim=100))) < 1.3 * 2 * 100_000 * 2 * 101 * 4
+
+
+def test_the_memory_that_is_said_is_what_training_takes(tmp_path):
+    counts, config = counted(2000, density=0.01), GloveConfig(dim=50, epochs=1, threads=1)
+    train_glove(counts, config)  # which loads the compiler
+    folder = RunFolder(path=tmp_path / "run.glove", every=0.0)
+    took = peak_of(lambda: train_glove(counts, config, folder=folder))
+    assert took == pytest.approx(needed_bytes(2000, config, counts.matrix.nnz), rel=0.2)
+    assert sum(file.stat().st_size for file in folder.path.iterdir()) == pytest.approx(
+        needed_bytes(2000, config), rel=0.05
+    )
 
 
 def peak_of(work):

@@ -48,6 +48,7 @@ from nlpseq.settings import available_cores, to_dict
 from nlpseq.vectors.vectors import Vectors
 
 DRAWN = 1 << 20  # numbers at once
+IN_BLOCKS, INTO_BLOCKS = 16, 56  # bytes of a pair, and those it takes to put it there
 
 Floats = npt.NDArray[np.float32]
 Report = Callable[[int, int, float], None]
@@ -206,6 +207,15 @@ def initial_weights(num_words: int, config: GloveConfig) -> Weights:
         weights.words_V2E[rows, 0] = uniform_VE[:, :size]
         weights.contexts_V2E[rows, 0] = uniform_VE[:, size:]
     return weights
+
+
+def needed_bytes(num_words: int, config: GloveConfig, num_pairs: int = 0) -> int:
+    """About the memory that train_glove takes beside the counts, and without pairs the disk of a checkpoint.
+
+    Values with AdaGrad's sums, and a copy of the vectors to store. Pairs are put into blocks before that.
+    """
+    learnt, copied = 2 * num_words * 2 * (config.dim + 1) * 4, 2 * num_words * config.dim * 4
+    return learnt + max(copied + num_pairs * IN_BLOCKS, num_pairs * INTO_BLOCKS)
 
 
 def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Callable[[], bool]) -> bool:
