@@ -1,5 +1,6 @@
 """The fused kernel equals the specification, window by window, on odd sizes; and choosing between them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -75,6 +76,29 @@ def test_fused_equals_the_specification(variant: str, size: tuple[int, int, int,
     for mine, theirs in zip(ours, reference, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=2e-5)  # a few hundred float32 additions
         assert (mine[:, dim:] == 0).all()  # the padding is never written
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_loss_is_the_same_wherever_arrays_lie(variant: str) -> None:
+    """Memory that is in use here and there gives those of a kernel other places, as does another thread."""
+    choice, tables = select(replace(VARIANTS[variant], dim=17, window=9, negatives=10)), make_tables(50)
+    rng, in_use, losses = np.random.default_rng(1), list[Any](), list[float]()
+
+    def measure() -> None:
+        weights = make_weights(50, 17)
+        loss, _ = train(choice, tables, epoch_keys(1, 0), weights, 0, 154, np.float32(0.05))
+        losses.append(loss)
+
+    for number in range(300):
+        in_use.append(np.empty(rng.integers(1, 1000), np.float32))
+        if number % 3 == 0:
+            del in_use[rng.integers(len(in_use))]
+        if number % 2:
+            measure()
+        else:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(measure).result()
+    assert len(losses) == 300 and len({*losses}) == 1
 
 
 def test_span_boundaries_change_nothing() -> None:

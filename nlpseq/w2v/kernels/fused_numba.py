@@ -67,8 +67,13 @@ def _ask(logits_N, num_inputs, stride, output_J, K, J):  # type: ignore[no-untyp
 
 
 @njit(fastmath=FAST)
-def _learn(logits_N, targets, size, learning_rate, g_N, product):  # type: ignore[no-untyped-def]
-    """g: the step along each h.out, the rate times the probability s(-logit) of being wrong, down for noise.
+def _learn(logits_N, targets, size, learning_rate, product):  # type: ignore[no-untyped-def]
+    """Make each logit g: the step along h.out, the rate times the probability s(-logit) of being wrong, down
+    for noise.
+
+    In its place, and counted without a sign. Of two arrays, or of numbers that may count from the end, the
+    compiler asks when it runs whether they overlap, and takes the sums in another order if so: the loss then
+    depends on where arrays lie.
 
     The first `targets` are of the target. s(x) = 1/2 + tanh(x/2)/2, and tanh(y) = y P(y^2) / Q(y^2) to a few
     units in the last place for |y| <= 9, where it is 1 in float32. The comparisons let NaN pass.
@@ -76,11 +81,12 @@ def _learn(logits_N, targets, size, learning_rate, g_N, product):  # type: ignor
     The loss -log s(logit) is max(-logit, 0) - log max(s, 1 - s): returns the sum of the first terms, and
     `product` times what is in the logarithms, with the logarithm of that taken only where it gets small.
     """
-    loss = 0.0
+    loss, targets = 0.0, np.uint64(targets)
     for start in range(0, size, LANES * MOST):
         wrong, factor = np.float32(0), np.float32(1)
-        for n in range(start, min(start + LANES * MOST, size)):
-            y = np.float32(-0.5) * logits_N[n]
+        for n in range(np.uint64(start), np.uint64(min(start + LANES * MOST, size))):
+            logit = logits_N[n]
+            y = np.float32(-0.5) * logit
             y = np.float32(9.0) if y > np.float32(9.0) else y
             y = np.float32(-9.0) if y < np.float32(-9.0) else y
             z = y * y
@@ -96,9 +102,9 @@ def _learn(logits_N, targets, size, learning_rate, g_N, product):  # type: ignor
             q = q * z + np.float32(2.26843463243900e-03)
             q = q * z + np.float32(4.89352518554385e-03)
             half = np.float32(0.5) * (y * p / q)
-            g_N[n] = (np.float32(0.5) + half) * (learning_rate if n < targets else -learning_rate)
+            logits_N[n] = (np.float32(0.5) + half) * (learning_rate if n < targets else -learning_rate)
             factor *= np.float32(0.5) + abs(half)
-            wrong += np.float32(0) if logits_N[n] > np.float32(0) else -logits_N[n]
+            wrong += np.float32(0) if logit > np.float32(0) else -logit
         loss += float(wrong)
         product *= factor
         if product < SMALL:
@@ -244,7 +250,7 @@ def make_kernel(
         in_VD, out_VD = weights
         context_C, slot_C, output_J, ahead_J, x_C, y_J = scratch[:6]
         x_D, dx_D = np.empty(D, np.float32), np.empty(D, np.float32)
-        logits_N, g_N = np.empty(C * J + LANES, np.float32), np.empty(C * J + LANES, np.float32)
+        logits_N = g_N = np.empty(C * J + LANES, np.float32)  # see _learn
         spare = address(scratch.spare_1D, 0)  # in scratch, as an array of its own would end with its last use
         for c in range(C):
             scratch.between_C[c] = address(scratch.between_CD, c)
@@ -269,7 +275,7 @@ def make_kernel(
                     _gather_mean(in_VD, context_C[c:], inputs, x_D, D)
                     _logits_of_one(x_D, out_VD, output_J, logits_N, D, J)
                     _ask(logits_N, 1, 1, output_J, K, J)
-                    more, product = _learn(logits_N, 1, ONE, learning_rate, g_N, product)
+                    more, product = _learn(logits_N, 1, ONE, learning_rate, product)
                     _input_gradient(g_N, out_VD, output_J, dx_D, D, J)
                     share = np.float32(1) / np.float32(inputs) if DIVIDE else np.float32(1)
                     _scatter_add(dx_D, share, context_C[c:], inputs, in_VD, D)
@@ -284,7 +290,7 @@ def make_kernel(
                 for tile in range(0, J, TILE):
                     products(x_C, num, y_J, tile, logits_N, stride, D)
                 _ask(logits_N, num, stride, output_J, K, J)
-                more, product = _learn(logits_N, stride, size, learning_rate, g_N, product)
+                more, product = _learn(logits_N, stride, size, learning_rate, product)
                 _merge_outputs(output_J, y_J, g_N, stride, spare, K, J)
                 rows = _merge_contexts(context_C, x_C, num, g_N, stride, J)
                 _step_window(x_C, rows, y_J, g_N, stride, scratch, D, J)
