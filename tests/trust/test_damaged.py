@@ -9,6 +9,7 @@ import pickle
 import random
 import zipfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def each_kind(kinds: dict[str, tuple[str, ...]], fast: int) -> list[ParameterSet
     return few + [pytest.param(kind, name, 1, id=name, marks=pytest.mark.trust) for kind, name in pairs]
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 29))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 59))
 def test_damaged_results_are_refused(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -63,7 +64,7 @@ def test_damaged_results_are_refused(
                 assert is_told or file.name in TOLD_BY_CONTENT, answer
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 29))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 59))
 def test_damage_under_a_new_manifest_is_refused_or_harmless(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -81,7 +82,7 @@ def test_damage_under_a_new_manifest_is_refused_or_harmless(
         manifest.write_bytes(sealed)
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(FORMATS, 23))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(FORMATS, 47))
 def test_damaged_files_of_other_tools_are_refused_or_read(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -167,15 +168,13 @@ def test_forged_headers_are_refused(whole: Path, prober: Prober, tally: Tally, n
 HOSTILE_VALUES = (None, True, -1, 0, 1.5, 10**12, 2**64, 1e308, "x", "", [], [[]], {}, {"": None}, "\x1b[31m")
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind, names in RESULTS.items() for name in names]
-)
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 7))
 def test_forged_fields_are_refused_or_harmless(
-    whole: Path, prober: Prober, tally: Tally, kind: str, name: str
+    whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
     file = whole / name / "meta.json"
     sound = {"notices": []} | json.loads(file.read_text())
-    for field, value in fields_of(sound):
+    for field, value in islice(fields_of(sound), 0, None, step):
         changed = copy.deepcopy(sound)
         holder = changed if field in sound else changed[field.split(".")[0]]
         holder[field.split(".")[-1]] = value
@@ -188,16 +187,16 @@ SOMEWHERE = (0.5, 10**6, 10**12, None, [])  # how far some can be, by one field 
 USED_TO_GO_ON = ("position", "facts", "precision", "tokens", "pairs")  # fields of meta.json
 
 
-@pytest.mark.parametrize(("kind", "name"), RUNS.items())
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind({k: (name,) for k, name in RUNS.items()}, 3))
 def test_a_run_with_forged_fields_goes_on_or_is_refused(
-    whole: Path, prober: Prober, tally: Tally, kind: str, name: str
+    whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
     """It is resumed, as what was not refused is only believed once it is used."""
     file = whole / name / "meta.json"
     sound = json.loads(file.read_text())
     assert "digest" in resealed(prober, kind, whole / name)
     used = {field: sound[field] for field in USED_TO_GO_ON if field in sound} | {"notices": []}
-    for field, value in fields_of(used, NOWHERE + SOMEWHERE):
+    for field, value in islice(fields_of(used, NOWHERE + SOMEWHERE), 0, None, step):
         changed = copy.deepcopy(sound)
         holder = changed if field in used else changed[field.split(".")[0]]
         holder[field.split(".")[-1]] = value
