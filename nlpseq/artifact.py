@@ -253,8 +253,7 @@ def _swap_in(new: Path, path: Path, *, force: bool) -> None:
     elif not _exchanged(new, path):
         with set_aside([path]):
             new.rename(path)
-    with suppress(OSError):  # it is in its place
-        _fsync(path.parent)
+    keep_names(path.parent)
 
 
 def _exchanged(new: Path, path: Path) -> bool:
@@ -272,6 +271,12 @@ def is_result(path: Path) -> bool:
     with suppress(OSError):
         return meta.is_file() and b'"nlpseq-' in meta.read_bytes()
     return False
+
+
+def keep_names(folder: Path) -> None:
+    """Have names that were given in a folder outlive a failure of power, where the disk can do that."""
+    with suppress(OSError):  # what has them is whole and in its place
+        _fsync(folder)
 
 
 def _fsync(path: Path) -> None:

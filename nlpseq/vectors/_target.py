@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.artifact import write_error
+from nlpseq.artifact import keep_names, write_error
 from nlpseq.errors import ConfigError
 from nlpseq.leftovers import remove_leftovers, set_aside, temporary
 from nlpseq.vectors.naming import is_packed
@@ -109,7 +109,8 @@ def _take_names(temporaries: list[Path], files: list[Path]) -> None:
     """
     if len(files) == 1:
         temporaries[0].replace(files[0])
-        return
-    with set_aside(files):
-        for new, file in zip(temporaries, files, strict=True):
-            new.rename(file)
+    else:
+        with set_aside(files):
+            for new, file in zip(temporaries, files, strict=True):
+                new.rename(file)
+    keep_names(files[-1].parent)
