@@ -275,6 +275,26 @@ def test_a_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(data, tmp
     assert "checkpoint" not in str(error.value)
 
 
+def test_a_training_loss_without_hope_stops_the_run_though_it_is_finite(data):
+    with pytest.raises(RunError, match=r"the loss became [0-9.]+ by step 10\. .*--learning-rate below"):
+        train_lm(data, config(learning_rate=1e4, optimizer="sgd"))
+
+
+def test_a_validation_loss_ten_times_that_of_knowing_nothing_ends_a_run(data, monkeypatch):
+    limit = 10 * math.log(len(data.vocab))
+    bad, fine = 1.001 * limit, 0.999 * limit
+    for losses, ends in (((bad,), True), ((math.nan,), True), ((fine,), False), ((fine, bad), False)):
+        told = iter(losses)
+        monkeypatch.setattr("nlpseq.lm.train.mean_loss", lambda *_, told=told: next(told))
+        settings = config(validate_every=1 / len(losses))
+        if ends:
+            with pytest.raises(RunError, match=r"the loss became .*--learning-rate"):
+                train_lm(data, settings)
+        else:  # weights that were good before are the result
+            position = train_lm(data, settings).meta["position"]
+            assert position["valid_losses"] == list(losses) and position["best"] == 0
+
+
 def test_before_the_first_validation_a_run_has_its_present_weights(data, tmp_path):
     folder = RunFolder(path=tmp_path / "run.lm", should_stop=stop_after(9))
     stopped = train_lm(data, config(), folder=folder)

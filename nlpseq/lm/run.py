@@ -42,7 +42,8 @@ def train_lm(
 
     vectors: what embeddings of words they know begin with. folder: where the run is stored while it goes on;
     without one it lives in memory. A run stopped through folder.should_stop has meta["complete"] False.
-    Raises DataError for a text too short to learn from, RunError where the loss is no longer finite.
+    Raises DataError for a text too short to learn from, RunError where the loss is no longer finite, or ten
+    times that of knowing nothing.
     """
     if folder is not None:
         artifact.check_writable(folder.path, force=folder.force)

@@ -43,6 +43,7 @@ BUCKETS = (0.6, 0.8, 1.0, 1.0, 1.2)  # of bptt; few, because memory is kept read
 MIN_ROWS = 5  # of a chunk of a random length
 LARGE_VOCAB = 3000  # entries from which on a sample is faster than all of them
 FIRST_RESERVE = 0.03  # of a time budget, for the last validation, until one was timed
+HOPELESS = 10.0  # times the loss of knowing nothing, where every entry is as likely as every other
 
 
 Report = Callable[[TrainProgress], None]
@@ -229,9 +230,10 @@ class Trainer:
         with self.average.in_use() if self.average.updates else nullcontext():
             stream, most_tokens = Stream(self.valid), self.most_valid_tokens()
             loss = mean_loss(self.model, stream, VALID_COLUMNS, self.precision, most_tokens)
-            if not math.isfinite(loss):
-                raise self._diverged(loss)
             losses = self.position.valid_losses
+            is_good = math.isfinite(loss) if losses else self._has_hope(loss)  # later on the best are kept
+            if not is_good:
+                raise self._diverged(loss)
             losses.append(loss)
             if loss <= min(losses):
                 self.position.best = len(losses) - 1
@@ -254,17 +256,20 @@ class Trainer:
         return self.best if self.position.valid_losses else self.weights()
 
     def check(self) -> None:
-        """RunError unless all weights and the loss of the last steps are finite."""
+        """RunError unless all weights are finite and the loss of the last steps leaves hope."""
         self._training_loss()
         if not all(weight.isfinite().all() for weight in self.parameters):
             raise self._diverged(math.nan)
 
     def _training_loss(self) -> float:
-        """Of the steps since the last line of metrics; RunError unless it is finite."""
+        """Of the steps since the last line of metrics; RunError unless it leaves hope."""
         loss = float(self.loss_sum) / max(1, self.position.loss_steps)
-        if not math.isfinite(loss):
+        if not self._has_hope(loss):
             raise self._diverged(loss)
         return loss
+
+    def _has_hope(self, loss: float) -> bool:
+        return loss < HOPELESS * math.log(self.model.num_entries)  # as NaN is not
 
     def _tell(self, report: Report | None) -> None:
         if not self.position.loss_steps:  # just logged
@@ -290,6 +295,6 @@ class Trainer:
 
     def _diverged(self, loss: float) -> RunError:
         return RunError(
-            f"the loss became {loss} by step {self.position.step}. Train anew with a --learning-rate below "
-            f"{self.config.learning_rate:g} or a lower --clip-norm."
+            f"the loss became {loss:.4g} by step {self.position.step}. "
+            f"Train anew with a --learning-rate below {self.config.learning_rate:g} or a lower --clip-norm."
         )

@@ -16,7 +16,6 @@ from works import NLPSEQ, leftovers
 
 import nlpseq as ns
 from nlpseq.manifest import MANIFEST
-from nlpseq.vectors.vectors import Vectors
 
 TEXT = "the cat sat on the mat\nthe dog sat on the mat\n" * 40
 LM = ("train-lm", "--preset", "tiny", "--hidden", "8", "--dim", "8", "--epochs", "1", "--precision", "fp32")
@@ -25,7 +24,7 @@ GLOVE = ("train-counts", "--method", "glove", "--min-count", "1", "--dim", "8", 
 PPMI = ("train-counts", "--min-count", "1", "--dim", "2", "--subsample", "0")
 TRAIN = {"w2v": W2V, "glove": GLOVE, "ppmi": PPMI, "lm": LM}
 
-EMPTY = {
+SMALL = {
     "nothing": "",
     "white space": " \n\t \n\u3000\n",
     "punctuation": "... !!!\n???\n",
@@ -34,6 +33,12 @@ EMPTY = {
     "two words": "one two\n",
     "special words": "<unk> <eos>\n",
 }
+USABLE = {  # which GloVe learns from wherever a pair of words was counted, and be it of one word twice
+    ("glove", "one word again and again"),
+    ("glove", "two words"),
+    ("glove", "special words"),
+}
+FILLED = {("ppmi", "two words"), ("ppmi", "special words")}  # by one dimension, and two are asked for
 
 
 @pytest.fixture
@@ -43,75 +48,74 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def ends_well(result: object, codes: tuple[int, ...]) -> None:
+def ends_well(result: object, wanted: int) -> None:
     code, err = result.exit_code, result.stderr  # type: ignore[attr-defined]
-    assert code in codes, (code, err)
+    assert code == wanted, (code, err)
     assert "internal error" not in err and "Traceback" not in err, err
     assert code == 0 or err.count(". ") >= 1, f"no way out: {err}"
 
 
 @pytest.mark.parametrize("name", TRAIN)
 def test_texts_too_small_to_learn_from(here: Path, tally: Tally, run_cli: RunCli, name: str) -> None:
-    for what, text in EMPTY.items():
+    for what, text in SMALL.items():
+        wanted = 0 if (name, what) in USABLE else 2 if (name, what) in FILLED else 4
         (here / "small.txt").write_text(text)
         shutil.rmtree(here / "out", ignore_errors=True)
         with tally.case(f"{name}, {what}"):
             result = run_cli(TRAIN[name][0], "small.txt", *TRAIN[name][1:], "-o", "out", "-q", "--force")
-            ends_well(result, (0, 2, 4))
-            assert (here / "out").exists() == (result.exit_code == 0)
+            ends_well(result, wanted)
+            assert (here / "out").exists() == (wanted == 0)
             assert not leftovers(here)
 
 
 def test_rates_that_diverge_keep_what_was_there(here: Path, tally: Tally, run_cli: RunCli) -> None:
-    for name, rates in {"w2v": ("1e6", "1e30"), "glove": ("1e6", "1e30"), "lm": ("1e6", "1e30")}.items():
+    for name in ("w2v", "glove", "lm"):
         command, *settings = TRAIN[name]
         assert run_cli(command, "text.txt", *settings, "-o", name, "-q").exit_code == 0
-        for rate in rates:
-            before = {file.name: file.read_bytes() for file in (here / name).iterdir()}
+        before = {file.name: file.read_bytes() for file in (here / name).iterdir()}
+        for rate in ("1e6", "1e30"):
             with tally.case(f"{name}, {rate}"):
                 result = run_cli(
                     command, "text.txt", *settings, "--learning-rate", rate, "-o", name, "-q", "--force"
                 )
-                ends_well(result, (0, 1))
-                if result.exit_code:
-                    assert "rate" in result.stderr, "no hint at the rate"
-                    assert {file.name: file.read_bytes() for file in (here / name).iterdir()} == before
-                elif name != "lm":
-                    Vectors.load(here / name)  # which refuses what is not finite
+                ends_well(result, 1)
+                assert "--learning-rate" in result.stderr, "no hint at the rate"
+                assert {file.name: file.read_bytes() for file in (here / name).iterdir()} == before
+                assert not leftovers(here)
 
 
 FAR = [
-    (W2V, ("--window", "1000"), (0,)),
-    (GLOVE, ("--window", "1000"), (0,)),
-    (LM, ("--bptt", "100000"), (0, 4)),
-    (LM, ("--batch-size", "100000"), (4,)),
-    (W2V, ("--max-vocab", "1"), (0, 4)),
-    (W2V, ("--negatives", "0"), (2,)),
-    (W2V, ("--dim", "0"), (2,)),
-    (W2V, ("--window", "-1"), (2,)),
-    (W2V, ("--learning-rate", "nan"), (2,)),
-    (W2V, ("--learning-rate", "-1"), (2,)),
-    (W2V, ("--epochs", "0"), (2,)),
-    (W2V, ("--threads", "0"), (2,)),
-    (W2V, ("--subsample", "-1"), (2,)),
-    (PPMI, ("--dim", "1000"), (0, 2, 4)),
-    (LM, ("--epochs", "-1"), (2,)),
-    (LM, ("--valid-share", "1.5"), (2,)),
-    (LM, ("--clip-norm", "-1"), (2,)),
+    (W2V, ("--window", "1000"), 0),
+    (GLOVE, ("--window", "1000"), 0),
+    (LM, ("--bptt", "100000"), 0),
+    (LM, ("--batch-size", "100000"), 4),
+    (W2V, ("--max-vocab", "1"), 4),
+    (W2V, ("--negatives", "0"), 2),
+    (W2V, ("--dim", "0"), 2),
+    (W2V, ("--window", "-1"), 2),
+    (W2V, ("--learning-rate", "nan"), 2),
+    (W2V, ("--learning-rate", "-1"), 2),
+    (W2V, ("--epochs", "0"), 2),
+    (W2V, ("--threads", "0"), 2),
+    (W2V, ("--subsample", "-1"), 2),
+    (PPMI, ("--dim", "1000"), 2),
+    (LM, ("--epochs", "-1"), 2),
+    (LM, ("--valid-share", "1.5"), 2),
+    (LM, ("--clip-norm", "-1"), 2),
 ]
 
 
-@pytest.mark.parametrize(("command", "more", "codes"), FAR, ids=[" ".join(more) for _, more, _ in FAR])
+@pytest.mark.parametrize(("command", "more", "wanted"), FAR, ids=[" ".join(more) for _, more, _ in FAR])
 def test_settings_beyond_all_measure(
     here: Path,
     tally: Tally,
     run_cli: RunCli,
     command: tuple[str, ...],
     more: tuple[str, ...],
-    codes: tuple[int, ...],
+    wanted: int,
 ) -> None:
     with tally.case(" ".join((command[0], *more))):
-        ends_well(run_cli(command[0], "text.txt", *command[1:], *more, "-o", "out", "-q"), codes)
+        ends_well(run_cli(command[0], "text.txt", *command[1:], *more, "-o", "out", "-q"), wanted)
         assert not leftovers(here)
 
 
@@ -136,7 +140,7 @@ def test_results_of_a_newer_version_are_refused_by_name(here: Path, tally: Tally
         meta.write_text(json.dumps(json.loads(sound) | {"format_version": 99, "nlpseq_version": "77.0"}))
         with tally.case(" ".join(command)):
             result = run_cli(*command)
-            ends_well(result, (5,))
+            ends_well(result, 5)
             assert "99" in result.stderr and "77.0" in result.stderr, result.stderr
         meta.write_text(sound)
 
@@ -219,11 +223,11 @@ def test_vocabularies_that_do_not_match_are_refused(here: Path, tally: Tally, ru
     assert run_cli(command, "text.txt", *settings, "-o", "lm", "-q").exit_code == 0
     assert run_cli("preprocess", "other.txt", "--min-count", "1", "-o", "other.tokens").exit_code == 0
     with tally.case("perplexity of a text encoded with other words"):
-        ends_well(run_cli("eval-lm", "lm", "other.tokens"), (5,))
+        ends_well(run_cli("eval-lm", "lm", "other.tokens"), 5)
     with tally.case("validation on a text encoded with other words"):
         result = run_cli(command, "text.txt", *settings, "--valid", "other.tokens", "-o", "out", "-q")
-        ends_well(result, (2, 5))
+        ends_well(result, 5)
     with tally.case("a manifest of another result"):
         manifest = here / "lm" / MANIFEST
         manifest.write_text((here / "other.tokens" / MANIFEST).read_text())
-        ends_well(run_cli("generate", "lm", "--prompt", "the"), (5,))
+        ends_well(run_cli("generate", "lm", "--prompt", "the"), 5)
