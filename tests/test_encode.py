@@ -212,10 +212,18 @@ def test_types_that_memory_has_no_room_for_change_nothing(
     monkeypatch.setattr(_cut, "BLOCK_BYTES", 300)
     whole = preprocess(corpus, config, tmp_path / "whole")
     monkeypatch.setattr(_spill, "MOST_HELD", 40)
+    sizes, empty = [], _spill.Spill._empty
+
+    def empty_and_look(types: _spill.Spill) -> None:
+        empty(types)
+        sizes.append(types.file.stat().st_size)
+
+    monkeypatch.setattr(_spill.Spill, "_empty", empty_and_look)
     monkeypatch.setattr(_lines, "CHUNK", 1000)
     monkeypatch.setattr(_spill, "CHUNK", 1000)
     monkeypatch.setattr(_choose, "STRETCH", 50)
     spilled = preprocess(corpus, config, tmp_path / "spilled", threads=threads)
+    assert len(sizes) >= 10 and sizes == sorted(set(sizes)), "every time the file of types has grown"
     assert spilled.digest == whole.digest
     assert sorted(file.name for file in spilled.path.iterdir()) == sorted(
         file.name for file in whole.path.iterdir()
