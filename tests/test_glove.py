@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from nlpseq.counts.glove import (
     glove_step,
     in_blocks,
     initial_weights,
+    loss_of_zeros,
     needed_bytes,
     resume_glove,
     strata,
@@ -133,6 +135,17 @@ def test_groups_have_about_as_many_pairs_each():
     pairs_V = np.sort(np.random.default_rng(0).integers(1, 1000, 5000))[::-1]
     of_group = np.bincount(_groups(pairs_V), weights=pairs_V)
     assert len(of_group) == GROUPS and abs(of_group / of_group.mean() - 1).max() < 0.05
+
+
+def test_a_loss_without_hope_ends_the_run():
+    counts = counted(12, density=0.9)
+    config = GloveConfig(dim=12, epochs=50, threads=1)
+    pairs, zeros_E = in_blocks(counts.matrix, 1), np.zeros(13, np.float32)
+    of_zeros = [glove_loss(zeros_E, zeros_E, count, config)[0] for count in pairs.counts_N]
+    assert_allclose(loss_of_zeros(pairs, config), np.mean(of_zeros), rtol=1e-5)  # float32 sums
+    assert train_glove(counts, config).meta["loss"][-1] < np.mean(of_zeros)
+    with pytest.raises(RunError, match=r"in epoch 1, more than 10 times that of knowing nothing.*rate \(it"):
+        train_glove(counts, replace(config, learning_rate=100.0))
 
 
 def test_it_learns_the_logarithms_of_the_counts():

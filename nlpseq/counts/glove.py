@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -48,6 +49,7 @@ from nlpseq.settings import available_cores, to_dict
 from nlpseq.vectors.vectors import Vectors
 
 DRAWN = 1 << 20  # numbers at once
+HOPELESS = 10.0  # times the loss of knowing nothing
 IN_BLOCKS, INTO_BLOCKS = 16, 56  # bytes of a pair, and those it takes to put it there
 
 Floats = npt.NDArray[np.float32]
@@ -75,7 +77,7 @@ def train_glove(
     progress is told of pairs done, of all there are, and of the mean loss of an epoch. folder: where the run
     is stored while it goes on; without one it lives in memory. A run stopped through folder.should_stop has
     meta["complete"] False. Raises DataError where nothing was counted and RunError where the loss is no
-    longer finite.
+    longer finite, or ten times that of knowing nothing.
     """
     if counts.matrix.nnz == 0:
         raise DataError("no pair of words was counted. Give more text, or longer lines.")
@@ -225,6 +227,7 @@ def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Call
 
     config, weights, position = run.config, run.weights, run.position
     settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
+    bound = HOPELESS * max(1.0, loss_of_zeros(pairs, config))
     num_pairs, begun = len(pairs.counts_N), time.perf_counter() - position.seconds
 
     def work(block: int) -> float:
@@ -241,6 +244,7 @@ def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Call
                 if between():
                     return False
             position.losses.append(position.total / num_pairs)
+            _check_hope(position, bound, config)
             position.epoch, position.step, position.total = position.epoch + 1, 0, 0.0
             if progress is not None:
                 progress(position.epoch * num_pairs, config.epochs * num_pairs, position.losses[-1])
@@ -253,6 +257,25 @@ def _check_finite(position: Position, config: GloveConfig) -> None:
             f"the loss became {position.total} in epoch {position.epoch + 1}. "
             f"Lower --learning-rate (it is {config.learning_rate})."
         )
+
+
+def _check_hope(position: Position, bound: float, config: GloveConfig) -> None:
+    if position.losses[-1] > bound:
+        raise RunError(
+            f"the loss was {position.losses[-1]:.4g} in epoch {position.epoch + 1}, more than {HOPELESS:g} "
+            f"times that of knowing nothing. Lower --learning-rate (it is {config.learning_rate})."
+        )
+
+
+def loss_of_zeros(pairs: Pairs, config: GloveConfig) -> float:
+    """The mean loss where all vectors and biases are 0, that is, nothing is known."""
+    total = 0.0
+    for first, last in pairwise(pairs.bounds_B):
+        counts_N = pairs.counts_N[first:last]
+        total += float(
+            (np.minimum(1, (counts_N / config.x_max) ** config.alpha) * np.log(counts_N) ** 2).sum()
+        )
+    return total / len(pairs.counts_N)
 
 
 def strata(seed: int, epoch: int) -> list[list[int]]:
