@@ -4,7 +4,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from works import Work, run
+from works import Work, prepare, run
+
+EXITED = 137  # code of a process that "exit" has ended
 
 
 def build(folder: Path) -> Path:
@@ -19,10 +21,21 @@ def fault(faults: Path, folder: Path, kind: str, at: int) -> dict[str, str]:
     return {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT": kind, "FAULT_AT": str(at)}
 
 
-def count_calls(work: Work, folder: Path, faults: Path) -> int:
-    """How many calls a whole run makes."""
+def count_calls(work: Work, folder: Path, faults: Path, *, old: bool) -> int:
+    """How many calls a whole run makes, where an old result is in its way or none."""
     told = folder.with_suffix(".calls")
+    prepare(work, folder, old=old)
     environment = {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT_COUNT": str(told)}
     code, err = run(work, folder, **environment)
     assert code == 0, err
     return int(told.read_text())
+
+
+def log_calls(work: Work, folder: Path, faults: Path) -> list[list[str]]:
+    """What a whole run does to files: "write" or "fsync", path, inode; "rename" or "exchange", two paths."""
+    log = folder.with_suffix(".log")
+    log.unlink(missing_ok=True)
+    environment = {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT_LOG": str(log)}
+    code, err = run(work, folder, **environment)
+    assert code == 0, err
+    return [line.split("\t") for line in log.read_text().splitlines()]

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import pytest
 from _pytest.mark.structures import ParameterSet
@@ -23,72 +25,63 @@ NLPSEQ = (sys.executable, "-m", "nlpseq")
 
 @dataclass(frozen=True)
 class Work:
-    """A command, and the name of what it makes."""
+    """A command, and the name of what it makes.
+
+    also: of a further file that it makes. cold: whether it has a cache of its own, which `prepare` removes.
+    """
 
     args: tuple[str, ...]
     makes: str
+    also: str | None = None
+    cold: bool = False
+
+    @property
+    def trains(self) -> bool:
+        return self.args[0].startswith("train-")
 
     def command(self) -> list[str]:
         return [*NLPSEQ, *self.args, "-q", *([] if "--resume" in self.args else ["--force"])]
 
 
+# One thread and a seed, so that each run ends with the same bytes; a checkpoint whenever one can be made, so
+# that each run makes the same calls.
+_AGAIN = ("--threads", "1", "--seed", "1", "--checkpoint-every", "0.000001s")
 WORKS = {
     "preprocess": Work(("preprocess", "corpus.txt", "--cooccurrence"), "corpus.tokens"),
-    "train-w2v": Work(
-        ("train-w2v", "corpus.txt", "--dim", "8", "--epochs", "3", "--checkpoint-every", "0.03s"),
-        "corpus.w2v",
-    ),
+    "train-w2v": Work(("train-w2v", "corpus.txt", "--dim", "8", "--epochs", "3", *_AGAIN), "corpus.w2v"),
     "train-counts": Work(
-        (
-            "train-counts",
-            "corpus.txt",
-            "--method",
-            "glove",
-            "--dim",
-            "8",
-            "--epochs",
-            "2",
-            "--checkpoint-every",
-            "0.03s",
-        ),
+        ("train-counts", "corpus.txt", "--method", "glove", "--dim", "8", "--epochs", "1", *_AGAIN),
         "corpus.glove",
     ),
     "train-lm": Work(
         (
-            "train-lm",
-            "corpus.txt",
-            "--preset",
-            "tiny",
-            "--epochs",
-            "1",
-            "--hidden",
-            "8",
-            "--dim",
-            "8",
-            "--checkpoint-every",
-            "0.03s",
-            "--precision",
-            "fp32",
+            *("train-lm", "corpus.txt", "--preset", "tiny", "--epochs", "1", "--hidden", "8", "--dim", "8"),
+            *("--precision", "fp32", *_AGAIN),
         ),
         "corpus.lm",
     ),
     "convert": Work(("convert", "model.w2v", "model.vec"), "model.vec"),
-    "convert to a pair": Work(("convert", "model.w2v", "pair.npy"), "pair.npy"),
+    "convert to a pair": Work(("convert", "model.w2v", "pair.npy"), "pair.npy", also="pair.vocab.tsv"),
 }
+COLD = {"train-w2v, cold": replace(WORKS["train-w2v"], cold=True)}  # which encodes the text for its cache
+CACHE, ANOTHER = "cache", "another"  # folders: of what is cold, and where the same is made of another text
+TIMED = ("MANIFEST.json", "meta.json", "metrics.jsonl")  # in which training stores how long it took
 
 
-def write_corpus(folder: Path) -> None:
+def write_corpus(folder: Path, stem: str = "word", size: int = 60) -> None:
+    """A text of `size` words, each beginning with the stem, in five times as many sentences."""
     chance = random.Random(0)
-    words = [f"word{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(60)]
-    lines = [" ".join(chance.choices(words, k=10)) for _ in range(300)]
+    words = [f"{stem}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(size)]
+    lines = [" ".join(chance.choices(words, k=10)) for _ in range(5 * size)]
     (folder / "corpus.txt").write_text("\n".join(lines) + "\n")
 
 
 def start(work: Work, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    own_cache = {"NLPSEQ_CACHE_DIR": str(folder / CACHE)} if work.cold else {}
     return subprocess.Popen(
         work.command(),
         cwd=folder,
-        env=os.environ | {"PYTHONFAULTHANDLER": "1"} | environment,
+        env=os.environ | {"PYTHONFAULTHANDLER": "1"} | own_cache | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -130,10 +123,13 @@ def leftovers(folder: Path) -> list[str]:
 QUICK = ("preprocess", "train-w2v", "convert to a pair")
 
 
-def each_work(fast: int, whole: int) -> list[ParameterSet]:
-    """Parameters `name` and `number`: some works with few cases, and marked `trust` all with all cases."""
+def each_work(fast: int, whole: int, *more: str) -> list[ParameterSet]:
+    """Parameters `name` and `number`: some works with few cases, and marked `trust` all with all cases.
+
+    more: names in COLD.
+    """
     few = [pytest.param(name, fast, id=f"{name}-fast") for name in QUICK]
-    return few + [pytest.param(name, whole, id=name, marks=pytest.mark.trust) for name in WORKS]
+    return few + [pytest.param(name, whole, id=name, marks=pytest.mark.trust) for name in (*WORKS, *more)]
 
 
 def duration(work: Work, folder: Path) -> float:
@@ -142,13 +138,75 @@ def duration(work: Work, folder: Path) -> float:
     return time.monotonic() - begun
 
 
-def prepare(work: Work, folder: Path, *, old: bool) -> bool:
-    """Have an old result in the way, or none."""
-    path = folder / work.makes
-    if old:
-        if not is_complete(path):
-            assert run(work, folder)[0] == 0
-    else:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    shutil.rmtree(beside(path), ignore_errors=True)
-    return old
+Contents = dict[str, bytes]
+
+
+class Outcomes(NamedTuple):
+    """What may lie where a work puts what it makes: no file of one is as it is in the other."""
+
+    old: Contents
+    new: Contents
+
+
+@cache
+def outcomes(work: Work, folder: Path) -> Outcomes:
+    """Of runs that nothing disturbed: the new one is of the text in the folder, the old one of another."""
+    another = folder / ANOTHER
+    if not another.exists():
+        another.mkdir()
+        write_corpus(another, "other", 50)
+        assert run(WORKS["train-w2v"], another)[0] == 0
+        shutil.copytree(another / "corpus.w2v", another / "model.w2v")
+    made = []
+    for place in (another, folder):
+        _clear(work, place)
+        code, err = run(work, place)
+        assert code == 0, err
+        made.append(contents(work, place))
+    same = [file for file in made[0] if made[0][file] == made[1].get(file)]
+    assert set(made[0]) == set(made[1]) and not same, same
+    return Outcomes(*made)
+
+
+def contents(work: Work, folder: Path) -> Contents:
+    """Bytes of all that lies where a work puts what it makes."""
+    places = [folder / name for name in (work.makes, work.also) if name]
+    files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def what_lies_there(work: Work, folder: Path) -> Literal["none", "old", "new", "unfinished", "neither"]:
+    found, path = contents(work, folder), folder / work.makes
+    old, new = outcomes(work, folder)
+    if not found and not path.exists():
+        return "none"
+    if found == old:
+        return "old"
+    check_whole(path)
+    if work.trains and not is_complete(path):
+        return "unfinished"
+    return "new" if lasting(work, found) == lasting(work, new) else "neither"
+
+
+def lasting(work: Work, found: Contents) -> Contents:
+    """What is the same each time, which is all but for times."""
+    return {name: data for name, data in found.items() if not (work.trains and Path(name).name in TIMED)}
+
+
+def prepare(work: Work, folder: Path, *, old: bool) -> None:
+    """Have an old result in the way, of another text, or none."""
+    outcomes(work, folder)  # which are known from now on, and the old one is made
+    _clear(work, folder)
+    for name in (work.makes, work.also) if old else ():
+        if name and (folder / ANOTHER / name).is_dir():
+            shutil.copytree(folder / ANOTHER / name, folder / name)
+        elif name:
+            shutil.copy(folder / ANOTHER / name, folder / name)
+
+
+def _clear(work: Work, folder: Path) -> None:
+    for place in (folder / name for name in (work.makes, work.also) if name):
+        for path in (place, beside(place)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if work.cold:
+        shutil.rmtree(folder / CACHE, ignore_errors=True)
