@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from difflib import get_close_matches
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_type_hints
 
 from nlpseq.errors import ConfigError
 
@@ -52,7 +52,7 @@ def check_whole(config: Any, *names: str) -> None:
         check(is_whole(getattr(config, name)), config, name, "a whole number, at least 0")
 
 
-def is_number(value: object, most: float = sys.float_info.max) -> bool:
+def is_number(value: object, most: float = sys.float_info.max) -> TypeGuard[float]:
     """Whether it is a number from 0 to `most`: no bool, an int to Python, no NaN and no infinity."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
 
