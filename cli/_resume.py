@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlpseq.errors import ArtifactError, ConfigError, DataError
-from nlpseq.settings import from_dict, to_dict
+from nlpseq.settings import from_dict, is_number, to_dict
 
 from ._console import say
 from ._corpus import COMPILING, claim, corpus_name
@@ -197,7 +197,7 @@ def _refuse_new(path: Path, has: dict[str, Any], wanted: dict[str, Any], kind: R
 def reached(run: Unfinished, name: str) -> float:
     """How far it is; ArtifactError where that is no number."""
     value = run.meta["position"].get(name)
-    if not isinstance(value, (int, float)):
+    if not is_number(value):
         raise ArtifactError(
             f"{run.path / 'meta.json'} is not valid ({name}: {value!r}). Train the model again."
         )

@@ -42,16 +42,19 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(
     work, chance = RUNS[name], random.Random(name)
     assert run(work, folder)[0] == 0
     wanted = learnt(folder / work.makes)
+    kills = 0
     for number in range(times):
         replaces = bool(number % 2)  # then the run stands beside the old result until it is complete
         if not replaces:
             shutil.rmtree(folder / work.makes)
         with tally.case(f"{name}, {number}"):
-            kills = run_with_kills(work, folder, chance)
-            assert learnt(folder / work.makes) == wanted, f"other bytes after {kills} kills"
+            kills += run_with_kills(work, folder, chance)
+            assert learnt(folder / work.makes) == wanted
             assert not beside(folder / work.makes).exists()
             assert not leftovers(folder), leftovers(folder)
-            assert kills, "it was never killed amid its training"
+
+    with tally.case(f"{name}, {kills} kills amid the training"):
+        assert kills >= times / 2
 
 
 def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
