@@ -93,7 +93,7 @@ def stamp(place: Path) -> int | None:
     return None
 
 
-@pytest.mark.parametrize(("name", "number"), each_work(6, 1000, *COLD))
+@pytest.mark.parametrize(("name", "number"), each_work(6, 80, *COLD))
 def test_killed_at_every_write_fsync_and_rename(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:
