@@ -56,12 +56,12 @@ def test_stopped_by_a_signal(folder: Path, tally: Tally, name: str, number: int)
         with tally.case(f"{name}, {signals} after {moment:.2f} s and {more:.2f} s"):
             code, err = sent.end()
             check_after(work, folder, sent, code, err)
-            stopped += code != 0
+            stopped += code > 0
         cases += 1
         if cases >= number and doubled >= number // 4:
             break
     assert cases >= number and doubled >= number // 4, f"{cases} cases, {doubled} doubled"
-    assert stopped >= cases // 3, f"only {stopped} of {cases} were stopped"
+    assert stopped >= max(1, cases // 4), f"nlpseq itself has stopped only {stopped} of {cases}"
 
 
 class Sent:
