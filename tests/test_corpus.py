@@ -22,7 +22,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_no_permission import lose_rights
+from rights import lose_rights
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError

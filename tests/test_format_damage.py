@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_no_permission import lose_rights
+from rights import lose_rights
 from vocabularies import NAMES, same_bits, vocab_of, write
 
 from nlpseq.errors import ArtifactError, DataError

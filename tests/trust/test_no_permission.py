@@ -1,17 +1,15 @@
 """Places that cannot be written and files that cannot be read are named before the work, not after it."""
 
-import ctypes
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rights import lose_rights
 from tallies import Tally
-from test_full_disk import contents
-from works import NLPSEQ, check_whole, leftovers, write_corpus
+from works import NLPSEQ, Work, check_whole, contents, leftovers, write_corpus
 
-DROP, OVERRIDES = 24, (1, 2)  # linux/prctl.h, linux/capability.h: by which root may read and write everything
 OF_USAGE, OF_INPUT, OF_RESULTS, OF_RESOURCES = 2, 4, 5, 6
 TRAIN = ("train-w2v", "corpus.txt", "--dim", "4", "--epochs", "1", "--threads", "1", "-q")
 
@@ -45,11 +43,6 @@ def run(folder: Path, *args: str, **environment: str | None) -> tuple[int, str]:
     )
     assert "Traceback" not in done.stderr and "internal error" not in done.stderr, done.stderr
     return done.returncode, done.stderr
-
-
-def lose_rights() -> None:
-    for right in OVERRIDES:
-        ctypes.CDLL(None).prctl(DROP, right, 0, 0, 0)  # which only root has to
 
 
 def test_the_rights_of_root_are_lost(folder: Path) -> None:
@@ -177,11 +170,13 @@ def test_a_small_file_system_is_full(
     for kilobytes in sizes:
         place = small(kilobytes)
         for _ in range(2):
-            before = contents(out)
+            before = contents(Work((), out.name), place)
             with tally.case(f"{name}, {kilobytes} kB"):
                 code, err = run(folder, *FILLING[name], NLPSEQ_CACHE_DIR=str(place / "cache"))
                 assert code in (0, OF_RESOURCES), (code, err)
-                assert contents(out) == before or code == 0, "what was there has changed"
+                assert contents(Work((), out.name), place) == before or code == 0, (
+                    "what was there has changed"
+                )
                 check_whole(out)
                 assert not leftovers(place)
                 codes.add(code)

