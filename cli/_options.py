@@ -247,10 +247,19 @@ config_file_option = click.option(
     + ", such as min_count = 3; variables such as NLPSEQ_MIN_COUNT come before the file, options before both",
 )
 
+
+def _named(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """A place that can be made: `-o ""`, as of a variable that is not set, is the current folder itself."""
+    if path is not None and not path.name:
+        raise click.BadParameter(f"{path} has no name of its own. Give the folder that is to be made one.")
+    return path
+
+
 output_option = click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
+    callback=_named,
     metavar="DIR",
     help="where to write [default: named after the corpus, in the current folder]",
 )
