@@ -11,8 +11,8 @@ from works import Work, beside, is_complete, leftovers, run, start
 
 OF_W2V = ("train-w2v", "corpus.txt", "--dim", "8", "--checkpoint-every", "0.05s", "--epochs")
 RUNS = {
-    "one thread": Work((*OF_W2V, "400", "--threads", "1"), "corpus.w2v"),
-    "deterministic": Work((*OF_W2V, "200", "--threads", "2", "--deterministic"), "corpus.w2v"),
+    "one thread": Work((*OF_W2V, "2000", "--threads", "1"), "corpus.w2v"),
+    "deterministic": Work((*OF_W2V, "1000", "--threads", "2", "--deterministic"), "corpus.w2v"),
     "glove": Work(
         (
             *("train-counts", "corpus.txt", "--method", "glove", "--dim", "8"),
