@@ -99,7 +99,10 @@ def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> No
     assert not leftovers(folder), leftovers(folder)
     assert found in ({"none", "new", "unfinished"} if work.trains else {"none", "new"}), found
     assert "internal error" not in err, err
-    assert "Traceback" not in err or "KeyboardInterrupt" in err.splitlines()[-1], err
+    is_cut = (
+        sent.came_early and len(sent.signals) > 1
+    )  # the second one came amid what Python says of the first
+    assert "Traceback" not in err or "KeyboardInterrupt" in err.splitlines()[-1] or is_cut, err
     assert sent.took < AT_ONCE, f"it went on for {sent.took:.1f} s"
     if code == 0:
         assert found == "new", (found, err)
