@@ -1,6 +1,7 @@
 """A place that one process at a time writes: a lock beside it, which ends with the process."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -14,6 +15,7 @@ except ImportError:  # not on every platform, and then nothing is claimed
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".nlpseq-lock-"
+TRIES, PAUSE = 10, 0.05  # seconds
 
 _held = set[int]()  # handles of this process
 
@@ -30,7 +32,7 @@ def claimed(path: Path) -> Iterator[None]:
     try:
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            handle = _taken(lock)
+            handle = _taken_soon(lock)
             if handle is None:
                 raise ConfigError(
                     f"{path} is being written by another process. "
@@ -48,6 +50,15 @@ def remove_unclaimed(folder: Path, names: list[str]) -> None:
         with suppress(OSError):  # it may not be ours
             if name.startswith(LOCK) and (handle := _taken(folder / name)) is not None:
                 _give_up(folder / name, handle)
+
+
+def _taken_soon(lock: Path) -> int | None:
+    """As _taken, but for a moment in which another process may only look whether anybody has it."""
+    for _ in range(TRIES):
+        if (handle := _taken(lock)) is not None:
+            return handle
+        time.sleep(PAUSE)
+    return None
 
 
 def _taken(lock: Path) -> int | None:
