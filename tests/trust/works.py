@@ -65,7 +65,12 @@ WORKS = {
 }
 COLD = {"train-w2v, cold": replace(WORKS["train-w2v"], cold=True)}  # which encodes the text for its cache
 CACHE, ANOTHER = "cache", "another"  # folders: of what is cold, and where the same is made of another text
-TIMED = ("MANIFEST.json", "README.md", "meta.json", "metrics.jsonl")  # in which training stores how long it took
+TIMED = (
+    "MANIFEST.json",
+    "README.md",
+    "meta.json",
+    "metrics.jsonl",
+)  # in which training stores how long it took
 
 
 def write_corpus(folder: Path, stem: str = "word", size: int = 60) -> None:
