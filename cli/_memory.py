@@ -14,6 +14,7 @@ from ._console import size_text
 NUMBA = (800 << 20, 100 << 20)
 TORCH = (1600 << 20, 200 << 20)
 
+LESS_OF_VECTORS = "--dim, or keep fewer words with --max-vocab or --min-count"  # a remedy of check_memory
 CONTAINER = Path("/sys/fs/cgroup")  # its own one, as seen from inside
 
 

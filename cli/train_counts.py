@@ -16,7 +16,7 @@ from nlpseq.settings import to_dict
 from ._command import Command
 from ._console import print_path, say, size_text
 from ._corpus import COMPILING, corpus_argument, corpus_name, prepare, say_contents
-from ._memory import check_memory
+from ._memory import LESS_OF_VECTORS, check_memory
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -48,7 +48,6 @@ METHODS: dict[str, tuple[type, ...]] = {  # and the settings they have beside th
     "ppmi-svd": (PPMIConfig, SVDConfig),
     "glove": (GloveConfig,),
 }
-FEWER = "--dim, or keep fewer words with --max-vocab or --min-count"  # what takes less memory
 SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
 GLOVE = RunKind(
     suffix=SUFFIXES["glove"],
@@ -185,7 +184,7 @@ def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
         f"{num_words:,} words x {config.dim}, 2 matrices: {size_text(stored)}; memory: {size_text(needed)} "
         f"beside the counts; epochs: {config.epochs}"
     )
-    check_memory(needed, FEWER)
+    check_memory(needed, LESS_OF_VECTORS)
     artifact.check_free_disk(path, 2 * needed)  # a checkpoint stands beside the last
 
 
@@ -193,7 +192,7 @@ def _check_memory(counts: Cooccurrence, config: GloveConfig) -> None:
     """The same with the pairs, whose number is known now."""
     from nlpseq.counts.glove import needed_bytes
 
-    check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), FEWER)
+    check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), LESS_OF_VECTORS)
 
 
 def _report_to(progress: Progress) -> Report:
@@ -266,6 +265,6 @@ def _shortened(explicit: Vectors, config: SVDConfig) -> Vectors:
 
     needed = needed_bytes(explicit.matrix, config)
     say(f"{len(explicit.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
-    check_memory(needed, FEWER)
+    check_memory(needed, LESS_OF_VECTORS)
     with Progress("factorising", "products", COMPILING) as progress:
         return train_svd(explicit, config, progress=progress.update)

@@ -13,7 +13,7 @@ from nlpseq.errors import ConfigError
 from ._command import Command
 from ._console import print_path, say, say_detail, size_text
 from ._corpus import corpus_argument, corpus_name, dataset_folder, prepare, say_contents
-from ._memory import check_memory
+from ._memory import LESS_OF_VECTORS, check_memory
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -176,7 +176,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     say_detail(str(plan))
-    check_memory(needed, "--dim, or keep fewer words with --max-vocab or --min-count")
+    check_memory(needed, LESS_OF_VECTORS)
     artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # a checkpoint stands beside the last
 
 

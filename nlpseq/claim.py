@@ -15,7 +15,7 @@ except ImportError:  # not on every platform, and then nothing is claimed
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".nlpseq-lock-"
-TRIES, PAUSE = 10, 0.05  # seconds
+TRIES, PAUSE = 10, 0.05  # how often a lock is asked for, and the seconds between
 
 _held = set[int]()  # handles of this process
 
