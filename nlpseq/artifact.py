@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, NlpseqError, ResourceError
-from nlpseq.leftovers import remove_leftovers, set_aside, temporary
+from nlpseq.leftovers import remove_leftovers, take_names, temporary
 from nlpseq.manifest import MANIFEST, check_manifest, foreign_files, read_json, write_json, write_manifest
 from nlpseq.manifest import Meta as Meta
 from nlpseq.npy import npy_header
@@ -251,8 +251,7 @@ def _swap_in(new: Path, path: Path, *, force: bool) -> None:
     if not path.exists():
         new.rename(path)
     elif not _exchanged(new, path):
-        with set_aside([path]):
-            new.rename(path)
+        take_names([new], [path])
     keep_names(path.parent)
 
 

@@ -1,7 +1,7 @@
 """Names for what is not whole yet, and what processes that were killed left under them.
 
 A name tells the process that made it, so that the next one can see what nobody works on any more: it removes
-that, or puts back what had been set aside for something new that never came.
+that, or ends what was begun, so that of two files neither is without the other.
 """
 
 import os
@@ -10,8 +10,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +20,8 @@ from nlpseq.claim import remove_unclaimed
 PREFIX = ".nlpseq-tmp-"
 UNFINISHED = ".unfinished"  # behind the name of a run, while another result has that name
 FORGOTTEN = 7 * 24 * 3600.0  # seconds after which what another machine left is taken to be left
-MOMENT = 60.0  # the same of what it has set aside, which takes a few renames
+MOMENT = 60.0  # the same where names are changing hands, which takes a few renames
+OLD, NEW = "old", "new"  # what had names that change hands, and what will have them
 
 _NAME = re.compile(
     re.escape(PREFIX) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{32}(-for-(?P<last>.+))?"
@@ -33,28 +33,33 @@ def temporary(path: Path) -> Path:
     return path.with_name(f"{PREFIX}{_machine()}-{os.getpid()}-{uuid.uuid4().hex}")
 
 
-@contextmanager
-def set_aside(paths: list[Path]) -> Iterator[None]:
-    """Have what is at these paths, of one folder, out of the way while the block puts something new there.
+def take_names(new: list[Path], paths: list[Path]) -> None:
+    """Give what is new, whole and on disk, these names of one folder; what had them goes.
 
-    Where the block fails they are put back; where it is killed remove_leftovers does that, unless the last of
-    the paths is there again, which the block must make last.
+    The last name is given up first and given last. Where that fails, what was there is put back. Where it is
+    killed while nothing has the last name, remove_leftovers goes on with it, or puts back what was there.
     """
-    folder = paths[-1].with_name(f"{temporary(paths[-1]).name}-for-{paths[-1].name}")
-    folder.mkdir()
-    are_new = False  # those that are at the paths
+    last, aside = paths[-1], temporary(paths[-1])
+    are_free = False  # the names
     try:
+        for folder in (OLD, NEW):
+            (aside / folder).mkdir(parents=True)
+        aside = aside.rename(aside.with_name(f"{aside.name}-for-{last.name}"))
+        for each, path in zip(new, paths, strict=True):
+            each.rename(aside / NEW / path.name)
         for path in reversed(paths):
             with suppress(FileNotFoundError):
-                path.rename(folder / path.name)
-        are_new = True
-        yield
+                path.rename(aside / OLD / path.name)
+        are_free = True
+        _move_out(aside, NEW, last.name)
     except BaseException:  # Ctrl-C too
-        for path in paths if are_new else []:
+        for path in paths if are_free else []:
             _remove(path)
-        _put_back(folder)
+        if (aside / OLD).exists():
+            _move_out(aside, OLD, last.name)
+        _remove(aside)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(aside)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -73,22 +78,25 @@ def _clear(entry: Path, machine: str, process: int, last: str | None) -> None:
     is_missed = last is not None and not entry.with_name(last).exists()
     if not _is_left(entry, machine, process, MOMENT if is_missed else FORGOTTEN):
         return
-    if is_missed:
-        mine = entry.with_name(f"{temporary(entry).name}-for-{last}")
-        entry.rename(mine)  # so that no other process puts it back as well
-        _put_back(mine)
-    else:
-        _remove(entry)
+    if last is not None and is_missed:
+        entry = entry.rename(entry.with_name(f"{temporary(entry).name}-for-{last}"))  # no other process's now
+        _move_out(entry, NEW if _may_go_on(entry, last) else OLD, last)
+    _remove(entry)
 
 
-def _put_back(folder: Path) -> None:
-    """Have what was set aside where it was; something else that is there gets another name."""
-    for entry in folder.iterdir():
-        place = folder.with_name(entry.name)
+def _may_go_on(aside: Path, last: str) -> bool:
+    """Whether what is new is all there, or in its place, and no name is taken that it will have."""
+    names = [entry.name for entry in (aside / NEW).iterdir()]
+    return last in names and not any(aside.with_name(name).exists() for name in names)
+
+
+def _move_out(aside: Path, which: str, last: str) -> None:
+    """Have the old or the new in their place; something else that is there gets another name."""
+    for entry in sorted((aside / which).iterdir(), key=lambda entry: entry.name == last):
+        place = aside.with_name(entry.name)
         with suppress(FileNotFoundError):
             place.rename(place.with_name(place.name + UNFINISHED))
         entry.rename(place)
-    folder.rmdir()
 
 
 def _remove(path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from nlpseq import artifact, manifest
 from nlpseq.errors import ArtifactError, ConfigError, ResourceError
+from nlpseq.leftovers import NEW
 from nlpseq.manifest import file_sha256, read_json, write_json
 
 
@@ -85,7 +86,7 @@ def test_a_failure_of_the_last_rename_keeps_the_old_folder(made, monkeypatch, er
     real = type(made).rename
 
     def rename(self, target):
-        if target == made and self.name != made.name:  # which it has where it was set aside
+        if target == made and self.parent.name == NEW:
             raise error
         return real(self, target)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nlpseq.artifact import keep_names, write_error
 from nlpseq.errors import ConfigError
-from nlpseq.leftovers import remove_leftovers, set_aside, temporary
+from nlpseq.leftovers import remove_leftovers, take_names, temporary
 from nlpseq.vectors.naming import is_packed
 
 _ROWS = 1024  # at once
@@ -82,7 +82,11 @@ def replacing(files: Sequence[Path], *, force: bool = False) -> Iterator[list[Bi
             pairs = zip(files, temporaries, strict=True)
             yield [stack.enter_context(_new_file(new, is_packed(file))) for file, new in pairs]
         _check_replaceable(files, force=force)
-        _take_names(temporaries, files)
+        if len(files) == 1:
+            temporaries[0].replace(files[0])
+        else:
+            take_names(temporaries, files)
+        keep_names(files[-1].parent)
     except OSError as error:
         raise write_error(files[-1], error) from error
     finally:
@@ -100,17 +104,3 @@ def _new_file(file: Path, packed: bool) -> Iterator[BinaryIO]:
             yield raw
         raw.flush()
         os.fsync(raw.fileno())
-
-
-def _take_names(temporaries: list[Path], files: list[Path]) -> None:
-    """One file replaces another in one step. Of two, the last goes first and comes last.
-
-    So no kill leaves an array beside the words of another.
-    """
-    if len(files) == 1:
-        temporaries[0].replace(files[0])
-    else:
-        with set_aside(files):
-            for new, file in zip(temporaries, files, strict=True):
-                new.rename(file)
-    keep_names(files[-1].parent)

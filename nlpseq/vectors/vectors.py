@@ -157,7 +157,7 @@ class Vectors:
         is_folder = False
         with suppress(OSError):  # what is wrong with the path is said where it is read as a file
             if not path.exists():
-                remove_leftovers(path.resolve().parent)  # which puts back what a kill has set aside
+                remove_leftovers(path.resolve().parent)  # which ends what a kill cut short
             is_folder = path.is_dir() and format in (None, "nlpseq")
         vectors = cls._load_folder(path, verify) if is_folder else cls._load_file(path, format)
         vectors._check_finite(ArtifactError, f"{path} is damaged; make it anew.")

@@ -117,8 +117,8 @@ def check_after(work: Work, folder: Path, *, has_old: bool, goes_on: bool) -> No
         remove_leftovers(place)
     assert not leftovers(folder), leftovers(folder)
     found = what_lies_there(work, folder)
-    half = {"unfinished"} if work.trains else {"words"} if work.also else set()
-    assert found in ({"old", "new"} if has_old else {"none", "new"} | half), found
+    unfinished = {"unfinished"} if work.trains else set()
+    assert found in ({"old", "new"} if has_old else {"none", "new"} | unfinished), found
     if beside(path).exists():
         check_whole(beside(path))
         assert has_old and work.trains and not is_complete(beside(path))

@@ -180,17 +180,13 @@ def contents(work: Work, folder: Path) -> Contents:
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-def what_lies_there(
-    work: Work, folder: Path
-) -> Literal["none", "old", "new", "unfinished", "words", "neither"]:
+def what_lies_there(work: Work, folder: Path) -> Literal["none", "old", "new", "unfinished", "neither"]:
     found, path = contents(work, folder), folder / work.makes
     old, new = outcomes(work, folder)
     if not found and not path.exists():
         return "none"
     if found == old:
         return "old"
-    if work.also and found == {work.also: new[work.also]}:
-        return "words"  # of an array that is not there
     check_whole(path)
     if work.trains and not is_complete(path):
         return "unfinished"
