@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from math import exp
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.errors import ArtifactError, ConfigError, DataError, MissingExtra
+from nlpseq.errors import ConfigError, DataError, MissingExtra
 
 from ._command import Command
 from ._console import print_path
@@ -83,16 +82,13 @@ def _check_output(file: Path, *, force: bool) -> None:
 def _read_run(run: Path) -> tuple[dict[str, Any], Metrics]:
     """meta.json and the measurements of a run."""
     from nlpseq import artifact
+    from nlpseq.metrics import read_metrics
 
     from ._lm import require_run
 
     require_run(run)
     meta = artifact.load_meta(run, "lm", LM_VERSION)
-    file = run / "metrics.jsonl"
-    try:
-        metrics = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{file} cannot be read ({error}). Copy the folder again.") from error
+    metrics = read_metrics(run)
     if not metrics:
         raise DataError(f"{run} has no measurements yet. Go on with it: nlpseq train-lm {run} --resume")
     return meta, metrics

@@ -145,6 +145,24 @@ def test_folders_without_measurements(run_cli, tmp_path, monkeypatch):
     assert (result.exit_code, "nowhere.lm does not exist" in result.stderr) == (4, True)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"loss": 6.0},
+        {"step": "1", "loss": 6.0},
+        {"step": 1, "loss": float("nan")},
+        {"step": 1, "learning_rate": [1]},
+        {"step": 1, "valid_loss": -1.0, "valid_perplexity": 2.0},
+        {"step": 1, "valid_loss": 1.0},
+        [],
+    ],
+)
+def test_a_forged_measurement_is_refused(run_cli, tmp_path, line):
+    result = run_cli("plot", save_run(tmp_path / "a.lm", [*COURSE, line]))
+    assert result.exit_code == 5, result.stderr
+    assert "metrics.jsonl, line 4, is no measurement. Copy the folder again." in result.stderr
+
+
 def test_without_matplotlib_one_line_says_how_to_install_it(run_cli, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = run_cli("plot", run)

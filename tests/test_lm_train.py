@@ -20,10 +20,11 @@ import nlpseq as ns
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm.batches import Stream
-from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint, read_metrics
+from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint
 from nlpseq.lm.evaluate import mean_loss
 from nlpseq.lm.run import RunFolder, resume_lm, train_lm
 from nlpseq.lm.train import Trainer
+from nlpseq.metrics import read_metrics
 
 SMALL = {
     **{
@@ -469,7 +470,7 @@ def test_forged_tensors_are_refused(data, stopped, name, change, message):
 def test_a_course_without_perplexities_is_refused(data, stopped):
     (stopped / "metrics.jsonl").write_text('{"step": 1, "valid_loss": 2.0, "valid_perplexity": "x"}\n')
     seal(stopped)
-    with pytest.raises(ArtifactError, match=r"metrics\.jsonl has a valid_perplexity that is no number"):
+    with pytest.raises(ArtifactError, match=r"metrics\.jsonl, line \d+, is no measurement"):
         resume_lm(RunFolder(path=stopped), data)
 
 

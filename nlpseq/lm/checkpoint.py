@@ -8,7 +8,6 @@ meta.json, vocab.tsv, README.md
 """
 
 import errno
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,18 +22,12 @@ from nlpseq import artifact
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.lm.model import num_parameters
-from nlpseq.settings import from_dict, is_number
+from nlpseq.metrics import read_metrics, write_metrics
+from nlpseq.settings import from_dict
 from nlpseq.text.vocab import SPECIALS, Vocab
 
 KIND, VERSION = "lm", 1
-MODEL, TRAINING, METRICS, VOCAB, CARD = (
-    "model.safetensors",
-    "training.safetensors",
-    "metrics.jsonl",
-    "vocab.tsv",
-    "README.md",
-)
-
+MODEL, TRAINING, VOCAB, CARD = "model.safetensors", "training.safetensors", "vocab.tsv", "README.md"
 STORED = (torch.float32, torch.int64)  # types of tensors
 AT_ONCE = 1 << 20  # numbers of a tensor that are checked together
 
@@ -58,7 +51,7 @@ class Checkpoint(NamedTuple):
             if self.training is not None:
                 _save_tensors(folder.path / TRAINING, self.training)
             self.vocab.save(folder.path / VOCAB)
-            (folder.path / METRICS).write_text("".join(json.dumps(each) + "\n" for each in self.metrics))
+            write_metrics(folder.path, self.metrics)
             if self.card:
                 (folder.path / CARD).write_text(self.card, "utf-8")
             folder.write_meta(self.meta | {"complete": self.training is None})
@@ -77,20 +70,6 @@ class Checkpoint(NamedTuple):
         _check_size(path, meta, vocab, model)
         training = None if meta["complete"] else _load_tensors(path / TRAINING)
         return cls(meta, vocab, model, read_metrics(path), training)
-
-
-def read_metrics(path: Path) -> list[artifact.Meta]:
-    """The measurements of a run, oldest first."""
-    file = path / METRICS
-    try:
-        metrics = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{file} cannot be read ({error}). Copy the folder again.") from error
-    if not all(isinstance(each, dict) for each in metrics):
-        raise ArtifactError(f"{file} does not hold JSON objects. Copy the folder again.")
-    if not all(is_number(each.get("valid_perplexity")) for each in metrics if "valid_loss" in each):
-        raise ArtifactError(f"{file} has a valid_perplexity that is no number. Copy the folder again.")
-    return metrics
 
 
 def model_config(path: Path, meta: artifact.Meta) -> tuple[LMConfig, TextConfig]:

@@ -1,0 +1,39 @@
+"""metrics.jsonl of a language model: the course of its training, one measurement a line, oldest first.
+
+It needs no PyTorch, which a plot does without.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from nlpseq.artifact import Meta
+from nlpseq.errors import ArtifactError
+from nlpseq.settings import is_number
+
+METRICS = "metrics.jsonl"
+
+_FIGURES = {"loss", "learning_rate", "valid_loss", "valid_perplexity"}  # of which a line has some
+
+
+def write_metrics(folder: Path, metrics: Sequence[Meta]) -> None:
+    (folder / METRICS).write_text("".join(json.dumps(each) + "\n" for each in metrics))
+
+
+def read_metrics(folder: Path) -> list[Meta]:
+    """The measurements of a run; ArtifactError where they are not such as it stores."""
+    file = folder / METRICS
+    try:
+        metrics = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{file} cannot be read ({error}). Copy the folder again.") from error
+    for number, each in enumerate(metrics, 1):
+        if not (isinstance(each, dict) and _is_measurement(each)):
+            raise ArtifactError(f"{file}, line {number}, is no measurement. Copy the folder again.")
+    return metrics
+
+
+def _is_measurement(line: Meta) -> bool:
+    """Whether it tells its step, and each figure that is drawn or resumed from is a number."""
+    has_both = ("valid_loss" in line) == ("valid_perplexity" in line)
+    return has_both and all(is_number(line.get(name)) for name in {"step", *(_FIGURES & line.keys())})
