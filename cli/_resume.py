@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.settings import from_dict, is_number, to_dict
 
-from ._console import say
+from ._console import say, say_warning
 from ._corpus import COMPILING, claim, corpus_name
 from ._options import given, is_flag
 from ._progress import Progress
@@ -85,7 +85,7 @@ def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) ->
 
     for place in (output, *map(Path, sources)):
         if place is not None:
-            remove_leftovers(place.resolve().parent)  # which puts back what a kill set aside
+            remove_leftovers(place.resolve().parent)  # which ends what a kill cut short
     if len(sources) == 1 and is_run(Path(sources[0]), kind):
         if output is not None and output.resolve() != Path(sources[0]).resolve():
             raise ConfigError(f"-o {output} does not go with --resume of {sources[0]}. Leave it out.")
@@ -164,18 +164,24 @@ def claim_place(path: Path, *, force: bool) -> None:
 
     claim(path)
     try:
-        is_there = path.exists() and not force
+        is_there = path.exists()
     except OSError as error:
         raise artifact.write_error(path, error) from error
-    if not is_there:
+    runs = [run for run in (path, _beside(path)) if is_there and is_unfinished(run)]
+    if not runs:
         return
-    if is_unfinished(path):
+    if force:
+        say_warning(
+            f"{runs[0]} is unfinished, and what is trained now replaces it. "
+            "To go on with it instead, stop this and use --resume."
+        )
+    elif runs[0] == path:
         raise ConfigError(
             f"{path} already exists and is unfinished. Go on with it by --resume, or replace it with --force."
         )
-    if is_unfinished(_beside(path)):
+    else:
         raise ConfigError(
-            f"{path} already exists, and {_beside(path)} is an unfinished run to replace it. "
+            f"{path} already exists, and {runs[0]} is an unfinished run to replace it. "
             "Go on with that by --resume, or replace both with --force."
         )
 

@@ -120,6 +120,9 @@ def test_a_result_that_is_to_be_replaced_stays_until_then(run_cli, monkeypatch, 
     with monkeypatch.context() as patch:
         stop_every_run(patch, 2)
         stopped = run_cli(*again, "--force")
+        assert "is unfinished, and" not in stopped.stderr
+        stopped = run_cli(*again, "--force")
+    assert f"warning: {path}.unfinished is unfinished, and what is trained now replaces it." in stopped.stderr
     assert stopped.exit_code == 130
     assert f"Go on with: nlpseq {command} {path}.unfinished --resume" in stopped.stderr
     assert (path / "vectors.npy").read_bytes() == whole
