@@ -36,30 +36,37 @@ def temporary(path: Path) -> Path:
 def take_names(new: list[Path], paths: list[Path]) -> None:
     """Give what is new, whole and on disk, these names of one folder; what had them goes.
 
-    The last name is given up first and given last. Where that fails, what was there is put back. Where it is
-    killed while nothing has the last name, remove_leftovers goes on with it, or puts back what was there.
+    The last name, which tells that a result is there, is given up first and given last, so that it is never
+    beside what belongs to another. Where this fails, what was there is put back. Where it is killed while
+    nothing has the last name, remove_leftovers goes on with it, or puts back what was there.
     """
-    last, aside = paths[-1], temporary(paths[-1])
-    are_free = False  # the names
+    last, names_are_free = paths[-1], False
+    aside = _aside_for(last)
     try:
         for folder in (OLD, NEW):
             (aside / folder).mkdir(parents=True)
-        aside = aside.rename(aside.with_name(f"{aside.name}-for-{last.name}"))
         for each, path in zip(new, paths, strict=True):
             each.rename(aside / NEW / path.name)
         for path in reversed(paths):
             with suppress(FileNotFoundError):
                 path.rename(aside / OLD / path.name)
-        are_free = True
+        names_are_free = True
         _move_out(aside, NEW, last.name)
     except BaseException:  # Ctrl-C too
-        for path in paths if are_free else []:
-            _remove(path)
-        if (aside / OLD).exists():
-            _move_out(aside, OLD, last.name)
-        _remove(aside)
+        for path in reversed(paths) if names_are_free else []:
+            if not (aside / NEW / path.name).exists():
+                path.rename(aside / NEW / path.name)
+        _drop(aside / NEW)  # from here on what was there is put back, also after a kill
+        _move_out(aside, OLD, last.name)
+        _drop(aside)
         raise
-    _remove(aside)
+    _drop(aside)
+
+
+def _aside_for(last: Path) -> Path:
+    """A name of a folder for what gives up names, and what takes them, of which this is the last."""
+    new = temporary(last)
+    return new.with_name(f"{new.name}-for-{last.name}")
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -74,32 +81,35 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _clear(entry: Path, machine: str, process: int, last: str | None) -> None:
-    """Remove what is left, or put it back where what was to replace it is not there."""
+    """Remove what is left, or end what was begun where nothing has the last name."""
     is_missed = last is not None and not entry.with_name(last).exists()
     if not _is_left(entry, machine, process, MOMENT if is_missed else FORGOTTEN):
         return
     if last is not None and is_missed:
-        entry = entry.rename(entry.with_name(f"{temporary(entry).name}-for-{last}"))  # no other process's now
+        entry = entry.rename(_aside_for(entry.with_name(last)))  # no other process's now
         _move_out(entry, NEW if _may_go_on(entry, last) else OLD, last)
-    _remove(entry)
+    _drop(entry)
 
 
 def _may_go_on(aside: Path, last: str) -> bool:
     """Whether what is new is all there, or in its place, and no name is taken that it will have."""
-    names = [entry.name for entry in (aside / NEW).iterdir()]
+    names = [entry.name for entry in (aside / NEW).glob("*")]
     return last in names and not any(aside.with_name(name).exists() for name in names)
 
 
 def _move_out(aside: Path, which: str, last: str) -> None:
     """Have the old or the new in their place; something else that is there gets another name."""
-    for entry in sorted((aside / which).iterdir(), key=lambda entry: entry.name == last):
+    for entry in sorted((aside / which).glob("*"), key=lambda entry: entry.name == last):
         place = aside.with_name(entry.name)
         with suppress(FileNotFoundError):
             place.rename(place.with_name(place.name + UNFINISHED))
         entry.rename(place)
 
 
-def _remove(path: Path) -> None:
+def _drop(path: Path) -> None:
+    """Remove it, if it is there, under a name that nothing is taken from, as that may be cut short."""
+    with suppress(OSError):  # another process has done it, or no name can change
+        path = path.rename(temporary(path))
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -9,12 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BASE = {
     *("artifact", "cache", "claim", "compiling", "config", "csr", "draws", "errors", "leftovers", "malloc"),
-    *("manifest", "npy", "run_folder", "settings"),
+    *("manifest", "metrics", "npy", "run_folder", "settings"),
 }
 MAY_IMPORT = {
     **{room: {"errors", "settings"} for room in BASE},
     "csr": {"artifact", "errors", "npy"},
     "npy": {"errors"},
+    "metrics": {"artifact", "errors", "settings"},
     "artifact": {"errors", "leftovers", "manifest", "npy"},
     "leftovers": {"claim"},
     "run_folder": {"artifact", "errors"},

@@ -1,11 +1,14 @@
-"""What processes that were killed leave: it is told from what others work on, removed or put back."""
+"""What processes that were killed leave: it is told from what others work on, removed or ended."""
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,8 @@ from nlpseq.manifest import check_manifest
 from nlpseq.vectors.vectors import Vectors
 
 PAIR = ("a.tsv", "a.npy")
-NAMES_ARE_FREE = 2 + 2 * len(PAIR)  # number of the renaming before which neither has its name
+CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir")  # what the interpreter says before each call
+NAMES_ARE_FREE = 1 + 2 * len(PAIR)  # number of the renaming before which neither has its name
 
 
 @pytest.fixture
@@ -71,7 +75,7 @@ def test_what_was_begun_before_the_machine_was_started_anew_is_ended(
 ) -> None:
     files = old_pair(tmp_path)
     monkeypatch.setattr(leftovers, "_machine", lambda: "0123abcd")
-    assert killed_at(NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), files))
+    assert killed_at(NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), files), ["os.rename"])
     monkeypatch.undo()
     remove_leftovers(tmp_path)
     assert not any(file.exists() for file in files), "another machine may be about to go on"
@@ -80,25 +84,24 @@ def test_what_was_begun_before_the_machine_was_started_anew_is_ended(
         os.utime(entry, (long_ago, long_ago))
     with pytest.raises(NlpseqError):  # as what was there is none
         Vectors.load(files[-1])
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys(PAIR, "new")
+    assert texts(tmp_path) == dict.fromkeys(PAIR, "new")
 
 
 def test_what_cannot_be_cleared_does_not_keep_the_rest(
     tmp_path: Path, of_the_dead: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = sorted(temporary(tmp_path / "a.vec") for _ in range(3))
-    for file in left:
-        file.touch()
-    remove = Path.unlink
+    for _ in range(3):
+        temporary(tmp_path / "a.vec").touch()
+    remove, calls = Path.unlink, itertools.count(1)
 
     def refuse(path: Path, **options: bool) -> None:
-        if path == left[0]:
+        if next(calls) == 1:
             raise PermissionError("not yours")
         remove(path, **options)
 
     monkeypatch.setattr(Path, "unlink", refuse)
     remove_leftovers(tmp_path)
-    assert names(tmp_path) == {left[0].name}
+    assert len(names(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -110,10 +113,16 @@ def test_other_names_stay(tmp_path: Path, name: str) -> None:
     assert names(tmp_path) == {name}
 
 
-def old_pair(folder: Path) -> list[Path]:
+def texts(folder: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def old_pair(folder: Path, had: Collection[str] = PAIR) -> list[Path]:
+    folder.mkdir(exist_ok=True)
     files = [folder / name for name in PAIR]
     for file in files:
-        file.write_text("old")
+        if file.name in had:
+            file.write_text("old")
     return files
 
 
@@ -124,76 +133,128 @@ def new_pair(folder: Path) -> list[Path]:
     return files
 
 
-def killed_at(rename: int, work: Callable[[], None]) -> bool:
-    """Have a child do it, which ends before its n-th renaming; False where there are less."""
-    child = os.fork()
+def killed_at(number: int, work: Callable[[], None], calls: Collection[str] = CHANGES) -> bool:
+    """Have a child do it, which ends before its n-th such call; False where it makes less of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # as there are threads, which the child is without
+        child = os.fork()
     if child == 0:
-        left, real = iter(range(1, rename)), Path.rename
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Path, "rename", lambda *args: os._exit(9) if next(left, 0) == 0 else real(*args))
-            try:
-                work()
-            finally:
-                os._exit(int(sys.exc_info()[0] is not None))
+        left = iter(range(1, number))
+        sys.addaudithook(lambda call, _: os._exit(9) if call in calls and next(left, 0) == 0 else None)
+        try:
+            work()
+        finally:
+            os._exit(int(sys.exc_info()[0] is not None))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in (0, 9), "the child failed"
     return code == 9
 
 
-@pytest.mark.parametrize("has_old", [False, True])
-def test_a_kill_leaves_both_files_of_a_pair_or_none(tmp_path: Path, has_old: bool) -> None:
+@pytest.mark.parametrize("had", [(), PAIR, PAIR[:1], PAIR[1:]], ids=["none", "both", *PAIR])
+def test_a_kill_leaves_both_files_of_a_pair_or_what_was_there(tmp_path: Path, had: Collection[str]) -> None:
     """Another kill, of the process that ends what was begun, too."""
     found = []
-    for first, second in itertools.product(range(1, 20), range(1, 10)):
-        folder = tmp_path / f"{first}-{second}"
-        folder.mkdir()
-        files = old_pair(folder) if has_old else [folder / name for name in PAIR]
-        if not killed_at(first, lambda files=files: take_names(new_pair(files[0].parent), files)):
+    for first in itertools.count(1):
+        for second in itertools.count(1):
+            folder = tmp_path / f"{first}-{second}"
+            files = old_pair(folder, had)
+            was_killed = killed_at(first, lambda files=files: take_names(new_pair(files[0].parent), files))
+            ends_early = not killed_at(second, lambda folder=folder: remove_leftovers(folder))
+            remove_leftovers(folder)
+            found.append(texts(folder))
+            if ends_early:
+                break
+        if not was_killed:
             break
-        killed_at(second, lambda folder=folder: remove_leftovers(folder))
-        remove_leftovers(folder)
-        found.append({file.name: file.read_text() for file in folder.iterdir()})
-    assert len(found) > 40
-    before, after = dict.fromkeys(PAIR, "old") if has_old else {}, dict.fromkeys(PAIR, "new")
+    assert len(found) > 50
+    before, after = dict.fromkeys(had, "old"), dict.fromkeys(PAIR, "new")
     assert before in found and after in found
     assert all(each in (before, after) for each in found), found
 
 
 def test_what_came_in_the_way_of_what_was_begun_stays(tmp_path: Path) -> None:
     files = old_pair(tmp_path)
-    assert killed_at(NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), files))
+    assert killed_at(NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), files), ["os.rename"])
     files[0].write_text("mine")
     remove_leftovers(tmp_path)
-    found = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    assert found == dict.fromkeys(PAIR, "old") | {"a.tsv.unfinished": "mine"}
+    assert texts(tmp_path) == dict.fromkeys(PAIR, "old") | {"a.tsv.unfinished": "mine"}
 
 
-@pytest.mark.parametrize("fails", range(1, 2 + 4 * len(PAIR)))
-def test_a_failure_puts_back_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
-) -> None:
-    files, rename, calls = old_pair(tmp_path), Path.rename, itertools.count(1)
+@contextmanager
+def refused(number: int) -> Iterator[None]:
+    """The n-th renaming is."""
+    rename, calls = Path.rename, itertools.count(1)
 
-    def refuses(path: Path, target: Path) -> Path:
-        if next(calls) == fails:
+    def refuse(path: Path, target: Path) -> Path:
+        if next(calls) == number:
             raise PermissionError("not yours")
         return rename(path, target)
 
-    monkeypatch.setattr(Path, "rename", refuses)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        yield
+
+
+RENAMES = range(1, 1 + 3 * len(PAIR))  # that are needed
+
+
+@pytest.mark.parametrize("number", RENAMES)
+def test_a_failure_puts_back_what_was_there(tmp_path: Path, number: int) -> None:
+    files = old_pair(tmp_path)
     new = new_pair(tmp_path)
-    with pytest.raises(PermissionError):
+    with refused(number), pytest.raises(PermissionError):
         take_names(new, files)
+    assert {
+        name: text for name, text in texts(tmp_path).items() if tmp_path / name not in new
+    } == dict.fromkeys(PAIR, "old")
+
+
+@pytest.mark.parametrize("number", RENAMES)
+def test_a_kill_amid_putting_back_leaves_both_or_what_was_there(tmp_path: Path, number: int) -> None:
+    for kill in itertools.count(1):
+        folder = tmp_path / str(kill)
+        files = old_pair(folder)
+
+        def fail(files: list[Path] = files) -> None:
+            with refused(number), suppress(PermissionError):
+                take_names(new_pair(files[0].parent), files)
+
+        was_killed = killed_at(kill, fail)
+        remove_leftovers(folder)
+        assert texts(folder) in (dict.fromkeys(PAIR, "old"), dict.fromkeys(PAIR, "new"))
+        if not was_killed:
+            break
+    assert kill > 5
+
+
+def test_what_is_removed_has_a_name_that_nothing_is_taken_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the removal may be cut short, with an array left and not its words."""
+    removed, remove = list[Path](), shutil.rmtree
+    monkeypatch.setattr(
+        shutil, "rmtree", lambda path, **options: (removed.append(path), remove(path, **options))
+    )
+    take_names(new_pair(tmp_path), old_pair(tmp_path))
+    with refused(RENAMES[-1]), pytest.raises(PermissionError):
+        take_names(new_pair(tmp_path), old_pair(tmp_path))
+    assert killed_at(
+        NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), old_pair(tmp_path)), ["os.rename"]
+    )
     remove_leftovers(tmp_path)
-    left = {file.name: file.read_text() for file in tmp_path.iterdir() if file not in new}
-    assert left == dict.fromkeys(PAIR, "old")
+    assert len(removed) == 4, "NEW and all of what failed"
+    assert not [path for path in removed if path.name == leftovers.NEW or "-for-" in path.name]
 
 
-def test_what_cannot_be_put_back_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", PAIR)
+def test_what_cannot_be_put_back_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Until it can be."""
     files, rename = old_pair(tmp_path), Path.rename
 
     def refuses(path: Path, target: Path) -> Path:
-        if target == files[0]:
+        if target == tmp_path / name:
             raise PermissionError("not yours")
         return rename(path, target)
 
@@ -202,8 +263,9 @@ def test_what_cannot_be_put_back_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
         patch.setattr(leftovers, "_machine", lambda: "0123abcd")
         take_names(new_pair(tmp_path), files)
     monkeypatch.setattr(leftovers, "MOMENT", 0)
+    monkeypatch.setattr(leftovers, "FORGOTTEN", 0)
     remove_leftovers(tmp_path)
-    assert {file.read_text() for file in tmp_path.glob("a.*")} in ({"old"}, {"new"})
+    assert texts(tmp_path) == dict.fromkeys(PAIR, "old")
 
 
 def test_a_new_result_clears_its_folder(
@@ -221,7 +283,7 @@ def test_a_result_that_was_set_aside_is_found_again(tmp_path: Path) -> None:
     for place in (path, new := temporary(path)):
         with artifact.create(place, "vectors", 1) as folder:
             folder.write_meta({"place": place.name})
-    assert killed_at(4, lambda: take_names([new], [path]))
+    assert killed_at(3, lambda: take_names([new], [path]), ["os.rename"])
     assert not path.exists()
     with pytest.raises(ConfigError, match="already exists"):
         artifact.check_writable(path)
