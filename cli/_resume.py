@@ -172,8 +172,8 @@ def claim_place(path: Path, *, force: bool) -> None:
         return
     if force:
         say_warning(
-            f"{runs[0]} is unfinished, and what is trained now replaces it. "
-            "To go on with it instead, stop this and use --resume."
+            f"{runs[0]} is unfinished, and the first checkpoint of what is trained now replaces it. "
+            "To keep it, move it away before."
         )
     elif runs[0] == path:
         raise ConfigError(

@@ -154,6 +154,7 @@ def test_folders_without_measurements(run_cli, tmp_path, monkeypatch):
         {"step": 1, "learning_rate": [1]},
         {"step": 1, "valid_loss": -1.0, "valid_perplexity": 2.0},
         {"step": 1, "valid_loss": 1.0},
+        {"step": 1, "valid_perplexity": 2.0},
         [],
     ],
 )

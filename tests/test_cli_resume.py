@@ -120,9 +120,9 @@ def test_a_result_that_is_to_be_replaced_stays_until_then(run_cli, monkeypatch, 
     with monkeypatch.context() as patch:
         stop_every_run(patch, 2)
         stopped = run_cli(*again, "--force")
-        assert "is unfinished, and" not in stopped.stderr
+        assert "warning" not in stopped.stderr
         stopped = run_cli(*again, "--force")
-    assert f"warning: {path}.unfinished is unfinished, and what is trained now replaces it." in stopped.stderr
+    assert f"warning: {path}.unfinished is unfinished, and the first checkpoint" in stopped.stderr
     assert stopped.exit_code == 130
     assert f"Go on with: nlpseq {command} {path}.unfinished --resume" in stopped.stderr
     assert (path / "vectors.npy").read_bytes() == whole
@@ -139,6 +139,23 @@ def test_a_result_that_is_to_be_replaced_stays_until_then(run_cli, monkeypatch, 
     assert not Path(f"{path}.unfinished").exists()
     assert run_cli(*again, "-o", "apart").exit_code == 0
     assert (path / "vectors.npy").read_bytes() == Path("apart", "vectors.npy").read_bytes()
+
+
+@pytest.mark.parametrize("has_another", [False, True])
+def test_a_new_run_says_which_unfinished_one_it_replaces(run_cli, monkeypatch, stopped, has_another):
+    beside = Path("corpus.w2v.unfinished")
+    if has_another:
+        shutil.copytree(stopped, beside)
+    stop_every_run(monkeypatch, 2)
+    again = run_cli("train-w2v", "corpus.txt", "--seed", "7", "--force")
+    assert again.exit_code == 130
+    assert again.stderr.count("warning") == 1
+    assert (
+        "warning: corpus.w2v is unfinished, and the first checkpoint of what is trained now replaces it. "
+        "To keep it, move it away before." in again.stderr
+    )
+    assert json.loads((stopped / "meta.json").read_text())["config"]["seed"] == 7
+    assert beside.exists() == has_another
 
 
 def test_resume_needs_a_run(run_cli):
