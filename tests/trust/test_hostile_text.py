@@ -74,7 +74,7 @@ _cut.BLOCK_BYTES, _spill.MOST_HELD, _spill.Spill._empty = int(block), int(held),
 atexit.register(lambda: Path("full").write_text(str(len(full))))
 main()
 """
-SOME_MB, MORE_MB = 16, 32  # of a line that is long already, and what a longer one may take more
+SOME_MB, MORE_MB = 32, 64  # of a line of many blocks, and what a longer one may take more
 ADDRESSES = 2 << 30  # bytes
 SIZES = [1000 * 4**step for step in range(5)]  # characters, the last for what looks at each once
 PATIENCE = 20.0  # s, for all sizes

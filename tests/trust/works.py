@@ -200,13 +200,11 @@ def lasting(work: Work, found: Contents) -> Contents:
 
 def prepare(work: Work, folder: Path, *, old: bool) -> None:
     """Have an old result in the way, of another text, or none."""
-    outcomes(work, folder)  # which are known from now on, and the old one is made
+    known = outcomes(work, folder)
     _clear(work, folder)
-    for name in (work.makes, work.also) if old else ():
-        if name and (folder / ANOTHER / name).is_dir():
-            shutil.copytree(folder / ANOTHER / name, folder / name)
-        elif name:
-            shutil.copy(folder / ANOTHER / name, folder / name)
+    for name, data in known.old.items() if old else ():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
 
 
 def _clear(work: Work, folder: Path) -> None:
