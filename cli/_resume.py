@@ -158,22 +158,28 @@ def is_unfinished(path: Path) -> bool:
         return False
 
 
-def claim_place(path: Path, *, force: bool) -> None:
-    """Have the place of a new run for it alone; ConfigError where one is that could go on, unless forced."""
+def claim_place(path: Path, *, force: bool, has_checkpoints: bool = True) -> None:
+    """Have the place of a new run for it alone; ConfigError where one is that could go on, unless forced.
+
+    has_checkpoints: whether they go to NAME.unfinished where NAME is complete.
+    """
     from nlpseq import artifact
+    from nlpseq.leftovers import remove_leftovers
 
     claim(path)
+    remove_leftovers(path.resolve().parent)  # which may end what is in the way then
     try:
         is_there = path.exists()
     except OSError as error:
         raise artifact.write_error(path, error) from error
-    runs = [run for run in (path, _beside(path)) if is_there and is_unfinished(run)]
+    places = (path, _beside(path)) if has_checkpoints else (path,)
+    runs = [run for run in places if is_there and is_unfinished(run)]
     if not runs:
         return
     if force:
         say_warning(
-            f"{runs[0]} is unfinished, and the first checkpoint of what is trained now replaces it. "
-            "To keep it, move it away before."
+            f"{runs[0]} is unfinished, and what is trained now replaces it, "
+            "at its first checkpoint or its end. To keep it, stop this command at once and move it away."
         )
     elif runs[0] == path:
         raise ConfigError(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LM_VERSION = 1  # of nlpseq.lm.checkpoint, which needs PyTorch where a plot does not
 SUFFIXES = (".png", ".svg", ".pdf")
+FAR = 300.0  # nats: beyond exp of it what Matplotlib computes with a perplexity is infinite
 
 Metrics = Sequence[dict[str, Any]]
 
@@ -145,7 +146,9 @@ def _draw_loss(axes: Axes, metrics: Metrics) -> None:
     bounds = axes.get_ylim()
     axes.set_ylim(bounds)  # as they are from now on: the right side is to fit them
     perplexity = axes.twinx()
-    perplexity.set(yscale="log", ylabel="perplexity", ylim=[exp(min(bound, 700)) for bound in bounds])
+    perplexity.set(
+        yscale="log", ylabel="perplexity", ylim=[exp(max(-FAR, min(bound, FAR))) for bound in bounds]
+    )
     perplexity.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(3, 1)))
     perplexity.yaxis.set_major_formatter(LogFormatter())
 

@@ -126,7 +126,11 @@ def _begin(
     text = resolved(TextConfig)  # a wrong setting is said before any work
     refuse_settings_of_phrases(text)
     threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
-    claim_place(output or Path(corpus_name(sources) + SUFFIXES[method]), force=force)
+    claim_place(
+        output or Path(corpus_name(sources) + SUFFIXES[method]),
+        force=force,
+        has_checkpoints=method == "glove",
+    )
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     if method == "glove":
         _check_room(path, data.vocab.num_words, configs[GloveConfig])

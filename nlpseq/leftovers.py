@@ -24,7 +24,8 @@ MOMENT = 60.0  # the same where names are changing hands, which takes a few rena
 OLD, NEW = "old", "new"  # what had names that change hands, and what will have them
 
 _NAME = re.compile(
-    re.escape(PREFIX) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{32}(-for-(?P<last>.+))?"
+    re.escape(PREFIX) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{32}(-for-(?P<last>.+))?",
+    re.DOTALL,  # as a name may have any characters
 )
 
 
@@ -41,7 +42,7 @@ def take_names(new: list[Path], paths: list[Path]) -> None:
     nothing has the last name, remove_leftovers goes on with it, or puts back what was there.
     """
     last, names_are_free = paths[-1], False
-    aside = _aside_for(last)
+    aside = aside_for(last)
     try:
         for folder in (OLD, NEW):
             (aside / folder).mkdir(parents=True)
@@ -63,7 +64,7 @@ def take_names(new: list[Path], paths: list[Path]) -> None:
     _drop(aside)
 
 
-def _aside_for(last: Path) -> Path:
+def aside_for(last: Path) -> Path:
     """A name of a folder for what gives up names, and what takes them, of which this is the last."""
     new = temporary(last)
     return new.with_name(f"{new.name}-for-{last.name}")
@@ -86,24 +87,33 @@ def _clear(entry: Path, machine: str, process: int, last: str | None) -> None:
     if not _is_left(entry, machine, process, MOMENT if is_missed else FORGOTTEN):
         return
     if last is not None and is_missed:
-        entry = entry.rename(_aside_for(entry.with_name(last)))  # no other process's now
-        _move_out(entry, NEW if _may_go_on(entry, last) else OLD, last)
+        os.utime(entry)  # so that no other machine takes it to be left while this one is at it
+        entry = entry.rename(aside_for(entry.with_name(last)))  # no other process's now
+        if not entry.with_name(last).exists():  # another may have ended meanwhile
+            _move_out(entry, NEW if _may_go_on(entry, last) else OLD, last)
     _drop(entry)
 
 
 def _may_go_on(aside: Path, last: str) -> bool:
     """Whether what is new is all there, or in its place, and no name is taken that it will have."""
-    names = [entry.name for entry in (aside / NEW).glob("*")]
+    names = _names_in(aside / NEW)
     return last in names and not any(aside.with_name(name).exists() for name in names)
 
 
 def _move_out(aside: Path, which: str, last: str) -> None:
     """Have the old or the new in their place; something else that is there gets another name."""
-    for entry in sorted((aside / which).glob("*"), key=lambda entry: entry.name == last):
-        place = aside.with_name(entry.name)
+    for name in sorted(_names_in(aside / which), key=lambda name: name == last):
+        place = aside.with_name(name)
         with suppress(FileNotFoundError):
-            place.rename(place.with_name(place.name + UNFINISHED))
-        entry.rename(place)
+            place.rename(place.with_name(name + UNFINISHED))
+        (aside / which / name).rename(place)
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Of a folder that may be missing. Not by glob, to which one that cannot be read is empty."""
+    with suppress(FileNotFoundError):
+        return [entry.name for entry in folder.iterdir()]
+    return []
 
 
 def _drop(path: Path) -> None:

@@ -12,11 +12,13 @@ from nlpseq.errors import ArtifactError
 from nlpseq.settings import is_number
 
 METRICS = "metrics.jsonl"
+MOST = 1e305  # of a figure: a perplexity is at most exp(700), and a picture needs room above what it shows
 
 _FIGURES = {"loss", "learning_rate", "valid_loss", "valid_perplexity"}  # of which a line has some
 
 
 def write_metrics(folder: Path, metrics: Sequence[Meta]) -> None:
+    """One line of JSON for each, into the folder of a run."""
     (folder / METRICS).write_text("".join(json.dumps(each) + "\n" for each in metrics))
 
 
@@ -36,4 +38,4 @@ def read_metrics(folder: Path) -> list[Meta]:
 def _is_measurement(line: Meta) -> bool:
     """Whether it tells its step, and each figure that is drawn or resumed from is a number."""
     has_both = ("valid_loss" in line) == ("valid_perplexity" in line)
-    return has_both and all(is_number(line.get(name)) for name in {"step", *(_FIGURES & line.keys())})
+    return has_both and all(is_number(line.get(name), MOST) for name in {"step", *(_FIGURES & line.keys())})

@@ -12,6 +12,7 @@ import nlpseq as ns
 from nlpseq.config import LMConfig
 from nlpseq.lm.checkpoint import VERSION, Checkpoint
 from nlpseq.lm.model import RecurrentLM
+from nlpseq.metrics import MOST
 from nlpseq.settings import to_dict
 
 pytest.importorskip("matplotlib")
@@ -155,6 +156,7 @@ def test_folders_without_measurements(run_cli, tmp_path, monkeypatch):
         {"step": 1, "valid_loss": -1.0, "valid_perplexity": 2.0},
         {"step": 1, "valid_loss": 1.0},
         {"step": 1, "valid_perplexity": 2.0},
+        {"step": 1, "loss": 1e308},
         [],
     ],
 )
@@ -162,6 +164,14 @@ def test_a_forged_measurement_is_refused(run_cli, tmp_path, line):
     result = run_cli("plot", save_run(tmp_path / "a.lm", [*COURSE, line]))
     assert result.exit_code == 5, result.stderr
     assert "metrics.jsonl, line 4, is no measurement. Copy the folder again." in result.stderr
+
+
+@pytest.mark.parametrize("loss", [705.0, 20000.0, 1e200, MOST])
+def test_a_run_that_came_to_nothing_is_drawn(run_cli, tmp_path, monkeypatch, loss):
+    monkeypatch.chdir(tmp_path)
+    last = {"step": 300, "loss": loss, "learning_rate": MOST, "valid_loss": loss, "valid_perplexity": MOST}
+    result = run_cli("plot", save_run(tmp_path / "a.lm", [*COURSE, last]))
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_without_matplotlib_one_line_says_how_to_install_it(run_cli, run, monkeypatch):

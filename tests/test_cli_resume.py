@@ -122,7 +122,7 @@ def test_a_result_that_is_to_be_replaced_stays_until_then(run_cli, monkeypatch, 
         stopped = run_cli(*again, "--force")
         assert "warning" not in stopped.stderr
         stopped = run_cli(*again, "--force")
-    assert f"warning: {path}.unfinished is unfinished, and the first checkpoint" in stopped.stderr
+    assert f"warning: {path}.unfinished is unfinished, and what is trained now replaces it" in stopped.stderr
     assert stopped.exit_code == 130
     assert f"Go on with: nlpseq {command} {path}.unfinished --resume" in stopped.stderr
     assert (path / "vectors.npy").read_bytes() == whole
@@ -151,11 +151,22 @@ def test_a_new_run_says_which_unfinished_one_it_replaces(run_cli, monkeypatch, s
     assert again.exit_code == 130
     assert again.stderr.count("warning") == 1
     assert (
-        "warning: corpus.w2v is unfinished, and the first checkpoint of what is trained now replaces it. "
-        "To keep it, move it away before." in again.stderr
+        "warning: corpus.w2v is unfinished, and what is trained now replaces it, "
+        "at its first checkpoint or its end. To keep it, stop this command at once and move it away."
+        in again.stderr
     )
     assert json.loads((stopped / "meta.json").read_text())["config"]["seed"] == 7
     assert beside.exists() == has_another
+
+
+def test_counts_that_are_only_factorised_leave_a_run_beside_them(run_cli, stopped):
+    beside = stopped.rename("corpus.ppmi.unfinished")
+    for _ in range(2):
+        made = run_cli("train-counts", "corpus.txt", "--method", "ppmi", "-o", "corpus.ppmi", "--force")
+        assert (made.exit_code, "unfinished" in made.stderr) == (0, False)
+    again = run_cli("train-counts", "corpus.txt", "--method", "ppmi", "-o", "corpus.ppmi")
+    assert (again.exit_code, "corpus.ppmi already exists. Replace it" in again.stderr) == (2, True)
+    assert beside.exists()
 
 
 def test_resume_needs_a_run(run_cli):

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from nlpseq import artifact, leftovers
-from nlpseq.errors import ConfigError, NlpseqError
+from nlpseq.errors import ConfigError, NlpseqError, ResourceError
 from nlpseq.leftovers import remove_leftovers, take_names, temporary
 from nlpseq.manifest import check_manifest
+from nlpseq.vectors._target import check_files
 from nlpseq.vectors.vectors import Vectors
 
 PAIR = ("a.tsv", "a.npy")
@@ -152,6 +153,14 @@ def killed_at(number: int, work: Callable[[], None], calls: Collection[str] = CH
     return code == 9
 
 
+def test_a_name_may_have_a_newline(tmp_path: Path) -> None:
+    pair = old_pair(tmp_path)
+    files = [file.rename(file.with_name(f"1\n{file.name}")) for file in pair]
+    assert killed_at(NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), files), ["os.rename"])
+    remove_leftovers(tmp_path)
+    assert texts(tmp_path) == {file.name: "new" for file in files}
+
+
 @pytest.mark.parametrize("had", [(), PAIR, PAIR[:1], PAIR[1:]], ids=["none", "both", *PAIR])
 def test_a_kill_leaves_both_files_of_a_pair_or_what_was_there(tmp_path: Path, had: Collection[str]) -> None:
     """Another kill, of the process that ends what was begun, too."""
@@ -266,6 +275,81 @@ def test_what_cannot_be_put_back_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(leftovers, "FORGOTTEN", 0)
     remove_leftovers(tmp_path)
     assert texts(tmp_path) == dict.fromkeys(PAIR, "old")
+
+
+def test_nothing_is_lost_where_a_folder_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, new = old_pair(tmp_path), new_pair(tmp_path)
+    with monkeypatch.context() as patch:
+        for name in ("listdir", "scandir"):
+            patch.setattr(os, name, refusing(getattr(os, name), leftovers.NEW))
+        with pytest.raises(PermissionError):
+            take_names(new, files)
+    assert {name: text for name, text in texts(tmp_path).items() if name in PAIR} == dict.fromkeys(
+        PAIR, "old"
+    )
+
+
+def refusing(read: Callable[..., object], name: str) -> Callable[..., object]:
+    """As `read`, but for a folder of this name."""
+
+    def refuse(folder: object) -> object:
+        if str(folder).endswith(f"/{name}"):
+            raise PermissionError("not now")
+        return read(folder)
+
+    return refuse
+
+
+def test_what_came_while_another_cleared_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, is_left = old_pair(tmp_path), leftovers._is_left
+    assert killed_at(NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), files), ["os.rename"])
+
+    def meanwhile(*arguments: object) -> bool:
+        for file in files:
+            file.write_text("newest")
+        return is_left(*arguments)
+
+    monkeypatch.setattr(leftovers, "_is_left", meanwhile)
+    remove_leftovers(tmp_path)
+    assert texts(tmp_path) == dict.fromkeys(PAIR, "newest")
+
+
+def test_what_one_machine_ends_is_not_left_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, move_out = old_pair(tmp_path), leftovers._move_out
+    assert killed_at(NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), files), ["os.rename"])
+    for entry in tmp_path.rglob("*"):
+        os.utime(entry, (0, 0))
+
+    def meanwhile(aside: Path, which: str, last: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(leftovers, "_machine", lambda: "0123abcd")
+            patch.setattr(leftovers, "_move_out", move_out)
+            remove_leftovers(tmp_path)
+        assert aside.exists(), "another has taken it"
+        move_out(aside, which, last)
+
+    monkeypatch.setattr(leftovers, "_move_out", meanwhile)
+    remove_leftovers(tmp_path)
+    assert texts(tmp_path) == dict.fromkeys(PAIR, "new")
+
+
+def test_a_check_ends_what_was_begun_and_says_that_it_is_in_the_way(tmp_path: Path) -> None:
+    files = old_pair(tmp_path)
+    assert killed_at(NAMES_ARE_FREE, lambda: take_names(new_pair(tmp_path), files), ["os.rename"])
+    with pytest.raises(ConfigError, match="already exists"):
+        check_files(files, force=False)
+    assert texts(tmp_path) == dict.fromkeys(PAIR, "new")
+
+
+def test_names_too_long_to_change_hands_are_said_first(tmp_path: Path) -> None:
+    for length in range(200, 255 - len(".npy")):
+        with pytest.raises(ResourceError, match=r"(?i)name too long"):
+            check_files([tmp_path / f"{'a' * length}{name[1:]}" for name in PAIR], force=False)
+    assert names(tmp_path) == set()
 
 
 def test_a_new_result_clears_its_folder(

@@ -3,7 +3,7 @@
 import gzip
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nlpseq.artifact import keep_names, write_error
 from nlpseq.errors import ConfigError
-from nlpseq.leftovers import remove_leftovers, take_names, temporary
+from nlpseq.leftovers import aside_for, remove_leftovers, take_names, temporary
 from nlpseq.vectors.naming import is_packed
 
 _ROWS = 1024  # at once
@@ -44,15 +44,16 @@ def encoded(word: str) -> bytes:
 
 def check_files(files: Sequence[Path], *, force: bool) -> None:
     """Say before any work that these files could not be written."""
-    _check_replaceable(files, force=force)
     try:
+        remove_leftovers(files[-1].resolve().parent)  # which may end what is in the way then
+        _check_replaceable(files, force=force)
         files[-1].parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(files[-1].resolve().parent)
-        probe = temporary(files[-1])
+        probe = aside_for(files[-1]) if len(files) > 1 else temporary(files[-1])
         try:
-            probe.touch()
+            probe.mkdir()
         finally:  # stopped as well
-            probe.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                probe.rmdir()
     except OSError as error:
         raise write_error(files[-1], error) from error
 

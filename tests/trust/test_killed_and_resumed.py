@@ -58,7 +58,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(
             assert not leftovers(folder), leftovers(folder)
 
     with tally.case(f"{name}, {kills} kills amid the training"):
-        assert kills > times
+        assert kills >= times
 
 
 def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
