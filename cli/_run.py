@@ -130,6 +130,8 @@ def _verdict(error: BaseException) -> tuple[int, str]:
                 f"nlpseq: error: memory ran out ({str(error).splitlines()[0]}). "
                 "Use less of --batch-size, --bptt, --hidden or --max-vocab, or close other programs."
             )
+        case RuntimeError() if "Symlink loop" in str(error):  # of pathlib
+            return INPUT, f"nlpseq: error: a link leads to itself ({error}). Name another place."
         case FileNotFoundError() if "No usable temporary directory" in str(error):  # of tempfile
             return RESOURCE, (
                 "nlpseq: error: no folder for temporary files can be written. "

@@ -65,6 +65,28 @@ def test_every_error_has_its_exit_code_and_one_line(failing, error, code, messag
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("preprocess", "corpus.txt", "-o", "loop"),
+        ("train-w2v", "corpus.txt", "-o", "loop/a.w2v"),
+        ("train-counts", "corpus.txt", "-o", "loop", "--force"),
+        ("train-lm", "loop", "--resume"),
+        ("compare", "loop", "loop"),
+        ("plot", "loop"),
+    ],
+    ids=" ".join,
+)
+def test_a_link_that_leads_to_itself_is_said(run_cli, tmp_path, monkeypatch, args):
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.txt").write_text("some words\n" * 1000)
+    Path("loop").symlink_to("loop")
+    result = run_cli(*args)
+    assert result.exit_code == 4, result.stderr
+    assert "a link leads to itself (Symlink loop from" in result.stderr
+    assert {each.name for each in tmp_path.iterdir()} == {"corpus.txt", "loop"}
+
+
 @pytest.mark.parametrize("error", [errors.DataError("no words. Name others."), ValueError("odd")])
 def test_debug_shows_where_it_came_from(failing, error):
     result = failing(error, "--debug")
