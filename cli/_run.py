@@ -104,6 +104,8 @@ def _explain(error: BaseException, console: Console) -> int:
 
 def _verdict(error: BaseException) -> tuple[int, str]:
     match error:
+        case RuntimeError(__cause__=(KeyboardInterrupt() | Terminated()) as stop):
+            return _verdict(stop)  # which came amid __set_name__: Python 3.11 makes another error of it
         case KeyboardInterrupt():
             return INTERRUPTED, "nlpseq: stopped by Ctrl-C"
         case Terminated():

@@ -87,6 +87,19 @@ def test_a_link_that_leads_to_itself_is_said(run_cli, tmp_path, monkeypatch, arg
     assert {each.name for each in tmp_path.iterdir()} == {"corpus.txt", "loop"}
 
 
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+def test_a_stop_while_a_class_is_made_is_one(failing, stop, code):
+    class Stopping:
+        def __set_name__(self, owner, name):
+            raise stop
+
+    with pytest.raises(BaseException, match=r"__set_name__|^$") as caught:
+        type("Made", (), {"name": Stopping()})
+    result = failing(caught.value)
+    assert result.exit_code == code
+    assert result.stderr.startswith("nlpseq: stopped by")
+
+
 @pytest.mark.parametrize("error", [errors.DataError("no words. Name others."), ValueError("odd")])
 def test_debug_shows_where_it_came_from(failing, error):
     result = failing(error, "--debug")

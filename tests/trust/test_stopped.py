@@ -99,9 +99,7 @@ def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> No
     assert not leftovers(folder), leftovers(folder)
     assert found in ({"none", "new", "unfinished"} if work.trains else {"none", "new"}), found
     assert "internal error" not in err, err
-    is_cut = (
-        sent.came_early and len(sent.signals) > 1
-    )  # the second one came amid what Python says of the first
+    is_cut = sent.came_early and len(sent.signals) > 1  # the second, amid what Python says of the first
     assert "Traceback" not in err or "KeyboardInterrupt" in err.splitlines()[-1] or is_cut, err
     assert sent.took < AT_ONCE, f"it went on for {sent.took:.1f} s"
     if code == 0:
@@ -111,7 +109,8 @@ def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> No
         by_exec = code == -signal.SIGINT and "KeyboardInterrupt" in err
         # The second one, when the first had its effect, or any when all else was over.
         over = found == "new" or "stop" in err or (len(sent.signals) > 1 and found == "unfinished")
-        assert over or by_exec or (sent.came_early and (code == -signal.SIGINT or not err)), (code, err)
+        by_python = is_cut or (sent.came_early and (code == -signal.SIGINT or not err))
+        assert over or by_exec or by_python, (code, err)
     else:
         assert code in [CODES[each] for each in sent.signals], (code, err)
     if work.trains and (folder / work.makes).exists() and not is_complete(folder / work.makes):
