@@ -61,15 +61,23 @@ def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets its escape
             stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(command, sys.argv[1:] if args is None else [*args], console)
+    except (KeyboardInterrupt, Terminated) as error:  # which came when the command was over
+        code = _explain(error, console)
+    sys.exit(code)
+
+
+def _run(command: click.Command, args: list[str], console: Console) -> int:
+    """The exit code of a command line."""
     with _sigterm_raises(), _stops_come_through(), _warnings_on(console):
         try:
-            _invoke(command, sys.argv[1:] if args is None else [*args], console)
-            code = 0
+            _invoke(command, args, console)
         except click.exceptions.Exit as ending:
-            code = ending.exit_code
+            return ending.exit_code
         except (Exception, KeyboardInterrupt, Terminated) as error:
-            code = _explain(error, console)
-    sys.exit(code)
+            return _explain(error, console)
+    return 0
 
 
 def _open_closed_streams() -> None:

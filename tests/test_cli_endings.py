@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from nlpseq.cli import _run
 from nlpseq.cli._run import Terminated
 
 from nlpseq import errors
@@ -87,7 +89,22 @@ def test_a_link_that_leads_to_itself_is_said(run_cli, tmp_path, monkeypatch, arg
     assert {each.name for each in tmp_path.iterdir()} == {"corpus.txt", "loop"}
 
 
-@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+STOPS = [(KeyboardInterrupt(), 130), (Terminated(), 143)]
+
+
+@pytest.mark.parametrize(("stop", "code"), STOPS)
+def test_a_stop_that_comes_when_all_is_done_is_said_as_well(run_cli, monkeypatch, stop, code):
+    @contextmanager
+    def warnings_on(console):
+        yield
+        raise stop
+
+    monkeypatch.setattr(_run, "_warnings_on", warnings_on)
+    result = run_cli("--version")
+    assert (result.exit_code, result.stderr[:19]) == (code, "nlpseq: stopped by ")
+
+
+@pytest.mark.parametrize(("stop", "code"), STOPS)
 def test_a_stop_while_a_class_is_made_is_one(failing, stop, code):
     class Stopping:
         def __set_name__(self, owner, name):
