@@ -118,8 +118,17 @@ def _names_in(folder: Path) -> list[str]:
 
 def _drop(path: Path) -> None:
     """Remove it, if it is there, under a name that nothing is taken from, as that may be cut short."""
-    with suppress(OSError):  # another process has done it, or no name can change
-        path = path.rename(temporary(path))
+    away = temporary(path)
+    try:
+        with suppress(OSError):  # another process has done it, or no name can change
+            path = path.rename(away)
+        _remove(path)
+    except BaseException:  # Ctrl-C, which leaves nothing
+        _remove(away)
+        raise
+
+
+def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -93,10 +93,11 @@ def test_what_cannot_be_cleared_does_not_keep_the_rest(
 ) -> None:
     for _ in range(3):
         temporary(tmp_path / "a.vec").touch()
-    remove, calls = Path.unlink, itertools.count(1)
+    remove, refused = Path.unlink, list[Path]()
 
     def refuse(path: Path, **options: bool) -> None:
-        if next(calls) == 1:
+        if path in refused or not refused:
+            refused.append(path)
             raise PermissionError("not yours")
         remove(path, **options)
 
@@ -236,6 +237,30 @@ def test_a_kill_amid_putting_back_leaves_both_or_what_was_there(tmp_path: Path, 
         if not was_killed:
             break
     assert kill > 5
+
+
+@pytest.mark.parametrize("moves_first", [False, True])
+def test_a_stop_amid_the_removal_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves_first: bool
+) -> None:
+    """Ctrl-C as the removal begins, and when what is to be removed has just got another name."""
+    rename, remove, stops = Path.rename, shutil.rmtree, iter([KeyboardInterrupt])
+
+    def stop() -> None:
+        for each in stops:
+            raise each
+
+    def renamed(path: Path, target: Path) -> Path:
+        done = rename(path, target)
+        if moves_first and "-for-" in path.name:
+            stop()
+        return done
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **options: (stop(), remove(path, **options)))
+    with pytest.raises(KeyboardInterrupt):
+        take_names(new_pair(tmp_path), old_pair(tmp_path))
+    assert texts(tmp_path) == dict.fromkeys(PAIR, "new")
 
 
 def test_what_is_removed_has_a_name_that_nothing_is_taken_from(
