@@ -1,4 +1,8 @@
-"""Folders of earlier versions stay readable, and the same text still gives the same tokens and vectors."""
+"""Results of earlier versions stay readable, and the same text still gives the same tokens and vectors.
+
+`golden/v1` was written by nlpseq 0.1.0 from the corpus `tiny`. The folders are opened as copies, so that no
+test can change them.
+"""
 
 import shutil
 from importlib import import_module
@@ -7,39 +11,69 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlpseq.config import TextConfig, Word2VecConfig
-from nlpseq.text.corpus import open_corpus
-from nlpseq.text.dataset import TokenDataset
-from nlpseq.text.encode import preprocess
-from nlpseq.vectors.vectors import Vectors
-from nlpseq.w2v.train import train_word2vec
+import nlpseq as ns
 
 GOLDEN = Path(__file__).parent / "golden" / "v1"
-TEXT = TextConfig(min_count=2, valid_share=0.1)
-WORD2VEC = Word2VecConfig(dim=5, window=2, negatives=3, epochs=2, threads=1, seed=7)
+TEXT = ns.TextConfig(min_count=2, valid_share=0.1)
+WORD2VEC = ns.Word2VecConfig(dim=5, window=2, negatives=3, epochs=2, threads=1, seed=7)
+GLOVE = ns.GloveConfig(dim=5, epochs=3, threads=1, seed=7)
 
 
 @pytest.fixture
-def tokens(tmp_path: Path) -> TokenDataset:
+def tokens(tmp_path: Path) -> ns.TokenDataset:
     tiny = import_module("nlpseq.corpora").find("tiny")
-    return preprocess(open_corpus(tiny), TEXT, tmp_path / "tiny.tokens")
+    return ns.preprocess(ns.open_corpus(tiny), TEXT, tmp_path / "tiny.tokens")
 
 
-def test_tokens_of_version_1_are_read(tmp_path: Path) -> None:
-    shutil.copytree(GOLDEN / "tiny.tokens", tmp_path / "tiny.tokens")
-    golden = TokenDataset.open(tmp_path / "tiny.tokens")
-    assert golden.config == TEXT
-    assert golden.vocab.words[:3] == ["the", "on", "we"]
+def golden(name: str, tmp_path: Path) -> Path:
+    """Return a copy of a stored result."""
+    return shutil.copytree(GOLDEN / name, tmp_path / "golden" / name)
+
+
+def test_stored_tokens_open(tmp_path: Path) -> None:
+    stored = ns.TokenDataset.open(golden("tiny.tokens", tmp_path))
+    assert stored.config == TEXT
+    assert stored.vocab.words[:3] == ["the", "on", "we"]
+
+
+def test_stored_cooccurrence_opens(tmp_path: Path) -> None:
+    folder = golden("counted.tokens", tmp_path)
+    assert ns.TokenDataset.open(folder).num_tokens == 1414
+    counts = ns.Cooccurrence.load(folder / "cooccurrence")
+    assert counts.matrix.nnz == 70
+    assert counts.matrix.sum() == 72
 
 
 @pytest.mark.parametrize("name", ["tokens.npy", "sentences.npy", "vocab.tsv"])
-def test_tokens_are_still_the_same_bytes(tokens: TokenDataset, name: str) -> None:
+def test_tokens_are_the_same_bytes(tokens: ns.TokenDataset, name: str) -> None:
     assert (tokens.path / name).read_bytes() == (GOLDEN / "tiny.tokens" / name).read_bytes()
 
 
-def test_vectors_of_version_1_are_read_and_still_come_out(tokens: TokenDataset) -> None:
-    golden = Vectors.load(GOLDEN / "tiny.w2v")
-    vectors = train_word2vec(tokens, WORD2VEC)
-    assert vectors.vocab.words == golden.vocab.words
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("w2v", "is"), ("svd", "goat"), ("glove", "saturday"), ("ppmi", "goat")]
+)
+def test_stored_vectors_answer(name: str, nearest: str, tmp_path: Path) -> None:
+    vectors = ns.Vectors.load(golden(f"tiny.{name}", tmp_path))
+    assert vectors.neighbors("dog", top=1)[0][0] == nearest
+
+
+def test_word2vec_still_gives_the_stored_vectors(tokens: ns.TokenDataset, tmp_path: Path) -> None:
+    stored = ns.Vectors.load(golden("tiny.w2v", tmp_path))
+    vectors = ns.train_word2vec(tokens, WORD2VEC)
+    assert vectors.vocab.words == stored.vocab.words
     # other processors may order the float32 sums of the compiled kernel differently
-    np.testing.assert_allclose(vectors.matrix, golden.matrix, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(vectors.matrix, stored.matrix, rtol=1e-4, atol=1e-6)
+
+
+def test_counts_still_give_the_stored_vectors(tokens: ns.TokenDataset, tmp_path: Path) -> None:
+    counts = ns.count_cooccurrences(tokens.split("train"), ns.CooccurrenceConfig(window=2))
+    ppmi = ns.ppmi(counts)
+    assert abs(ppmi.matrix - ns.Vectors.load(golden("tiny.ppmi", tmp_path)).matrix).max() < 1e-6
+    stored = ns.Vectors.load(golden("tiny.glove", tmp_path))
+    np.testing.assert_allclose(ns.train_glove(counts, GLOVE).matrix, stored.matrix, rtol=1e-4, atol=1e-6)
+
+
+def test_stored_language_model_scores(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the language model needs PyTorch")
+    model = ns.LanguageModel.load(golden("tiny.lm", tmp_path))
+    assert model.score("the dog is cold").log_prob == pytest.approx(-21.73889, abs=1e-3)
