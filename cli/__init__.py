@@ -7,8 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ._command import WithExamples
-from ._run import run_and_exit
+from ._app import WithExamples, run_and_exit
 
 HOMES = {
     "preprocess": "preprocess",

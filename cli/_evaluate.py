@@ -14,7 +14,7 @@ from ._options import threads_option
 
 if TYPE_CHECKING:
     from nlpseq.evaluation.analogies import Section
-    from nlpseq.evaluation.pairs import Missing, Pair
+    from nlpseq.evaluation.word_pairs import Missing, Pair
     from nlpseq.vectors.vectors import Vectors
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,7 +72,7 @@ class Sets:
         if not pairs and analogies is None:
             raise click.UsageError("No evaluation set was named. Name one with --pairs or --analogies.")
         from nlpseq.evaluation.analogies import read_analogies
-        from nlpseq.evaluation.pairs import read_pairs
+        from nlpseq.evaluation.word_pairs import read_pairs
 
         questions = None if analogies is None else (str(analogies), read_analogies(analogies))
         return cls(
@@ -81,9 +81,11 @@ class Sets:
 
     def judge(self, vectors: Vectors) -> dict[str, Any]:
         """What vectors are worth, ready for JSON: None where a figure cannot be had."""
-        from nlpseq.evaluation.pairs import judge_pairs
+        from nlpseq.evaluation.word_pairs import evaluate_pairs
 
-        agreements = {file: judge_pairs(vectors, pairs, self.missing) for file, pairs in self.pairs.items()}
+        agreements = {
+            file: evaluate_pairs(vectors, pairs, self.missing) for file, pairs in self.pairs.items()
+        }
         found = [
             {"file": file} | {key: _number(value) for key, value in each._asdict().items()}
             for file, each in agreements.items()

@@ -26,8 +26,8 @@ from nlpseq.config import (
     TextConfig,
     Word2VecConfig,
 )
+from nlpseq.config.fields import choices, from_dict
 from nlpseq.errors import ConfigError
-from nlpseq.settings import choices, from_dict
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

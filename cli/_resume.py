@@ -8,17 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nlpseq.config.fields import from_dict, is_number, to_dict
 from nlpseq.errors import ArtifactError, ConfigError, DataError
-from nlpseq.settings import from_dict, is_number, to_dict
 
-from ._console import say, say_warning
-from ._corpus import COMPILING, claim, corpus_name
+from ._inputs import COMPILING, claim, corpus_name
 from ._options import given, is_flag
-from ._progress import Progress
-from ._stopping import StopRequest
+from ._output import Progress, say, say_warning
+from ._shutdown import GracefulShutdown
 
 if TYPE_CHECKING:
-    from nlpseq.run_folder import RunFolder
+    from nlpseq.training.checkpoint import CheckpointConfig
     from nlpseq.vectors.vectors import Vectors
 
 
@@ -47,7 +46,7 @@ class Unfinished(NamedTuple):
 
 def unfinished_run(sources: tuple[str, ...], output: Path | None, kind: RunKind) -> Unfinished:
     """The run that was named, itself or by its corpus; an error for settings it was not begun with."""
-    from nlpseq import artifact
+    from nlpseq.storage import artifact
 
     path, corpus = _run_folder(sources, output, kind)
     meta = artifact.load_meta(path, kind.format, kind.version, verify=False)
@@ -81,11 +80,11 @@ def _stored_config(path: Path, meta: dict[str, Any], key: str, config_type: type
 
 def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) -> tuple[Path, tuple[str, ...]]:
     """The folder of the run, and the corpus where that was named instead."""
-    from nlpseq.leftovers import remove_leftovers
+    from nlpseq.storage.stale import remove_stale_temporaries
 
     for place in (output, *map(Path, sources)):
         if place is not None:
-            remove_leftovers(place.resolve().parent)  # which ends what a kill cut short
+            remove_stale_temporaries(place.resolve().parent)  # which ends what a kill cut short
     if len(sources) == 1 and is_run(Path(sources[0]), kind):
         if output is not None and output.resolve() != Path(sources[0]).resolve():
             raise ConfigError(f"-o {output} does not go with --resume of {sources[0]}. Leave it out.")
@@ -111,7 +110,7 @@ def _unfinished_one(path: Path) -> Path:
 
 
 def _beside(path: Path) -> Path:
-    from nlpseq.leftovers import UNFINISHED
+    from nlpseq.storage.stale import UNFINISHED
 
     return path.with_name(path.name + UNFINISHED)
 
@@ -123,7 +122,7 @@ def place_of_run(path: Path) -> Path:
 
 def place_of_result(run: Path, meta: dict[str, Any]) -> Path:
     """Where a run ends that is stored in a folder and described by this meta.json."""
-    from nlpseq.leftovers import UNFINISHED
+    from nlpseq.storage.stale import UNFINISHED
 
     is_beside = meta.get("source", {}).get("beside", False)
     return run.with_name(run.name.removesuffix(UNFINISHED)) if is_beside else run
@@ -131,7 +130,7 @@ def place_of_result(run: Path, meta: dict[str, Any]) -> Path:
 
 def store(run: Path, vectors: Vectors, *, force: bool) -> Path:
     """Store what a complete run has learnt, and remove what it was stored in; where the result is."""
-    from nlpseq import artifact
+    from nlpseq.storage import artifact
 
     path = place_of_result(run, vectors.meta)
     vectors.save(path, force=force or path != run or is_unfinished(path))
@@ -142,7 +141,7 @@ def store(run: Path, vectors: Vectors, *, force: bool) -> Path:
 
 def is_run(path: Path, kind: RunKind) -> bool:
     """Whether this is a folder that such a run is stored in."""
-    from nlpseq import artifact
+    from nlpseq.storage import artifact
 
     is_result = path.is_dir() and artifact.is_result(path)
     return is_result and artifact.peek_meta(path).get("format") == f"nlpseq-{kind.format}"
@@ -150,7 +149,7 @@ def is_run(path: Path, kind: RunKind) -> bool:
 
 def is_unfinished(path: Path) -> bool:
     """Whether a run is stored there that could go on."""
-    from nlpseq import artifact
+    from nlpseq.storage import artifact
 
     try:
         return artifact.peek_meta(path).get("complete") is False
@@ -163,11 +162,11 @@ def claim_place(path: Path, *, force: bool, has_checkpoints: bool = True) -> Non
 
     has_checkpoints: whether they go to NAME.unfinished where NAME is complete.
     """
-    from nlpseq import artifact
-    from nlpseq.leftovers import remove_leftovers
+    from nlpseq.storage import artifact
+    from nlpseq.storage.stale import remove_stale_temporaries
 
     claim(path)
-    remove_leftovers(path.resolve().parent)  # which may end what is in the way then
+    remove_stale_temporaries(path.resolve().parent)  # which may end what is in the way then
     try:
         is_there = path.exists()
     except OSError as error:
@@ -217,12 +216,12 @@ def reached(run: Unfinished, name: str) -> float:
 
 
 def train_in(
-    folder: RunFolder, command: str, unit: str, train: Callable[[RunFolder, Progress], Vectors]
+    folder: CheckpointConfig, command: str, unit: str, train: Callable[[CheckpointConfig, Progress], Vectors]
 ) -> Vectors:
     """Train, and show how it goes; where that is stopped, what was learnt is stored, and the process ends."""
     line = f"nlpseq {command} {shlex.quote(str(folder.path))} --resume"
     note = f"its last checkpoint, if there is one yet, goes on with: {line}"
-    with StopRequest() as stop, Progress("training", unit, COMPILING, stopped_note=note) as progress:
+    with GracefulShutdown() as stop, Progress("training", unit, COMPILING, stopped_note=note) as progress:
         vectors = train(replace(folder, should_stop=lambda: stop.asked), progress)
     if not vectors.meta["complete"]:
         say(f"stopped and saved. Go on with: {line}")

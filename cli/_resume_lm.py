@@ -7,7 +7,7 @@ from typing import Any
 
 from nlpseq.config import LMConfig, TextConfig
 
-from ._lm import find_valid
+from ._inputs import find_valid
 from ._options import given
 from ._resume import RunKind, Unfinished
 from ._whereabouts import find_data, whereabouts, whereabouts_now

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlpseq.config import TextConfig
+from nlpseq.config.fields import from_dict
 from nlpseq.errors import ArtifactError, DataError, NlpseqError
-from nlpseq.settings import from_dict
 
-from ._corpus import dataset_folder, encode, open_sources
+from ._inputs import dataset_folder, encode, open_sources
 
 if TYPE_CHECKING:
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.dataset.token_dataset import TokenDataset
 
     from ._resume import Unfinished
 
@@ -64,7 +64,7 @@ def _what_is_wrong(error: Exception) -> str:
 
 
 def _open_or_encode(meta: dict[str, Any], named: tuple[str, ...], threads: int | None) -> TokenDataset:
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.dataset.token_dataset import TokenDataset
 
     text_config, source = from_dict(TextConfig, meta["text_config"]), meta.get("source", {})
     if not named:

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from ._command import Command
-from ._console import print_json, print_table, say
+from ._app import Command
 from ._evaluate import Sets, evaluation_options, share_text
+from ._inputs import load_vectors, vector_options
 from ._options import json_option
-from ._vectors import load_vectors, vector_options
+from ._output import print_json, print_table, say
 
 
 @click.command(
@@ -55,7 +55,7 @@ def compare(
     if len(models) < 2:
         raise click.UsageError("One model cannot be compared. Name two or more.")
     sets = Sets.read(pairs, analogies, restrict_vocab, oov, threads) if pairs or analogies else None
-    from nlpseq.evaluation.overlap import neighbor_overlap
+    from nlpseq.evaluation.neighbor_overlap import neighbor_overlap
 
     loaded = [load_vectors(model, **taken) for model in models]
     records = [

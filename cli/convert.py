@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 import click
 
-from nlpseq.vectors.naming import ENDINGS, TITLES, BadTokens
+from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens
 
-from ._command import Command
-from ._console import print_path, say, say_warning
-from ._corpus import claim
+from ._app import Command
+from ._inputs import claim
 from ._options import force_option
+from ._output import print_path, say, say_warning
 
 _NAMES = list(ENDINGS.values())
 
@@ -60,7 +60,7 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
     All but the folder may be gzipped: add .gz. MODEL is any of them, told by its content. Numbers come
     through to the bit. The names of what was written go to stdout.
     """
-    from nlpseq.vectors.formats import check_output
+    from nlpseq.vectors.formats.registry import check_output
     from nlpseq.vectors.vectors import Vectors
 
     chosen = check_output(out, format, force=force)

@@ -7,9 +7,9 @@ import click
 
 from nlpseq.errors import DataError
 
-from ._command import Command, WithExamples
-from ._console import print_columns, print_json, print_path
+from ._app import Command, WithExamples
 from ._options import json_option
+from ._output import print_columns, print_json, print_path
 
 
 class _Group(WithExamples, click.Group):

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
+from nlpseq.core.resources import available_cores, size_text
 from nlpseq.errors import BackendUnavailable
-from nlpseq.settings import available_cores
 
-from ._command import Command
-from ._console import print_columns, print_json, size_text
+from ._app import Command
 from ._options import json_option
+from ._output import print_columns, print_json
 
 PACKAGES = (
     "nlpseq",
@@ -57,7 +57,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _examined() -> dict[str, Any]:
-    from nlpseq.cache import cache_dir, use_cache_for_numba
+    from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 
     use_cache_for_numba()
     cache = cache_dir()
@@ -84,7 +84,7 @@ def _version(package: str) -> str | None:
 
 
 def _backend(name: str) -> dict[str, Any]:
-    from nlpseq.w2v.kernels import array_module
+    from nlpseq.word2vec.kernels.select import array_module
 
     try:
         array_module(name)

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nlpseq.core.resources import TORCH, available_memory, size_text
 from nlpseq.errors import ArtifactError, DataError
 
-from ._command import Command
-from ._console import print_columns, print_json, say, say_warning, size_text
-from ._corpus import dataset_folder
-from ._lm import encode_for, find_valid, lm_argument, load_model, machine_options
-from ._memory import TORCH, available_memory
+from ._app import Command
+from ._inputs import dataset_folder, encode_for, find_valid, lm_argument, load_model, machine_options
 from ._options import json_option
+from ._output import print_columns, print_json, say, say_warning
 from ._whereabouts import find_data
 
 if TYPE_CHECKING:
-    from nlpseq.lm.evaluate import Judgement
+    from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.lm.evaluate import Evaluation
     from nlpseq.lm.language_model import LanguageModel
-    from nlpseq.text.dataset import TokenDataset
 
 KNESER_NEY_BYTES = 120  # for each token that is counted or judged
 MANY_UNKNOWN = 0.01  # of the tokens, from which on figures are better than the model
@@ -139,14 +138,14 @@ def _validation_text(path: Path, lm: LanguageModel, own: TokenDataset | Artifact
 def _figures(lm: LanguageModel, data: TokenDataset) -> dict[str, Any]:
     from nlpseq.lm.evaluate import judge
 
-    found: Judgement = judge(lm.model, data)
+    found: Evaluation = judge(lm.model, data)
     return found._asdict()
 
 
 def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> float:
     from nlpseq.evaluation.ngram import perplexity
     from nlpseq.lm.batches import Stream
-    from nlpseq.lm.cache import cache_log_probs, tune_cache
+    from nlpseq.lm.neural_cache import cache_log_probs, tune_cache
 
     say("cache: being tuned")
     settings = tune_cache(lm.model, Stream(valid))

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from ._command import Command
-from ._console import print_json, print_table, say
+from ._app import Command
 from ._evaluate import Sets, evaluation_options, share_text
+from ._inputs import load_vectors, vector_options
 from ._options import json_option
-from ._vectors import load_vectors, vector_options
+from ._output import print_json, print_table, say
 
 TOTALS = ("semantic", "syntactic", "all")
 

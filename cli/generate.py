@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nlpseq.core.resources import TORCH
 from nlpseq.errors import ConfigError
 
-from ._command import Command
-from ._console import print_json, print_text, say, say_warning
-from ._lm import lm_argument, load_model, machine_options
-from ._memory import TORCH
+from ._app import Command
+from ._inputs import lm_argument, load_model, machine_options
 from ._options import is_flag, json_option
+from ._output import print_json, print_text, say, say_warning
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
@@ -76,8 +76,7 @@ def generate(
     if beam is not None:
         _refuse_chance()
     lm = load_model(model, threads, device)
-    from nlpseq.lm.generate import Length, beam_search, stream
-    from nlpseq.lm.generate import generate as texts
+    from nlpseq.lm.generate import Length, beam_search, generate as texts, stream
     from nlpseq.lm.sampling import Sampling
 
     _tell_unknown(lm, prompt)

@@ -11,11 +11,11 @@ import click
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, MissingExtra, NlpseqError
-from nlpseq.vectors.naming import files_of, format_of
+from nlpseq.vectors.formats.names import files_of, format_of
 
-from ._command import Command
-from ._console import print_columns, print_json
+from ._app import Command
 from ._options import json_option
+from ._output import print_columns, print_json
 
 
 class Finding(NamedTuple):
@@ -58,9 +58,9 @@ def inspect(path: Path, as_json: bool) -> None:
 
 
 def _look_into_folder(path: Path) -> Finding:
-    from nlpseq import artifact
     from nlpseq.counts.cooccurrence import Cooccurrence
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.storage import artifact
     from nlpseq.vectors.vectors import Vectors
 
     openers: dict[str, Callable[[Path], Any]] = {
@@ -89,7 +89,7 @@ def _look_into_folder(path: Path) -> Finding:
 
 def _check_language_model(path: Path) -> None:
     """ArtifactError where a language model is damaged; without PyTorch its checksums have to do."""
-    from nlpseq.manifest import check_manifest
+    from nlpseq.storage.manifest import check_manifest
 
     try:
         from nlpseq.lm.checkpoint import Checkpoint
@@ -123,7 +123,7 @@ def _is_named_so(file: Path) -> bool:
 
 def _first_text(file: Path) -> tuple[str, str, list[str]]:
     """The beginning of a file read as text, what its encoding seems to be, and what is odd about it."""
-    from nlpseq.text.corpus import ReadReport, open_corpus
+    from nlpseq.reading.corpus import ReadReport, open_corpus
 
     corpus, report = open_corpus(file), ReadReport()
     try:
@@ -138,7 +138,7 @@ def _first_text(file: Path) -> tuple[str, str, list[str]]:
 
 
 def _first_tokens(text: str) -> list[str]:
-    from nlpseq.text.tokenize import tokenize
+    from nlpseq.tokenizers.word import tokenize
 
     line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
     return tokenize(line[:10_000], TextConfig())[:10]

@@ -12,9 +12,9 @@ import click
 
 from nlpseq.errors import ConfigError, DataError, MissingExtra
 
-from ._command import Command
-from ._console import print_path
+from ._app import Command
 from ._options import force_option
+from ._output import print_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,10 +82,10 @@ def _check_output(file: Path, *, force: bool) -> None:
 
 def _read_run(run: Path) -> tuple[dict[str, Any], Metrics]:
     """meta.json and the measurements of a run."""
-    from nlpseq import artifact
-    from nlpseq.metrics import read_metrics
+    from nlpseq.storage import artifact
+    from nlpseq.training.metrics import read_metrics
 
-    from ._lm import require_run
+    from ._inputs import require_run
 
     require_run(run)
     meta = artifact.load_meta(run, "lm", LM_VERSION)
@@ -100,7 +100,7 @@ def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.gradients import gradient_flow_in
 
-    from ._lm import find_valid, load_model
+    from ._inputs import find_valid, load_model
     from ._whereabouts import find_data
 
     text = find_valid(run, meta, find_data(run, meta))
@@ -161,10 +161,10 @@ def _points(metrics: Metrics, name: str) -> tuple[list[float], list[float]]:
 
 def _save(figure: Figure, file: Path) -> None:
     """Write the picture beside its place and rename it, so that no half of one is ever there."""
-    from nlpseq import artifact
-    from nlpseq.leftovers import remove_leftovers, temporary
+    from nlpseq.storage import artifact
+    from nlpseq.storage.stale import remove_stale_temporaries, temporary
 
-    remove_leftovers(file.resolve().parent)
+    remove_stale_temporaries(file.resolve().parent)
     new = temporary(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,8 @@ import click
 from nlpseq.config import COUNTING, CooccurrenceConfig, TextConfig
 from nlpseq.errors import ConfigError
 
-from ._command import Command
-from ._console import print_path, printable, say
-from ._corpus import (
+from ._app import Command
+from ._inputs import (
     COMPILING,
     EncodingProgress,
     claim,
@@ -35,10 +34,10 @@ from ._options import (
     resolved,
     threads_option,
 )
-from ._progress import Progress
+from ._output import Progress, print_path, printable, say
 
 if TYPE_CHECKING:
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.dataset.token_dataset import TokenDataset
 
 
 @click.command(
@@ -73,8 +72,8 @@ def preprocess(
     config, counting = resolved(TextConfig), resolved(CooccurrenceConfig, COUNTING["ppmi-svd"])
     _refuse_useless(sources, cooccurrence)
     refuse_settings_of_phrases(config)
-    from nlpseq import artifact
-    from nlpseq.text.encode import preprocess as encode_into
+    from nlpseq.dataset.encode import preprocess as encode_into
+    from nlpseq.storage import artifact
 
     corpus = open_sources(sources)
     path = output_path(corpus.name, ".tokens", output, force=force)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import TextConfig
+from nlpseq.config.fields import from_dict
 from nlpseq.errors import DataError
-from nlpseq.settings import from_dict
 
-from ._command import Command
-from ._console import print_columns, print_json, print_line, say, say_error
+from ._app import Command
+from ._inputs import load_vectors, vector_options
 from ._options import json_option
-from ._vectors import load_vectors, vector_options
+from ._output import print_columns, print_json, print_line, say, say_error
 
 if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
@@ -129,8 +129,8 @@ def known_form(vectors: Vectors, word: str) -> str:
         return word
     if not vectors.meta.get("text_config"):
         return word
-    from nlpseq.text.phrases import JOINT
-    from nlpseq.text.tokenize import text_tokens
+    from nlpseq.dataset.phrases import JOINT
+    from nlpseq.tokenizers.word import text_tokens
 
     tokens = text_tokens(word, from_dict(TextConfig, vectors.meta["text_config"]))
     phrase = JOINT.join(tokens)

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import TextConfig
+from nlpseq.core.resources import TORCH
 from nlpseq.errors import DataError
 
-from ._command import Command
-from ._console import print_json, print_line, say, say_warning
-from ._corpus import dataset_folder, open_sources
-from ._lm import lm_argument, load_model, machine_options
-from ._memory import TORCH
+from ._app import Command
+from ._inputs import dataset_folder, lm_argument, load_model, machine_options, open_sources
 from ._options import json_option
+from ._output import print_json, print_line, say, say_warning
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.lm.score import SentenceScore
-    from nlpseq.text.corpus import Block, Corpus
+    from nlpseq.reading.corpus import Block, Corpus
 
 COLUMNS = ("log_prob", "perplexity", "tokens", "unk", "text")
 
@@ -92,7 +91,7 @@ def _named_text(file: str | None) -> Corpus:
 def _scores(lm: LanguageModel, corpus: Corpus, config: TextConfig) -> Iterator[SentenceScore]:
     """Scores of all lines; then a word on what was wrong with the text."""
     from nlpseq.lm.score import score_sentences
-    from nlpseq.text.corpus import ReadReport
+    from nlpseq.reading.corpus import ReadReport
 
     report = ReadReport()
     yield from score_sentences(lm, lines(corpus.blocks(config, report)))

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
+from nlpseq.config.fields import to_dict
+from nlpseq.core.resources import LESS_OF_VECTORS, check_memory, size_text
 from nlpseq.errors import ConfigError
-from nlpseq.settings import to_dict
 
-from ._command import Command
-from ._console import print_path, say, size_text
-from ._corpus import COMPILING, corpus_argument, corpus_name, prepare, say_contents
-from ._memory import LESS_OF_VECTORS, check_memory
+from ._app import Command
+from ._inputs import COMPILING, corpus_argument, corpus_name, prepare, say_contents, say_neighbors
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -31,16 +30,15 @@ from ._options import (
     resolved,
     resume_option,
 )
-from ._progress import Progress
+from ._output import Progress, print_path, say
 from ._resume import RunKind, claim_place, place_of_run, reached, store, train_in, unfinished_run
-from ._vectors import say_neighbors
 from ._whereabouts import find_data, whereabouts, whereabouts_now
 
 if TYPE_CHECKING:
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.counts.glove import Report
-    from nlpseq.run_folder import RunFolder
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.training.checkpoint import CheckpointConfig
     from nlpseq.vectors.vectors import Vectors
 
 METHODS: dict[str, tuple[type, ...]] = {  # and the settings they have beside those of counting
@@ -141,14 +139,14 @@ def _begin(
         return path, _factorised(counts, configs, facts)
 
     from nlpseq.counts.glove import train_glove
-    from nlpseq.run_folder import RunFolder
+    from nlpseq.training.checkpoint import CheckpointConfig
 
     _check_memory(counts, configs[GloveConfig])
 
-    def train(folder: RunFolder, progress: Progress) -> Vectors:
+    def train(folder: CheckpointConfig, progress: Progress) -> Vectors:
         return train_glove(counts, configs[GloveConfig], progress=_report_to(progress), folder=folder)
 
-    folder = RunFolder(path=place, every=every, force=force, facts=facts)
+    folder = CheckpointConfig(path=place, every=every, force=force, facts=facts)
     return place, train_in(folder, "train-counts", "pairs", train)
 
 
@@ -169,19 +167,19 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
     say(f"going on in epoch {reached(run, 'epoch') + 1}")
 
     from nlpseq.counts.glove import resume_glove
-    from nlpseq.run_folder import RunFolder
+    from nlpseq.training.checkpoint import CheckpointConfig
 
-    def train(folder: RunFolder, progress: Progress) -> Vectors:
+    def train(folder: CheckpointConfig, progress: Progress) -> Vectors:
         return resume_glove(folder, counts, changes=run.changes, progress=_report_to(progress))
 
-    folder = RunFolder(path=run.path, every=every, facts=facts)
+    folder = CheckpointConfig(path=run.path, every=every, facts=facts)
     return run.path, train_in(folder, "train-counts", "pairs", train)
 
 
 def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
     """Say before counting what GloVe will take; ResourceError where memory or disk do not have it."""
-    from nlpseq import artifact
     from nlpseq.counts.glove import needed_bytes
+    from nlpseq.storage import artifact
 
     stored, needed = 2 * num_words * config.dim * 4, needed_bytes(num_words, config)
     say(

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig
+from nlpseq.core.resources import TORCH, check_memory
 from nlpseq.errors import ConfigError, DataError
 
-from ._command import Command
-from ._console import print_path, say, say_detail
-from ._corpus import corpus_name, dataset_folder, open_dataset, say_contents
-from ._lm import encode_as, encode_for
-from ._memory import TORCH, check_memory
+from ._app import Command
+from ._inputs import corpus_name, dataset_folder, encode_as, encode_for, open_dataset, say_contents
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -29,7 +27,7 @@ from ._options import (
     resolved,
     resume_option,
 )
-from ._progress import Progress
+from ._output import Progress, print_path, say, say_detail
 from ._resume import (
     claim_place,
     is_run,
@@ -39,13 +37,13 @@ from ._resume import (
     unfinished_run,
 )
 from ._resume_lm import KIND, data_of, whereabouts_lm
-from ._stopping import StopRequest
+from ._shutdown import GracefulShutdown
 
 if TYPE_CHECKING:
+    from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.lm.language_model import LanguageModel
-    from nlpseq.lm.position import TrainProgress
-    from nlpseq.run_folder import RunFolder
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.lm.state import TrainProgress
+    from nlpseq.training.checkpoint import CheckpointConfig
     from nlpseq.vectors.vectors import Vectors
 
 COPIES = 7  # of the weights: themselves, gradient, two of the optimizer, their mean, the best, the kept
@@ -117,11 +115,11 @@ def train_lm(
         text = text_config(valid)  # a wrong setting is said before any work
         path = _output(sources, [valid, vectors], output, force=force)
         data, valid_data = _texts(sources, valid, text)
-        from nlpseq.run_folder import RunFolder
+        from nlpseq.training.checkpoint import CheckpointConfig
 
         place = place_of_run(path)  # a run that is there may be replaced: see _output
         source = whereabouts_lm(sources, data, valid, beside=place != path)
-        folder = RunFolder(path=place, result=path, every=checkpoint_every, force=force, facts=source)
+        folder = CheckpointConfig(path=place, result=path, every=checkpoint_every, force=force, facts=source)
         model = _train(folder, data, config, valid_data, word_vectors)
     _say_result(path, model)
     print_path(path)
@@ -145,7 +143,7 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
 
 def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | None, *, force: bool) -> Path:
     """Where the model goes; never into what it is made from, nor unasked over a run that could go on."""
-    from nlpseq import artifact
+    from nlpseq.storage import artifact
 
     path = output or Path(corpus_name(sources) + ".lm")
     made_from = [Path(each).resolve() for each in (*sources, *inputs) if each]
@@ -189,7 +187,7 @@ def _texts(
 
 
 def _train(
-    folder: RunFolder,
+    folder: CheckpointConfig,
     data: TokenDataset,
     config: LMConfig,
     valid: TokenDataset | None,
@@ -198,7 +196,7 @@ def _train(
     from nlpseq.lm.run import train_lm as train
 
     _check_room(folder.path, config, data)
-    with StopRequest() as stop, _progress(folder.path, 0, "trying out what is fastest here") as report:
+    with GracefulShutdown() as stop, _progress(folder.path, 0, "trying out what is fastest here") as report:
         folder = replace(folder, should_stop=lambda: stop.asked)
         model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
     _end(folder, model, stop)
@@ -207,9 +205,9 @@ def _train(
 
 def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
     """Say what training will take; ResourceError where memory or disk do not have it."""
-    from nlpseq import artifact
     from nlpseq.lm.model import num_parameters
     from nlpseq.lm.run import resolve
+    from nlpseq.storage import artifact
 
     plan = resolve(config)
     weights = num_parameters(config, len(data.vocab))
@@ -223,7 +221,7 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, LanguageModel]:
     from nlpseq.lm.run import resume_lm
-    from nlpseq.run_folder import RunFolder
+    from nlpseq.training.checkpoint import CheckpointConfig
 
     run = unfinished_run(sources, output, KIND)
     data, valid, source = data_of(run)
@@ -232,8 +230,8 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     step, seconds = reached(run, "step"), reached(run, "seconds")
     say(f"going on at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
     path = place_of_result(run.path, run.meta)
-    with StopRequest() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
-        folder = RunFolder(
+    with GracefulShutdown() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
+        folder = CheckpointConfig(
             path=run.path, result=path, every=every, should_stop=lambda: stop.asked, facts=source
         )
         model = resume_lm(folder, data, valid=valid, changes=run.changes, report=report)
@@ -241,9 +239,9 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     return path, model
 
 
-def _end(folder: RunFolder, model: LanguageModel, stop: StopRequest) -> None:
+def _end(folder: CheckpointConfig, model: LanguageModel, stop: GracefulShutdown) -> None:
     """Leave where the run was stopped; else remove what it was stored in, if its result is elsewhere."""
-    from nlpseq import artifact
+    from nlpseq.storage import artifact
 
     if not model.meta["complete"]:
         say(f"stopped and saved. Go on with: {_resume_line(folder.path)}")

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
+from nlpseq.core.resources import LESS_OF_VECTORS, check_memory, size_text
 from nlpseq.errors import ConfigError
 
-from ._command import Command
-from ._console import print_path, say, say_detail, size_text
-from ._corpus import corpus_argument, corpus_name, dataset_folder, prepare, say_contents
-from ._memory import LESS_OF_VECTORS, check_memory
+from ._app import Command
+from ._inputs import corpus_argument, corpus_name, dataset_folder, prepare, say_contents, say_neighbors
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -26,9 +25,8 @@ from ._options import (
     resolved,
     resume_option,
 )
-from ._progress import Progress
+from ._output import Progress, print_path, say, say_detail
 from ._resume import RunKind, claim_place, place_of_run, reached, store, train_in, unfinished_run
-from ._vectors import say_neighbors
 from ._whereabouts import find_data, whereabouts, whereabouts_now
 
 KIND = RunKind(
@@ -44,10 +42,10 @@ SAMPLED = "--loss negative-sampling"
 HELD_OUT = {"valid_share": 0.05}  # where --early-stop wants a split and nothing else is said
 
 if TYPE_CHECKING:
-    from nlpseq.run_folder import RunFolder
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.training.checkpoint import CheckpointConfig
     from nlpseq.vectors.vectors import Vectors
-    from nlpseq.w2v.position import Report, TrainProgress
+    from nlpseq.word2vec.state import Report, TrainProgress
 
 
 @click.command(
@@ -105,27 +103,27 @@ def _begin(
     _refuse_useless(config, text)
     if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
         raise ConfigError("--early-stop needs held-out text, so it does not go with --valid-share 0.")
-    from nlpseq import malloc
-    from nlpseq.run_folder import RunFolder
-    from nlpseq.w2v.kernels import select, to_compile
-    from nlpseq.w2v.train import train_word2vec
+    from nlpseq.core import resources
+    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.word2vec.kernels.select import select, to_compile
+    from nlpseq.word2vec.train import train_word2vec
 
     choice = select(config)
     claim_place(output or Path(corpus_name(sources) + KIND.suffix), force=force)
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster where free memory is kept
-        malloc.keep_no_large()
+        resources.mmap_large_blocks()
     path, data = prepare(sources, ".w2v", output, config.threads, force=force, text=text, kernels=kernels)
-    malloc.give_back()
+    resources.trim_heap()
     _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
 
-    def train(folder: RunFolder, progress: Progress) -> Vectors:
+    def train(folder: CheckpointConfig, progress: Progress) -> Vectors:
         return train_word2vec(data, config, progress=_report_to(progress), folder=folder)
 
     place = place_of_run(path)
     facts = whereabouts(sources, data, beside=place != path)
-    folder = RunFolder(path=place, every=every, force=force, facts=facts)
+    folder = CheckpointConfig(path=place, every=every, force=force, facts=facts)
     return place, train_in(folder, "train-w2v", "words", train)
 
 
@@ -142,8 +140,8 @@ def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, Vectors]:
-    from nlpseq.run_folder import RunFolder
-    from nlpseq.w2v.train import resume_word2vec
+    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.word2vec.train import resume_word2vec
 
     run = unfinished_run(sources, output, KIND)
     config = run.configs["config"]
@@ -152,18 +150,18 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     _check_room(run.path, data, config)
     say(f"going on in epoch {reached(run, 'epoch') + 1}, after {reached(run, 'seconds'):.0f} s")
 
-    def train(folder: RunFolder, progress: Progress) -> Vectors:
+    def train(folder: CheckpointConfig, progress: Progress) -> Vectors:
         return resume_word2vec(folder, data, changes=run.changes, progress=_report_to(progress))
 
-    folder = RunFolder(path=run.path, every=every, facts=whereabouts_now(run, data))
+    folder = CheckpointConfig(path=run.path, every=every, facts=whereabouts_now(run, data))
     return run.path, train_in(folder, "train-w2v", "words", train)
 
 
 def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
     """Say what training will take; ResourceError where memory or disk do not have it."""
-    from nlpseq import artifact
-    from nlpseq.w2v.kernels import padded
-    from nlpseq.w2v.train import resolve
+    from nlpseq.storage import artifact
+    from nlpseq.word2vec.kernels.select import padded
+    from nlpseq.word2vec.train import resolve
 
     num_words, num_tokens = data.vocab.num_words, data.split("train").num_tokens
     plan = resolve(config, num_words, num_tokens)

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from nlpseq.artifact import write_error
-from nlpseq.cache import cache_dir
-from nlpseq.settings import available_cores
+from nlpseq.core.cache_dir import cache_dir
+from nlpseq.core.resources import available_cores
+from nlpseq.storage.artifact import write_error
 
 BUILDER = 1  # to be raised when the text changes for the same packages
 MAX_WORDS = 1_500_000

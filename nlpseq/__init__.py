@@ -14,118 +14,88 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nlpseq.config import (
-        CooccurrenceConfig,
-        GloveConfig,
-        LMConfig,
-        PPMIConfig,
-        SVDConfig,
-        TextConfig,
-        Word2VecConfig,
+        CooccurrenceConfig as CooccurrenceConfig,
+        GloveConfig as GloveConfig,
+        LMConfig as LMConfig,
+        PPMIConfig as PPMIConfig,
+        SVDConfig as SVDConfig,
+        TextConfig as TextConfig,
+        Word2VecConfig as Word2VecConfig,
     )
-    from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
-    from nlpseq.counts.glove import train_glove
-    from nlpseq.counts.ppmi import ppmi
-    from nlpseq.counts.svd import train_svd
+    from nlpseq.counts.cooccurrence import (
+        Cooccurrence as Cooccurrence,
+        count_cooccurrences as count_cooccurrences,
+    )
+    from nlpseq.counts.glove import train_glove as train_glove
+    from nlpseq.counts.ppmi import ppmi as ppmi
+    from nlpseq.counts.svd import train_svd as train_svd
+    from nlpseq.dataset.encode import preprocess as preprocess
+    from nlpseq.dataset.token_dataset import TokenDataset as TokenDataset
+    from nlpseq.dataset.vocab import Vocab as Vocab, unescape as unescape
     from nlpseq.errors import (
-        ArtifactError,
-        BackendUnavailable,
-        ConfigError,
-        DataError,
-        MissingExtra,
-        NlpseqError,
-        ResourceError,
-        RunError,
+        ArtifactError as ArtifactError,
+        BackendUnavailable as BackendUnavailable,
+        ConfigError as ConfigError,
+        DataError as DataError,
+        MissingExtra as MissingExtra,
+        NlpseqError as NlpseqError,
+        ResourceError as ResourceError,
+        RunError as RunError,
     )
-    from nlpseq.lm.language_model import LanguageModel
-    from nlpseq.lm.run import resume_lm, train_lm
-    from nlpseq.text.corpus import Corpus, open_corpus
-    from nlpseq.text.dataset import TokenDataset
-    from nlpseq.text.detokenize import detokenize
-    from nlpseq.text.encode import preprocess
-    from nlpseq.text.tokenize import tokenize
-    from nlpseq.text.vocab import Vocab
-    from nlpseq.vectors.postprocess import postprocess
-    from nlpseq.vectors.vectors import Vectors
-    from nlpseq.w2v.train import train_word2vec
+    from nlpseq.lm.language_model import LanguageModel as LanguageModel
+    from nlpseq.lm.run import resume_lm as resume_lm, train_lm as train_lm
+    from nlpseq.reading.corpus import Corpus as Corpus, open_corpus as open_corpus
+    from nlpseq.tokenizers.detokenize import detokenize as detokenize
+    from nlpseq.tokenizers.word import tokenize as tokenize
+    from nlpseq.vectors.postprocess import postprocess as postprocess
+    from nlpseq.vectors.vectors import Vectors as Vectors
+    from nlpseq.word2vec.train import train_word2vec as train_word2vec
 
-__all__ = [
-    "ArtifactError",
-    "BackendUnavailable",
-    "ConfigError",
-    "Cooccurrence",
-    "CooccurrenceConfig",
-    "Corpus",
-    "DataError",
-    "GloveConfig",
-    "LMConfig",
-    "LanguageModel",
-    "MissingExtra",
-    "NlpseqError",
-    "PPMIConfig",
-    "ResourceError",
-    "RunError",
-    "SVDConfig",
-    "TextConfig",
-    "TokenDataset",
-    "Vectors",
-    "Vocab",
-    "Word2VecConfig",
-    "count_cooccurrences",
-    "detokenize",
-    "open_corpus",
-    "postprocess",
-    "ppmi",
-    "preprocess",
-    "resume_lm",
-    "tokenize",
-    "train_glove",
-    "train_lm",
-    "train_svd",
-    "train_word2vec",
-]
-
-_HOMES = {
-    "ArtifactError": "nlpseq.errors",
-    "BackendUnavailable": "nlpseq.errors",
-    "ConfigError": "nlpseq.errors",
-    "Cooccurrence": "nlpseq.counts.cooccurrence",
-    "CooccurrenceConfig": "nlpseq.config",
-    "Corpus": "nlpseq.text.corpus",
-    "DataError": "nlpseq.errors",
-    "GloveConfig": "nlpseq.config",
-    "LMConfig": "nlpseq.config",
-    "LanguageModel": "nlpseq.lm.language_model",
-    "MissingExtra": "nlpseq.errors",
-    "NlpseqError": "nlpseq.errors",
-    "PPMIConfig": "nlpseq.config",
-    "ResourceError": "nlpseq.errors",
-    "RunError": "nlpseq.errors",
-    "SVDConfig": "nlpseq.config",
-    "TextConfig": "nlpseq.config",
-    "TokenDataset": "nlpseq.text.dataset",
-    "Vectors": "nlpseq.vectors.vectors",
-    "Vocab": "nlpseq.text.vocab",
-    "Word2VecConfig": "nlpseq.config",
-    "count_cooccurrences": "nlpseq.counts.cooccurrence",
-    "detokenize": "nlpseq.text.detokenize",
-    "open_corpus": "nlpseq.text.corpus",
-    "postprocess": "nlpseq.vectors.postprocess",
-    "ppmi": "nlpseq.counts.ppmi",
-    "preprocess": "nlpseq.text.encode",
-    "resume_lm": "nlpseq.lm.run",
-    "tokenize": "nlpseq.text.tokenize",
-    "train_glove": "nlpseq.counts.glove",
-    "train_lm": "nlpseq.lm.run",
-    "train_svd": "nlpseq.counts.svd",
-    "train_word2vec": "nlpseq.w2v.train",
+_HOMES = {  # module: the public names it holds
+    "config": (
+        "CooccurrenceConfig",
+        "GloveConfig",
+        "LMConfig",
+        "PPMIConfig",
+        "SVDConfig",
+        "TextConfig",
+        "Word2VecConfig",
+    ),
+    "counts.cooccurrence": ("Cooccurrence", "count_cooccurrences"),
+    "counts.glove": ("train_glove",),
+    "counts.ppmi": ("ppmi",),
+    "counts.svd": ("train_svd",),
+    "dataset.encode": ("preprocess",),
+    "dataset.token_dataset": ("TokenDataset",),
+    "dataset.vocab": ("Vocab", "unescape"),
+    "errors": (
+        "ArtifactError",
+        "BackendUnavailable",
+        "ConfigError",
+        "DataError",
+        "MissingExtra",
+        "NlpseqError",
+        "ResourceError",
+        "RunError",
+    ),
+    "lm.language_model": ("LanguageModel",),
+    "lm.run": ("resume_lm", "train_lm"),
+    "reading.corpus": ("Corpus", "open_corpus"),
+    "tokenizers.detokenize": ("detokenize",),
+    "tokenizers.word": ("tokenize",),
+    "vectors.postprocess": ("postprocess",),
+    "vectors.vectors": ("Vectors",),
+    "word2vec.train": ("train_word2vec",),
 }
+_HOME_OF = {name: f"nlpseq.{module}" for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home, and keep it here for next time (PEP 562)."""
-    if name not in _HOMES:
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
 

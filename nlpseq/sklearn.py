@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
+from nlpseq.config.fields import from_dict
+from nlpseq.dataset.phrases import join_known
 from nlpseq.errors import MissingExtra
-from nlpseq.settings import from_dict
-from nlpseq.text.phrases import join_known
-from nlpseq.text.tokenize import text_tokens
+from nlpseq.tokenizers.word import text_tokens
 from nlpseq.vectors.vectors import Vectors
 
 try:

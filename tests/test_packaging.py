@@ -27,7 +27,8 @@ def in_a_new_process(code, folder):
 
 
 @pytest.mark.parametrize(
-    "module", ["nlpseq", "nlpseq.config", "nlpseq.errors", "nlpseq.cache", "nlpseq.cli", "nlpseq.corpora"]
+    "module",
+    ["nlpseq", "nlpseq.config", "nlpseq.errors", "nlpseq.core.cache_dir", "nlpseq.cli", "nlpseq.corpora"],
 )
 def test_importing_loads_nothing_heavy(module, tmp_path):
     code = f"import {module}, sys; print([name for name in {HEAVY} if name in sys.modules])"

@@ -14,8 +14,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from nlpseq.config import TextConfig
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.sklearn import DocumentVectors
-from nlpseq.text.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 
 OF_ANY_ESTIMATOR = (

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from nlpseq._draws_numba import draw
+from nlpseq.core._counter_rng_numba import random_bits
 
 _HALF, _ZERO, _ONE, _SIX, _LOW_SIX = np.uint64(32), np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(63)
 _DE_BRUIJN = 0x03F79D71B4CB0A89  # its 64 shifts by a bit all begin with other six bits
@@ -27,7 +27,7 @@ def compact(tokens, sentences, sentence, start, stop, keep_V, key, out):  # type
             count += 1
             sentence += 1
         word_id = tokens[pos]
-        if word_id < len(keep_V) and (draw(key, np.uint64(pos), _ZERO) >> _HALF) <= keep_V[word_id]:
+        if word_id < len(keep_V) and (random_bits(key, np.uint64(pos), _ZERO) >> _HALF) <= keep_V[word_id]:
             out[count] = word_id
             count += 1
     return count, sentence

@@ -22,18 +22,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from nlpseq import artifact
-from nlpseq.cache import cache_dir, use_cache_for_numba
 from nlpseq.config import CooccurrenceConfig
-from nlpseq.csr import as_csr, load_csr, save_csr
-from nlpseq.draws import KEEP, draw, stream_key
+from nlpseq.config.fields import from_dict, to_dict
+from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
+from nlpseq.core.counter_rng import KEEP, random_bits, stream_key
+from nlpseq.core.resources import available_cores
+from nlpseq.dataset.subsample import HALF, keep_thresholds
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, ResourceError
-from nlpseq.leftovers import remove_leftovers, temporary
-from nlpseq.npy import NpyWriter, load_array
-from nlpseq.settings import available_cores, from_dict, to_dict
-from nlpseq.text.dataset import TokenDataset
-from nlpseq.text.subsample import HALF, keep_thresholds
-from nlpseq.text.vocab import Vocab
+from nlpseq.storage import artifact
+from nlpseq.storage.arrays import NpyWriter, load_array
+from nlpseq.storage.sparse import as_csr, load_csr, save_csr
+from nlpseq.storage.stale import remove_stale_temporaries, temporary
 
 KIND, VERSION = "cooccurrence", 1
 UNIT = 1 << 30  # what a pair of weight 1 adds, so that 1/distance is an integer too
@@ -85,7 +86,7 @@ class Cooccurrence:
         verify=False skips the sha256 of the files.
         """
         path = Path(path)
-        return artifact.unreplaced(path, lambda: cls._load_parts(path, verify))
+        return artifact.load_consistent(path, lambda: cls._load_parts(path, verify))
 
     @classmethod
     def _load_parts(cls, path: Path, verify: bool) -> "Cooccurrence":
@@ -141,7 +142,10 @@ def count_reference(text: Text, config: CooccurrenceConfig) -> dict[tuple[int, i
 
     def stays(pos: int) -> bool:
         word_id = stream[pos]
-        return word_id < len(text.keep_V) and draw(config.seed, KEEP, 0, pos) >> HALF <= text.keep_V[word_id]
+        return (
+            word_id < len(text.keep_V)
+            and random_bits(config.seed, KEEP, 0, pos) >> HALF <= text.keep_V[word_id]
+        )
 
     sums = defaultdict[tuple[int, int], int](int)
     for start, stop in pairwise(text.sentences.tolist()):
@@ -290,7 +294,7 @@ def _scratch() -> Iterator[Path]:
     """A folder in the cache for the time of the count; what is mapped from it outlives it."""
     parent = cache_dir()
     try:
-        remove_leftovers(parent)
+        remove_stale_temporaries(parent)
         folder = temporary(parent / "counts")
         folder.mkdir()
         try:

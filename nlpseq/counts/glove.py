@@ -30,26 +30,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq import artifact
-from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import GloveConfig
+from nlpseq.config.fields import to_dict
+from nlpseq.core.cache_dir import use_cache_for_numba
+from nlpseq.core.counter_rng import CHOICE, INIT, ORDER, random_bits_array, stream_key
+from nlpseq.core.resources import available_cores
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.counts.glove_checkpoint import (
     GROUPS,
     Checkpoint,
-    Position,
+    TrainState,
     Weights,
     load_checkpoint,
     save_checkpoint,
 )
-from nlpseq.draws import CHOICE, INIT, ORDER, draw_array, stream_key
 from nlpseq.errors import ArtifactError, DataError, RunError
-from nlpseq.run_folder import Checkpoints, RunFolder
-from nlpseq.settings import available_cores, to_dict
+from nlpseq.storage import artifact
+from nlpseq.training.checkpoint import CheckpointConfig, Checkpointer
 from nlpseq.vectors.vectors import Vectors
 
 DRAWN = 1 << 20  # numbers at once
-HOPELESS = 10.0  # times the loss of knowing nothing
+DIVERGENCE_FACTOR = 10.0  # times the loss of knowing nothing
 IN_BLOCKS, INTO_BLOCKS = 16, 56  # bytes of a pair, and those it takes to put it there
 
 Floats = npt.NDArray[np.float32]
@@ -70,7 +71,7 @@ def train_glove(
     config: GloveConfig = GloveConfig(),  # noqa: B008  (frozen)
     *,
     progress: Report | None = None,
-    folder: RunFolder | None = None,
+    folder: CheckpointConfig | None = None,
 ) -> Vectors:
     """GloVe vectors of every word, and of every word as a context.
 
@@ -84,11 +85,11 @@ def train_glove(
     if folder is not None:
         artifact.check_writable(folder.path, force=folder.force)
     weights = initial_weights(len(counts.vocab), config)
-    return _finish(counts, Checkpoint(config, weights, Position()), progress, folder)
+    return _finish(counts, Checkpoint(config, weights, TrainState()), progress, folder)
 
 
 def resume_glove(
-    folder: RunFolder,
+    folder: CheckpointConfig,
     counts: Cooccurrence,
     *,
     changes: Mapping[str, Any] = MappingProxyType({}),
@@ -114,7 +115,7 @@ def _finish(
     counts: Cooccurrence,
     run: Checkpoint,
     progress: Report | None,
-    folder: RunFolder | None,
+    folder: CheckpointConfig | None,
     *,
     is_resumed: bool = False,
 ) -> Vectors:
@@ -125,17 +126,17 @@ def _finish(
         force = folder.force or checkpoints.has_one
         save_checkpoint(folder.path, _vectors(counts, run, folder), run, force=force)
 
-    checkpoints = Checkpoints(folder, save, has_one=is_resumed)
+    checkpoints = Checkpointer(folder, save, has_one=is_resumed)
     try:
         complete = _train(in_blocks(counts.matrix, run.config.seed), run, progress, checkpoints.between)
     except RunError as error:
-        raise checkpoints.tell_what_is_left(error) from error
+        raise checkpoints.with_checkpoint_hint(error) from error
     vectors = _vectors(counts, run, folder)
     vectors.meta["complete"] = complete
     return vectors
 
 
-def _vectors(counts: Cooccurrence, run: Checkpoint, folder: RunFolder | None) -> Vectors:
+def _vectors(counts: Cooccurrence, run: Checkpoint, folder: CheckpointConfig | None) -> Vectors:
     """What has been learnt so far."""
     meta = {
         "model": "glove",
@@ -184,7 +185,7 @@ def in_blocks(matrix: Any, seed: int) -> Pairs:
     word_group_V = _groups(np.diff(matrix.indptr))
     context_group_V = _groups(np.bincount(matrix.indices, minlength=matrix.shape[1]))
     blocks_N = word_group_V[rows_N] * GROUPS + context_group_V[matrix.indices]
-    drawn_N = draw_array(stream_key(seed, CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np)
+    drawn_N = random_bits_array(stream_key(seed, CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np)
     order_N = np.argsort(blocks_N.astype(np.uint64) << np.uint64(48) | drawn_N >> np.uint64(16))
     bounds_B = np.concatenate([[0], np.cumsum(np.bincount(blocks_N, minlength=GROUPS**2))])
     return Pairs(rows_N[order_N], matrix.indices[order_N], matrix.data[order_N].astype(np.float32), bounds_B)
@@ -204,7 +205,7 @@ def initial_weights(num_words: int, config: GloveConfig) -> Weights:
     for first in range(0, num_words, at_once):
         rows = slice(first, min(first + at_once, num_words))
         word_id = np.arange(rows.start, rows.stop)[:, None]
-        drawn_VE = draw_array(key, word_id, column_E, np) >> np.uint64(40)
+        drawn_VE = random_bits_array(key, word_id, column_E, np) >> np.uint64(40)
         uniform_VE = (drawn_VE * 2.0**-24 - 0.5) / config.dim
         weights.words_V2E[rows, 0] = uniform_VE[:, :size]
         weights.contexts_V2E[rows, 0] = uniform_VE[:, size:]
@@ -227,7 +228,7 @@ def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Call
 
     config, weights, position = run.config, run.weights, run.position
     settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
-    bound = HOPELESS * max(1.0, loss_of_zeros(pairs, config))
+    bound = DIVERGENCE_FACTOR * max(1.0, loss_of_zeros(pairs, config))
     num_pairs, begun = len(pairs.counts_N), time.perf_counter() - position.seconds
 
     def work(block: int) -> float:
@@ -251,7 +252,7 @@ def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Call
     return True
 
 
-def _check_finite(position: Position, config: GloveConfig) -> None:
+def _check_finite(position: TrainState, config: GloveConfig) -> None:
     if not np.isfinite(position.total):
         raise RunError(
             f"the loss became {position.total} in epoch {position.epoch + 1}. "
@@ -259,11 +260,12 @@ def _check_finite(position: Position, config: GloveConfig) -> None:
         )
 
 
-def _check_hope(position: Position, bound: float, config: GloveConfig) -> None:
+def _check_hope(position: TrainState, bound: float, config: GloveConfig) -> None:
     if position.losses[-1] > bound:
         raise RunError(
-            f"the loss was {position.losses[-1]:.4g} in epoch {position.epoch + 1}, more than {HOPELESS:g} "
-            f"times that of knowing nothing. Lower --learning-rate (it is {config.learning_rate})."
+            f"the loss was {position.losses[-1]:.4g} in epoch {position.epoch + 1}, more than "
+            f"{DIVERGENCE_FACTOR:g} times that of knowing nothing. "
+            f"Lower --learning-rate (it is {config.learning_rate})."
         )
 
 
@@ -281,5 +283,5 @@ def loss_of_zeros(pairs: Pairs, config: GloveConfig) -> float:
 def strata(seed: int, epoch: int) -> list[list[int]]:
     """Blocks that share no row, for each step of an epoch, in an order that is drawn."""
     groups = np.arange(GROUPS)
-    drawn = draw_array(stream_key(seed, ORDER, epoch), groups, np.zeros_like(groups), np)
+    drawn = random_bits_array(stream_key(seed, ORDER, epoch), groups, np.zeros_like(groups), np)
     return [(groups * GROUPS + (groups + shift) % GROUPS).tolist() for shift in np.argsort(drawn)]

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq import artifact
 from nlpseq.config import GloveConfig
+from nlpseq.config.fields import are_numbers, check, check_numbers, check_whole, from_dict
 from nlpseq.errors import ArtifactError, ConfigError
-from nlpseq.npy import load_array
-from nlpseq.settings import are_numbers, check, check_numbers, check_whole, from_dict
+from nlpseq.storage import artifact
+from nlpseq.storage.arrays import load_array
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 
 TRAINING = ("training_words.npy", "training_contexts.npy")
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass
-class Position:
+class TrainState:
     """How far a run is: with the weights, all it takes to go on exactly."""
 
     epoch: int = 0  # from 0
@@ -40,7 +40,7 @@ class Position:
         check_numbers(self, "total", "seconds")
         check(are_numbers(self.losses), self, "losses", "a list of numbers from 0 on")
 
-    def check_within(self, config: GloveConfig) -> None:
+    def validate(self, config: GloveConfig) -> None:
         """ConfigError unless a run with this config can be stopped here."""
         last = config.epochs - 1
         check(self.epoch <= last, self, "epoch", f"at most {last}, as epochs is {config.epochs}")
@@ -60,7 +60,7 @@ class Checkpoint(NamedTuple):
 
     config: GloveConfig
     weights: Weights
-    position: Position
+    position: TrainState
 
 
 def save_checkpoint(path: Path, vectors: Vectors, run: Checkpoint, *, force: bool) -> None:
@@ -76,7 +76,7 @@ def load_checkpoint(path: Path) -> tuple[Checkpoint, artifact.Meta]:
 
     Raises ConfigError where the run is complete, ArtifactError where something is damaged or does not fit.
     """
-    return artifact.unreplaced(path, lambda: _load(path))
+    return artifact.load_consistent(path, lambda: _load(path))
 
 
 def _load(path: Path) -> tuple[Checkpoint, artifact.Meta]:
@@ -85,8 +85,8 @@ def _load(path: Path) -> tuple[Checkpoint, artifact.Meta]:
         raise ConfigError(f"{path} is complete. Use it as it is, or train anew from its text with --force.")
     try:
         config = from_dict(GloveConfig, vectors.meta["glove_config"])
-        position = from_dict(Position, vectors.meta["position"])
-        position.check_within(config)
+        position = from_dict(TrainState, vectors.meta["position"])
+        position.validate(config)
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(f"{path / 'meta.json'} is not valid ({error}). Train anew.") from error
     weights = Weights(*(_load_weight(path / name, len(vectors.vocab), config.dim) for name in TRAINING))

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import PPMIConfig
+from nlpseq.config.fields import to_dict
 from nlpseq.counts.cooccurrence import Cooccurrence
-from nlpseq.csr import as_csr
 from nlpseq.errors import DataError
-from nlpseq.settings import to_dict
+from nlpseq.storage.sparse import as_csr
 from nlpseq.vectors.vectors import Vectors
 
 _BLOCK = 1 << 22  # pairs worked on at once

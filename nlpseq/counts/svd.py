@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.cache import use_cache_for_numba
 from nlpseq.config import SVDConfig
-from nlpseq.draws import INIT, draw_array, stream_key
+from nlpseq.config.fields import to_dict
+from nlpseq.core.cache_dir import use_cache_for_numba
+from nlpseq.core.counter_rng import INIT, random_bits_array, stream_key
+from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.settings import available_cores, to_dict
 from nlpseq.vectors.vectors import Vectors
 
 _ROUNDING = 1e-6  # of the largest singular value
@@ -145,7 +146,7 @@ class _Product:
 def _random_signs(num_rows: int, num_columns: int, seed: int) -> Floats:
     """(C, L) of +1 and -1."""
     key = stream_key(seed, INIT, 0)
-    drawn = draw_array(key, np.arange(num_rows)[:, None], np.arange(num_columns)[None, :], np)
+    drawn = random_bits_array(key, np.arange(num_rows)[:, None], np.arange(num_columns)[None, :], np)
     signs: Floats = np.where(drawn >> np.uint64(63), np.float32(1), np.float32(-1))
     return signs
 

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.evaluation.pairs import Missing, found_as, read_lines
-from nlpseq.settings import available_cores
+from nlpseq.evaluation.word_pairs import Missing, found_as, read_lines
 from nlpseq.vectors.vectors import EPSILON, Vectors
 
 _TABLE_BYTES = 1 << 27  # of cosines at once

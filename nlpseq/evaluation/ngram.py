@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.text.dataset import TokenDataset
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

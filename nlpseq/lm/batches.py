@@ -12,8 +12,8 @@ from bisect import bisect_right
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError
-from nlpseq.text.dataset import TokenDataset
 
 READ_AHEAD = 1024  # rows
 

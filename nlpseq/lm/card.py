@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nlpseq.text.vocab import Vocab
+from nlpseq.dataset.vocab import Vocab
 
 _RATES = {
     "words": "dropout_words",

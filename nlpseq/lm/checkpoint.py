@@ -18,13 +18,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nlpseq import artifact
 from nlpseq.config import LMConfig, TextConfig
+from nlpseq.config.fields import from_dict
+from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.lm.model import num_parameters
-from nlpseq.metrics import read_metrics, write_metrics
-from nlpseq.settings import from_dict
-from nlpseq.text.vocab import SPECIALS, Vocab
+from nlpseq.storage import artifact
+from nlpseq.training.metrics import read_metrics, write_metrics
 
 KIND, VERSION = "lm", 1
 MODEL, TRAINING, VOCAB, CARD = "model.safetensors", "training.safetensors", "vocab.tsv", "README.md"
@@ -59,7 +59,7 @@ class Checkpoint(NamedTuple):
     @classmethod
     def load(cls, path: Path, *, verify: bool = True) -> "Checkpoint":
         """What is in a folder, checked; ArtifactError where something is damaged or does not fit."""
-        return artifact.unreplaced(path, lambda: cls._load(path, verify))
+        return artifact.load_consistent(path, lambda: cls._load(path, verify))
 
     @classmethod
     def _load(cls, path: Path, verify: bool) -> "Checkpoint":

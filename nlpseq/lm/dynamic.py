@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nlpseq.config.fields import check
 from nlpseq.errors import RunError
 from nlpseq.lm.batches import Stream, one_column
 from nlpseq.lm.model import RecurrentLM, State, detach
-from nlpseq.settings import check
 
 # What tune_dynamic tries, and on how many tokens; rates from the lowest on.
 LEARNING_RATES = (5e-4, 1e-3, 2e-3, 4e-3)

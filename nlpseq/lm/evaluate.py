@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.lm.batches import Columns, Stream, one_column
+from nlpseq.lm.device import Precision, autocast
 from nlpseq.lm.losses import LOGITS_AT_ONCE
-from nlpseq.lm.machine import Precision, autocast
 from nlpseq.lm.model import RecurrentLM
-from nlpseq.text.dataset import TokenDataset
-from nlpseq.text.detokenize import detokenize
+from nlpseq.tokenizers.detokenize import detokenize
 
 ROWS = 128  # time steps of several columns read together
 TEXT_ROWS = 1024  # of a single one
@@ -96,7 +96,7 @@ def text_log_probs(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float64
     return torch.cat(pieces).double().cpu().numpy()
 
 
-class Judgement(NamedTuple):
+class Evaluation(NamedTuple):
     """What a model makes of a text."""
 
     perplexity: float  # exp of the mean log-loss per token
@@ -111,12 +111,12 @@ def perplexity_of(loss: float) -> float:
     return math.exp(min(loss, 700))  # in this order, in which NaN stays NaN
 
 
-def judge(model: RecurrentLM, data: TokenDataset) -> Judgement:
+def judge(model: RecurrentLM, data: TokenDataset) -> Evaluation:
     """Static evaluation of a text, by the protocol of text_log_probs."""
     log_probs_N = text_log_probs(model, Stream(data))
     nats = -float(log_probs_N.sum())
     tokens_of = data.tokens[data.sentences[0] : data.sentences[-1]]
-    return Judgement(
+    return Evaluation(
         perplexity=perplexity_of(nats / len(log_probs_N)),
         bits_per_token=nats / math.log(2) / len(log_probs_N),
         bits_per_character=nats / math.log(2) / count_characters(data),

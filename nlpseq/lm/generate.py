@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from nlpseq.config.fields import check
+from nlpseq.dataset.vocab import UNK
 from nlpseq.errors import ConfigError
 from nlpseq.lm.model import State
 from nlpseq.lm.sampling import NEVER, Sampling, choose
-from nlpseq.settings import check
-from nlpseq.text.detokenize import Detokenizer
-from nlpseq.text.tokenize import text_tokens
-from nlpseq.text.vocab import UNK
+from nlpseq.tokenizers.detokenize import Detokenizer
+from nlpseq.tokenizers.word import text_tokens
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel

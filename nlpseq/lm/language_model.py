@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlpseq import artifact
 from nlpseq.config import LMConfig, TextConfig
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.card import model_card
@@ -14,8 +15,7 @@ from nlpseq.lm.generate import Length, generate
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.lm.sampling import Sampling
 from nlpseq.lm.score import SentenceScore, score_sentences
-from nlpseq.text.dataset import TokenDataset
-from nlpseq.text.vocab import Vocab
+from nlpseq.storage import artifact
 
 
 class LanguageModel:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nlpseq.config import LMConfig
-from nlpseq.draws import INIT, draw
-from nlpseq.lm.noise import Noise
+from nlpseq.core.counter_rng import INIT, random_bits
+from nlpseq.lm.dropout import DropoutMasks
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 CELLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
@@ -51,7 +51,7 @@ class Recurrent(nn.Module):
         self.bias_hh = nn.Parameter(torch.zeros(GATES[cell] * hidden))
 
     def forward(
-        self, x_TBD: Tensor, state: Sequence[Tensor], noise: Noise | None, weight_drop: float | None
+        self, x_TBD: Tensor, state: Sequence[Tensor], noise: DropoutMasks | None, weight_drop: float | None
     ) -> tuple[Tensor, LayerState]:
         weight_hh = noise.weights(self.weight_hh, weight_drop) if noise else self.weight_hh
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
@@ -100,7 +100,7 @@ class RecurrentLM(nn.Module):
         zeros = self.output_bias.new_zeros(self.config.layers, parts, 1, batch_size, self.config.hidden)
         return [tuple(layer.unbind()) for layer in zeros]
 
-    def forward(self, tokens_TB: Tensor, state: State, noise: Noise | None = None) -> Output:
+    def forward(self, tokens_TB: Tensor, state: State, noise: DropoutMasks | None = None) -> Output:
         """Read tokens from a state on. Without noise nothing is dropped."""
         config = self.config
         x_TBH = self.embedding(tokens_TB)
@@ -144,7 +144,7 @@ def detach(state: State) -> State:
 @torch.no_grad()
 def initialize(model: RecurrentLM) -> None:
     """Weights drawn from config.seed; matrices gate by gate, by the rule config.init names."""
-    generator = torch.Generator().manual_seed(draw(model.config.seed, INIT, 0, 0) >> 1)
+    generator = torch.Generator().manual_seed(random_bits(model.config.seed, INIT, 0, 0) >> 1)
     for name, weight in model.named_parameters():
         if name in ("embedding.weight", "output_weight"):
             weight.uniform_(-EMBEDDING_RANGE, EMBEDDING_RANGE, generator=generator)

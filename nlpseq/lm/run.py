@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlpseq import artifact
 from nlpseq.config import LMConfig
+from nlpseq.config.fields import from_dict, is_number, to_dict
+from nlpseq.core.resources import available_cores
+from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint, Tensors, model_config
+from nlpseq.lm.device import DTYPES, denormals_as_zero
 from nlpseq.lm.language_model import LanguageModel, fit_weights
-from nlpseq.lm.machine import DTYPES, denormals_as_zero
 from nlpseq.lm.optim import optimizer_tensors, restore_optimizer
-from nlpseq.lm.position import Position
+from nlpseq.lm.state import TrainState
 from nlpseq.lm.train import Report, Trainer
-from nlpseq.run_folder import Checkpoints, RunFolder
-from nlpseq.settings import available_cores, from_dict, is_number, to_dict
-from nlpseq.text.dataset import TokenDataset
+from nlpseq.storage import artifact
+from nlpseq.training.checkpoint import CheckpointConfig, Checkpointer
 from nlpseq.vectors.vectors import Vectors
 
 DEFAULT_BUDGET = 600.0  # seconds
@@ -35,7 +36,7 @@ def train_lm(
     *,
     valid: TokenDataset | None = None,
     vectors: Vectors | None = None,
-    folder: RunFolder | None = None,
+    folder: CheckpointConfig | None = None,
     report: Report | None = None,
 ) -> LanguageModel:
     """A language model trained on the train split, at its best on the validation split or on `valid`.
@@ -55,7 +56,7 @@ def train_lm(
 
 
 def resume_lm(
-    folder: RunFolder,
+    folder: CheckpointConfig,
     data: TokenDataset,
     *,
     valid: TokenDataset | None = None,
@@ -166,7 +167,7 @@ def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
 
 def _finish(
     trainer: Trainer,
-    folder: RunFolder | None,
+    folder: CheckpointConfig | None,
     facts: artifact.Meta,
     report: Report | None,
     *,
@@ -179,12 +180,12 @@ def _finish(
         trainer.check()
         _checkpoint(trainer, folder, facts).save(folder.path, force=folder.force or checkpoints.has_one)
 
-    checkpoints = Checkpoints(folder, save, has_one=is_resumed)
+    checkpoints = Checkpointer(folder, save, has_one=is_resumed)
     try:
         with denormals_as_zero():
             complete = trainer.train(checkpoints.between, report)
     except RunError as error:
-        raise checkpoints.tell_what_is_left(error) from error
+        raise checkpoints.with_checkpoint_hint(error) from error
     fit_weights(trainer.model, trainer.result(), Path("the best weights"))
     meta = describe(trainer, folder, facts) | {"complete": complete}
     model = LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)
@@ -195,7 +196,7 @@ def _finish(
     return model
 
 
-def describe(trainer: Trainer, folder: RunFolder | None, facts: artifact.Meta) -> artifact.Meta:
+def describe(trainer: Trainer, folder: CheckpointConfig | None, facts: artifact.Meta) -> artifact.Meta:
     """What meta.json says of a run."""
     data = trainer.data
     return {
@@ -225,7 +226,7 @@ def _source(trainer: Trainer) -> artifact.Meta:
     return {"sources": [data], "encoded": data, "valid": None if valid == data else valid}
 
 
-def _checkpoint(trainer: Trainer, folder: RunFolder, facts: artifact.Meta) -> Checkpoint:
+def _checkpoint(trainer: Trainer, folder: CheckpointConfig, facts: artifact.Meta) -> Checkpoint:
     """All of a run that is needed to go on with it exactly."""
     training: dict[str, Any] = {f"weights.{name}": each for name, each in trainer.model.named_parameters()}
     training |= {f"optimizer.{name}": each for name, each in optimizer_tensors(trainer.optimizer).items()}
@@ -256,8 +257,8 @@ def restore(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
 def _restore_position(trainer: Trainer, path: Path, meta: artifact.Meta) -> None:
     """How far the run is, and its precision, held to the data there is."""
     try:
-        position, precision = from_dict(Position, meta["position"]), meta["precision"]
-        position.check_within(trainer.config, trainer.columns.length)
+        position, precision = from_dict(TrainState, meta["position"]), meta["precision"]
+        position.validate(trainer.config, trainer.columns.length)
         if precision not in tuple(DTYPES):  # which it may be no key for
             raise ValueError(f"precision is {precision!r}")
     except (KeyError, TypeError, ValueError, ConfigError) as error:

@@ -21,10 +21,10 @@ import numpy.typing as npt
 import torch
 
 from nlpseq.config import TextConfig
+from nlpseq.dataset.vocab import EOS, Vocab
 from nlpseq.lm.evaluate import log_probs, perplexity_of
 from nlpseq.lm.model import RecurrentLM
-from nlpseq.text.tokenize import text_tokens
-from nlpseq.text.vocab import EOS, Vocab
+from nlpseq.tokenizers.word import text_tokens
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel

@@ -16,20 +16,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from nlpseq import artifact
 from nlpseq.config import LMConfig
-from nlpseq.draws import LENGTH, ORDER, draw
+from nlpseq.core.counter_rng import LENGTH, ORDER, random_bits
+from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import RunError
 from nlpseq.lm.averaging import Average
 from nlpseq.lm.batches import Columns, Stream
+from nlpseq.lm.device import DTYPES, Precision, PrecisionTrial, autocast, choose_precision, open_device
+from nlpseq.lm.dropout import DropoutMasks, resolve_dropout
 from nlpseq.lm.evaluate import mean_loss, perplexity_of
 from nlpseq.lm.losses import NegativeSampler, activation_penalty, linear_cross_entropy, sampled_cross_entropy
-from nlpseq.lm.machine import DTYPES, Choice, Precision, autocast, choose_precision, open_device
 from nlpseq.lm.model import RecurrentLM, State, begin_at_frequencies, detach
-from nlpseq.lm.noise import Noise, with_rates
 from nlpseq.lm.optim import clip, make_optimizer, rate_factor, set_rate
-from nlpseq.lm.position import Position, TrainProgress
-from nlpseq.text.dataset import TokenDataset
+from nlpseq.lm.state import TrainProgress, TrainState
+from nlpseq.storage import artifact
 
 LOG_EVERY = 100  # steps between lines of metrics
 TELL_EVERY = 10  # steps between reports and looks at the loss
@@ -43,7 +43,7 @@ BUCKETS = (0.6, 0.8, 1.0, 1.0, 1.2)  # of bptt; few, because memory is kept read
 MIN_ROWS = 5  # of a chunk of a random length
 LARGE_VOCAB = 3000  # entries from which on a sample is faster than all of them
 FIRST_RESERVE = 0.03  # of a time budget, for the last validation, until one was timed
-HOPELESS = 10.0  # times the loss of knowing nothing, where every entry is as likely as every other
+DIVERGENCE_FACTOR = 10.0  # times the loss of knowing nothing, where every entry is as likely as every other
 
 
 Report = Callable[[TrainProgress], None]
@@ -64,7 +64,7 @@ class Trainer:
         self.average = Average(self.parameters, config.average_decay if config.averaging == "ema" else 1.0)
         self.sampler = NegativeSampler(counts_V, config.samples)
         self.precision: Precision = "fp32"  # until probe()
-        self.position = Position()
+        self.position = TrainState()
         self.ticked = time.perf_counter()
         self.metrics: list[artifact.Meta] = []
         self.best = self.weights()  # on validation
@@ -75,7 +75,7 @@ class Trainer:
     def start_epoch(self) -> None:
         """Columns cut at another place each epoch, and nothing read yet."""
         epoch = self.position.epoch
-        rotation = draw(self.config.seed, ORDER, epoch, 0) % len(self.stream) if epoch else 0
+        rotation = random_bits(self.config.seed, ORDER, epoch, 0) % len(self.stream) if epoch else 0
         self.columns = Columns(self.stream, self.config.batch_size, rotation)
         self.state = self.model.initial_state(self.config.batch_size)
 
@@ -88,10 +88,10 @@ class Trainer:
         else:  # as many as there would be if nothing but forward and backward passes took time
             assert config.time_budget is not None
             passes = config.time_budget / choice.seconds * rows * config.batch_size / len(self.stream)
-        self.config = self.model.config = with_rates(config, passes)
+        self.config = self.model.config = resolve_dropout(config, passes)
         return {"precision_reason": choice.reason, "expected_passes": passes}
 
-    def choose_precision(self, wanted: Literal["auto", "fp32", "bf16"]) -> Choice:
+    def choose_precision(self, wanted: Literal["auto", "fp32", "bf16"]) -> PrecisionTrial:
         """The precision of training from now on, by a trial on the next chunk."""
         tokens_TB, targets_TB = self._chunk(self._rows())
 
@@ -174,7 +174,7 @@ class Trainer:
         """Length of the next chunk: bptt, or where lengths are bucketed one of a few near it."""
         bptt = self.config.bptt
         if self.config.lengths == "bucketed":
-            uniform = draw(self.config.seed, LENGTH, 0, self.position.step) / 2**64
+            uniform = random_bits(self.config.seed, LENGTH, 0, self.position.step) / 2**64
             bptt = max(MIN_ROWS, round(bptt * BUCKETS[int(uniform * len(BUCKETS))]))
         return min(bptt, self.columns.length - self.position.row)
 
@@ -187,7 +187,7 @@ class Trainer:
         self, tokens_TB: Tensor, targets_TB: Tensor, precision: Precision
     ) -> tuple[Tensor, Tensor, State]:
         """Log-loss of the chunk, what regularisers add to it, and the state behind it."""
-        noise = Noise(self.config.seed, self.position.step, self.device)
+        noise = DropoutMasks(self.config.seed, self.position.step, self.device)
         with autocast(self.device, precision):
             output = self.model(tokens_TB, self.state, noise)
             features_ND, targets_N = output.features_TBD.flatten(0, 1), targets_TB.flatten()
@@ -269,7 +269,7 @@ class Trainer:
         return loss
 
     def _has_hope(self, loss: float) -> bool:
-        return loss < HOPELESS * math.log(self.model.num_entries)  # as NaN is not
+        return loss < DIVERGENCE_FACTOR * math.log(self.model.num_entries)  # as NaN is not
 
     def _tell(self, report: Report | None) -> None:
         if not self.position.loss_steps:  # just logged

@@ -13,14 +13,14 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq import artifact
-from nlpseq.csr import as_csr, load_csr, save_csr
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
-from nlpseq.leftovers import remove_leftovers
-from nlpseq.npy import load_array
-from nlpseq.text.vocab import Vocab
-from nlpseq.vectors.formats import Written, check_output, read_vectors, write_vectors
-from nlpseq.vectors.naming import BadTokens, Format
+from nlpseq.storage import artifact
+from nlpseq.storage.arrays import load_array
+from nlpseq.storage.sparse import as_csr, load_csr, save_csr
+from nlpseq.storage.stale import remove_stale_temporaries
+from nlpseq.vectors.formats.names import BadTokens, Format
+from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 
 KIND, VERSION = "vectors", 1
 _WRITTEN_ANEW = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # not carried over
@@ -157,7 +157,7 @@ class Vectors:
         is_folder = False
         with suppress(OSError):  # what is wrong with the path is said where it is read as a file
             if not path.exists():
-                remove_leftovers(path.resolve().parent)  # which ends what a kill cut short
+                remove_stale_temporaries(path.resolve().parent)  # which ends what a kill cut short
             is_folder = path.is_dir() and format in (None, "nlpseq")
         vectors = cls._load_folder(path, verify) if is_folder else cls._load_file(path, format)
         vectors._check_finite(ArtifactError, f"{path} is damaged; make it anew.")
@@ -165,7 +165,7 @@ class Vectors:
 
     @classmethod
     def _load_folder(cls, path: Path, verify: bool) -> "Vectors":
-        return artifact.unreplaced(path, lambda: cls._load_parts(path, verify))
+        return artifact.load_consistent(path, lambda: cls._load_parts(path, verify))
 
     @classmethod
     def _load_parts(cls, path: Path, verify: bool) -> "Vectors":

@@ -60,7 +60,7 @@ def main() -> None:
 
 def check_tests() -> None:
     pytest = Path(sys.executable).with_name("pytest")
-    tests = ["tests/test_lm_model.py", "tests/test_lm_losses.py", "tests/test_lm_batches.py"]
+    tests = ["tests/lm/test_model.py", "tests/lm/test_losses.py", "tests/lm/test_batches.py"]
     if subprocess.run([pytest, "-q", *tests], cwd=HERE.parents[1]).returncode:
         raise SystemExit("the language model's tests are red: no benchmark.")
 

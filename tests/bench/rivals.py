@@ -59,7 +59,7 @@ def count_by_sorting(job: Figures) -> Figures:
     from scipy.sparse import csr_array
     from worker import encoded
 
-    from nlpseq.text.subsample import keep_thresholds
+    from nlpseq.dataset.subsample import keep_thresholds
 
     data = encoded(job).split("train")
     num_words, rng = data.vocab.num_words, np.random.default_rng(job["seed"])

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
     parser.add_argument("--row", choices=list(ROWS), help="of speed: only this one")
     options = parser.parse_args()
-    check_tests("tests/test_kernels.py", "tests/test_layers.py")
+    check_tests("tests/word2vec/test_kernels.py", "tests/word2vec/test_layers.py")
     with tempfile.TemporaryDirectory(prefix="nlpseq-bench-") as folder:
         report = WORK[options.work](options, Path(folder))
     print(report)

@@ -25,7 +25,11 @@ WORKS: dict[str, tuple[Figures, str]] = {  # and the seconds that count
 }
 ONE_EPOCH: Figures = {"settings": {"epochs": 1}, "evaluate": False, "tool": "nlpseq"}
 MILLIONS = (1, 4, 17)  # words
-TESTS = ("tests/test_kernels.py", "tests/test_encode.py", "tests/test_cooccurrence.py")
+TESTS = (
+    "tests/word2vec/test_kernels.py",
+    "tests/dataset/test_encode.py",
+    "tests/counts/test_cooccurrence.py",
+)
 
 
 def scaling(options: argparse.Namespace, folder: Path) -> str:
@@ -52,7 +56,7 @@ def scaling(options: argparse.Namespace, folder: Path) -> str:
 
 def deterministic(options: argparse.Namespace, folder: Path) -> str:
     """Threads without a lock and threads in rounds, in turn, with the scores of their vectors."""
-    check_tests("tests/test_kernels.py", "tests/test_resume.py")
+    check_tests("tests/word2vec/test_kernels.py", "tests/word2vec/test_resume.py")
     common = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder)) | {"tool": "nlpseq"}
     lines = [
         *heading("Threads in rounds", "deterministic", options),

@@ -44,11 +44,13 @@ RAW = {"work": "encode", "source": "raw", "text_config": {}}
 QUERIES = {"work": "queries"}
 GENSIM = "gensim 4.4"
 ROWS = {
-    "skip-gram": Row("kernels", GENSIM, SKIP_GRAM, SKIP_GRAM, "train_seconds", 7, 10),
-    "skip-gram, negatives for each pair": Row("kernels", GENSIM, PAIRS, SKIP_GRAM, "train_seconds", 1.5, 2.5),
-    "CBOW": Row("kernels", GENSIM, CBOW, CBOW, "train_seconds", 2.7, 4),
+    "skip-gram": Row("word2vec/test_kernels", GENSIM, SKIP_GRAM, SKIP_GRAM, "train_seconds", 7, 10),
+    "skip-gram, negatives for each pair": Row(
+        "word2vec/test_kernels", GENSIM, PAIRS, SKIP_GRAM, "train_seconds", 1.5, 2.5
+    ),
+    "CBOW": Row("word2vec/test_kernels", GENSIM, CBOW, CBOW, "train_seconds", 2.7, 4),
     "white-space tokens to ids on disk": Row(
-        "encode",
+        "dataset/test_encode",
         "gensim's vocabulary alone",
         {"work": "encode"},
         {"work": "vocabulary"},
@@ -57,12 +59,26 @@ ROWS = {
         10,
     ),
     "raw text to ids on disk": Row(
-        "encode", "re.findall, Counter, dict, 1 thread", RAW, {"work": "encode"}, "prepare_seconds", 3, 6
+        "dataset/test_encode",
+        "re.findall, Counter, dict, 1 thread",
+        RAW,
+        {"work": "encode"},
+        "prepare_seconds",
+        3,
+        6,
     ),
-    "raw text to saved vectors": Row("kernels", "gensim from tokens", WHOLE, WHOLE, "seconds", 5, 8),
-    "anonymous memory of that": Row("kernels", "gensim from tokens", WHOLE, WHOLE, "peak_mb", 1, 1 / 0.7),
-    "counting pairs": Row("cooccurrence", "np.unique, SciPy, 1 thread", COUNT, COUNT, "count_seconds", 3, 10),
-    "1,000 neighbours, one by one": Row("vectors", GENSIM, QUERIES, QUERIES, "query_seconds", 2, 5),
+    "raw text to saved vectors": Row(
+        "word2vec/test_kernels", "gensim from tokens", WHOLE, WHOLE, "seconds", 5, 8
+    ),
+    "anonymous memory of that": Row(
+        "word2vec/test_kernels", "gensim from tokens", WHOLE, WHOLE, "peak_mb", 1, 1 / 0.7
+    ),
+    "counting pairs": Row(
+        "counts/test_cooccurrence", "np.unique, SciPy, 1 thread", COUNT, COUNT, "count_seconds", 3, 10
+    ),
+    "1,000 neighbours, one by one": Row(
+        "vectors/test_vectors", GENSIM, QUERIES, QUERIES, "query_seconds", 2, 5
+    ),
 }
 REPEATS = 3  # at least, of what the README says
 COLUMNS = ("", "against", "theirs", "nlpseq", "times", "from", "to", "must", "aim", "quality")
@@ -74,7 +90,7 @@ LEAST_MEAN, LEAST_SCORE = -0.5, -1.5  # points that ours may be behind
 
 def speed(options: argparse.Namespace, folder: Path) -> str:
     rows = {name: row for name, row in ROWS.items() if options.row in (None, name)}
-    check_tests(*{f"tests/test_{row.tests}.py" for row in rows.values()})
+    check_tests(*{f"tests/{row.tests}.py" for row in rows.values()})
     common = prepared(options, folder)
     peak = run_job(common | {"work": "peak", "tool": "nlpseq"}, folder)
     modes, measured = dict[str, str](), dict[str, Pairs]()

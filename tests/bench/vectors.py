@@ -52,7 +52,12 @@ SCORES = (
 
 
 def vectors(options: argparse.Namespace, folder: Path) -> str:
-    check_tests("tests/test_svd.py", "tests/test_ppmi.py", "tests/test_glove.py", "tests/test_evaluation.py")
+    check_tests(
+        "tests/counts/test_svd.py",
+        "tests/counts/test_ppmi.py",
+        "tests/counts/test_glove.py",
+        "tests/evaluation/test_evaluation.py",
+    )
     job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
     cache = Path(tempfile.mkdtemp(dir=folder))
     run_job(job | {"tool": "nlpseq", "work": "encode"}, cache)
@@ -80,7 +85,7 @@ def vectors(options: argparse.Namespace, folder: Path) -> str:
 
 def ingredients(options: argparse.Namespace, folder: Path) -> str:
     """What each setting adds to skip-gram."""
-    check_tests("tests/test_kernels.py", "tests/test_evaluation.py")
+    check_tests("tests/word2vec/test_kernels.py", "tests/evaluation/test_evaluation.py")
     job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
     cache = Path(tempfile.mkdtemp(dir=folder))
     lines = [

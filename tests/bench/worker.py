@@ -68,7 +68,7 @@ def encode_nlpseq(job: Figures) -> Figures:
 
 def compile_encoder(job: Figures) -> None:
     from nlpseq.config import TextConfig
-    from nlpseq.text._blocks import block_tokenizer
+    from nlpseq.dataset.parallel import block_tokenizer
 
     block_tokenizer(TextConfig(**job["text_config"]))(b" ".join(b"%d" % number for number in range(9999)))
 
@@ -87,7 +87,7 @@ def count_nlpseq(job: Figures) -> Figures:
 
 
 def query_nlpseq(job: Figures) -> Figures:
-    from nlpseq.text.vocab import Vocab
+    from nlpseq.dataset.vocab import Vocab
     from nlpseq.vectors.vectors import Vectors
 
     words, matrix = query_matrix()
@@ -112,7 +112,7 @@ def train_nlpseq(job: Figures) -> Figures:
 
 
 def nlpseq_word2vec(job: Figures) -> tuple[Any, Figures]:
-    from nlpseq.w2v.train import train_word2vec
+    from nlpseq.word2vec.train import train_word2vec
 
     data, config = encoded(job), word2vec_config(job)
     vectors = train_word2vec(data, config)
@@ -133,14 +133,14 @@ def word2vec_config(job: Figures) -> Any:
 
 def compile_nlpseq(job: Figures) -> Figures:
     """Everything that encoding and training need compiled."""
-    from nlpseq.compiling import compile_apart
     from nlpseq.config import TextConfig
-    from nlpseq.text import encode
-    from nlpseq.w2v.kernels import select, to_compile
+    from nlpseq.core.precompile import precompile
+    from nlpseq.dataset import encode
+    from nlpseq.word2vec.kernels.select import select, to_compile
 
     config = word2vec_config(job)
     kernels = encode.to_compile(TextConfig(**job["text_config"]))
-    compile_apart([*kernels, *to_compile(config, select(config))])
+    precompile([*kernels, *to_compile(config, select(config))])
     return {}
 
 
@@ -152,7 +152,7 @@ def measure_peak(job: Figures) -> Figures:
 
 def amount_of_work(predictions: int, data: Any, config: Any) -> Figures:
     """What was trained: predictions, the contexts they have, and groups that share a target and its noise."""
-    from nlpseq.w2v.kernels import padded
+    from nlpseq.word2vec.kernels.select import padded
 
     is_cbow = config.objective == "cbow"
     is_shared = not is_cbow and config.share_negatives == "window"
@@ -168,7 +168,7 @@ def amount_of_work(predictions: int, data: Any, config: Any) -> Figures:
 
 def kept_words(data: Any, subsample: float) -> float:
     """How many words of the train split subsampling keeps on average."""
-    from nlpseq.text.subsample import keep_thresholds
+    from nlpseq.dataset.subsample import keep_thresholds
 
     counts = data.vocab.without_specials().counts
     return float(counts @ (keep_thresholds(counts, subsample) / 2.0**32))
@@ -176,8 +176,8 @@ def kept_words(data: Any, subsample: float) -> float:
 
 def encoded(job: Figures) -> Any:
     from nlpseq.config import TextConfig
-    from nlpseq.text.corpus import open_corpus
-    from nlpseq.text.encode import cached_dataset
+    from nlpseq.dataset.encode import cached_dataset
+    from nlpseq.reading.corpus import open_corpus
 
     corpus = open_corpus(job[job.get("source", "text")])
     return cached_dataset(corpus, TextConfig(**job["text_config"]), threads=job["threads"])
@@ -185,7 +185,7 @@ def encoded(job: Figures) -> Any:
 
 def make_vectors(job: Figures) -> Figures:
     """Vectors of any kind, and what nlpseq's own evaluation says of them."""
-    from nlpseq.text.vocab import Vocab
+    from nlpseq.dataset.vocab import Vocab
     from nlpseq.vectors.postprocess import postprocess
     from nlpseq.vectors.vectors import Vectors
 
@@ -234,11 +234,11 @@ def nlpseq_counts(job: Figures) -> tuple[Any, Figures]:
 def judge(vectors: Any, data: str) -> Figures:
     """Spearman on two sets of word pairs, and the shares of the Google analogies that are answered."""
     from nlpseq.evaluation.analogies import judge_analogies, read_analogies
-    from nlpseq.evaluation.pairs import judge_pairs, read_pairs
+    from nlpseq.evaluation.word_pairs import evaluate_pairs, read_pairs
 
     sets = {"wordsim": "wordsim353.tsv", "simlex": "simlex999.txt"}
     figures = {
-        name: judge_pairs(vectors, read_pairs(Path(data, file))).spearman for name, file in sets.items()
+        name: evaluate_pairs(vectors, read_pairs(Path(data, file))).spearman for name, file in sets.items()
     }
     started = time.perf_counter()
     sections = read_analogies(Path(data, "questions-words.txt"))

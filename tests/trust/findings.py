@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sound import replaced, seal
+from sound import replaced
+from support.results import seal_tree as seal
 
-from nlpseq.manifest import MANIFEST
+from nlpseq.storage.manifest import MANIFEST
 
 FINDINGS = Path(__file__).with_name("findings")
 

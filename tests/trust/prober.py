@@ -25,7 +25,7 @@ Answer = dict[str, Any]
 
 
 def read_tokens(path: Path) -> bytes:
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.dataset.token_dataset import TokenDataset
 
     data = TokenDataset.open(path)
     train = data.split("train")
@@ -60,7 +60,7 @@ def read_lm(path: Path) -> bytes:
 
 
 def read_run(path: Path) -> bytes:
-    from nlpseq.w2v.checkpoint import load_checkpoint
+    from nlpseq.word2vec.checkpoint import load_checkpoint
 
     run = load_checkpoint(path)
     return repr((run.config, run.position)).encode() + b"".join(weight.tobytes() for weight in run.weights)
@@ -75,38 +75,38 @@ def read_glove(path: Path) -> bytes:
 
 def read_resumed_run(path: Path) -> bytes:
     """As read_run, and then it goes on to its end."""
-    from nlpseq.run_folder import RunFolder
-    from nlpseq.text.dataset import TokenDataset
-    from nlpseq.w2v.train import resume_word2vec
+    from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.word2vec.train import resume_word2vec
 
     data = TokenDataset.open(path.parent / "a.tokens")
-    return resume_word2vec(RunFolder(path=path, every=NEVER), data).matrix.tobytes()
+    return resume_word2vec(CheckpointConfig(path=path, every=NEVER), data).matrix.tobytes()
 
 
 def read_resumed_glove(path: Path) -> bytes:
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.counts.glove import resume_glove
-    from nlpseq.run_folder import RunFolder
+    from nlpseq.training.checkpoint import CheckpointConfig
 
     counts = Cooccurrence.load(path.parent / "a.counts")
-    return resume_glove(RunFolder(path=path, every=NEVER), counts).matrix.tobytes()
+    return resume_glove(CheckpointConfig(path=path, every=NEVER), counts).matrix.tobytes()
 
 
 def read_resumed_lm(path: Path) -> bytes:
+    from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.lm.run import resume_lm
-    from nlpseq.run_folder import RunFolder
-    from nlpseq.text.dataset import TokenDataset
+    from nlpseq.training.checkpoint import CheckpointConfig
 
     data = TokenDataset.open(path.parent / "a.tokens")
     with tempfile.TemporaryDirectory() as place:
-        folder = RunFolder(path=path, result=Path(place) / "whole.lm", every=NEVER)
+        folder = CheckpointConfig(path=path, result=Path(place) / "whole.lm", every=NEVER)
         model = resume_lm(folder, data)
     return b"".join(weight.detach().numpy().tobytes() for weight in model.model.parameters())
 
 
 def read_text(path: Path) -> bytes:
     from nlpseq.config import TextConfig
-    from nlpseq.text.corpus import ReadReport, open_corpus
+    from nlpseq.reading.corpus import ReadReport, open_corpus
 
     digest = hashlib.sha256()
     for block in open_corpus(path).blocks(TextConfig(), ReadReport()):
@@ -115,7 +115,7 @@ def read_text(path: Path) -> bytes:
 
 
 def read_pairs(path: Path) -> bytes:
-    from nlpseq.evaluation import pairs
+    from nlpseq.evaluation import word_pairs as pairs
 
     return repr(pairs.read_pairs(path)).encode()
 

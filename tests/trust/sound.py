@@ -2,15 +2,15 @@
 
 import bz2
 import gzip
-import json
 import lzma
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from lm_models import save_tiny_model
 from prober import Answer, Prober
+from support.lm_models import save_tiny_model
+from support.results import seal_tree
 
 import nlpseq as ns
 from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig
@@ -18,11 +18,11 @@ from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
 from nlpseq.counts.glove import train_glove
 from nlpseq.counts.ppmi import ppmi
 from nlpseq.lm.run import train_lm
-from nlpseq.manifest import MANIFEST, file_sha256
-from nlpseq.run_folder import RunFolder
-from nlpseq.vectors.formats import write_vectors
+from nlpseq.storage.manifest import MANIFEST
+from nlpseq.training.checkpoint import CheckpointConfig
+from nlpseq.vectors.formats.registry import write_vectors
 from nlpseq.vectors.vectors import Vectors
-from nlpseq.w2v.train import train_word2vec
+from nlpseq.word2vec.train import train_word2vec
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -86,8 +86,8 @@ def make_sound(folder: Path) -> Path:
 def _begin_runs(folder: Path, data: ns.TokenDataset, counts: Cooccurrence) -> None:
     """Training that was stopped at once, that of a language model with a validation behind it."""
 
-    def run(name: str) -> RunFolder:
-        return RunFolder(path=folder / name, should_stop=lambda: True)
+    def run(name: str) -> CheckpointConfig:
+        return CheckpointConfig(path=folder / name, should_stop=lambda: True)
 
     train_word2vec(data, ns.Word2VecConfig(dim=2, window=2, threads=1), folder=run("half.w2v"))
     train_glove(counts, GloveConfig(dim=2, epochs=3, threads=1), folder=run("half.glove"))
@@ -108,20 +108,12 @@ class replaced:
         self._file.write_bytes(self._sound)
 
 
-def seal(path: Path) -> None:
-    """A manifest that says all is well, in every folder of a result."""
-    for manifest in path.rglob(MANIFEST):
-        files = [file for file in manifest.parent.iterdir() if file.is_file() and file != manifest]
-        entries = {f.name: {"bytes": f.stat().st_size, "sha256": file_sha256(f)} for f in files}
-        manifest.write_text(json.dumps({"files": entries}))
-
-
 def resealed(prober: Prober, kind: str, path: Path) -> Answer:
     manifest = path / MANIFEST
     if not manifest.exists():
         return prober.read(kind, path)
     with replaced(manifest, manifest.read_bytes()):
-        seal(path)
+        seal_tree(path)
         return prober.read(kind, path)
 
 

@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from _pytest.mark.structures import ParameterSet
 from prober import Prober
-from sound import FORMATS, PACKERS, RESULTS, RUNS, check, make_sound, replaced, resealed, seal
+from sound import FORMATS, PACKERS, RESULTS, RUNS, check, make_sound, replaced, resealed
+from support.results import seal_tree as seal
 from tallies import Tally
 
-from nlpseq.manifest import MANIFEST
-from nlpseq.vectors import naming
+from nlpseq.storage.manifest import MANIFEST
+from nlpseq.vectors.formats import names as naming
 
 TOLD_BY_CONTENT = ("meta.json", "MANIFEST.json")  # damage of which may make a folder look like another kind
 HEADER = 128  # bytes of which every bit is flipped

@@ -22,11 +22,12 @@ from works import leftovers
 
 import nlpseq as ns
 from nlpseq.config import TextConfig, Tokenizer
+from nlpseq.dataset import _spill
 from nlpseq.errors import DataError
-from nlpseq.text import _cut, _spill
-from nlpseq.text._cut import WHOLE_LINE_TOKENIZERS
-from nlpseq.text._decode import normalized_block
-from nlpseq.text.tokenize import tokenize
+from nlpseq.reading import blocks as _cut
+from nlpseq.reading.blocks import WHOLE_LINE_TOKENIZERS
+from nlpseq.reading.decode import normalized_block
+from nlpseq.tokenizers.word import tokenize
 from nlpseq.vectors.vectors import Vectors
 
 # Writes a line to stdout: argv[1] MB of argv[2], again and again, and no newline.
@@ -60,7 +61,8 @@ CRAMPED = """
 import atexit, sys
 from pathlib import Path
 from nlpseq.cli import main
-from nlpseq.text import _cut, _spill
+from nlpseq.reading import blocks as _cut
+from nlpseq.dataset import _spill
 
 full, empty = [], _spill.Spill._empty
 

@@ -26,8 +26,8 @@ from works import (
     what_lies_there,
 )
 
-from nlpseq.leftovers import PREFIX, remove_leftovers
-from nlpseq.manifest import MANIFEST
+from nlpseq.storage.manifest import MANIFEST
+from nlpseq.storage.stale import PREFIX, remove_stale_temporaries
 
 BY_KILL = -9
 TRIES = 5  # for each kill, as the command may end before it comes
@@ -114,7 +114,7 @@ def test_killed_at_every_write_fsync_and_rename(
 def check_after(work: Work, folder: Path, *, has_old: bool, goes_on: bool) -> None:
     path = folder / work.makes
     for place in (folder, folder / CACHE / "tokens"):
-        remove_leftovers(place)
+        remove_stale_temporaries(place)
     assert not leftovers(folder), leftovers(folder)
     found = what_lies_there(work, folder)
     unfinished = {"unfinished"} if work.trains else set()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from works import Work, beside, is_complete, leftovers, run, start
+from works import Work, beside, is_complete, learnt, leftovers, run, start
 
-from nlpseq.leftovers import remove_leftovers
+from nlpseq.storage.stale import remove_stale_temporaries
 
 OFTEN = ("--checkpoint-every", "0.05s")
 OF_W2V = ("train-w2v", "corpus.txt", "--dim", "8", *OFTEN, "--epochs")
@@ -31,7 +31,6 @@ RUNS = {
         "corpus.lm",
     ),
 }
-LEARNT = ("vectors.npy", "contexts.npy", "model.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +53,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(
             kills += run_with_kills(work, folder, chance)
             assert learnt(folder / work.makes) == wanted
             assert not beside(folder / work.makes).exists()
-            remove_leftovers(folder)  # of a kill after the end of the training
+            remove_stale_temporaries(folder)  # of a kill after the end of the training
             assert not leftovers(folder), leftovers(folder)
 
     with tally.case(f"{name}, {kills} kills amid the training"):
@@ -87,7 +86,3 @@ def stamp(place: Path) -> int | None:
         return place.stat().st_ctime_ns
     except FileNotFoundError:
         return None
-
-
-def learnt(path: Path) -> dict[str, bytes]:
-    return {name: (path / name).read_bytes() for name in LEARNT if (path / name).exists()}

@@ -5,11 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from nlpseq.cli._memory import NUMBA, TORCH
 from tallies import Tally
 from works import NLPSEQ, WORKS, Work, check_whole, leftovers, prepare
 
-from nlpseq.settings import available_cores
+from nlpseq.core.resources import NUMBA, TORCH, available_cores
 
 DONE, OF_RESOURCES = 0, 6
 ASKED = {

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from test_killed_and_resumed import learnt
-from works import Work, run
+from works import Work, learnt, run
 
-from nlpseq import artifact
+from nlpseq.storage import artifact
 
 W2V = ("train-w2v", "corpus.txt", "--dim", "24", "--epochs", "3")
 GLOVE = ("train-counts", "corpus.txt", "--method", "glove", "--dim", "8", "--epochs", "3")

@@ -22,7 +22,7 @@ from works import (
     what_lies_there,
 )
 
-from nlpseq.leftovers import remove_leftovers
+from nlpseq.storage.stale import remove_stale_temporaries
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 # Python ends itself by a signal that comes before the command line runs, or after; and by SIGINT where that
@@ -94,7 +94,7 @@ class Sent:
 
 def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> None:
     if len(sent.signals) > 1:  # the second stops clearing up as well, which the next command does then
-        remove_leftovers(folder)
+        remove_stale_temporaries(folder)
     found = what_lies_there(work, folder)
     assert not leftovers(folder), leftovers(folder)
     assert found in ({"none", "new", "unfinished"} if work.trains else {"none", "new"}), found

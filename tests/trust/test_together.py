@@ -13,7 +13,7 @@ import pytest
 from tallies import Tally
 from works import NLPSEQ, WORKS, each_work, leftovers, prepare, run, start, write_corpus
 
-from nlpseq.text.vocab import Vocab
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 
 OF_USAGE = 2
@@ -102,7 +102,7 @@ def wait_for_claim(child: subprocess.Popen[str]) -> None:
 SAVER = """
 import itertools, sys
 import numpy as np
-from nlpseq.text.vocab import Vocab
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 vocab = Vocab(["one", "two"], np.array([2, 1]), 0)
 for number in itertools.count():

@@ -15,7 +15,7 @@ from tallies import Tally
 from works import NLPSEQ, leftovers
 
 import nlpseq as ns
-from nlpseq.manifest import MANIFEST
+from nlpseq.storage.manifest import MANIFEST
 
 TEXT = "the cat sat on the mat\nthe dog sat on the mat\n" * 40
 LM = ("train-lm", "--preset", "tiny", "--hidden", "8", "--dim", "8", "--epochs", "1", "--precision", "fp32")

@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from nlpseq import artifact
-from nlpseq.claim import LOCK
-from nlpseq.leftovers import PREFIX, UNFINISHED
-from nlpseq.manifest import check_manifest
+from nlpseq.storage import artifact
+from nlpseq.storage.locks import LOCK
+from nlpseq.storage.manifest import check_manifest
+from nlpseq.storage.stale import PREFIX, UNFINISHED
 from nlpseq.vectors.vectors import Vectors
 
 NLPSEQ = (sys.executable, "-m", "nlpseq")
@@ -213,3 +213,10 @@ def _clear(work: Work, folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if work.cold:
         shutil.rmtree(folder / CACHE, ignore_errors=True)
+
+
+LEARNT = ("vectors.npy", "contexts.npy", "model.safetensors")
+
+
+def learnt(path: Path) -> dict[str, bytes]:
+    return {name: (path / name).read_bytes() for name in LEARNT if (path / name).exists()}

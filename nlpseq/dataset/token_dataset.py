@@ -1,0 +1,195 @@
+"""TokenDataset: an encoded corpus on disk, memory-mapped: what every trainer and counter reads."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.config import TextConfig
+from nlpseq.config.fields import from_dict
+from nlpseq.dataset.vocab import SPECIALS, Vocab
+from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.storage import artifact
+from nlpseq.storage.arrays import load_array
+from nlpseq.storage.manifest import sums
+
+KIND, VERSION = "tokens", 1
+TOKENS, SENTENCES, VOCAB = "tokens.npy", "sentences.npy", "vocab.tsv"
+
+SPLITS = ("train", "valid", "test")  # in the order in which they follow each other
+Split = Literal["train", "valid", "test"]
+
+CHUNK = 1 << 22  # elements looked at together, so that memory does not grow with the corpus
+
+
+def token_dtype(num_entries: int) -> type[np.uint16] | type[np.uint32]:
+    """The smallest type that numbers this many vocabulary entries."""
+    return np.uint16 if num_entries <= 1 << 16 else np.uint32
+
+
+def split_sentences(sentences: npt.NDArray[np.int64], config: TextConfig, name: str) -> dict[str, list[int]]:
+    """First sentence and end of each split, at the sentence boundaries nearest to the shares of tokens.
+
+    DataError where a split that was asked for would be empty; `name` is what it calls the corpus.
+    """
+    num_tokens, num_sentences = int(sentences[-1]), len(sentences) - 1
+    before_test = 1 - config.test_share
+    train_share = before_test - config.valid_share
+    train_end = _nearest(sentences, round(num_tokens * train_share))
+    valid_end = _nearest(sentences, round(num_tokens * before_test))
+    splits = {"train": [0, train_end], "valid": [train_end, valid_end], "test": [valid_end, num_sentences]}
+    for share, (split, (first, end)) in zip(
+        (train_share, config.valid_share, config.test_share), splits.items(), strict=True
+    ):
+        if share and first == end:
+            raise DataError(_no_split(name, num_sentences, split, share))
+    return splits
+
+
+def _nearest(sentences: npt.NDArray[np.int64], target: int) -> int:
+    """The sentence that starts nearest to a token; the earlier one of two."""
+    after = int(np.searchsorted(sentences, target))
+    if after and target - sentences[after - 1] <= sentences[after] - target:
+        return after - 1
+    return after
+
+
+def _no_split(name: str, num_sentences: int, split: str, share: float) -> str:
+    if num_sentences == 1:
+        return (
+            f"{name} is a single line and cannot be split, because splits part lines. "
+            "Put one sentence on a line, or take --valid-share 0 --test-share 0 "
+            "(with which train-lm wants --valid FILE)."
+        )
+    return (
+        f"{name} has {num_sentences:,} lines, which leaves none for the {split} split "
+        f"({share:g} of the tokens). Give it a larger share, or more lines."
+    )
+
+
+class TokenDataset:
+    """Numbered tokens and the sentences they form.
+
+    tokens: uint16 or uint32, (num_tokens,); words outside the vocabulary have the id vocab.num_words.
+    sentences: int64, (num_sentences + 1,); sentence s is tokens[sentences[s] : sentences[s + 1]], not empty.
+    A split has the tokens of the whole corpus and its own range of sentences.
+    digest: equal digests mean equal tokens, sentences and words of the whole.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        meta: artifact.Meta,
+        tokens: npt.NDArray[Any],
+        sentences: npt.NDArray[np.int64],
+        vocab: Vocab,
+        digest: str = "",
+    ) -> None:
+        self.path = path
+        self.meta = meta
+        self.tokens = tokens
+        self.sentences = sentences
+        self.vocab = vocab
+        self.digest = digest
+
+    @property
+    def config(self) -> TextConfig:
+        return from_dict(TextConfig, self.meta["config"])
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens in these sentences, <unk> among them."""
+        return int(self.sentences[-1] - self.sentences[0])
+
+    @property
+    def num_sentences(self) -> int:
+        return len(self.sentences) - 1
+
+    @classmethod
+    def open(cls, path: Path | str, verify: bool = True, vocab: Vocab | None = None) -> "TokenDataset":
+        """The dataset in this folder. ArtifactError where anything in it is damaged or does not fit.
+
+        verify=False skips the checks that read every byte: sha256, offsets and the range of ids. vocab: the
+        one in the folder, where it is known already.
+        """
+        path = Path(path)
+        return artifact.load_consistent(path, lambda: cls._open(path, verify, vocab))
+
+    @classmethod
+    def _open(cls, path: Path, verify: bool, vocab: Vocab | None) -> "TokenDataset":
+        meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
+        vocab = vocab or Vocab.load(path / VOCAB)
+        tokens = load_array(path / TOKENS, token_dtype(len(vocab)), 1)
+        sentences = load_array(path / SENTENCES, np.int64, 1)
+        sha256 = sums(path)
+        digest = " ".join(sha256[name] for name in (TOKENS, SENTENCES, VOCAB))
+        dataset = cls(path, meta, tokens, sentences, vocab, digest)
+        _check_vocab(path, vocab)
+        _check_meta(dataset)
+        if verify:
+            _check_arrays(dataset)
+        return dataset
+
+    def split(self, name: Split) -> "TokenDataset":
+        """The sentences of one split; DataError where it was encoded without that split."""
+        if name not in SPLITS:
+            raise ConfigError(f"{name!r} is no split. Known are " + ", ".join(SPLITS) + ".")
+        first, end = self.meta["splits"][name]
+        if first == end:
+            raise DataError(
+                f"{self.path} has no {name} split. Encode the corpus again with --{name}-share 0.05."
+            )
+        bounds = {each: [0, end - first] if each == name else [0, 0] for each in SPLITS}
+        meta = self.meta | {"splits": bounds}
+        sentences = self.sentences[first : end + 1]
+        return TokenDataset(self.path, meta, self.tokens, sentences, self.vocab, self.digest)
+
+
+def _check_meta(dataset: TokenDataset) -> None:
+    """Every field of meta.json that code relies on, against the files beside it."""
+    meta = dataset.meta
+    file = dataset.path / "meta.json"
+    try:
+        from_dict(TextConfig, meta["config"])
+        bounds = [meta["splits"][name] for name in SPLITS]
+        edges = [0, *(end for _, end in bounds)]
+        fits = {
+            "num_tokens": meta["num_tokens"] == len(dataset.tokens) > 0,
+            "num_sentences": meta["num_sentences"] == dataset.num_sentences > 0,
+            "splits": bounds == [list(pair) for pair in pairwise(edges)]
+            and all(type(bound) is int for pair in bounds for bound in pair)
+            and edges == sorted(edges)
+            and edges[-1] == dataset.num_sentences,
+            "vocab_digest": meta["vocab_digest"] == dataset.vocab.digest,
+            "notices": all(isinstance(notice, str) for notice in meta["notices"]),
+        }
+    except (KeyError, TypeError, ValueError, IndexError, ConfigError) as error:
+        raise ArtifactError(f"{file} is not valid ({error!r}). Encode the corpus again.") from error
+    for field, holds in fits.items():
+        _require(holds, file, f"has a field {field} that does not fit the files beside it")
+
+
+def _check_vocab(path: Path, vocab: Vocab) -> None:
+    specials = tuple(vocab.words[vocab.num_words :])
+    _require(specials == SPECIALS, path / VOCAB, f"does not end with {' and '.join(SPECIALS)}")
+    known = vocab.counts.min() >= -1 and vocab.counts.sum(dtype=np.float64) < 2**62
+    _require(known, path / VOCAB, "holds counts that no text has")
+
+
+def _check_arrays(dataset: TokenDataset) -> None:
+    """Offsets rise from 0 to num_tokens, and no id lies beyond <unk>."""
+    path, sentences, tokens = dataset.path, dataset.sentences, dataset.tokens
+    starts = range(0, len(sentences), CHUNK)
+    parts = (sentences[start : start + CHUNK + 1] for start in starts)
+    rising = all((part[1:] > part[:-1]).all() for part in parts)  # differences could overflow
+    spans_all = sentences[0] == 0 and sentences[-1] == len(tokens)
+    _require(rising and spans_all, path / SENTENCES, "does not hold rising offsets into the tokens")
+    known = tokens.max() <= dataset.vocab.num_words
+    _require(known, path / TOKENS, "holds an id outside the vocabulary")
+
+
+def _require(holds: bool, file: Path, complaint: str) -> None:
+    if not holds:
+        raise ArtifactError(f"{file} {complaint}. Encode the corpus again.")

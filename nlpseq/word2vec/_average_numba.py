@@ -1,0 +1,28 @@
+"""The sum of LocalSGD for some of the rows; drops the GIL, for threads on other rows."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def add_up(shared_VD, copies_TVD, weight_V, first, last):  # type: ignore[no-untyped-def]
+    """shared += weight * sum over threads of (copy - shared), copy = shared, for rows first..last-1."""
+    change_D = np.empty(shared_VD.shape[1], np.float32)
+    for v in range(first, last):
+        shared_D = shared_VD[v]
+        change_D[:] = 0
+        for copy_VD in copies_TVD:
+            copy_D = copy_VD[v]
+            for d in range(len(change_D)):
+                change_D[d] += copy_D[d] - shared_D[d]
+        for d in range(len(change_D)):
+            shared_D[d] += weight_V[v] * change_D[d]
+        for copy_VD in copies_TVD:
+            copy_D = copy_VD[v]
+            for d in range(len(change_D)):
+                copy_D[d] = shared_D[d]
+
+
+def compile_add_up() -> None:
+    weights = np.zeros((1, 1, 16), np.float32)
+    add_up(weights[0], weights, np.ones(1, np.float32), 0, 0)

@@ -1,0 +1,60 @@
+"""The readable kernel: objectives.py over batches of windows, on NumPy or CuPy arrays.
+
+It is what the fused kernels are held against (batch=1 is their order of steps), and the one to read, to
+change, or to run where nothing can be compiled.
+"""
+
+from typing import Any
+
+from nlpseq.config import Word2VecConfig
+from nlpseq.word2vec.kernels.select import TrainSpan
+from nlpseq.word2vec.objectives import Weights, cbow_step, skipgram_step
+from nlpseq.word2vec.sampling import Tables, Windows, noise_words, span_windows
+
+LARGEST_BATCH = 256  # windows to a step: more are faster, but none sees what others of its step change
+SOFTMAX_BATCH = 8  # as there each of them changes all rows, and many add up to a step too long
+WORDS_PER_WINDOW = 64  # a small vocabulary takes small steps, as their gradients add up on the same rows
+
+
+def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> TrainSpan:
+    """A kernel that steps with objectives.py, on `batch` windows at a time (pairs, with pair negatives)."""
+    pairs = config.objective == "skipgram" and config.share_negatives == "pair"
+
+    def train_span(
+        tables: Tables, keys: Any, weights: Weights, start: int, stop: int, learning_rate: float
+    ) -> tuple[float, int]:
+        windows = span_windows(tables, keys, config.window, start, stop, xp)
+        if pairs:
+            windows = windows.by_pair()
+        largest = SOFTMAX_BATCH if config.loss == "softmax" else LARGEST_BATCH
+        size = batch or min(largest, max(1, len(tables.keep_V) // WORDS_PER_WINDOW))
+        losses = [
+            _step(config, tables, keys, weights, windows.part(first, first + size, xp), learning_rate, xp)
+            for first in range(0, len(windows.centres_B), size)
+        ]
+        loss = sum((each.sum(dtype=xp.float64) for each in losses), start=xp.zeros((), xp.float64))
+        return float(loss), sum(len(each) for each in losses)
+
+    return train_span
+
+
+def _step(
+    config: Word2VecConfig,
+    tables: Tables,
+    keys: Any,
+    weights: Weights,
+    windows: Windows,
+    learning_rate: float,
+    xp: Any,
+) -> Any:
+    """One step on a batch of windows; returns the loss of every prediction."""
+    negatives_BK = None
+    if config.loss == "negative-sampling":
+        own_draws = config.objective == "skipgram" and config.share_negatives == "pair"
+        first_k_B = windows.slot_P * config.negatives if own_draws else xp.zeros_like(windows.pos_B)
+        negatives_BK = noise_words(tables.alias_V2, keys, windows.pos_B, first_k_B, config.negatives, xp)
+    if config.objective == "cbow":
+        corrected = config.cbow_update == "corrected"
+        return cbow_step(weights, windows, negatives_BK, learning_rate, xp, corrected=corrected)
+    negatives_PK = None if negatives_BK is None else negatives_BK[windows.window_P]
+    return skipgram_step(weights, windows, negatives_PK, learning_rate, xp)

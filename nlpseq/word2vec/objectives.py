@@ -1,0 +1,69 @@
+"""CBOW and skip-gram, one step for a batch of windows: the specification every fast kernel is held against.
+
+A step reads the weights, computes loss and gradients of all windows of the batch from these same values, and
+descends. With one window to a batch it is what the fused kernels do, window after window.
+
+Letters: V words, D dimensions, B windows, P pairs of a window and one of its contexts, K negatives.
+"""
+
+from typing import Any, NamedTuple
+
+from nlpseq.word2vec.layers import embedding, embedding_mean, negative_sampling, softmax_cross_entropy
+from nlpseq.word2vec.sampling import Windows
+
+Array = Any  # a NumPy or CuPy array
+
+
+class Weights(NamedTuple):
+    """The two embedding layers: a word as context or input, and as target or output."""
+
+    in_VD: Array
+    out_VD: Array
+
+
+def skipgram_step(
+    weights: Weights, windows: Windows, negatives_PK: Array | None, learning_rate: float, xp: Any
+) -> Array:
+    """Each context predicts its centre; returns the loss of each pair in nats, (P,).
+
+    As in word2vec.c the context's vector is the input and the centre's the target, which by the symmetry of
+    windows is skip-gram. Pairs of a window that share negatives have equal rows in negatives_PK; None means
+    the full softmax.
+    """
+    h_PD, embedding_backward = embedding(weights.in_VD, windows.contexts_P)
+    loss_P, backward = _predict(h_PD, weights.out_VD, windows.centres_B[windows.window_P], negatives_PK, xp)
+    grad_h_PD, grad_out = backward()
+    embedding_backward(grad_h_PD).descend(weights.in_VD, learning_rate, xp)
+    grad_out.descend(weights.out_VD, learning_rate, xp)
+    return loss_P
+
+
+def cbow_step(
+    weights: Weights,
+    windows: Windows,
+    negatives_BK: Array | None,
+    learning_rate: float,
+    xp: Any,
+    *,
+    corrected: bool,
+) -> Array:
+    """The mean of the contexts predicts the centre; returns the loss of each window in nats, (B,)."""
+    h_BD, embedding_backward = embedding_mean(
+        weights.in_VD,
+        windows.contexts_P,
+        windows.window_P,
+        len(windows.centres_B),
+        xp,
+        divide_gradient=corrected,
+    )
+    loss_B, backward = _predict(h_BD, weights.out_VD, windows.centres_B, negatives_BK, xp)
+    grad_h_BD, grad_out = backward()
+    embedding_backward(grad_h_BD).descend(weights.in_VD, learning_rate, xp)
+    grad_out.descend(weights.out_VD, learning_rate, xp)
+    return loss_B
+
+
+def _predict(h_BD: Array, out_VD: Array, targets_B: Array, negatives_BK: Array | None, xp: Any) -> Any:
+    if negatives_BK is None:
+        return softmax_cross_entropy(h_BD, out_VD, targets_B, xp)
+    return negative_sampling(h_BD, out_VD, targets_B, negatives_BK, xp)

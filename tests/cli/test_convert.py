@@ -1,0 +1,156 @@
+"""nlpseq convert, and what the README says of other tools."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.vectors.formats.names import ENDINGS, TITLES, files_of
+from nlpseq.vectors.vectors import Vectors
+
+README = Path(__file__).parents[2] / "README.md"
+MATRIX = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
+WORDS = ["king", "a\u00a0b", "왕", "12", "</s>"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    Vectors(Vocab(WORDS, np.array([9, 7, 5, 3, 1])), MATRIX).save(tmp_path / "corpus.w2v")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def converted(run_cli, *args, code=0):
+    result = run_cli("convert", *args)
+    assert result.exit_code == code, result.stderr
+    return result
+
+
+def assert_same(file, counts):
+    found = Vectors.load(file)
+    assert found.vocab.words == WORDS
+    assert found.matrix.tobytes() == MATRIX.tobytes()
+    assert found.vocab.counts.tolist() == counts
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_every_format_into_every_other(run_cli, folder, packed):
+    counts = [9, 7, 5, 3, 1]
+    names = [f"{{}}{ending}{packed * (ending != '.w2v')}" for ending in ENDINGS]
+    for source in names:
+        source = source.format("from")
+        converted(run_cli, "corpus.w2v", source)
+        keeps = source.removesuffix(".gz").endswith((".npy", ".w2v"))
+        for target in names:
+            target = target.format("to")
+            result = converted(run_cli, source, target, "--force")
+            form = ENDINGS[Path(target.removesuffix(".gz")).suffix]
+            assert result.stdout.splitlines() == [str(file) for file in files_of(Path(target), form)[::-1]]
+            assert result.stderr == f"5 words x 3: {TITLES[form]}\n"
+            kept = keeps and target.removesuffix(".gz").endswith((".npy", ".w2v"))
+            assert_same(folder / target, counts if kept else [-1] * 5)
+
+
+def test_a_format_may_be_named(run_cli, folder):
+    converted(run_cli, "corpus.w2v", "vectors.dat", "--format", "word2vec-binary")
+    assert (folder / "vectors.dat").read_bytes().startswith(b"5 3\nking ")
+    converted(run_cli, "vectors.dat", "vectors.vec", "--format", "glove", "--from", "word2vec-binary")
+    assert (folder / "vectors.vec").read_bytes().startswith(b"king ")
+    (folder / "numbers").write_text("2 1\n7 8\n9 6\n")
+    converted(run_cli, "numbers", "a.vec")
+    converted(run_cli, "numbers", "b.vec", "--from", "glove")
+    assert Vectors.load("a.vec").vocab.words == ["7", "9"]
+    assert Vectors.load("b.vec").vocab.words == ["2", "7", "9"]
+
+
+def test_the_place_is_checked_before_the_work(run_cli, folder):
+    (folder / "corpus.vec").write_text("old")
+    missing = "no such model"
+    assert "already exists" in converted(run_cli, missing, "corpus.vec", code=2).stderr
+    assert "no ending that names a format" in converted(run_cli, missing, "corpus", code=2).stderr
+    assert "cannot be gzipped" in converted(run_cli, missing, "b.w2v.gz", code=2).stderr
+    assert "cannot be written" in converted(run_cli, missing, "corpus.vec/a.vec", code=6).stderr
+    assert "does not exist" in converted(run_cli, missing, "b.vec", code=4).stderr
+    assert (folder / "corpus.vec").read_text() == "old"
+    converted(run_cli, "corpus.w2v", "corpus.vec", "--force")
+    assert_same(folder / "corpus.vec", [-1] * 5)
+
+
+def test_a_link_stays_and_a_device_is_left_alone(run_cli, folder):
+    Path("there").mkdir()
+    Path("there/a.vec").write_text("old")
+    Path("link.vec").symlink_to("there/a.vec")
+    converted(run_cli, "corpus.w2v", "link.vec", "--force")
+    assert Path("link.vec").is_symlink() and Vectors.load("there/a.vec").vocab.words == WORDS
+    done = converted(run_cli, "corpus.w2v", "/dev/null", "--format", "glove", "--force", code=2)
+    assert "is a device or a pipe" in done.stderr and Path("/dev/null").is_char_device()
+
+
+def test_damage_gives_5_and_changes_nothing(run_cli, folder):
+    (folder / "bad.vec").write_text("9 2\nking 1 0\n")
+    before = sorted(folder.iterdir())
+    assert "promises 9 vectors" in converted(run_cli, "bad.vec", "a.bin", code=5).stderr
+    converted(run_cli, "corpus.w2v", "a.bin", "--from", "glove", code=5)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_bad_tokens(run_cli, folder):
+    words = ["fine", "", "a b", "a\tb", "a\nb", "a\rb", "a\vb", "\\"]
+    Vectors(Vocab(words, np.arange(8, 0, -1)), np.eye(8, 2, dtype=np.float32)).save("odd.w2v")
+    refused = converted(run_cli, "odd.w2v", "a.vec", code=4)
+    assert "cannot hold 6 of the words" in refused.stderr
+    assert r"'', 'a b', 'a\tb', 'a\nb', 'a\rb', ..." in refused.stderr
+    assert refused.stdout == "" and not (folder / "a.vec").exists()
+    skipped = converted(run_cli, "odd.w2v", "a.vec", "--bad-tokens", "skip")
+    assert "6 words were left out" in skipped.stderr and "2 words x 2" in skipped.stderr
+    assert (folder / "a.vec").read_text() == "2 2\nfine 1.0 0.0\n\\ 0.0 0.0\n"
+    escaped = converted(run_cli, "odd.w2v", "b.vec", "--bad-tokens", "escape")
+    assert "7 words were written with escapes" in escaped.stderr
+    shown = [line.split()[0] for line in (folder / "b.vec").read_text().splitlines()[1:]]
+    assert shown == ["fine", "\\e", "a\\u0020b", "a\\tb", "a\\nb", "a\\rb", "a\\u000bb", "\\\\"]
+    converted(run_cli, "odd.w2v", "c.npy")
+    assert Vectors.load("c.npy").vocab.words == words
+
+
+def test_other_commands_read_what_was_written(run_cli, folder):
+    expected = run_cli("neighbors", "corpus.w2v", "king").stdout
+    for name in ("corpus.npy", "corpus.tsv.gz", "corpus.bin"):
+        converted(run_cli, "corpus.w2v", name)
+        assert run_cli("neighbors", name, "king").stdout == expected
+    kinds = [
+        json.loads(run_cli("inspect", name, "--json").stdout)["kind"]
+        for name in ("corpus.npy", "corpus.tsv.gz")
+    ]
+    assert kinds == [TITLES["npy"], TITLES["projector"]]
+
+
+def test_help_names_every_ending(run_cli):
+    shown = run_cli("convert", "--help").stdout
+    for ending, form in ENDINGS.items():
+        assert re.search(rf"^ *{re.escape(ending)} .*\({form}\)$", shown, re.MULTILINE)
+
+
+def test_gensim_opens_a_result_as_the_readme_says(run_cli, folder):
+    pytest.importorskip("gensim")
+    converted(run_cli, "corpus.w2v", "corpus.bin")
+    (code,) = re.findall(r"```python\n(from gensim[^`]*)```", README.read_text("utf-8"))
+    assert len([line for line in code.splitlines() if line]) == 3
+    code += "print(vectors.index_to_key, vectors.vectors.tobytes().hex())"
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        env=os.environ | {"PYTHONUTF8": "1"},
+    )
+    assert run.returncode == 0, run.stderr.decode()
+    assert run.stdout.decode().strip() == f"{WORDS} {MATRIX.tobytes().hex()}"
+
+
+def test_the_readme_lists_every_ending():
+    section = README.read_text("utf-8").partition("\n## Other tools\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\.\w+)`", section, re.MULTILINE) == list(ENDINGS)

@@ -1,0 +1,138 @@
+"""train-counts: each method from a text to vectors that answer."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlpseq.errors import ResourceError
+from nlpseq.vectors.vectors import Vectors
+
+FRUIT, TOOLS = ("apple", "pear", "plum", "cherry"), ("saw", "hammer", "drill", "plane")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Sentences about fruit and sentences about tools: near words are of one kind."""
+    chance = random.Random(2)
+    lines = [" ".join(chance.choices(chance.choice([FRUIT, TOOLS]), k=8)) for _ in range(400)]
+    (tmp_path / "things.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+METHODS = {
+    "ppmi": ["--method", "ppmi", "--subsample", "0"],
+    "svd": ["--dim", "3", "--subsample", "0"],
+    "glove": ["--method", "glove", "--dim", "6", "--epochs", "30"],
+}
+
+
+@pytest.mark.parametrize("suffix", METHODS)
+def test_words_of_a_kind_come_together(run_cli, here, suffix):
+    done = run_cli("train-counts", "things.txt", *METHODS[suffix], "--threads", 1)
+    assert (done.exit_code, done.stdout) == (0, f"things.{suffix}\n"), done.stderr
+    assert "counted in" in done.stderr and f"next: nlpseq neighbors things.{suffix}" in done.stderr
+    vectors = Vectors.load(f"things.{suffix}")
+    for word in FRUIT:
+        assert {near for near, _ in vectors.neighbors(word, 3)} == {*FRUIT} - {word}
+    assert vectors.is_sparse == (suffix == "ppmi")
+    assert vectors.meta["cooccurrence_config"]["weighting"] == ("harmonic" if suffix == "glove" else "flat")
+    answer = json.loads(run_cli("neighbors", f"things.{suffix}", "saw", "--json", "--top", 3).stdout)
+    assert {each["word"] for each in answer["neighbors"]} == {*TOOLS} - {"saw"}
+    assert run_cli("inspect", f"things.{suffix}").exit_code == 0
+
+
+def test_a_run_repeats_itself(run_cli, here):
+    for path in ("a.svd", "b.svd"):
+        assert run_cli("train-counts", "things.txt", *METHODS["svd"], "-o", path).exit_code == 0
+    assert Path("a.svd/vectors.npy").read_bytes() == Path("b.svd/vectors.npy").read_bytes()
+    run_cli("train-counts", "things.txt", *METHODS["svd"], "-o", "c.svd", "--seed", 2)
+    assert Path("a.svd/vectors.npy").read_bytes() != Path("c.svd/vectors.npy").read_bytes()
+
+
+def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
+    assert run_cli("preprocess", "things.txt", "--cooccurrence", "--window", 3).exit_code == 0
+    common = ["train-counts", "things.tokens", *METHODS["svd"]]
+    subsampled = run_cli(*common, "--window", 3)
+    assert "are of subsample 0.0001 (not 0.0); others are counted now" in subsampled.stderr
+    used = run_cli("train-counts", "things.tokens", "--dim", 3, "--window", 3, "-o", "a.svd")
+    assert f"counts of {Path('things.tokens/cooccurrence')}\n" in used.stderr
+    other = run_cli(*common, "--window", 2, "-o", "b.svd")
+    assert other.exit_code == 0 and "are of window 3 (not 2), subsample" in other.stderr
+    run_cli("train-counts", "things.txt", "--dim", 3, "--window", 3, "-o", "c.svd")
+    assert np.array_equal(Vectors.load("a.svd").matrix, Vectors.load("c.svd").matrix)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--x-max", "5"], 2, "--x-max is for --method glove, not ppmi-svd"),
+        (["--method", "glove", "--shift", "5"], 2, "--shift is for --method ppmi, not glove"),
+        (["--method", "ppmi", "--eigenvalue-power", "1"], 2, "--eigenvalue-power is for --method ppmi-svd"),
+        (["--dim", "8"], 2, "dim is 8, which 8 words cannot fill"),
+        (["--dim", "3", "--min-count", "9999"], 4, "--min-count"),
+        (["--shift", "99", "--subsample", "0"], 4, "has a PPMI above 0"),
+        (["--smoothing", "2"], 2, "smoothing is 2.0"),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_left(run_cli, here, arguments, code, message):
+    done = run_cli("train-counts", "things.txt", *arguments)
+    assert (done.exit_code, message in done.stderr) == (code, True), done.stderr
+    assert [each.name for each in here.iterdir()] == ["things.txt"]
+
+
+GLOVE = ["train-counts", "things.txt", "--method", "glove", "--dim", "6", "--epochs", "3"]
+GLOVE_BYTES = 2 * 4 * 8 * (2 * (6 + 1) + 6)  # values with their sums, and a copy of the vectors
+
+
+def test_memory_of_glove_is_estimated_before_counting(run_cli, here, monkeypatch):
+    monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: GLOVE_BYTES - 1)
+    done = run_cli(*GLOVE)
+    assert done.exit_code == 6, done.stderr
+    assert "training needs 1.3 kB of memory and 1.3 kB are available. Lower --dim" in done.stderr
+    assert "8 words x 6, 2 matrices: 384 bytes; memory: 1.3 kB beside the counts; epochs: 3" in done.stderr
+    assert "pairs of" not in done.stderr, "it was counted"
+    monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: GLOVE_BYTES)
+    done = run_cli(*GLOVE)
+    assert (done.exit_code, "32 pairs of" in done.stderr) == (6, True), "what takes more are the pairs"
+    monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: GLOVE_BYTES + 32 * 56)
+    assert run_cli(*GLOVE).exit_code == 0
+
+
+def test_disk_for_glove_is_looked_at_before_counting(run_cli, here, monkeypatch):
+    def is_full(path, size):
+        if path.name == "things.glove":
+            raise ResourceError(f"{size} bytes. There are none.")
+
+    monkeypatch.setattr("nlpseq.storage.artifact.check_free_disk", is_full)
+    done = run_cli(*GLOVE)
+    assert (done.exit_code, f"{2 * GLOVE_BYTES} bytes" in done.stderr) == (6, True), done.stderr
+    assert "pairs of" not in done.stderr, "it was counted"
+
+
+def test_a_run_of_glove_that_goes_on_has_its_memory_estimated(run_cli, here, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "nlpseq.cli._shutdown.GracefulShutdown.asked",
+            property(lambda _: True, lambda *_: None),
+            raising=False,
+        )
+        assert run_cli(*GLOVE).exit_code == 130
+    monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: GLOVE_BYTES - 1)
+    done = run_cli("train-counts", "things.glove", "--resume")
+    assert done.exit_code == 6, done.stderr
+    assert "training needs 1.3 kB of memory" in done.stderr and "pairs of" not in done.stderr
+
+
+def test_settings_of_a_file_reach_each_stage(run_cli, here):
+    Path("settings.toml").write_text(
+        "[cooccurrence]\nwindow = 2\nsubsample = 0.0\n[ppmi]\nshift = 1.5\n[svd]\ndim = 3\n"
+    )
+    done = run_cli("train-counts", "things.txt", "--config", "settings.toml")
+    assert done.exit_code == 0, done.stderr
+    meta = Vectors.load("things.svd").meta
+    configs = [meta[f"{name}_config"] for name in ("cooccurrence", "ppmi", "svd")]
+    assert (configs[0]["window"], configs[1]["shift"], configs[2]["dim"]) == (2, 1.5, 3)

@@ -1,0 +1,112 @@
+"""eval-w2v and compare: what they print and what they refuse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.evaluation.word_pairs import evaluate_pairs, read_pairs
+from nlpseq.vectors.postprocess import postprocess
+from nlpseq.vectors.vectors import Vectors
+
+PAIRS = "a\tb\t1\na\tc\t2\nb\td\t5\nc\td\t3\na\tzebra\t9\n"
+QUESTIONS = ": family\na b c d\na c b zebra\n: gram1-plural\nb c d e\nd c b a\n"
+
+
+def make(path, seed=0, words="abcdefghijklm"):
+    rng = np.random.default_rng(seed)
+    matrix, contexts = rng.normal(size=(2, len(words), 4)).astype(np.float32)
+    vectors = Vectors(Vocab(words, np.arange(len(words), 0, -1)), matrix, contexts)
+    vectors.save(path)
+    return vectors
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make("one.w2v")
+    make("two.w2v", seed=1)
+    Path("pairs.tsv").write_text(PAIRS)
+    Path("questions.txt").write_text(QUESTIONS)
+    return tmp_path
+
+
+def test_the_answer_in_json(run_cli, here):
+    done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt", "--json")
+    answer = json.loads(done.stdout)
+    wanted = evaluate_pairs(Vectors.load("one.w2v"), read_pairs(Path("pairs.tsv")))
+    assert answer["schema"] == 1 and answer["pairs"] == [{"file": "pairs.tsv"} | wanted._asdict()]
+    analogies = answer["analogies"]
+    assert [each["name"] for each in analogies["sections"]] == ["family", "gram1-plural"]
+    assert (analogies["semantic"]["used"], analogies["semantic"]["oov"]) == (1, 1)
+    assert analogies["all"]["used"] == 3 and 0 <= analogies["all"]["3cosmul"] <= 1
+
+
+def test_the_tables(run_cli, here):
+    done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt")
+    header, row, *analogies = done.stdout.splitlines()
+    assert header.split() == ["pairs", "Spearman", "p", "Pearson", "p", "used", "oov"]
+    assert row.split()[0] == "pairs.tsv" and row.split()[-2:] == ["4", "1"]
+    assert [line.split()[0] for line in analogies] == [
+        *("analogies", "family", "gram1-plural", "semantic", "syntactic", "all")
+    ]
+    assert len({len(line) for line in analogies}) == 1  # columns are aligned
+    assert "oov: pairs and questions with an unknown word, left out" in done.stderr
+
+
+def test_vectors_can_be_taken_otherwise(run_cli, here):
+    options = ["--matrix", "w+c", "--center", "--remove-components", "1"]
+    done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--json", *options, "--oov", "zero")
+    taken = postprocess(Vectors.load("one.w2v"), matrix="w+c", center=True, remove_components=1)
+    wanted = evaluate_pairs(taken, read_pairs(Path("pairs.tsv")), "zero")
+    assert json.loads(done.stdout)["pairs"][0]["spearman"] == wanted.spearman
+    near = json.loads(run_cli("neighbors", "one.w2v", "a", "--json", *options).stdout)["neighbors"]
+    assert [each["word"] for each in near] == [word for word, _ in taken.neighbors("a")]
+
+
+def test_a_figure_that_cannot_be_had_is_null(run_cli, here):
+    Path("few.tsv").write_text("a\tzebra\t1\n")
+    done = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", "--json")
+    assert json.loads(done.stdout)["pairs"][0]["spearman"] is None
+    shown = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv").stdout.splitlines()[1]
+    assert shown.split() == ["few.tsv", "-", "-", "-", "-", "0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["one.w2v"], 2, "No evaluation set was named"),
+        (["one.w2v", "--pairs", "absent"], 4, "absent does not exist"),
+        (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv, line 1, is neither"),
+        (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v does not exist"),
+        (["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"], 2, "--remove-components is 4"),
+    ],
+)
+def test_what_cannot_be_is_said(run_cli, here, arguments, code, message):
+    done = run_cli("eval-w2v", *arguments)
+    assert (done.exit_code, done.stdout, message in done.stderr) == (code, "", True), done.stderr
+
+
+def test_models_side_by_side(run_cli, here):
+    arguments = ["one.w2v", "two.w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt"]
+    done = run_cli("compare", *arguments, "--top", 3, "--json")
+    one, two, again = json.loads(done.stdout)["models"]
+    assert one["overlap"] == again["overlap"] == 1 > two["overlap"]
+    alone = json.loads(run_cli("eval-w2v", "two.w2v", *arguments[3:], "--json").stdout)
+    assert (two["pairs"], two["analogies"]) == (alone["pairs"], alone["analogies"])
+    assert (two["model"], two["words"], two["dim"]) == ("two.w2v", 13, 4)
+
+    rows = [line.split("  ") for line in run_cli("compare", *arguments, "--top", 3).stdout.splitlines()]
+    shown = {row[0]: [cell.strip() for cell in row[1:] if cell.strip()] for row in rows}
+    assert shown["words"] == ["13"] * 3 and shown["overlap"][0] == "100.0%"
+    assert shown["pairs.tsv, Spearman"][1] == f"{two['pairs'][0]['spearman']:.4f} (4)"
+    assert shown["analogies, all, 3CosAdd"][0] == f"{one['analogies']['all']['3cosadd']:.1%} (3)"
+
+
+def test_one_model_is_not_compared(run_cli, here):
+    done = run_cli("compare", "one.w2v")
+    assert done.exit_code == 2 and "One model cannot be compared" in done.stderr
+    apart = run_cli("compare", "one.w2v", "two.w2v", "--top", 13)
+    assert apart.exit_code == 4 and "share 13 words, too few for 13 neighbours" in apart.stderr

@@ -1,0 +1,94 @@
+"""nlpseq generate as a person meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support import lm_models
+
+from nlpseq.config import TextConfig
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = TextConfig(lower=False, punctuation=True, min_count=1)
+    words = ["the", "cat", "sat", ",", ".", "\x1b[31m"]
+    lm_models.save_tiny_model(Path("tiny.lm"), text_config=config, words=words, scale=2)
+    return tmp_path
+
+
+def test_text_goes_on_from_the_prompt(run_cli, here):
+    done = run_cli("generate", "tiny.lm", "--prompt", "the cat", "--num-tokens", "12", "--seed", "3")
+    assert done.exit_code == 0 and done.stdout.startswith("the cat") and done.stdout.endswith("\n")
+    assert done.stderr == "seed: 3\n"
+    again = run_cli("generate", "tiny.lm", "--prompt", "the cat", "--num-tokens", "12", "--seed", "3")
+    assert again.stdout == done.stdout
+    document = run_cli(
+        *("generate", "tiny.lm", "--prompt", "the cat", "--num-tokens", "12", "--seed", "3", "--json")
+    )
+    answer = json.loads(document.stdout)
+    assert list(answer) == ["schema", "text"]
+    shown = answer["text"].replace("\x1b", "\\x1b")  # a token that would command the terminal
+    assert done.stdout == shown + "\n"
+
+
+def test_no_token_commands_the_terminal(run_cli, here):
+    done = run_cli("generate", "tiny.lm", "--num-tokens", "200")
+    assert "\\x1b[31m" in done.stdout and "\x1b" not in done.stdout
+
+
+def test_several_texts(run_cli, here):
+    done = run_cli("generate", "tiny.lm", "--samples", "3", "--num-tokens", "5")
+    assert done.stdout.count("---\n") == 2
+    lines = run_cli(
+        "generate", "tiny.lm", "--samples", "3", "--num-tokens", "5", "--json"
+    ).stdout.splitlines()
+    assert len({json.loads(line)["text"] for line in lines}) == 3
+
+
+def test_unknown_words_are_said(run_cli, here):
+    done = run_cli("generate", "tiny.lm", "--prompt", "the dog sat", "--num-tokens", "3")
+    assert done.exit_code == 0 and done.stdout.startswith("the dog sat")
+    assert "the model does not know dog, and reads <unk> instead" in done.stderr
+
+
+def test_a_text_ends_with_one_line_end_and_after_the_sentences_asked_for(run_cli, here):
+    for arguments in (["--sentences", "1"], ["--sentences", "1", "--samples", "2"], ["--num-tokens", "3"]):
+        done = run_cli("generate", "tiny.lm", "--prompt", "the cat", "--num-tokens", "300", *arguments)
+        lines = done.stdout.split("\n")
+        assert lines[-1] == "" and lines[-2] != "", arguments
+        assert len([line for line in lines if line not in ("", "---")]) == (2 if "2" in arguments else 1)
+
+
+def test_a_beam_finds_the_same_text_whenever_it_is_asked(run_cli, here):
+    once, again = (run_cli("generate", "tiny.lm", "--beam", "4", "--num-tokens", "9") for _ in range(2))
+    assert (once.exit_code, once.stderr) == (0, "") and once.stdout == again.stdout
+
+
+def test_filters_of_every_kind_reach_the_choice(run_cli, here):
+    """Each so strict that only the likeliest token is left."""
+    wanted = run_cli("generate", "tiny.lm", "--temperature", "0", "--num-tokens", "9").stdout
+    for strict in (["--top-k", "1"], ["--top-p", "1e-9"], ["--min-p", "1"]):
+        assert run_cli("generate", "tiny.lm", *strict, "--num-tokens", "9").stdout == wanted
+    assert run_cli("generate", "tiny.lm", "--num-tokens", "9").stdout != wanted
+    fresh = run_cli("generate", "tiny.lm", "--repetition-penalty", "1e6", "--top-k", "1", "--num-tokens", "4")
+    assert len(set(fresh.stdout.split())) == len(fresh.stdout.split()) > 1
+    assert "<unk>" in run_cli("generate", "tiny.lm", "--unk", "--num-tokens", "200").stdout
+    assert "<unk>" not in run_cli("generate", "tiny.lm", "--num-tokens", "200").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, code, message",
+    [
+        (["tiny.lm", "--temperature", "-1"], 2, "temperature is -1.0"),
+        (["tiny.lm", "--beam", "3", "--samples", "2"], 2, "without --samples. Leave one of them out"),
+        (["tiny.lm", "--beam", "3", "--top-p", "0.9"], 2, "without --top-p. Leave one of them out"),
+        (["tiny.lm", "--device", "toaster"], 3, "device 'toaster' cannot be used"),
+        (["tiny.lm", "--beam", "0"], 2, "beam is 0"),
+        (["none.lm"], 4, "none.lm does not exist"),
+    ],
+)
+def test_wrong_turns(run_cli, here, arguments, code, message):
+    done = run_cli("generate", *arguments)
+    assert done.exit_code == code and message in done.stderr and done.stdout == ""

@@ -1,0 +1,207 @@
+"""inspect, doctor and corpora."""
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.results import seal
+
+from nlpseq.config import LMConfig, TextConfig
+from nlpseq.config.fields import to_dict
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.vectors.vectors import Vectors
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """A folder of three vectors."""
+    path = tmp_path / "small.w2v"
+    matrix = np.arange(6, dtype=np.float32).reshape(3, 2) + 1
+    Vectors(Vocab(["왕", "king", "evil\x1b"], np.array([3, 2, 1])), matrix, meta={"corpus": "왕.txt"}).save(
+        path
+    )
+    return path
+
+
+def inspected(run_cli, path, code=0):
+    result = run_cli("inspect", path, "--json")
+    assert result.exit_code == code, result.stderr
+    answer = json.loads(result.stdout)
+    assert set(answer) == {"schema", "kind", "whole", "meta"}
+    return answer
+
+
+def test_counts_in_an_encoded_corpus_are_looked_into_too(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.txt").write_text("a b c a b\n" * 5)
+    assert run_cli("preprocess", "corpus.txt", "--cooccurrence").exit_code == 0
+    assert run_cli("inspect", "corpus.tokens").exit_code == 0
+    data = Path("corpus.tokens", "cooccurrence", "data.npy")
+    data.write_bytes(data.read_bytes()[:-1])
+    found = run_cli("inspect", "corpus.tokens", "--json")
+    assert found.exit_code == 5 and "cooccurrence/data.npy has" in found.stderr
+    assert json.loads(found.stdout)["whole"] is False
+
+
+def test_vectors(run_cli, vectors):
+    answer = inspected(run_cli, vectors)
+    assert (answer["schema"], answer["kind"], answer["whole"]) == (1, "vectors", True)
+    assert answer["meta"] == json.loads((vectors / "meta.json").read_text())
+    text = run_cli("inspect", vectors).stdout
+    assert text.startswith("kind            vectors\nwhole           yes\n")
+    assert "corpus          왕.txt\n" in text
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "vectors.npy").unlink(), "vectors.npy is missing"),
+        (lambda folder: flip_last_bit(folder / "vectors.npy"), "vectors.npy does not match its sha256"),
+        (lambda folder: (folder / "vocab.tsv").write_text("short"), "vocab.tsv has 5 bytes"),
+        (lambda folder: (folder / "meta.json").write_text("{"), "meta.json cannot be read as JSON"),
+        (lambda folder: (folder / "meta.json").write_text('{"format": "nlpseq-future"}'), "nlpseq-future"),
+    ],
+)
+def test_damage_is_named_and_gives_5(run_cli, vectors, damage, message):
+    damage(vectors)
+    assert inspected(run_cli, vectors, code=5)["whole"] is False
+    result = run_cli("inspect", vectors)
+    assert "\nwhole" in result.stdout
+    assert " no\n" in result.stdout
+    assert message in result.stderr
+
+
+def flip_last_bit(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def test_an_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_cli("preprocess", "tiny", "--cooccurrence")
+    tokens = inspected(run_cli, "tiny.tokens")
+    assert (tokens["kind"], tokens["whole"]) == ("tokens", True)
+    assert tokens["meta"]["num_sentences"] > 0
+    assert "config.tokenizer" in run_cli("inspect", "tiny.tokens").stdout
+    assert inspected(run_cli, "tiny.tokens/cooccurrence")["kind"] == "cooccurrence"
+
+
+@pytest.fixture
+def language_model(tmp_path):
+    """A folder of a language model of one word."""
+    pytest.importorskip("torch")
+    from nlpseq.lm.checkpoint import Checkpoint
+    from nlpseq.lm.model import RecurrentLM
+
+    path, config = tmp_path / "small.lm", LMConfig(hidden=3, dim=2)
+    vocab = Vocab(["the", "<unk>", "<eos>"], np.array([5, 1, 2]), num_specials=2)
+    meta = {"config": to_dict(config), "text_config": to_dict(TextConfig()), "vocab_digest": vocab.digest}
+    Checkpoint(meta, vocab, dict(RecurrentLM(config, 3).named_parameters()), []).save(path)
+    return path
+
+
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_a_language_model(run_cli, language_model, monkeypatch, has_torch):
+    if not has_torch:
+        for name in [each for each in sys.modules if each.startswith("nlpseq.lm")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "torch", None)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    answer = inspected(run_cli, language_model)
+    assert (answer["kind"], answer["whole"]) == ("lm", True)
+    assert answer["meta"]["config"]["hidden"] == 3
+    flip_last_bit(language_model / "model.safetensors")
+    assert inspected(run_cli, language_model, code=5)["whole"] is False
+    assert "model.safetensors does not match its sha256" in run_cli("inspect", language_model).stderr
+
+
+def test_a_language_model_with_another_vocabulary(run_cli, language_model):
+    other = Vocab(["a", "<unk>", "<eos>"], np.array([5, 1, 2]), num_specials=2)
+    other.save(language_model / "vocab.tsv")
+    seal(language_model)
+    assert inspected(run_cli, language_model, code=5)["kind"] == "lm"
+    assert "is not the vocabulary of this model" in run_cli("inspect", language_model).stderr
+
+
+def test_a_folder_of_something_else(run_cli, tmp_path):
+    (tmp_path / "photo.jpg").touch()
+    result = run_cli("inspect", tmp_path)
+    assert result.exit_code == 5
+    assert "is no finished result of nlpseq" in result.stderr
+
+
+def test_vector_files_of_other_tools(run_cli, tmp_path):
+    (tmp_path / "glove.txt").write_text("king 1 0 0\nqueen 0 1 0\n")
+    (tmp_path / "text.vec").write_text("2 2\nking 1 0\nqueen 0 1\n")
+    (tmp_path / "binary.bin").write_bytes(b"1 2\nking " + np.ones(2, "<f4").tobytes() + b"\n")
+    for name, kind, size in [
+        ("glove.txt", "GloVe text", (2, 3)),
+        ("text.vec", "word2vec text", (2, 2)),
+        ("binary.bin", "word2vec binary", (1, 2)),
+    ]:
+        answer = inspected(run_cli, tmp_path / name)
+        assert (answer["kind"], answer["whole"]) == (kind, True)
+        assert (answer["meta"]["num_words"], answer["meta"]["dim"]) == size
+
+
+def test_a_damaged_vector_file(run_cli, tmp_path):
+    (tmp_path / "text.vec").write_text("9 2\nking 1 0\nqueen 0 1\n")
+    assert inspected(run_cli, tmp_path / "text.vec", code=5)["kind"] == "vectors"
+    assert "promises 9" in run_cli("inspect", tmp_path / "text.vec").stderr
+
+
+def test_text(run_cli, tmp_path):
+    (tmp_path / "corpus.txt").write_text("\nThe King, the Queen.\nMore.\n")
+    answer = inspected(run_cli, tmp_path / "corpus.txt")
+    assert (answer["kind"], answer["whole"]) == ("text", None)
+    assert answer["meta"]["encoding"] == "utf-8"
+    assert answer["meta"]["first_tokens"] == ["the", "king", "the", "queen"]
+    (tmp_path / "empty.txt").touch()
+    assert inspected(run_cli, tmp_path / "empty.txt")["meta"]["first_tokens"] == []
+
+
+def test_text_in_another_encoding(run_cli, tmp_path):
+    (tmp_path / "korean.txt").write_bytes("왕과 여왕이 산다\n".encode("cp949") * 9)
+    meta = inspected(run_cli, tmp_path / "korean.txt")["meta"]
+    assert meta["encoding"].startswith("not utf-8 (")
+    (tmp_path / "wide.txt").write_text("wide", encoding="utf-16")
+    meta = inspected(run_cli, tmp_path / "wide.txt")["meta"]
+    assert meta["encoding"] == "not utf-8"
+    assert "Give --encoding utf-16" in meta["notices"][0]
+
+
+def test_a_damaged_archive(run_cli, tmp_path):
+    (tmp_path / "corpus.txt.gz").write_bytes(gzip.compress(b"many words " * 9)[:-9])
+    assert inspected(run_cli, tmp_path / "corpus.txt.gz", code=5)["whole"] is False
+
+
+def test_doctor(run_cli):
+    found = json.loads(run_cli("doctor", "--json").stdout)
+    assert found["schema"] == 1
+    assert {"python", "nlpseq", "numpy", "scipy", "numba", "click", "nltk", "torch"} <= set(found["versions"])
+    assert found["versions"]["numpy"] == np.__version__
+    assert found["backends"]["numpy"] == {"usable": True, "reason": None}
+    cupy = found["backends"]["cupy"]
+    assert (
+        cupy["usable"] or "Take --backend numpy" in cupy["reason"] or "take --backend numpy" in cupy["reason"]
+    )
+    assert found["cores"] >= 1
+    assert Path(found["cache"]["path"]).is_dir()
+    assert found["cache"]["bytes"] >= 0
+    assert {"numba_cache", "terminal"} <= set(found)
+    lines = run_cli("doctor").stdout.splitlines()
+    assert any(line.split() == ["numpy", np.__version__] for line in lines)
+    assert any(line.startswith("backend numpy") and line.endswith("  usable") for line in lines)
+
+
+def test_corpora(run_cli):
+    listed = json.loads(run_cli("corpora", "list", "--json").stdout)
+    assert listed["schema"] == 1
+    assert {"pydocs", "tiny"} <= {entry["name"] for entry in listed["corpora"]}
+    assert all({"name", "summary", "licence"} <= set(entry) for entry in listed["corpora"])
+    assert "tiny" in run_cli("corpora", "list").stdout
+    assert Path(run_cli("corpora", "path", "tiny").stdout.rstrip("\n")).read_text()

@@ -1,0 +1,464 @@
+"""train-lm and eval-lm as a person meets them."""
+
+import json
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import nlpseq as ns
+from nlpseq.lm.checkpoint import Checkpoint
+
+NETWORK = [
+    *("--hidden", "16", "--dim", "12", "--batch-size", "4", "--bptt", "7", "--samples", "5"),
+    *("--threads", "1", "--precision", "fp32", "--device", "cpu"),
+]
+FAST = [*NETWORK, "--epochs", "2"]
+SUBJECTS, VERBS = ("the cat", "a dog", "my aunt"), ("sees", "likes", "hears")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    chance = random.Random(3)
+    sentences = [
+        f"{chance.choice(SUBJECTS).capitalize()} {chance.choice(VERBS)} {chance.choice(SUBJECTS)}."
+        for _ in range(400)
+    ]
+    (tmp_path / "story.txt").write_text("\n".join(sentences) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_from_a_text_file_to_a_perplexity(run_cli, here):
+    done = run_cli("train-lm", "story.txt", *FAST, "--epochs", "20", "--learning-rate", "0.01")
+    assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+    for said in (
+        "1 x lstm of 16 units, embedding 12: ",
+        " weights; training: 20 epochs; threads: 1; seed: 1",
+        "validation perplexity",
+        "next: nlpseq generate story.lm",
+    ):
+        assert said in done.stderr
+    meta = json.loads(Path("story.lm/meta.json").read_text())
+    assert meta["complete"] and meta["text_config"]["punctuation"] and not meta["text_config"]["lower"]
+    card = Path("story.lm/README.md").read_text()
+    modes = {file.name: file.stat().st_mode for file in Path("story.lm").iterdir()}
+    assert len(set(modes.values())) == 1, modes  # who may read one may read all
+    for told in (
+        "| corpus | story.txt |",
+        "1 x lstm of 16 units",
+        "20.0 passes",
+        "nlpseq eval-lm THIS_FOLDER",
+        "| unknown | 0.00% of the training text is <unk> |",
+        "recurrent weights 0.",
+    ):
+        assert told in card
+    assert f"{math.exp(min(meta['position']['valid_losses'])):.2f}" in card
+
+    answer = json.loads(run_cli("eval-lm", "story.lm", "--json").stdout)
+    keys = ["perplexity", "bits_per_token", "bits_per_character", "tokens", "unk"]
+    assert list(answer) == ["schema", *keys, "cache", "dynamic", "unigram", "kneser_ney"]
+    assert answer["cache"] is answer["dynamic"] is None
+    assert 1 < answer["perplexity"] < answer["unigram"] / 2 and answer["kneser_ney"] < answer["unigram"]
+
+    named = run_cli("eval-lm", "story.lm", "story.txt", "--cache", "--dynamic")
+    assert "read once in one column" in named.stderr and "cache: window" in named.stderr
+    for row in ("perplexity", "perplexity with a cache", "perplexity with dynamic evaluation"):
+        assert re.search(rf"^{row}  +\d", named.stdout, re.M), row
+
+
+def test_without_its_corpus_there_are_no_baselines_and_it_is_said(run_cli, here):
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1")
+    assert run_cli("train-lm", "story.tokens", *FAST).exit_code == 0
+    Path("story.tokens").rename("elsewhere")
+    done = run_cli("eval-lm", "story.lm", "story.txt", "--json")
+    answer = json.loads(done.stdout)
+    assert answer["unigram"] is None and answer["kneser_ney"] is None and answer["perplexity"] > 1
+    assert "no baselines: the corpus of story.lm is not to be found" in done.stderr
+    asked = run_cli("eval-lm", "story.lm")
+    assert (asked.exit_code, asked.stdout) == (5, "")
+
+
+def test_a_changed_corpus_is_noticed(run_cli, here):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    with Path("story.txt").open("a") as text:
+        text.write("Nothing is the same.\n" * 50)
+    os.environ["NLPSEQ_CACHE_DIR"], kept = str(here / "fresh"), os.environ["NLPSEQ_CACHE_DIR"]
+    try:
+        meta = json.loads(Path("story.lm/meta.json").read_text())
+        meta["source"]["encoded"] = "gone"
+        model = Checkpoint.load(Path("story.lm"))
+        model._replace(meta=meta).save(Path("story.lm"), force=True)
+        done = run_cli("eval-lm", "story.lm")
+    finally:
+        os.environ["NLPSEQ_CACHE_DIR"] = kept
+    assert done.exit_code == 5 and "has changed since it was trained" in done.stderr
+
+
+def test_a_file_to_validate_on_has_the_words_of_the_text(run_cli, here):
+    Path("other.txt").write_text("A zebra sees my aunt.\n" * 30)
+    assert run_cli("train-lm", "story.txt", "--valid", "other.txt", *FAST).exit_code == 0
+    meta = json.loads(Path("story.lm/meta.json").read_text())
+    assert meta["text_config"]["valid_share"] == 0 and meta["valid_tokens"] == 30 * 7
+    assert "zebra" not in Path("story.lm/vocab.tsv").read_text()
+
+
+def test_vectors_to_start_from(run_cli, here):
+    assert (
+        run_cli("train-w2v", "story.txt", "--dim", "6", "--min-count", "1", "--subsample", "0").exit_code == 0
+    )
+    done = run_cli("train-lm", "story.txt", *NETWORK[4:], "--epochs", "1", "--vectors", "story.w2v")
+    assert done.exit_code == 0 and re.search(r"vectors know \d+\.\d% of the vocabulary", done.stderr), (
+        done.stderr
+    )
+    meta = json.loads(Path("story.lm/meta.json").read_text())
+    assert meta["config"]["dim"] == 6 and meta["facts"]["vectors_cover_text"] > 0.5
+
+
+def stopped(arguments, sign):
+    """Exit code and messages of a run that gets a signal once its first checkpoint is there."""
+    line = [sys.executable, "-m", "nlpseq", "train-lm", *arguments, "--checkpoint-every", "0.1s"]
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    wait_for_checkpoint(run)
+    run.send_signal(sign)
+    _, said = run.communicate(timeout=60)
+    return run.returncode, said
+
+
+def wait_for_checkpoint(run):
+    deadline = time.monotonic() + 60
+    while not Path("story.lm").exists() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_by_a_signal_it_is_saved_and_says_how_to_go_on(run_cli, here, sign, code):
+    returned, said = stopped(["story.txt", *NETWORK, "--epochs", "100000"], sign)
+    assert returned == code, said
+    assert "stopped and saved. Go on with: nlpseq train-lm story.lm --resume" in said
+    kept = Checkpoint.load(Path("story.lm"))
+    assert kept.meta["complete"] is False and kept.meta["position"]["step"] > 0
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on(run_cli, here):
+    stopped(["story.txt", *NETWORK, "--time-budget", "8s"], signal.SIGINT)
+    used = Checkpoint.load(Path("story.lm")).meta["position"]["seconds"]
+    assert run_cli("inspect", "story.lm").exit_code == 0
+    done = run_cli("train-lm", "story.lm", "--resume")
+    assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+    assert Checkpoint.load(Path("story.lm")).meta["position"]["seconds"] > used
+    again = run_cli("train-lm", "story.lm", "--resume")
+    assert again.exit_code == 2 and "story.lm is complete" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_it_at_once_and_the_last_checkpoint_is_whole(here):
+    line = [sys.executable, "-m", "nlpseq", "train-lm", "story.txt", *NETWORK, "--epochs", "100000"]
+    run = subprocess.Popen([*line, "--checkpoint-every", "0.1s"], stderr=subprocess.PIPE, text=True)
+    wait_for_checkpoint(run)
+    run.send_signal(signal.SIGSTOP)  # so that both are there when it looks
+    run.send_signal(signal.SIGTERM)
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGCONT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode in (130, 143), said
+    assert "its last checkpoint, if there is one yet, goes on with: nlpseq train-lm story.lm --resume" in said
+    assert Checkpoint.load(Path("story.lm")).meta["complete"] is False
+
+
+@pytest.mark.slow
+def test_ctrl_c_that_also_ends_the_reader_of_messages_still_saves(here):
+    line = [sys.executable, "-m", "nlpseq", "train-lm", "story.txt", *NETWORK, "--epochs", "100000"]
+    run = subprocess.Popen([*line, "--checkpoint-every", "1h"], stderr=subprocess.PIPE)
+    assert run.stderr is not None
+    assert any(b"weights; training" in line for line in run.stderr)
+    time.sleep(3)
+    run.stderr.close()
+    run.send_signal(signal.SIGINT)
+    run.wait(timeout=60)
+    kept = Checkpoint.load(Path("story.lm"))
+    assert kept.meta["complete"] is False and kept.meta["position"]["step"] > 0
+
+
+@pytest.fixture
+def unfinished(run_cli, here, monkeypatch):
+    """A run of story.txt that was asked to stop at its first step."""
+
+    def begin(*arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr("nlpseq.cli._shutdown.GracefulShutdown.__init__", asked_already)
+            done = run_cli("train-lm", *arguments, *FAST)
+        assert done.exit_code == 130 and "stopped and saved" in done.stderr, done.stderr
+
+    return begin
+
+
+def asked_already(self):
+    self.asked, self._signal, self._before = True, signal.SIGINT, {}
+
+
+def test_a_run_is_found_by_its_corpus(run_cli, unfinished):
+    unfinished("story.txt")
+    done = run_cli("train-lm", "story.txt", "--resume", "--epochs", "2")
+    assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+    assert re.search(r"going on at step 1, after \d+ s and 28 tokens", done.stderr)
+
+
+def test_an_unfinished_model_says_so_where_it_is_used(run_cli, unfinished):
+    unfinished("story.txt")
+    said = (
+        "story.lm is unfinished: this is its best state so far. Go on with: nlpseq train-lm story.lm --resume"
+    )
+    assert said in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
+    assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
+    assert "unfinished" not in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
+
+
+def test_many_unknown_words_are_pointed_out(run_cli, here):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    assert "are <unk>" not in run_cli("eval-lm", "story.lm").stderr
+    Path("other.txt").write_text("The zebra sees a dog.\n")
+    done = run_cli("eval-lm", "story.lm", "other.txt")
+    assert "14.3% of the tokens are <unk>, which is easier to predict" in done.stderr
+    assert re.search(r"^of them <unk> +1$", done.stdout, re.M)
+
+
+def test_a_run_of_an_encoded_corpus_is_found_by_it(run_cli, here, unfinished):
+    assert run_cli("preprocess", "story.txt", "--valid-share", "0.1").exit_code == 0
+    unfinished("story.tokens")
+    done = run_cli("train-lm", "story.tokens", "--resume")
+    assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+
+
+def test_a_run_goes_on_with_its_corpus_at_another_place(run_cli, here, unfinished):
+    unfinished("story.txt")
+    Path("elsewhere").mkdir()
+    Path("story.txt").rename("elsewhere/story.txt")
+    shutil.rmtree(json.loads(Path("story.lm/meta.json").read_text())["source"]["encoded"])
+    gone = run_cli("train-lm", "story.lm", "--resume")
+    assert gone.exit_code == 5 and "is not to be found" in gone.stderr
+    done = run_cli("train-lm", "elsewhere/story.txt", "--resume")
+    assert done.exit_code == 0, done.stderr
+    assert run_cli("eval-lm", "story.lm", "--json").exit_code == 0
+
+
+def test_a_namesake_of_the_corpus_does_not_go_on_with_the_run(run_cli, here, unfinished):
+    unfinished("story.txt")
+    Path("b").mkdir()
+    Path("b/story.txt").write_text("Another story.\n" * 300)
+    done = run_cli("train-lm", "b/story.txt", "--resume")
+    assert done.exit_code == 5 and "has changed since it was trained" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--hidden", "17"], "story.lm was begun with hidden 16, not 17. Leave the setting out"),
+        (["--lower"], "story.lm was begun with lower False, not True"),
+        (["--preset", "tiny"], "--preset does not go with --resume"),
+        (["--valid", "story.txt"], "--valid does not go with --resume"),
+        (["--force"], "--force does not go with --resume"),
+        (["-o", "other.lm"], "-o other.lm does not go with --resume of story.lm"),
+    ],
+)
+def test_a_run_goes_on_as_it_was_begun(run_cli, unfinished, arguments, message):
+    unfinished("story.txt")
+    done = run_cli("train-lm", "story.lm", "--resume", *arguments)
+    assert done.exit_code == 2 and message in done.stderr, done.stderr
+
+
+def test_the_printed_line_goes_on_whatever_the_environment_says(run_cli, unfinished, monkeypatch):
+    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "1h")
+    unfinished("story.txt")
+    assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
+
+
+def test_a_damaged_encoded_corpus_is_named_as_such(run_cli, here, unfinished):
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1")
+    unfinished("story.tokens")
+    with Path("story.tokens/tokens.npy").open("r+b") as tokens:
+        tokens.truncate(200)
+    done = run_cli("train-lm", "story.lm", "--resume")
+    assert done.exit_code == 5 and "tokens.npy has 200 bytes" in done.stderr
+
+
+def test_a_run_begun_from_python_goes_on_with_its_corpus(run_cli, here):
+    from nlpseq.lm.run import CheckpointConfig, train_lm
+
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1")
+    data = ns.TokenDataset.open("story.tokens")
+    config = ns.LMConfig(hidden=16, dim=12, batch_size=4, bptt=7, samples=5, threads=1, epochs=1)
+    train_lm(data, config, folder=CheckpointConfig(path=Path("run.lm"), should_stop=lambda: True))
+    done = run_cli("train-lm", "run.lm", "--resume")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(run_cli("eval-lm", "run.lm", "story.txt", "--json").stdout)["kneser_ney"] > 1
+
+
+def test_threads_may_change_when_a_run_goes_on(run_cli, unfinished):
+    unfinished("story.txt")
+    assert run_cli("train-lm", "story.lm", "--resume", "--threads", "2").exit_code == 0
+    assert json.loads(Path("story.lm/meta.json").read_text())["config"]["threads"] == 2
+
+
+def test_a_changed_validation_text_is_refused(run_cli, here, unfinished):
+    Path("other.txt").write_text("A zebra sees my aunt.\n" * 30)
+    unfinished("story.txt", "--valid", "other.txt")
+    Path("other.txt").write_text("A dog sees my aunt.\n" * 30)
+    done = run_cli("train-lm", "story.lm", "--resume")
+    assert done.exit_code == 5 and "the validation text of story.lm, has changed" in done.stderr
+    Path("other.txt").unlink()
+    assert run_cli("eval-lm", "story.lm", "story.txt").exit_code == 0
+    asked = run_cli("eval-lm", "story.lm", "story.txt", "--cache")
+    assert asked.exit_code == 5 and "--cache and --dynamic are tuned on the validation text" in asked.stderr
+
+
+def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
+    unfinished("story.txt")
+    done = run_cli("train-lm", "story.txt", *FAST)
+    assert done.exit_code == 2 and "Go on with it by --resume, or replace it with --force" in done.stderr
+    assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
+
+
+def test_a_model_that_is_to_be_replaced_stays_until_then(run_cli, here, unfinished):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    whole = Path("story.lm/model.safetensors").read_bytes()
+    unfinished("story.txt", "--force")
+    assert Path("story.lm/model.safetensors").read_bytes() == whole
+    assert json.loads(Path("story.lm.unfinished/meta.json").read_text())["complete"] is False
+    done = run_cli("train-lm", "story.txt", "--resume")
+    assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
+    assert not Path("story.lm.unfinished").exists()
+    assert run_cli("eval-lm", "story.lm", "--json").exit_code == 0
+    assert json.loads(Path("story.lm/meta.json").read_text())["complete"] is True
+
+
+def test_what_is_for_word_vectors_is_refused(run_cli, here):
+    phrases = run_cli("train-lm", "story.txt", *FAST, "--phrases", "1")
+    assert phrases.exit_code == 2 and "--phrases is for word vectors" in phrases.stderr
+    counted = ["train-counts", "story.txt", "--method", "ppmi", "--subsample", "0", "--min-count", "1"]
+    assert run_cli(*counted).exit_code == 0
+    explicit = run_cli("train-lm", "story.txt", *FAST, "--vectors", "story.ppmi")
+    assert explicit.exit_code == 4 and "holds explicit vectors" in explicit.stderr
+    assert run_cli("preprocess", "story.txt", "--phrases", "1", "--valid-share", "0.1").exit_code == 0
+    encoded = run_cli("train-lm", "story.tokens", *FAST)
+    assert encoded.exit_code == 2 and "was encoded with phrases" in encoded.stderr
+
+
+def test_a_model_is_no_text(run_cli, here):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    done = run_cli("train-lm", "story.lm", *FAST)
+    assert done.exit_code == 2 and "a trained language model is no text" in done.stderr
+
+
+def test_a_model_never_replaces_what_it_is_made_from(run_cli, here):
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1")
+    run_cli("train-w2v", "story.txt", "--dim", "12", "--min-count", "1", "--subsample", "0")
+    for arguments in (
+        ["story.tokens", "-o", "story.tokens"],
+        ["story.txt", "--vectors", "story.w2v", "-o", "story.w2v"],
+        ["story.txt", "--valid", "story.tokens", "-o", "./story.tokens"],
+    ):
+        done = run_cli("train-lm", *arguments, *FAST, "--force")
+        assert done.exit_code == 2 and "is what the model is made from" in done.stderr, arguments
+    assert run_cli("inspect", "story.tokens").exit_code == run_cli("inspect", "story.w2v").exit_code == 0
+
+
+def test_of_an_encoded_corpus_only_what_was_not_trained_on_is_judged(run_cli, here):
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1", "--test-share", "0.1")
+    assert run_cli("train-lm", "story.tokens", *FAST).exit_code == 0
+    named = run_cli("eval-lm", "story.lm", "story.tokens", "--json")
+    assert "judging the test split of story.tokens" in named.stderr
+    assert json.loads(named.stdout) == json.loads(run_cli("eval-lm", "story.lm", "--json").stdout)
+
+    run_cli("preprocess", "story.txt", "--valid-share", "0.1", "-o", "rest.tokens")
+    done = run_cli("train-lm", "rest.tokens", *FAST)
+    assert "next: nlpseq generate rest.lm" in done.stderr and "nlpseq eval-lm rest.lm TEXT" in done.stderr
+    for text in ([], ["rest.tokens"]):
+        asked = run_cli("eval-lm", "rest.lm", *text)
+        assert asked.exit_code == 4 and "has no test split, and the rest was trained on" in asked.stderr
+
+
+def test_a_flag_sets_the_length_of_training_whatever_the_environment_says(run_cli, here, monkeypatch):
+    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "1h")
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    Path("lm.toml").write_text("[lm]\nepochs = 100000\nhidden = 17\n")
+    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "2s")
+    done = run_cli("train-lm", "story.txt", "--config", "lm.toml", "--dim", "12", "-o", "b.lm")
+    assert done.exit_code == 0, done.stderr
+    config = json.loads(Path("b.lm/meta.json").read_text())["config"]
+    assert (config["time_budget"], config["epochs"], config["hidden"]) == (2.0, None, 17)
+
+
+def test_a_preset_sets_sizes_and_a_flag_changes_them(run_cli, here):
+    done = run_cli("train-lm", "story.txt", "--preset", "tiny", "--dim", "10", "--epochs", "1", "-q")
+    assert done.exit_code == 0
+    config = json.loads(Path("story.lm/meta.json").read_text())["config"]
+    assert (config["hidden"], config["dim"]) == (128, 10)
+
+
+def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
+    def fail(self):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("nlpseq.lm.train.Trainer.step", fail)
+    done = run_cli("train-lm", "story.txt", *FAST)
+    assert done.exit_code == 6 and "memory ran out" in done.stderr and "--batch-size" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, code, message",
+    [
+        (["story.txt", "--epochs", "2", "--time-budget", "5s"], 2, "left out where epochs are given"),
+        (["story.txt", "--time-budget", "soon"], 2, "no length of time. Write 90s, 10m or 1h30m"),
+        (["story.txt", "--hidden", "0"], 2, "hidden is 0. It must be from 1 to 1,000,000"),
+        (["nothing.txt"], 4, "nothing.txt"),
+        (["story.txt", "--resume"], 4, "there is no run to go on with"),
+        (["short.txt"], 4, "short.txt"),
+        (["story.txt", "--batch-size", "5000"], 4, "Give more text, or lower --batch-size"),
+        (["story.txt", "--device", "toaster"], 3, "device 'toaster' cannot be used"),
+        (["story.txt", "--preset", "huge"], 2, "'huge'"),
+        (["story.txt", "--valid", "none.txt"], 4, "none.txt does not exist"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_turns(run_cli, here, arguments, code, message):
+    Path("short.txt").write_text("one two\n")
+    done = run_cli("train-lm", *arguments)
+    assert done.exit_code == code, done.stderr
+    assert message in done.stderr and not done.stdout and not Path("story.lm").exists()
+
+
+def test_without_the_memory_no_work_is_begun(run_cli, here, monkeypatch):
+    monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: 10_000)
+    done = run_cli("train-lm", "story.txt", *FAST)
+    assert done.exit_code == 6 and "Lower --hidden, --dim or --max-vocab" in done.stderr
+    assert not Path("story.lm").exists()
+
+
+def test_an_existing_model_is_not_overwritten(run_cli, here):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    done = run_cli("train-lm", "story.txt", *FAST)
+    assert done.exit_code == 2 and "story.lm already exists" in done.stderr
+    assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["train-lm", "story.txt"], ["eval-lm", "x.lm"], ["score", "x.lm", "story.txt"], ["generate", "x.lm"]],
+)
+def test_without_torch_the_line_that_installs_it_is_said(here, line):
+    block = "import sys; sys.modules['torch'] = None; from nlpseq.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", block, *line], capture_output=True, text=True)
+    assert done.returncode == 3 and done.stdout == ""
+    assert re.search(r"needs PyTorch, which is not installed\. .*pip install \S*nlpseq\[lm\]", done.stderr)
+    assert "Traceback" not in done.stderr

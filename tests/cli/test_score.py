@@ -1,0 +1,153 @@
+"""nlpseq score: one line of output for each of input, whatever the input is."""
+
+import gzip
+import json
+from importlib import import_module
+
+import pytest
+from support import lm_models
+
+from nlpseq.config import TextConfig
+from nlpseq.reading.corpus import Block
+
+LINES = ["The cat sat.", "", "a zebra", "tab\there \x1b[31m", "the cat " * 30]
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lm_models.save_tiny_model(tmp_path / "tiny.lm")
+
+
+def records(result):
+    assert result.exit_code == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_json_has_a_document_for_each_line(run_cli, model, tmp_path):
+    (tmp_path / "text.txt").write_text("\n".join(LINES))
+    found = records(run_cli("score", "tiny.lm", "text.txt", "--json"))
+    assert [each["text"] for each in found] == LINES
+    for each, line in zip(found, LINES, strict=True):
+        assert list(each) == ["schema", "text", "log_prob", "perplexity", "tokens", "unk"]
+        expected = model.score(line)
+        # float32, and other shapes of the same matrix products
+        assert each["log_prob"] == pytest.approx(expected.log_prob, rel=1e-5)
+        assert each["perplexity"] == pytest.approx(expected.perplexity, rel=1e-5)
+        assert (each["schema"], each["tokens"], each["unk"]) == (1, len(expected.tokens), expected.unk)
+
+
+def test_tokens_in_json_add_up(run_cli, model):
+    (found,) = records(run_cli("score", "tiny.lm", "--tokens", "--json", input="The zebra sat\n"))
+    pairs = found["token_log_probs"]
+    assert [set(each) for each in pairs] == [{"token", "log_prob"}] * 4
+    assert [each["token"] for each in pairs] == ["the", "<unk:zebra>", "sat", "<eos>"]
+    assert sum(each["log_prob"] for each in pairs) == pytest.approx(found["log_prob"])
+
+
+def test_columns_are_parted_by_tabs(run_cli, model):
+    result = run_cli("score", "tiny.lm", input="\n".join(LINES) + "\n")
+    assert result.stderr == "columns: log_prob, perplexity, tokens, unk, text\n"
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [len(row) for row in rows] == [5] * len(LINES)
+    assert [row[4] for row in rows] == [*LINES[:3], "tab\\x09here \\x1b[31m", LINES[4]]
+    expected = model.score(LINES[0])
+    assert float(rows[0][0]) == pytest.approx(expected.log_prob, abs=1e-4)
+    assert float(rows[0][1]) == pytest.approx(expected.perplexity, abs=1e-3)
+    assert rows[2][2:4] == ["3", "1"]
+
+
+def test_tokens_are_further_columns_of_the_same_line(run_cli, model):
+    result = run_cli("score", "tiny.lm", "-", "--tokens", "-q", input="the zebra\n\n")
+    assert result.stderr == ""
+    first, second = (line.split("\t") for line in result.stdout.splitlines())
+    assert [field.rpartition(" ")[0] for field in first[5:]] == ["the", "<unk:zebra>", "<eos>"]
+    assert [field.rpartition(" ")[0] for field in second[5:]] == ["<eos>"]
+    assert sum(float(field.rpartition(" ")[2]) for field in first[5:]) == pytest.approx(
+        float(first[0]), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"a", ["a"]),
+        (b"a\n", ["a"]),
+        (b"\n\na\r\n\r\nb\n\n", ["", "", "a", "", "b", ""]),
+        (b"\xef\xbb\xbfa\nb\0c", ["a", "b c"]),
+        (gzip.compress("é\nb\n".encode()), ["é", "b"]),
+    ],
+)
+def test_lines_map_one_to_one(run_cli, model, tmp_path, data, expected):
+    (tmp_path / "text").write_bytes(data)
+    assert [each["text"] for each in records(run_cli("score", "tiny.lm", "text", "--json"))] == expected
+    assert [each["text"] for each in records(run_cli("score", "tiny.lm", "--json", input=data))] == expected
+
+
+def test_lines_of_several_files_stay_apart(run_cli, model, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(f"the {name}")
+    found = records(run_cli("score", "tiny.lm", "*.txt", "--json"))
+    assert [each["text"] for each in found] == ["the a", "the b"]
+
+
+def test_a_line_may_go_on_from_block_to_block():
+    lines = import_module("nlpseq.cli.score").lines
+    blocks = [("a\nb", False), ("the c", True), ("at s", True), ("at\n\nx\n", False), ("\n", False)]
+    assert list(lines(Block(text.encode(), continues, 0) for text, continues in blocks)) == [
+        "a",
+        "b",
+        "the cat sat",
+        "",
+        "x",
+        "",
+    ]
+
+
+def test_a_very_long_line_is_one_sentence_for_every_tokenizer(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nlpseq.reading.blocks.LINE_CHARS", 50)
+    monkeypatch.setattr("nlpseq.reading.blocks.BLOCK_BYTES", 200)
+    lm_models.save_tiny_model(tmp_path / "tiny.lm", text_config=TextConfig(tokenizer="toktok"))
+    long = "the cat sat " * 50
+    found = records(run_cli("score", "tiny.lm", "--json", input=f"{long}\na\n"))
+    assert [(each["text"], each["tokens"]) for each in found] == [(long, 151), ("a", 2)]
+
+
+def test_invalid_bytes_are_replaced_and_said(run_cli, model):
+    result = run_cli("score", "tiny.lm", "--json", input=b"caf\xff\nthe\n")
+    assert [each["text"] for each in records(result)] == ["caf\ufffd", "the"]
+    assert "1 bytes are invalid" in result.stderr
+    strict = run_cli("score", "tiny.lm", "--encoding-errors", "strict", input=b"caf\xff\n")
+    assert strict.exit_code == 4
+    assert "byte 3 is invalid" in strict.stderr
+
+
+def test_the_encoding_is_that_of_the_corpus_or_named(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lm_models.save_tiny_model(tmp_path / "old.lm", text_config=TextConfig(encoding="latin-1"))
+    for options, data in [((), b"caf\xe9"), (("--encoding", "utf-8"), "café".encode())]:
+        (found,) = records(run_cli("score", "old.lm", "--json", *options, input=data))
+        assert (found["text"], found["unk"]) == ("café", 0)
+    assert run_cli("score", "old.lm", "--encoding", "klingon", input="x").exit_code == 2
+
+
+def test_a_missing_file_is_an_error(run_cli, model):
+    result = run_cli("score", "tiny.lm", "nowhere.txt")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "nowhere.txt is no file" in result.stderr
+
+
+def test_results_are_not_read_as_text(run_cli, model):
+    result = run_cli("score", "tiny.lm", "tiny.lm")
+    assert result.exit_code == 4
+    assert "tiny.lm is a result of nlpseq and no text" in result.stderr
+
+
+def test_a_terminal_is_not_waited_for(run_cli, model, monkeypatch):
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: True, raising=False)
+    result = run_cli("score", "tiny.lm")
+    assert result.exit_code == 2
+    assert "Name a file, pipe sentences in, or give -" in result.stderr

@@ -1,0 +1,352 @@
+"""preprocess and train-w2v as a person runs them: files, messages, progress, and being stopped."""
+
+import json
+import os
+import pty
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from nlpseq.config import WORD2VEC_PRESETS
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.vectors.vectors import Vectors
+
+NLPSEQ = [sys.executable, "-m", "nlpseq"]
+QUICK = ("--epochs", "1", "--threads", "1")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with corpus.txt in it: 20,000 words of 50."""
+    chance = random.Random(0)
+    words = [f"word{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(50)]
+    lines = [" ".join(chance.choices(words, k=10)) for _ in range(2000)]
+    (tmp_path / "corpus.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def leftovers(folder):
+    return [file.name for file in folder.iterdir() if file.name.startswith(".nlpseq-tmp-")]
+
+
+def test_train_writes_vectors_under_the_name_of_the_corpus(run_cli, folder):
+    result = run_cli("train-w2v", "corpus.txt", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "corpus.w2v\n"
+    vectors = Vectors.load("corpus.w2v")
+    assert vectors.matrix.shape == (50, 100)
+    assert vectors.meta["config"]["seed"] == 1
+    for said in (
+        "reading corpus.txt (140.0 kB)",
+        "20,000 tokens in 2,000 sentences, 50 words in the vocabulary, 0.00% of the text <unk>",
+        "50 words x 100, 2 matrices: 40.0 kB; epochs: 1 of 20,000 words; threads: 1; seed: 1",
+        "backend numpy, kernel fused",
+        "loss ",
+        "next: nlpseq neighbors corpus.w2v word",
+    ):
+        assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--cbow-update", "corrected"], "--cbow-update is for --objective cbow alone"),
+        (["--share-negatives", "pair", "--objective", "cbow"], "is for --objective skipgram alone"),
+        (["--negatives", "20", "--loss", "softmax"], "--negatives is for --loss negative-sampling alone"),
+        (["--phrase-threshold", "10"], "--phrase-threshold is for --phrases alone"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_settings_that_would_change_nothing_are_refused(run_cli, folder, options, said):
+    result = run_cli("train-w2v", "corpus.txt", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr and "changes nothing here" in result.stderr
+    assert not Path("corpus.w2v").exists()
+
+
+def test_the_same_command_twice_gives_the_same_vectors_and_needs_force(run_cli, folder):
+    first = run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7")
+    before = Path("corpus.w2v/vectors.npy").read_bytes()
+    again = run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7")
+    assert (first.exit_code, again.exit_code) == (0, 2)
+    assert "corpus.w2v already exists. Replace it with --force" in again.stderr
+    assert "reading" not in again.stderr, "said before the work, not after it"
+    assert run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7", "--force").exit_code == 0
+    assert Path("corpus.w2v/vectors.npy").read_bytes() == before
+    assert Vectors.load("corpus.w2v").meta["config"]["seed"] == 7
+
+
+def test_early_stop_takes_a_valid_split_and_keeps_the_best_epoch(run_cli, folder):
+    done = run_cli("train-w2v", "corpus.txt", "--early-stop", "--epochs", 6, "--threads", 1)
+    assert done.exit_code == 0, done.stderr
+    meta = Vectors.load("corpus.w2v").meta
+    assert meta["text_config"]["valid_share"] == 0.05 and len(meta["valid_loss"]) == meta["epochs"]
+    best = meta["best_epoch"]
+    assert f"held-out loss {min(meta['valid_loss']):.4f} in epoch {best + 1}, the lowest" in done.stderr
+    assert run_cli("preprocess", "corpus.txt").exit_code == 0
+    without = run_cli("train-w2v", "corpus.tokens", "--early-stop", "-o", "b.w2v")
+    assert without.exit_code == 4 and "has no valid split" in without.stderr
+
+
+def test_preprocess_then_train(run_cli, folder):
+    done = run_cli("preprocess", "corpus.txt", "--min-count", "2", "--lower")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "corpus.tokens\n"
+    assert "next: nlpseq train-w2v corpus.tokens" in done.stderr
+    assert TokenDataset.open("corpus.tokens").config.min_count == 2
+    trained = run_cli("train-w2v", "corpus.tokens", *QUICK)
+    assert trained.stdout == "corpus.w2v\n"
+    assert "reading" not in trained.stderr
+
+
+def test_text_settings_must_agree_with_an_encoded_corpus(run_cli, folder):
+    run_cli("preprocess", "corpus.txt")
+    wrong = run_cli("train-w2v", "corpus.tokens", *QUICK, "--min-count", "3")
+    assert wrong.exit_code == 2
+    assert "corpus.tokens was encoded with min_count 5, not 3." in wrong.stderr
+    assert run_cli("train-w2v", "corpus.tokens", *QUICK, "--min-count", "5").exit_code == 0
+
+
+def test_preprocess_counts_neighbours(run_cli, folder):
+    options = ("--cooccurrence", "--window", "3", "--side", "right", "--weighting", "harmonic")
+    result = run_cli("preprocess", "corpus.txt", *options, "-o", "new/counted.tokens")
+    assert result.exit_code == 0, result.stderr
+    assert "pairs of neighbours in new/counted.tokens/cooccurrence" in result.stderr
+    counts = import_module("nlpseq.counts.cooccurrence").Cooccurrence.load("new/counted.tokens/cooccurrence")
+    assert (counts.config.window, counts.config.side, counts.config.weighting) == (3, "right", "harmonic")
+    TokenDataset.open("new/counted.tokens")
+
+
+def test_an_encoded_corpus_is_not_encoded_again(run_cli, folder):
+    run_cli("preprocess", "corpus.txt")
+    result = run_cli("preprocess", "corpus.tokens", "-o", "twice.tokens")
+    assert result.exit_code == 2
+    assert "corpus.tokens is encoded already" in result.stderr
+
+
+def test_encoded_corpora_are_not_read_as_text(run_cli, folder):
+    run_cli("preprocess", "corpus.txt")
+    result = run_cli("train-w2v", "corpus.txt", "corpus.tokens")
+    assert result.exit_code == 2
+    assert "corpus.tokens is an encoded corpus, which can only be used alone" in result.stderr
+    run_cli("train-w2v", "corpus.tokens", *QUICK)
+    vectors = run_cli("train-w2v", "corpus.w2v", "-o", "other.w2v")
+    assert vectors.exit_code == 5
+    assert "corpus.w2v holds word vectors, not an encoded corpus" in vectors.stderr
+
+
+def test_the_corpus_is_never_its_own_output(run_cli, folder):
+    run_cli("preprocess", "corpus.txt")
+    result = run_cli("train-w2v", "corpus.tokens", "-o", "corpus.tokens", "--force")
+    assert result.exit_code == 2
+    assert "corpus.tokens is the corpus itself" in result.stderr
+    TokenDataset.open("corpus.tokens")
+
+
+def test_a_damaged_encoded_corpus_is_not_taken_for_text(run_cli, folder):
+    run_cli("preprocess", "corpus.txt")
+    Path("corpus.tokens/MANIFEST.json").unlink()
+    result = run_cli("train-w2v", "corpus.tokens", *QUICK)
+    assert result.exit_code == 5
+    assert "MANIFEST.json is missing" in result.stderr
+
+
+def test_suffixes_and_folders_leave_the_name(run_cli, folder):
+    elsewhere = folder / "else where"
+    elsewhere.mkdir()
+    (folder / "corpus.txt").rename(elsewhere / "news.2024.txt")
+    assert run_cli("preprocess", elsewhere / "news.2024.txt").stdout == "news.tokens\n"
+    assert run_cli("preprocess", "-", input="a b c " * 9).stdout == "stdin.tokens\n"
+
+
+def test_what_was_wrong_with_the_text_is_said(run_cli, folder):
+    Path("bad.txt").write_bytes(b"good \xff good " * 9)
+    result = run_cli("preprocess", "bad.txt")
+    assert result.exit_code == 0
+    assert "nlpseq: warning: 9 bytes are invalid" in result.stderr
+    strict = run_cli("preprocess", "bad.txt", "--encoding-errors", "strict", "--force")
+    assert strict.exit_code == 4
+    assert "byte 5 is invalid" in strict.stderr
+
+
+def test_quiet_and_verbose(run_cli, folder):
+    quiet = run_cli("train-w2v", "corpus.txt", *QUICK, "-q")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "corpus.w2v\n", "")
+    verbose = run_cli("train-w2v", "corpus.txt", *QUICK, "-v", "--force")
+    assert "Word2VecConfig(objective='skipgram'" in verbose.stderr
+
+
+def test_memory_is_estimated_before_training(run_cli, folder, monkeypatch):
+    """Two matrices of float32 as they are stored, and as they are trained, in rows padded to 16 numbers."""
+    needed = 2 * 4 * 50 * (100 + 112)
+    monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: needed - 1)
+    result = run_cli("train-w2v", "corpus.txt", *QUICK)
+    assert result.exit_code == 6
+    assert re.search(r"training needs [\d.]+ kB of memory and [\d.]+ kB are available", result.stderr)
+    assert not Path("corpus.w2v").exists()
+    monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: needed)
+    assert run_cli("train-w2v", "corpus.txt", *QUICK).exit_code == 0
+
+
+def test_a_backend_that_cannot_run_is_refused_before_the_work(run_cli, folder):
+    result = run_cli("train-w2v", "corpus.txt", "--loss", "softmax", "--kernel", "fused")
+    assert result.exit_code == 2
+    assert "no softmax loss" in result.stderr
+    assert "reading" not in result.stderr
+
+
+def test_progress_off_the_terminal_is_a_plain_line_now_and_then(run_cli, folder, monkeypatch):
+    monkeypatch.setattr("nlpseq.cli._output.PLAIN_SECONDS", 0.0)
+    encoded = run_cli("preprocess", "corpus.txt").stderr
+    assert any(line.startswith("encoding: 100%, 20,000 tokens, ") for line in encoded.splitlines())
+    err = run_cli("train-w2v", "corpus.txt", *QUICK).stderr
+    training = [line for line in err.splitlines() if line.startswith("training: ")]
+    assert training[-1].startswith("training: 100%, loss ")
+    assert "learning rate " in training[-1]
+    assert "words/s, 00:00 left" in training[-1]
+
+
+def test_messages_in_a_file_hold_neither_returns_nor_escapes(folder):
+    done = subprocess.run([*NLPSEQ, "train-w2v", "corpus.txt", *QUICK], capture_output=True)
+    assert done.returncode == 0
+    assert done.stdout == b"corpus.w2v\n"
+    assert b"trained in" in done.stderr
+    assert b"\r" not in done.stderr
+    assert b"\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_progress_on_a_terminal_is_a_line_that_changes_unless_it_is_dumb(folder, term):
+    master, slave = pty.openpty()
+    command = [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "150", "--threads", "1"]
+    env = os.environ | {"TERM": term, "NO_COLOR": "1", "COLUMNS": "150"}
+    child = subprocess.Popen(command, stdin=slave, stdout=subprocess.PIPE, stderr=slave, env=env)
+    os.close(slave)
+    shown = read_terminal(master).replace("\r\n", "\n")
+    out, _ = child.communicate(timeout=20)
+    assert (child.returncode, out) == (0, b"corpus.w2v\n")
+    assert ("\rtraining: " in shown) == (term == "xterm")
+    assert ("words/s, loss" in shown and ", learning rate" in shown and " left" in shown) == (term == "xterm")
+    assert ("\r" in shown) == (term == "xterm")
+    assert "\x1b[3" not in shown, "no colour"
+
+
+def read_terminal(master):
+    """Everything shown on a terminal until its last program is gone."""
+    shown = b""
+    with suppress(OSError):  # Linux's way to say that nobody writes any more
+        while select.select([master], [], [], 20)[0]:
+            shown += os.read(master, 4096)
+    os.close(master)
+    return shown.decode()
+
+
+def started_training(*options):
+    """nlpseq train-w2v corpus.txt, which would take days, once it trains."""
+    child = subprocess.Popen(
+        [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "100000000", "--threads", "2", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # where it was ignored
+    )
+    assert child.stderr is not None
+    said = ""
+    while "backend numpy" not in said:
+        said = child.stderr.readline()
+        assert said, "ended before it trained"
+    time.sleep(3)  # so that training reports
+    return child
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_has_what_was_learnt_stored(run_cli, folder, sent, code):
+    child = started_training()
+    child.send_signal(sent)
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == code
+    assert out == ""
+    assert "stopped and saved. Go on with: nlpseq train-w2v corpus.w2v --resume" in err
+    assert "Traceback" not in err
+    assert leftovers(folder) == []
+    asked = run_cli("neighbors", "corpus.w2v", Vectors.load("corpus.w2v").vocab.words[0])
+    assert "corpus.w2v is unfinished: these are its vectors so far." in asked.stderr
+    assert len(asked.stdout.splitlines()) > 1
+
+
+def test_a_second_signal_stops_at_once_and_leaves_the_last_checkpoint(folder):
+    child = started_training("--checkpoint-every", "1s")
+    wait_for(Path("corpus.w2v"))
+    os.kill(child.pid, signal.SIGSTOP)  # so that it hears both together
+    before = Path("corpus.w2v/meta.json").read_bytes()
+    child.send_signal(signal.SIGTERM)
+    child.send_signal(signal.SIGINT)
+    os.kill(child.pid, signal.SIGCONT)
+    _, err = child.communicate(timeout=20)
+    assert child.returncode in (130, 143)
+    assert "Traceback" not in err
+    Vectors.load("corpus.w2v")
+    assert leftovers(folder) == []
+    assert before
+
+
+def wait_for(path):
+    begun = time.monotonic()
+    while not path.exists():
+        assert time.monotonic() - begun < 20, f"{path} did not come"
+        time.sleep(0.05)
+
+
+def test_a_signal_while_reading_leaves_nothing(folder):
+    command = [*NLPSEQ, "preprocess", "-"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdin is not None
+    assert child.stderr is not None
+    assert child.stderr.readline() == b"reading stdin\n"
+    while not leftovers(folder):
+        time.sleep(0.02)
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=20)
+    assert child.returncode == 143, err
+    assert b"encoding stopped" in err
+    assert leftovers(folder) == []
+    assert not Path("stdin.tokens").exists()
+
+
+def test_training_reports_are_stored(run_cli, folder):
+    run_cli("train-w2v", "corpus.txt", *QUICK)
+    meta = json.loads(Path("corpus.w2v/meta.json").read_text())
+    assert len(meta["loss"]) == 1
+    assert {"backend", "kernel", "threads", "seconds", "words_per_second"} <= set(meta)
+
+
+def test_words_that_tell_are_not_the_most_frequent_ones():
+    telling_words = import_module("nlpseq.cli._inputs").telling_words
+    words = [f"{number}" if number % 10 else f"w{'x' * (number // 10)}" for number in range(1000)]
+    assert telling_words(words) == [words[100], words[200], words[400], words[800]]
+    assert telling_words(["a", "b", "c"]) == ["b"]
+    assert telling_words(["1", "2"]) == ["2"]
+
+
+def test_a_preset_sets_everything_and_a_flag_changes_it(run_cli, folder):
+    done = run_cli("train-w2v", "corpus.txt", "--preset", "quality", "--dim", "10", *QUICK)
+    assert done.exit_code == 0, done.stderr
+    config = json.loads(Path("corpus.w2v/meta.json").read_text())["config"]
+    wanted = WORD2VEC_PRESETS["quality"] | {"dim": 10, "epochs": 1}
+    assert {name: config[name] for name in wanted} == wanted
+
+
+def test_early_stopping_wants_held_out_text(run_cli, folder):
+    done = run_cli("train-w2v", "corpus.txt", "--early-stop", "--valid-share", "0", *QUICK)
+    assert done.exit_code == 2 and "does not go with --valid-share 0" in done.stderr
+    assert run_cli("train-w2v", "corpus.txt", "--early-stop", *QUICK).exit_code == 0

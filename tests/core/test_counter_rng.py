@@ -1,0 +1,110 @@
+"""Counter-based randomness: three implementations, one sequence, no pattern in it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from numba import njit
+from scipy.stats import chisquare, pearsonr
+
+from nlpseq.core._counter_rng_numba import random_bits as compiled_draw
+from nlpseq.core.counter_rng import (
+    INIT,
+    K_BITS,
+    KEEP,
+    MASK_64,
+    NEGATIVE,
+    WEYL,
+    WIDTH,
+    mix,
+    random_bits,
+    random_bits_array,
+    stream_key,
+)
+
+SEEDS = st.integers(0, 2**70)
+STREAMS = st.sampled_from([KEEP, WIDTH, NEGATIVE, INIT])
+EPOCHS = st.integers(0, 1000)
+POSITIONS = st.lists(st.integers(0, 2**44 - 1), min_size=1, max_size=20)
+KS = st.integers(0, 2**K_BITS - 1)
+
+
+@njit
+def compiled_draws(key, pos, k):
+    out = np.empty(len(pos), np.uint64)
+    for i in range(len(pos)):
+        out[i] = compiled_draw(key, pos[i], k)
+    return out
+
+
+def test_mixing_is_splitmix64():
+    # The first outputs of the generator seeded with 1234567, as published with its reference implementation.
+    outputs = [mix((1234567 + WEYL * n) & MASK_64) for n in range(1, 6)]
+    assert outputs == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+
+
+def test_one_draw_never_changes():  # or every result of a given seed would
+    assert random_bits(seed=1, stream=NEGATIVE, epoch=2, pos=3, k=4) == 0x14F192AD8DBCA211
+
+
+@settings(deadline=None, derandomize=True)
+@given(SEEDS, STREAMS, EPOCHS, POSITIONS, KS)
+def test_python_arrays_and_compiled_code_draw_the_same(seed, stream, epoch, positions, k):
+    want = [random_bits(seed, stream, epoch, pos, k) for pos in positions]
+    key = stream_key(seed, stream, epoch)
+    pos = np.array(positions, np.uint64)
+    assert random_bits_array(key, pos, np.array([k]), np).tolist() == want
+    assert compiled_draws(np.uint64(key), pos, np.uint64(k)).tolist() == want
+
+
+def test_arrays_broadcast():
+    pos, k = np.array([[5], [7]]), np.arange(3)
+    drawn = random_bits_array(stream_key(9, WIDTH, 0), pos, k, np)
+    assert drawn.dtype == np.uint64
+    assert drawn.tolist() == [[random_bits(9, WIDTH, 0, p, j) for j in range(3)] for p in (5, 7)]
+
+
+@pytest.mark.parametrize("bits", ["low", "high"])
+def test_draws_are_uniform(bits):
+    drawn = random_bits_array(stream_key(1, KEEP, 0), np.arange(200_000), np.array([0]), np)
+    bins = drawn & np.uint64(255) if bits == "low" else drawn >> np.uint64(56)
+    assert chisquare(np.bincount(bins.astype(int), minlength=256)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 2},
+        {"stream": WIDTH},
+        {"epoch": 1},
+        {"offset": 1},  # the neighbouring position
+        {"k": 1},
+    ],
+    ids=str,
+)
+def test_neighbouring_counters_are_unrelated(other):
+    assert abs(pearsonr(uniform(), uniform(**other)).statistic) < 0.01  # 4.5 sigma of 200,000 pairs
+
+
+def uniform(seed=1, stream=KEEP, epoch=0, offset=0, k=0):
+    drawn = random_bits_array(stream_key(seed, stream, epoch), np.arange(200_000) + offset, np.array([k]), np)
+    return drawn.astype(np.float64) / 2**64
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(0, MASK_64), st.integers(0, 63))
+def test_every_input_bit_moves_about_half_of_the_output(z, bit):
+    flipped = (mix(z) ^ mix(z ^ (1 << bit))).bit_count()
+    assert 8 <= flipped <= 56  # 6 sigma around 32
+
+
+def test_streams_of_a_seed_share_no_key():
+    keys = {
+        stream_key(seed, stream, epoch) for seed in range(20) for stream in range(4) for epoch in range(20)
+    }
+    assert len(keys) == 20 * 4 * 20

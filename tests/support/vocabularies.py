@@ -1,0 +1,77 @@
+"""Vocabularies that are hard to store, and what the stated policy says of their words."""
+
+import os
+import random
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.vectors.formats.registry import Written, write_vectors
+
+NUM_VOCABULARIES = int(os.environ.get("NLPSEQ_VOCABULARIES", 200))
+NAMES = ("a.vec", "a.txt", "a.bin", "a.npy", "a.tsv")  # every file format
+SPACES = " \t\n\r\v\f"  # ASCII white space, which C splits text at
+SEPARATORS = {"a.vec": SPACES, "a.txt": SPACES, "a.bin": " \n", "a.tsv": "\t\n\r", "a.npy": None}
+PLAIN_WORDS = (
+    *("</s>", "king", "한국어", "12", "0.5", "nan", "1e5", "-", "\\", "\\e", "\\u0020", "\\n", "w" * 150),
+    *("a\u00a0b", "\u00a0", "\u0085", "\u2028", "\u2029", "\u3000x", "\ufeff", "\x00", "\x1c", "é"),
+    "\udcff\udcfe",
+)
+HARD_WORDS = (
+    *("", " ", "a b", "a 1", "\t", "a\tb", "\n", "a\nb", "\nb", "a\r", "\v", "\f"),
+    *("\ud800", "\udcc3\udca9"),
+)
+ALPHABET = SPACES + "ab1.-\\ue\u00a0\u2028\x85é왕😀\udce9\udcff\ud83d\ude00"
+
+
+def vocab_of(words: Sequence[str]) -> Vocab:
+    return Vocab(words, np.arange(len(words), 0, -1))
+
+
+def random_words(chance: random.Random) -> list[str]:
+    def word() -> str:
+        if chance.random() < 0.5:
+            return chance.choice(PLAIN_WORDS if chance.random() < 0.8 else HARD_WORDS)
+        return "".join(chance.choices(ALPHABET, k=chance.choice((1, 1, 2, 3, 5))))
+
+    return list(dict.fromkeys(word() for _ in range(chance.randint(1, 9))))
+
+
+def random_matrix(chance: random.Random, num_words: int) -> npt.NDArray[np.float32]:
+    """Any finite float32 of any bits."""
+    dim = chance.randint(1, 5)
+    matrix = np.frombuffer(chance.randbytes(4 * num_words * dim), np.float32).reshape(num_words, dim)
+    return np.where(np.isfinite(matrix), matrix, np.float32(-0.0))
+
+
+def vocabularies() -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
+    for number in range(NUM_VOCABULARIES):
+        chance = random.Random(number)
+        words = random_words(chance)
+        yield words, random_matrix(chance, len(words))
+
+
+def is_bad(word: str, name: str) -> bool:
+    """The stated policy, in words of its own."""
+    separators = SEPARATORS[name]
+    if separators is None:
+        return False
+    raw = word.encode("utf-8", "surrogatepass")
+    is_text = not re.search("[\ud800-\udfff]", word) or (
+        not re.search("[\ud800-\udc7f\udd00-\udfff]", word)
+        and word.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == word
+    )
+    return not raw or not is_text or any(separator in word for separator in separators)
+
+
+def same_bits(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def write(file: Path, words: Sequence[str], matrix: npt.NDArray[np.float32], **how: Any) -> Written:
+    return write_vectors(file, vocab_of(words), matrix, **how)

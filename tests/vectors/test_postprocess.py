@@ -1,0 +1,52 @@
+"""Adding contexts, centring, and taking out what all vectors share."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.errors import ConfigError, DataError
+from nlpseq.vectors.postprocess import postprocess
+from nlpseq.vectors.vectors import Vectors
+
+
+def vectors(contexts=True):
+    rng = np.random.default_rng(4)
+    matrix = rng.normal(size=(30, 5)).astype(np.float32) * [9, 1, 1, 4, 1] + 3
+    words = Vocab([f"w{v}" for v in range(30)], np.ones(30, np.int64))
+    return Vectors(
+        words, matrix, rng.normal(size=(30, 5)).astype(np.float32) if contexts else None, {"model": "x"}
+    )
+
+
+def test_nothing_asked_nothing_done():
+    plain = vectors()
+    assert postprocess(plain) is plain
+
+
+def test_contexts_are_added():
+    plain = vectors()
+    both = postprocess(plain, matrix="w+c")
+    assert_allclose(both.matrix, plain.matrix + plain.contexts, rtol=1e-6)
+    assert both.contexts is None and both.meta["postprocessing"]["matrix"] == "w+c"
+    with pytest.raises(DataError, match="no context vectors to add"):
+        postprocess(vectors(contexts=False), matrix="w+c")
+
+
+def test_centred_vectors_have_no_mean():
+    assert abs(vectors().matrix.mean()) > 1
+    assert_allclose(postprocess(vectors(), center=True).matrix.mean(axis=0), 0, atol=1e-5)
+
+
+def test_removed_components_are_those_of_largest_variance():
+    done = postprocess(vectors(), center=True, remove_components=2).matrix
+    values = np.linalg.svd(vectors().matrix - vectors().matrix.mean(axis=0), compute_uv=False)
+    left = np.linalg.svd(done, compute_uv=False)
+    assert_allclose(left[:3], values[2:], rtol=1e-4)
+    assert_allclose(left[3:], 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("number", [-1, 5, 6])
+def test_as_many_components_as_dimensions_are_too_many(number):
+    with pytest.raises(ConfigError, match=f"remove_components is {number}"):
+        postprocess(vectors(), remove_components=number)

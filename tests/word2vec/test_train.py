@@ -1,0 +1,278 @@
+"""train_word2vec: it learns, it repeats itself, and it says what is wrong."""
+
+import time
+from dataclasses import replace
+from itertools import groupby, pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from support.word2vec_runs import GROUPS, SMALL, encode, sentences
+
+from nlpseq.config import Word2VecConfig
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.errors import DataError, RunError
+from nlpseq.word2vec import run, train, weights
+from nlpseq.word2vec.kernels.select import KernelSelection, select
+from nlpseq.word2vec.parallel import Hogwild
+from nlpseq.word2vec.run import TrainProgress
+from nlpseq.word2vec.state import TrainState
+from nlpseq.word2vec.train import resolve, train_word2vec
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
+    return encode(tmp_path_factory.mktemp("train"), sentences(1000))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective": "skipgram"},
+        {"objective": "skipgram", "share_negatives": "pair"},
+        {"objective": "cbow", "cbow_update": "corrected"},
+        {"objective": "cbow", "cbow_update": "legacy"},
+        {"objective": "skipgram", "loss": "softmax"},
+        {"objective": "cbow", "loss": "softmax"},
+        {"objective": "skipgram", "threads": 2},
+    ],
+    ids=lambda settings: "-".join(str(value) for value in settings.values()),
+)
+def test_it_learns_which_words_belong_together(data: TokenDataset, settings: dict[str, object]) -> None:
+    vectors = train_word2vec(data, replace(SMALL, epochs=10, **settings))  # type: ignore[arg-type]
+    for group in GROUPS.values():
+        for word in group:
+            near = [neighbor for neighbor, _ in vectors.neighbors(word, top=len(group) - 1)]
+            assert not set(near) & {w for other in GROUPS.values() if other is not group for w in other}, word
+    assert vectors.meta["loss"][-1] < vectors.meta["loss"][0]
+
+
+def test_one_thread_repeats_itself_to_the_bit(data: TokenDataset) -> None:
+    first, second = (train_word2vec(data, SMALL) for _ in range(2))
+    np.testing.assert_array_equal(first.matrix, second.matrix)
+    assert first.meta["loss"] == second.meta["loss"]
+
+
+def test_another_seed_gives_other_vectors(data: TokenDataset) -> None:
+    assert (train_word2vec(data, SMALL).matrix != train_word2vec(data, replace(SMALL, seed=2)).matrix).any()
+
+
+def test_reported_loss_is_the_mean_over_all_predictions(data: TokenDataset) -> None:
+    reports: list[TrainProgress] = []
+    vectors = train_word2vec(data, SMALL, progress=reports.append)
+    assert reports[-1].words == reports[-1].total == 3 * data.num_tokens
+    assert all(a.words <= b.words for a, b in pairwise(reports))
+    assert all(a.learning_rate >= b.learning_rate for a, b in pairwise(reports))
+    assert min(vectors.meta["loss"]) <= reports[-1].loss <= max(vectors.meta["loss"]) * 1.05
+
+
+def test_only_the_train_split_is_learnt_from(tmp_path: Path) -> None:
+    text = sentences(300) + "\n".join(["zebra yak"] * 100) + "\n"
+    split = encode(tmp_path, text, test_share=0.077)
+    assert "zebra" not in split.vocab
+    whole = train_word2vec(split, SMALL)
+    assert whole.meta["tokens"] == split.split("train").num_tokens < split.num_tokens
+    alone = train_word2vec(split.split("train"), SMALL)
+    np.testing.assert_array_equal(whole.matrix, alone.matrix)
+
+
+def test_the_held_out_loss_is_that_of_the_valid_split_and_teaches_nothing(tmp_path: Path) -> None:
+    split = encode(tmp_path, sentences(1000), valid_share=0.2)
+    vectors = train_word2vec(split, replace(SMALL, epochs=4))
+    alone = train_word2vec(split.split("train"), replace(SMALL, epochs=4))
+    np.testing.assert_array_equal(vectors.matrix, alone.matrix)
+    assert vectors.meta["loss"] == alone.meta["loss"] and alone.meta["valid_loss"] == []
+    held_out = vectors.meta["valid_loss"]
+    assert len(held_out) == 4 and held_out[-1] == min(held_out)
+    assert held_out[-1] == pytest.approx(vectors.meta["loss"][-1], rel=0.05)  # as the text is all alike
+    by_layers = train_word2vec(split, replace(SMALL, epochs=4, kernel="layers")).meta["valid_loss"]
+    assert held_out == pytest.approx(by_layers, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
+    """Words at random, and few of them: what is learnt by heart makes the held-out loss rise."""
+    rng = np.random.default_rng(3)
+    text = "\n".join(" ".join(f"w{rng.integers(40)}" for _ in range(8)) for _ in range(60))
+    return encode(tmp_path_factory.mktemp("noise"), text, valid_share=0.3)
+
+
+@pytest.mark.parametrize("kernel", ["fused", "layers"])
+def test_early_stopping_keeps_the_best_epoch(noise: TokenDataset, kernel: Any) -> None:
+    config = replace(SMALL, epochs=30, learning_rate=0.2, dim=64, kernel=kernel)
+    stopped = train_word2vec(noise, replace(config, early_stop=True)).meta
+    held_out, best = stopped["valid_loss"], stopped["best_epoch"]
+    assert held_out[best] == min(held_out) and stopped["epochs"] == len(held_out) == best + 3 < 30
+    whole = train_word2vec(noise, config).meta
+    assert whole["valid_loss"][: len(held_out)] == held_out and len(whole["valid_loss"]) == 30
+
+
+def test_the_vectors_kept_are_those_whose_loss_was_lowest(noise: TokenDataset, monkeypatch: Any) -> None:
+    """The run ends behind the best epoch, and what it gives are the vectors of that."""
+    seen: list[Any] = []
+    real = run.Run._held_out_loss
+
+    def noting(self: Any, *args: Any) -> float:
+        seen.append(self.weights.in_VD[:, :64].copy())
+        return real(self, *args)
+
+    monkeypatch.setattr(run.Run, "_held_out_loss", noting)
+    config = replace(SMALL, epochs=30, learning_rate=0.2, dim=64, early_stop=True)
+    vectors = train_word2vec(noise, config)
+    _, *after_epoch = seen  # the first look is before the first epoch
+    np.testing.assert_array_equal(vectors.matrix, after_epoch[vectors.meta["best_epoch"]])
+    assert not np.array_equal(vectors.matrix, seen[-1])
+
+
+def test_early_stopping_wants_text_to_judge_by(data: TokenDataset, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no valid split.*--valid-share"):
+        train_word2vec(data, replace(SMALL, early_stop=True))
+    lonely = encode(tmp_path, sentences(100) + "dog\ncat\n" * 30, valid_share=0.05)
+    with pytest.raises(DataError, match="no word of the valid split has a neighbour"):
+        train_word2vec(lonely, replace(SMALL, early_stop=True))
+    assert train_word2vec(lonely, SMALL).meta["valid_loss"] == []
+
+
+def test_defaults_depend_on_the_objective_and_the_amount_of_text() -> None:
+    assert resolve(Word2VecConfig(), 10, 17_000_000).learning_rate == 0.025
+    assert resolve(Word2VecConfig(objective="cbow"), 10, 17_000_000).learning_rate == 0.075
+    assert resolve(Word2VecConfig(objective="cbow", cbow_update="corrected"), 10, 10).learning_rate == 0.15
+    assert resolve(Word2VecConfig(), 10, 17_000_000).epochs == 5
+    assert resolve(Word2VecConfig(), 10, 10_000).epochs == 20
+    assert resolve(Word2VecConfig(epochs=1), 10, 10_000).epochs == 1
+
+
+def test_initial_weights_are_small_padded_and_aligned() -> None:
+    in_VD, out_VD = weights.initial_weights(1000, Word2VecConfig(dim=20))
+    assert in_VD.shape == (1000, 32)
+    assert in_VD.ctypes.data % 64 == 0
+    assert np.abs(in_VD[:, :20]).max() <= 0.5 / 20
+    assert in_VD[:, :20].std() == pytest.approx(1 / 20 / np.sqrt(12), rel=0.02)
+    assert not in_VD[:, 20:].any() and not out_VD.any()
+
+
+@pytest.mark.parametrize("dim", [1, 30, 32])
+def test_padding_is_taken_out_block_by_block(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "BLOCK", 3)
+    padded_VP = np.random.default_rng(dim).normal(size=(10, 32)).astype(np.float32)
+    expected = padded_VP[:, :dim].copy()
+    found = weights.without_padding(padded_VP, dim)
+    assert found.flags.c_contiguous and np.shares_memory(found, padded_VP)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_number_of_predictions_is_that_of_all_epochs(data: TokenDataset) -> None:
+    one, three = (train_word2vec(data, replace(SMALL, epochs=epochs, window=1)) for epochs in (1, 3))
+    pairs = 2 * (data.num_tokens - data.num_sentences)  # every word with both of its neighbours
+    assert [one.meta["predictions"], three.meta["predictions"]] == [pairs, 3 * pairs]
+
+
+def test_a_vocabulary_of_one_word_is_refused(tmp_path: Path) -> None:
+    data = encode(tmp_path, "word word word\n")
+    with pytest.raises(DataError, match=r"vocabulary has 1 word, .* at least 2"):
+        train_word2vec(data, SMALL)
+
+
+def test_sentences_of_one_word_give_nothing_to_learn(tmp_path: Path) -> None:
+    data = encode(tmp_path, "one\ntwo\none\ntwo\n")
+    with pytest.raises(DataError, match=r"no word has a neighbour: .* --subsample 0"):
+        train_word2vec(data, SMALL)
+
+
+def test_an_epoch_without_a_pair_loses_nothing(tmp_path: Path) -> None:
+    """Two words, drawn so rarely that most epochs see none of them beside the other."""
+    data = encode(tmp_path, "one two\n" * 5)
+    seldom = replace(SMALL, subsample=0.02, epochs=40)
+    vectors = train_word2vec(data, seldom)
+    assert 0 < len(vectors.meta["loss"]) < 40 and vectors.matrix.any()
+
+
+def test_sentences_shorter_than_the_window_train(tmp_path: Path) -> None:
+    data = encode(tmp_path, "one two\nthree one two\n" * 50)
+    vectors = train_word2vec(data, replace(SMALL, window=50))
+    assert np.isfinite(vectors.matrix).all()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(data: TokenDataset) -> None:
+    with pytest.raises(RunError, match=r"loss became .* Lower --learning-rate"):
+        train_word2vec(data, replace(SMALL, learning_rate=1e30))
+
+
+def test_a_loss_without_hope_stops_the_run(data: TokenDataset) -> None:
+    course, before = new_run(data), np.zeros(3)
+    knowing_nothing = (1 + SMALL.negatives) * np.log(2)
+    course.sums[0] = 9.9 * knowing_nothing * 50, 50, 100
+    course._report(None, before)
+    course.sums[0] = 11 * knowing_nothing * 50, 50, 100
+    with pytest.raises(RunError, match=r"loss became 30\.5 in epoch 1\. Lower --learning-rate"):
+        course._report(None, before)
+
+
+def new_run(data: TokenDataset) -> run.Run:
+    config = replace(SMALL, learning_rate=0.1)
+    tables = train.make_tables(data.split("train"), config, np)
+    start = weights.initial_weights(len(data.vocab.without_specials()), config)
+    return run.Run(config, select(config), tables, None, start, TrainState())
+
+
+def test_a_failing_report_stops_the_threads(data: TokenDataset) -> None:
+    def interrupt(_: TrainProgress) -> None:
+        raise KeyboardInterrupt
+
+    started = time.process_time()
+    with pytest.raises(KeyboardInterrupt):  # it waits for the threads, which would be busy for minutes
+        train_word2vec(data, replace(SMALL, epochs=1_000, dim=500, negatives=50), progress=interrupt)
+    assert time.process_time() - started < 30
+
+
+def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
+    data: TokenDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hogwild, "chunk", 500)
+    seen: list[tuple[int, float]] = []
+    real = train.select
+
+    def selected(config: Word2VecConfig) -> KernelSelection:
+        choice = real(config)
+
+        def noting(*args: Any) -> Any:
+            seen.extend((span.start, float(span.learning_rate)) for span in args[3])
+            return choice.train_spans(*args)
+
+        return choice._replace(train_spans=noting)
+
+    monkeypatch.setattr(train, "select", selected)
+    train_word2vec(data, replace(SMALL, epochs=2))
+    starts, rates = zip(*seen[1:], strict=True)  # the first one is to compile
+    chunks = len(range(0, data.num_tokens, 500))
+    first, second = list(starts[:chunks]), list(starts[chunks:])
+    assert sorted(first) == sorted(second) == list(range(0, data.num_tokens, 500))
+    assert first != sorted(first) and first != second
+    assert list(rates) == sorted(rates, reverse=True) and len(set(rates)) == 2 * chunks
+    assert rates[0] == pytest.approx(0.025) and rates[-1] < 0.05 * rates[0]
+
+
+def test_a_long_text_is_shuffled_part_by_part(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PART", 1000)
+    monkeypatch.setattr(Hogwild, "chunk", 200)
+    course = new_run(data)
+    orders = []
+    for course.position.epoch in range(2):
+        starts = course.order()
+        parts = [(start - course.start) // 1000 for start in starts]
+        assert sorted(starts) == list(range(course.start, course.stop, 200))
+        in_turn = [number for number, _ in groupby(parts)]
+        assert sorted(in_turn) == list(range(max(parts) + 1)) != in_turn, "one after another, and shuffled"
+        assert starts[:5] != sorted(starts[:5]), "and so is each"
+        orders.append(starts)
+    assert orders[0] != orders[1]
+
+
+def test_tokens_a_gpu_has_no_room_for_stay_where_they_are() -> None:
+    tokens = np.zeros(100, np.uint16)
+    gpu = SimpleNamespace(asarray=lambda array: "on the device")
+    for free, wanted in ((400, "on the device"), (399, tokens)):
+        gpu.cuda = SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda free=free: (free, 1000)))
+        assert train.resident(tokens, gpu) is wanted
