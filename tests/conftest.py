@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the cache before a test file imports Numba; child processes and workers inherit the choice.
 
-    Encoded corpora live as long as the session, and each worker has a folder for its own. Compiled kernels
-    stay in `.pytest_cache` (until `pytest --cache-clear`), in one folder for all workers.
+    Each worker has a folder for encoded corpora, deleted after the session. All workers share a folder of
+    compiled kernels in `.pytest_cache`, kept until `pytest --cache-clear`.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         folder = tempfile.mkdtemp(prefix="nlpseq-tests-")
