@@ -21,7 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the cache before a test file imports Numba; child processes and workers inherit the choice.
 
     Each worker has a folder for encoded corpora, deleted after the session. All workers share a folder of
-    compiled kernels in `.pytest_cache`, kept until `pytest --cache-clear`.
+    compiled kernels in `.pytest_cache`, kept until `pytest --cache-clear`; no test may patch a constant of a
+    kernel module.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         folder = tempfile.mkdtemp(prefix="nlpseq-tests-")
