@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,9 @@ from nlpseq.errors import MissingExtra
 from ._app import Command
 from ._options import force_option
 from ._output import print_line, print_path, say
+
+if TYPE_CHECKING:
+    from nlpseq.dataset.token_dataset import TokenDataset
 
 __all__ = ["ANALOGIES", "RESULTS", "WORDS", "demo", "show_model", "show_vectors"]
 
@@ -71,7 +75,7 @@ def show_vectors(output: Path, *, force: bool = False, epochs: int = EPOCHS) -> 
     import nlpseq as ns
 
     with step("1. Collect the text, and number its words"):
-        data = ns.preprocess(ns.open_corpus("pydocs"), TextConfig(), output / "pydocs.tokens", force=force)
+        data = encode(output / "pydocs.tokens", TextConfig(), force=force)
     print_line(f"{data.num_tokens:,} words, {data.vocab.num_words:,} of them different")
     with step("2. Train word vectors (skip-gram)"):
         vectors = ns.train_word2vec(data, Word2VecConfig(epochs=epochs))
@@ -94,13 +98,20 @@ def show_model(output: Path, *, force: bool = False, time_budget: float = LM_SEC
         say(f"3. No language model: {error}")
         return False
     with step(f"3. Train a language model (LSTM) for {time_budget:.0f} s"):
-        config = TextConfig(**LM_TEXT, **LM_SHARES)
-        data = ns.preprocess(ns.open_corpus("pydocs"), config, output / "pydocs-lm.tokens", force=force)
+        settings: dict[str, Any] = LM_TEXT | LM_SHARES
+        data = encode(output / "pydocs-lm.tokens", TextConfig(**settings), force=force)
         model = ns.train_lm(data, LMConfig(time_budget=time_budget))
     model.save(output / "pydocs.lm", force=force)
     sentence = model.generate(PROMPT, num_tokens=NUM_TOKENS, temperature=0.6).partition("\n")[0]
     print_line(f"generated: {sentence}")
     return True
+
+
+def encode(path: Path, config: TextConfig, *, force: bool) -> TokenDataset:
+    """Encode the corpus `pydocs` into a folder."""
+    import nlpseq as ns
+
+    return ns.preprocess(ns.open_corpus("pydocs"), config, path, force=force)
 
 
 @contextmanager
