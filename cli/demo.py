@@ -16,7 +16,7 @@ from nlpseq.config import LM_SHARES, LM_TEXT, LMConfig, TextConfig, Word2VecConf
 from nlpseq.errors import MissingExtra
 
 from ._app import Command
-from ._options import force_option
+from ._options import force_option, output_option
 from ._output import print_line, print_path, say
 
 if TYPE_CHECKING:
@@ -38,24 +38,17 @@ RESULTS = ("pydocs.tokens", "pydocs.w2v", "pydocs-lm.tokens", "pydocs.lm")
 
 
 @click.command(cls=Command, examples=["nlpseq demo", "nlpseq demo -o tour"])
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default="demo",
-    show_default=True,
-    metavar="DIR",
-    help="folder of the results",
-)
+@output_option
 @force_option
-def demo(output: Path, force: bool) -> None:
+def demo(output: Path | None, force: bool) -> None:
     """Show everything on `pydocs`, the docstrings of the installed Python packages.
 
     Trains word vectors, prints neighbors and analogies, trains a small language model (if PyTorch is
-    installed) and generates a sentence. All results go to one folder; the path is printed.
+    installed) and generates a sentence. Results go to the folder `demo`, or to the folder of -o.
     """
     from nlpseq.storage import artifact
 
+    output = output or Path("demo")
     for name in RESULTS:
         artifact.check_writable(output / name, force=force)
     show_vectors(output, force=force)
