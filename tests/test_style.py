@@ -26,6 +26,7 @@ BANNED = re.compile(
     r"\b(anew|in the way|held against|hopeless|the one who|those of|what comes)\b", re.IGNORECASE
 )
 MAX_TEST_NAME = 60  # characters
+MAX_README_LINES = 180
 
 
 def name_of(file: Path) -> str:
@@ -54,6 +55,10 @@ def report(wrong: list[str]) -> None:
     """Fail with all lines, if there are any."""
     if wrong:
         pytest.fail("\n".join(wrong), pytrace=False)
+
+
+def test_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= MAX_README_LINES
 
 
 def prose(file: Path) -> Iterator[str]:
