@@ -13,7 +13,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PRODUCT = [file for folder in ("nlpseq", "cli", "corpora") for file in sorted((ROOT / folder).rglob("*.py"))]
 TESTS = [file for file in sorted((ROOT / "tests").rglob("*.py")) if "golden" not in file.parts]
-READMES = [file for file in sorted(ROOT.rglob("README.md")) if not {".venv", "golden"} & {*file.parts}]
+READMES = [ROOT / "README.md"] + [
+    file
+    for top in ("nlpseq", "cli", "corpora", "tests/bench")
+    for file in sorted((ROOT / top).rglob("README.md"))
+]
 
 PRO_WORDS = {
     *("what", "which", "that", "it", "its", "one", "ones", "such", "those", "this", "these", "they", "them"),
