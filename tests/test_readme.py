@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from bench.picture import draw, read_points
 from nlpseq.cli import main
 
 import nlpseq
@@ -66,3 +67,8 @@ def anchors(file: Path) -> set[str]:
     """Return the anchors of a file's headings, built like GitHub's."""
     headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_picture_is_drawn_from_log() -> None:
+    points = read_points((ROOT / "tests" / "bench" / "LOG.md").read_text("utf-8"))
+    assert (ROOT / "tests" / "bench" / "picture.svg").read_text("utf-8") == draw(points)
