@@ -2,8 +2,9 @@
 
 import sys
 
+import click
 import pytest
-from nlpseq.cli.demo import ANALOGIES, RESULTS, WORDS
+from nlpseq.cli.demo import ANALOGIES, RESULTS, WORDS, demo, show_model
 
 import nlpseq as ns
 
@@ -55,6 +56,14 @@ def test_demo_keeps_folders_of_other_programs(run_cli, small_pydocs, name):
     assert result.exit_code == 2
     assert name in result.stderr and "-o" in result.stderr
     assert [each.name for each in existing.parent.iterdir()] == [name]
+
+
+def test_demo_model_generates_a_sentence(small_pydocs, capsys):
+    pytest.importorskip("torch")
+    with click.Context(demo):
+        assert show_model(small_pydocs, time_budget=0.3)
+    assert capsys.readouterr().out.startswith("generated: ")
+    assert ns.LanguageModel.load(small_pydocs / "pydocs.lm").meta["complete"]
 
 
 @pytest.mark.slow
