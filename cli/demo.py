@@ -32,7 +32,7 @@ ANALOGIES = (  # (a, b, c, d): a is to b as c is to d, and the vectors find d
     ("upper", "lower", "left", "right"),
 )
 EPOCHS = 10
-LM_SECONDS = 45.0
+MODEL = LMConfig(time_budget=45.0)  # seconds
 PROMPT, NUM_TOKENS = "Return the", 40
 RESULTS = ("pydocs.tokens", "pydocs.w2v", "pydocs-lm.tokens", "pydocs.lm")
 
@@ -81,7 +81,7 @@ def show_vectors(output: Path, *, force: bool = False, epochs: int = EPOCHS) -> 
         print_line(f"{a} : {b} = {c} : {answer}" + ("" if answer == d else f" (expected: {d})"))
 
 
-def show_model(output: Path, *, force: bool = False, time_budget: float = LM_SECONDS) -> bool:
+def show_model(output: Path, *, force: bool = False, config: LMConfig = MODEL) -> bool:
     """Train a language model and print a sentence of it; return False if PyTorch is missing."""
     import nlpseq as ns
 
@@ -90,10 +90,10 @@ def show_model(output: Path, *, force: bool = False, time_budget: float = LM_SEC
     except MissingExtra as error:
         say(f"3. No language model: {error}")
         return False
-    with step(f"3. Train a language model (LSTM) for {time_budget:.0f} s"):
+    with step(f"3. Train a language model (LSTM) for {config.time_budget:.0f} s"):
         settings: dict[str, Any] = LM_TEXT | LM_SHARES
         data = encode(output / "pydocs-lm.tokens", TextConfig(**settings), force=force)
-        model = ns.train_lm(data, LMConfig(time_budget=time_budget))
+        model = ns.train_lm(data, config)
     model.save(output / "pydocs.lm", force=force)
     sentence = model.generate(PROMPT, num_tokens=NUM_TOKENS, temperature=0.6).partition("\n")[0]
     print_line(f"generated: {sentence}")

@@ -60,8 +60,9 @@ def test_demo_keeps_folders_of_other_programs(run_cli, small_pydocs, name):
 
 def test_demo_model_generates_a_sentence(small_pydocs, capsys):
     pytest.importorskip("torch")
+    config = ns.LMConfig(hidden=8, dim=8, time_budget=0.1, precision="fp32", threads=1)
     with click.Context(demo):
-        assert show_model(small_pydocs, time_budget=0.3)
+        assert show_model(small_pydocs, config=config)
     assert capsys.readouterr().out.startswith("generated: ")
     assert ns.LanguageModel.load(small_pydocs / "pydocs.lm").meta["complete"]
 
