@@ -547,7 +547,7 @@ def test_a_text_that_is_gone_is_named(cache: Path, tmp_path: Path) -> None:
     path = small_corpus(tmp_path)
     corpus = open_corpus(path)
     path.unlink()
-    with pytest.raises(DataError, match=r"corpus\.txt cannot be read"):
+    with pytest.raises(DataError, match=r"corpus\.txt: cannot be read"):
         cached_dataset(corpus, TextConfig())
 
 
