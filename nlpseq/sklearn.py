@@ -41,8 +41,8 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     vectors: trained vectors, or the path of a folder or file. weighting: "mean" weights all words equally.
     "sif" weights a word of relative frequency p by smoothing / (smoothing + p), and removes from every
     document the first singular vector of the fitted documents (Arora, Liang & Ma 2017, A simple but
-    tough-to-beat baseline for sentence embeddings). text: how to split documents into words; by default as for the training
-    text of the vectors.
+    tough-to-beat baseline for sentence embeddings). text: how to split documents into words; by default as
+    for the training text of the vectors.
 
     Unknown words are skipped; a document without known words becomes zeros.
     """

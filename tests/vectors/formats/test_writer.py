@@ -1,4 +1,4 @@
-"""A file of vectors appears whole or not at all, and nothing is replaced unasked."""
+"""Vector files appear complete or not at all, and overwrite nothing without force."""
 
 import os
 from pathlib import Path
@@ -7,16 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.vocabularies import NAMES, same_bits, write
+from support.vocabularies import FILE_NAMES, MATRIX, WORDS, same_bits, write
 
 from nlpseq.errors import ConfigError, ResourceError
 from nlpseq.vectors.formats.registry import read_vectors
 
-WORDS, MATRIX = ["one", "둘"], np.array([[0.1, -2], [1e-5, 1024.5]], np.float32)
 
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_there_stays_until_the_new_file_is_whole(
+@pytest.mark.parametrize("name", FILE_NAMES)
+def test_old_file_stays_until_the_new_one_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     write(tmp_path / name, ["old", "words"], MATRIX)
@@ -36,8 +34,10 @@ def test_what_is_there_stays_until_the_new_file_is_whole(
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_what_came_there_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("name", FILE_NAMES)
+def test_file_that_appears_meanwhile_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     fsync = os.fsync
 
     def another_program_writes(handle: int) -> None:
@@ -59,10 +59,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.tsv"])
-def test_no_stop_leaves_an_array_beside_the_words_of_another(
+def test_stop_leaves_no_mixed_array_and_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A kill after each renaming, at which nothing cleans up, and Ctrl-C there, at which everything does."""
+    """Stop after each rename, by a kill without cleanup and by Ctrl-C with cleanup."""
     old, new = (["old", "words"], MATRIX), (["two", "new"], 2 * MATRIX)
     rename, left = Path.rename, 0
 
@@ -71,7 +71,7 @@ def test_no_stop_leaves_an_array_beside_the_words_of_another(
         done = rename(self, target)
         left -= 1
         if left == 0:
-            assert_whole_or_absent(tmp_path / name, old, new)
+            assert_complete_or_absent(tmp_path / name, old, new)
             raise KeyboardInterrupt
         return done
 
@@ -85,15 +85,13 @@ def test_no_stop_leaves_an_array_beside_the_words_of_another(
         assert contents(tmp_path) == before
 
 
-def assert_whole_or_absent(file: Path, *wholes: tuple[list[str], npt.NDArray[np.float32]]) -> None:
+def assert_complete_or_absent(file: Path, *versions: tuple[list[str], npt.NDArray[np.float32]]) -> None:
     if file.exists():
         found = read_vectors(file)
-        assert any(found.vocab.words == words and same_bits(found.matrix_VD, m) for words, m in wholes)
+        assert any(found.vocab.words == words and same_bits(found.matrix_VD, m) for words, m in versions)
 
 
-def test_nothing_is_left_of_a_first_file_that_was_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_first_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     renames = iter([Path.rename])
     monkeypatch.setattr(Path, "rename", lambda self, target: next(renames, no_space)(self, target))
     with pytest.raises(ResourceError, match="disk ran full"):
@@ -101,16 +99,14 @@ def test_nothing_is_left_of_a_first_file_that_was_stopped(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_without_room_is_said_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_noticed_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=15))
     with pytest.raises(ResourceError, match="MB free and this needs"):
         write(tmp_path / "a.vec", WORDS, MATRIX)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_in_the_way(tmp_path: Path) -> None:
+def test_blocked_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.metadata.tsv").mkdir()
     with pytest.raises(ConfigError, match=r"a\.metadata\.tsv is a folder"):
         write(tmp_path / "a.tsv", WORDS, MATRIX, force=True)
@@ -120,7 +116,7 @@ def test_what_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match="cannot be written"):
         write(tmp_path / "file" / "a.vec", WORDS, MATRIX)
-    with pytest.raises(ConfigError, match="a folder, which cannot be gzipped"):
+    with pytest.raises(ConfigError, match="would be a folder, which cannot be gzipped"):
         write(tmp_path / "a.w2v.gz", WORDS, MATRIX)
     write(tmp_path / "new" / "folder" / "a.vec", WORDS, MATRIX)
     assert (tmp_path / "new" / "folder" / "a.vec").exists()
