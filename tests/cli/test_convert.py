@@ -73,7 +73,7 @@ def test_the_place_is_checked_before_the_work(run_cli, folder):
     (folder / "corpus.vec").write_text("old")
     missing = "no such model"
     assert "already exists" in converted(run_cli, missing, "corpus.vec", code=2).stderr
-    assert "no ending that names a format" in converted(run_cli, missing, "corpus", code=2).stderr
+    assert "no ending of a format" in converted(run_cli, missing, "corpus", code=2).stderr
     assert "cannot be gzipped" in converted(run_cli, missing, "b.w2v.gz", code=2).stderr
     assert "cannot be written" in converted(run_cli, missing, "corpus.vec/a.vec", code=6).stderr
     assert "does not exist" in converted(run_cli, missing, "b.vec", code=4).stderr
@@ -95,7 +95,7 @@ def test_a_link_stays_and_a_device_is_left_alone(run_cli, folder):
 def test_damage_gives_5_and_changes_nothing(run_cli, folder):
     (folder / "bad.vec").write_text("9 2\nking 1 0\n")
     before = sorted(folder.iterdir())
-    assert "promises 9 vectors" in converted(run_cli, "bad.vec", "a.bin", code=5).stderr
+    assert "declares 9 vectors" in converted(run_cli, "bad.vec", "a.bin", code=5).stderr
     converted(run_cli, "corpus.w2v", "a.bin", "--from", "glove", code=5)
     assert sorted(folder.iterdir()) == before
 

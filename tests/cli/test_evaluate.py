@@ -78,9 +78,9 @@ def test_a_figure_that_cannot_be_had_is_null(run_cli, here):
     ("arguments", "code", "message"),
     [
         (["one.w2v"], 2, "No evaluation set was named"),
-        (["one.w2v", "--pairs", "absent"], 4, "absent does not exist"),
-        (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv, line 1, is neither"),
-        (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v does not exist"),
+        (["one.w2v", "--pairs", "absent"], 4, "absent: does not exist"),
+        (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv: line 1 is neither"),
+        (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v: does not exist"),
         (["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"], 2, "--remove-components is 4"),
     ],
 )
@@ -109,4 +109,4 @@ def test_one_model_is_not_compared(run_cli, here):
     done = run_cli("compare", "one.w2v")
     assert done.exit_code == 2 and "One model cannot be compared" in done.stderr
     apart = run_cli("compare", "one.w2v", "two.w2v", "--top", 13)
-    assert apart.exit_code == 4 and "share 13 words, too few for 13 neighbours" in apart.stderr
+    assert apart.exit_code == 4 and "share 13 words, too few for 13 neighbors" in apart.stderr

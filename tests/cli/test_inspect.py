@@ -151,7 +151,7 @@ def test_vector_files_of_other_tools(run_cli, tmp_path):
 def test_a_damaged_vector_file(run_cli, tmp_path):
     (tmp_path / "text.vec").write_text("9 2\nking 1 0\nqueen 0 1\n")
     assert inspected(run_cli, tmp_path / "text.vec", code=5)["kind"] == "vectors"
-    assert "promises 9" in run_cli("inspect", tmp_path / "text.vec").stderr
+    assert "declares 9" in run_cli("inspect", tmp_path / "text.vec").stderr
 
 
 def test_text(run_cli, tmp_path):

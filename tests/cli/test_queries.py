@@ -115,7 +115,7 @@ def test_an_unknown_word_does_not_stop_the_others(run_cli, model):
     result = run_cli("neighbors", model, "--top", 1, "--json", input="king\nqeen\nman\n")
     assert result.exit_code == 4
     assert len(result.stdout.splitlines()) == 2
-    assert "nlpseq: error: 'qeen' is not among" in result.stderr
+    assert "nlpseq: error: 'qeen': is not among" in result.stderr
     assert "Did you mean queen" in result.stderr
 
 
