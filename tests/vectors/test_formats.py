@@ -230,7 +230,7 @@ def test_text_of_many_blocks(tmp_path: Path, quick: None) -> None:
     words = ["a b" if v == 3000 else f"word{v}" for v in range(6000)]  # one line is not plain
     matrix = np.random.default_rng(1).normal(size=(6000, 40)).astype(np.float32)
     text = io.BytesIO()
-    table = _target.Table(words, np.zeros(6000, np.int64), np.arange(6000), matrix)
+    table = _target.VectorRows(words, np.zeros(6000, np.int64), np.arange(6000), matrix)
     _text.write_word2vec(table, text)
     for content in (text.getvalue(), gzip.compress(text.getvalue(), 1)):
         (tmp_path / "a.vec").write_bytes(content)

@@ -16,7 +16,7 @@ from nlpseq.storage.arrays import NO_ARRAY, npy_header
 from nlpseq.vectors.formats.names import TITLES, files_of
 from nlpseq.vectors.formats.reader import Source, is_there, opened
 from nlpseq.vectors.formats.row_buffer import VectorFile
-from nlpseq.vectors.formats.writer import Table
+from nlpseq.vectors.formats.writer import VectorRows
 
 MAGIC = b"\x93NUMPY"
 _DTYPE = np.dtype("<f4")
@@ -108,7 +108,7 @@ def _vocab_beside(source: Source, num_words: int) -> Vocab:
     return Vocab(vocab.words, vocab.counts)
 
 
-def write_npy(table: Table, words: BinaryIO, array: BinaryIO) -> None:
+def write_npy(table: VectorRows, words: BinaryIO, array: BinaryIO) -> None:
     words.write(Vocab(table.words, table.counts[table.rows]).to_bytes())
     array.write(npy_header(_DTYPE, (len(table.words), table.dim)))
     for _, block_BD in table.blocks():

@@ -8,9 +8,9 @@ from typing import BinaryIO
 from nlpseq.errors import ArtifactError
 from nlpseq.vectors.formats.names import TITLES, files_of
 from nlpseq.vectors.formats.reader import Source, Window, is_there, opened
-from nlpseq.vectors.formats.row_buffer import Rows, VectorFile, decoded, without_counts
+from nlpseq.vectors.formats.row_buffer import RowBuffer, VectorFile, decoded, without_counts
 from nlpseq.vectors.formats.text import TENSORS, fill, is_number, number_line
-from nlpseq.vectors.formats.writer import Table, encoded
+from nlpseq.vectors.formats.writer import VectorRows, encode_word
 
 
 def tensor_dim(line: bytes) -> int:
@@ -21,7 +21,7 @@ def tensor_dim(line: bytes) -> int:
 
 def read_projector(source: Source) -> VectorFile:
     first = source.first_line()
-    rows = Rows(tensor_dim(first) or 1)  # what is no line of numbers has not one number either
+    rows = RowBuffer(tensor_dim(first) or 1)  # what is no line of numbers has not one number either
     notices = fill(rows, source, Window(source.stream, first), 1, TENSORS)
     words = _words_beside(source, rows.filled)
     return VectorFile(without_counts(words), rows.matrix(), TITLES["projector"], notices)
@@ -44,7 +44,7 @@ def _words_beside(source: Source, num_words: int) -> list[str]:
     return [decoded(line.removesuffix(b"\r")) for line in lines]
 
 
-def write_projector(table: Table, metadata: BinaryIO, tensors: BinaryIO) -> None:
+def write_projector(table: VectorRows, metadata: BinaryIO, tensors: BinaryIO) -> None:
     for words, block_BD in table.blocks():
-        metadata.write(b"".join(encoded(word) + b"\n" for word in words))
+        metadata.write(b"".join(encode_word(word) + b"\n" for word in words))
         tensors.write(b"".join(number_line(row_D, "\t") for row_D in block_BD))

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from nlpseq.errors import ConfigError
 from nlpseq.storage.artifact import fsync_directory, write_error
 from nlpseq.storage.stale import remove_stale_temporaries, replace_files, temporary, transaction_dir
-from nlpseq.vectors.formats.names import is_packed
+from nlpseq.vectors.formats.names import is_gzipped
 
 _ROWS = 1024  # at once
 _GZIP_LEVEL = 6  # 9 takes several times as long and saves next to nothing of such bytes
 
 
-class Table(NamedTuple):
+class VectorRows(NamedTuple):
     """Words, as they are to be written, their counts, and which row of the matrix each has."""
 
     words: Sequence[str]
@@ -38,7 +38,7 @@ class Table(NamedTuple):
             yield self.words[block], self.matrix_VD[self.rows[block]]
 
 
-def encoded(word: str) -> bytes:
+def encode_word(word: str) -> bytes:
     return word.encode("utf-8", "surrogateescape")
 
 
@@ -81,7 +81,7 @@ def replacing(files: Sequence[Path], *, force: bool = False) -> Iterator[list[Bi
     try:
         with ExitStack() as stack:
             pairs = zip(files, temporaries, strict=True)
-            yield [stack.enter_context(_new_file(new, is_packed(file))) for file, new in pairs]
+            yield [stack.enter_context(_new_file(new, is_gzipped(file))) for file, new in pairs]
         _check_replaceable(files, force=force)
         if len(files) == 1:
             temporaries[0].replace(files[0])
