@@ -21,10 +21,8 @@ from nlpseq.storage.arrays import npy_header
 from nlpseq.storage.locks import PREFIX, REPLACED, remove_stale_temporaries, temporary
 from nlpseq.storage.manifest import MANIFEST, Meta, read_json, write_json
 
-__all__ = [
-    *("CHECKPOINT", "Folder", "Meta", "atomic_directory", "check_free_disk", "check_writable", "create"),
-    *("discard", "fsync", "is_result", "load_consistent", "load_meta", "peek_meta", "write_error"),
-]
+__all__ = ["CHECKPOINT", "Folder", "Meta", "atomic_directory", "check_free_disk", "check_writable", "create"]
+__all__ += ["discard", "fsync", "is_result", "load_consistent", "load_meta", "peek_meta", "write_error"]
 
 CHECKPOINT = "checkpoint"  # name of a run's checkpoint, inside the folder of the result
 

@@ -28,7 +28,7 @@ _WAIT_S = 0.5  # because another process may hold the lock while sweeping the fo
 
 
 @contextmanager
-def path_lock(path: Path) -> Iterator[None]:
+def path_lock(path: Path, *, wait_s: float = _WAIT_S) -> Iterator[None]:
     """Lock an output path for this thread, which may lock it again; a forked child does not hold the lock.
 
     Raises ConfigError if another process or thread holds the lock.
@@ -38,7 +38,7 @@ def path_lock(path: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(path.parent, digest, _WAIT_S))
+            stack.enter_context(_locked(path.parent, digest, wait_s))
         except TimeoutError:
             raise ConfigError(
                 f"{path}: is being written by another process. "

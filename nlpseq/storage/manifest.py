@@ -7,10 +7,8 @@ from typing import Any
 
 from nlpseq.errors import SHORTAGE, ArtifactError
 
-__all__ = [
-    *("MANIFEST", "Meta", "check_manifest", "corrupt", "file_sha256", "foreign_files", "read_json", "sums"),
-    *("write_json", "write_manifest"),
-]
+__all__ = ["MANIFEST", "Meta", "check_manifest", "corrupt", "file_sha256", "foreign_files", "read_json"]
+__all__ += ["sums", "write_json", "write_manifest"]
 
 MANIFEST = "MANIFEST.json"
 
