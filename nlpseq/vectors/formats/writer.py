@@ -1,7 +1,7 @@
 """Output files of vectors: each file appears whole or not at all, and pairs of files recognise each other.
 
 Two formats take two files, an array and its words: .npy with .vocab.tsv, .tsv with .metadata.tsv. A kill
-between the two renames leaves files of different exports. Therefore the first line of the words file ends with
+between the two renames leaves files of different exports. Therefore the first line of the words file ends in
 two more headings, `array=<sha256 of the numbers>` and `words=<sha256 of the words>`; readers compare both.
 
 Other tools accept these headings: pandas reads two empty columns, the Embedding Projector takes a first line
