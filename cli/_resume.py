@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
 
 
+UNFINISHED = ".unfinished"  # behind the name of a run, while another result has that name
+
+
 class RunKind(NamedTuple):
     """What the runs of a command are like on disk, and which of their settings may change."""
 
@@ -80,7 +83,7 @@ def _stored_config(path: Path, meta: dict[str, Any], key: str, config_type: type
 
 def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) -> tuple[Path, tuple[str, ...]]:
     """The folder of the run, and the corpus where that was named instead."""
-    from nlpseq.storage.stale import remove_stale_temporaries
+    from nlpseq.storage.locks import remove_stale_temporaries
 
     for place in (output, *map(Path, sources)):
         if place is not None:
@@ -110,8 +113,6 @@ def _unfinished_one(path: Path) -> Path:
 
 
 def _beside(path: Path) -> Path:
-    from nlpseq.storage.stale import UNFINISHED
-
     return path.with_name(path.name + UNFINISHED)
 
 
@@ -122,8 +123,6 @@ def place_of_run(path: Path) -> Path:
 
 def place_of_result(run: Path, meta: dict[str, Any]) -> Path:
     """Where a run ends that is stored in a folder and described by this meta.json."""
-    from nlpseq.storage.stale import UNFINISHED
-
     is_beside = meta.get("source", {}).get("beside", False)
     return run.with_name(run.name.removesuffix(UNFINISHED)) if is_beside else run
 
@@ -163,7 +162,7 @@ def claim_place(path: Path, *, force: bool, has_checkpoints: bool = True) -> Non
     has_checkpoints: whether they go to NAME.unfinished where NAME is complete.
     """
     from nlpseq.storage import artifact
-    from nlpseq.storage.stale import remove_stale_temporaries
+    from nlpseq.storage.locks import remove_stale_temporaries
 
     claim(path)
     remove_stale_temporaries(path.resolve().parent)  # which may end what is in the way then

@@ -448,7 +448,7 @@ def test_without_the_memory_no_work_is_begun(run_cli, here, monkeypatch):
 def test_an_existing_model_is_not_overwritten(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.txt", *FAST)
-    assert done.exit_code == 2 and "story.lm already exists" in done.stderr
+    assert done.exit_code == 2 and "story.lm: already exists" in done.stderr
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
 
 

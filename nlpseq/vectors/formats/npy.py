@@ -16,7 +16,7 @@ from nlpseq.storage.arrays import NO_ARRAY, npy_header
 from nlpseq.vectors.formats.names import TITLES, files_of
 from nlpseq.vectors.formats.reader import Source, open_source, path_exists
 from nlpseq.vectors.formats.row_buffer import VectorFile
-from nlpseq.vectors.formats.writer import VectorRows
+from nlpseq.vectors.formats.writer import VectorRows, check_pair, digest_headings, split_digests
 
 __all__ = ["MAGIC", "read_npy", "write_npy"]
 
@@ -30,7 +30,7 @@ def read_npy(source: Source) -> VectorFile:
     """Read an array and the words beside it."""
     shape = _shape(source)
     matrix_VD = _inflated(source, shape) if source.compressed else _plain(source, shape)
-    return VectorFile(_vocab_beside(source, len(matrix_VD)), matrix_VD, TITLES["npy"], [])
+    return VectorFile(_vocab_beside(source, matrix_VD), matrix_VD, TITLES["npy"], [])
 
 
 def _shape(source: Source) -> tuple[int, int]:
@@ -95,7 +95,7 @@ def _wrong_length(source: Source, shape: tuple[int, int]) -> ArtifactError:
     return source.corrupt(f"does not hold the {shape[0]} x {shape[1]} numbers that its header declares")
 
 
-def _vocab_beside(source: Source, num_words: int) -> Vocab:
+def _vocab_beside(source: Source, matrix_VD: npt.NDArray[np.float32]) -> Vocab:
     beside = files_of(source.file, "npy")[0]
     if not path_exists(beside):
         raise ArtifactError(
@@ -103,15 +103,19 @@ def _vocab_beside(source: Source, num_words: int) -> Vocab:
             "Copy both files, or convert the model again."
         )
     with open_source(beside) as words:
-        vocab = Vocab.from_bytes(words.stream.read(), beside)
-    if len(vocab) != num_words:
-        raise words.corrupt(f"has {len(vocab)} words, but {source.file.name} has {num_words} vectors")
+        content, headings = split_digests(words.stream.read())
+        vocab = Vocab.from_bytes(content, beside)
+    if len(vocab) != len(matrix_VD):
+        raise words.corrupt(f"has {len(vocab)} words, but {source.file.name} has {len(matrix_VD)} vectors")
+    check_pair((source.file, beside), headings, vocab.words, matrix_VD)
     return Vocab(vocab.words, vocab.counts)
 
 
 def write_npy(rows: VectorRows, words: BinaryIO, array: BinaryIO) -> None:
-    """Write the array, and the words with their counts."""
-    words.write(Vocab(rows.words, rows.counts[rows.rows]).to_bytes())
+    """Write the array, and the words with their counts and the digests of both."""
+    heading, end, lines = Vocab(rows.words, rows.counts[rows.rows]).to_bytes().partition(b"\n")
+    digests = digest_headings(rows.words, (block_BD for _, block_BD in rows.blocks()))
+    words.write(heading + digests + end + lines)
     array.write(npy_header(_DTYPE, (len(rows.words), rows.dim)))
     for _, block_BD in rows.blocks():
         array.write(block_BD.astype(_DTYPE).tobytes())

@@ -37,7 +37,7 @@ from nlpseq.vectors.formats.text import (
     write_word2vec,
 )
 from nlpseq.vectors.formats.words import select_writable
-from nlpseq.vectors.formats.writer import VectorRows, check_files, replacing
+from nlpseq.vectors.formats.writer import VectorRows, atomic_files, check_files
 
 __all__ = [
     "FILE_FORMATS",
@@ -211,6 +211,6 @@ def write_vectors(
     if not is_gzipped(file):  # every format takes at least four bytes for a number
         artifact.check_free_disk(file, len(words) * matrix_VD.shape[1] * 4)
     files = files_of(file, format)
-    with replacing(files, force=force) as streams:
+    with atomic_files(files, force=force) as streams:
         _WRITERS[format](VectorRows(words, vocab.counts, rows, matrix_VD), *streams)
     return Written(files[::-1], len(words), notices)

@@ -33,6 +33,7 @@ from nlpseq.vectors.formats.names import ENDINGS, TITLES, Format, files_of, form
 from nlpseq.vectors.formats.reader import ReadSizes
 from nlpseq.vectors.formats.registry import is_vector_file, read_vectors, write_vectors
 from nlpseq.vectors.formats.row_buffer import VectorFile
+from nlpseq.vectors.formats.writer import digest_headings
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -249,14 +250,18 @@ def test_missing_last_newline_is_noticed(tmp_path: Path) -> None:
     assert "may be truncated" in read(b"a 1 2\nb 3 4", tmp_path / "a").notices[0]
 
 
+DIGESTS = digest_headings(WORDS, [MATRIX])
 CONTENTS = {
     "a.vec": {"a.vec": b"2 2\none 0.1 -2.0\n\xeb\x91\x98 1e-05 1024.5\n"},
     "a.txt": {"a.txt": b"one 0.1 -2.0\n\xeb\x91\x98 1e-05 1024.5\n"},
     "a.bin": {
         "a.bin": struct.pack("<8s2f5s2fs", b"2 2\none ", 0.1, -2, b"\n\xeb\x91\x98 ", 1e-5, 1024.5, b"\n")
     },
-    "a.tsv": {"a.tsv": b"0.1\t-2.0\n1e-05\t1024.5\n", "a.metadata.tsv": b"one\n\xeb\x91\x98\n"},
-    "a.npy": {"a.vocab.tsv": b"word\tcount\tspecials=0\none\t2\n\xeb\x91\x98\t1\n"},
+    "a.tsv": {
+        "a.tsv": b"0.1\t-2.0\n1e-05\t1024.5\n",
+        "a.metadata.tsv": b"word" + DIGESTS + b"\none\n\xeb\x91\x98\n",
+    },
+    "a.npy": {"a.vocab.tsv": b"word\tcount\tspecials=0" + DIGESTS + b"\none\t2\n\xeb\x91\x98\t1\n"},
 }
 
 
