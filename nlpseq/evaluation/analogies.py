@@ -152,7 +152,9 @@ def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None
 
             def work(batch: slice, first: int = first, table_UX: Floats = table_UX) -> None:
                 for method, scores_QX in enumerate(_scores(table_UX, row_Q3[batch])):
-                    _exclude(scores_QX, abc_Q3[batch] - first)
+                    column_Q3 = abc_Q3[batch] - first
+                    question, k = np.nonzero((column_Q3 >= 0) & (column_Q3 < scores_QX.shape[1]))
+                    scores_QX[question, column_Q3[question, k]] = -np.inf  # a, b and c never answer
                     found = scores_QX.argmax(axis=1)
                     score = np.take_along_axis(scores_QX, found[:, None], axis=1)[:, 0]
                     better = score > best[method, batch]
@@ -181,9 +183,3 @@ def _scores(table_UX: Floats, row_Q3: Ids) -> Iterator[Floats]:
     a_QX, b_QX, c_QX = (table_UX[row_Q3[:, k]] for k in range(3))
     yield b_QX - a_QX + c_QX
     yield b_QX * c_QX / (a_QX + np.float32(COSMUL_EPSILON))
-
-
-def _exclude(scores_QX: Floats, column_Q3: Ids) -> None:
-    """Keep the words of a question from answering it; columns outside the slice are ignored."""
-    question, k = np.nonzero((column_Q3 >= 0) & (column_Q3 < scores_QX.shape[1]))
-    scores_QX[question, column_Q3[question, k]] = -np.inf

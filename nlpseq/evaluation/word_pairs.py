@@ -16,14 +16,8 @@ from nlpseq.errors import DataError
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = [
-    "Agreement",
-    "Missing",
-    "Pair",
-    "evaluate_pairs",
-    "find_form",
-    "read_pairs",
-    "read_text_lines",
-]
+    "Agreement", "Missing", "Pair", "evaluate_pairs", "find_form", "read_pairs", "read_text_lines",
+]  # fmt: skip
 
 Missing = Literal["skip", "zero"]
 
@@ -112,7 +106,10 @@ def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip
     """
     from scipy import stats
 
-    cosines = [_cosine(vectors, pair) for pair in pairs]
+    cosines = list[float | None]()
+    for pair in pairs:
+        a, b = (find_form(vectors, word) for word in (pair.a, pair.b))
+        cosines.append(None if a is None or b is None else vectors.similarity(a, b))
     oov = sum(cosine is None for cosine in cosines)
     both = [
         (cosine or 0.0, pair.score)
@@ -132,11 +129,6 @@ def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip
         used=len(both),
         oov=oov,
     )
-
-
-def _cosine(vectors: Vectors, pair: Pair) -> float | None:
-    a, b = (find_form(vectors, word) for word in (pair.a, pair.b))
-    return None if a is None or b is None else vectors.similarity(a, b)
 
 
 def find_form(vectors: Vectors, word: str) -> str | None:

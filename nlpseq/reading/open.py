@@ -22,15 +22,9 @@ else:
     from backports import zstd
 
 __all__ = [
-    "COMPRESSED_ENDINGS",
-    "HEAD_BYTES",
-    "READ_BYTES",
-    "ChunkStream",
-    "RawBytes",
-    "decompressed",
-    "is_compressed",
-    "unreadable",
-]
+    "COMPRESSED_ENDINGS", "HEAD_BYTES", "READ_BYTES", "ChunkStream", "RawBytes", "decompressed",
+    "is_compressed", "unreadable",
+]  # fmt: skip
 
 COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
 HEAD_BYTES = 10  # enough to recognise a compression

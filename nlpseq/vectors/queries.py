@@ -18,15 +18,9 @@ if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
 
 __all__ = [
-    "COSMUL_EPSILON",
-    "AnalogyMethod",
-    "Answers",
-    "analogy",
-    "dense_rows",
-    "neighbors",
-    "similarity",
+    "COSMUL_EPSILON", "AnalogyMethod", "Answers", "analogy", "dense_rows", "neighbors", "similarity",
     "suggest_words",
-]
+]  # fmt: skip
 
 COSMUL_EPSILON = 1e-3  # of 3CosMul, against division by zero
 _MAX_COMPARED = 20_000  # words compared letter by letter for a suggestion

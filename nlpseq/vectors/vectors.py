@@ -27,6 +27,7 @@ __all__ = ["KIND", "VERSION", "Vectors", "load_matrix"]
 KIND, VERSION = "vectors", 1
 _STAMPED = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # written new by each save
 _OF_A_RUN = ("complete", "position")  # only in a checkpoint
+_NOT_WRITTEN = "Nothing was written. Train again with a lower --learning-rate."
 _BLOCK_ROWS = 4096  # checked at once, so that a mapped matrix takes little memory
 
 Floats = npt.NDArray[np.float32]
@@ -91,7 +92,7 @@ class Vectors:
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Save everything as a folder; raises RunError if a vector is not finite."""
-        self._check_finite(RunError, f"{path} was not written. Train again with a lower --learning-rate.")
+        self._check_finite(Path(path), RunError, _NOT_WRITTEN)
         with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
             self.fill(folder)
 
@@ -124,18 +125,23 @@ class Vectors:
             if not path.exists():
                 remove_stale_temporaries(path.resolve().parent)  # completes an interrupted write
             is_folder = path.is_dir() and format in (None, "nlpseq")
-        vectors = cls._load_folder(path, verify) if is_folder else cls._load_file(path, format)
-        vectors._check_finite(ArtifactError, f"{path} is corrupt. Train or convert the vectors again.")
+        if is_folder:
+            vectors = artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
+        else:
+            found = read_vectors(path, format)
+            meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices}
+            vectors = cls(found.vocab, found.matrix_VD, meta=meta)
+        vectors._check_finite(path, ArtifactError, "Train or convert the vectors again.")
         return vectors
 
     @classmethod
     def _load_folder(cls, path: Path, verify: bool) -> "Vectors":
-        return artifact.load_consistent(path, lambda: cls._load_parts(path, verify))
-
-    @classmethod
-    def _load_parts(cls, path: Path, verify: bool) -> "Vectors":
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
-        _check_notices(path, meta)
+        notices = meta.get("notices", [])
+        if not isinstance(notices, list) or not all(isinstance(notice, str) for notice in notices):
+            raise ArtifactError(
+                f"{path / 'meta.json'}: has notices that are not texts. Train the vectors again."
+            )
         vocab = Vocab.load(path / "vocab.tsv")
         if vocab.digest != meta.get("vocab_digest"):
             raise ArtifactError(
@@ -152,12 +158,6 @@ class Vectors:
         contexts = load_matrix(path / "contexts.npy", shape) if meta.get("has_contexts") else None
         return cls(vocab, matrix, contexts, meta)
 
-    @classmethod
-    def _load_file(cls, file: Path, format: Format | None) -> "Vectors":
-        found = read_vectors(file, format)
-        meta = {"read_from": file.name, "read_format": found.format, "notices": found.notices}
-        return cls(found.vocab, found.matrix_VD, meta=meta)
-
     def write(
         self,
         file: str | Path,
@@ -168,7 +168,7 @@ class Vectors:
     ) -> Written:
         """Write a file for other tools by registry.write_vectors, or a folder if its name ends in .w2v."""
         file = Path(file)
-        self._check_finite(RunError, f"{file} was not written. Train again with a lower --learning-rate.")
+        self._check_finite(file, RunError, _NOT_WRITTEN)
         if check_output(file, format, force=force) == "nlpseq":
             self.save(file, force=force)
             return Written((file,), len(self.vocab), [])
@@ -179,25 +179,18 @@ class Vectors:
             )
         return write_vectors(file, self.vocab, self.matrix, format, bad_tokens, force=force)
 
-    def _check_finite(self, raised: type[NlpseqError], fix: str) -> None:
-        """Raise an error if a number is NaN or infinite."""
+    def _check_finite(self, path: Path, raised: type[NlpseqError], fix: str) -> None:
+        """Raise an error about a path if a number is NaN or infinite."""
         if self.is_sparse:  # load_csr has checked its arrays
             if not np.isfinite(self.matrix.data).all():
-                raise raised(f"the matrix: holds numbers that are not finite. {fix}")
+                raise raised(f"{path}: the matrix holds numbers that are not finite. {fix}")
             return
         for matrix in [self.matrix] if self.contexts is None else [self.matrix, self.contexts]:
             for start in range(0, len(matrix), _BLOCK_ROWS):
                 finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
                 if not finite.all():
                     word = self.vocab.words[start + int(np.argmin(finite))]
-                    raise raised(f"the vector of {word!r}: holds numbers that are not finite. {fix}")
-
-
-def _check_notices(path: Path, meta: artifact.Meta) -> None:
-    """Raise ArtifactError if the notices are not a list of texts."""
-    notices = meta.get("notices", [])
-    if not isinstance(notices, list) or not all(isinstance(notice, str) for notice in notices):
-        raise ArtifactError(f"{path / 'meta.json'}: has notices that are not texts. Train the vectors again.")
+                    raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
 
 
 def _load_explicit(path: Path, shape: tuple[object, object], num_stored: object) -> Any:

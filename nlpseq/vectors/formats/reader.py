@@ -12,16 +12,9 @@ from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.open import HEAD_BYTES, ChunkStream, RawBytes, decompressed, is_compressed
 
 __all__ = [
-    "DEFAULT_SIZES",
-    "MAX_LINE_BYTES",
-    "Header",
-    "ReadSizes",
-    "Source",
-    "Window",
-    "open_source",
-    "parse_sizes",
-    "path_exists",
-]
+    "DEFAULT_SIZES", "MAX_LINE_BYTES", "Header", "ReadSizes", "Source", "Window", "open_source",
+    "parse_sizes", "path_exists",
+]  # fmt: skip
 
 MAX_LINE_BYTES = 1 << 22  # 10,000 numbers take a few hundred thousand
 _MAX_EXPANSION = 200  # plain bytes out of a compressed one: vectors give 2 or 3, deflate can give 1032

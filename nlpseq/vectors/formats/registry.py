@@ -40,14 +40,9 @@ from nlpseq.vectors.formats.words import select_writable
 from nlpseq.vectors.formats.writer import VectorRows, atomic_files, check_files
 
 __all__ = [
-    "FILE_FORMATS",
-    "Written",
-    "check_output",
-    "is_vector_file",
-    "read_vectors",
-    "sniff_format",
+    "FILE_FORMATS", "Written", "check_output", "is_vector_file", "read_vectors", "sniff_format",
     "write_vectors",
-]
+]  # fmt: skip
 
 _MORE_LINES = 8  # read to tell text from binary, besides the first two
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
@@ -131,8 +126,8 @@ def is_vector_file(file: Path) -> bool:
     if format != "glove":
         return True
     with open_source(file) as source:
-        dim = glove_dim(source.read_line())
-        return dim > 1 or (dim == 1 and _have_numbers(_next_lines(source), 1))
+        dim, more = glove_dim(source.read_line()), [source.read_line() for _ in range(_MORE_LINES)]
+    return dim > 1 or (dim == 1 and _have_numbers(more, 1))
 
 
 def _continues_as_text(source: Source, dim: int) -> bool:
@@ -140,17 +135,13 @@ def _continues_as_text(source: Source, dim: int) -> bool:
 
     The bytes of a float32 may by chance be digits and a newline, but hardly in every row.
     """
-    lines = _next_lines(source)
+    lines = [source.read_line() for _ in range(_MORE_LINES)]
     if _have_numbers(lines, dim):
         return True
     try:
         return not _CONTROL.search(b"".join(lines).decode())
     except UnicodeDecodeError:
         return False
-
-
-def _next_lines(source: Source) -> list[bytes]:
-    return [source.read_line() for _ in range(_MORE_LINES)]
 
 
 def _have_numbers(lines: list[bytes], dim: int) -> bool:

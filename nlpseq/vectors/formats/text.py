@@ -21,19 +21,9 @@ from nlpseq.vectors.formats.row_buffer import RowBuffer, VectorFile, without_cou
 from nlpseq.vectors.formats.writer import VectorRows, encode_word
 
 __all__ = [
-    "NUMBERS_ONLY",
-    "WORD_FIRST",
-    "LineLayout",
-    "glove_dim",
-    "is_number",
-    "number_line",
-    "parse_row",
-    "read_glove",
-    "read_lines",
-    "read_word2vec",
-    "write_glove",
-    "write_word2vec",
-]
+    "NUMBERS_ONLY", "WORD_FIRST", "LineLayout", "glove_dim", "is_number", "number_line", "parse_row",
+    "read_glove", "read_lines", "read_word2vec", "write_glove", "write_word2vec",
+]  # fmt: skip
 
 _TakeLines = Callable[..., tuple[int, int, int]]
 
@@ -78,7 +68,10 @@ def read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layou
     take_lines: _TakeLines | None = None
     while True:
         if take_lines is None and window.position >= source.sizes.compile_after:
-            take_lines = _compiled_parser()
+            use_cache_for_numba()
+            from nlpseq.vectors.formats import parse_numba
+
+            take_lines = parse_numba.take_lines
         if take_lines is not None:
             line += _take_plain(take_lines, rows, window, layout)
         row = window.take_line()
@@ -89,13 +82,6 @@ def read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layou
         if not row.endswith(b"\n"):
             return [f"{source.file} ends without a newline and may be truncated"] if row else []
         line += 1
-
-
-def _compiled_parser() -> _TakeLines:
-    use_cache_for_numba()
-    from nlpseq.vectors.formats.parse_numba import take_lines
-
-    return take_lines
 
 
 def _take_plain(take_lines: _TakeLines, rows: RowBuffer, window: Window, layout: LineLayout) -> int:

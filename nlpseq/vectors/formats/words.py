@@ -48,7 +48,7 @@ def select_writable(words: Sequence[str], format: Format, bad_tokens: BadTokens)
     if separators is None:
         return WritableWords(words, rows, [])
     if bad_tokens == "escape":
-        escaped = [_escape(word, separators) for word in words]
+        escaped = [separators.sub(_code_point, escape(word)) or _EMPTY for word in words]
         changed = [word for word, new in zip(words, escaped, strict=True) if new != word]
         return WritableWords(escaped, rows, _notices(changed, "written with escapes"))
     bad = [row for row, word in enumerate(words) if _is_bad(word, separators)]
@@ -77,5 +77,5 @@ def _is_bad(word: str, separators: re.Pattern[str]) -> bool:
         return True
 
 
-def _escape(word: str, separators: re.Pattern[str]) -> str:
-    return separators.sub(lambda match: f"\\u{ord(match[0]):04x}", escape(word)) or _EMPTY
+def _code_point(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
