@@ -118,7 +118,7 @@ def is_vector_file(file: Path) -> bool:
     """
     try:
         format = sniff_format(file)
-    except ArtifactError:
+    except (ArtifactError, DataError):
         return False
     words_file, *array = files_of(file, format)
     if array:
