@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import tokenize
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,13 +11,7 @@ import numpy.typing as npt
 from nlpseq.errors import SHORTAGE
 from nlpseq.storage.manifest import corrupt
 
-__all__ = ["NO_ARRAY", "NpyWriter", "load_array", "npy_header"]
-
-# Errors of NumPy on a corrupt .npy file, because NumPy parses the header as Python.
-NO_ARRAY = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError),
-    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),  # MemoryError by the parser, too
-)
+__all__ = ["NpyWriter", "load_array", "npy_header"]
 
 
 def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
@@ -32,8 +25,7 @@ def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 class NpyWriter:
     """Context manager that writes a one-dimensional .npy file from appended arrays.
 
-    length: number of elements, if known; the writer then computes the sha256, too. over: overwrite an
-    existing file from its start and truncate the rest.
+    length: number of elements, if known, for a sha256. over: overwrite an existing file from its start.
     """
 
     def __init__(
@@ -73,7 +65,7 @@ def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
     """Return a memory-mapped .npy array; raise ArtifactError for another type or shape."""
     try:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
-    except NO_ARRAY as error:
+    except Exception as error:  # any, because NumPy parses the header as Python
         if isinstance(error, OSError) and error.errno in SHORTAGE:
             raise
         raise corrupt(file, f"is not a readable .npy array ({error})") from error

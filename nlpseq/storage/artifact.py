@@ -24,16 +24,15 @@ from nlpseq.storage.manifest import MANIFEST, Meta, read_json, write_json
 __all__ = ["CHECKPOINT", "Folder", "Meta", "atomic_directory", "check_free_disk", "check_writable", "create"]
 __all__ += ["discard", "fsync", "is_result", "load_consistent", "load_meta", "peek_meta", "write_error"]
 
-CHECKPOINT = "checkpoint"  # name of a run's checkpoint, inside the folder of the result
+T = TypeVar("T")
 
+CHECKPOINT = "checkpoint"  # name of a run's checkpoint, inside the folder of the result
 _TITLES = {
     "nlpseq-tokens": "an encoded corpus",
     "nlpseq-cooccurrence": "co-occurrence counts",
     "nlpseq-vectors": "word vectors",
     "nlpseq-lm": "a language model",
 }
-
-T = TypeVar("T")
 
 _MAX_READS = 100  # of a folder that another process keeps overwriting
 _BLOCK_ROWS = 1 << 14
@@ -51,10 +50,10 @@ def create(path: Path, kind: str, version: int, *, force: bool = False) -> Itera
 
 @contextmanager
 def atomic_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """Lock `path` and yield the name of a temporary directory, which replaces `path` in one step.
+    """Lock `path` and yield a temporary name, whose directory replaces `path` in one step at the end.
 
-    An old result needs force=True and stays until then. Raises ConfigError if `path` exists, holds files of
-    others or is locked, ResourceError if the disk is full or the folder cannot be written.
+    Raises ConfigError if `path` is locked, exists without force, or is not a result; ResourceError if the
+    disk is full or the folder cannot be written.
     """
     check_writable(path, force=force)
     try:
@@ -78,9 +77,11 @@ def _commit(new: Path, path: Path, *, force: bool) -> None:
     except ConfigError as error:
         kept = new.rename(path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}"))
         raise ConfigError(f"{error} The new result is in {kept}.") from error
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux, on most file systems
+    cwd, exchange = -100, 2  # AT_FDCWD of fcntl.h, RENAME_EXCHANGE of linux/fs.h
     if not path.exists():
         new.rename(path)
-    elif not _exchange(new, path):
+    elif not renameat2 or renameat2(cwd, os.fsencode(new), cwd, os.fsencode(path), exchange) != 0:
         old = new.with_name(REPLACED)
         try:
             path.rename(old)  # if a kill comes now, the next holder of the lock completes the second rename
@@ -91,15 +92,6 @@ def _commit(new: Path, path: Path, *, force: bool) -> None:
             raise
     with suppress(OSError):  # because the result has its name
         fsync(path.parent)
-
-
-def _exchange(new: Path, path: Path) -> bool:
-    """Swap two names in one step; False if the file system cannot."""
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux, on most file systems
-    if renameat2 is None:
-        return False
-    at_fdcwd, rename_exchange = -100, 2  # fcntl.h and linux/fs.h
-    return bool(renameat2(at_fdcwd, os.fsencode(new), at_fdcwd, os.fsencode(path), rename_exchange) == 0)
 
 
 def discard(path: Path) -> None:
@@ -139,8 +131,7 @@ def _check_replaceable(path: Path, *, force: bool) -> None:
 
 def check_free_disk(path: Path, needed_bytes: int) -> None:
     """Raise ResourceError if the disk of `path` has less room than the work will need."""
-    free = shutil.disk_usage(path.parent).free
-    if free < needed_bytes:
+    if (free := shutil.disk_usage(path.parent).free) < needed_bytes:
         needed = f"has {free / 1e6:,.1f} MB free and this needs about {needed_bytes / 1e6:,.1f} MB"
         raise ResourceError(f"{path.parent}: {needed}. Free some space, or use -o or NLPSEQ_CACHE_DIR.")
 
@@ -161,8 +152,7 @@ class Folder:
     def __init__(self, path: Path, kind: str, version: int) -> None:
         self.path = path
         self._pool = ThreadPoolExecutor()
-        self._known_sums: dict[str, str] = {}
-        self._flushed: dict[str, Future[None]] = {}
+        self._known_sums, self._flushed = dict[str, str](), dict[str, Future[None]]()
         self._stamp = {"format": f"nlpseq-{kind}", "format_version": version}
 
     def write_meta(self, meta: Meta) -> None:
@@ -197,10 +187,7 @@ class Folder:
 
 
 def load_meta(path: Path, kind: str, version: int, *, verify: bool = True) -> Meta:
-    """Return meta.json of a result of this kind, after a check of the manifest.
-
-    verify=False checks sizes alone. Raises ArtifactError.
-    """
+    """Return meta.json of a checked result of this kind; verify=False compares sizes alone."""
     meta = peek_meta(path)
     if meta.get("format") != f"nlpseq-{kind}":
         holds = _TITLES.get(str(meta.get("format")), f"the unknown format {meta.get('format')!r}")
@@ -252,9 +239,8 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 
 def is_result(path: Path) -> bool:
     """Return True for a folder written by nlpseq, also for a corrupt one."""
-    meta = path / "meta.json"
     with suppress(OSError):
-        return meta.is_file() and b'"nlpseq-' in meta.read_bytes()
+        return (meta := path / "meta.json").is_file() and b'"nlpseq-' in meta.read_bytes()
     return False
 
 

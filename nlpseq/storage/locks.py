@@ -3,8 +3,7 @@
     .nlpseq-lock-<digest of NAME>     an empty file; the lock on it ends with the process
     .nlpseq-tmp-<digest of NAME>/     holds NAME until the commit; only the holder of the lock writes here
 
-Whoever gets the lock of a name removes the temporary directory of a dead process, or completes the overwrite
-that a kill cut short: see `artifact.atomic_directory`.
+Whoever gets the lock first removes the temporary directory of a dead process. README.md explains the rules.
 """
 
 import os
@@ -24,38 +23,30 @@ REPLACED = ".nlpseq-old"  # in a temporary directory: the old result, while the 
 
 _LOCK, _TEMPORARY = f"{PREFIX}lock-", f"{PREFIX}tmp-"
 _HIDDEN = re.compile(f"(?:{_LOCK}|{_TEMPORARY})([0-9a-f]{{16}})")
+_BUSY = "is being written by another process. Wait until it has ended, or use -o to choose another path."
 _WAIT_S = 0.5  # because another process may hold the lock while sweeping the folder
 
 
 @contextmanager
 def path_lock(path: Path, *, wait_s: float = _WAIT_S) -> Iterator[None]:
-    """Lock an output path for this thread, which may lock it again; a forked child does not hold the lock.
-
-    Raises ConfigError if another process or thread holds the lock.
-    """
-    path = path.resolve()
-    digest = _digest(path)
+    """Lock an output path for this thread; ConfigError if another process or thread holds the lock."""
+    target = path.resolve()
+    digest = _digest(target)
     with ExitStack() as stack:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(path.parent, digest, wait_s))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_locked(target.parent, digest, wait_s))
         except TimeoutError:
-            raise ConfigError(
-                f"{path}: is being written by another process. "
-                "Wait until that process has ended, or use -o to choose another path."
-            ) from None
+            raise ConfigError(f"{path}: {_BUSY}") from None
         except OSError:  # because the file system has no locks, or the folder cannot be written
-            _recover(path.with_name(_TEMPORARY + digest))
-        remove_stale_temporaries(path)  # of checkpoints, if this is the folder of a run
+            _recover(target.with_name(_TEMPORARY + digest))
+        remove_stale_temporaries(target)  # of checkpoints, if this is the folder of a run
         yield
 
 
 @contextmanager
 def temporary(path: Path) -> Iterator[Path]:
-    """Lock a path and yield a free name for it in its temporary directory.
-
-    The block may write a file or directory under this name and rename it; afterwards the rest is removed.
-    """
+    """Lock a path and yield the same name in a temporary directory, removed at the end."""
     path = path.resolve()
     with path_lock(path):
         directory = path.with_name(_TEMPORARY + _digest(path))
@@ -108,12 +99,11 @@ def _recover(directory: Path) -> None:
 
 
 def _remove(directory: Path) -> None:
-    """Remove a directory; start again if Ctrl-C interrupts."""
+    """Remove a directory."""
     try:
         shutil.rmtree(directory, ignore_errors=True)
-    except BaseException:
+    finally:  # again, because Ctrl-C may interrupt the first removal
         shutil.rmtree(directory, ignore_errors=True)
-        raise
 
 
 def _digest(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ from nlpseq.errors import SHORTAGE, ArtifactError
 __all__ = ["MANIFEST", "Meta", "check_manifest", "corrupt", "file_sha256", "foreign_files", "read_json"]
 __all__ += ["sums", "write_json", "write_manifest"]
 
-MANIFEST = "MANIFEST.json"
-
 Meta = dict[str, Any]
+MANIFEST = "MANIFEST.json"
 
 _MAX_JSON_BYTES = 256 << 20
 _DATA_SUFFIXES = (".npy", ".tsv", ".safetensors", ".json", ".jsonl")  # of files that results are read from
@@ -63,15 +63,11 @@ def sums(path: Path) -> dict[str, str]:
 
 def foreign_files(path: Path) -> list[str]:
     """Return names of files in a result that nlpseq did not write, except hidden names."""
-    try:
+    with suppress(ArtifactError):  # because a corrupt result may be overwritten
         own = {MANIFEST, *_entries(path)}
-    except ArtifactError:
-        return []  # because a corrupt result may be overwritten
-    return sorted(
-        each.name
-        for each in path.iterdir()
-        if not (each.name in own or each.name.startswith(".") or (each / MANIFEST).exists())
-    )
+        others = [each for each in path.iterdir() if each.name not in own and not each.name.startswith(".")]
+        return sorted(each.name for each in others if not (each / MANIFEST).exists())
+    return []
 
 
 def _entries(path: Path) -> Meta:
@@ -99,9 +95,8 @@ def read_json(file: Path) -> Meta:
 
 
 def write_json(file: Path, value: Meta) -> None:
-    """Write an object as indented JSON."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    file.write_text(text, "utf-8", errors="backslashreplace")  # because file names may hold lone surrogates
+    """Write an object as indented JSON; lone surrogates, as in file names, become JSON escapes."""
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
 
 
 def file_sha256(file: Path) -> str:

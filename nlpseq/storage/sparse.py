@@ -1,9 +1,4 @@
-"""Sparse matrices on disk: the three arrays of scipy's CSR, each in a .npy file.
-
-Row r has the values data[indptr[r] : indptr[r + 1]] in the columns indices[indptr[r] : indptr[r + 1]].
-"""
-
-from __future__ import annotations
+"""Sparse matrices on disk as scipy's CSR: row r is data[indptr[r] : indptr[r + 1]]."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,16 +19,15 @@ _INDEX_TYPES = {"indices": np.int32, "indptr": np.int64}
 
 
 def save_csr(folder: artifact.Folder, matrix: Any, dtype: npt.DTypeLike) -> None:
-    """Write data.npy (of this dtype), indices.npy and indptr.npy."""
+    """Write data.npy of this dtype, indices.npy and indptr.npy."""
     for name, stored in {"data": dtype, **_INDEX_TYPES}.items():
         folder.write_array(f"{name}.npy", getattr(matrix, name).astype(stored, copy=False))
 
 
-def load_csr(path: Path, shape: tuple[int, int], num_stored: object, dtype: npt.DTypeLike) -> csr_array:
-    """Return the matrix in a folder, its arrays memory-mapped.
+def load_csr(path: Path, shape: tuple[int, int], num_stored: object, dtype: npt.DTypeLike) -> "csr_array":
+    """Return the matrix in a folder with memory-mapped arrays.
 
-    num_stored: expected number of values, all positive. Raises ArtifactError for arrays that scipy would read
-    out of bounds.
+    num_stored: expected number of values, all positive. Raises ArtifactError for invalid CSR arrays.
     """
     types = {"data": dtype, **_INDEX_TYPES}
     data, indices, indptr = (load_array(path / f"{name}.npy", stored, 1) for name, stored in types.items())
@@ -51,7 +45,7 @@ def load_csr(path: Path, shape: tuple[int, int], num_stored: object, dtype: npt.
     return as_csr(shape, data, indices, indptr)
 
 
-def as_csr(shape: tuple[int, int], data: Any, indices: Any, indptr: Any) -> csr_array:
+def as_csr(shape: tuple[int, int], data: Any, indices: Any, indptr: Any) -> "csr_array":
     """Return scipy's matrix over these arrays, without a copy of the long arrays."""
     from scipy.sparse import csr_array
 

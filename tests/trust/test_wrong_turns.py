@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import RunCli
 from tallies import Tally
-from works import NLPSEQ, leftovers
+from works import NLPSEQ, stale_files
 
 import nlpseq as ns
 from nlpseq.storage.manifest import MANIFEST
@@ -67,7 +67,7 @@ def test_texts_too_small_to_train_on_are_refused(
             result = run_cli(TRAIN[name][0], "small.txt", *TRAIN[name][1:], "-o", "out", "-q", "--force")
             check_exit(result, wanted)
             assert (here / "out").exists() == (wanted == 0)
-            assert not leftovers(here)
+            assert not stale_files(here)
 
 
 def test_diverging_rates_keep_the_old_result(here: Path, tally: Tally, run_cli: RunCli) -> None:
@@ -83,7 +83,7 @@ def test_diverging_rates_keep_the_old_result(here: Path, tally: Tally, run_cli: 
                 check_exit(result, 1)
                 assert "--learning-rate" in result.stderr, "no hint at the rate"
                 assert {file.name: file.read_bytes() for file in (here / name).iterdir()} == before
-                assert not leftovers(here)
+                assert not stale_files(here)
 
 
 FAR = [
@@ -118,7 +118,7 @@ def test_extreme_settings_work_or_are_refused(
 ) -> None:
     with tally.case(" ".join((command[0], *more))):
         check_exit(run_cli(command[0], "text.txt", *command[1:], *more, "-o", "out", "-q"), wanted)
-        assert not leftovers(here)
+        assert not stale_files(here)
 
 
 def test_results_of_newer_versions_are_refused(here: Path, tally: Tally, run_cli: RunCli) -> None:
@@ -189,7 +189,7 @@ def test_text_that_changes_during_reading_is_refused(tmp_path: Path, tally: Tall
             else:
                 data = ns.TokenDataset.open(tmp_path / "out")
                 assert data.num_sentences in (1_000_000, lines), "it was read in part"
-            assert not leftovers(tmp_path)
+            assert not stale_files(tmp_path)
 
 
 def wait_until_open(file: Path, child: subprocess.Popen[str]) -> None:

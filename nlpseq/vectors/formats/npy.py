@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
-from nlpseq.storage.arrays import NO_ARRAY, npy_header
+from nlpseq.storage.arrays import npy_header
 from nlpseq.vectors.formats.names import TITLES, files_of
 from nlpseq.vectors.formats.reader import Source, open_source, path_exists
 from nlpseq.vectors.formats.row_buffer import VectorFile
@@ -42,7 +42,7 @@ def _shape(source: Source) -> tuple[int, int]:
         shape, by_columns, dtype = readers[version](header)
     except MemoryError:  # says nothing about the file, because the header is short
         raise
-    except NO_ARRAY as error:
+    except Exception as error:  # any, because NumPy parses the header as Python
         raise source.corrupt(f"is not a readable .npy array ({error})") from error
     if len(shape) != 2 or shape[1] < 1 or by_columns or dtype != _DTYPE:
         raise ArtifactError(

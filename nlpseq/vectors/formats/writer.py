@@ -68,7 +68,7 @@ def digest_headings(words: Sequence[str], blocks: Iterable[npt.NDArray[np.float3
 
 
 def split_digests(content: bytes) -> tuple[bytes, bytes]:
-    """Return the bytes of a words file without its digest headings, and these headings."""
+    """Return the bytes of a words file without digest headings, and the headings."""
     end_of_line = content.find(b"\n") + 1
     found = _DIGESTS.search(content, 0, end_of_line)
     return (content[: found.start()] + content[found.end() :], found[0]) if found else (content, b"")
@@ -113,9 +113,9 @@ def _check_replaceable(files: Sequence[Path], *, force: bool) -> None:
 
 @contextmanager
 def atomic_files(files: Sequence[Path], *, force: bool = False) -> Iterator[list[BinaryIO]]:
-    """Yield streams of temporary files, which get their names one after the other once all are on disk.
+    """Yield streams of temporary files, renamed one after the other once all are on disk.
 
-    Existing files need force=True, also if they appear meanwhile.
+    Files that exist, also if they appear meanwhile, need force=True.
     """
     files = [file.resolve() for file in files]  # because a link stays, and its target is overwritten
     try:
