@@ -81,7 +81,7 @@ def test_a_figure_that_cannot_be_had_is_null(run_cli, here):
         (["one.w2v", "--pairs", "absent"], 4, "absent: does not exist"),
         (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv: line 1 is neither"),
         (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v: does not exist"),
-        (["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"], 2, "--remove-components is 4"),
+        (["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"], 2, "--remove-components: 4 is out of range"),
     ],
 )
 def test_what_cannot_be_is_said(run_cli, here, arguments, code, message):

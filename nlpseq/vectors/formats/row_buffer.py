@@ -42,7 +42,8 @@ class RowBuffer:
         """Grow the matrix to at least `num_rows` free rows."""
         height = len(self.matrix_VD)
         if self.filled + num_rows > height:
-            self._resize(max(self.filled + num_rows, height + height // 4))
+            height = max(self.filled + num_rows, height + height // 4)
+            self.matrix_VD.resize((height, self.dim), refcheck=False)  # in place: no view outlives this call
 
     def add(self, num_rows: int, words: bytes) -> None:
         """Count rows as filled; words: their words, each followed by a separator."""
@@ -55,11 +56,8 @@ class RowBuffer:
 
     def matrix(self) -> npt.NDArray[np.float32]:
         """Return the filled rows, float32, (V, D)."""
-        self._resize(self.filled)
+        self.matrix_VD.resize((self.filled, self.dim), refcheck=False)
         return self.matrix_VD
-
-    def _resize(self, height: int) -> None:
-        self.matrix_VD.resize((height, self.dim), refcheck=False)  # in place: no view outlives this call
 
 
 def without_counts(words: Sequence[str]) -> Vocab:

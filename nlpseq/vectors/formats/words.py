@@ -48,7 +48,7 @@ def select_writable(words: Sequence[str], format: Format, bad_tokens: BadTokens)
     if separators is None:
         return WritableWords(words, rows, [])
     if bad_tokens == "escape":
-        escaped = [separators.sub(_code_point, escape(word)) or _EMPTY for word in words]
+        escaped = [separators.sub(lambda m: f"\\u{ord(m[0]):04x}", escape(word)) or _EMPTY for word in words]
         changed = [word for word, new in zip(words, escaped, strict=True) if new != word]
         return WritableWords(escaped, rows, _notices(changed, "written with escapes"))
     bad = [row for row, word in enumerate(words) if _is_bad(word, separators)]
@@ -75,7 +75,3 @@ def _is_bad(word: str, separators: re.Pattern[str]) -> bool:
         return not word.isascii() and decode_words(encode_word(word)) != word
     except UnicodeEncodeError:  # a surrogate without a byte
         return True
-
-
-def _code_point(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"

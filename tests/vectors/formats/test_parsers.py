@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings, strategies as st
 from reference import vector_rows
@@ -59,7 +58,7 @@ def test_take_lines_matches_reference(
     content = b"xy" + "".join(line + "\n" for line in lines).encode()
     stop = len(content) - missing_bytes
 
-    def run(kernel) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], tuple[int, int, int]]:  # type: ignore[no-untyped-def]
+    def run(kernel):
         block = np.frombuffer(bytearray(content), np.uint8)
         matrix = np.full((len(rows) + 1, 3), np.nan, np.float32)
         return block, matrix, kernel(block, 2, stop, layout.separator[0], has_word, matrix, 1)
@@ -82,11 +81,11 @@ def test_take_lines_matches_reference(
     st.integers(0, 9),
     st.randoms(use_true_random=False),
 )
-def test_take_rows_matches_reference(words: list[bytes], newline: bytes, missing_bytes: int, random) -> None:  # type: ignore[no-untyped-def]
+def test_take_rows_matches_reference(words: list[bytes], newline: bytes, missing_bytes: int, random) -> None:
     content = b"xy" + b"".join(word + b" " + random.randbytes(12) + newline for word in words)
     stop = max(2, len(content) - missing_bytes)
 
-    def run(kernel) -> tuple[bytes, bytes, tuple[int, int, int]]:  # type: ignore[no-untyped-def]
+    def run(kernel):
         block = np.frombuffer(bytearray(content), np.uint8)
         matrix = np.zeros((len(words) + 1, 12), np.uint8)
         taken, used, word_bytes = kernel(block, 2, stop, matrix, 1, len(words) + 1)
