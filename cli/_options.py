@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from nlpseq.config import (
-    MOST_THREADS,
+    MAX_THREADS,
     CooccurrenceConfig,
     GloveConfig,
     LMConfig,
@@ -275,7 +275,7 @@ resume_option = click.option(
 
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1, MOST_THREADS),
+    type=click.IntRange(1, MAX_THREADS),
     envvar="NLPSEQ_THREADS",
     help="default: all cores this process may use",
 )

@@ -420,7 +420,7 @@ def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
     [
         (["story.txt", "--epochs", "2", "--time-budget", "5s"], 2, "left out where epochs are given"),
         (["story.txt", "--time-budget", "soon"], 2, "no length of time. Write 90s, 10m or 1h30m"),
-        (["story.txt", "--hidden", "0"], 2, "hidden is 0. It must be from 1 to 1,000,000"),
+        (["story.txt", "--hidden", "0"], 2, "hidden: 0 is not valid. The value must be from 1 to 1,000,000"),
         (["nothing.txt"], 4, "nothing.txt"),
         (["story.txt", "--resume"], 4, "there is no run to go on with"),
         (["short.txt"], 4, "short.txt"),
