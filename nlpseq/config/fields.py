@@ -44,7 +44,7 @@ class Bounds(NamedTuple):
     def contain(self, value: float) -> bool:
         """Return True if `value` is finite and within the limits."""
         return (
-            not (isinstance(value, float) and not math.isfinite(value))
+            abs(value) < math.inf
             and (self.ge is None or value >= self.ge)
             and (self.gt is None or value > self.gt)
             and (self.le is None or value <= self.le)
@@ -99,7 +99,7 @@ class Config:
                 check(_has_type(value, hint), self, each.name, f"of type {_type_name(hint)}")
             if _is_real(value):
                 bounds = each.metadata["bounds"]
-                wanted = bounds if math.isfinite(value) else Bounds()
+                wanted = bounds if abs(value) < math.inf else Bounds()
                 check(bounds.contain(value), self, each.name, str(wanted))
 
 
