@@ -7,14 +7,14 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import click
 
-from ._shutdown import Terminated
+from ._shutdown import StopSignals
 
 _HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, line and paragraph separators
 _TURNED = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they turn the direction of what follows
@@ -29,6 +29,7 @@ class Console:
 
     verbosity: int = 0  # -1: errors only, 1: details too
     debug: bool = False
+    signals: StopSignals = field(default_factory=StopSignals)
 
     def say(self, message: str, level: int = 0) -> None:
         """A line on stderr, if messages of this level are wanted."""
@@ -171,7 +172,7 @@ class Progress:
         self._timer.cancel()
         if self._bar is not None:
             self._bar.close()
-        if isinstance(error, (KeyboardInterrupt, Terminated)):
+        if isinstance(error, KeyboardInterrupt):
             say(f"{self.label} stopped{self._share and ' at ' + self._share}; {self._stopped_note}")
 
     def update(self, done: int, total: int | None, figures: str = "") -> None:

@@ -222,7 +222,7 @@ def train_in(
     line = f"nlpseq {command} {shlex.quote(str(folder.path))} --resume"
     note = f"its last checkpoint, if there is one yet, goes on with: {line}"
     with GracefulShutdown() as stop, Progress("training", unit, COMPILING, stopped_note=note) as progress:
-        vectors = train(replace(folder, should_stop=lambda: stop.asked), progress)
+        vectors = train(replace(folder, should_stop=lambda: stop.requested), progress)
     if not vectors.meta["complete"]:
         say(f"stopped and saved. Go on with: {line}")
         stop.exit()

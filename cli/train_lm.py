@@ -197,7 +197,7 @@ def _train(
 
     _check_room(folder.path, config, data)
     with GracefulShutdown() as stop, _progress(folder.path, 0, "trying out what is fastest here") as report:
-        folder = replace(folder, should_stop=lambda: stop.asked)
+        folder = replace(folder, should_stop=lambda: stop.requested)
         model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
     _end(folder, model, stop)
     return model
@@ -232,7 +232,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     path = place_of_result(run.path, run.meta)
     with GracefulShutdown() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
         folder = CheckpointConfig(
-            path=run.path, result=path, every=every, should_stop=lambda: stop.asked, facts=source
+            path=run.path, result=path, every=every, should_stop=lambda: stop.requested, facts=source
         )
         model = resume_lm(folder, data, valid=valid, changes=run.changes, report=report)
     _end(folder, model, stop)
