@@ -16,7 +16,7 @@ from nlpseq.config.fields import to_dict
 from nlpseq.core.resources import size_text
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
 
-from ._options import given, threads_option
+from ._options import explicit_settings, threads_option
 from ._output import Progress, printable, say, say_detail, say_warning
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def open_dataset(path: Path) -> TokenDataset:
 
     data = TokenDataset.open(path)
     has = to_dict(data.config)
-    for name, value in given(TextConfig).items():
+    for name, value in explicit_settings(TextConfig).items():
         if has[name] != value:
             raise ConfigError(
                 f"{path} was encoded with {name} {has[name]}, not {value}. "
@@ -223,7 +223,7 @@ def encode_as(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None 
     from nlpseq.dataset.encode import cached_dataset
 
     corpus = open_sources(sources)
-    threads = given(LMConfig).get("threads") or click.get_current_context().params.get("threads")
+    threads = explicit_settings(LMConfig).get("threads") or click.get_current_context().params.get("threads")
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=progress.report)
 

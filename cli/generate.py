@@ -12,7 +12,7 @@ from nlpseq.errors import ConfigError
 
 from ._app import Command
 from ._inputs import lm_argument, load_model, machine_options
-from ._options import is_flag, json_option
+from ._options import is_typed, json_option
 from ._output import print_json, print_text, say, say_warning
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def generate(
 def _refuse_chance() -> None:
     """--beam leaves nothing to chance, so what steers chance cannot be meant."""
     for name in OF_CHANCE:
-        if is_flag(name):
+        if is_typed(name):
             option = "--" + name.replace("_", "-")
             raise ConfigError(f"--beam finds the likeliest text, without {option}. Leave one of them out.")
 

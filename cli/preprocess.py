@@ -24,14 +24,14 @@ from ._inputs import (
     say_contents,
 )
 from ._options import (
+    build_config,
     config_file_option,
     config_options,
     force_option,
-    is_flag,
+    is_typed,
     option_name,
     output_option,
     refuse_settings_of_phrases,
-    resolved,
     threads_option,
 )
 from ._output import Progress, print_path, printable, say
@@ -69,7 +69,7 @@ def preprocess(
     They go to a folder, which every train command reads and whose path is printed. Without this step the
     train commands encode for themselves, into the cache.
     """
-    config, counting = resolved(TextConfig), resolved(CooccurrenceConfig, COUNTING["ppmi-svd"])
+    config, counting = build_config(TextConfig), build_config(CooccurrenceConfig, COUNTING["ppmi-svd"])
     _refuse_useless(sources, cooccurrence)
     refuse_settings_of_phrases(config)
     from nlpseq.dataset.encode import preprocess as encode_into
@@ -98,7 +98,7 @@ def _refuse_useless(sources: tuple[str, ...], cooccurrence: bool) -> None:
     if path := dataset_folder(sources):
         raise ConfigError(f"{path} is encoded already. Name the text it was made from.")
     for each in fields(CooccurrenceConfig):
-        if not cooccurrence and is_flag(each.name):
+        if not cooccurrence and is_typed(each.name):
             option = option_name(each.name)
             raise ConfigError(f"{option} is for counting neighbours. Add --cooccurrence, or leave it out.")
 
