@@ -22,7 +22,7 @@ from ._shutdown import signal_name
 
 
 class WithExamples(click.Command):
-    """A command whose help ends with examples to run in the given order."""
+    """A command whose help ends with examples, to run in this order."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -215,7 +215,7 @@ def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
 
 
 def _signal_behind(error: BaseException | None) -> int | None:
-    """Return the signal whose exception an error is, or replaced, as libraries and Python 3.11 do."""
+    """Return the number of a signal that caused an error, None if no signal did."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return getattr(error, "number", signal.SIGINT)

@@ -130,8 +130,8 @@ def config_options(
 ) -> Callable[[F], F]:
     """Return a decorator that adds an option for every field.
 
-    hide: fields that --help does not list. skip: fields that have an option of another config already.
-    defaults: defaults of this command that differ from the config; pass them to build_config too.
+    hide: fields that --help omits. skip: fields with an option of another config already.
+    defaults: defaults of this command, if other than those of the config; build_config needs the same.
     """
 
     def decorate(function: F) -> F:

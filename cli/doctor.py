@@ -1,4 +1,4 @@
-"""nlpseq doctor: what there is to work with, and what is missing."""
+"""nlpseq doctor: report versions, backends and resources."""
 
 import json
 import os
@@ -37,11 +37,11 @@ BACKENDS = ("numpy", "cupy")
 @click.command(cls=Command, examples=["nlpseq doctor", "nlpseq doctor --json"])
 @json_option
 def doctor(as_json: bool) -> None:
-    """Tell what there is to work with: for reports of bugs.
+    """Report versions, backends, cores, cache and terminal, for a bug report.
 
-    Versions, backends and why one is not usable, cores, cache, terminal.
+    For a backend that is not usable, the report gives the reason.
     """
-    found = _examined()
+    found = _report()
     if as_json:
         print_json(found)
         return
@@ -56,7 +56,7 @@ def doctor(as_json: bool) -> None:
     print_columns([*versions, *backends, *rest, *terminal])
 
 
-def _examined() -> dict[str, Any]:
+def _report() -> dict[str, Any]:
     from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 
     use_cache_for_numba()

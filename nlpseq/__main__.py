@@ -1,5 +1,6 @@
 """Entry point of the command `nlpseq` and of `python -m nlpseq`."""
 
+import atexit
 import os
 import signal
 import sys
@@ -9,10 +10,12 @@ from types import FrameType
 
 __all__ = ["main"]
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main() -> None:
     """Run the command line in sys.argv and exit."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # because of nohup
             signal.signal(number, _exit_at_once)
     try:
@@ -21,7 +24,21 @@ def main() -> None:
         if error.name != "nlpseq.cli":
             raise
         sys.exit("nlpseq: error: nlpseq.cli is not installed. Run pip install -e . in the checkout.")
-    cli.main()
+    try:
+        cli.main()
+    except SystemExit as ending:
+        if isinstance(ending.code, int) and ending.code - 128 in SIGNALS:
+            _exit_without_cleanup(ending.code)
+        raise
+
+
+def _exit_without_cleanup(code: int) -> None:
+    """End a stopped process: the cleanup of a library that a signal interrupted may crash or wait."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> None:

@@ -66,7 +66,7 @@ def read_vectors(file: Path, format: Format | None = None) -> VectorFile:
     naming the line or the byte, where it is damaged or of another format. A header that promises more than
     the file can hold allocates nothing.
     """
-    reader = _READERS.get(checked_format(format) if format else _told_format(file))
+    reader = _READERS.get(checked_format(format) if format else sniff_format(file))
     if reader is None:
         raise ConfigError(
             f"format is {format!r}, which is no file, as {file} would be. Leave the format out."
@@ -75,7 +75,7 @@ def read_vectors(file: Path, format: Format | None = None) -> VectorFile:
         return _without_repeats(reader(source))
 
 
-def _told_format(file: Path) -> Format:
+def sniff_format(file: Path) -> Format:
     """What the first lines say; `words dimensions` counts as such only where so many numbers follow."""
     with opened(file) as source:
         first = source.first_line()
