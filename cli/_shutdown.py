@@ -65,7 +65,7 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         self._caller, self._hook_before = sys._getframe(1), sys.unraisablehook
-        sys.unraisablehook = self._retry_swallowed
+        sys.unraisablehook = self._on_unraisable
         if threading.current_thread() is threading.main_thread():  # because other threads set no handlers
             for number in SIGNALS:
                 if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
@@ -103,10 +103,10 @@ class StopSignals:
         signal.signal(signal.SIGALRM, lambda _, frame: self._raise(frame))
         signal.setitimer(signal.ITIMER_REAL, RETRY_S)
 
-    def _retry_swallowed(self, unraisable: Any) -> None:
+    def _on_unraisable(self, unraisable: Any) -> None:
         if unraisable.exc_type is Stopped:
             self._retry()
-        else:
+        elif not self.number:  # because a signal can leave an object half-made, whose __del__ fails then
             self._hook_before(unraisable)
 
 

@@ -62,7 +62,10 @@ def test_train_writes_vectors_under_the_name_of_the_corpus(run_cli, folder):
     [
         (["--cbow-update", "corrected"], "--cbow-update: has no effect without --objective cbow"),
         (["--share-negatives", "pair", "--objective", "cbow"], "has no effect without --objective skipgram"),
-        (["--negatives", "20", "--loss", "softmax"], "--negatives: has no effect without --loss negative-sampling"),
+        (
+            ["--negatives", "20", "--loss", "softmax"],
+            "--negatives: has no effect without --loss negative-sampling",
+        ),
         (["--phrase-threshold", "10"], "--phrase-threshold: has no effect without --phrases"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
