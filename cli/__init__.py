@@ -65,7 +65,7 @@ def _load(name: str) -> click.Command:
 )
 @click.version_option(package_name="nlpseq", message="nlpseq %(version)s")
 def main() -> None:
-    r"""Train word vectors and a recurrent language model on your own text.
+    """Train word vectors and a recurrent language model on your own text.
 
     CORPUS is a file (also .gz, .bz2, .xz or .zst), a directory, a glob, several of these, - for stdin, or a
     name from `nlpseq corpora list`. Results go to stdout, messages to stderr.
@@ -74,4 +74,4 @@ def main() -> None:
     Exit codes: 0 done, 1 the run failed, 2 usage, 3 something is not installed,
     4 the input, 5 a corrupt or incompatible result, 6 disk or memory,
     129 SIGHUP, 130 Ctrl-C, 141 broken pipe, 143 SIGTERM.
-    """
+    """  # noqa: D301  # because click reads the backspace

@@ -45,7 +45,7 @@ _NAMES = list(ENDINGS.values())
 )
 @force_option
 def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens: Any, force: bool) -> None:
-    r"""Write the vectors of MODEL to OUT, in the format of the ending of OUT.
+    """Write the vectors of MODEL to OUT, in the format of the ending of OUT.
 
     \b
     .vec  word2vec text, also fastText's .vec                (word2vec)
@@ -57,7 +57,7 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
 
     Add .gz to compress a file. MODEL can have any of these formats, recognised by its content. The numbers
     stay the same to the bit. The paths of the written files go to stdout.
-    """
+    """  # noqa: D301  # because click reads the backspace
     from nlpseq.vectors.formats.registry import check_output
     from nlpseq.vectors.vectors import Vectors
 
