@@ -22,7 +22,7 @@ from ._shutdown import signal_name
 
 
 class WithExamples(click.Command):
-    """A command whose help ends with examples, to run in this order."""
+    """A command with examples at the end of the help, to run in order."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -35,9 +35,9 @@ class WithExamples(click.Command):
 
 
 class Command(WithExamples):
-    """A command with -q, -v and --debug, whose help lists options by their `section`.
+    """A command with -q, -v and --debug, and a help that groups options by their `section`.
 
-    addresses: address space of the libraries that the command loads, see check_addresses.
+    addresses: address space of the libraries of the command, see check_addresses.
     """
 
     def __init__(self, *args: Any, addresses: tuple[int, int] = NUMBA, **attributes: Any) -> None:
@@ -72,7 +72,7 @@ class Command(WithExamples):
 
 
 def _message_option(*names: str, help: str, **attributes: Any) -> click.Option:
-    """Return a flag that sets attributes of the console."""
+    """Return a flag for attributes of the console."""
 
     def callback(ctx: click.Context, param: click.Parameter, is_set: bool) -> None:
         for name, value in attributes.items() if is_set else ():
@@ -84,11 +84,11 @@ def _message_option(*names: str, help: str, **attributes: Any) -> click.Option:
 
 
 def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn:
-    """Run the command line `args` (default: sys.argv) and exit with its exit code."""
+    """Run the command line `args` (default: sys.argv) and exit."""
     _open_closed_streams()
     console = Console()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # escape characters that a terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):  # escape characters outside the encoding
             stream.reconfigure(errors="backslashreplace")
     try:
         with console.signals, _warnings_on(console):
@@ -99,7 +99,7 @@ def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn
 
 
 def _run(command: click.Command, args: list[str], console: Console) -> int:
-    """Run a command line and return its exit code."""
+    """Run a command line and return the exit code."""
     try:
         with command.make_context("nlpseq", args, obj=console) as ctx:
             command.invoke(ctx)
@@ -111,14 +111,14 @@ def _run(command: click.Command, args: list[str], console: Console) -> int:
 
 
 def _report(error: BaseException, console: Console) -> int:
-    """Print the message of an error on stderr and return its exit code."""
+    """Print the message of an error on stderr and return the exit code."""
     if isinstance(error, BrokenPipeError):
         _drop_output(sys.stdout, sys.stderr)
         return BROKEN_PIPE
     if console.debug:
         traceback.print_exception(error)
     if isinstance(error, OSError):
-        _drop_output(sys.stdout)  # perhaps the stream that failed
+        _drop_output(sys.stdout)  # perhaps the failed stream
     code, message = _exit_code_and_message(error)
     console.say(message, level=-1)
     return code
@@ -129,7 +129,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 class SystemFailure(NamedTuple):
-    """An error of Python or of a library, recognised by its type and its text or errno.
+    """An error of Python or of a library, recognised by type, and by text or errno.
 
     The message may hold {error}, the first line of the text.
     """
@@ -215,7 +215,7 @@ def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
 
 
 def _signal_behind(error: BaseException | None) -> int | None:
-    """Return the number of a signal that caused an error, None if no signal did."""
+    """Return the number of the signal behind an error, None without a signal."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return getattr(error, "number", signal.SIGINT)
@@ -224,9 +224,9 @@ def _signal_behind(error: BaseException | None) -> int | None:
 
 
 def _open_closed_streams() -> None:
-    """Open /dev/null for each of 0, 1 and 2 that the caller closed.
+    """Open /dev/null for each closed descriptor of 0, 1 and 2.
 
-    Otherwise the next file that is opened becomes stdin, stdout or stderr.
+    Otherwise the next open file becomes stdin, stdout or stderr.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
@@ -238,7 +238,7 @@ def _open_closed_streams() -> None:
 
 
 def _drop_output(*streams: TextIO) -> None:
-    """Redirect streams to /dev/null, because Python flushes them at exit and would fail again."""
+    """Redirect streams to /dev/null, because Python flushes streams at exit."""
     for stream in streams:
         with suppress(OSError, ValueError):  # a stream without a file
             null = os.open(os.devnull, os.O_WRONLY)

@@ -74,9 +74,9 @@ class Duration(click.ParamType[float]):
 
 
 class Bounded(click.FloatRange):
-    """A number within the bounds of a config field, which --help shows.
+    """A number within the bounds of a config field. The bounds are part of --help.
 
-    parse: type that reads the number, such as click.INT.
+    parse: type of the number, such as click.INT.
     """
 
     def __init__(self, parse: click.ParamType[Any], bounds: Bounds) -> None:
@@ -103,7 +103,7 @@ def integer(ge: int, le: int | None = None) -> Bounded:
 
 
 class ConfigOption(click.Option):
-    """The option of a config field; its value goes to explicit_settings, not to the command function."""
+    """The option of a config field, with a value for explicit_settings, not for the command function."""
 
     def __init__(self, each: Field[Any], hint: Any, section: str, default: Any, *, hidden: bool) -> None:
         flag = option_name(each.name)
@@ -130,8 +130,8 @@ def config_options(
 ) -> Callable[[F], F]:
     """Return a decorator that adds an option for every field.
 
-    hide: fields that --help omits. skip: fields with an option of another config already.
-    defaults: defaults of this command, if other than those of the config; build_config needs the same.
+    hide: fields to omit in --help. skip: fields with an option of another config already.
+    defaults: defaults of the command instead of the defaults of the config; build_config needs the same.
     """
 
     def decorate(function: F) -> F:
@@ -155,7 +155,7 @@ def config_options(
 
 
 def explicit_settings(config_type: type) -> dict[str, Any]:
-    """Return the settings of a config that the user chose, without the defaults."""
+    """Return the explicit settings of a config, without the defaults."""
     meta = click.get_current_context().meta
     names = {each.name for each in fields(config_type)}
     from_file: dict[str, Any] = meta.get(_FROM_FILE, {}).get(TABLES[config_type], {})
@@ -169,16 +169,16 @@ def build_config(
     *,
     exclusive: Collection[str] = (),
 ) -> T:
-    """Return the config with the user's settings. Raises ConfigError for a value that is not valid.
+    """Return the config with the user's settings. Raises ConfigError for an invalid value.
 
-    exclusive: settings of which only the one of the highest precedence counts.
+    exclusive: settings to reduce to the setting of the highest precedence.
     """
     settings = explicit_settings(config_type)
     return from_dict(config_type, {**defaults, **resolve_exclusive(settings, exclusive)})
 
 
 def resolve_exclusive(settings: Mapping[str, Any], exclusive: Collection[str]) -> dict[str, Any]:
-    """Return the settings without an exclusive one that another one outranks."""
+    """Return the settings without exclusive settings of lower precedence."""
     ranks = {name: _precedence(name) for name in exclusive if name in settings}
     weaker = [name for name, rank in ranks.items() if rank < max(ranks.values())]
     return {name: value for name, value in settings.items() if name not in weaker}
@@ -195,7 +195,7 @@ def option_name(name: str) -> str:
 
 
 def refuse_alone(name: str, needed: str, *, is_there: bool) -> None:
-    """Raise ConfigError for a typed option that has no effect without another one."""
+    """Raise ConfigError for a typed option without effect."""
     if is_typed(name) and not is_there:
         option = option_name(name)
         raise ConfigError(f"{option}: has no effect without {needed}. Add {needed}, or leave out {option}.")

@@ -59,7 +59,7 @@ def score(
     """Print the log-probability and perplexity of each line of FILE, or of stdin.
 
     Each line is one sentence. The network starts from its initial state, predicts the first token from <eos>
-    and finally <eos> itself, which counts as a token. Every line of FILE gives one line of output, with
+    and finally <eos>, also a token. Every line of FILE gives one line of output, with
     columns separated by tabs: natural log-probability, perplexity, tokens, unknown words, text; with --tokens
     then one column per token. An unknown word appears as <unk:word>.
     """
@@ -101,7 +101,7 @@ def _scores(lm: LanguageModel, corpus: Corpus, config: TextConfig) -> Iterator[S
 
 def lines(blocks: Iterable[Block]) -> Iterator[str]:
     """Yield every line of a corpus, also empty lines."""
-    parts: list[str] = []  # of a line that spans several blocks
+    parts: list[str] = []  # of a line across several blocks
     for block in blocks:
         parts.append(block.text)
         if not block.continues:

@@ -28,7 +28,7 @@ def commands(command: click.Command = main, name: str = "") -> Iterator[tuple[st
 def corpus(tmp_path, monkeypatch):
     """Change to a directory with the files that the examples name."""
     chance = random.Random(1)
-    lines = [COURT.format(*chance.choices(PEOPLE, k=3)) for _ in range(300)]
+    lines = [COURT.format(*chance.choices(PEOPLE, k=3)) for _ in range(120)]
     (tmp_path / "corpus.txt").write_text("\n".join(lines))
     (tmp_path / "pairs.tsv").write_text("king\tqueen\t9\nking\tman\t5\nland\tgirl\t1\n")
     (tmp_path / "questions.txt").write_text(": family\nking queen man woman\nboy girl man woman\n")

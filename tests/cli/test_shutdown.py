@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# SIGUSR1 makes the process send itself the signals, while its clock stands still.
+# At SIGUSR1, the process sends the signals to its own process, while the clock stands still.
 SCRIPT = """
 import os, signal, sys, time
 
@@ -32,7 +32,7 @@ main()
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):
-    """Return a function that trains until the first checkpoint, then sends signals."""
+    """Return a function to train until the first checkpoint and send signals."""
     monkeypatch.chdir(tmp_path)
     Path("corpus.txt").write_text("the king speaks to the queen\n" * 300)
     options = ["--epochs", "100000000", "--threads", "1", "--checkpoint-every", "0.05s"]
@@ -61,7 +61,7 @@ def train(tmp_path, monkeypatch):
     [
         ([signal.SIGHUP], 129),
         ([signal.SIGINT], 130),
-        ([signal.SIGTERM, signal.SIGTERM], 143),  # as `timeout` sends them
+        ([signal.SIGTERM, signal.SIGTERM], 143),  # as from `timeout`
     ],
 )
 def test_first_signal_saves_run(run_cli, train, signals, code):
