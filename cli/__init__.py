@@ -9,6 +9,8 @@ import click
 
 from ._app import WithExamples, run_and_exit
 
+__all__ = ["HOMES", "main"]
+
 HOMES = {
     "preprocess": "preprocess",
     "train-w2v": "train_w2v",

@@ -13,6 +13,8 @@ from ._inputs import load_vectors, vector_options
 from ._options import integer, json_option
 from ._output import print_json, print_table, say
 
+__all__ = ["compare"]
+
 
 @click.command(
     cls=Command,
@@ -49,8 +51,8 @@ def compare(
 ) -> None:
     """Compare MODELs side by side: sizes, scores, and overlap of nearest words.
 
-    The scores are those of eval-w2v, each followed by its number of pairs or questions. The overlap is the
-    mean share of nearest words in common with the first model, among the words of both models.
+    The scores are the same as in eval-w2v, each followed by the number of pairs or questions. The overlap is
+    the mean share of nearest words in common with the first model, among the words of both models.
     """
     if len(models) < 2:
         raise click.UsageError("One model is not enough to compare. Name two or more models.")

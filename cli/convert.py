@@ -14,6 +14,8 @@ from ._inputs import claim, model_argument
 from ._options import force_option
 from ._output import print_path, say, say_warning
 
+__all__ = ["convert"]
+
 _NAMES = list(ENDINGS.values())
 
 

@@ -11,6 +11,8 @@ from ._app import Command, WithExamples
 from ._options import json_option
 from ._output import print_columns, print_json, print_path
 
+__all__ = ["corpora"]
+
 
 class _Group(WithExamples, click.Group):
     """A command group with examples."""

@@ -17,6 +17,8 @@ from ._app import Command
 from ._options import json_option
 from ._output import print_columns, print_json
 
+__all__ = ["doctor"]
+
 PACKAGES = (
     "nlpseq",
     "numpy",

@@ -17,6 +17,8 @@ from ._options import json_option
 from ._output import print_columns, print_json, say, say_warning
 from ._whereabouts import find_data
 
+__all__ = ["eval_lm"]
+
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.lm.language_model import LanguageModel

@@ -13,6 +13,8 @@ from ._inputs import load_vectors, model_argument, vector_options
 from ._options import json_option
 from ._output import print_json, print_table, say
 
+__all__ = ["eval_w2v"]
+
 TOTALS = ("semantic", "syntactic", "all")
 
 

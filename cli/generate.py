@@ -15,6 +15,8 @@ from ._inputs import lm_argument, load_model, machine_options
 from ._options import integer, is_typed, json_option, option_name
 from ._output import print_json, print_text, say, say_warning
 
+__all__ = ["generate"]
+
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
 

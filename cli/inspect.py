@@ -16,6 +16,8 @@ from ._app import Command
 from ._options import json_option
 from ._output import print_columns, print_json
 
+__all__ = ["inspect"]
+
 
 class Finding(NamedTuple):
     """Result of an inspection. whole: None if nlpseq cannot tell; error: the reason for whole=False."""

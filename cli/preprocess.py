@@ -36,6 +36,8 @@ from ._options import (
 )
 from ._output import Progress, print_path, printable, say
 
+__all__ = ["preprocess"]
+
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
 

@@ -18,6 +18,8 @@ from ._inputs import load_vectors, model_argument, vector_options
 from ._options import integer, json_option
 from ._output import print_columns, print_json, print_line, say, say_error
 
+__all__ = ["analogy", "neighbors", "similarity"]
+
 if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
 

@@ -18,6 +18,8 @@ from ._inputs import dataset_folder, lm_argument, load_model, machine_options, o
 from ._options import json_option
 from ._output import print_json, print_line, say, say_warning
 
+__all__ = ["lines", "score"]
+
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.lm.score import SentenceScore

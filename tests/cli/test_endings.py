@@ -14,7 +14,7 @@ from nlpseq.reading.corpus import Corpus
 
 NLPSEQ = [sys.executable, "-m", "nlpseq"]
 
-BUFFERED = os.environ | {"PYTHONUNBUFFERED": ""}  # else there is nothing left to write when Python ends
+BUFFERED = os.environ | {"PYTHONUNBUFFERED": ""}  # keeps output for the end of Python
 
 ENDINGS = [
     (errors.RunError("the loss became nan. Lower --learning-rate."), 1, "error: the loss became nan."),
@@ -44,7 +44,7 @@ ENDINGS = [
 
 @pytest.fixture
 def failing(run_cli, tmp_path, monkeypatch):
-    """Return a function that runs preprocess with an error or a call while it reads the corpus."""
+    """Return a function to run preprocess with an error or a call amid the reading of the corpus."""
     (tmp_path / "corpus.txt").write_text("words\n")
     monkeypatch.chdir(tmp_path)
 
@@ -247,7 +247,7 @@ def test_full_disk_behind_stdout_gives_6():
 )
 def test_common_mistake_names_the_fix(run_cli, tmp_path, monkeypatch, args, code, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "cupy", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "cupy", None)  # as if not installed
     (tmp_path / "empty.txt").touch()
     (tmp_path / "rare.txt").write_text("rare words\n")
     result = run_cli(*args)
