@@ -87,7 +87,8 @@ class EvaluationSets:
             file: evaluate_pairs(vectors, pairs, self.missing) for file, pairs in self.pairs.items()
         }
         found = [
-            {"file": file} | {key: _number(value) for key, value in each._asdict().items()}
+            {"file": file}
+            | {key: None if math.isnan(value) else value for key, value in each._asdict().items()}  # for JSON
             for file, each in agreements.items()
         ]
         return {"pairs": found, "analogies": self._analogies(vectors)}
@@ -109,8 +110,3 @@ class EvaluationSets:
 def share_text(share: float | None) -> str:
     """Return a share in percent, or - for None."""
     return "-" if share is None else f"{share:.1%}"
-
-
-def _number(value: float) -> float | None:
-    """Return None for NaN, because JSON has no NaN."""
-    return None if math.isnan(value) else value

@@ -179,8 +179,14 @@ def build_config(
 
 def resolve_exclusive(settings: Mapping[str, Any], exclusive: Collection[str]) -> dict[str, Any]:
     """Return the settings without exclusive settings of lower precedence."""
-    ranks = {name: _precedence(name) for name in exclusive if name in settings}
-    weaker = [name for name, rank in ranks.items() if rank < max(ranks.values())]
+    order = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)  # then the file
+    sources = {name: click.get_current_context().get_parameter_source(name) for name in exclusive}
+    ranks = {
+        name: order.index(source) if source in order else len(order)
+        for name, source in sources.items()
+        if name in settings
+    }
+    weaker = [name for name, rank in ranks.items() if rank > min(ranks.values())]
     return {name: value for name, value in settings.items() if name not in weaker}
 
 
@@ -205,12 +211,6 @@ def refuse_settings_of_phrases(text: TextConfig) -> None:
     """Raise ConfigError for a typed option of phrases without --phrases."""
     for name in PHRASE_DETAILS:
         refuse_alone(name, "--phrases", is_there=text.phrases > 0)
-
-
-def _precedence(name: str) -> int:
-    """Return 2 for the command line, 1 for the environment, 0 for the file."""
-    is_variable = click.get_current_context().get_parameter_source(name) is ParameterSource.ENVIRONMENT
-    return 2 if is_typed(name) else int(is_variable)
 
 
 def _keep_explicit(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -71,7 +71,12 @@ def printable(text: str, keep: str = "") -> str:
     r"""Return `text` with control characters as escapes, such as \x1b, but those in `keep`."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escaped(char) if _is_control(char) and char not in keep else char for char in text)
+    chars = list(text)
+    for place, char in enumerate(chars):
+        is_control = unicodedata.category(char) in _CONTROL_CATEGORIES or ord(char) in _DIRECTION_MARKS
+        if is_control and char not in keep:
+            chars[place] = f"\\x{ord(char):02x}" if char < "\u0100" else f"\\u{ord(char):04x}"
+    return "".join(chars)
 
 
 def print_line(*fields: str) -> None:
@@ -113,15 +118,6 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         cells = [first + " " * (widths[0] - _width(first))]
         cells += [" " * (width - _width(cell)) + cell for width, cell in zip(widths[1:], others, strict=True)]
         print_line("  ".join(cells))
-
-
-def _is_control(char: str) -> bool:
-    return unicodedata.category(char) in _CONTROL_CATEGORIES or ord(char) in _DIRECTION_MARKS
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _width(text: str) -> int:

@@ -5,7 +5,6 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -63,12 +62,13 @@ def _report() -> dict[str, Any]:
 
     use_cache_for_numba()
     cache = cache_dir()
+    files = [file for file in cache.rglob("*") if file.is_file() and not file.is_symlink()]
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "platform": platform.platform(),
         "backends": {name: _backend(name) for name in BACKENDS},
         "cores": available_cores(),
-        "cache": {"path": str(cache), "bytes": _folder_bytes(cache)},
+        "cache": {"path": str(cache), "bytes": sum(file.lstat().st_size for file in files)},
         "numba_cache": os.environ["NUMBA_CACHE_DIR"],
         "terminal": {
             "encoding": sys.stdout.encoding,
@@ -93,7 +93,3 @@ def _backend(name: str) -> dict[str, Any]:
     except BackendUnavailable as error:
         return {"usable": False, "reason": str(error)}
     return {"usable": True, "reason": None}
-
-
-def _folder_bytes(folder: Path) -> int:
-    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())

@@ -60,7 +60,15 @@ def eval_w2v(
     if found["analogies"]:
         rows = [*found["analogies"]["sections"], *(found["analogies"][name] for name in TOTALS)]
         print_table(
-            ("analogies", "3CosAdd", "3CosMul", "used", "oov"), [_analogies_row(each) for each in rows]
+            ("analogies", "3CosAdd", "3CosMul", "used", "oov"),
+            [
+                (
+                    each["name"],
+                    *(share_text(each[method]) for method in ("3cosadd", "3cosmul")),
+                    *(f"{each[count]:,}" for count in ("used", "oov")),
+                )
+                for each in rows
+            ],
         )
     treatment = "left out" if oov == "skip" else "counted as cosine 0 and as wrong"
     say(f"oov: pairs and questions with an unknown word, {treatment}")
@@ -73,8 +81,3 @@ def _pairs_row(found: dict[str, Any]) -> tuple[str, ...]:
         for place, value in enumerate(figures)
     )
     return found["file"], *shown, f"{found['used']:,}", f"{found['oov']:,}"
-
-
-def _analogies_row(found: dict[str, Any]) -> tuple[str, ...]:
-    shares = (share_text(found[method]) for method in ("3cosadd", "3cosmul"))
-    return found["name"], *shares, f"{found['used']:,}", f"{found['oov']:,}"

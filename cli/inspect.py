@@ -124,12 +124,16 @@ def _inspect_vectors(file: Path) -> Finding:
 
 
 def _inspect_text(file: Path) -> Finding:
+    from nlpseq.tokenizers.word import tokenize
+
     size = {"bytes": file.stat().st_size}
     try:
         text, encoding, notices = _first_text(file)
     except DataError as error:
         return Finding(None, False, size, ArtifactError(str(error)))
-    meta = size | {"encoding": encoding, "first_tokens": _first_tokens(text), "notices": notices}
+    line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
+    tokens = tokenize(line[:10_000], TextConfig())[:10]
+    meta = size | {"encoding": encoding, "first_tokens": tokens, "notices": notices}
     return Finding("text", None, meta)
 
 
@@ -146,13 +150,6 @@ def _first_text(file: Path) -> tuple[str, str, list[str]]:
         return "", "not utf-8", [str(error)]
     encoding = "utf-8" if report.invalid_bytes == 0 else f"not utf-8 ({report.first_invalid})"
     return "" if block is None else block.text, encoding, report.notices()
-
-
-def _first_tokens(text: str) -> list[str]:
-    from nlpseq.tokenizers.word import tokenize
-
-    line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
-    return tokenize(line[:10_000], TextConfig())[:10]
 
 
 def _flattened(meta: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -62,7 +62,8 @@ def neighbors(
             all_known = False
             continue
         if as_json:
-            print_json({"word": word, "neighbors": _records(answers, "similarity")})
+            records = [{"word": other, "similarity": value} for other, value in answers]
+            print_json({"word": word, "neighbors": records})
         else:
             _print_answers(
                 answers, header=None if len(words) == 1 or interactive else word, first=number == 0
@@ -100,7 +101,7 @@ def analogy(
     a, b, c = (known_form(vectors, word) for word in (a, b, c))
     answers = vectors.analogy(a, b, c, top, method)
     if as_json:
-        print_json({"answers": _records(answers, "score")})
+        print_json({"answers": [{"word": word, "score": value} for word, value in answers]})
     else:
         _print_answers(answers)
 
@@ -145,10 +146,8 @@ def _query_words(words: tuple[str, ...], interactive: bool) -> Iterable[str]:
         return _typed_words()
     if not words and sys.stdin.isatty():
         raise click.UsageError("No word. Name a word, pipe words into stdin, or use -i.")
-    return words or _piped_words()
-
-
-def _piped_words() -> Iterator[str]:
+    if words:
+        return words
     lines = (line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer)
     return (word for line in lines if (word := line.strip()))
 
@@ -166,10 +165,6 @@ def _typed_words() -> Iterator[str]:
             return
         if word:
             yield word
-
-
-def _records(answers: list[tuple[str, float]], key: str) -> list[dict[str, Any]]:
-    return [{"word": word, key: value} for word, value in answers]
 
 
 def _print_answers(

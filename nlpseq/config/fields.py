@@ -96,7 +96,8 @@ class Config:
             if options := choices(hint):
                 check(value in options, self, each.name, "one of " + ", ".join(options))
             else:
-                check(_has_type(value, hint), self, each.name, f"of type {_type_name(hint)}")
+                names = [t.__name__ for t in get_args(hint) or (hint,) if t is not type(None)]
+                check(_has_type(value, hint), self, each.name, f"of type {' or '.join(names)}")
             if _is_real(value):
                 bounds = each.metadata["bounds"]
                 wanted = bounds if abs(value) < math.inf else Bounds()
@@ -173,7 +174,3 @@ def _has_type(value: Any, hint: Any) -> bool:
     if type(value) is int:
         return int in allowed or float in allowed
     return isinstance(value, allowed) and not (isinstance(value, bool) and bool not in allowed)
-
-
-def _type_name(hint: Any) -> str:
-    return " or ".join(t.__name__ for t in get_args(hint) or (hint,) if t is not type(None))
