@@ -69,7 +69,7 @@ def _load(name: str) -> click.Command:
 def main() -> None:
     """Train word vectors and a recurrent language model on your own text.
 
-    CORPUS is a file (also .gz, .bz2, .xz or .zst), a directory, a glob, several of these, - for stdin, or a
+    CORPUS is a file (also .gz, .bz2, .xz or .zst), a folder, a glob, several of these, - for stdin, or a
     name from `nlpseq corpora list`. Results go to stdout, messages to stderr.
 
     \b

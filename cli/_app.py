@@ -180,7 +180,7 @@ SYSTEM_FAILURES = (
         FileNotFoundError,  # of tempfile
         "No usable temporary directory",
         RESOURCE,
-        "no directory for temporary files is writable. Free some space, or name a directory in TMPDIR.",
+        "no folder for temporary files is writable. Free some space, or name a folder in TMPDIR.",
     ),
     SystemFailure(OSError, "", RESOURCE, "the disk ran full ({error}). Free some space.", DISK_FULL),
     SystemFailure(

@@ -39,11 +39,11 @@ COMPILING = "compiling kernels (once for these settings)"
 
 
 def dataset_folder(sources: Sequence[str]) -> Path | None:
-    """Return the directory if the sources are an encoded corpus, even a corrupt one."""
+    """Return the folder if the sources are an encoded corpus, even a corrupt one."""
     encoded = [Path(source) for source in sources if _is_encoded(Path(source))]
     if encoded and len(sources) > 1:
         raise ConfigError(
-            f"{encoded[0]}: an encoded corpus can only be used alone. Name this directory, or texts."
+            f"{encoded[0]}: an encoded corpus can only be used alone. Name this folder, or texts."
         )
     return encoded[0] if encoded else None
 
@@ -214,9 +214,9 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
 
 
 def require_run(path: Path) -> None:
-    """Raise DataError if the directory of a language model does not exist."""
+    """Raise DataError if the folder of a language model does not exist."""
     if not path.exists():
-        raise DataError(f"{path}: does not exist. Name the directory of a language model.")
+        raise DataError(f"{path}: does not exist. Name the folder of a language model.")
 
 
 def encode_as(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:

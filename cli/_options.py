@@ -282,7 +282,7 @@ output_option = click.option(
     type=click.Path(path_type=Path),
     callback=_refuse_nameless,
     metavar="DIR",
-    help="output directory [default: name of the corpus, in the current directory]",
+    help="output folder [default: name of the corpus, in the current folder]",
 )
 
 force_option = click.option("--force", is_flag=True, help="overwrite an existing output")

@@ -55,7 +55,7 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
     .bin  word2vec binary                                    (word2vec-binary)
     .npy  an array; words and counts in NAME.vocab.tsv       (npy)
     .tsv  TensorBoard projector; words in NAME.metadata.tsv  (projector)
-    .w2v  a directory of nlpseq                              (nlpseq)
+    .w2v  a folder of nlpseq                              (nlpseq)
 
     Add .gz to compress a file. MODEL can have any of these formats, recognised by its content. The numbers
     stay the same to the bit. The paths of the written files go to stdout.

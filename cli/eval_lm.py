@@ -70,8 +70,8 @@ def eval_lm(
 ) -> None:
     """Print the perplexity of TEXT under the language model LM, and under count-based models.
 
-    Without TEXT, evaluate on the test split of LM's own corpus. TEXT may also be a directory of `nlpseq
-    preprocess` with the same vocabulary; if the directory has a test split, evaluate on the test split. The
+    Without TEXT, evaluate on the test split of LM's own corpus. TEXT may also be a folder of `nlpseq
+    preprocess` with the same vocabulary; if the folder has a test split, evaluate on the test split. The
     count-based models are a unigram model and an interpolated Kneser-Ney 5-gram model of the train split.
     """
     lm = load_model(model, threads, device)

@@ -1,4 +1,4 @@
-"""nlpseq inspect: describe and check a directory or file."""
+"""nlpseq inspect: describe and check a folder or file."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Finding(NamedTuple):
 def inspect(path: Path, as_json: bool) -> None:
     """Print the contents of ANY, and check them.
 
-    ANY is a directory of nlpseq (vectors, a language model, an encoded corpus or counts), a vector file of
-    another tool, or a text. For a directory, every file is compared with its checksum. The exit code of a
-    corrupt file or directory is 5.
+    ANY is a folder of nlpseq (vectors, a language model, an encoded corpus or counts), a vector file of
+    another tool, or a text. For a folder, every file is compared with its checksum. The exit code of a
+    corrupt file or folder is 5.
     """
     if not path.exists():
-        raise DataError(f"{path}: does not exist. Name a file or directory.")
-    found = _inspect_directory(path) if path.is_dir() else _inspect_file(path)
+        raise DataError(f"{path}: does not exist. Name a file or folder.")
+    found = _inspect_folder(path) if path.is_dir() else _inspect_file(path)
     if as_json:
         print_json({"kind": found.kind, "whole": found.whole, "meta": found.meta})
     else:
@@ -58,7 +58,7 @@ def inspect(path: Path, as_json: bool) -> None:
         raise found.error
 
 
-def _inspect_directory(path: Path) -> Finding:
+def _inspect_folder(path: Path) -> Finding:
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.storage import artifact
@@ -81,7 +81,7 @@ def _inspect_directory(path: Path) -> Finding:
             )
         checks[kind](path)
         for inner in filter(artifact.is_result, path.iterdir()):  # such as counts in an encoded corpus
-            if error := _inspect_directory(inner).error:
+            if error := _inspect_folder(inner).error:
                 raise error
     except ArtifactError as error:
         return Finding(kind, False, meta, error)

@@ -68,7 +68,7 @@ def preprocess(
 ) -> None:
     """Encode CORPUS into a vocabulary and token ids.
 
-    Every train command reads the output directory; its path is printed. Without this step, a train command
+    Every train command reads the output folder; its path is printed. Without this step, a train command
     encodes CORPUS into the cache.
     """
     config, counting = build_config(TextConfig), build_config(CooccurrenceConfig, COUNTING["ppmi-svd"])

@@ -45,7 +45,7 @@ def neighbors(
 ) -> None:
     """Print the words nearest to each WORD, by cosine.
 
-    Without WORD, read words from stdin, one word per line. MODEL is a directory of vectors, or a file of
+    Without WORD, read words from stdin, one word per line. MODEL is a folder of vectors, or a file of
     word2vec or GloVe. --json prints one document per line and word. After an unknown word the other words are
     still answered, and the exit code is 4.
     """

@@ -30,7 +30,7 @@ ENDINGS = [
     (
         FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"),
         6,
-        "error: no directory for temp",
+        "error: no folder for temp",
     ),
     (OSError(errno.ENOSPC, "No space left", "x"), 6, "error: the disk ran full"),
     (ValueError("odd"), 1, "internal error: ValueError: odd. Run with --debug"),

@@ -26,7 +26,7 @@ def commands(command: click.Command = main, name: str = "") -> Iterator[tuple[st
 
 @pytest.fixture
 def corpus(tmp_path, monkeypatch):
-    """Change to a directory with the files that the examples name."""
+    """Change to a folder with the files that the examples name."""
     chance = random.Random(1)
     lines = [COURT.format(*chance.choices(PEOPLE, k=3)) for _ in range(120)]
     (tmp_path / "corpus.txt").write_text("\n".join(lines))

@@ -17,7 +17,7 @@ from nlpseq.vectors.vectors import Vectors
 
 @pytest.fixture
 def vectors(tmp_path):
-    """Return a directory of three vectors."""
+    """Return a folder of three vectors."""
     path = tmp_path / "small.w2v"
     matrix = np.arange(6, dtype=np.float32).reshape(3, 2) + 1
     Vectors(Vocab(["왕", "king", "evil\x1b"], np.array([3, 2, 1])), matrix, meta={"corpus": "왕.txt"}).save(
@@ -46,7 +46,7 @@ def test_corrupt_counts_in_encoded_corpus_give_5(run_cli, tmp_path, monkeypatch)
     assert json.loads(found.stdout)["whole"] is False
 
 
-def test_vectors_directory_shows_meta(run_cli, vectors):
+def test_vectors_folder_shows_meta(run_cli, vectors):
     answer = inspected(run_cli, vectors)
     assert (answer["schema"], answer["kind"], answer["whole"]) == (1, "vectors", True)
     assert answer["meta"] == json.loads((vectors / "meta.json").read_text())
@@ -92,7 +92,7 @@ def test_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypatch):
 
 @pytest.fixture
 def language_model(tmp_path):
-    """Return a directory of a language model of one word."""
+    """Return a folder of a language model of one word."""
     pytest.importorskip("torch")
     from nlpseq.lm.checkpoint import Checkpoint
     from nlpseq.lm.model import RecurrentLM
@@ -127,7 +127,7 @@ def test_language_model_with_other_vocabulary_gives_5(run_cli, language_model):
     assert "is not the vocabulary of this model" in run_cli("inspect", language_model).stderr
 
 
-def test_foreign_directory_gives_5(run_cli, tmp_path):
+def test_foreign_folder_gives_5(run_cli, tmp_path):
     (tmp_path / "photo.jpg").touch()
     result = run_cli("inspect", tmp_path)
     assert result.exit_code == 5

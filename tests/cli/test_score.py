@@ -140,7 +140,7 @@ def test_missing_file_gives_4(run_cli, model):
     assert "nowhere.txt is no file" in result.stderr
 
 
-def test_result_directory_is_refused_as_text(run_cli, model):
+def test_result_folder_is_refused_as_text(run_cli, model):
     result = run_cli("score", "tiny.lm", "tiny.lm")
     assert result.exit_code == 4
     assert "tiny.lm: a result of nlpseq, not a text" in result.stderr
