@@ -40,7 +40,7 @@ def stop_every_run(monkeypatch, looks):
         return next(vars(stop).setdefault("looks", itertools.count())) >= looks
 
     asked = property(asks, lambda stop, value: None)
-    monkeypatch.setattr("nlpseq.cli._shutdown.GracefulShutdown.asked", asked, raising=False)
+    monkeypatch.setattr("nlpseq.cli._shutdown.GracefulShutdown.requested", asked, raising=False)
 
 
 @pytest.fixture
