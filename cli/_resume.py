@@ -12,13 +12,16 @@ from nlpseq.config.fields import from_dict, is_number, to_dict
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 
 from ._inputs import COMPILING, claim, corpus_name
-from ._options import given, is_flag
+from ._options import explicit_settings, is_typed
 from ._output import Progress, say, say_warning
 from ._shutdown import GracefulShutdown
 
 if TYPE_CHECKING:
     from nlpseq.training.checkpoint import CheckpointConfig
     from nlpseq.vectors.vectors import Vectors
+
+
+UNFINISHED = ".unfinished"  # behind the name of a run, while another result has that name
 
 
 class RunKind(NamedTuple):
@@ -61,7 +64,9 @@ def unfinished_run(sources: tuple[str, ...], output: Path | None, kind: RunKind)
     claim(place_of_result(path, meta))
     configs = {key: _stored_config(path, meta, key, config_type) for key, config_type in kind.configs.items()}
     has = {name: value for config in configs.values() for name, value in to_dict(config).items()}
-    wanted = {name: value for each in kind.configs.values() for name, value in given(each).items()}
+    wanted = {
+        name: value for each in kind.configs.values() for name, value in explicit_settings(each).items()
+    }
     _refuse_new(path, has, wanted, kind)
     changes = {name: wanted[name] for name in kind.of_the_machine if wanted.get(name, has[name]) != has[name]}
     changed = {
@@ -80,7 +85,7 @@ def _stored_config(path: Path, meta: dict[str, Any], key: str, config_type: type
 
 def _run_folder(sources: tuple[str, ...], output: Path | None, kind: RunKind) -> tuple[Path, tuple[str, ...]]:
     """The folder of the run, and the corpus where that was named instead."""
-    from nlpseq.storage.stale import remove_stale_temporaries
+    from nlpseq.storage.locks import remove_stale_temporaries
 
     for place in (output, *map(Path, sources)):
         if place is not None:
@@ -110,8 +115,6 @@ def _unfinished_one(path: Path) -> Path:
 
 
 def _beside(path: Path) -> Path:
-    from nlpseq.storage.stale import UNFINISHED
-
     return path.with_name(path.name + UNFINISHED)
 
 
@@ -122,8 +125,6 @@ def place_of_run(path: Path) -> Path:
 
 def place_of_result(run: Path, meta: dict[str, Any]) -> Path:
     """Where a run ends that is stored in a folder and described by this meta.json."""
-    from nlpseq.storage.stale import UNFINISHED
-
     is_beside = meta.get("source", {}).get("beside", False)
     return run.with_name(run.name.removesuffix(UNFINISHED)) if is_beside else run
 
@@ -163,7 +164,7 @@ def claim_place(path: Path, *, force: bool, has_checkpoints: bool = True) -> Non
     has_checkpoints: whether they go to NAME.unfinished where NAME is complete.
     """
     from nlpseq.storage import artifact
-    from nlpseq.storage.stale import remove_stale_temporaries
+    from nlpseq.storage.locks import remove_stale_temporaries
 
     claim(path)
     remove_stale_temporaries(path.resolve().parent)  # which may end what is in the way then
@@ -194,10 +195,10 @@ def claim_place(path: Path, *, force: bool, has_checkpoints: bool = True) -> Non
 def _refuse_new(path: Path, has: dict[str, Any], wanted: dict[str, Any], kind: RunKind) -> None:
     """ConfigError for what would make it another run."""
     for name in kind.fresh_only:
-        if is_flag(name):
+        if is_typed(name):
             raise ConfigError(f"--{name} does not go with --resume: {path} has begun. Leave it out.")
     for name, value in wanted.items():
-        was_outranked = name in kind.lengths and has[name] is None and not is_flag(name)
+        was_outranked = name in kind.lengths and has[name] is None and not is_typed(name)
         if name not in kind.of_the_machine and has[name] != value and not was_outranked:
             raise ConfigError(
                 f"{path} was begun with {name} {has[name]}, not {value}. "
@@ -222,7 +223,7 @@ def train_in(
     line = f"nlpseq {command} {shlex.quote(str(folder.path))} --resume"
     note = f"its last checkpoint, if there is one yet, goes on with: {line}"
     with GracefulShutdown() as stop, Progress("training", unit, COMPILING, stopped_note=note) as progress:
-        vectors = train(replace(folder, should_stop=lambda: stop.asked), progress)
+        vectors = train(replace(folder, should_stop=lambda: stop.requested), progress)
     if not vectors.meta["complete"]:
         say(f"stopped and saved. Go on with: {line}")
         stop.exit()

@@ -8,7 +8,7 @@ from typing import Any
 from nlpseq.config import LMConfig, TextConfig
 
 from ._inputs import find_valid
-from ._options import given
+from ._options import explicit_settings
 from ._resume import RunKind, Unfinished
 from ._whereabouts import find_data, whereabouts, whereabouts_now
 
@@ -25,7 +25,7 @@ KIND = RunKind(
 
 def data_of(run: Unfinished) -> tuple[Any, Any, dict[str, Any]]:
     """Corpus and validation text of a run, as it was begun, and where they are now."""
-    data = find_data(run.path, run.meta, run.sources, given(LMConfig).get("threads"))
+    data = find_data(run.path, run.meta, run.sources, explicit_settings(LMConfig).get("threads"))
     valid_file = run.meta.get("source", {}).get("valid")
     valid = find_valid(run.path, run.meta, data) if valid_file else None
     return data, valid, whereabouts_now(run, data) | {"valid": valid_file}

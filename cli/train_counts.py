@@ -18,16 +18,16 @@ from ._app import Command
 from ._inputs import COMPILING, corpus_argument, corpus_name, prepare, say_contents, say_neighbors
 from ._options import (
     RARE_TEXT,
+    build_config,
     checkpoint_option,
     config_file_option,
     config_options,
+    explicit_settings,
     force_option,
-    given,
-    is_flag,
+    is_typed,
     option_name,
     output_option,
     refuse_settings_of_phrases,
-    resolved,
     resume_option,
 )
 from ._output import Progress, print_path, say
@@ -119,11 +119,11 @@ def _begin(
     sources: tuple[str, ...], output: Path | None, every: float, method: str, *, force: bool
 ) -> tuple[Path, Vectors]:
     _refuse_useless(method)
-    counting = resolved(CooccurrenceConfig, COUNTING[method])
-    configs: dict[type, Any] = {config_type: resolved(config_type) for config_type in METHODS[method]}
-    text = resolved(TextConfig)  # a wrong setting is said before any work
+    counting = build_config(CooccurrenceConfig, COUNTING[method])
+    configs: dict[type, Any] = {config_type: build_config(config_type) for config_type in METHODS[method]}
+    text = build_config(TextConfig)  # a wrong setting is said before any work
     refuse_settings_of_phrases(text)
-    threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
+    threads = getattr(configs[METHODS[method][-1]], "threads", explicit_settings(SVDConfig).get("threads"))
     claim_place(
         output or Path(corpus_name(sources) + SUFFIXES[method]),
         force=force,
@@ -151,7 +151,7 @@ def _begin(
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float, method: str) -> tuple[Path, Vectors]:
-    if is_flag("method") and method != "glove":
+    if is_typed("method") and method != "glove":
         raise ConfigError(
             f"--resume is for --method glove; {method} has nothing to go on with. Leave it out."
         )
@@ -209,7 +209,7 @@ def _refuse_useless(method: str) -> None:
     used |= {"threads"}  # encoding has threads in any case
     for other, config_types in METHODS.items():
         for each in (each for config_type in config_types for each in fields(config_type)):
-            if each.name not in used and is_flag(each.name):
+            if each.name not in used and is_typed(each.name):
                 raise ConfigError(
                     f"{option_name(each.name)} is for --method {other}, not {method}. Leave one of them out."
                 )

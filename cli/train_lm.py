@@ -18,13 +18,13 @@ from ._app import Command
 from ._inputs import corpus_name, dataset_folder, encode_as, encode_for, open_dataset, say_contents
 from ._options import (
     RARE_TEXT,
+    build_config,
     checkpoint_option,
     config_file_option,
     config_options,
+    explicit_settings,
     force_option,
-    given,
     output_option,
-    resolved,
     resume_option,
 )
 from ._output import Progress, print_path, say, say_detail
@@ -138,7 +138,7 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
                 f"{vectors} holds explicit vectors, as long as their vocabulary. Give dense ones."
             )
         settings["dim"] = word_vectors.matrix.shape[1]
-    return resolved(LMConfig, settings, either=KIND.lengths), word_vectors
+    return build_config(LMConfig, settings, exclusive=KIND.lengths), word_vectors
 
 
 def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | None, *, force: bool) -> Path:
@@ -162,9 +162,9 @@ def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | 
 def text_config(valid: Path | None) -> TextConfig:
     """How a language model reads text: as for TextConfig, but with case, punctuation and a split."""
     defaults = LM_TEXT | (LM_SHARES if valid is None else {})
-    if given(TextConfig).get("tokenizer", "word") != "word":
+    if explicit_settings(TextConfig).get("tokenizer", "word") != "word":
         defaults["punctuation"] = False  # the other tokenizers keep it anyway
-    config = resolved(TextConfig, defaults)
+    config = build_config(TextConfig, defaults)
     if config.phrases:
         raise ConfigError("--phrases is for word vectors. Leave it out.")
     return config
@@ -197,7 +197,7 @@ def _train(
 
     _check_room(folder.path, config, data)
     with GracefulShutdown() as stop, _progress(folder.path, 0, "trying out what is fastest here") as report:
-        folder = replace(folder, should_stop=lambda: stop.asked)
+        folder = replace(folder, should_stop=lambda: stop.requested)
         model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
     _end(folder, model, stop)
     return model
@@ -232,7 +232,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     path = place_of_result(run.path, run.meta)
     with GracefulShutdown() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
         folder = CheckpointConfig(
-            path=run.path, result=path, every=every, should_stop=lambda: stop.asked, facts=source
+            path=run.path, result=path, every=every, should_stop=lambda: stop.requested, facts=source
         )
         model = resume_lm(folder, data, valid=valid, changes=run.changes, report=report)
     _end(folder, model, stop)

@@ -15,6 +15,7 @@ from ._app import Command
 from ._inputs import corpus_argument, corpus_name, dataset_folder, prepare, say_contents, say_neighbors
 from ._options import (
     RARE_TEXT,
+    build_config,
     checkpoint_option,
     config_file_option,
     config_options,
@@ -22,7 +23,6 @@ from ._options import (
     output_option,
     refuse_alone,
     refuse_settings_of_phrases,
-    resolved,
     resume_option,
 )
 from ._output import Progress, print_path, say, say_detail
@@ -98,8 +98,10 @@ def train_w2v(
 def _begin(
     sources: tuple[str, ...], output: Path | None, preset: dict[str, Any], every: float, *, force: bool
 ) -> tuple[Path, Vectors]:
-    config = resolved(Word2VecConfig, preset)
-    text = resolved(TextConfig, HELD_OUT if config.early_stop else {})  # a wrong one is said before any work
+    config = build_config(Word2VecConfig, preset)
+    text = build_config(
+        TextConfig, HELD_OUT if config.early_stop else {}
+    )  # a wrong one is said before any work
     _refuse_useless(config, text)
     if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
         raise ConfigError("--early-stop needs held-out text, so it does not go with --valid-share 0.")

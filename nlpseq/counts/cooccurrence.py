@@ -8,7 +8,7 @@ weights are integers, so the result is the same to the bit for any number of thr
 Letters: V words.
 """
 
-import shutil
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, ResourceError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import NpyWriter, load_array
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
-from nlpseq.storage.stale import remove_stale_temporaries, temporary
+from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
 KIND, VERSION = "cooccurrence", 1
 UNIT = 1 << 30  # what a pair of weight 1 adds, so that 1/distance is an integer too
@@ -295,12 +295,9 @@ def _scratch() -> Iterator[Path]:
     parent = cache_dir()
     try:
         remove_stale_temporaries(parent)
-        folder = temporary(parent / "counts")
-        folder.mkdir()
-        try:
+        with temporary(parent / uuid.uuid4().hex) as folder:
+            folder.mkdir()
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise

@@ -171,3 +171,9 @@ def _count_pairs(tokens: Ids, sentences: Ints, often_T: npt.NDArray[np.bool_]) -
         keys_P, inverse = np.unique(np.concatenate([keys_P, new_P]), return_inverse=True)
         counts_P = np.bincount(inverse, np.concatenate([counts_P, number_P]), len(keys_P)).astype(np.int64)
     return keys_P, counts_P
+
+
+def read_phrases(folder: Path) -> list[str]:
+    """Return the phrases of an encoded corpus, best score first."""
+    lines = (folder / "phrases.tsv").read_text("utf-8").splitlines()
+    return [line.partition("\t")[0] for line in lines[1:]]

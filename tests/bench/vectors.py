@@ -55,7 +55,8 @@ def vectors(options: argparse.Namespace, folder: Path) -> str:
         "tests/counts/test_svd.py",
         "tests/counts/test_ppmi.py",
         "tests/counts/test_glove.py",
-        "tests/evaluation/test_evaluation.py",
+        "tests/evaluation/test_word_pairs.py",
+        "tests/evaluation/test_analogies.py",
     )
     job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
     cache = Path(tempfile.mkdtemp(dir=folder))
@@ -84,7 +85,7 @@ def vectors(options: argparse.Namespace, folder: Path) -> str:
 
 def ingredients(options: argparse.Namespace, folder: Path) -> str:
     """Measure the gain of each setting of skip-gram."""
-    check_tests("tests/word2vec/test_kernels.py", "tests/evaluation/test_evaluation.py")
+    check_tests("tests/word2vec/test_kernels.py", "tests/evaluation/test_analogies.py")
     job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
     cache = Path(tempfile.mkdtemp(dir=folder))
     lines = [

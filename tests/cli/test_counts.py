@@ -116,7 +116,7 @@ def test_disk_for_glove_is_looked_at_before_counting(run_cli, here, monkeypatch)
 def test_a_run_of_glove_that_goes_on_has_its_memory_estimated(run_cli, here, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(
-            "nlpseq.cli._shutdown.GracefulShutdown.asked",
+            "nlpseq.cli._shutdown.GracefulShutdown.requested",
             property(lambda _: True, lambda *_: None),
             raising=False,
         )

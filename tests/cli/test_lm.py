@@ -196,15 +196,12 @@ def unfinished(run_cli, here, monkeypatch):
 
     def begin(*arguments):
         with monkeypatch.context() as patch:
-            patch.setattr("nlpseq.cli._shutdown.GracefulShutdown.__init__", asked_already)
+            always = property(lambda _: True, lambda *_: None)
+            patch.setattr("nlpseq.cli._shutdown.GracefulShutdown.requested", always, raising=False)
             done = run_cli("train-lm", *arguments, *FAST)
         assert done.exit_code == 130 and "stopped and saved" in done.stderr, done.stderr
 
     return begin
-
-
-def asked_already(self):
-    self.asked, self._signal, self._before = True, signal.SIGINT, {}
 
 
 def test_a_run_is_found_by_its_corpus(run_cli, unfinished):
@@ -289,7 +286,7 @@ def test_a_damaged_encoded_corpus_is_named_as_such(run_cli, here, unfinished):
     with Path("story.tokens/tokens.npy").open("r+b") as tokens:
         tokens.truncate(200)
     done = run_cli("train-lm", "story.lm", "--resume")
-    assert done.exit_code == 5 and "tokens.npy has 200 bytes" in done.stderr
+    assert done.exit_code == 5 and "tokens.npy: has 200 bytes" in done.stderr
 
 
 def test_a_run_begun_from_python_goes_on_with_its_corpus(run_cli, here):
@@ -420,7 +417,7 @@ def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
     [
         (["story.txt", "--epochs", "2", "--time-budget", "5s"], 2, "left out where epochs are given"),
         (["story.txt", "--time-budget", "soon"], 2, "no length of time. Write 90s, 10m or 1h30m"),
-        (["story.txt", "--hidden", "0"], 2, "hidden is 0. It must be from 1 to 1,000,000"),
+        (["story.txt", "--hidden", "0"], 2, "hidden: 0 is not valid. The value must be from 1 to 1,000,000"),
         (["nothing.txt"], 4, "nothing.txt"),
         (["story.txt", "--resume"], 4, "there is no run to go on with"),
         (["short.txt"], 4, "short.txt"),
@@ -448,7 +445,7 @@ def test_without_the_memory_no_work_is_begun(run_cli, here, monkeypatch):
 def test_an_existing_model_is_not_overwritten(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.txt", *FAST)
-    assert done.exit_code == 2 and "story.lm already exists" in done.stderr
+    assert done.exit_code == 2 and "story.lm: already exists" in done.stderr
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
 
 

@@ -40,7 +40,7 @@ def stop_every_run(monkeypatch, looks):
         return next(vars(stop).setdefault("looks", itertools.count())) >= looks
 
     asked = property(asks, lambda stop, value: None)
-    monkeypatch.setattr("nlpseq.cli._shutdown.GracefulShutdown.asked", asked, raising=False)
+    monkeypatch.setattr("nlpseq.cli._shutdown.GracefulShutdown.requested", asked, raising=False)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_counts_that_are_only_factorised_leave_a_run_beside_them(run_cli, stoppe
         made = run_cli("train-counts", "corpus.txt", "--method", "ppmi", "-o", "corpus.ppmi", "--force")
         assert (made.exit_code, "unfinished" in made.stderr) == (0, False)
     again = run_cli("train-counts", "corpus.txt", "--method", "ppmi", "-o", "corpus.ppmi")
-    assert (again.exit_code, "corpus.ppmi already exists. Replace it" in again.stderr) == (2, True)
+    assert (again.exit_code, "corpus.ppmi: already exists. Use --force" in again.stderr) == (2, True)
     assert beside.exists()
 
 

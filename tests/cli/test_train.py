@@ -60,17 +60,20 @@ def test_train_writes_vectors_under_the_name_of_the_corpus(run_cli, folder):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--cbow-update", "corrected"], "--cbow-update is for --objective cbow alone"),
-        (["--share-negatives", "pair", "--objective", "cbow"], "is for --objective skipgram alone"),
-        (["--negatives", "20", "--loss", "softmax"], "--negatives is for --loss negative-sampling alone"),
-        (["--phrase-threshold", "10"], "--phrase-threshold is for --phrases alone"),
+        (["--cbow-update", "corrected"], "--cbow-update: has no effect without --objective cbow"),
+        (["--share-negatives", "pair", "--objective", "cbow"], "has no effect without --objective skipgram"),
+        (
+            ["--negatives", "20", "--loss", "softmax"],
+            "--negatives: has no effect without --loss negative-sampling",
+        ),
+        (["--phrase-threshold", "10"], "--phrase-threshold: has no effect without --phrases"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_settings_that_would_change_nothing_are_refused(run_cli, folder, options, said):
     result = run_cli("train-w2v", "corpus.txt", *options)
     assert result.exit_code == 2
-    assert said in result.stderr and "changes nothing here" in result.stderr
+    assert said in result.stderr
     assert not Path("corpus.w2v").exists()
 
 
@@ -79,7 +82,7 @@ def test_the_same_command_twice_gives_the_same_vectors_and_needs_force(run_cli, 
     before = Path("corpus.w2v/vectors.npy").read_bytes()
     again = run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7")
     assert (first.exit_code, again.exit_code) == (0, 2)
-    assert "corpus.w2v already exists. Replace it with --force" in again.stderr
+    assert "corpus.w2v: already exists. Use --force" in again.stderr
     assert "reading" not in again.stderr, "said before the work, not after it"
     assert run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7", "--force").exit_code == 0
     assert Path("corpus.w2v/vectors.npy").read_bytes() == before
@@ -113,7 +116,7 @@ def test_text_settings_must_agree_with_an_encoded_corpus(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     wrong = run_cli("train-w2v", "corpus.tokens", *QUICK, "--min-count", "3")
     assert wrong.exit_code == 2
-    assert "corpus.tokens was encoded with min_count 5, not 3." in wrong.stderr
+    assert "corpus.tokens: encoded with min_count 5, not 3. Leave out --min-count" in wrong.stderr
     assert run_cli("train-w2v", "corpus.tokens", *QUICK, "--min-count", "5").exit_code == 0
 
 
@@ -131,14 +134,14 @@ def test_an_encoded_corpus_is_not_encoded_again(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     result = run_cli("preprocess", "corpus.tokens", "-o", "twice.tokens")
     assert result.exit_code == 2
-    assert "corpus.tokens is encoded already" in result.stderr
+    assert "corpus.tokens: already encoded" in result.stderr
 
 
 def test_encoded_corpora_are_not_read_as_text(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     result = run_cli("train-w2v", "corpus.txt", "corpus.tokens")
     assert result.exit_code == 2
-    assert "corpus.tokens is an encoded corpus, which can only be used alone" in result.stderr
+    assert "corpus.tokens: an encoded corpus can only be used alone" in result.stderr
     run_cli("train-w2v", "corpus.tokens", *QUICK)
     vectors = run_cli("train-w2v", "corpus.w2v", "-o", "other.w2v")
     assert vectors.exit_code == 5
@@ -149,7 +152,7 @@ def test_the_corpus_is_never_its_own_output(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     result = run_cli("train-w2v", "corpus.tokens", "-o", "corpus.tokens", "--force")
     assert result.exit_code == 2
-    assert "corpus.tokens is the corpus itself" in result.stderr
+    assert "corpus.tokens: this is the corpus" in result.stderr
     TokenDataset.open("corpus.tokens")
 
 
@@ -158,7 +161,7 @@ def test_a_damaged_encoded_corpus_is_not_taken_for_text(run_cli, folder):
     Path("corpus.tokens/MANIFEST.json").unlink()
     result = run_cli("train-w2v", "corpus.tokens", *QUICK)
     assert result.exit_code == 5
-    assert "MANIFEST.json is missing" in result.stderr
+    assert "MANIFEST.json: is missing" in result.stderr
 
 
 def test_suffixes_and_folders_leave_the_name(run_cli, folder):

@@ -232,10 +232,10 @@ def test_tuning_does_not_learn_where_that_is_of_no_use(model, stream, statistics
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ((-0.1, 0.1, 5), "learning_rate is -0.1. It must be at least 0."),
+        ((-0.1, 0.1, 5), "learning_rate: -0.1 is not valid. The value must be at least 0."),
         ((math.inf, 0.1, 5), "learning_rate is inf"),
-        ((0.1, 1.5, 5), "decay is 1.5. It must be from 0 to 1."),
-        ((0.1, 0.1, 0), "rows is 0. It must be at least 1."),
+        ((0.1, 1.5, 5), "decay: 1.5 is not valid. The value must be from 0 to 1."),
+        ((0.1, 0.1, 0), "rows: 0 is not valid. The value must be at least 1."),
     ],
 )
 def test_settings_that_make_no_sense(model, stream, statistics, settings, message):

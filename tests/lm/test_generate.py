@@ -231,9 +231,9 @@ def test_a_beam_of_one_takes_the_likeliest_token_each_time():
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"sampling": Sampling(temperature=-1.0)}, "temperature is -1.0. It must be at least 0"),
+        ({"sampling": Sampling(temperature=-1.0)}, "temperature: -1.0 is not valid. The value must be at least 0"),
         ({"sampling": Sampling(temperature=math.nan)}, "temperature is nan"),
-        ({"sampling": Sampling(top_p=0.0)}, "top_p is 0.0. It must be above 0"),
+        ({"sampling": Sampling(top_p=0.0)}, "top_p: 0.0 is not valid. The value must be above 0"),
         ({"sampling": Sampling(top_k=0)}, "top_k is 0"),
         ({"sampling": Sampling(min_p=2.0)}, "min_p is 2.0"),
         ({"sampling": Sampling(repetition_penalty=0.0)}, "repetition_penalty is 0.0"),

@@ -211,10 +211,10 @@ def test_theta_is_tried_in_units_of_the_states(model, data):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ((0, 1.0, 0.1), "window is 0. It must be at least 1."),
-        ((5, -1.0, 0.1), "theta is -1.0. It must be at least 0."),
+        ((0, 1.0, 0.1), "window: 0 is not valid. The value must be at least 1."),
+        ((5, -1.0, 0.1), "theta: -1.0 is not valid. The value must be at least 0."),
         ((5, math.nan, 0.1), "theta is nan"),
-        ((5, 1.0, 1.0), "share is 1.0. It must be at least 0 and below 1."),
+        ((5, 1.0, 1.0), "share: 1.0 is not valid. The value must be at least 0 and below 1."),
     ],
 )
 def test_settings_that_make_no_sense(model, stream, settings, message):

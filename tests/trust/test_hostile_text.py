@@ -1,4 +1,4 @@
-"""Text from anywhere: bytes that are no text, endless lines, endless vocabularies, commands to a terminal."""
+"""Text from anywhere: invalid bytes, endless lines and vocabularies, terminal commands."""
 
 import codecs
 import random
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from conftest import RunCli
 from tallies import Tally
-from works import leftovers
+from works import stale_files
 
 import nlpseq as ns
 from nlpseq.config import TextConfig, Tokenizer
@@ -30,15 +30,14 @@ from nlpseq.reading.decode import normalized_block
 from nlpseq.tokenizers.word import tokenize
 from nlpseq.vectors.vectors import Vectors
 
-# Writes a line to stdout: argv[1] MB of argv[2], again and again, and no newline.
+# Writes argv[1] MB of repeated argv[2] to stdout, without a newline.
 ENDLESS = """
 import sys
 part = sys.argv[2].encode() * ((1 << 20) // len(sys.argv[2]))
 for _ in range(int(sys.argv[1])):
     sys.stdout.buffer.write(part)
 """
-# Runs nlpseq, and writes down its most memory, seen every millisecond. That of mapped files is not counted,
-# which is there while nothing else needs it.
+# Runs nlpseq and stores its peak memory, sampled every millisecond, without mapped files.
 WATCHED = """
 import atexit, re, threading, time
 from pathlib import Path
@@ -76,11 +75,11 @@ _cut.BLOCK_BYTES, _spill.MOST_HELD, _spill.Spill._empty = int(block), int(held),
 atexit.register(lambda: Path("full").write_text(str(len(full))))
 main()
 """
-SOME_MB, MORE_MB = 32, 64  # of a line of many blocks, and what a longer one may take more
+SOME_MB, MORE_MB = 32, 64  # of a line of many blocks, and allowed in addition for a longer one
 ADDRESSES = 2 << 30  # bytes
-SIZES = [1000 * 4**step for step in range(5)]  # characters, the last for what looks at each once
+SIZES = [1000 * 4**step for step in range(5)]  # characters; the last only for linear tokenizers
 PATIENCE = 20.0  # s, for all sizes
-END = "¬"  # of text, which is what a search for the end of bait, from every place in it, does not find
+END = "¬"  # of text, so that every search for another end of the bait fails
 ESCAPES = (
     *("\x1b[31mred", "\x1b]0;title\x07", "\x1b[2J", "\x1b[6n", "\x9b31m", "\x90q\x9c", "\x07", "\b\b"),
     *("\u202eabc", "a\x7f"),
@@ -91,7 +90,7 @@ ESCAPES = (
     "megabytes", [pytest.param(128, id="fast"), pytest.param(3 << 10, id="whole", marks=pytest.mark.trust)]
 )
 @pytest.mark.parametrize("part", ["a b c ", "a", "é "])
-def test_an_endless_line_from_a_pipe_takes_little_memory(
+def test_endless_line_from_a_pipe_takes_little_memory(
     tmp_path: Path, tally: Tally, megabytes: int, part: str
 ) -> None:
     with tally.case(f"{megabytes} MB of {part!r}"):
@@ -100,7 +99,7 @@ def test_an_endless_line_from_a_pipe_takes_little_memory(
 
 
 def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
-    """MB that encoding takes at most; the tokens are those of the line."""
+    """Return the peak memory of encoding in MB, after a check of the tokens."""
     settings = ["--tokenizer", "whitespace", "--valid-share", "0", "--test-share", "0", "--min-count", "1"]
     writer = [sys.executable, "-c", ENDLESS, str(megabytes), part]
     source = subprocess.Popen(writer, stdout=subprocess.PIPE)
@@ -135,9 +134,9 @@ def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
 def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
     tmp_path: Path, tally: Tally, num_words: int, block: int, held: int
 ) -> None:
-    """Every word once, some more often; of those that occur twice the first by name are kept.
+    """Keep exactly the first words by name among the repeated words.
 
-    Some words occur again after the table of words that has them was full.
+    All words occur once, some twice, also after the table with their first occurrence was full.
     """
     chance, often, kept = random.Random(1), num_words // 1000, num_words // 2000
     doubled = [f"w{number:x}" for number in chance.sample(range(num_words), often)]
@@ -162,7 +161,7 @@ def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
         assert data.vocab.words[:-2] == sorted(doubled)[:kept]
         assert (data.vocab.counts[:kept] == 2).all()
         assert data.num_tokens == num_words + often
-        assert not leftovers(tmp_path)
+        assert not stale_files(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +215,7 @@ def sentences(data: ns.TokenDataset) -> list[list[str]]:
 
 @pytest.mark.parametrize("tokenizer", get_args(Tokenizer))
 def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None:
-    """Four times the text does not take sixteen times as long."""
+    """Tokenizing takes linear time: four times the text, about four times as long."""
     config = TextConfig(tokenizer=tokenizer)
 
     sizes = SIZES[:-1] if tokenizer in WHOLE_LINE_TOKENIZERS else SIZES
@@ -248,13 +247,13 @@ def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None
     for bait in baits:
         with tally.case(f"{tokenizer}, {bait!r}"):
             check_time(split, bait, sizes)
-        if tally.broken:  # as the next one would take as long
+        if tally.broken:  # because the next one would take as long
             break
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
 def test_marks_made_to_be_slow_are_not(tally: Tally, form: str) -> None:
-    """Out of order, or signs that are two marks out of order, or are marks in one form alone."""
+    """Normalise marks out of order, pairs of such marks, and marks of a single form in linear time."""
 
     def compose(text: str) -> None:
         normalized_block(text.encode(), form)
@@ -270,18 +269,18 @@ def test_marks_made_to_be_slow_are_not(tally: Tally, form: str) -> None:
 
 
 def check_time(work: Callable[[str], None], bait: str, sizes: list[int], start: str = "") -> None:
-    """work takes four times the text in at most some eight times as long, however much it was before."""
+    """Check that four times the text takes at most eight times as long, for any size."""
 
     def give_up(*_: object) -> None:
         raise TimeoutError(f"more than {PATIENCE} s")
 
-    signal.signal(signal.SIGVTALRM, give_up)  # of processor time, which a regular expression looks at
+    signal.signal(signal.SIGVTALRM, give_up)  # of processor time, checked inside regular expressions
     signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
     try:
         work(start + bait * 10 + END)
         some = 0.0
         for size in sizes:
-            more = seconds(work, start + bait * (size // len(bait)) + END)
+            more = cpu_seconds(work, start + bait * (size // len(bait)) + END)
             assert more < 8 * some + 0.3, f"{more:.2f} s for {size:,} characters, {some:.2f} s for a quarter"
             some = more
     finally:
@@ -289,8 +288,8 @@ def check_time(work: Callable[[str], None], bait: str, sizes: list[int], start: 
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
 
 
-def seconds(work: Callable[[str], None], text: str) -> float:
-    """Of the processor, which other work does not change."""
+def cpu_seconds(work: Callable[[str], None], text: str) -> float:
+    """Return processor time, independent of other load."""
     begun = time.process_time()
     work(text)
     return time.process_time() - begun

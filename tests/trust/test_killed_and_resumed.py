@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from works import Work, beside, is_complete, learnt, leftovers, run, start
+from works import Work, checkpoint_of, learnt, run, stale_files, start
 
-from nlpseq.storage.stale import remove_stale_temporaries
+from nlpseq.storage.locks import remove_stale_temporaries
 
 OFTEN = ("--checkpoint-every", "0.05s")
 OF_W2V = ("train-w2v", "corpus.txt", "--dim", "8", *OFTEN, "--epochs")
@@ -46,15 +46,15 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(
     wanted = learnt(folder / work.makes)
     kills = 0
     for number in range(times):
-        replaces = bool(number % 2)  # then the run stands beside the old result until it is complete
+        replaces = bool(number % 2)  # then the run has its checkpoints inside the old result
         if not replaces:
             shutil.rmtree(folder / work.makes)
         with tally.case(f"{name}, {number}"):
             kills += run_with_kills(work, folder, chance)
             assert learnt(folder / work.makes) == wanted
-            assert not beside(folder / work.makes).exists()
+            assert not checkpoint_of(folder / work.makes).exists()
             remove_stale_temporaries(folder)  # of a kill after the end of the training
-            assert not leftovers(folder), leftovers(folder)
+            assert not stale_files(folder), stale_files(folder)
 
     with tally.case(f"{name}, {kills} kills amid the training"):
         assert kills >= times
@@ -63,7 +63,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(
 def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
     """How often it was killed, each time some while after a checkpoint has come."""
     path = folder / work.makes
-    place, kills = beside(path) if path.exists() else path, 0
+    place, kills = checkpoint_of(path), 0
     command = work
     while True:
         before = stamp(place)
@@ -74,10 +74,10 @@ def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
         child.kill()
         _, err = child.communicate()
         assert child.returncode in (0, -9), (child.returncode, err)
-        if not place.exists() or is_complete(place):
+        if not place.exists():
             return kills
         kills += 1
-        command = Work((work.args[0], str(place), "--resume", *OFTEN), work.makes)
+        command = Work((work.args[0], str(path), "--resume", *OFTEN), work.makes)
 
 
 def stamp(place: Path) -> int | None:

@@ -266,7 +266,7 @@ def test_a_position_beyond_the_end_is_refused(data: TokenDataset, tmp_path: Path
     train_word2vec(data, SMALL, folder=CheckpointConfig(path=path, should_stop=stop_after(2)))
     meta = json.loads((path / "meta.json").read_text())
     write_sealed_meta(path, meta | {"position": meta["position"] | {"epoch": 3, "losses": [1.0] * 3}})
-    with pytest.raises(ArtifactError, match=r"run\.w2v.meta\.json .*epoch is 3\. It must be at most 2"):
+    with pytest.raises(ArtifactError, match=r"run\.w2v.meta\.json .*epoch: 3 is not valid\. The value must be at most 2"):
         resume_word2vec(CheckpointConfig(path=path), data)
     chunks = -(-data.split("train").num_tokens // 100)
     write_sealed_meta(path, meta | {"position": meta["position"] | {"turn": chunks + 1}})
@@ -299,5 +299,5 @@ def test_a_damaged_checkpoint_is_refused(data: TokenDataset, tmp_path: Path) -> 
         with (copy / name).open("r+b") as file:
             file.seek(200)
             file.write(b"\xff")
-        with pytest.raises(ArtifactError, match=rf"{name} does not match its sha256"):
+        with pytest.raises(ArtifactError, match=rf"{name}: does not match its sha256"):
             resume_word2vec(CheckpointConfig(path=copy), data)

@@ -1,8 +1,13 @@
-"""The rows of a word2vec binary file, from a block of its bytes into a matrix."""
+"""Parse the rows of a word2vec binary file from a block of bytes.
+
+tests/reference/vector_rows.py holds the plain counterpart.
+"""
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+
+__all__ = ["take_rows"]
 
 _NEWLINE, _SPACE = np.uint8(10), np.uint8(32)
 
@@ -16,16 +21,16 @@ def take_rows(
     filled: int,
     height: int,
 ) -> tuple[int, int, int]:
-    """Move the whole rows that block[start:end] begins with to matrix[filled:height], (V, bytes of a row).
+    """Move the complete rows at block[start:end] to matrix[filled:height], (V, 4 D) bytes.
 
-    The words are left in the block from `start` on, where nothing is needed any more, a space behind each.
-    Returns how many rows and bytes were taken, and how many bytes the words have now.
+    The words are moved to block[start:], each followed by a space, over bytes that were consumed.
+    Returns the number of rows, of bytes consumed, and of bytes of the words.
     """
     row_bytes = matrix.shape[1]
     at, row, written = start, filled, start
     while row < height:
         word = at
-        if word < end and block[word] == _NEWLINE:  # word2vec.c ends the row before with it, gensim does not
+        if word < end and block[word] == _NEWLINE:  # ends the row before, if word2vec.c wrote it
             word += 1
         space = word
         while space < end and block[space] != _SPACE:
@@ -35,7 +40,7 @@ def take_rows(
         for k in range(word, space + 1):
             block[written] = block[k]
             written += 1
-        numbers, vector = block[space + 1 :], matrix[row]  # an index that begins at 0 makes this a plain copy
+        numbers, vector = block[space + 1 :], matrix[row]  # because an index from 0 compiles to a plain copy
         for k in range(row_bytes):
             vector[k] = numbers[k]
         at = space + 1 + row_bytes

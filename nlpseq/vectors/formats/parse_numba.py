@@ -1,28 +1,31 @@
-"""Lines of numbers, from a block of bytes to float32 in one pass; _text.parse_row is the specification.
+"""Parse lines of numbers from a block of bytes to float32 in one pass; text.parse_row is the specification.
 
-A line that is not plain is left to it: one whose word holds spaces, with nan or a wrong number, or with a
-number so near to the middle between two float32 that this arithmetic does not tell which one is meant.
+The kernel stops at a line that is not plain and leaves the line to parse_row: a word with spaces, nan, a
+wrong number, or a number so near to the middle of two float32 values that this arithmetic cannot choose.
+tests/reference/vector_rows.py holds the plain counterpart of take_lines.
 """
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+__all__ = ["take_lines"]
+
 _NEWLINE, _SPACE = np.uint8(10), np.uint8(32)
 _PLUS, _MINUS, _POINT, _ZERO, _NINE = np.uint8(43), np.uint8(45), np.uint8(46), np.uint8(48), np.uint8(57)
 _SMALL_E, _LARGE_E = np.uint8(101), np.uint8(69)
-_DIGITS = 18  # what an int64 holds
-_LARGEST = 60  # power of ten in the table
-_POWERS = np.array([float(f"1e{power}") for power in range(-_LARGEST, _LARGEST + 1)])
+_MAX_DIGITS = 18  # that fit an int64
+_MAX_POWER = 60  # of ten, in the table
+_POWERS = np.array([float(f"1e{power}") for power in range(-_MAX_POWER, _MAX_POWER + 1)])
 _BELOW, _ABOVE = 1 - 2.0**-50, 1 + 2.0**-50  # the digits, the power and their product each err by 2^-53
 
 
 @njit(inline="always")
 def _digits(block, at, end, number, num_digits):  # type: ignore[no-untyped-def]
-    """Append the digits that follow to a number, up to the 18 that count; also how many were dropped."""
+    """Append the next digits to a number, up to 18; also count the digits dropped."""
     dropped = 0
     while at < end and _ZERO <= block[at] <= _NINE:
-        if num_digits < _DIGITS:
+        if num_digits < _MAX_DIGITS:
             number = number * 10 + np.int64(block[at] - _ZERO)
             num_digits += number > 0
         else:
@@ -33,14 +36,14 @@ def _digits(block, at, end, number, num_digits):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _signed(block, at, end):  # type: ignore[no-untyped-def]
-    """Whether a minus comes next, and the place behind a sign."""
+    """Return whether a minus comes next, and the offset after the sign."""
     negative = at < end and block[at] == _MINUS
     return negative, at + (negative or (at < end and block[at] == _PLUS))
 
 
 @njit(nogil=True, cache=True)
 def _number(block, at, end):  # type: ignore[no-untyped-def]
-    """The float32 that begins here, the place behind it, and whether it is certain."""
+    """Return the float32 at an offset, the offset after it, and whether the value is certain."""
     negative, start = _signed(block, at, end)
     number, num_digits, power, at = _digits(block, start, end, np.int64(0), 0)
     has_digits = at > start
@@ -51,12 +54,12 @@ def _number(block, at, end):  # type: ignore[no-untyped-def]
         power -= at - start - dropped
     if at < end and (block[at] == _SMALL_E or block[at] == _LARGE_E):
         down, start = _signed(block, at + 1, end)
-        exponent, _, dropped, at = _digits(block, start, end, np.int64(0), _DIGITS - 6)
+        exponent, _, dropped, at = _digits(block, start, end, np.int64(0), _MAX_DIGITS - 6)
         has_digits = has_digits and at > start and dropped == 0
         power += -exponent if down else exponent
-    if not has_digits or abs(power) > _LARGEST:
+    if not has_digits or abs(power) > _MAX_POWER:
         return np.float32(0), at, False
-    product = number * _POWERS[power + _LARGEST]
+    product = number * _POWERS[power + _MAX_POWER]
     low, high = np.float32(product * _BELOW), np.float32(product * _ABOVE)
     return (-low if negative else low), at, low == high and np.isfinite(high)
 
@@ -71,10 +74,10 @@ def take_lines(
     matrix: npt.NDArray[np.float32],
     filled: int,
 ) -> tuple[int, int, int]:
-    """Move the plain lines that block[start:end] begins with to matrix[filled:], up to the first other one.
+    """Move the plain lines at block[start:end] to matrix[filled:], up to the first other line.
 
-    The words are left in the block from `start` on, where nothing is needed any more, a newline behind each.
-    Returns how many lines and bytes were taken, and how many bytes the words have now.
+    The words are moved to block[start:], each followed by a newline, over bytes that were consumed.
+    Returns the number of lines, of bytes consumed, and of bytes of the words.
     """
     at, row, written = start, filled, start
     while row < len(matrix):
