@@ -11,6 +11,7 @@ from ._app import WithExamples, run_and_exit
 
 HOMES = {
     "preprocess": "preprocess",
+    "demo": "demo",
     "train-w2v": "train_w2v",
     "train-counts": "train_counts",
     "train-lm": "train_lm",
