@@ -105,12 +105,18 @@ def test_public_modules_declare_their_names() -> None:
 
 
 def public_names(file: Path) -> set[str] | None:
-    """Return the strings of `__all__`, or None if a module does not declare it as a literal."""
+    """Return the strings of `__all__`, or None if a module does not declare it as a literal, or several."""
+    names = None
     for node in tree_of(file).body:
-        is_all = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-        if is_all and isinstance(node.value, (ast.List, ast.Tuple)):
-            return set(ast.literal_eval(node.value))
-    return None
+        target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
+        is_all = isinstance(target, ast.Name) and target.id == "__all__"
+        if (
+            is_all
+            and isinstance(node, (ast.Assign, ast.AugAssign))
+            and isinstance(node.value, (ast.List, ast.Tuple))
+        ):
+            names = (names or set()) | set(ast.literal_eval(node.value))
+    return names
 
 
 def defined_names(tree: ast.Module) -> set[str]:

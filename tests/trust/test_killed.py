@@ -140,7 +140,7 @@ def is_mixed_pair(work: Work, folder: Path) -> bool:
     if found in known or not found:
         return False
     if (folder / work.makes).exists():
-        with pytest.raises(ArtifactError, match="(?i)convert the model again"):
+        with pytest.raises(ArtifactError, match=r"(?i)convert the model again"):
             Vectors.load(folder / work.makes)
     return all(data in (known.old.get(name), known.new[name]) for name, data in found.items())
 

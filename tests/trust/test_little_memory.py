@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from works import NLPSEQ, WORKS, Work, check_whole, stale_files, prepare, write_corpus
+from works import NLPSEQ, WORKS, Work, check_whole, prepare, stale_files, write_corpus
 
 from nlpseq.core.resources import NUMBA, TORCH, available_cores
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage.artifact import fsync, write_error
-from nlpseq.storage.locks import remove_stale_temporaries, temporary
+from nlpseq.storage.locks import path_lock, remove_stale_temporaries, temporary
 from nlpseq.vectors.formats.names import is_gzipped
 
 __all__ = ["VectorRows", "atomic_files", "check_files", "check_pair", "digest_headings", "encode_word"]
@@ -91,7 +91,7 @@ def check_files(files: Sequence[Path], *, force: bool) -> None:
         remove_stale_temporaries(files[-1].resolve().parent)
         _check_replaceable(files, force=force)
         with ExitStack() as stack:
-            for file in files:
+            for file in reversed(files):  # because an error names the first, and the user named the last
                 stack.enter_context(temporary(file))
     except OSError as error:
         raise write_error(files[-1], error) from error
@@ -119,7 +119,7 @@ def atomic_files(files: Sequence[Path], *, force: bool = False) -> Iterator[list
     """
     files = [file.resolve() for file in files]  # because a link stays, and its target is overwritten
     try:
-        with ExitStack() as locks:
+        with path_lock(files[-1]), ExitStack() as locks:
             temporaries = [locks.enter_context(temporary(file)) for file in files]
             with ExitStack() as streams:
                 yield [streams.enter_context(_open_new(new, is_gzipped(new))) for new in temporaries]

@@ -142,7 +142,7 @@ def test_digests_are_of_numbers_and_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.npy", "a.tsv"])
 def test_locked_file_of_a_pair_is_refused(tmp_path: Path, name: str) -> None:
     def write_both() -> None:
-        with pytest.raises(ConfigError, match="is being written by another process"):
+        with pytest.raises(ConfigError, match=f"{locked}: is being written by another process"):
             write(tmp_path / name, WORDS, MATRIX)
 
     for locked in (name, PAIRS[name]):
