@@ -106,7 +106,7 @@ def open_dataset(path: Path) -> TokenDataset:
 
 def encode(corpus: Corpus, config: TextConfig, threads: int | None) -> TokenDataset:
     """The corpus encoded with these settings, out of the cache where it is there already."""
-    from nlpseq.dataset.encode import cached_dataset
+    from nlpseq.dataset.encode_cache import cached_dataset
 
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, threads=threads, progress=progress.report)
@@ -220,7 +220,7 @@ def require_run(path: Path) -> None:
 
 def encode_as(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
     """A text encoded with these settings, and with this vocabulary where there is one already."""
-    from nlpseq.dataset.encode import cached_dataset
+    from nlpseq.dataset.encode_cache import cached_dataset
 
     corpus = open_sources(sources)
     threads = given(LMConfig).get("threads") or click.get_current_context().params.get("threads")

@@ -138,7 +138,7 @@ def _first_text(file: Path) -> tuple[str, str, list[str]]:
 
 
 def _first_tokens(text: str) -> list[str]:
-    from nlpseq.tokenizers.word import tokenize
+    from nlpseq.tokenizers.base import tokenize
 
     line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
     return tokenize(line[:10_000], TextConfig())[:10]

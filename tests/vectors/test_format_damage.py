@@ -194,7 +194,7 @@ def test_words_beside_an_array_are_held_against_it(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"a\.vocab\.tsv has 3 words, a\.npy has 2 vectors"):
         read_vectors(tmp_path / "a.npy")
     (tmp_path / "a.vocab.tsv").write_text("king\nqueen\n")
-    with pytest.raises(ArtifactError, match=r"a\.vocab\.tsv is not a vocabulary"):
+    with pytest.raises(ArtifactError, match=r"a\.vocab\.tsv: is not a vocabulary"):
         read_vectors(tmp_path / "a.npy")
 
 
