@@ -2,11 +2,14 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 
 from nlpseq.config import TextConfig
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.reading.blocks import BlockLimits
+from nlpseq.reading.corpus import Block, ReadReport, open_corpus
 
 WORD_CONFIGS = [
     TextConfig(tokenizer=tokenizer, lower=lower, punctuation=punctuation, min_count=1)
@@ -46,3 +49,19 @@ def content(data: TokenDataset) -> tuple[list[tuple[str, int]], list[list[int]]]
     entries = list(zip(data.vocab.words, data.vocab.counts.tolist(), strict=True))
     tokens = data.tokens.tolist()
     return entries, [tokens[start:end] for start, end in pairwise(data.sentences.tolist())]
+
+
+def read_blocks(
+    *sources: str | Path,
+    report: ReadReport | None = None,
+    limits: BlockLimits = BlockLimits(),
+    **settings: Any,
+) -> list[Block]:
+    """Return the blocks of a corpus; settings: of its TextConfig."""
+    config = TextConfig(**settings)
+    return list(open_corpus(*sources).blocks(config, report or ReadReport(), limits))
+
+
+def text_of(*sources: str | Path, **how: Any) -> str:
+    """Return the text of a corpus; how: as in read_blocks."""
+    return "".join(block.text for block in read_blocks(*sources, **how))
