@@ -1,4 +1,4 @@
-"""The sizes of everything that encoding holds in memory; no result depends on them."""
+"""Sizes of the parts that encoding holds in memory; results are the same for all sizes."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from nlpseq.reading.blocks import BlockLimits
 
 __all__ = ["CHUNK_TOKENS", "EncodeLimits"]
 
-CHUNK_TOKENS = 1 << 22  # tokens processed together, so that memory does not grow with the corpus
+CHUNK_TOKENS = 1 << 22  # tokens in memory at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class EncodeLimits:
     """Bounds of blocks, tables and chunks during encoding."""
 
     blocks: BlockLimits = BlockLimits()
-    thread_types: int = 1 << 17  # in the table of a thread, because most lookups then hit its cache
+    thread_types: int = 1 << 17  # in the table of a thread, because most lookups then hit the cache
     memory_types: int = 3 << 20  # held in memory, some 200 MB; more go to a file
     chunk_types: int = 1 << 20  # held as strings at a time
     write_tokens: int = 1 << 18  # written together, few enough for a processor cache

@@ -12,7 +12,7 @@ The tokens of each tokenizer for the line     Don't pay $3.50 — it's l’été
 
 Text is lower-cased first, unless lower=False. Every tokenizer takes linear time on any input.
 
-A new tokenizer is one file here, one line in TOKENIZERS and its name in nlpseq.config.Tokenizer.
+A new tokenizer is one file here, one line in TOKENIZERS and one name in nlpseq.config.Tokenizer.
 """
 
 from collections.abc import Callable
