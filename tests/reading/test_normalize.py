@@ -14,7 +14,7 @@ from nlpseq.reading.normalize import normalize, normalize_block
 PIECES = st.sampled_from(
     [*"ab \n", "b c", "é", "e\u0301", "\u1112\u1161\u11ab", "\U0001f600", "\u0316", "\uff9e", "ﬁ", "\u3000"]
 )
-LINEAR_CPU_SECONDS = 4.0  # linear time takes 0.1 s, quadratic time 40 s
+LINEAR_CPU_SECONDS = 4.0  # linear time takes 0.1 s, quadratic time 10 s
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
@@ -51,5 +51,5 @@ def test_long_runs_of_marks_equal_unicodedata(form):
 @pytest.mark.parametrize("marks", ["\u0300\u0316", "\u0f73", "\u0f75", "\u0f81", "\u0301\uff9e"])
 def test_normalisation_takes_linear_time(form, marks):
     start = time.process_time()  # of this process alone, whatever else the machine does
-    normalize("a" + marks * 120_000, form)
+    normalize("a" + marks * 60_000, form)
     assert time.process_time() - start < LINEAR_CPU_SECONDS
