@@ -104,7 +104,7 @@ def open_dataset(path: Path) -> TokenDataset:
 
 def encode(corpus: Corpus, config: TextConfig, threads: int | None) -> TokenDataset:
     """Encode a corpus, or take the encoded corpus from the cache."""
-    from nlpseq.dataset.encode import cached_dataset
+    from nlpseq.dataset.encode_cache import cached_dataset
 
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, threads=threads, progress=progress.report)
@@ -221,7 +221,7 @@ def require_run(path: Path) -> None:
 
 def encode_as(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
     """Encode a text, with a given vocabulary if any, on the threads of the command."""
-    from nlpseq.dataset.encode import cached_dataset
+    from nlpseq.dataset.encode_cache import cached_dataset
 
     corpus = open_sources(sources)
     threads = explicit_settings(LMConfig).get("threads") or click.get_current_context().params.get("threads")

@@ -120,7 +120,7 @@ def _inspect_vectors(file: Path) -> Finding:
 
 
 def _inspect_text(file: Path) -> Finding:
-    from nlpseq.tokenizers.word import tokenize
+    from nlpseq.tokenizers.base import tokenize
 
     size = {"bytes": file.stat().st_size}
     try:

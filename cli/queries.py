@@ -132,9 +132,9 @@ def known_form(vectors: Vectors, word: str) -> str:
     if not vectors.meta.get("text_config"):
         return word
     from nlpseq.dataset.phrases import JOINT
-    from nlpseq.tokenizers.word import text_tokens
+    from nlpseq.tokenizers.base import normalize_and_tokenize
 
-    tokens = text_tokens(word, from_dict(TextConfig, vectors.meta["text_config"]))
+    tokens = normalize_and_tokenize(word, from_dict(TextConfig, vectors.meta["text_config"]))
     phrase = JOINT.join(tokens)
     return phrase if phrase in vectors.vocab else word
 

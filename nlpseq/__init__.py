@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel as LanguageModel
     from nlpseq.lm.run import resume_lm as resume_lm, train_lm as train_lm
     from nlpseq.reading.corpus import Corpus as Corpus, open_corpus as open_corpus
+    from nlpseq.tokenizers.base import tokenize as tokenize
     from nlpseq.tokenizers.detokenize import detokenize as detokenize
-    from nlpseq.tokenizers.word import tokenize as tokenize
     from nlpseq.vectors.postprocess import postprocess as postprocess
     from nlpseq.vectors.vectors import Vectors as Vectors
     from nlpseq.word2vec.train import train_word2vec as train_word2vec
@@ -82,7 +82,7 @@ _HOMES = {  # module: the public names it holds
     "lm.run": ("resume_lm", "train_lm"),
     "reading.corpus": ("Corpus", "open_corpus"),
     "tokenizers.detokenize": ("detokenize",),
-    "tokenizers.word": ("tokenize",),
+    "tokenizers.base": ("tokenize",),
     "vectors.postprocess": ("postprocess",),
     "vectors.vectors": ("Vectors",),
     "word2vec.train": ("train_word2vec",),

@@ -17,8 +17,8 @@ from nlpseq.dataset.vocab import UNK
 from nlpseq.errors import ConfigError
 from nlpseq.lm.model import State
 from nlpseq.lm.sampling import NEVER, Sampling, choose
+from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.tokenizers.detokenize import Detokenizer
-from nlpseq.tokenizers.word import text_tokens
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
@@ -88,7 +88,7 @@ def beam_search(
 
 def unknown_words(model: LanguageModel, prompt: str) -> list[str]:
     """Words of a prompt that the model does not know, and reads as <unk>; each once."""
-    lines = [text_tokens(line, model.text_config) for line in prompt.split("\n")]
+    lines = [normalize_and_tokenize(line, model.text_config) for line in prompt.split("\n")]
     words = [word for word in dict.fromkeys(chain.from_iterable(lines)) if word != UNK]
     ids = model.vocab.ids_of(words)
     return [word for word, word_id in zip(words, ids, strict=True) if word_id == model.vocab.num_words]
@@ -178,7 +178,7 @@ def _prompt_ids(model: LanguageModel, prompt: str) -> list[int]:
     ids: list[int] = []
     for number, line in enumerate(prompt.split("\n")):
         ids += [eos] * (number > 0)
-        ids += vocab.ids_of(text_tokens(line, model.text_config))
+        ids += vocab.ids_of(normalize_and_tokenize(line, model.text_config))
     return ids
 
 
@@ -215,7 +215,7 @@ class _Lines:
 
     def __init__(self, model: LanguageModel, prompt: str) -> None:
         self._words, self._config = model.vocab.words, model.text_config
-        before = text_tokens(prompt.rpartition("\n")[2], self._config)
+        before = normalize_and_tokenize(prompt.rpartition("\n")[2], self._config)
         self._line = Detokenizer(self._config, before)
         self._has_space = prompt[-1:].isspace() and self._config.tokenizer != "char"
 

@@ -24,7 +24,7 @@ from nlpseq.config import TextConfig
 from nlpseq.dataset.vocab import EOS, Vocab
 from nlpseq.lm.evaluate import log_probs, perplexity_of
 from nlpseq.lm.model import RecurrentLM
-from nlpseq.tokenizers.word import text_tokens
+from nlpseq.tokenizers.base import normalize_and_tokenize
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
@@ -51,7 +51,7 @@ class SentenceScore(NamedTuple):
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean log-loss per token, <eos> counted."""
+        """Exp of the mean log-loss per token, <eos> counted."""
         return perplexity_of(-self.log_prob / len(self.tokens))
 
 
@@ -76,7 +76,7 @@ def score_sentences(model: LanguageModel, sentences: Iterable[str]) -> Iterator[
 
 
 def _encode(text: str, config: TextConfig, vocab: Vocab) -> _Sentence:
-    tokens = text_tokens(text.removesuffix("\n").translate(_SPACES), config)
+    tokens = normalize_and_tokenize(text.removesuffix("\n").translate(_SPACES), config)
     ids = vocab.ids_of(tokens)
     shown = [
         f"<unk:{token}>" if word_id == vocab.num_words else token

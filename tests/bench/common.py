@@ -63,7 +63,7 @@ def run_fresh(job: Figures, folder: Path) -> Figures:
 def tokenize_once(corpus: Path, folder: Path) -> Path:
     """Write the corpus for both tools: lower-case words between spaces, one paragraph a line."""
     from nlpseq.config import TextConfig
-    from nlpseq.tokenizers.word import tokenize
+    from nlpseq.tokenizers.base import tokenize
 
     text, config = folder / "tokens.txt", TextConfig()
     with lzma.open(corpus, "rt", encoding="utf-8") as source, text.open("w", encoding="utf-8") as target:

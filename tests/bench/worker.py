@@ -176,7 +176,7 @@ def kept_words(data: Any, subsample: float) -> float:
 
 def encoded(job: Figures) -> Any:
     from nlpseq.config import TextConfig
-    from nlpseq.dataset.encode import cached_dataset
+    from nlpseq.dataset.encode_cache import cached_dataset
     from nlpseq.reading.corpus import open_corpus
 
     corpus = open_corpus(job[job.get("source", "text")])

@@ -221,9 +221,9 @@ def test_full_disk_behind_stdout_gives_6():
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["preprocess", "missing.txt"], 4, "missing.txt is no file, folder or corpus"),
+        (["preprocess", "missing.txt"], 4, "missing.txt: no such file, folder or corpus"),
         (["preprocess", "tiyn"], 4, "Did you mean tiny?"),
-        (["train-w2v", "empty.txt"], 4, "empty.txt holds no words"),
+        (["train-w2v", "empty.txt"], 4, "empty.txt: contains no words"),
         (["train-w2v", "rare.txt"], 4, "--min-count 1 would keep 2"),
         (["neighbors", "missing.w2v", "king"], 4, "missing.w2v: does not exist"),
         (["inspect", "missing"], 4, "missing: does not exist"),

@@ -8,7 +8,8 @@ import pytest
 from support import lm_models, terminals
 
 from nlpseq.config import TextConfig
-from nlpseq.reading.corpus import Block
+from nlpseq.reading.blocks import BlockLimits
+from nlpseq.reading.corpus import Block, Corpus
 
 LINES = ["The cat sat.", "", "a zebra", "tab\there \x1b[31m", "the cat " * 30]
 
@@ -108,8 +109,8 @@ def test_lines_join_parts_of_several_blocks():
 
 def test_very_long_line_is_one_sentence(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nlpseq.reading.blocks.LINE_CHARS", 50)
-    monkeypatch.setattr("nlpseq.reading.blocks.BLOCK_BYTES", 200)
+    blocks, limits = Corpus.blocks, BlockLimits(line_chars=50, block_bytes=200)
+    monkeypatch.setattr(Corpus, "blocks", lambda *read: blocks(*read, limits))
     lm_models.save_tiny_model(tmp_path / "tiny.lm", text_config=TextConfig(tokenizer="toktok"))
     long = "the cat sat " * 50
     found = records(run_cli("score", "tiny.lm", "--json", input=f"{long}\na\n"))

@@ -176,7 +176,7 @@ def test_what_was_wrong_with_the_text_is_said(run_cli, folder):
     Path("bad.txt").write_bytes(b"good \xff good " * 9)
     result = run_cli("preprocess", "bad.txt")
     assert result.exit_code == 0
-    assert "nlpseq: warning: 9 bytes are invalid" in result.stderr
+    assert "9 bytes are invalid" in result.stderr
     strict = run_cli("preprocess", "bad.txt", "--encoding-errors", "strict", "--force")
     assert strict.exit_code == 4
     assert "byte 5 is invalid" in strict.stderr

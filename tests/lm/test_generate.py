@@ -231,7 +231,10 @@ def test_a_beam_of_one_takes_the_likeliest_token_each_time():
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"sampling": Sampling(temperature=-1.0)}, "temperature: -1.0 is not valid. The value must be at least 0"),
+        (
+            {"sampling": Sampling(temperature=-1.0)},
+            "temperature: -1.0 is not valid. The value must be at least 0",
+        ),
         ({"sampling": Sampling(temperature=math.nan)}, "temperature is nan"),
         ({"sampling": Sampling(top_p=0.0)}, "top_p: 0.0 is not valid. The value must be above 0"),
         ({"sampling": Sampling(top_k=0)}, "top_k is 0"),

@@ -22,12 +22,11 @@ from works import stale_files
 
 import nlpseq as ns
 from nlpseq.config import TextConfig, Tokenizer
-from nlpseq.dataset import _spill
+from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.errors import DataError
-from nlpseq.reading import blocks as _cut
-from nlpseq.reading.blocks import WHOLE_LINE_TOKENIZERS
-from nlpseq.reading.decode import normalized_block
-from nlpseq.tokenizers.word import tokenize
+from nlpseq.reading.blocks import BlockLimits
+from nlpseq.reading.normalize import normalize_block
+from nlpseq.tokenizers.base import TOKENIZERS, tokenize
 from nlpseq.vectors.vectors import Vectors
 
 # Writes argv[1] MB of repeated argv[2] to stdout, without a newline.
@@ -57,22 +56,26 @@ main()
 """
 # Runs nlpseq with argv[1] bytes in a block and room for argv[2] types, and writes down how often it was full.
 CRAMPED = """
-import atexit, sys
+import sys
+from functools import partial
 from pathlib import Path
 from nlpseq.cli import main
-from nlpseq.reading import blocks as _cut
-from nlpseq.dataset import _spill
+from nlpseq.dataset import encode
+from nlpseq.dataset.external_vocab import ExternalVocabulary
+from nlpseq.dataset.limits import EncodeLimits
+from nlpseq.reading.blocks import BlockLimits
 
-full, empty = [], _spill.Spill._empty
-
-def counted(spill):
-    full.append(spill.file)
-    empty(spill)
-
-block, held = sys.argv[1:3]
+block, held = map(int, sys.argv[1:3])
 del sys.argv[1:3]
-_cut.BLOCK_BYTES, _spill.MOST_HELD, _spill.Spill._empty = int(block), int(held), counted
-atexit.register(lambda: Path("full").write_text(str(len(full))))
+merge = ExternalVocabulary.merge
+
+def count_and_merge(vocab):
+    Path("full").write_text(str(vocab.num_flushed // held))
+    return merge(vocab)
+
+ExternalVocabulary.merge = count_and_merge
+limits = EncodeLimits(blocks=BlockLimits(block_bytes=block), memory_types=held)
+encode.preprocess = partial(encode.preprocess, limits=limits)
 main()
 """
 SOME_MB, MORE_MB = 32, 64  # of a line of many blocks, and allowed in addition for a longer one
@@ -128,7 +131,13 @@ def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
     ("num_words", "block", "held"),
     [
         pytest.param(300_000, 1 << 17, 50_000, id="fast"),
-        pytest.param(20_000_000, _cut.BLOCK_BYTES, _spill.MOST_HELD, id="whole", marks=pytest.mark.trust),
+        pytest.param(
+            20_000_000,
+            BlockLimits().block_bytes,
+            EncodeLimits().memory_types,
+            id="whole",
+            marks=pytest.mark.trust,
+        ),
     ],
 )
 def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
@@ -167,9 +176,7 @@ def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
 @pytest.mark.parametrize(
     "texts", [pytest.param(300, id="fast"), pytest.param(10_000, id="whole", marks=pytest.mark.trust)]
 )
-def test_any_bytes_are_read_alike_on_every_way(
-    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch, texts: int
-) -> None:
+def test_any_bytes_are_read_alike_on_every_way(tmp_path: Path, tally: Tally, texts: int) -> None:
     """Invalid UTF-8, NUL, marks of byte order, line ends of all kinds; many blocks, one thread and two."""
     chance, seen = random.Random(2), Counter[str]()
     pieces = [b"a", b"b ", b" ", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xc3", b"\xc3\xa9", b"\xed\xa0\x80"]
@@ -184,21 +191,22 @@ def test_any_bytes_are_read_alike_on_every_way(
             lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
             expected = [tokens for line in lines if (tokens := tokenize(line, PLAIN))]
             longest = max((len(token.encode()) for tokens in expected for token in tokens), default=0)
-            monkeypatch.setattr(_cut, "BLOCK_BYTES", max(20, longest + 3))  # 3: of white space, to cut at
-            refusal = "holds no words" if not expected else None
+            block_bytes = max(20, longest + 3)  # 3: white space to cut at
+            limits = EncodeLimits(blocks=BlockLimits(block_bytes=block_bytes))
+            refusal = "contains no words" if not expected else None
             if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                refusal = "starts with the mark of UTF-16"
+                refusal = "starts with a UTF-16 byte order mark"
             for threads in (1, 2):
                 corpus, out = ns.open_corpus(tmp_path / "text.txt"), tmp_path / "out"
                 if refusal:
                     with pytest.raises(DataError, match=refusal):
-                        ns.preprocess(corpus, PLAIN, out, threads=threads, force=True)
+                        ns.preprocess(corpus, PLAIN, out, threads=threads, force=True, limits=limits)
                 else:
-                    data = ns.preprocess(corpus, PLAIN, out, threads=threads, force=True)
+                    data = ns.preprocess(corpus, PLAIN, out, threads=threads, force=True, limits=limits)
                     assert sentences(data) == expected
             seen[refusal or "is read"] += 1
             seen["has a mark"] += not refusal and content.startswith(codecs.BOM_UTF8)
-            seen["has blocks"] += not refusal and len(text.encode()) > 2 * _cut.BLOCK_BYTES
+            seen["has blocks"] += not refusal and len(text.encode()) > 2 * block_bytes
     assert len(seen) == 5 and min(seen.values()) >= texts // 60, seen
 
 
@@ -218,7 +226,7 @@ def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None
     """Tokenizing takes linear time: four times the text, about four times as long."""
     config = TextConfig(tokenizer=tokenizer)
 
-    sizes = SIZES[:-1] if tokenizer in WHOLE_LINE_TOKENIZERS else SIZES
+    sizes = SIZES[:-1] if TOKENIZERS[tokenizer].whole_lines else SIZES
 
     def split(text: str) -> None:
         tokenize(text, config)
@@ -256,7 +264,7 @@ def test_marks_made_to_be_slow_are_not(tally: Tally, form: str) -> None:
     """Normalise marks out of order, pairs of such marks, and marks of a single form in linear time."""
 
     def compose(text: str) -> None:
-        normalized_block(text.encode(), form)
+        normalize_block(text.encode(), form)
 
     baits = ["\u0301", "\u0300\u0316", "\u0344\u0316", "é\u0316\u0301", "\u0f73", "\u0f75", "\u0f81"]
     baits += ["\uff9e", "\u0301\uff9e", "\uff9f\u0316", "\u0f73\u0316", "\u0f77", "\u1100\u1161", "\ufdfa"]

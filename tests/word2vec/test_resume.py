@@ -266,7 +266,9 @@ def test_a_position_beyond_the_end_is_refused(data: TokenDataset, tmp_path: Path
     train_word2vec(data, SMALL, folder=CheckpointConfig(path=path, should_stop=stop_after(2)))
     meta = json.loads((path / "meta.json").read_text())
     write_sealed_meta(path, meta | {"position": meta["position"] | {"epoch": 3, "losses": [1.0] * 3}})
-    with pytest.raises(ArtifactError, match=r"run\.w2v.meta\.json .*epoch: 3 is not valid\. The value must be at most 2"):
+    with pytest.raises(
+        ArtifactError, match=r"run\.w2v.meta\.json .*epoch: 3 is not valid\. The value must be at most 2"
+    ):
         resume_word2vec(CheckpointConfig(path=path), data)
     chunks = -(-data.split("train").num_tokens // 100)
     write_sealed_meta(path, meta | {"position": meta["position"] | {"turn": chunks + 1}})
