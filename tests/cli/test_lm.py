@@ -214,7 +214,7 @@ def test_a_run_is_found_by_its_corpus(run_cli, unfinished):
 def test_an_unfinished_model_says_so_where_it_is_used(run_cli, unfinished):
     unfinished("story.txt")
     said = (
-        "story.lm is unfinished: this is its best state so far. Go on with: nlpseq train-lm story.lm --resume"
+        "story.lm is unfinished: this is its best state so far. Continue with: nlpseq train-lm story.lm --resume"
     )
     assert said in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
     assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
@@ -312,11 +312,11 @@ def test_a_changed_validation_text_is_refused(run_cli, here, unfinished):
     unfinished("story.txt", "--valid", "other.txt")
     Path("other.txt").write_text("A dog sees my aunt.\n" * 30)
     done = run_cli("train-lm", "story.lm", "--resume")
-    assert done.exit_code == 5 and "the validation text of story.lm, has changed" in done.stderr
+    assert done.exit_code == 5 and "story.lm: the validation text " in done.stderr
     Path("other.txt").unlink()
     assert run_cli("eval-lm", "story.lm", "story.txt").exit_code == 0
     asked = run_cli("eval-lm", "story.lm", "story.txt", "--cache")
-    assert asked.exit_code == 5 and "--cache and --dynamic are tuned on the validation text" in asked.stderr
+    assert asked.exit_code == 5 and "--cache and --dynamic need the validation text" in asked.stderr
 
 
 def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
@@ -348,7 +348,7 @@ def test_what_is_for_word_vectors_is_refused(run_cli, here):
     assert explicit.exit_code == 4 and "holds explicit vectors" in explicit.stderr
     assert run_cli("preprocess", "story.txt", "--phrases", "1", "--valid-share", "0.1").exit_code == 0
     encoded = run_cli("train-lm", "story.tokens", *FAST)
-    assert encoded.exit_code == 2 and "was encoded with phrases" in encoded.stderr
+    assert encoded.exit_code == 2 and ": encoded with phrases" in encoded.stderr
 
 
 def test_a_model_is_no_text(run_cli, here):
@@ -374,7 +374,7 @@ def test_of_an_encoded_corpus_only_what_was_not_trained_on_is_judged(run_cli, he
     run_cli("preprocess", "story.txt", "--valid-share", "0.1", "--test-share", "0.1")
     assert run_cli("train-lm", "story.tokens", *FAST).exit_code == 0
     named = run_cli("eval-lm", "story.lm", "story.tokens", "--json")
-    assert "judging the test split of story.tokens" in named.stderr
+    assert "evaluating on the test split of story.tokens" in named.stderr
     assert json.loads(named.stdout) == json.loads(run_cli("eval-lm", "story.lm", "--json").stdout)
 
     run_cli("preprocess", "story.txt", "--valid-share", "0.1", "-o", "rest.tokens")
@@ -382,7 +382,7 @@ def test_of_an_encoded_corpus_only_what_was_not_trained_on_is_judged(run_cli, he
     assert "next: nlpseq generate rest.lm" in done.stderr and "nlpseq eval-lm rest.lm TEXT" in done.stderr
     for text in ([], ["rest.tokens"]):
         asked = run_cli("eval-lm", "rest.lm", *text)
-        assert asked.exit_code == 4 and "has no test split, and the rest was trained on" in asked.stderr
+        assert asked.exit_code == 4 and "no test split, and the model was trained on the rest" in asked.stderr
 
 
 def test_a_flag_sets_the_length_of_training_whatever_the_environment_says(run_cli, here, monkeypatch):

@@ -143,7 +143,7 @@ def test_folders_without_measurements(run_cli, tmp_path, monkeypatch):
     result = run_cli("plot", "new.lm")
     assert (result.exit_code, "metrics.jsonl has 3 bytes" in result.stderr) == (5, True)
     result = run_cli("plot", "nowhere.lm")
-    assert (result.exit_code, "nowhere.lm does not exist" in result.stderr) == (4, True)
+    assert (result.exit_code, "nowhere.lm: does not exist" in result.stderr) == (4, True)
 
 
 @pytest.mark.parametrize(
