@@ -13,6 +13,7 @@ __all__ = ["HOMES", "main"]
 
 HOMES = {
     "preprocess": "preprocess",
+    "demo": "demo",
     "train-w2v": "train_w2v",
     "train-counts": "train_counts",
     "train-lm": "train_lm",

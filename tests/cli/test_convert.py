@@ -14,7 +14,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.formats.names import ENDINGS, TITLES, files_of
 from nlpseq.vectors.vectors import Vectors
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "nlpseq" / "vectors" / "README.md"
 MATRIX = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
 WORDS = ["king", "a\u00a0b", "왕", "12", "</s>"]
 
