@@ -68,6 +68,9 @@ class ParallelSizes(NamedTuple):
     full_sync_every: int = FULL_SYNC_EVERY
 
 
+DEFAULT_SIZES = ParallelSizes()
+
+
 class Hogwild:
     """Threads take `at_once` chunks at a time and train the same weights."""
 
