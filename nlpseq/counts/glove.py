@@ -33,7 +33,7 @@ import numpy.typing as npt
 from nlpseq.config import GloveConfig
 from nlpseq.config.fields import to_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
-from nlpseq.core.counter_rng import CHOICE, INIT, ORDER, random_bits_array, stream_key
+from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.core.resources import available_cores
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.counts.glove_checkpoint import (
@@ -176,7 +176,7 @@ class Trainer:
         return figures
 
     def _train_block(self, block: int) -> float:
-        from nlpseq.counts._glove_numba import train_pairs
+        from nlpseq.counts.glove_numba import train_pairs
 
         config, (first, last) = self.config, self.pairs.bounds_B[block : block + 2]
         settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
@@ -227,7 +227,7 @@ def _identity(counts: Cooccurrence) -> artifact.Meta:
 def glove_step(weights: Weights, pair: tuple[int, int, float], config: GloveConfig) -> float:
     """Take a step of AdaGrad for one pair (word, context, count), and return its loss.
 
-    The specification of _glove_numba.train_pairs.
+    The specification of glove_numba.train_pairs.
     """
     w, c, count = pair
     rows_2E = weights.words_V2E[w], weights.contexts_V2E[c]
@@ -254,7 +254,9 @@ def in_blocks(matrix: Any, seed: int) -> Pairs:
     word_group_V = balanced_groups(np.diff(matrix.indptr))
     context_group_V = balanced_groups(np.bincount(matrix.indices, minlength=matrix.shape[1]))
     blocks_N = word_group_V[rows_N] * GROUPS + context_group_V[matrix.indices]
-    drawn_N = random_bits_array(stream_key(seed, CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np)
+    drawn_N = random_bits_array(
+        stream_key(seed, Stream.CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np
+    )
     order_N = np.argsort(blocks_N.astype(np.uint64) << np.uint64(48) | drawn_N >> np.uint64(16))
     bounds_B = np.concatenate([[0], np.cumsum(np.bincount(blocks_N, minlength=GROUPS**2))])
     return Pairs(rows_N[order_N], matrix.indices[order_N], matrix.data[order_N].astype(np.float32), bounds_B)
@@ -271,7 +273,7 @@ def initial_weights(num_words: int, config: GloveConfig, drawn_numbers: int = DR
 
     drawn_numbers: at once; limits memory and changes nothing.
     """
-    key, size = stream_key(config.seed, INIT, 0), config.dim + 1
+    key, size = stream_key(config.seed, Stream.INIT, 0), config.dim + 1
     weights = Weights(*(np.ones((num_words, 2, size), np.float32) for _ in range(2)))
     column_E, at_once = np.arange(2 * size)[None, :], max(1, drawn_numbers // (2 * size))
     for first in range(0, num_words, at_once):
@@ -307,5 +309,5 @@ def loss_of_zeros(pairs: Pairs, config: GloveConfig) -> float:
 def strata(seed: int, epoch: int) -> list[list[int]]:
     """Return blocks that share no row, for each step of an epoch, in random order."""
     groups = np.arange(GROUPS)
-    drawn = random_bits_array(stream_key(seed, ORDER, epoch), groups, np.zeros_like(groups), np)
+    drawn = random_bits_array(stream_key(seed, Stream.ORDER, epoch), groups, np.zeros_like(groups), np)
     return [(groups * GROUPS + (groups + shift) % GROUPS).tolist() for shift in np.argsort(drawn)]
