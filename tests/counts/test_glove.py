@@ -145,9 +145,7 @@ def test_train_glove_refuses_diverged_loss():
     of_zeros = [glove_loss(zeros_E, zeros_E, count, config)[0] for count in pairs.counts_N]
     assert_allclose(loss_of_zeros(pairs, config), np.mean(of_zeros), rtol=1e-5)  # float32 sums
     assert train_glove(counts, config).meta["loss"][-1] < np.mean(of_zeros)
-    with pytest.raises(
-        RunError, match=r"diverged: .* by step 32, in epoch 1\. Lower --learning-rate \(it"
-    ):
+    with pytest.raises(RunError, match=r"diverged: .* by step 32, in epoch 1\. Lower --learning-rate \(it"):
         train_glove(counts, replace(config, learning_rate=100.0))
 
 
