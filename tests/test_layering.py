@@ -32,6 +32,7 @@ HOMES = {  # third-party module: where it may be imported
     "torch": "nlpseq/lm/*.py",
     "tqdm": "cli/*.py",
 }
+UPWARD = {"nlpseq/training/resume.py"}  # may start the stage that a run names
 FILES = sorted(
     file.relative_to(ROOT)
     for folder in ("nlpseq", "cli", "corpora")
@@ -46,7 +47,7 @@ def test_imports_point_downwards(file: Path) -> None:
         top, _, rest = module.partition(".")
         if top == "nlpseq":
             other = rest.partition(".")[0] or "__init__"
-            assert LEVEL[other] <= LEVEL[own], f"{file} imports {module}"
+            assert LEVEL[other] <= LEVEL[own] or str(file) in UPWARD, f"{file} imports {module}"
             assert other == own or not {own, other} <= SIDE_BY_SIDE, f"{file} imports {module}"
         assert file.match(HOMES.get(top, "*")), f"{file} imports {module}"
 

@@ -164,7 +164,7 @@ def test_forced_run_warns_before_it_overwrites_a_checkpoint(run_cli, monkeypatch
 def test_python_run_leaves_the_same_files_and_resumes(run_cli, stopped):
     assert run_cli("preprocess", "corpus.txt").exit_code == 0
     data = ns.TokenDataset.open("corpus.tokens")
-    config = ns.Word2VecConfig(epochs=1, dim=8, threads=1)
+    config = ns.Word2VecConfig(epochs=50, dim=8, threads=1)
     for path, stop in (("whole.w2v", False), ("run.w2v", True)):
         checkpoint = ns.CheckpointConfig(path=path, should_stop=lambda stop=stop: stop)
         ns.train_word2vec(data, config, checkpoint=checkpoint)
@@ -179,10 +179,10 @@ def test_python_run_leaves_the_same_files_and_resumes(run_cli, stopped):
 def test_resume_needs_run(run_cli):
     unsaved = run_cli("train-w2v", "model.w2v", "--resume")
     assert unsaved.exit_code == 4
-    assert "model.w2v: not found, so no run can continue." in unsaved.stderr
+    assert "model.w2v: not found, so there is no run to continue." in unsaved.stderr
     nothing = run_cli("train-w2v", "corpus.txt", "--resume")
     assert nothing.exit_code == 4
-    assert "corpus.w2v: not found, so no run can continue" in nothing.stderr
+    assert "corpus.w2v: not found, so there is no run to continue" in nothing.stderr
     other = run_cli("train-counts", "corpus.txt", "--resume", "--method", "ppmi")
     assert other.exit_code == 2
     assert "--resume: is only for --method glove, not ppmi" in other.stderr

@@ -17,7 +17,7 @@ from _pytest.mark.structures import ParameterSet
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import LOCK
 from nlpseq.storage.manifest import check_manifest
-from nlpseq.storage.stale import PREFIX, UNFINISHED
+from nlpseq.storage.stale import PREFIX
 from nlpseq.vectors.vectors import Vectors
 
 NLPSEQ = (sys.executable, "-m", "nlpseq")
@@ -102,9 +102,10 @@ def run(work: Work, folder: Path, **environment: str) -> tuple[int, str]:
 
 
 def check_whole(path: Path) -> None:
-    """What is there can be read, and is nothing half-made."""
+    """Check that everything there is complete."""
     if path.is_dir():
-        check_manifest(path)
+        if is_complete(path):
+            check_manifest(path)
         for inner in path.iterdir():
             if inner.is_dir():
                 check_manifest(inner)
@@ -113,12 +114,13 @@ def check_whole(path: Path) -> None:
 
 
 def is_complete(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and artifact.peek_meta(path).get("complete") is not False)
+    """Return True if a result is there; a checkpoint alone is none."""
+    return path.is_file() or (path / "meta.json").exists()
 
 
-def beside(path: Path) -> Path:
-    """Where a run is stored that will replace what is at the path."""
-    return path.with_name(path.name + UNFINISHED)
+def checkpoint_of(path: Path) -> Path:
+    """Return the folder of the checkpoint of a run."""
+    return path / artifact.CHECKPOINT
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -183,13 +185,14 @@ def contents(work: Work, folder: Path) -> Contents:
 def what_lies_there(work: Work, folder: Path) -> Literal["none", "old", "new", "unfinished", "neither"]:
     found, path = contents(work, folder), folder / work.makes
     old, new = outcomes(work, folder)
-    if not found and not path.exists():
+    if not found and not any(path.glob("*") if path.is_dir() else [path] if path.exists() else []):
         return "none"
     if found == old:
         return "old"
     check_whole(path)
-    if work.trains and not is_complete(path):
-        return "unfinished"
+    result = {name: data for name, data in found.items() if "/checkpoint/" not in name}
+    if work.trains and len(result) < len(found):
+        return "unfinished" if not result else "old" if result == old else "neither"
     return "new" if lasting(work, found) == lasting(work, new) else "neither"
 
 
@@ -209,8 +212,7 @@ def prepare(work: Work, folder: Path, *, old: bool) -> None:
 
 def _clear(work: Work, folder: Path) -> None:
     for place in (folder / name for name in (work.makes, work.also) if name):
-        for path in (place, beside(place)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     if work.cold:
         shutil.rmtree(folder / CACHE, ignore_errors=True)
 
