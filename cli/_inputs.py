@@ -303,7 +303,7 @@ def run_folder(
 
     start_only: options that only a new run accepts.
     """
-    from nlpseq.storage.stale import remove_stale_temporaries
+    from nlpseq.storage.locks import remove_stale_temporaries
     from nlpseq.training.resume import is_run
 
     for name in filter(is_flag, start_only):

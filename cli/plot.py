@@ -161,17 +161,13 @@ def _points(metrics: Metrics, name: str) -> tuple[list[float], list[float]]:
 def _save(figure: Figure, file: Path) -> None:
     """Write the picture to a temporary file, and replace the output atomically."""
     from nlpseq.storage import artifact
-    from nlpseq.storage.stale import remove_stale_temporaries, temporary
+    from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
     remove_stale_temporaries(file.resolve().parent)
-    new = temporary(file)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
+        with temporary(file) as new, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # because a font may lack a character of the title
             figure.savefig(new, format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
-        new.replace(file)
+            new.replace(file)
     except OSError as error:
         raise artifact.write_error(file, error) from error
-    finally:
-        new.unlink(missing_ok=True)

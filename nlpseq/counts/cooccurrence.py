@@ -8,8 +8,8 @@ weights are integers, so the result is the same to the bit for any number of thr
 Letters: V words.
 """
 
-import shutil
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, ResourceError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import NpyWriter, load_array
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
-from nlpseq.storage.stale import remove_stale_temporaries, temporary
+from nlpseq.storage.locks import remove_stale_temporaries, temporary
 from nlpseq.training.provenance import describe_source
 
 KIND, VERSION = "cooccurrence", 1
@@ -343,12 +343,9 @@ def _scratch() -> Iterator[Path]:
     parent = cache_dir()
     try:
         remove_stale_temporaries(parent)
-        folder = temporary(parent / "counts")
-        folder.mkdir()
-        try:
+        with temporary(parent / uuid.uuid4().hex) as folder:
+            folder.mkdir()
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise

@@ -18,7 +18,7 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, Ru
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
-from nlpseq.storage.stale import remove_stale_temporaries
+from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 

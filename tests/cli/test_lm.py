@@ -295,7 +295,7 @@ def test_a_damaged_encoded_corpus_is_named_as_such(run_cli, here, unfinished):
     with Path("story.tokens/tokens.npy").open("r+b") as tokens:
         tokens.truncate(200)
     done = run_cli("train-lm", "story.lm", "--resume")
-    assert done.exit_code == 5 and "tokens.npy has 200 bytes" in done.stderr
+    assert done.exit_code == 5 and "tokens.npy: has 200 bytes" in done.stderr
 
 
 def test_a_run_begun_from_python_goes_on_with_its_corpus(run_cli, here):
@@ -457,7 +457,7 @@ def test_without_the_memory_no_work_is_begun(run_cli, here, monkeypatch):
 def test_an_existing_model_is_not_overwritten(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.txt", *FAST)
-    assert done.exit_code == 2 and "story.lm already exists" in done.stderr
+    assert done.exit_code == 2 and "story.lm: already exists" in done.stderr
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
 
 

@@ -159,7 +159,7 @@ def test_plot_refuses_folders_without_metrics(run_cli, tmp_path, monkeypatch):
     assert (result.exit_code, "has no measurements yet" in result.stderr) == (4, True)
     (tmp_path / "new.lm" / "metrics.jsonl").write_text("{}\n")
     result = run_cli("plot", "new.lm")
-    assert (result.exit_code, "metrics.jsonl has 3 bytes" in result.stderr) == (5, True)
+    assert (result.exit_code, "metrics.jsonl: has 3 bytes" in result.stderr) == (5, True)
     result = run_cli("plot", "nowhere.lm")
     assert (result.exit_code, "nowhere.lm: not found" in result.stderr) == (4, True)
 

@@ -79,7 +79,7 @@ def test_the_same_command_twice_gives_the_same_vectors_and_needs_force(run_cli, 
     before = Path("corpus.w2v/vectors.npy").read_bytes()
     again = run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7")
     assert (first.exit_code, again.exit_code) == (0, 2)
-    assert "corpus.w2v already exists. Replace it with --force" in again.stderr
+    assert "corpus.w2v: already exists. Use --force" in again.stderr
     assert "reading" not in again.stderr, "said before the work, not after it"
     assert run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7", "--force").exit_code == 0
     assert Path("corpus.w2v/vectors.npy").read_bytes() == before
@@ -158,7 +158,7 @@ def test_a_damaged_encoded_corpus_is_not_taken_for_text(run_cli, folder):
     Path("corpus.tokens/MANIFEST.json").unlink()
     result = run_cli("train-w2v", "corpus.tokens", *QUICK)
     assert result.exit_code == 5
-    assert "MANIFEST.json is missing" in result.stderr
+    assert "MANIFEST.json: is missing" in result.stderr
 
 
 def test_suffixes_and_folders_leave_the_name(run_cli, folder):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from works import Work, checkpoint_of, learnt, leftovers, run, start
+from works import Work, checkpoint_of, learnt, run, stale_files, start
 
-from nlpseq.storage.stale import remove_stale_temporaries
+from nlpseq.storage.locks import remove_stale_temporaries
 
 OFTEN = ("--checkpoint-every", "0.05s")
 OF_W2V = ("train-w2v", "corpus.txt", "--dim", "8", *OFTEN, "--epochs")
@@ -38,13 +38,15 @@ RUNS = {
     [pytest.param("one thread", 2, id="fast")]
     + [pytest.param(name, 10, id=name, marks=pytest.mark.trust) for name in RUNS],
 )
-def test_resume_after_kill_gives_same_bytes(folder: Path, tally: Tally, name: str, times: int) -> None:
+def test_resume_after_kill_gives_same_bytes(
+    folder: Path, tally: Tally, name: str, times: int
+) -> None:
     work, chance = RUNS[name], random.Random(name)
     assert run(work, folder)[0] == 0
     wanted = learnt(folder / work.makes)
     kills = 0
     for number in range(times):
-        replaces = bool(number % 2)  # the old result stays until the new one is complete
+        replaces = bool(number % 2)  # then the run has its checkpoints inside the old result
         if not replaces:
             shutil.rmtree(folder / work.makes)
         with tally.case(f"{name}, {number}"):
@@ -52,7 +54,7 @@ def test_resume_after_kill_gives_same_bytes(folder: Path, tally: Tally, name: st
             assert learnt(folder / work.makes) == wanted
             assert not checkpoint_of(folder / work.makes).exists()
             remove_stale_temporaries(folder)  # of a kill after the end of the training
-            assert not leftovers(folder), leftovers(folder)
+            assert not stale_files(folder), stale_files(folder)
 
     with tally.case(f"{name}, {kills} kills amid the training"):
         assert kills >= times
@@ -75,7 +77,7 @@ def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
         if not place.exists():
             return kills
         kills += 1
-        command = Work((work.args[0], work.makes, "--resume", *OFTEN), work.makes)
+        command = Work((work.args[0], str(path), "--resume", *OFTEN), work.makes)
 
 
 def stamp(place: Path) -> int | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from works import NLPSEQ, WORKS, Work, check_whole, leftovers, prepare
+from works import NLPSEQ, WORKS, Work, check_whole, prepare, stale_files
 
 from nlpseq.core.resources import NUMBA, TORCH, available_cores
 
@@ -49,7 +49,7 @@ def test_too_few_addresses_are_said(folder: Path, tally: Tally, name: str, share
             code, err = run(command, folder, int(share * (each + for_a_core * available_cores())))
             assert code == (DONE if share >= 1 else OF_RESOURCES), (code, err)
             assert code == DONE or "ulimit -v" in err, err
-            assert not leftovers(folder)
+            assert not stale_files(folder)
             if work.makes:
                 check_whole(folder / work.makes)
 
@@ -66,4 +66,4 @@ def test_work_that_does_not_fit_is_refused_before_it_begins(folder: Path, tally:
             code, err = run([*work.command(), *more], folder, addresses)
             assert code == OF_RESOURCES and "are available. Lower --" in err, (code, err)
             check_whole(folder / work.makes)
-            assert not leftovers(folder)
+            assert not stale_files(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rights import lose_rights
 from tallies import Tally
-from works import NLPSEQ, Work, check_whole, contents, leftovers, write_corpus
+from works import NLPSEQ, Work, check_whole, contents, stale_files, write_corpus
 
 OF_USAGE, OF_INPUT, OF_RESULTS, OF_RESOURCES = 2, 4, 5, 6
 TRAIN = ("train-w2v", "corpus.txt", "--dim", "4", "--epochs", "1", "--threads", "1", "-q")
@@ -68,7 +68,7 @@ def test_a_folder_that_may_not_be_written_is_named_first(folder: Path, tally: Ta
         with tally.case(command[0]):
             code, err = run(folder, *command, NLPSEQ_CACHE_DIR=str(cold))
             assert code == OF_RESOURCES and "out." in err and "-o" in err, (code, err)
-            assert not leftovers(folder)
+            assert not stale_files(folder)
             assert not list(cold.glob("tokens/*")), "the text was read before"
 
 
@@ -178,7 +178,7 @@ def test_a_small_file_system_is_full(
                     "what was there has changed"
                 )
                 check_whole(out)
-                assert not leftovers(place)
+                assert not stale_files(place)
                 codes.add(code)
     with tally.case(f"{name}, some sizes do and some do not"):
         assert codes == {0, OF_RESOURCES}, codes

@@ -314,5 +314,5 @@ def test_resume_refuses_corrupt_checkpoint(data: TokenDataset, tmp_path: Path) -
         with (copy / "checkpoint" / name).open("r+b") as file:
             file.seek(200)
             file.write(b"\xff")
-        with pytest.raises(ArtifactError, match=rf"{name} does not match its sha256"):
+        with pytest.raises(ArtifactError, match=rf"{name}: does not match its sha256"):
             resume_word2vec(CheckpointConfig(path=copy), data)
