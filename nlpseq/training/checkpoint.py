@@ -9,7 +9,7 @@ A folder that holds nothing but a checkpoint counts as an empty place for a resu
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,7 @@ class Checkpointer:
     def save(self) -> None:
         """Write a checkpoint in place of the last."""
         assert self._config is not None
-        try:
-            self._save(checkpoint_dir(self._config.path))
-        except BaseException:
-            with suppress(OSError):  # an empty folder alone is no run
-                self._config.path.rmdir()
-            raise
+        self._save(checkpoint_dir(self._config.path))
         self._saved_at, self._exists = time.monotonic(), True
 
     def with_hint(self, error: RunError) -> RunError:

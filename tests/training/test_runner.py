@@ -1,6 +1,7 @@
 """training.runner and its checkpoints, with a stage that only counts."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,7 @@ def test_new_run_locks_path_and_respects_existing_runs(tmp_path: Path) -> None:
         checkpoints.lock_new_run(CheckpointConfig(path=path, force=True)),
         pytest.raises(ConfigError, match="is being written by another process"),
     ):
-        path_lock(path).__enter__()
+        ThreadPoolExecutor(1).submit(path_lock(path).__enter__).result()
     with checkpoints.lock_resumed_run(CheckpointConfig(path=path)):
         pass
     assert run(Counter(), CheckpointConfig(path=path))

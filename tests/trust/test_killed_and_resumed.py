@@ -38,9 +38,7 @@ RUNS = {
     [pytest.param("one thread", 2, id="fast")]
     + [pytest.param(name, 10, id=name, marks=pytest.mark.trust) for name in RUNS],
 )
-def test_resume_after_kill_gives_same_bytes(
-    folder: Path, tally: Tally, name: str, times: int
-) -> None:
+def test_resume_after_kill_gives_same_bytes(folder: Path, tally: Tally, name: str, times: int) -> None:
     work, chance = RUNS[name], random.Random(name)
     assert run(work, folder)[0] == 0
     wanted = learnt(folder / work.makes)
