@@ -96,10 +96,10 @@ class EvaluationSets:
     def _analogies(self, vectors: Vectors) -> dict[str, Any] | None:
         if self.analogies is None:
             return None
-        from nlpseq.evaluation.analogies import judge_analogies
+        from nlpseq.evaluation.analogies import evaluate_analogies
 
         file, sections = self.analogies
-        scores = judge_analogies(
+        scores = evaluate_analogies(
             vectors, sections, restrict_vocab=self.restrict_vocab, missing=self.missing, threads=self.threads
         )
         *each, semantic, syntactic, whole = [score.shares() for score in scores]

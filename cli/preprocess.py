@@ -81,7 +81,7 @@ def preprocess(
     path = output_path(corpus.name, ".tokens", output, force=force)
     claim(path)
     encoding = EncodingProgress(corpus)
-    with artifact.beside(path, force=force) as new:
+    with artifact.atomic_directory(path, force=force) as new:
         with encoding as progress:
             data = encode_into(corpus, config, new, threads=threads, progress=progress.report)
         pairs = _count(data, counting, threads) if cooccurrence else None

@@ -1,21 +1,24 @@
-"""Every error a user can meet, each with the exit code of the command that raised it.
+"""All errors that a user can meet, with the exit codes of commands.
 
     NlpseqError
-    ├── RunError            1   the run itself failed (the loss has no hope left)
+    ├── RunError            1   the run itself failed (the loss diverged)
     ├── ConfigError         2   a setting is wrong, or the output exists already
     ├── MissingExtra        3   an optional dependency is not installed
     ├── BackendUnavailable  3   a backend or kernel was named that cannot run here
     ├── DataError           4   the input cannot be used (empty corpus, unknown word)
-    ├── ArtifactError       5   a result folder or file is damaged or does not fit
-    └── ResourceError       6   disk or memory ran out, or a place cannot be written
+    ├── ArtifactError       5   a result folder or file is corrupt or does not fit
+    └── ResourceError       6   disk or memory ran out, or a path cannot be written
 
-A message is two sentences: what is wrong with which thing, and the way out.
+A message is `<thing>: <problem>. <what to do, with the command or option>`.
 """
 
 import errno
 
+__all__ = ["DISK_FULL", "SHORTAGE", "ArtifactError", "BackendUnavailable", "ConfigError", "DataError"]
+__all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError"]
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-SHORTAGE = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of the machine: nothing is damaged
+SHORTAGE = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of the machine: no file is corrupt
 
 
 class NlpseqError(Exception):

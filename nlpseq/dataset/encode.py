@@ -7,8 +7,8 @@ Provisional ids number the distinct tokens as they come; the final ones are know
 
 import hashlib
 import json
-import shutil
 import unicodedata
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -38,7 +38,7 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.reading.blocks import WHOLE_LINE_TOKENIZERS
 from nlpseq.reading.corpus import Block, Corpus, ReadReport
 from nlpseq.storage import artifact
-from nlpseq.storage.stale import temporary
+from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
 ENCODING = 2  # raise it when the same text and settings give other tokens: it makes cached ones stale
 
@@ -115,12 +115,13 @@ def cached_dataset(
         if cached is not None:
             cached.meta["corpus"] = corpus.describe()  # which may have been another copy of the same text
             return cached
-    place = temporary(folder / "entry")  # as it may be killed before it is kept
-    made = preprocess(corpus, config, place, vocab=vocab, threads=threads, progress=progress)
-    # Text that can be read only once has the result for a key, so that the same text is stored once.
-    key = made.meta["content_key"] or hashlib.sha256(made.digest.encode()).hexdigest()
-    kind = _cache_kind(corpus, config, vocab)  # as the text may have changed since
-    dataset = _keep(made, folder / f"{kind}-{key}")
+    remove_stale_temporaries(folder)
+    with temporary(folder / uuid.uuid4().hex) as entry:  # because the key is known after encoding
+        made = preprocess(corpus, config, entry, vocab=vocab, threads=threads, progress=progress)
+        # Text that can be read only once has the result for a key, so that the same text is stored once.
+        key = made.meta["content_key"] or hashlib.sha256(made.digest.encode()).hexdigest()
+        kind = _cache_kind(corpus, config, vocab)  # as the text may have changed since
+        dataset = _keep(made, folder / f"{kind}-{key}")
     dataset.meta["notices"] = notices + dataset.meta["notices"]
     return dataset
 
@@ -134,7 +135,6 @@ def _keep(made: TokenDataset, path: Path) -> TokenDataset:
             return made
         except OSError:  # another process put the same there just now
             dataset = TokenDataset.open(path, verify=False)
-    shutil.rmtree(made.path, ignore_errors=True)
     return dataset
 
 

@@ -79,7 +79,7 @@ def read_analogies(file: Path) -> list[Section]:
     return sections
 
 
-def judge_analogies(
+def evaluate_analogies(
     vectors: Vectors,
     sections: Sequence[Section],
     *,

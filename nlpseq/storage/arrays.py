@@ -1,25 +1,21 @@
-"""Arrays as .npy files: written row by row or as they grow, and read without trusting what they say."""
+"""Arrays as .npy files: written row by row or in pieces, and read without trust in their headers."""
 
 import hashlib
 import io
-import tokenize
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import SHORTAGE, ArtifactError
+from nlpseq.errors import SHORTAGE
+from nlpseq.storage.manifest import corrupt
 
-# What NumPy raises on a damaged .npy file; its header is parsed as Python.
-NO_ARRAY = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError),
-    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),  # the last by Python's parser, too
-)
+__all__ = ["NpyWriter", "load_array", "npy_header"]
 
 
 def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """What an .npy file of an array by rows begins with; NumPy pads it for the longest first dimension."""
+    """Return the header of a .npy file, as long for any first dimension."""
     header = io.BytesIO()
     layout = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, layout)
@@ -27,17 +23,16 @@ def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 
 
 class NpyWriter:
-    """A one-dimensional .npy file that grows: append arrays, then close.
+    """Context manager that writes a one-dimensional .npy file from appended arrays.
 
-    length: how long it will be, where that is known, which makes its sha256 known as well. over: write over
-    the file that is there, and cut off what is left of it.
+    length: number of elements, if known, for a sha256. over: overwrite an existing file from its start.
     """
 
     def __init__(
         self, path: Path, dtype: npt.DTypeLike, *, length: int | None = None, over: bool = False
     ) -> None:
         self.dtype = np.dtype(dtype)
-        self.length, self._promised = 0, length
+        self.length, self._expected_length = 0, length
         self._file: BinaryIO = path.open("r+b" if over else "wb")
         self._sum = None if length is None else hashlib.sha256()
         self._write(npy_header(self.dtype, (length or 0,)))
@@ -51,39 +46,30 @@ class NpyWriter:
         self._write(np.ascontiguousarray(array, self.dtype).data)
         self.length += len(array)
 
-    def close(self) -> None:
-        with self._file:
-            self._file.truncate()
-            self._file.seek(0)
-            self._file.write(npy_header(self.dtype, (self.length,)))  # which is as long as the first
-
     def sha256(self) -> str:
-        """That of the file, once it is closed, if its length was given."""
-        assert self._sum is not None and self.length == self._promised
+        """Return the sha256 (hex) of the closed file, if the length was known."""
+        assert self._sum is not None and self.length == self._expected_length
         return self._sum.hexdigest()
 
     def __enter__(self) -> "NpyWriter":
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        with self._file:
+            self._file.truncate()
+            self._file.seek(0)
+            self._file.write(npy_header(self.dtype, (self.length,)))
 
 
 def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
-    """A memory-mapped .npy array of the expected type; ArtifactError where it is anything else."""
+    """Return a memory-mapped .npy array; raise ArtifactError for another type or shape."""
     try:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
-    except NO_ARRAY as error:
+    except Exception as error:  # any, because NumPy parses the header as Python
         if isinstance(error, OSError) and error.errno in SHORTAGE:
             raise
-        raise ArtifactError(
-            f"{file} is not a readable .npy array ({error}). Make the folder anew."
-        ) from error
-    if array.ndim != ndim or array.dtype != np.dtype(dtype):
-        raise ArtifactError(
-            f"{file} holds {array.dtype} of {array.ndim} dimensions, expected {np.dtype(dtype)} of {ndim}. "
-            "Make the folder anew."
-        )
-    if not array.flags.c_contiguous:
-        raise ArtifactError(f"{file} holds its numbers column by column. Make the folder anew.")
+        raise corrupt(file, f"is not a readable .npy array ({error})") from error
+    if array.ndim != ndim or array.dtype != np.dtype(dtype) or not array.flags.c_contiguous:
+        holds = f"{array.dtype} of {array.ndim} dimensions"
+        raise corrupt(file, f"holds {holds}, expected {np.dtype(dtype)} of {ndim}, row by row")
     return array

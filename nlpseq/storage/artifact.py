@@ -1,12 +1,8 @@
-"""The only writer of results, and the only loader that checks them.
-
-A result is a folder a person can look into: meta.json, vocab.tsv, arrays as .npy, and MANIFEST.json with the
-size and sha256 of every other file. It is written under a temporary name beside its place, flushed to
-disk, sealed by the manifest and renamed, so that the final name never shows half a result.
-"""
+"""The only writer of result folders, and the loader that checks them: see README.md in this folder."""
 
 import ctypes
 import errno
+import importlib.metadata
 import os
 import shutil
 import uuid
@@ -19,19 +15,18 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, NlpseqError, ResourceError
+from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, ResourceError
+from nlpseq.storage import manifest
 from nlpseq.storage.arrays import npy_header
-from nlpseq.storage.manifest import (
-    MANIFEST,
-    Meta as Meta,
-    check_manifest,
-    foreign_files,
-    read_json,
-    write_json,
-    write_manifest,
-)
-from nlpseq.storage.stale import remove_stale_temporaries, replace_files, temporary
+from nlpseq.storage.locks import PREFIX, REPLACED, remove_stale_temporaries, temporary
+from nlpseq.storage.manifest import MANIFEST, Meta, read_json, write_json
 
+__all__ = ["CHECKPOINT", "Folder", "Meta", "atomic_directory", "check_free_disk", "check_writable", "create"]
+__all__ += ["discard", "fsync", "is_result", "load_consistent", "load_meta", "peek_meta", "write_error"]
+
+T = TypeVar("T")
+
+CHECKPOINT = "checkpoint"  # name of a run's checkpoint, inside the folder of the result
 _TITLES = {
     "nlpseq-tokens": "an encoded corpus",
     "nlpseq-cooccurrence": "co-occurrence counts",
@@ -39,22 +34,14 @@ _TITLES = {
     "nlpseq-lm": "a language model",
 }
 
-T = TypeVar("T")
-
-_TRIES = 100  # to read a folder that is being replaced
-_ROWS = 1 << 14  # of an array, written at once
-_BY = ": by -o, as OUT of convert, or by NLPSEQ_CACHE_DIR for the cache"
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
+_MAX_READS = 100  # of a folder that another process keeps overwriting
+_BLOCK_ROWS = 1 << 14
 
 
 @contextmanager
 def create(path: Path, kind: str, version: int, *, force: bool = False) -> Iterator["Folder"]:
-    """A folder to fill; it takes its place at `path` when the block ends well, and vanishes when not.
-
-    The block must call Folder.write_meta. An existing `path` needs force=True and stays until the new folder
-    is whole. Raises ConfigError where something is in the way, ResourceError where it cannot be written.
-    """
-    with beside(path, force=force) as new:
+    """Write a result folder, as `atomic_directory` does; the block must call Folder.write_meta."""
+    with atomic_directory(path, force=force) as new:
         new.mkdir()
         folder = Folder(new, kind, version)
         yield folder
@@ -62,91 +49,101 @@ def create(path: Path, kind: str, version: int, *, force: bool = False) -> Itera
 
 
 @contextmanager
-def beside(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """A name under which the block makes a folder, for which holds what `create` says of one."""
+def atomic_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """Lock `path` and yield a temporary name, whose directory replaces `path` in one step at the end.
+
+    Raises ConfigError if `path` is locked, exists without force, or is not a result; ResourceError if the
+    disk is full or the folder cannot be written.
+    """
     check_writable(path, force=force)
-    path = path.resolve()  # a link to a folder stays, and what it points to is replaced
-    new = temporary(path)
     try:
-        yield new
-        _swap_in(new, path, force=force)
-    except BrokenPipeError:  # of what the block writes to, not of the disk
+        with temporary(path) as new:
+            yield new
+            _commit(new, path.resolve(), force=force)
+    except BrokenPipeError:  # because a pipe is not the disk
         raise
     except OSError as error:
         raise write_error(path, error) from error
-    except ResourceError as error:  # of a folder in the new one
-        raise ResourceError(str(error).replace(str(new), str(path))) from error
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        if path.name == CHECKPOINT:
+            with suppress(OSError):  # unless the run has saved something
+                path.parent.rmdir()
+
+
+def _commit(new: Path, path: Path, *, force: bool) -> None:
+    """Move a new directory to its path in one step; to another name if the path is taken meanwhile."""
+    try:
+        _check_replaceable(path, force=force)
+    except ConfigError as error:
+        kept = new.rename(path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}"))
+        raise ConfigError(f"{error} The new result is in {kept}.") from error
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux, on most file systems
+    cwd, exchange = -100, 2  # AT_FDCWD of fcntl.h, RENAME_EXCHANGE of linux/fs.h
+    if not path.exists():
+        new.rename(path)
+    elif not renameat2 or renameat2(cwd, os.fsencode(new), cwd, os.fsencode(path), exchange) != 0:
+        old = new.with_name(REPLACED)
+        try:
+            path.rename(old)  # if a kill comes now, the next holder of the lock completes the second rename
+            new.rename(path)
+        except BaseException:  # Ctrl-C, too
+            if old.exists() and new.exists():
+                old.rename(path)
+            raise
+    with suppress(OSError):  # because the result has its name
+        fsync(path.parent)
 
 
 def discard(path: Path) -> None:
-    """Remove a result, no part of which a kill leaves under its name."""
-    gone = temporary(path)
-    try:
+    """Remove a result in one step, if it is there."""
+    with suppress(OSError, ConfigError), temporary(path) as gone:
         path.rename(gone)
-    except OSError:  # it is not there, or not ours to remove
-        return
-    shutil.rmtree(gone, ignore_errors=True)
 
 
 def check_writable(path: Path, *, force: bool = False) -> None:
-    """Say before long work, not after it, that its result could not be stored at `path`.
-
-    Clears its folder of what processes that were killed have left there.
-    """
+    """Raise an error before long work if `path` could not be written, and remove stale temporaries."""
     try:
         remove_stale_temporaries(path.resolve().parent)
         _check_replaceable(path, force=force)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe = temporary(path)
-        try:
-            probe.mkdir()
-        finally:  # stopped as well
-            with suppress(FileNotFoundError):
-                probe.rmdir()
+        with temporary(path):  # because only an attempt shows the rights and limits of the file system
+            pass
     except OSError as error:
         raise write_error(path, error) from error
 
 
 def _check_replaceable(path: Path, *, force: bool) -> None:
-    """Only what nlpseq wrote, or an empty folder, may be deleted to make room, and only if that was asked."""
-    if not path.exists():
+    """Raise ConfigError unless `path` is free, or holds a result of nlpseq alone and force is on."""
+    names = {each.name for each in path.iterdir()} if path.is_dir() else {path.name}
+    if is_result(path / CHECKPOINT):
+        names.remove(CHECKPOINT)  # because a run without a result may be completed
+    if not path.exists() or all(name.startswith(PREFIX) for name in names):
         return
-    if not (path.is_dir() and (is_result(path) or not any(path.iterdir()))):
-        raise ConfigError(
-            f"{path} exists and is not a folder written by nlpseq, so it is not replaced. "
-            "Choose another place with -o, or remove it yourself."
-        )
-    if not force:
-        raise ConfigError(
-            f"{path} already exists. Replace it with --force (in Python force=True), or choose another place."
-        )
-    if foreign := foreign_files(path):
-        raise ConfigError(
-            f"{path} holds {foreign[0]!r}, which is not nlpseq's, so it is not replaced. "
-            "Move that elsewhere, or choose another place with -o."
-        )
+    if not is_result(path):
+        problem = "exists and is not a folder written by nlpseq. Remove it yourself"
+    elif not force:
+        problem = "already exists. Use --force (in Python force=True) to overwrite it"
+    elif foreign := manifest.foreign_files(path):
+        problem = f"holds {foreign[0]!r}, which nlpseq did not write. Move this file elsewhere"
+    else:
+        return
+    raise ConfigError(f"{path}: {problem}, or use -o to choose another path.")
 
 
 def check_free_disk(path: Path, needed_bytes: int) -> None:
-    """Raise ResourceError where the disk of `path` has less room than the work will need."""
-    free = shutil.disk_usage(path.parent).free
-    if free < needed_bytes:
-        raise ResourceError(
-            f"{path.parent} has {free / 1e6:,.1f} MB free and this needs about {needed_bytes / 1e6:,.1f} MB. "
-            "Free some space, or choose another disk with -o or NLPSEQ_CACHE_DIR."
-        )
+    """Raise ResourceError if the disk of `path` has less room than the work will need."""
+    if (free := shutil.disk_usage(path.parent).free) < needed_bytes:
+        needed = f"has {free / 1e6:,.1f} MB free and this needs about {needed_bytes / 1e6:,.1f} MB"
+        raise ResourceError(f"{path.parent}: {needed}. Free some space, or use -o or NLPSEQ_CACHE_DIR.")
 
 
-def write_error(path: Path, error: OSError) -> NlpseqError:
-    """The error to raise where writing below `path` failed."""
+def write_error(path: Path, error: OSError) -> ResourceError:
+    """Return the error to raise after writing below `path` failed."""
     if error.errno in DISK_FULL:
-        return ResourceError(
-            f"the disk ran full while writing {path}; nothing was changed there. "
-            f"Free some space, or name another place{_BY}."
-        )
-    return ResourceError(f"{path} cannot be written: {error.strerror or error}. Name another place{_BY}.")
+        problem = "the disk ran full, and nothing was changed. Free some space, or choose another disk"
+    else:
+        problem = f"cannot be written ({error.strerror or error}). Choose another path"
+    path = Path(*(part for part in path.parts if not part.startswith(PREFIX)))  # without the temporary
+    return ResourceError(f"{path}: {problem} with -o, OUT of convert, or NLPSEQ_CACHE_DIR for the cache.")
 
 
 class Folder:
@@ -155,137 +152,100 @@ class Folder:
     def __init__(self, path: Path, kind: str, version: int) -> None:
         self.path = path
         self._pool = ThreadPoolExecutor()
-        self._sums: dict[str, str] = {}
-        self._flushed: dict[str, Future[None]] = {}
+        self._known_sums, self._flushed = dict[str, str](), dict[str, Future[None]]()
         self._stamp = {"format": f"nlpseq-{kind}", "format_version": version}
 
     def write_meta(self, meta: Meta) -> None:
-        write_json(self.path / "meta.json", self._stamp | {"nlpseq_version": _own_version()} | meta)
+        own_version = {"nlpseq_version": importlib.metadata.version("nlpseq")}
+        write_json(self.path / "meta.json", self._stamp | own_version | meta)
 
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
-        """A .npy file. Of a part of wider rows NumPy would write each number by itself."""
+        """Write a .npy file, in blocks because NumPy writes a column slice number by number."""
         with (self.path / name).open("wb") as file:
             file.write(npy_header(array.dtype, array.shape))
-            for start in range(0, len(array), _ROWS):
-                file.write(np.ascontiguousarray(array[start : start + _ROWS]).data)
+            for start in range(0, len(array), _BLOCK_ROWS):
+                file.write(np.ascontiguousarray(array[start : start + _BLOCK_ROWS]).data)
 
     def complete(self, name: str, sha256: str) -> None:
-        """Have the disk begin with a file that will not change, whose sha256 (hex) is known."""
-        self._sums[name] = sha256
-        self._flushed[name] = self._pool.submit(_fsync, self.path / name)
+        """Start to flush a file that will not change, whose sha256 (hex) is known."""
+        self._known_sums[name] = sha256
+        self._flushed[name] = self._pool.submit(fsync, self.path / name)
 
     def seal(self) -> None:
-        """Flush every file to disk, then write the manifest that makes the folder whole."""
+        """Flush every file to disk, then write the manifest that completes the folder."""
         assert (self.path / "meta.json").exists(), "a result without meta.json"
         files = sorted(file for file in self.path.iterdir() if file.name != MANIFEST)
         for file in files:
-            shutil.copymode(self.path / "meta.json", file)  # safetensors lets nobody but the owner read
-        with self._pool as pool:  # the disk writes while sums are taken
-            flushed = [self._flushed.get(file.name) or pool.submit(_fsync, file) for file in files]
-            write_manifest(self.path, self._sums)
-            for each in flushed:
-                each.result()  # raises what went wrong
-        _fsync(self.path / MANIFEST)
-        _fsync(self.path)
+            shutil.copymode(self.path / "meta.json", file)  # because safetensors lets no others read
+        with self._pool as pool:  # flush while the sums are computed
+            flushed = [self._flushed.get(file.name) or pool.submit(fsync, file) for file in files]
+            manifest.write_manifest(self.path, self._known_sums)
+            for future in flushed:
+                future.result()
+        fsync(self.path / MANIFEST)
+        fsync(self.path)
 
 
 def load_meta(path: Path, kind: str, version: int, *, verify: bool = True) -> Meta:
-    """meta.json of a sealed folder of this kind, after every file was checked against the manifest."""
+    """Return meta.json of a checked result of this kind; verify=False compares sizes alone."""
     meta = peek_meta(path)
     if meta.get("format") != f"nlpseq-{kind}":
-        raise ArtifactError(
-            f"{path} holds {_title(meta.get('format'))}, not {_title(f'nlpseq-{kind}')}. "
-            "Name the right folder; `nlpseq inspect` tells what one holds."
-        )
+        holds = _TITLES.get(str(meta.get("format")), f"the unknown format {meta.get('format')!r}")
+        wanted = _TITLES.get(f"nlpseq-{kind}", kind)
+        raise ArtifactError(f"{path}: holds {holds}, not {wanted}. `nlpseq inspect` describes any folder.")
     if meta.get("format_version") != version:
         raise ArtifactError(
-            f"{path} has format version {meta.get('format_version')} and this nlpseq reads {version}. "
-            f"Use the version that wrote it ({meta.get('nlpseq_version')}), or make it anew."
+            f"{path}: has format version {meta.get('format_version')}, this nlpseq reads {version}. "
+            f"Use the version that wrote it ({meta.get('nlpseq_version')}), or run the command again."
         )
-    check_manifest(path, hashes=verify)
+    manifest.check_manifest(path, hashes=verify)
     return meta
 
 
 def peek_meta(path: Path) -> Meta:
-    """meta.json of any nlpseq folder, unchecked but for being one."""
+    """Return meta.json of any nlpseq folder, without further checks."""
     if not path.is_dir():
+        raise ArtifactError(f"{path}: is not a folder written by nlpseq. Name a model or encoded corpus.")
+    if is_result(path / CHECKPOINT) and not is_result(path):
+        command = read_json(path / CHECKPOINT / "meta.json").get("checkpoint", {}).get("command", "train-...")
         raise ArtifactError(
-            f"{path} is not a folder written by nlpseq. "
-            "Name the folder of a trained model or an encoded corpus."
+            f"{path}: unfinished run without a result. Continue with nlpseq {command} {path} --resume, "
+            f"or open {path / CHECKPOINT} for the state so far."
         )
     return read_json(path / "meta.json")
 
 
 def load_consistent(path: Path, load: Callable[[], T]) -> T:
-    """What `load` makes of a folder, all of it of one result, though another process may replace it."""
-    for _ in range(_TRIES):
+    """Call `load`, and call again if another process replaced the folder meanwhile."""
+    for _ in range(_MAX_READS):
         before = _identity(path)
         try:
-            found = load()
+            loaded = load()
         except (ArtifactError, FileNotFoundError):
             if _identity(path) == before:
                 raise
         else:
             if _identity(path) == before:
-                return found
-    raise ArtifactError(f"{path} is being replaced again and again. Wait until that has ended.")
+                return loaded
+    raise ArtifactError(f"{path}: is overwritten again and again. Wait until the other process has ended.")
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
-    """Changes when another folder gets the name; None where there is none."""
+    """Return numbers that change when another folder gets the name, None without a folder."""
     with suppress(OSError):
-        stat = path.stat()
-        return stat.st_dev, stat.st_ino, stat.st_ctime_ns  # which renaming changes
+        return (stat := path.stat()).st_dev, stat.st_ino, stat.st_ctime_ns  # because inodes are reused
     return None
 
 
-def _title(format: object) -> str:
-    """What a person calls a folder of this format."""
-    return _TITLES.get(str(format), f"the unknown format {format!r}")
-
-
-def _swap_in(new: Path, path: Path, *, force: bool) -> None:
-    """Give the new folder its name; an old one ends under the temporary name, which create() removes.
-
-    What is in the way only now, or may not be removed any more, stays, and the new folder gets another name.
-    """
-    try:
-        _check_replaceable(path, force=force)
-    except ConfigError as error:
-        kept = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}")
-        new.rename(kept)
-        raise ConfigError(f"{error} What was made meanwhile is in {kept}.") from error
-    if not path.exists():
-        new.rename(path)
-    elif not _exchanged(new, path):
-        replace_files([new], [path])
-    fsync_directory(path.parent)
-
-
-def _exchanged(new: Path, path: Path) -> bool:
-    """Swap two names in one step, so that no kill finds one without a folder; False where that cannot be."""
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux, on most file systems
-    if renameat2 is None:
-        return False
-    names = _AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(path)
-    return bool(renameat2(*names, _RENAME_EXCHANGE) == 0)
-
-
 def is_result(path: Path) -> bool:
-    """Whether a folder was written by nlpseq, damaged or not."""
-    meta = path / "meta.json"
+    """Return True for a folder written by nlpseq, also for a corrupt one."""
     with suppress(OSError):
-        return meta.is_file() and b'"nlpseq-' in meta.read_bytes()
+        return (meta := path / "meta.json").is_file() and b'"nlpseq-' in meta.read_bytes()
     return False
 
 
-def fsync_directory(folder: Path) -> None:
-    """Have names that were given in a folder outlive a failure of power, where the disk can do that."""
-    with suppress(OSError):  # what has them is whole and in its place
-        _fsync(folder)
-
-
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Flush a file, or the names in a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -294,12 +254,3 @@ def _fsync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-def _own_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("nlpseq")
-    except PackageNotFoundError:
-        return "unknown"

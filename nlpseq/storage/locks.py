@@ -1,104 +1,110 @@
-"""A place that one process at a time writes: a lock beside it, which ends with the process."""
+"""Locks on output paths, and temporary directories that are stale once nobody holds the lock.
+
+    .nlpseq-lock-<digest of NAME>     an empty file; the lock on it ends with the process
+    .nlpseq-tmp-<digest of NAME>/     holds NAME until the commit; only the holder of the lock writes here
+
+Whoever gets the lock first removes the temporary directory of a dead process. README.md explains the rules.
+"""
 
 import os
-import time
+import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from nlpseq.errors import ConfigError
 
-try:
-    import fcntl
-except ImportError:  # not on every platform, and then nothing is claimed
-    fcntl = None  # type: ignore[assignment]
+__all__ = ["PREFIX", "REPLACED", "path_lock", "remove_stale_temporaries", "temporary"]
 
-LOCK = ".nlpseq-lock-"
-TRIES, PAUSE = 10, 0.05  # how often a lock is asked for, and the seconds between
+PREFIX = ".nlpseq-"
+REPLACED = ".nlpseq-old"  # in a temporary directory: the old result, while the new one gets its name
 
-_held = set[int]()  # handles of this process
+_LOCK, _TEMPORARY = f"{PREFIX}lock-", f"{PREFIX}tmp-"
+_HIDDEN = re.compile(f"(?:{_LOCK}|{_TEMPORARY})([0-9a-f]{{16}})")
+_BUSY = "is being written by another process. Wait until it has ended, or use -o to choose another path."
+_WAIT_S = 0.5  # because another process may hold the lock while sweeping the folder
 
 
 @contextmanager
-def path_lock(path: Path) -> Iterator[None]:
-    """Have what is at `path`, or will be, for this block alone; ConfigError where another one has it.
+def path_lock(path: Path, *, wait_s: float = _WAIT_S) -> Iterator[None]:
+    """Lock an output path for this thread; ConfigError if another process or thread holds the lock."""
+    target = path.resolve()
+    digest = _digest(target)
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_locked(target.parent, digest, wait_s))
+        except TimeoutError:
+            raise ConfigError(f"{path}: {_BUSY}") from None
+        except OSError:  # because the file system has no locks, or the folder cannot be written
+            _recover(target.with_name(_TEMPORARY + digest))
+        remove_stale_temporaries(target)  # of checkpoints, if this is the folder of a run
+        yield
 
-    Where the file system has no locks nothing is claimed.
-    """
-    place = path.resolve()
-    lock = place.with_name(LOCK + sha256(os.fsencode(place.name)).hexdigest()[:16])
-    handle = None
+
+@contextmanager
+def temporary(path: Path) -> Iterator[Path]:
+    """Lock a path and yield the same name in a temporary directory, removed at the end."""
+    path = path.resolve()
+    with path_lock(path):
+        directory = path.with_name(_TEMPORARY + _digest(path))
+        directory.mkdir()
+        try:
+            yield directory / path.name
+        finally:
+            _remove(directory)
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove the temporary directories and locks of dead processes from a folder."""
+    folder = folder.resolve()
+    with suppress(OSError):
+        found = {match[1] for entry in os.scandir(folder) if (match := _HIDDEN.fullmatch(entry.name))}
+        for digest in found:
+            with suppress(OSError), _locked(folder, digest, wait_s=0):
+                pass
+
+
+@contextmanager
+def _locked(folder: Path, digest: str, wait_s: float) -> Iterator[None]:
+    """Hold a lock; TimeoutError if another process holds it, OSError if the file system has no locks."""
+    from filelock import FileLock
+
+    lock = FileLock(folder / f"{_LOCK}{digest}", mode=0o666, is_singleton=True, fallback_to_soft=False)
+    lock.acquire(timeout=wait_s)
+    is_outermost = lock.lock_counter == 1
     try:
-        with suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            handle = _taken_soon(lock)
-            if handle is None:
-                raise ConfigError(
-                    f"{path} is being written by another process. "
-                    "Wait until that has ended, or choose another place with -o."
-                )
+        if is_outermost:
+            _recover(folder / f"{_TEMPORARY}{digest}")
         yield
     finally:
-        if handle is not None:
-            _give_up(lock, handle)
+        if is_outermost and lock.is_locked:  # a forked child holds no lock
+            with suppress(OSError):  # safe because filelock, having locked a file without a name, tries again
+                Path(lock.lock_file).unlink()
+        lock.release()
 
 
-def remove_stale_locks(folder: Path, names: list[str]) -> None:
-    """Clear a folder, which has these names in it, of locks that processes left which were killed."""
-    for name in names:
-        with suppress(OSError):  # it may not be ours
-            if name.startswith(LOCK) and (handle := _taken(folder / name)) is not None:
-                _give_up(folder / name, handle)
-
-
-def _taken_soon(lock: Path) -> int | None:
-    """As _taken, but for a moment in which another process may only look whether anybody has it."""
-    for _ in range(TRIES):
-        if (handle := _taken(lock)) is not None:
-            return handle
-        time.sleep(PAUSE)
-    return None
-
-
-def _taken(lock: Path) -> int | None:
-    """The lock, open and ours; None where another has it. Raises OSError where there can be no locks."""
-    if fcntl is None:
-        raise OSError("there are no locks on this platform")
-    handle = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        if isinstance(error, BlockingIOError):
-            return None
-        raise
-    if not _is_at(lock, handle):  # the one who had it has removed it, so that another is the lock now
-        os.close(handle)
-        return _taken(lock)
-    _held.add(handle)
-    return handle
-
-
-def _is_at(path: Path, handle: int) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(handle), path.stat())
-    return False
-
-
-def _give_up(lock: Path, handle: int) -> None:
+def _recover(directory: Path) -> None:
+    """Remove a stale temporary directory, and complete the overwrite that a kill cut short."""
     with suppress(OSError):
-        lock.unlink()
-    _held.discard(handle)
-    os.close(handle)
+        if directory.is_symlink() or (hasattr(os, "getuid") and directory.lstat().st_uid != os.getuid()):
+            return  # because nlpseq makes no links, and the files of another user are not ours to remove
+        for new in directory.iterdir() if (directory / REPLACED).exists() else ():
+            path = directory.with_name(new.name)
+            if new.name != REPLACED:
+                new.rename(path.with_name(f"{path.name}-new") if path.exists() else path)
+        _remove(directory)
 
 
-def _leave_to_parent() -> None:
-    """A copy of this process may outlive it, and would hold what it has claimed."""
-    for handle in _held:
-        os.close(handle)
-    _held.clear()
+def _remove(directory: Path) -> None:
+    """Remove a directory."""
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+    finally:  # again, because Ctrl-C may interrupt the first removal
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+def _digest(path: Path) -> str:
+    return sha256(os.fsencode(path.name)).hexdigest()[:16]

@@ -1,22 +1,25 @@
-"""MANIFEST.json, which makes a folder a result: size and sha256 of its files, and JSON read without trust."""
+"""MANIFEST.json: size and sha256 of the files of a complete result. JSON is read without trust."""
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nlpseq.errors import SHORTAGE, ArtifactError
 
-MANIFEST = "MANIFEST.json"
-MOST_JSON = 256 << 20  # bytes
+__all__ = ["MANIFEST", "Meta", "check_manifest", "corrupt", "file_sha256", "foreign_files", "read_json"]
+__all__ += ["sums", "write_json", "write_manifest"]
 
 Meta = dict[str, Any]
+MANIFEST = "MANIFEST.json"
 
-_READ = (".npy", ".tsv", ".safetensors", ".json", ".jsonl")  # what a result is read from
+_MAX_JSON_BYTES = 256 << 20
+_DATA_SUFFIXES = (".npy", ".tsv", ".safetensors", ".json", ".jsonl")  # of files that results are read from
 
 
 def write_manifest(folder: Path, known_sums: dict[str, str]) -> None:
-    """Seal a folder. known_sums: sha256 (hex) of files of which it is known already."""
+    """Write the manifest of a folder; known_sums saves time: file name to sha256 (hex)."""
     entries = {
         file.name: {"bytes": file.stat().st_size, "sha256": known_sums.get(file.name) or file_sha256(file)}
         for file in sorted(folder.iterdir())
@@ -26,91 +29,77 @@ def write_manifest(folder: Path, known_sums: dict[str, str]) -> None:
 
 
 def check_manifest(path: Path, *, hashes: bool = True) -> None:
-    """Raise ArtifactError, naming file and check, unless all files are there with their size and sha256.
-
-    No other file may be there that a result could be read from.
-    """
+    """Raise ArtifactError unless all files, and no other data files, are there and unchanged."""
     entries = _entries(path)
     for name, entry in entries.items():
+        file = path / name
         if Path(name).name != name or not isinstance(entry, dict):
-            raise ArtifactError(f"{path / MANIFEST} has a bad entry {name!r}. Make the folder anew.")
-        if damage := _damage(path / name, entry, hashes):
-            raise ArtifactError(f"{path / name} {damage}. Make the folder anew, or copy it again.")
+            raise corrupt(path / MANIFEST, f"has a bad entry {name!r}")
+        if not file.is_file():
+            raise corrupt(file, "is missing")
+        if file.stat().st_size != entry.get("bytes"):
+            raise corrupt(file, f"has {file.stat().st_size} bytes, its manifest says {entry.get('bytes')}")
+        try:
+            if hashes and file_sha256(file) != entry.get("sha256"):
+                raise corrupt(file, "does not match its sha256")
+        except OSError as error:
+            if error.errno in SHORTAGE:
+                raise
+            raise corrupt(file, f"cannot be read ({error.strerror or error})") from error
     for file in path.iterdir():
-        if file.suffix in _READ and file.name not in (MANIFEST, *entries) and not file.is_dir():
-            raise ArtifactError(f"{file} is not in its manifest. Remove it, or make the folder anew.")
+        if file.suffix in _DATA_SUFFIXES and file.name not in (MANIFEST, *entries) and not file.is_dir():
+            raise ArtifactError(f"{file}: is not in the manifest of its folder. Remove or move the file.")
+
+
+def corrupt(path: Path, problem: str) -> ArtifactError:
+    """Return the error to raise for a file or folder that fails a check."""
+    return ArtifactError(f"{path}: {problem}. Run the command that made the folder again, or copy it again.")
 
 
 def sums(path: Path) -> dict[str, str]:
-    """sha256 (hex) of the files of a checked folder."""
+    """Return the sha256 (hex) of each file of a checked folder."""
     return {name: str(entry["sha256"]) for name, entry in _entries(path).items()}
 
 
 def foreign_files(path: Path) -> list[str]:
-    """Names of what is in a result's folder without being a part of it: files of others, or folders.
-
-    Hidden ones are left out; where the manifest is damaged all files count as parts.
-    """
-    try:
-        parts = {MANIFEST, *_entries(path)}
-    except ArtifactError:
-        return []
-    return sorted(
-        each.name
-        for each in path.iterdir()
-        if not (each.name in parts or each.name.startswith(".") or (each / MANIFEST).exists())
-    )
+    """Return names of files in a result that nlpseq did not write, except hidden names."""
+    with suppress(ArtifactError):  # because a corrupt result may be overwritten
+        own = {MANIFEST, *_entries(path)}
+        others = [each for each in path.iterdir() if each.name not in own and not each.name.startswith(".")]
+        return sorted(each.name for each in others if not (each / MANIFEST).exists())
+    return []
 
 
 def _entries(path: Path) -> Meta:
     entries = read_json(path / MANIFEST).get("files")
     if not isinstance(entries, dict) or "meta.json" not in entries:
-        raise ArtifactError(f"{path / MANIFEST} lists no files. Make the folder anew.")
+        raise corrupt(path / MANIFEST, "lists no files")
     return entries
 
 
-def _damage(file: Path, entry: Meta, hashes: bool) -> str | None:
-    if not file.is_file():
-        return "is missing"
-    if file.stat().st_size != entry.get("bytes"):
-        return f"has {file.stat().st_size} bytes, its manifest says {entry.get('bytes')}"
-    try:
-        if hashes and file_sha256(file) != entry.get("sha256"):
-            return "does not match its sha256"
-    except OSError as error:
-        if error.errno in SHORTAGE:
-            raise
-        return f"cannot be read: {error.strerror or error}"
-    return None
-
-
 def read_json(file: Path) -> Meta:
+    """Return the object in a JSON file; raise ArtifactError for anything else."""
     try:
-        if file.exists() and not (file.is_file() and file.stat().st_size <= MOST_JSON):
-            raise ValueError("it is no file, or vast")
+        if file.exists() and not (file.is_file() and file.stat().st_size <= _MAX_JSON_BYTES):
+            raise ValueError(f"not a file of at most {_MAX_JSON_BYTES} bytes")
         value = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise ArtifactError(
-            f"{file} is missing, so its folder is no finished result of nlpseq. "
-            "Name another, or make it anew."
-        ) from None
+        raise corrupt(file, "is missing, so the folder is not a complete result of nlpseq") from None
     except (ValueError, RecursionError, OSError) as error:
         if isinstance(error, OSError) and error.errno in SHORTAGE:
             raise
-        raise ArtifactError(
-            f"{file} cannot be read as JSON ({error}). Make the folder anew, or copy it again."
-        ) from error
+        raise corrupt(file, f"cannot be read as JSON ({error})") from error
     if not isinstance(value, dict):
-        raise ArtifactError(f"{file} does not hold a JSON object. Make the folder anew, or copy it again.")
+        raise corrupt(file, "does not hold a JSON object")
     return value
 
 
 def write_json(file: Path, value: Meta) -> None:
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    # A file name that is no Unicode holds lone surrogates; backslashreplace writes them as JSON escapes.
-    file.write_text(text, "utf-8", errors="backslashreplace")
+    """Write an object as indented JSON; lone surrogates, as in file names, become JSON escapes."""
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
 
 
 def file_sha256(file: Path) -> str:
+    """Return the sha256 (hex) of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

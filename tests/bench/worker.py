@@ -233,7 +233,7 @@ def nlpseq_counts(job: Figures) -> tuple[Any, Figures]:
 
 def scores_of(vectors: Any, data: str) -> Figures:
     """Return Spearman on two sets of word pairs, and the accuracy on the Google analogies."""
-    from nlpseq.evaluation.analogies import judge_analogies, read_analogies
+    from nlpseq.evaluation.analogies import evaluate_analogies, read_analogies
     from nlpseq.evaluation.word_pairs import evaluate_pairs, read_pairs
 
     sets = {"wordsim": "wordsim353.tsv", "simlex": "simlex999.txt"}
@@ -242,7 +242,7 @@ def scores_of(vectors: Any, data: str) -> Figures:
     }
     started = time.perf_counter()
     sections = read_analogies(Path(data, "questions-words.txt"))
-    scores = judge_analogies(vectors, sections, restrict_vocab=RESTRICT)
+    scores = evaluate_analogies(vectors, sections, restrict_vocab=RESTRICT)
     figures["analogy_seconds"] = time.perf_counter() - started
     for score in scores[-3:]:
         figures |= {

@@ -42,7 +42,7 @@ def test_corrupt_counts_in_encoded_corpus_give_5(run_cli, tmp_path, monkeypatch)
     data = Path("corpus.tokens", "cooccurrence", "data.npy")
     data.write_bytes(data.read_bytes()[:-1])
     found = run_cli("inspect", "corpus.tokens", "--json")
-    assert found.exit_code == 5 and "cooccurrence/data.npy has" in found.stderr
+    assert found.exit_code == 5 and "cooccurrence/data.npy: has" in found.stderr
     assert json.loads(found.stdout)["whole"] is False
 
 
@@ -58,10 +58,10 @@ def test_vectors_folder_shows_meta(run_cli, vectors):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "vectors.npy").unlink(), "vectors.npy is missing"),
-        (lambda folder: flip_last_bit(folder / "vectors.npy"), "vectors.npy does not match its sha256"),
-        (lambda folder: (folder / "vocab.tsv").write_text("short"), "vocab.tsv has 5 bytes"),
-        (lambda folder: (folder / "meta.json").write_text("{"), "meta.json cannot be read as JSON"),
+        (lambda folder: (folder / "vectors.npy").unlink(), "vectors.npy: is missing"),
+        (lambda folder: flip_last_bit(folder / "vectors.npy"), "vectors.npy: does not match its sha256"),
+        (lambda folder: (folder / "vocab.tsv").write_text("short"), "vocab.tsv: has 5 bytes"),
+        (lambda folder: (folder / "meta.json").write_text("{"), "meta.json: cannot be read as JSON"),
         (lambda folder: (folder / "meta.json").write_text('{"format": "nlpseq-future"}'), "nlpseq-future"),
     ],
 )
@@ -116,7 +116,7 @@ def test_language_model_with_and_without_torch(run_cli, language_model, monkeypa
     assert answer["meta"]["config"]["hidden"] == 3
     flip_last_bit(language_model / "model.safetensors")
     assert inspected(run_cli, language_model, code=5)["whole"] is False
-    assert "model.safetensors does not match its sha256" in run_cli("inspect", language_model).stderr
+    assert "model.safetensors: does not match its sha256" in run_cli("inspect", language_model).stderr
 
 
 def test_language_model_with_other_vocabulary_gives_5(run_cli, language_model):
@@ -131,7 +131,7 @@ def test_foreign_folder_gives_5(run_cli, tmp_path):
     (tmp_path / "photo.jpg").touch()
     result = run_cli("inspect", tmp_path)
     assert result.exit_code == 5
-    assert "is no finished result of nlpseq" in result.stderr
+    assert "is not a complete result of nlpseq" in result.stderr
 
 
 def test_vector_files_of_other_tools(run_cli, tmp_path):

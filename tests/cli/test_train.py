@@ -82,7 +82,7 @@ def test_the_same_command_twice_gives_the_same_vectors_and_needs_force(run_cli, 
     before = Path("corpus.w2v/vectors.npy").read_bytes()
     again = run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7")
     assert (first.exit_code, again.exit_code) == (0, 2)
-    assert "corpus.w2v already exists. Replace it with --force" in again.stderr
+    assert "corpus.w2v: already exists. Use --force" in again.stderr
     assert "reading" not in again.stderr, "said before the work, not after it"
     assert run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7", "--force").exit_code == 0
     assert Path("corpus.w2v/vectors.npy").read_bytes() == before
@@ -95,7 +95,7 @@ def test_early_stop_takes_a_valid_split_and_keeps_the_best_epoch(run_cli, folder
     meta = Vectors.load("corpus.w2v").meta
     assert meta["text_config"]["valid_share"] == 0.05 and len(meta["valid_loss"]) == meta["epochs"]
     best = meta["best_epoch"]
-    assert f"held-out loss {min(meta['valid_loss']):.4f} in epoch {best + 1}, the lowest" in done.stderr
+    assert f"validation loss {min(meta['valid_loss']):.4f} in epoch {best + 1}, the lowest" in done.stderr
     assert run_cli("preprocess", "corpus.txt").exit_code == 0
     without = run_cli("train-w2v", "corpus.tokens", "--early-stop", "-o", "b.w2v")
     assert without.exit_code == 4 and "has no valid split" in without.stderr
@@ -161,7 +161,7 @@ def test_a_damaged_encoded_corpus_is_not_taken_for_text(run_cli, folder):
     Path("corpus.tokens/MANIFEST.json").unlink()
     result = run_cli("train-w2v", "corpus.tokens", *QUICK)
     assert result.exit_code == 5
-    assert "MANIFEST.json is missing" in result.stderr
+    assert "MANIFEST.json: is missing" in result.stderr
 
 
 def test_suffixes_and_folders_leave_the_name(run_cli, folder):
@@ -255,7 +255,7 @@ def read_terminal(master):
 
 
 def started_training(*options):
-    """nlpseq train-w2v corpus.txt, which would take days, once it trains."""
+    """Nlpseq train-w2v corpus.txt, which would take days, once it trains."""
     child = subprocess.Popen(
         [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "100000000", "--threads", "2", *options],
         stdout=subprocess.PIPE,
@@ -279,26 +279,28 @@ def test_a_signal_has_what_was_learnt_stored(run_cli, folder, sent, code):
     out, err = child.communicate(timeout=20)
     assert child.returncode == code
     assert out == ""
-    assert "stopped and saved. Go on with: nlpseq train-w2v corpus.w2v --resume" in err
+    assert "stopped and saved. Continue with: nlpseq train-w2v corpus.w2v --resume" in err
     assert "Traceback" not in err
     assert leftovers(folder) == []
-    asked = run_cli("neighbors", "corpus.w2v", Vectors.load("corpus.w2v").vocab.words[0])
-    assert "corpus.w2v is unfinished: these are its vectors so far." in asked.stderr
+    asked = run_cli(
+        "neighbors", "corpus.w2v/checkpoint", Vectors.load("corpus.w2v/checkpoint").vocab.words[0]
+    )
+    assert "corpus.w2v/checkpoint is unfinished: these are its vectors so far." in asked.stderr
     assert len(asked.stdout.splitlines()) > 1
 
 
 def test_a_second_signal_stops_at_once_and_leaves_the_last_checkpoint(folder):
     child = started_training("--checkpoint-every", "1s")
-    wait_for(Path("corpus.w2v"))
+    wait_for(Path("corpus.w2v/checkpoint"))
     os.kill(child.pid, signal.SIGSTOP)  # so that it hears both together
-    before = Path("corpus.w2v/meta.json").read_bytes()
+    before = Path("corpus.w2v/checkpoint/meta.json").read_bytes()
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
     os.kill(child.pid, signal.SIGCONT)
     _, err = child.communicate(timeout=20)
     assert child.returncode in (130, 143)
     assert "Traceback" not in err
-    Vectors.load("corpus.w2v")
+    Vectors.load("corpus.w2v/checkpoint")
     assert leftovers(folder) == []
     assert before
 

@@ -220,16 +220,16 @@ def first_cut(path: Path, name: str) -> None:
 
 
 DAMAGE = {
-    "falling indptr": (lambda p: changed(p, "indptr.npy", 1, 10**6), "indptr.npy does not rise from 0"),
-    "late start": (lambda p: changed(p, "indptr.npy", 0, 1), "indptr.npy does not rise from 0"),
-    "early end": (lambda p: changed(p, "indptr.npy", -1, 1), "indptr.npy does not rise from 0"),
-    "a row missing": (lambda p: first_cut(p, "indptr.npy"), "indptr.npy does not rise from 0"),
-    "column too far": (lambda p: changed(p, "indices.npy", 3, 40), "indices.npy names columns beyond 40"),
-    "column below 0": (lambda p: changed(p, "indices.npy", 3, -1), "indices.npy names columns beyond 40"),
-    "not a number": (lambda p: changed(p, "data.npy", 3, np.nan), "data.npy holds values that are not"),
-    "negative": (lambda p: changed(p, "data.npy", 3, -1), "data.npy holds values that are not above 0"),
+    "falling indptr": (lambda p: changed(p, "indptr.npy", 1, 10**6), "indptr.npy: does not rise from 0"),
+    "late start": (lambda p: changed(p, "indptr.npy", 0, 1), "indptr.npy: does not rise from 0"),
+    "early end": (lambda p: changed(p, "indptr.npy", -1, 1), "indptr.npy: does not rise from 0"),
+    "a row missing": (lambda p: first_cut(p, "indptr.npy"), "indptr.npy: does not rise from 0"),
+    "column too far": (lambda p: changed(p, "indices.npy", 3, 40), "indices.npy: names columns beyond 40"),
+    "column below 0": (lambda p: changed(p, "indices.npy", 3, -1), "indices.npy: names columns beyond 40"),
+    "not a number": (lambda p: changed(p, "data.npy", 3, np.nan), "data.npy: holds values that are not"),
+    "negative": (lambda p: changed(p, "data.npy", 3, -1), "data.npy: holds values that are not above 0"),
     "too few": (lambda p: first_cut(p, "data.npy"), "meta.json says"),
-    "other type": (lambda p: np.save(p / "data.npy", np.ones(9, np.int64)), "data.npy holds int64"),
+    "other type": (lambda p: np.save(p / "data.npy", np.ones(9, np.int64)), "data.npy: holds int64"),
     "other words": (lambda p: Vocab(["a"], np.ones(1)).save(p / "vocab.tsv"), "vocab.tsv is not the"),
 }
 

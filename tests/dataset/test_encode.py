@@ -503,7 +503,7 @@ def test_an_existing_output_is_kept_without_any_work(tmp_path: Path, monkeypatch
     before = preprocess(corpus, TextConfig(), tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr(encode, "tokenized", refuse)
-        with pytest.raises(ConfigError, match=r"already exists\. Replace it with --force"):
+        with pytest.raises(ConfigError, match=r"already exists\. Use --force"):
             preprocess(corpus, TextConfig(), tmp_path / "out")
     after = preprocess(corpus, TextConfig(max_vocab=2), tmp_path / "out", force=True)
     assert len(before.vocab) > len(after.vocab) == 4

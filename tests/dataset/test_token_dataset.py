@@ -85,13 +85,13 @@ def test_the_largest_ids_survive(num_words: int, dtype: str, tmp_path: Path) -> 
 def test_a_changed_byte_or_a_missing_file_is_found(name: str, path: Path) -> None:
     content = (path / name).read_bytes()
     (path / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
-    with pytest.raises(ArtifactError, match=rf"{name} (does not match its sha256|cannot be read)"):
+    with pytest.raises(ArtifactError, match=rf"{name}: (does not match its sha256|cannot be read)"):
         TokenDataset.open(path)
     (path / name).write_bytes(content[:-2])
-    with pytest.raises(ArtifactError, match=rf"{name} (has \d+ bytes|cannot be read)"):
+    with pytest.raises(ArtifactError, match=rf"{name}: (has \d+ bytes|cannot be read)"):
         TokenDataset.open(path)
     (path / name).unlink()
-    with pytest.raises(ArtifactError, match=rf"{name} is missing"):
+    with pytest.raises(ArtifactError, match=rf"{name}: is missing"):
         TokenDataset.open(path)
 
 
@@ -129,8 +129,8 @@ def change_vocab(words: list[str], num_specials: int) -> Callable[[Path], None]:
     ("damage", "message"),
     [
         (change_array("tokens.npy", 7, 4), "tokens.npy holds an id outside"),
-        (replace_array("tokens.npy", np.zeros(20, np.uint32)), "tokens.npy holds uint32 of 1 dim"),
-        (replace_array("tokens.npy", np.zeros((4, 5), np.uint16)), "tokens.npy holds uint16 of 2 dim"),
+        (replace_array("tokens.npy", np.zeros(20, np.uint32)), "tokens.npy: holds uint32 of 1 dim"),
+        (replace_array("tokens.npy", np.zeros((4, 5), np.uint16)), "tokens.npy: holds uint16 of 2 dim"),
         (replace_array("tokens.npy", np.zeros(19, np.uint16)), "num_tokens that does not fit"),
         (change_array("sentences.npy", 0, 1), "sentences.npy does not hold rising offsets"),
         (change_array("sentences.npy", 4, 6), "sentences.npy does not hold rising offsets"),

@@ -9,7 +9,7 @@ import pytest
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.evaluation import analogies as analogies_module
-from nlpseq.evaluation.analogies import Section, judge_analogies, read_analogies
+from nlpseq.evaluation.analogies import Section, evaluate_analogies, read_analogies
 from nlpseq.evaluation.neighbor_overlap import neighbor_overlap
 from nlpseq.evaluation.word_pairs import Pair, evaluate_pairs, read_pairs
 from nlpseq.vectors.vectors import Vectors
@@ -118,7 +118,7 @@ def test_analogies_are_answered_as_defined(monkeypatch, table_bytes):
     """Whatever stretch of the vocabulary is looked at together; 12 candidates, so that some are right."""
     monkeypatch.setattr(analogies_module, "_TABLE_BYTES", table_bytes)
     model, sections = vectors(), [section("family", 150, 1, 12), section("gram1", 99, 2, 12)]
-    found = judge_analogies(model, sections, restrict_vocab=12, threads=3)
+    found = evaluate_analogies(model, sections, restrict_vocab=12, threads=3)
     for score, each in zip(found, sections, strict=False):
         for method, right in (("add", score.add), ("mul", score.mul)):
             wanted = sum(plain_right(model, question, method, 12) for question in each.questions)
@@ -138,21 +138,21 @@ def test_gensim_finds_as_many_right():
     theirs.add_vectors(model.vocab.words, model.matrix)
     for method, query in ((1, theirs.most_similar), (2, theirs.most_similar_cosmul)):
         right = sum(query(positive=[b, c], negative=[a], topn=1)[0][0] == d for a, b, c, d in each.questions)
-        assert judge_analogies(model, [each])[0][method] == right > 0
+        assert evaluate_analogies(model, [each])[0][method] == right > 0
 
 
 def test_questions_with_unknown_words_are_left_out_or_wrong():
     model = vectors()
     questions = [("w0", "w1", "w2", "w3"), ("w0", "w1", "w2", "zebra"), ("W0", "w1", "w2", "w50")]
-    skipped, *_ = judge_analogies(model, [Section("a", questions)], restrict_vocab=50)
+    skipped, *_ = evaluate_analogies(model, [Section("a", questions)], restrict_vocab=50)
     assert (skipped.used, skipped.oov) == (1, 2)
-    zero, *_ = judge_analogies(model, [Section("a", questions)], restrict_vocab=50, missing="zero")
+    zero, *_ = evaluate_analogies(model, [Section("a", questions)], restrict_vocab=50, missing="zero")
     assert (zero.used, zero.oov) == (3, 2)
-    assert judge_analogies(model, [Section("a", questions)])[0].used == 2  # W0 is w0
-    nothing = judge_analogies(model, [Section("a", questions[1:2])])
+    assert evaluate_analogies(model, [Section("a", questions)])[0].used == 2  # W0 is w0
+    nothing = evaluate_analogies(model, [Section("a", questions[1:2])])
     assert nothing[-1].used == 0 and nothing[-1].shares()["3cosadd"] is None
     with pytest.raises(ConfigError, match="restrict_vocab is 3"):
-        judge_analogies(model, [], restrict_vocab=3)
+        evaluate_analogies(model, [], restrict_vocab=3)
 
 
 def test_explicit_vectors_are_judged_without_moving_cosines():
@@ -173,7 +173,7 @@ def test_explicit_vectors_are_judged_without_moving_cosines():
     scores = (unit @ unit[b]) * (unit @ unit[c]) / (unit @ unit[a] + 0.001)
     scores[[a, b, c]] = -np.inf
     assert model.analogy(*each.questions[0][:3], 1, "3cosmul")[0][0] == f"w{scores.argmax()}"
-    assert list(judge_analogies(model, [each])[0][1:3]) == wanted
+    assert list(evaluate_analogies(model, [each])[0][1:3]) == wanted
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,189 @@
-"""One process at a time writes a place."""
+"""Locks on output paths, and the temporary directories of dead processes."""
 
+import errno
+import fcntl
+import os
 import threading
 from pathlib import Path
 
 import pytest
+from support.killing import is_killed_at, run_in_child
 
 from nlpseq.errors import ConfigError
-from nlpseq.storage import locks as claim
-from nlpseq.storage.locks import path_lock, remove_stale_locks
+from nlpseq.storage.locks import path_lock, remove_stale_temporaries, temporary
 
 
-def test_a_place_is_one_block_s_at_a_time(tmp_path: Path) -> None:
-    with path_lock(tmp_path / "a"), path_lock(tmp_path / "b"):
-        with pytest.raises(ConfigError, match=r"a is being written by another process\. Wait until"):
-            path_lock(tmp_path / "a").__enter__()
-        remove_stale_locks(tmp_path, [each.name for each in tmp_path.iterdir()])
-        assert len(list(tmp_path.iterdir())) == 2
-    assert not list(tmp_path.iterdir())
-    with path_lock(tmp_path / "a"):
+def lock_elsewhere(path: Path) -> None:
+    """Lock a path in this process or thread; for another than the holder's."""
+    with path_lock(path):
         pass
 
 
-def test_one_who_only_looks_is_waited_for(tmp_path: Path) -> None:
+def fill_and_die(path: Path) -> None:
+    """Leave a temporary directory with content, as a killed writer does."""
+
+    def write() -> None:
+        with temporary(path) as new:
+            new.mkdir()
+            (new / "meta.json").touch()
+            os._exit(9)
+
+    assert run_in_child(write) == 9
+
+
+def names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+def test_lock_is_reentrant_and_leaves_no_file(tmp_path: Path) -> None:
     with path_lock(tmp_path / "a"):
-        (lock,) = tmp_path.iterdir()
-    handle = claim._taken(lock)
-    assert handle is not None
-    threading.Timer(0.1, claim._give_up, (lock, handle)).start()
+        with path_lock(tmp_path / "a"), path_lock(tmp_path / "b"):
+            assert len(names(tmp_path)) == 2
+        assert len(names(tmp_path)) == 1
+        assert run_in_child(lambda: lock_elsewhere(tmp_path / "a")) == 1, "the inner block gave up the lock"
+    assert names(tmp_path) == set()
+    assert run_in_child(lambda: lock_elsewhere(tmp_path / "a")) == 0
+
+
+def test_lock_excludes_other_threads(tmp_path: Path) -> None:
+    refused = list[str]()
+
+    def lock() -> None:
+        try:
+            lock_elsewhere(tmp_path / "a")
+        except ConfigError as error:
+            refused.append(str(error))
+
     with path_lock(tmp_path / "a"):
-        assert lock.exists()
+        thread = threading.Thread(target=lock)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1
+    assert refused[0].startswith(f"{tmp_path / 'a'}: is being written by another process. Wait until")
+
+
+def test_lock_waits_for_a_short_holder(tmp_path: Path) -> None:
+    is_held = threading.Event()
+
+    def hold() -> None:
+        with path_lock(tmp_path / "a"):
+            is_held.set()
+            threading.Event().wait(0.1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert is_held.wait(60)
+    with path_lock(tmp_path / "a", wait_s=60):
+        pass
+    thread.join()
+    assert names(tmp_path) == set()
+
+
+def test_forked_child_neither_holds_nor_releases(tmp_path: Path) -> None:
+    ended, end = os.pipe()
+    with path_lock(tmp_path / "a"):
+        child = os.fork()
+        if child == 0:
+            os.close(end)
+            os.read(ended, 1)
+            os._exit(0)
+        assert run_in_child(lambda: lock_elsewhere(tmp_path / "a")) == 1, "a child released the lock"
+    lock_elsewhere(tmp_path / "a")  # while the first child lives
+    os.close(end)
+    os.waitpid(child, 0)
+    with path_lock(tmp_path / "a"):
+        inner = os.fork()
+    if inner == 0:  # the child leaves the block as well
+        os._exit(0)
+    os.waitpid(inner, 0)
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
+def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(2):
+        with temporary(tmp_path / "a") as new:
+            new.touch()
+            new.rename(tmp_path / "a")
+    assert (tmp_path / "a").exists()
+    assert not [name for name in names(tmp_path) if "tmp" in name]
+
+
+def test_next_lock_removes_temporary_of_killed(tmp_path: Path) -> None:
+    fill_and_die(tmp_path / "a")
+    assert len(names(tmp_path)) == 2
+    with path_lock(tmp_path / "a"):
+        assert len(names(tmp_path)) == 1
+    assert names(tmp_path) == set()
+
+
+def test_sweep_removes_temporaries_of_killed(tmp_path: Path) -> None:
+    for name in ("a", "1\nb", "c" * 255):
+        fill_and_die(tmp_path / name)
+    remove_stale_temporaries(tmp_path)
+    assert names(tmp_path) == set()
+
+
+def test_lock_of_run_sweeps_its_checkpoints(tmp_path: Path) -> None:
+    fill_and_die(tmp_path / "run" / "checkpoint")
+    assert names(tmp_path / "run")
+    with path_lock(tmp_path / "run"):
+        assert names(tmp_path / "run") == set()
+
+
+def test_sweep_keeps_temporary_of_live_writer(tmp_path: Path) -> None:
+    with temporary(tmp_path / "a") as new:
+        new.touch()
+        assert run_in_child(lambda: remove_stale_temporaries(tmp_path)) == 0
+        remove_stale_temporaries(tmp_path)
+        assert new.exists()
+    assert names(tmp_path) == set()
+
+
+def test_kill_amid_removal_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    number, was_killed = 0, True
+    while was_killed:
+        number += 1
+        fill_and_die(tmp_path / "a")
+        was_killed = is_killed_at(number, lambda: remove_stale_temporaries(tmp_path))
+        remove_stale_temporaries(tmp_path)
+        assert names(tmp_path) == set()
+    assert number > 5
+
+
+def test_ctrl_c_amid_removal_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rmdir, stops = os.rmdir, iter([KeyboardInterrupt])
+
+    def stop(*arguments: object, **options: object) -> None:
+        for error in stops:
+            raise error
+        rmdir(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "rmdir", stop)
+    with pytest.raises(KeyboardInterrupt), temporary(tmp_path / "a") as new:
+        new.mkdir()
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", [".nlpseq-tmp-", ".nlpseq-tmp-mine", ".nlpseq-lock-0123", "nlpseq-tmp-a"])
+def test_sweep_keeps_other_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    remove_stale_temporaries(tmp_path)
+    assert names(tmp_path) == {name}
+
+
+def test_sweep_keeps_links_and_other_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_and_die(tmp_path / "a")
+    (left,) = tmp_path.glob(".nlpseq-tmp-*")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: left.stat().st_uid + 1)
+        remove_stale_temporaries(tmp_path)
+        assert (left / "a" / "meta.json").exists()
+    kept = left.rename(tmp_path / "kept")
+    left.symlink_to(kept)
+    remove_stale_temporaries(tmp_path)
+    assert left.is_symlink() and (kept / "a" / "meta.json").exists()

@@ -1,4 +1,4 @@
-"""A command whose writes fail, or that ends in one of them: what faults.c does once it is preloaded."""
+"""Commands with faults: writes fail, or the process dies in one, by preloading faults.c."""
 
 import shutil
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from works import Work, prepare, run
 
-EXITED = 137  # code of a process that "exit" has ended
+EXITED = 137  # exit code of a process after the fault "exit"
 
 
 def build(folder: Path) -> Path:
@@ -22,7 +22,7 @@ def fault(faults: Path, folder: Path, kind: str, at: int) -> dict[str, str]:
 
 
 def count_calls(work: Work, folder: Path, faults: Path, *, old: bool) -> int:
-    """How many calls a whole run makes, where an old result is in its way or none."""
+    """Return the number of calls of a whole run, with an old result at its path or without."""
     told = folder.with_suffix(".calls")
     prepare(work, folder, old=old)
     environment = {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT_COUNT": str(told)}
@@ -32,7 +32,7 @@ def count_calls(work: Work, folder: Path, faults: Path, *, old: bool) -> int:
 
 
 def log_calls(work: Work, folder: Path, faults: Path) -> list[list[str]]:
-    """What a whole run does to files: "write" or "fsync", path, inode; "rename" or "exchange", two paths."""
+    """Return the calls of a whole run: "write" or "fsync", path, inode; "rename" or "exchange", two paths."""
     log = folder.with_suffix(".log")
     log.unlink(missing_ok=True)
     environment = {"LD_PRELOAD": str(faults), "FAULT_BELOW": str(folder), "FAULT_LOG": str(log)}

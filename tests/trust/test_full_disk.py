@@ -1,4 +1,4 @@
-"""The disk may be full from any moment on: exit 6 and a message, what was there intact, nothing left."""
+"""A full disk, from any write on: exit code 6, a message, the old result unchanged, no other files."""
 
 import resource
 import subprocess
@@ -7,35 +7,35 @@ from pathlib import Path
 import pytest
 from faults import count_calls, fault
 from tallies import Tally
-from works import COLD, WORKS, each_work, leftovers, prepare, run, what_lies_there
+from works import COLD, WORKS, each_work, prepare, run, stale_files, what_lies_there
 
 OF_RESOURCES = 6
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(4, 40, *COLD))
-def test_the_disk_is_full_from_every_write_on(
+def test_disk_full_from_every_write_on(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:
-    """Or from about `number` of them."""
+    """Fill the disk at about `number` of the calls."""
     work, refused = (WORKS | COLD)[name], 0
     calls = count_calls(work, folder, faults, old=True)
     for at in range(1, calls + 1, max(1, calls // number)):
         prepare(work, folder, old=True)
         with tally.case(f"{name}, full from call {at} of {calls} on"):
             code, err = run(work, folder, **fault(faults, folder, "full", at))
-            assert not leftovers(folder), leftovers(folder)
+            assert not stale_files(folder), stale_files(folder)
             assert what_lies_there(work, folder) == ("old" if code else "new")
             if code:
                 assert code == OF_RESOURCES, (code, err)
                 assert "Traceback" not in err and "internal error" not in err, err
                 assert "disk ran full" in err or "cannot be written" in err, err
                 refused += 1
-    assert refused, "it never noticed that the disk was full"
+    assert refused, "no command noticed that the disk was full"
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(1, 3))
-def test_no_file_may_be_larger_than(folder: Path, tally: Tally, name: str, number: int) -> None:
-    """RLIMIT_FSIZE, which also has SIGXFSZ sent."""
+def test_limit_of_file_size(folder: Path, tally: Tally, name: str, number: int) -> None:
+    """Set RLIMIT_FSIZE, which also sends SIGXFSZ."""
     work = WORKS[name]
     prepare(work, folder, old=True)
     for limit in (100, 0, 1000)[:number]:
@@ -53,4 +53,4 @@ def test_no_file_may_be_larger_than(folder: Path, tally: Tally, name: str, numbe
             assert child.returncode == OF_RESOURCES, (child.returncode, child.stderr)
             assert "Traceback" not in child.stderr, child.stderr
             assert what_lies_there(work, folder) == "old"
-            assert not leftovers(folder), leftovers(folder)
+            assert not stale_files(folder), stale_files(folder)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from conftest import RunCli
 from tallies import Tally
-from works import leftovers
+from works import stale_files
 
 import nlpseq as ns
 from nlpseq.config import TextConfig, Tokenizer
@@ -162,7 +162,7 @@ def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
         assert data.vocab.words[:-2] == sorted(doubled)[:kept]
         assert (data.vocab.counts[:kept] == 2).all()
         assert data.num_tokens == num_words + often
-        assert not leftovers(tmp_path)
+        assert not stale_files(tmp_path)
 
 
 @pytest.mark.parametrize(

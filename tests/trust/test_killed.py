@@ -1,4 +1,4 @@
-"""A command may be killed at any moment: what was there stays until what takes its place is whole."""
+"""A kill at any moment leaves the old result or the complete new result."""
 
 import random
 import subprocess
@@ -14,28 +14,31 @@ from works import (
     COLD,
     WORKS,
     Work,
-    beside,
     check_whole,
+    checkpoint_of,
+    contents,
     duration,
     each_work,
-    is_complete,
-    leftovers,
+    outcomes,
     prepare,
     run,
+    stale_files,
     start,
     what_lies_there,
 )
 
+from nlpseq.errors import ArtifactError
+from nlpseq.storage.locks import PREFIX, remove_stale_temporaries
 from nlpseq.storage.manifest import MANIFEST
-from nlpseq.storage.stale import PREFIX, remove_stale_temporaries
+from nlpseq.vectors.vectors import Vectors
 
 BY_KILL = -9
-TRIES = 5  # for each kill, as the command may end before it comes
+TRIES = 5  # for each kill, because the command may end before
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(2, 84))  # 6 times 84 are 504
 def test_killed_at_a_random_moment(folder: Path, tally: Tally, name: str, number: int) -> None:
-    """Every other time while it writes, which takes little of its time."""
+    """Kill every other time during a write, because writes take little of the time."""
     work, chance = WORKS[name], random.Random(name)
     prepare(work, folder, old=False)
     seconds = duration(work, folder)
@@ -46,18 +49,18 @@ def test_killed_at_a_random_moment(folder: Path, tally: Tally, name: str, number
         prepare(work, folder, old=old)
         if not is_killed(work, folder, moment, once_it_writes=writes):
             continue
-        amid += bool(half_made(folder)) or beside(folder / work.makes).exists()
+        amid += bool(half_made(work, folder)) or checkpoint_of(folder / work.makes).exists()
         with tally.case(f"{name}, kill {kills} after {moment:.3f} s{' of writing' if writes else ''}"):
             check_after(work, folder, has_old=old, goes_on=kills % 5 == 0)
         kills += 1
         if kills == number:
             break
     assert kills == number, "it was hard to kill"
-    assert amid or number < TRIES, "none of the kills came while something was half-made"
+    assert amid or number < TRIES, "no kill came during a write"
 
 
 def is_killed(work: Work, folder: Path, moment: float, *, once_it_writes: bool) -> bool:
-    """Whether it was, and had not ended before."""
+    """Kill a command after some seconds; return False if the command ended before."""
     child = start(work, folder)
     if once_it_writes:
         wait_until_it_writes(child, work, folder)
@@ -70,26 +73,26 @@ def is_killed(work: Work, folder: Path, moment: float, *, once_it_writes: bool) 
 
 
 def wait_until_it_writes(child: subprocess.Popen[str], work: Work, folder: Path) -> None:
-    places = (folder / work.makes, beside(folder / work.makes))
-    before = [stamp(place) for place in places]
-    while child.poll() is None and not half_made(folder) and [stamp(place) for place in places] == before:
+    paths = (folder / work.makes, checkpoint_of(folder / work.makes))
+    before = [stamp(path) for path in paths]
+    while child.poll() is None and not half_made(work, folder) and [stamp(path) for path in paths] == before:
         time.sleep(0.0002)
 
 
-def half_made(folder: Path) -> list[Path]:
-    """What has a temporary name, but for the empty ones by which it is tried whether there can be any."""
+def half_made(work: Work, folder: Path) -> list[Path]:
+    """Return temporary directories with content, of outputs and checkpoints."""
     found = []
-    for entry in folder.glob(f"{PREFIX}*"):
+    for entry in (*folder.glob(f"{PREFIX}tmp-*"), *(folder / work.makes).glob(f"{PREFIX}tmp-*")):
         with suppress(FileNotFoundError):
-            if any(entry.iterdir()) if entry.is_dir() else entry.stat().st_size:
+            if any(entry.iterdir()):
                 found.append(entry)
     return found
 
 
-def stamp(place: Path) -> int | None:
-    """Another one when something new gets the name."""
-    with suppress(FileNotFoundError):
-        return place.stat().st_ctime_ns
+def stamp(path: Path) -> int | None:
+    """Return a number that changes if another file or folder gets the name."""
+    with suppress(OSError):
+        return path.stat().st_ctime_ns
     return None
 
 
@@ -97,7 +100,7 @@ def stamp(place: Path) -> int | None:
 def test_killed_at_every_write_fsync_and_rename(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:
-    """Or at about `number` of them."""
+    """Kill at about `number` of the calls."""
     work, case = (WORKS | COLD)[name], 0
     for old in (False, True):
         calls = count_calls(work, folder, faults, old=old)
@@ -113,27 +116,40 @@ def test_killed_at_every_write_fsync_and_rename(
 
 def check_after(work: Work, folder: Path, *, has_old: bool, goes_on: bool) -> None:
     path = folder / work.makes
-    for place in (folder, folder / CACHE / "tokens"):
+    for place in (folder, path, folder / CACHE / "tokens"):
         remove_stale_temporaries(place)
-    assert not leftovers(folder), leftovers(folder)
-    found = what_lies_there(work, folder)
-    unfinished = {"unfinished"} if work.trains else set()
-    assert found in ({"old", "new"} if has_old else {"none", "new"} | unfinished), found
-    if beside(path).exists():
-        check_whole(beside(path))
-        assert has_old and work.trains and not is_complete(beside(path))
+    assert not stale_files(folder), stale_files(folder)
+    found = "mixed" if is_mixed_pair(work, folder) else what_lies_there(work, folder)
+    more = {"unfinished"} if work.trains else {"mixed"} if work.also else set()
+    assert found in ({"old", "new"} | (more - {"unfinished"}) if has_old else {"none", "new"} | more), found
+    if checkpoint_of(path).exists():
+        check_whole(checkpoint_of(path))
+        assert work.trains and found in ("old", "unfinished")
     if goes_on:
         code, err = run(work, folder)
         assert code == 0, err
         assert what_lies_there(work, folder) == "new"
-        assert not leftovers(folder), leftovers(folder)
+        assert not stale_files(folder), stale_files(folder)
+
+
+def is_mixed_pair(work: Work, folder: Path) -> bool:
+    """Return True if a kill left files of two exports, which a reader refuses."""
+    if work.also is None:
+        return False
+    found, known = contents(work, folder), outcomes(work, folder)
+    if found in known or not found:
+        return False
+    if (folder / work.makes).exists():
+        with pytest.raises(ArtifactError, match=r"(?i)convert the model again"):
+            Vectors.load(folder / work.makes)
+    return all(data in (known.old.get(name), known.new[name]) for name, data in found.items())
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(1, 1, *COLD))
-def test_what_takes_a_name_is_on_disk_before(
+def test_flush_comes_before_the_final_name(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:
-    """All its files, the manifest last; and the name too, in the end: so it outlives a failure of power."""
+    """Flush all files, the manifest last, and in the end the name, which then survive a power failure."""
     work = (WORKS | COLD)[name]
     for old in (False, True)[: 2 * number]:
         prepare(work, folder, old=old)
@@ -141,25 +157,22 @@ def test_what_takes_a_name_is_on_disk_before(
         with tally.case(f"{name}, {'old' if old else 'new'}"):
             for what, *paths in log_calls(work, folder, faults):
                 getattr(disk, what)(*paths)
-            assert disk.named, "nothing took a name"
-            # Where one is lost in the cache, the text is encoded again.
-            assert disk.unsure_folders <= {folder / CACHE / "tokens"}, (
-                "names that a failure of power may undo"
-            )
+            assert disk.named, "nothing got a name"
+            assert disk.unsure_folders <= {folder / CACHE / "tokens"}  # because the cache can be filled again
             for path in disk.named:
                 for file in (path, *path.rglob("*")):
                     assert file in disk.flushed or not file.exists(), f"{file} was never flushed"
 
 
 class Disk:
-    """What of that which was written a failure of power would leave."""
+    """A model of the disk: files and names that a power failure may lose."""
 
     def __init__(self) -> None:
-        self.written: list[Path] = []  # the last one last
-        self.unsure: dict[str, Path] = {}  # by inode, as libraries rename unseen: written, not flushed since
+        self.written: list[Path] = []  # in order of time
+        self.unsure: dict[str, Path] = {}  # written and not flushed since, by inode because libraries rename
         self.flushed: set[Path] = set()  # at some time
-        self.unsure_folders: set[Path] = set()  # in which something took a name, and not flushed since
-        self.named: set[Path] = set()  # what took a name that is not a temporary one
+        self.unsure_folders: set[Path] = set()  # with a new name, not flushed since
+        self.named: set[Path] = set()  # files and folders with a final name
 
     def write(self, name: str, inode: str) -> None:
         path = Path(name)
@@ -195,7 +208,7 @@ class Disk:
         if any(part.startswith(PREFIX) for part in path.parts):
             return
         unsure = [str(file) for file in self.unsure.values() if file.is_relative_to(path)]
-        assert not unsure, f"not flushed before {path} took its name: {unsure}"
+        assert not unsure, f"not flushed before {path} got its name: {unsure}"
         last = {file.parent: file.name for file in self.written if path in file.parents}
         assert set(last.values()) <= {MANIFEST}, f"written last, and no manifest: {last}"
         self.named.add(path)

@@ -1,4 +1,4 @@
-"""A run that was killed, once or often, ends with the bytes of one that never was."""
+"""A run killed and resumed, once or often, ends with the bytes of an uninterrupted run."""
 
 import random
 import shutil
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from works import Work, beside, is_complete, learnt, leftovers, run, start
+from works import Work, checkpoint_of, learnt, run, stale_files, start
 
-from nlpseq.storage.stale import remove_stale_temporaries
+from nlpseq.storage.locks import remove_stale_temporaries
 
 OFTEN = ("--checkpoint-every", "0.05s")
 OF_W2V = ("train-w2v", "corpus.txt", "--dim", "8", *OFTEN, "--epochs")
@@ -38,32 +38,30 @@ RUNS = {
     [pytest.param("one thread", 2, id="fast")]
     + [pytest.param(name, 10, id=name, marks=pytest.mark.trust) for name in RUNS],
 )
-def test_killed_and_resumed_it_ends_with_the_same_bytes(
-    folder: Path, tally: Tally, name: str, times: int
-) -> None:
+def test_resume_after_kill_gives_same_bytes(folder: Path, tally: Tally, name: str, times: int) -> None:
     work, chance = RUNS[name], random.Random(name)
     assert run(work, folder)[0] == 0
     wanted = learnt(folder / work.makes)
     kills = 0
     for number in range(times):
-        replaces = bool(number % 2)  # then the run stands beside the old result until it is complete
+        replaces = bool(number % 2)  # then the run has its checkpoints inside the old result
         if not replaces:
             shutil.rmtree(folder / work.makes)
         with tally.case(f"{name}, {number}"):
             kills += run_with_kills(work, folder, chance)
             assert learnt(folder / work.makes) == wanted
-            assert not beside(folder / work.makes).exists()
+            assert not checkpoint_of(folder / work.makes).exists()
             remove_stale_temporaries(folder)  # of a kill after the end of the training
-            assert not leftovers(folder), leftovers(folder)
+            assert not stale_files(folder), stale_files(folder)
 
     with tally.case(f"{name}, {kills} kills amid the training"):
         assert kills >= times
 
 
 def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
-    """How often it was killed, each time some while after a checkpoint has come."""
+    """Kill the run some time after each checkpoint, resume it, and return the number of kills."""
     path = folder / work.makes
-    place, kills = beside(path) if path.exists() else path, 0
+    place, kills = checkpoint_of(path), 0
     command = work
     while True:
         before = stamp(place)
@@ -74,14 +72,14 @@ def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
         child.kill()
         _, err = child.communicate()
         assert child.returncode in (0, -9), (child.returncode, err)
-        if not place.exists() or is_complete(place):
+        if not place.exists():
             return kills
         kills += 1
-        command = Work((work.args[0], str(place), "--resume", *OFTEN), work.makes)
+        command = Work((work.args[0], str(path), "--resume", *OFTEN), work.makes)
 
 
 def stamp(place: Path) -> int | None:
-    """Another one with every checkpoint."""
+    """Return a time that changes with every checkpoint."""
     try:
         return place.stat().st_ctime_ns
     except FileNotFoundError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tallies import Tally
-from works import NLPSEQ, WORKS, Work, check_whole, leftovers, prepare, write_corpus
+from works import NLPSEQ, WORKS, Work, check_whole, prepare, stale_files, write_corpus
 
 from nlpseq.core.resources import NUMBA, TORCH, available_cores
 
@@ -56,7 +56,7 @@ def test_small_address_space_is_refused(folder: Path, tally: Tally, name: str) -
             code, err = run(command, folder, int(share * (each + for_a_core * available_cores())))
             assert code == (OK if share >= 1 else RESOURCE_ERROR), (code, err)
             assert code == OK or "ulimit -v" in err, err
-            assert not leftovers(folder)
+            assert not stale_files(folder)
             if work.makes:
                 check_whole(folder / work.makes)
 
@@ -74,4 +74,4 @@ def test_too_large_work_is_refused_before_it_begins(folder: Path, tally: Tally) 
             code, err = run([*work.command(), *more], folder, addresses)
             assert code == RESOURCE_ERROR and "are available. Lower --" in err, (code, err)
             check_whole(folder / work.makes)
-            assert not leftovers(folder)
+            assert not stale_files(folder)

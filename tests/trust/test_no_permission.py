@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rights import lose_rights
 from tallies import Tally
-from works import NLPSEQ, Work, check_whole, contents, leftovers, write_corpus
+from works import NLPSEQ, Work, check_whole, contents, stale_files, write_corpus
 
 USAGE_ERROR, INPUT_ERROR, ARTIFACT_ERROR, RESOURCE_ERROR = 2, 4, 5, 6
 TRAIN = ("train-w2v", "corpus.txt", "--dim", "4", "--epochs", "1", "--threads", "1", "-q")
@@ -75,7 +75,7 @@ def test_unwritable_output_folder_is_named_first(
         with tally.case(command[0]):
             code, err = run(folder, *command, NLPSEQ_CACHE_DIR=str(cold))
             assert code == RESOURCE_ERROR and "out." in err and "-o" in err, (code, err)
-            assert not leftovers(folder)
+            assert not stale_files(folder)
             assert not list(cold.glob("tokens/*")), "the text was encoded before the check"
 
 
@@ -186,7 +186,7 @@ def test_full_file_system_keeps_old_result(
                 unchanged = contents(Work((), out.name), place) == before
                 assert unchanged or code == 0, "the old result has changed"
                 check_whole(out)
-                assert not leftovers(place)
+                assert not stale_files(place)
                 codes.add(code)
     with tally.case(f"{name}, some sizes fit and some do not"):
         assert codes == {0, RESOURCE_ERROR}, codes

@@ -15,14 +15,14 @@ from works import (
     duration,
     each_work,
     is_complete,
-    leftovers,
     prepare,
     run,
+    stale_files,
     start,
     what_lies_there,
 )
 
-from nlpseq.storage.stale import remove_stale_temporaries
+from nlpseq.storage.locks import remove_stale_temporaries
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 # Python ends itself by a signal that comes before the command line runs, or after; and by SIGINT where that
@@ -96,7 +96,7 @@ def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> No
     if len(sent.signals) > 1:  # the second stops clearing up as well, which the next command does then
         remove_stale_temporaries(folder)
     found = what_lies_there(work, folder)
-    assert not leftovers(folder), leftovers(folder)
+    assert not stale_files(folder), stale_files(folder)
     assert found in ({"none", "new", "unfinished"} if work.trains else {"none", "new"}), found
     assert "internal error" not in err, err
     is_cut = sent.came_early and len(sent.signals) > 1  # the second, amid what Python says of the first

@@ -1,4 +1,4 @@
-"""Many processes at once: they share a cache, and read what another one replaces."""
+"""Many processes at once: shared cache, locked outputs, results overwritten under a reader."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tallies import Tally
-from works import NLPSEQ, WORKS, each_work, leftovers, prepare, run, start, write_corpus
+from works import NLPSEQ, WORKS, each_work, prepare, run, stale_files, start, write_corpus
 
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
@@ -22,7 +22,7 @@ import sys, hashlib
 from nlpseq.vectors.vectors import Vectors
 vectors = Vectors.load(sys.argv[1])
 print("loaded", flush=True)
-for line in sys.stdin:  # each time the folder has been replaced
+for line in sys.stdin:  # after each overwrite
     new = Vectors.load(sys.argv[1])
     print(hashlib.sha256(vectors.matrix.tobytes()).hexdigest(), float(new.matrix[0, 0]), flush=True)
 """
@@ -70,18 +70,18 @@ def test_processes_share_a_cache(tmp_path: Path, tally: Tally, processes: int, r
         with tally.case(f"round {round}, the cache"):
             entries = [entry for entry in (cache / "tokens").iterdir() if entry.is_dir()]
             assert len(entries) == 1, entries
-            assert not leftovers(cache)
+            assert not stale_files(cache)
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(1, 1))
-def test_one_at_a_time_writes_a_place(folder: Path, tally: Tally, name: str, number: int) -> None:
-    """Another one is refused, whatever it is told, until the first has ended; killed will do."""
+def test_output_is_locked_against_other_processes(folder: Path, tally: Tally, name: str, number: int) -> None:
+    """Refuse a second process, even with --force, until the first has ended or is killed."""
     work = WORKS[name]
     for old in (False, True):
         prepare(work, folder, old=old)
         with tally.case(f"{name}, {'old' if old else 'new'}"):
             first = start(work, folder)
-            wait_for_claim(first)
+            wait_for_lock(first)
             first.send_signal(signal.SIGSTOP)
             code, err = run(work, folder)
             assert code == OF_USAGE and "is being written by another process" in err, (code, err)
@@ -90,12 +90,12 @@ def test_one_at_a_time_writes_a_place(folder: Path, tally: Tally, name: str, num
             first.communicate()
             code, err = run(work, folder)
             assert code == 0, err
-            assert not leftovers(folder), leftovers(folder)
+            assert not stale_files(folder), stale_files(folder)
 
 
-def wait_for_claim(child: subprocess.Popen[str]) -> None:
+def wait_for_lock(child: subprocess.Popen[str]) -> None:
     while f" {child.pid} " not in Path("/proc/locks").read_text():
-        assert child.poll() is None, "it never claimed its place"
+        assert child.poll() is None, "the command never locked its output"
         time.sleep(0.001)
 
 
@@ -115,8 +115,8 @@ for number in itertools.count():
 @pytest.mark.parametrize(
     "reads", [pytest.param(1000, id="fast"), pytest.param(20_000, id="whole", marks=pytest.mark.trust)]
 )
-def test_what_is_replaced_while_it_is_read_is_read_whole(tmp_path: Path, tally: Tally, reads: int) -> None:
-    """All of one save, and never taken to be damaged."""
+def test_overwritten_result_is_read_whole(tmp_path: Path, tally: Tally, reads: int) -> None:
+    """Read all parts of one save, and no corrupt folder."""
     path = tmp_path / "a.w2v"
     saver = subprocess.Popen([sys.executable, "-c", SAVER, str(path)], stdout=subprocess.PIPE, text=True)
     assert saver.stdout is not None and saver.stdout.readline() == "0\n"
@@ -130,14 +130,14 @@ def test_what_is_replaced_while_it_is_read_is_read_whole(tmp_path: Path, tally: 
             seen |= values
     saver.kill()
     saver.communicate()
-    with tally.case("it was replaced meanwhile"):
+    with tally.case("overwritten meanwhile"):
         assert len(seen) >= 10
 
 
 @pytest.mark.parametrize(
     "saves", [pytest.param(5, id="fast"), pytest.param(50, id="whole", marks=pytest.mark.trust)]
 )
-def test_a_reader_keeps_what_it_opened(tmp_path: Path, tally: Tally, saves: int) -> None:
+def test_open_arrays_outlive_an_overwrite(tmp_path: Path, tally: Tally, saves: int) -> None:
     path, vocab = tmp_path / "a.w2v", Vocab(["one", "two"], np.array([2, 1]), 0)
 
     def save(number: int) -> None:
@@ -162,5 +162,5 @@ def read_while_saving(
             print(file=reader.stdin, flush=True)
             digest, value = reader.stdout.readline().split()
             digests.add(digest)
-            assert len(digests) == 1, "what it had opened has changed"
-            assert float(value) == number, "it does not find what is new"
+            assert len(digests) == 1, "an open array has changed"
+            assert float(value) == number, "the reader does not find the new result"

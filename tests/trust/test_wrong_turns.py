@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import RunCli
 from tallies import Tally
-from works import NLPSEQ, leftovers
+from works import NLPSEQ, stale_files
 
 import nlpseq as ns
 from nlpseq.storage.manifest import MANIFEST
@@ -65,7 +65,7 @@ def test_texts_too_small_to_learn_from(here: Path, tally: Tally, run_cli: RunCli
             result = run_cli(TRAIN[name][0], "small.txt", *TRAIN[name][1:], "-o", "out", "-q", "--force")
             ends_well(result, wanted)
             assert (here / "out").exists() == (wanted == 0)
-            assert not leftovers(here)
+            assert not stale_files(here)
 
 
 def test_rates_that_diverge_keep_what_was_there(here: Path, tally: Tally, run_cli: RunCli) -> None:
@@ -81,7 +81,7 @@ def test_rates_that_diverge_keep_what_was_there(here: Path, tally: Tally, run_cl
                 ends_well(result, 1)
                 assert "--learning-rate" in result.stderr, "no hint at the rate"
                 assert {file.name: file.read_bytes() for file in (here / name).iterdir()} == before
-                assert not leftovers(here)
+                assert not stale_files(here)
 
 
 FAR = [
@@ -116,7 +116,7 @@ def test_settings_beyond_all_measure(
 ) -> None:
     with tally.case(" ".join((command[0], *more))):
         ends_well(run_cli(command[0], "text.txt", *command[1:], *more, "-o", "out", "-q"), wanted)
-        assert not leftovers(here)
+        assert not stale_files(here)
 
 
 def test_results_of_a_newer_version_are_refused_by_name(here: Path, tally: Tally, run_cli: RunCli) -> None:
@@ -189,7 +189,7 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path, tally: 
             else:
                 data = ns.TokenDataset.open(tmp_path / "out")
                 assert data.num_sentences in (1_000_000, lines), "it was read in part"
-            assert not leftovers(tmp_path)
+            assert not stale_files(tmp_path)
 
 
 def wait_until_open(file: Path, child: subprocess.Popen[str]) -> None:

@@ -1,4 +1,4 @@
-"""Commands on a small text, each with what it makes, so that they can be killed, stopped and starved."""
+"""Commands on a small text and their outputs, for tests that kill, stop and starve them."""
 
 import os
 import random
@@ -15,9 +15,8 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from nlpseq.storage import artifact
-from nlpseq.storage.locks import LOCK
+from nlpseq.storage.locks import PREFIX
 from nlpseq.storage.manifest import check_manifest
-from nlpseq.storage.stale import PREFIX, UNFINISHED
 from nlpseq.vectors.vectors import Vectors
 
 NLPSEQ = (sys.executable, "-m", "nlpseq")
@@ -25,9 +24,9 @@ NLPSEQ = (sys.executable, "-m", "nlpseq")
 
 @dataclass(frozen=True)
 class Work:
-    """A command, and the name of what it makes.
+    """A command and the name of its output.
 
-    also: of a further file that it makes. cold: whether it has a cache of its own, which `prepare` removes.
+    also: name of a second output file. cold: the command has a cache of its own, removed by `prepare`.
     """
 
     args: tuple[str, ...]
@@ -43,8 +42,8 @@ class Work:
         return [*NLPSEQ, *self.args, "-q", *([] if "--resume" in self.args else ["--force"])]
 
 
-# One thread and a seed, so that each run ends with the same bytes; a checkpoint whenever one can be made, so
-# that each run makes the same calls.
+# One thread and a seed, so that each run ends with the same bytes; a checkpoint after each step, so that each
+# run makes the same calls.
 _AGAIN = ("--threads", "1", "--seed", "1", "--checkpoint-every", "0.000001s")
 WORKS = {
     "preprocess": Work(("preprocess", "corpus.txt", "--cooccurrence"), "corpus.tokens"),
@@ -63,18 +62,13 @@ WORKS = {
     "convert": Work(("convert", "model.w2v", "model.vec"), "model.vec"),
     "convert to a pair": Work(("convert", "model.w2v", "pair.npy"), "pair.npy", also="pair.vocab.tsv"),
 }
-COLD = {"train-w2v, cold": replace(WORKS["train-w2v"], cold=True)}  # which encodes the text for its cache
-CACHE, ANOTHER = "cache", "another"  # folders: of what is cold, and where the same is made of another text
-TIMED = (
-    "MANIFEST.json",
-    "README.md",
-    "meta.json",
-    "metrics.jsonl",
-)  # in which training stores how long it took
+COLD = {"train-w2v, cold": replace(WORKS["train-w2v"], cold=True)}  # encodes the text for an empty cache
+CACHE, ANOTHER = "cache", "another"  # folders: the cache of cold works, and outputs for another text
+TIMED = ("MANIFEST.json", "README.md", "meta.json", "metrics.jsonl")  # hold the duration of training
 
 
 def write_corpus(folder: Path, stem: str = "word", size: int = 60) -> None:
-    """A text of `size` words, each beginning with the stem, in five times as many sentences."""
+    """Write a text of `size` words that begin with the stem, in five times as many sentences."""
     chance = random.Random(0)
     words = [f"{stem}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(size)]
     lines = [" ".join(chance.choices(words, k=10)) for _ in range(5 * size)]
@@ -95,41 +89,41 @@ def start(work: Work, folder: Path, **environment: str) -> subprocess.Popen[str]
 
 
 def run(work: Work, folder: Path, **environment: str) -> tuple[int, str]:
-    """Exit code and stderr."""
+    """Return exit code and stderr of a command."""
     child = start(work, folder, **environment)
     _, err = child.communicate(timeout=120)
     return child.returncode, err
 
 
 def check_whole(path: Path) -> None:
-    """What is there can be read, and is nothing half-made."""
+    """Raise an error unless a file, or a folder and its sub-folders, pass all checks."""
     if path.is_dir():
-        check_manifest(path)
-        for inner in path.iterdir():
-            if inner.is_dir():
-                check_manifest(inner)
+        for folder in (path, *path.iterdir()):
+            if folder.is_dir() and (folder != path or is_complete(path)):
+                check_manifest(folder)
     elif path.exists():
         Vectors.load(path)
 
 
 def is_complete(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and artifact.peek_meta(path).get("complete") is not False)
+    """Return False for a folder with a checkpoint alone."""
+    return path.is_file() or artifact.is_result(path)
 
 
-def beside(path: Path) -> Path:
-    """Where a run is stored that will replace what is at the path."""
-    return path.with_name(path.name + UNFINISHED)
+def checkpoint_of(path: Path) -> Path:
+    return path / artifact.CHECKPOINT
 
 
-def leftovers(folder: Path) -> list[str]:
-    return [str(file.relative_to(folder)) for name in (PREFIX, LOCK) for file in folder.rglob(f"{name}*")]
+def stale_files(folder: Path) -> list[str]:
+    """Return the names of temporaries and locks below a folder."""
+    return [str(file.relative_to(folder)) for file in folder.rglob(f"{PREFIX}*")]
 
 
 QUICK = ("preprocess", "train-w2v", "convert to a pair")
 
 
 def each_work(fast: int, whole: int, *more: str) -> list[ParameterSet]:
-    """Parameters `name` and `number`: some works with few cases, and marked `trust` all with all cases.
+    """Return parameters `name` and `number`: some works with few cases, all works with all cases for trust.
 
     more: names in COLD.
     """
@@ -147,7 +141,7 @@ Contents = dict[str, bytes]
 
 
 class Outcomes(NamedTuple):
-    """What may lie where a work puts what it makes: no file of one is as it is in the other."""
+    """Both possible outputs of a work; no file is the same in old and new."""
 
     old: Contents
     new: Contents
@@ -155,7 +149,7 @@ class Outcomes(NamedTuple):
 
 @cache
 def outcomes(work: Work, folder: Path) -> Outcomes:
-    """Of runs that nothing disturbed: the new one is of the text in the folder, the old one of another."""
+    """Return the outputs of undisturbed runs: the new one for the text in the folder, the old for another."""
     another = folder / ANOTHER
     if not another.exists():
         another.mkdir()
@@ -174,32 +168,34 @@ def outcomes(work: Work, folder: Path) -> Outcomes:
 
 
 def contents(work: Work, folder: Path) -> Contents:
-    """Bytes of all that lies where a work puts what it makes."""
-    places = [folder / name for name in (work.makes, work.also) if name]
-    files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    """Return the bytes of all output files of a work, without its checkpoint."""
+    paths = [folder / name for name in (work.makes, work.also) if name]
+    files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
+    checkpoint = checkpoint_of(folder / work.makes)
+    return {
+        str(file.relative_to(folder)): file.read_bytes() for file in files if checkpoint not in file.parents
+    }
 
 
 def what_lies_there(work: Work, folder: Path) -> Literal["none", "old", "new", "unfinished", "neither"]:
+    """Compare the output of a work with both outcomes; an empty folder is none."""
     found, path = contents(work, folder), folder / work.makes
     old, new = outcomes(work, folder)
-    if not found and not path.exists():
-        return "none"
+    check_whole(path)
+    if not found:
+        return "unfinished" if checkpoint_of(path).exists() else "none"
     if found == old:
         return "old"
-    check_whole(path)
-    if work.trains and not is_complete(path):
-        return "unfinished"
     return "new" if lasting(work, found) == lasting(work, new) else "neither"
 
 
 def lasting(work: Work, found: Contents) -> Contents:
-    """What is the same each time, which is all but for times."""
+    """Return the files without a duration, which are the same in each run."""
     return {name: data for name, data in found.items() if not (work.trains and Path(name).name in TIMED)}
 
 
 def prepare(work: Work, folder: Path, *, old: bool) -> None:
-    """Have an old result in the way, of another text, or none."""
+    """Replace the output of a work by the old outcome, or by nothing."""
     known = outcomes(work, folder)
     _clear(work, folder)
     for name, data in known.old.items() if old else ():
@@ -208,9 +204,8 @@ def prepare(work: Work, folder: Path, *, old: bool) -> None:
 
 
 def _clear(work: Work, folder: Path) -> None:
-    for place in (folder / name for name in (work.makes, work.also) if name):
-        for path in (place, beside(place)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in (folder / name for name in (work.makes, work.also) if name):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if work.cold:
         shutil.rmtree(folder / CACHE, ignore_errors=True)
 

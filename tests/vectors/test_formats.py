@@ -21,6 +21,7 @@ from nlpseq.vectors.formats import reader as _source, text as _text, writer as _
 from nlpseq.vectors.formats._parse_numba import take_lines
 from nlpseq.vectors.formats.names import ENDINGS, TITLES, Format, files_of, format_of
 from nlpseq.vectors.formats.registry import read_vectors, write_vectors
+from nlpseq.vectors.formats.writer import digest_headings
 
 
 @pytest.fixture
@@ -126,14 +127,15 @@ def test_binary_numbers_that_look_like_text_are_told_apart(tmp_path: Path, dim: 
 
 
 WORDS, MATRIX = ["one", "둘"], np.array([[0.1, -2], [1e-5, 1024.5]], np.float32)
+HEADINGS = digest_headings(WORDS, [MATRIX])
 CONTENTS = {
     "a.vec": {"a.vec": b"2 2\none 0.1 -2.0\n\xeb\x91\x98 1e-05 1024.5\n"},
     "a.txt": {"a.txt": b"one 0.1 -2.0\n\xeb\x91\x98 1e-05 1024.5\n"},
     "a.bin": {
         "a.bin": struct.pack("<8s2f5s2fs", b"2 2\none ", 0.1, -2, b"\n\xeb\x91\x98 ", 1e-5, 1024.5, b"\n")
     },
-    "a.tsv": {"a.tsv": b"0.1\t-2.0\n1e-05\t1024.5\n", "a.metadata.tsv": b"one\n\xeb\x91\x98\n"},
-    "a.npy": {"a.vocab.tsv": b"word\tcount\tspecials=0\none\t2\n\xeb\x91\x98\t1\n"},
+    "a.tsv": {"a.tsv": b"0.1\t-2.0\n1e-05\t1024.5\n", "a.metadata.tsv": b"word" + HEADINGS + b"\none\n\xeb\x91\x98\n"},
+    "a.npy": {"a.vocab.tsv": b"word\tcount\tspecials=0" + HEADINGS + b"\none\t2\n\xeb\x91\x98\t1\n"},
 }
 
 
@@ -230,7 +232,7 @@ def test_text_of_many_blocks(tmp_path: Path, quick: None) -> None:
     words = ["a b" if v == 3000 else f"word{v}" for v in range(6000)]  # one line is not plain
     matrix = np.random.default_rng(1).normal(size=(6000, 40)).astype(np.float32)
     text = io.BytesIO()
-    table = _target.Table(words, np.zeros(6000, np.int64), np.arange(6000), matrix)
+    table = _target.VectorRows(words, np.zeros(6000, np.int64), np.arange(6000), matrix)
     _text.write_word2vec(table, text)
     for content in (text.getvalue(), gzip.compress(text.getvalue(), 1)):
         (tmp_path / "a.vec").write_bytes(content)

@@ -10,16 +10,16 @@ import numpy as np
 
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.vectors.formats.names import TITLES
-from nlpseq.vectors.formats.reader import Promise, Source, Window
-from nlpseq.vectors.formats.row_buffer import Rows, VectorFile, without_counts
-from nlpseq.vectors.formats.writer import Table, encoded
+from nlpseq.vectors.formats.reader import Header, Source, Window
+from nlpseq.vectors.formats.row_buffer import RowBuffer, VectorFile, without_counts
+from nlpseq.vectors.formats.writer import VectorRows, encode_word
 
 _LONGEST_WORD = 1 << 20  # bytes
 
 
 def read_binary(source: Source) -> VectorFile:
-    promise = source.promise(bytes_per_number=4)
-    rows = Rows(promise.dim, 0 if source.packed else promise.num_words)
+    promise = source.read_header(bytes_per_number=4)
+    rows = RowBuffer(promise.dim, 0 if source.packed else promise.num_words)
     window = Window(source.stream, position=promise.num_bytes)
     _fill(rows, source, window, promise)
     if window.rest() + source.stream.read(2) not in (b"", b"\n"):
@@ -28,7 +28,7 @@ def read_binary(source: Source) -> VectorFile:
     return VectorFile(without_counts(rows.words(" ")), matrix_VD, TITLES["word2vec-binary"], [])
 
 
-def _fill(rows: Rows, source: Source, window: Window, promise: Promise) -> None:
+def _fill(rows: RowBuffer, source: Source, window: Window, promise: Header) -> None:
     take_rows = _kernel()
     num_words, row_bytes = promise.num_words, 4 * promise.dim
     while rows.filled < num_words:
@@ -52,8 +52,8 @@ def _kernel() -> Callable[..., tuple[int, int, int]]:
     return take_rows
 
 
-def write_binary(table: Table, stream: BinaryIO) -> None:
+def write_binary(table: VectorRows, stream: BinaryIO) -> None:
     stream.write(b"%d %d\n" % (len(table.words), table.dim))
     for words, block_BD in table.blocks():
         rows = zip(words, block_BD.astype("<f4"), strict=True)
-        stream.write(b"".join(encoded(word) + b" " + row_D.tobytes() + b"\n" for word, row_D in rows))
+        stream.write(b"".join(encode_word(word) + b" " + row_D.tobytes() + b"\n" for word, row_D in rows))

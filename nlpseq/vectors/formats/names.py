@@ -57,7 +57,7 @@ def checked_format(format: Format) -> Format:
     return format
 
 
-def is_packed(file: Path) -> bool:
+def is_gzipped(file: Path) -> bool:
     """Whether a name asks for gzip."""
     return file.name.lower().endswith(_PACKED)
 
@@ -68,8 +68,8 @@ def files_of(file: Path, format: Format) -> tuple[Path, ...]:
         return (file,)
     name = _unpacked_name(file)
     stem = Path(name).stem if Path(name).suffix.lower() in ENDINGS else name
-    return file.with_name(stem + _WORDS_ENDING[format] + (_PACKED if is_packed(file) else "")), file
+    return file.with_name(stem + _WORDS_ENDING[format] + (_PACKED if is_gzipped(file) else "")), file
 
 
 def _unpacked_name(file: Path) -> str:
-    return file.name[: -len(_PACKED)] if is_packed(file) else file.name
+    return file.name[: -len(_PACKED)] if is_gzipped(file) else file.name

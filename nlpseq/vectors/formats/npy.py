@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
-from nlpseq.storage.arrays import NO_ARRAY, npy_header
+from nlpseq.storage.arrays import npy_header
 from nlpseq.vectors.formats.names import TITLES, files_of
 from nlpseq.vectors.formats.reader import Source, is_there, opened
 from nlpseq.vectors.formats.row_buffer import VectorFile
-from nlpseq.vectors.formats.writer import Table
+from nlpseq.vectors.formats.writer import VectorRows, check_pair, digest_headings, split_digests
 
 MAGIC = b"\x93NUMPY"
 _DTYPE = np.dtype("<f4")
@@ -31,7 +31,7 @@ _READ_HEADER = {
 def read_npy(source: Source) -> VectorFile:
     shape = _shape(source)
     matrix_VD = _unpacked(source, shape) if source.packed else _plain(source, shape)
-    return VectorFile(_vocab_beside(source, len(matrix_VD)), matrix_VD, TITLES["npy"], [])
+    return VectorFile(_vocab_beside(source, matrix_VD), matrix_VD, TITLES["npy"], [])
 
 
 def _shape(source: Source) -> tuple[int, int]:
@@ -42,7 +42,7 @@ def _shape(source: Source) -> tuple[int, int]:
         shape, by_columns, dtype = _READ_HEADER[version](header)
     except MemoryError:  # which says nothing of the file, as the header is short
         raise
-    except NO_ARRAY as error:
+    except Exception as error:  # any, because NumPy parses the header as Python
         raise source.damage(f" is not a readable .npy array ({error})") from error
     if len(shape) != 2 or shape[1] < 1 or by_columns or dtype != _DTYPE:
         raise ArtifactError(
@@ -94,7 +94,7 @@ def _not_promised(source: Source, shape: tuple[int, int]) -> ArtifactError:
     return source.damage(f" does not hold the {shape[0]} x {shape[1]} numbers that its header promises")
 
 
-def _vocab_beside(source: Source, num_words: int) -> Vocab:
+def _vocab_beside(source: Source, matrix_VD: npt.NDArray[np.float32]) -> Vocab:
     beside = files_of(source.file, "npy")[0]
     if not is_there(beside):
         raise ArtifactError(
@@ -102,14 +102,19 @@ def _vocab_beside(source: Source, num_words: int) -> Vocab:
             "Copy both, or convert the model again."
         )
     with opened(beside) as words:
-        vocab = Vocab.from_bytes(words.stream.read(), beside)
-    if len(vocab) != num_words:
-        raise words.damage(f" has {len(vocab)} words, {source.file.name} has {num_words} vectors")
+        content, headings = split_digests(words.stream.read())
+        vocab = Vocab.from_bytes(content, beside)
+    if len(vocab) != len(matrix_VD):
+        raise words.damage(f" has {len(vocab)} words, {source.file.name} has {len(matrix_VD)} vectors")
+    check_pair((source.file, beside), headings, vocab.words, matrix_VD)
     return Vocab(vocab.words, vocab.counts)
 
 
-def write_npy(table: Table, words: BinaryIO, array: BinaryIO) -> None:
-    words.write(Vocab(table.words, table.counts[table.rows]).to_bytes())
+def write_npy(table: VectorRows, words: BinaryIO, array: BinaryIO) -> None:
+    heading, end, lines = Vocab(table.words, table.counts[table.rows]).to_bytes().partition(b"\n")
+    words.write(
+        heading + digest_headings(table.words, (block_BD for _, block_BD in table.blocks())) + end + lines
+    )
     array.write(npy_header(_DTYPE, (len(table.words), table.dim)))
     for _, block_BD in table.blocks():
         array.write(block_BD.astype(_DTYPE).tobytes())

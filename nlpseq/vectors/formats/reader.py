@@ -19,7 +19,7 @@ _MOST_UNPACKED = 200  # bytes out of one: vectors give 2 or 3, deflate can give 
 _ANY_UNPACKED = 1 << 24  # bytes that may come out of any file
 
 
-class Promise(NamedTuple):
+class Header(NamedTuple):
     """What the first line of a file says is in it, and the bytes of that line."""
 
     num_words: int
@@ -38,7 +38,7 @@ class Source(NamedTuple):
     def first_line(self) -> bytes:
         return self.stream.readline(LONGEST_LINE)
 
-    def promise(self, bytes_per_number: int) -> Promise:
+    def read_header(self, bytes_per_number: int) -> Header:
         """The first line `V D`; ArtifactError where there is none, or where the file has no room for them."""
         line = self.first_line()
         sizes = sizes_in(line)
@@ -51,7 +51,7 @@ class Source(NamedTuple):
         if dim == 0:
             raise self.damage(", line 1, promises vectors of 0 numbers")
         self.check_room(num_words, dim, num_words * (bytes_per_number * dim + 1))
-        return Promise(num_words, dim, len(line))
+        return Header(num_words, dim, len(line))
 
     def check_room(self, num_words: int, dim: int, num_bytes: int) -> None:
         """Raise ArtifactError where the file cannot hold so many bytes; call it before they are allocated."""

@@ -16,7 +16,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.vectors.formats.binary import read_binary, write_binary
-from nlpseq.vectors.formats.names import BadTokens, Format, checked_format, files_of, format_of, is_packed
+from nlpseq.vectors.formats.names import BadTokens, Format, checked_format, files_of, format_of, is_gzipped
 from nlpseq.vectors.formats.npy import MAGIC, read_npy, write_npy
 from nlpseq.vectors.formats.projector import read_projector, tensor_dim, write_projector
 from nlpseq.vectors.formats.reader import Source, opened, sizes_in
@@ -29,8 +29,8 @@ from nlpseq.vectors.formats.text import (
     write_glove,
     write_word2vec,
 )
-from nlpseq.vectors.formats.words import choose
-from nlpseq.vectors.formats.writer import Table, check_files, replacing
+from nlpseq.vectors.formats.words import select_writable
+from nlpseq.vectors.formats.writer import VectorRows, atomic_files, check_files
 
 _MORE_LINES = 8  # looked at to tell text from binary, besides the first two
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
@@ -133,7 +133,7 @@ def check_output(file: Path, format: Format | None = None, *, force: bool = Fals
     format = checked_format(format) if format else format_of(file)
     if format != "nlpseq":
         check_files(files_of(file, format), force=force)
-    elif is_packed(file):
+    elif is_gzipped(file):
         raise ConfigError(f"{file} would be a folder, which cannot be gzipped. Leave out the .gz.")
     else:
         artifact.check_writable(file, force=force)
@@ -156,12 +156,12 @@ def write_vectors(
     """
     format = check_output(file, format, force=force)
     assert format != "nlpseq", "Vectors.save writes folders"
-    words, rows, notices = choose(vocab.words, format, bad_tokens)
+    words, rows, notices = select_writable(vocab.words, format, bad_tokens)
     if not words:
         raise DataError(f"{file} was not written, as no word is left for it. Choose other vectors.")
-    if not is_packed(file):  # every format takes four bytes for a number, or more
+    if not is_gzipped(file):  # every format takes four bytes for a number, or more
         artifact.check_free_disk(file, len(words) * matrix_VD.shape[1] * 4)
     files = files_of(file, format)
-    with replacing(files, force=force) as streams:
-        _WRITERS[format](Table(words, vocab.counts, rows, matrix_VD), *streams)
+    with atomic_files(files, force=force) as streams:
+        _WRITERS[format](VectorRows(words, vocab.counts, rows, matrix_VD), *streams)
     return Written(files[::-1], len(words), notices)

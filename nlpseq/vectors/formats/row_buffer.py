@@ -20,7 +20,7 @@ class VectorFile(NamedTuple):
     notices: list[str]  # what a person should know of the file, such as repeated words
 
 
-class Rows:
+class RowBuffer:
     """Words and vectors read so far. The matrix has the promised height and grows where that is too low.
 
     Where it is not known what a file can hold, promise nothing: what is allocated then follows what is read.

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.vectors.formats.names import TITLES
 from nlpseq.vectors.formats.reader import LONGEST_LINE, Source, Window
-from nlpseq.vectors.formats.row_buffer import Rows, VectorFile, without_counts
-from nlpseq.vectors.formats.writer import Table, encoded
+from nlpseq.vectors.formats.row_buffer import RowBuffer, VectorFile, without_counts
+from nlpseq.vectors.formats.writer import VectorRows, encode_word
 
 _COMPILED_FROM = 1 << 20  # bytes into a file; a smaller one would not make up for compiling and loading that
 
@@ -36,8 +36,8 @@ TENSORS = Layout(b"\t", has_word=False)
 
 
 def read_word2vec(source: Source) -> VectorFile:
-    promise = source.promise(bytes_per_number=2)
-    rows = Rows(promise.dim, 0 if source.packed else promise.num_words)
+    promise = source.read_header(bytes_per_number=2)
+    rows = RowBuffer(promise.dim, 0 if source.packed else promise.num_words)
     notices = fill(rows, source, Window(source.stream, position=promise.num_bytes), 2, _WORD_FIRST)
     if rows.filled != promise.num_words:
         raise source.damage(f" holds {rows.filled} vectors, its first line promises {promise.num_words}")
@@ -46,7 +46,7 @@ def read_word2vec(source: Source) -> VectorFile:
 
 def read_glove(source: Source) -> VectorFile:
     first = source.first_line()
-    rows = Rows(glove_dim(first) or 1)  # what no line of GloVe is has no number either, and is named below
+    rows = RowBuffer(glove_dim(first) or 1)  # what no line of GloVe is has no number either, and is named below
     notices = fill(rows, source, Window(source.stream, first), 1, _WORD_FIRST)
     return VectorFile(without_counts(rows.words("\n")), rows.matrix(), TITLES["glove"], notices)
 
@@ -57,7 +57,7 @@ def glove_dim(line: bytes) -> int:
     return next((d for d, field in enumerate(fields[:0:-1]) if not is_number(field)), len(fields) - 1)
 
 
-def fill(rows: Rows, source: Source, window: Window, line: int, layout: Layout) -> list[str]:
+def fill(rows: RowBuffer, source: Source, window: Window, line: int, layout: Layout) -> list[str]:
     """Read lines to the end of the file; what a person should know of them. line: the number of the first."""
     take_lines: _TakeLines | None = None
     while True:
@@ -75,7 +75,7 @@ def fill(rows: Rows, source: Source, window: Window, line: int, layout: Layout) 
         line += 1
 
 
-def _take_plain(take_lines: _TakeLines, rows: Rows, window: Window, layout: Layout) -> int:
+def _take_plain(take_lines: _TakeLines, rows: RowBuffer, window: Window, layout: Layout) -> int:
     """Move as many lines as the compiled loop understands; how many they were."""
     if rows.filled == len(rows.matrix_VD):
         rows.make_room(window.num_bytes // (2 * rows.dim + 1))
@@ -89,7 +89,7 @@ def _take_plain(take_lines: _TakeLines, rows: Rows, window: Window, layout: Layo
     return taken
 
 
-def _add_row(rows: Rows, source: Source, line: int, row: bytes, layout: Layout) -> None:
+def _add_row(rows: RowBuffer, source: Source, line: int, row: bytes, layout: Layout) -> None:
     try:
         word, row_D = parse_row(row, rows.dim, layout)
     except (ValueError, FloatingPointError) as error:
@@ -127,15 +127,15 @@ def _kernel() -> _TakeLines:
     return take_lines
 
 
-def write_word2vec(table: Table, stream: BinaryIO) -> None:
+def write_word2vec(table: VectorRows, stream: BinaryIO) -> None:
     stream.write(b"%d %d\n" % (len(table.words), table.dim))
     write_glove(table, stream)
 
 
-def write_glove(table: Table, stream: BinaryIO) -> None:
+def write_glove(table: VectorRows, stream: BinaryIO) -> None:
     for words, block_BD in table.blocks():
         rows = zip(words, block_BD, strict=True)
-        stream.write(b"".join(encoded(word) + b" " + number_line(row_D, " ") for word, row_D in rows))
+        stream.write(b"".join(encode_word(word) + b" " + number_line(row_D, " ") for word, row_D in rows))
 
 
 def number_line(row_D: npt.NDArray[np.float32], separator: str) -> bytes:

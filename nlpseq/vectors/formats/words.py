@@ -15,7 +15,7 @@ from nlpseq.dataset.vocab import escape
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.formats.names import TITLES, BadTokens, Format
 from nlpseq.vectors.formats.row_buffer import decoded, some
-from nlpseq.vectors.formats.writer import encoded
+from nlpseq.vectors.formats.writer import encode_word
 
 _SEPARATORS: dict[Format, re.Pattern[str]] = {
     "word2vec": re.compile(r"[ \t\n\r\v\f]"),  # what C takes for white space; a no-break space is none
@@ -26,7 +26,7 @@ _SEPARATORS: dict[Format, re.Pattern[str]] = {
 _EMPTY = "\\e"  # no escape of a word begins so
 
 
-class Chosen(NamedTuple):
+class WritableWords(NamedTuple):
     """The words to write, as they are to be written, and the row each had."""
 
     words: Sequence[str]
@@ -34,7 +34,7 @@ class Chosen(NamedTuple):
     notices: list[str]
 
 
-def choose(words: Sequence[str], format: Format, bad_tokens: BadTokens) -> Chosen:
+def select_writable(words: Sequence[str], format: Format, bad_tokens: BadTokens) -> WritableWords:
     """What of the words a file of this format gets; DataError for bad ones, unless told what to do with them.
 
     "skip" leaves them out. "escape" writes every word as vocab.tsv does, bad or not, a space as \\u0020 and
@@ -44,10 +44,10 @@ def choose(words: Sequence[str], format: Format, bad_tokens: BadTokens) -> Chose
         raise ConfigError(f"bad_tokens is {bad_tokens!r}. It must be one of error, skip, escape.")
     separators, rows = _SEPARATORS.get(format), np.arange(len(words))
     if separators is None:
-        return Chosen(words, rows, [])
+        return WritableWords(words, rows, [])
     if bad_tokens == "escape":
         escaped = [_escaped(word, separators) for word in words]
-        return Chosen(escaped, rows, _changes(words, escaped))
+        return WritableWords(escaped, rows, _changes(words, escaped))
     bad = [row for row, word in enumerate(words) if _is_bad(word, separators)]
     if bad and bad_tokens == "error":
         raise DataError(
@@ -57,7 +57,7 @@ def choose(words: Sequence[str], format: Format, bad_tokens: BadTokens) -> Chose
         )
     rows = np.delete(rows, bad)
     kept = [words[row] for row in rows.tolist()]
-    return Chosen(kept, rows, _notices([words[row] for row in bad], "left out"))
+    return WritableWords(kept, rows, _notices([words[row] for row in bad], "left out"))
 
 
 def _changes(words: Sequence[str], escaped: Sequence[str]) -> list[str]:
@@ -75,7 +75,7 @@ def _is_bad(word: str, separators: re.Pattern[str]) -> bool:
 
 def _comes_back(word: str) -> bool:
     try:
-        return decoded(encoded(word)) == word
+        return decoded(encode_word(word)) == word
     except UnicodeEncodeError:  # a surrogate that stands for no byte
         return False
 

@@ -1,26 +1,42 @@
-"""Where vectors are written: what is in the way is said before, and no name shows half a file."""
+"""Output files of vectors: each file appears whole or not at all, and pairs of files recognise each other.
+
+Two formats take two files, an array and its words: .npy with .vocab.tsv, .tsv with .metadata.tsv. A kill
+between the two renames leaves files of different exports. Therefore the first line of the words file ends in
+two more headings, `array=<sha256 of the numbers>` and `words=<sha256 of the words>`; readers compare both.
+
+Other tools accept these headings: pandas reads two empty columns, the Embedding Projector takes a first line
+with tabs as headings and skips missing values. Older versions of nlpseq refuse such a words file. Files
+without digests, of older versions or other tools, are still read.
+"""
 
 import gzip
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import ConfigError
-from nlpseq.storage.artifact import fsync_directory, write_error
-from nlpseq.storage.stale import remove_stale_temporaries, replace_files, temporary, transaction_dir
-from nlpseq.vectors.formats.names import is_packed
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.storage.artifact import fsync, write_error
+from nlpseq.storage.locks import path_lock, remove_stale_temporaries, temporary
+from nlpseq.vectors.formats.names import is_gzipped
 
-_ROWS = 1024  # at once
-_GZIP_LEVEL = 6  # 9 takes several times as long and saves next to nothing of such bytes
+__all__ = ["VectorRows", "atomic_files", "check_files", "check_pair", "digest_headings", "encode_word"]
+__all__ += ["split_digests"]
+
+_BLOCK_ROWS = 1024
+_GZIP_LEVEL = 6  # because level 9 takes several times as long and saves next to nothing on such bytes
+_DIGESTS = re.compile(rb"(?<=\S)\tarray=[0-9a-f]{64}\twords=[0-9a-f]{64}(?=\r?\n)")
 
 
-class Table(NamedTuple):
-    """Words, as they are to be written, their counts, and which row of the matrix each has."""
+class VectorRows(NamedTuple):
+    """Words as they are written, their counts, and the row of the matrix for each word."""
 
     words: Sequence[str]
     counts: npt.NDArray[np.int64]
@@ -32,73 +48,95 @@ class Table(NamedTuple):
         return int(self.matrix_VD.shape[1])
 
     def blocks(self) -> Iterator[tuple[Sequence[str], npt.NDArray[np.float32]]]:
-        """Words and their vectors, some at a time."""
-        for start in range(0, len(self.words), _ROWS):
-            block = slice(start, start + _ROWS)
+        """Yield words and their vectors in blocks of rows."""
+        for start in range(0, len(self.words), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
             yield self.words[block], self.matrix_VD[self.rows[block]]
 
 
-def encoded(word: str) -> bytes:
+def encode_word(word: str) -> bytes:
     return word.encode("utf-8", "surrogateescape")
 
 
+def digest_headings(words: Sequence[str], blocks: Iterable[npt.NDArray[np.float32]]) -> bytes:
+    """Return the column headings that identify these words and vectors."""
+    digest = sha256()
+    for block_BD in blocks:
+        digest.update(np.ascontiguousarray(block_BD, "<f4").data)
+    word_digest = Vocab(words, np.zeros(len(words), np.int64)).digest
+    return f"\tarray={digest.hexdigest()}\twords={word_digest}".encode()
+
+
+def split_digests(content: bytes) -> tuple[bytes, bytes]:
+    """Return the bytes of a words file without digest headings, and the headings."""
+    end_of_line = content.find(b"\n") + 1
+    found = _DIGESTS.search(content, 0, end_of_line)
+    return (content[: found.start()] + content[found.end() :], found[0]) if found else (content, b"")
+
+
+def check_pair(
+    files: tuple[Path, Path], headings: bytes, words: Sequence[str], matrix_VD: npt.NDArray[np.float32]
+) -> None:
+    """Raise ArtifactError if digest headings do not fit; files: of the array and of the words."""
+    if headings and headings != digest_headings(words, [matrix_VD]):
+        raise ArtifactError(
+            f"{files[0]} and {files[1]}: do not belong together, because their digests differ. "
+            "Convert the model again, or copy both files again."
+        )
+
+
 def check_files(files: Sequence[Path], *, force: bool) -> None:
-    """Say before any work that these files could not be written."""
+    """Raise an error before any work if these files could not be written."""
     try:
-        remove_stale_temporaries(files[-1].resolve().parent)  # which may end what is in the way then
+        remove_stale_temporaries(files[-1].resolve().parent)
         _check_replaceable(files, force=force)
-        files[-1].parent.mkdir(parents=True, exist_ok=True)
-        probe = transaction_dir(files[-1]) if len(files) > 1 else temporary(files[-1])
-        try:
-            probe.mkdir()
-        finally:  # stopped as well
-            with suppress(FileNotFoundError):
-                probe.rmdir()
+        with ExitStack() as stack:
+            for file in reversed(files):  # because an error names the first, and the user named the last
+                stack.enter_context(temporary(file))
     except OSError as error:
         raise write_error(files[-1], error) from error
 
 
 def _check_replaceable(files: Sequence[Path], *, force: bool) -> None:
+    """Raise ConfigError if something may not be overwritten."""
     for file in files:
         if file.is_dir():
-            raise ConfigError(f"{file} is a folder, so it is not replaced. Choose another name.")
+            raise ConfigError(f"{file}: is a folder, so it is not overwritten. Choose another name.")
         if file.exists() and not file.is_file():
-            raise ConfigError(f"{file} is a device or a pipe, which cannot be replaced. Name a file.")
+            raise ConfigError(f"{file}: is a device or a pipe, which cannot be overwritten. Name a file.")
         if file.exists() and not force:
             raise ConfigError(
-                f"{file} already exists. Replace it with --force (in Python force=True), or name another."
+                f"{file}: already exists. Use --force (in Python force=True) to overwrite it, "
+                "or choose another name."
             )
 
 
 @contextmanager
-def replacing(files: Sequence[Path], *, force: bool = False) -> Iterator[list[BinaryIO]]:
-    """Files to fill that take their names once all of them are whole and on disk.
+def atomic_files(files: Sequence[Path], *, force: bool = False) -> Iterator[list[BinaryIO]]:
+    """Yield streams of temporary files, renamed one after the other once all are on disk.
 
-    What was there needs force=True, also what came there meanwhile.
+    Files that exist, also if they appear meanwhile, need force=True.
     """
-    files = [file.resolve() for file in files]  # a link stays, and what it points to is replaced
-    temporaries = [temporary(file) for file in files]
+    files = [file.resolve() for file in files]  # because a link stays, and its target is overwritten
     try:
-        with ExitStack() as stack:
-            pairs = zip(files, temporaries, strict=True)
-            yield [stack.enter_context(_new_file(new, is_packed(file))) for file, new in pairs]
-        _check_replaceable(files, force=force)
-        if len(files) == 1:
-            temporaries[0].replace(files[0])
-        else:
-            replace_files(temporaries, files)
-        fsync_directory(files[-1].parent)
+        with path_lock(files[-1]), ExitStack() as locks:
+            temporaries = [locks.enter_context(temporary(file)) for file in files]
+            with ExitStack() as streams:
+                yield [streams.enter_context(_open_new(new, is_gzipped(new))) for new in temporaries]
+            _check_replaceable(files, force=force)
+            for new, file in zip(temporaries, files, strict=True):
+                new.replace(file)
+            with suppress(OSError):  # because the files have their names
+                fsync(files[-1].parent)
     except OSError as error:
         raise write_error(files[-1], error) from error
-    finally:
-        for new in temporaries:
-            new.unlink(missing_ok=True)
 
 
 @contextmanager
-def _new_file(file: Path, packed: bool) -> Iterator[BinaryIO]:
+def _open_new(file: Path, gzipped: bool) -> Iterator[BinaryIO]:
+    """Open a new file for writing, and flush it to disk at the end."""
     with file.open("xb") as raw:
-        if packed:  # without a time, so that equal vectors give equal files
+        if gzipped:  # without a time, so that equal vectors give equal files
             with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as stream:
                 yield cast(BinaryIO, stream)
         else:
