@@ -249,7 +249,7 @@ _VECTOR_OPTIONS = (
         show_default=True,
         help="word vectors, or word vectors plus context vectors",
     ),
-    click.option("--center", is_typed=True, help="subtract the mean vector"),
+    click.option("--center", is_flag=True, help="subtract the mean vector"),
     click.option(
         "--remove-components",
         type=integer(0),
