@@ -194,7 +194,7 @@ def test_ctrl_c_that_also_ends_the_reader_of_messages_still_saves(here):
 
 @pytest.fixture
 def unfinished(run_cli, here, monkeypatch):
-    """A run of story.txt that was asked to stop at its first step."""
+    """Return a function to start a run of story.txt and stop at the first step."""
 
     def begin(*arguments):
         with monkeypatch.context() as patch:
