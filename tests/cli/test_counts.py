@@ -75,7 +75,7 @@ def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
         (["--dim", "8"], 2, "dim is 8, which 8 words cannot fill"),
         (["--dim", "3", "--min-count", "9999"], 4, "--min-count"),
         (["--shift", "99", "--subsample", "0"], 4, "has a PPMI above 0"),
-        (["--smoothing", "2"], 2, "smoothing is 2.0"),
+        (["--smoothing", "2"], 2, "--smoothing: 2 is not valid"),
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_is_left(run_cli, here, arguments, code, message):
