@@ -82,7 +82,7 @@ def test_without_its_corpus_there_are_no_baselines_and_it_is_said(run_cli, here)
     done = run_cli("eval-lm", "story.lm", "story.txt", "--json")
     answer = json.loads(done.stdout)
     assert answer["unigram"] is None and answer["kneser_ney"] is None and answer["perplexity"] > 1
-    assert "no baselines: the corpus of story.lm is not to be found" in done.stderr
+    assert "no baselines: story.lm: the corpus is not found" in done.stderr
     asked = run_cli("eval-lm", "story.lm")
     assert (asked.exit_code, asked.stdout) == (5, "")
 
@@ -231,8 +231,8 @@ def test_many_unknown_words_are_pointed_out(run_cli, here):
     assert "are <unk>" not in run_cli("eval-lm", "story.lm").stderr
     Path("other.txt").write_text("The zebra sees a dog.\n")
     done = run_cli("eval-lm", "story.lm", "other.txt")
-    assert "14.3% of the tokens are <unk>, which is easier to predict" in done.stderr
-    assert re.search(r"^of them <unk> +1$", done.stdout, re.M)
+    assert "14.3% of the tokens are <unk>, and <unk> is easier to predict" in done.stderr
+    assert re.search(r"^tokens <unk> +1$", done.stdout, re.M)
 
 
 def test_a_run_of_an_encoded_corpus_is_found_by_it(run_cli, here, unfinished):
@@ -357,7 +357,7 @@ def test_what_is_for_word_vectors_is_refused(run_cli, here):
     assert explicit.exit_code == 4 and "holds sparse vectors" in explicit.stderr
     assert run_cli("preprocess", "story.txt", "--phrases", "1", "--valid-share", "0.1").exit_code == 0
     encoded = run_cli("train-lm", "story.tokens", *FAST)
-    assert encoded.exit_code == 2 and ": encoded with phrases" in encoded.stderr
+    assert encoded.exit_code == 2 and "encoded with phrases" in encoded.stderr
 
 
 def test_a_model_is_no_text(run_cli, here):
@@ -424,8 +424,12 @@ def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        (["story.txt", "--epochs", "2", "--time-budget", "5s"], 2, "left out where epochs are given"),
-        (["story.txt", "--time-budget", "soon"], 2, "no length of time. Write 90s, 10m or 1h30m"),
+        (
+            ["story.txt", "--epochs", "2", "--time-budget", "5s"],
+            2,
+            "The value must be left out if epochs are set",
+        ),
+        (["story.txt", "--time-budget", "soon"], 2, "not a duration. Write 90s, 10m or 1h30m"),
         (["story.txt", "--hidden", "0"], 2, "hidden: 0 is not valid. The value must be from 1 to 1,000,000"),
         (["nothing.txt"], 4, "nothing.txt"),
         (["story.txt", "--resume"], 4, "there is no run to continue"),
