@@ -14,9 +14,9 @@ import click
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.config.fields import to_dict
 from nlpseq.core.resources import size_text
-from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
+from nlpseq.errors import ConfigError, DataError
 
-from ._options import explicit_settings, integer, option_name, threads_option
+from ._options import explicit_settings, integer, is_typed, option_name, threads_option
 from ._output import Progress, printable, say, say_detail, say_warning
 
 if TYPE_CHECKING:
@@ -40,16 +40,9 @@ COMPILING = "compiling kernels (once for these settings)"
 
 def dataset_folder(sources: Sequence[str]) -> Path | None:
     """Return the folder if the sources are an encoded corpus, even a corrupt one."""
-    encoded = [Path(source) for source in sources if _is_encoded(Path(source))]
-    if encoded and len(sources) > 1:
-        raise ConfigError(
-            f"{encoded[0]}: an encoded corpus can only be used alone. Name this folder, or texts."
-        )
-    return encoded[0] if encoded else None
+    from nlpseq.training.provenance import dataset_dir
 
-
-def _is_encoded(path: Path) -> bool:
-    return any((path / file).exists() for file in ("MANIFEST.json", "tokens.npy"))
+    return dataset_dir(tuple(sources))
 
 
 def corpus_name(sources: tuple[str, ...]) -> str:
@@ -219,12 +212,18 @@ def require_run(path: Path) -> None:
         raise DataError(f"{path}: does not exist. Name the folder of a language model.")
 
 
-def encode_as(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
+def encode_as(
+    sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None, threads: int | None = None
+) -> TokenDataset:
     """Encode a text, with a given vocabulary if any, on the threads of the command."""
     from nlpseq.dataset.encode_cache import cached_dataset
 
     corpus = open_sources(sources)
-    threads = explicit_settings(LMConfig).get("threads") or click.get_current_context().params.get("threads")
+    lm_threads, param = (
+        explicit_settings(LMConfig).get("threads"),
+        click.get_current_context().params.get("threads"),
+    )
+    threads = threads or lm_threads or param
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=progress.report)
 
@@ -238,22 +237,6 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     data = encode_as(sources, replace(config, valid_share=0.0, test_share=0.0), vocab)
     say_notices(data)
     return data
-
-
-def find_valid(path: Path, meta: dict[str, Any], data: TokenDataset) -> TokenDataset:
-    """Return the validation text of a run. Raises ArtifactError if the text is missing or has changed."""
-    file = meta["source"]["valid"]
-    if file is None:
-        return data.split("valid")
-    try:
-        valid = encode_for((file,), data.config, data.vocab)
-    except NlpseqError as error:
-        raise ArtifactError(
-            f"{path}: the validation text cannot be read ({error}). Move the text back to {file}."
-        ) from error
-    if valid.digest != meta["valid_digest"]:
-        raise ArtifactError(f"{path}: the validation text {file} has changed. Restore the text.")
-    return valid
 
 
 model_argument = click.argument("model", type=click.Path(path_type=Path))
@@ -319,3 +302,26 @@ def example_words(words: list[str]) -> list[str]:
     ranks = [rank for rank in EXAMPLE_RANKS if rank < len(words)] or [len(words) // 2]
     found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
     return list(dict.fromkeys(found))
+
+
+def run_folder(
+    sources: tuple[str, ...], output: Path | None, suffix: str, start_only: Sequence[str]
+) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of the run that --resume means, and the corpus if a person named it.
+
+    start_only: options that only a new run accepts.
+    """
+    from nlpseq.storage.locks import remove_stale_temporaries
+    from nlpseq.training.resume import is_run
+
+    for name in filter(is_typed, start_only):
+        raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
+    for place in (output, *map(Path, sources)):
+        if place is not None:
+            remove_stale_temporaries(place.resolve().parent)  # which completes an interrupted commit
+    first = Path(sources[0])
+    if len(sources) == 1 and (is_run(first) or (sources[0].endswith(suffix) and not first.exists())):
+        if output is not None and output.resolve() != first.resolve():
+            raise ConfigError(f"-o {output}: does not go with --resume of {first}. Leave it out.")
+        return first, ()
+    return output or Path(corpus_name(sources) + suffix), sources

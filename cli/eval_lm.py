@@ -12,10 +12,9 @@ from nlpseq.core.resources import TORCH, available_memory, size_text
 from nlpseq.errors import ArtifactError, DataError
 
 from ._app import Command
-from ._inputs import dataset_folder, encode_for, find_valid, lm_argument, load_model, machine_options
+from ._inputs import dataset_folder, encode_as, encode_for, lm_argument, load_model, machine_options
 from ._options import json_option
 from ._output import print_columns, print_json, say, say_warning
-from ._whereabouts import find_data
 
 __all__ = ["eval_lm"]
 
@@ -100,8 +99,10 @@ def eval_lm(
 
 def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
     """Return the corpus of the run, or the error if the corpus is missing."""
+    from nlpseq.training.provenance import find_dataset
+
     try:
-        return find_data(path, lm.meta)
+        return find_dataset(path, lm.meta, encode=encode_as)
     except ArtifactError as error:
         return error
 
@@ -132,8 +133,10 @@ def _or_raise(own: TokenDataset | ArtifactError) -> TokenDataset:
 
 def _validation_text(path: Path, lm: LanguageModel, own: TokenDataset | ArtifactError) -> TokenDataset:
     """Return the text that tunes --cache and --dynamic."""
+    from nlpseq.training.provenance import find_valid
+
     try:
-        return find_valid(path, lm.meta, _or_raise(own))
+        return find_valid(path, lm.meta, _or_raise(own), encode_as)
     except ArtifactError as error:
         raise ArtifactError(
             f"--cache and --dynamic need the validation text: {error} Or leave out both options."

@@ -77,3 +77,17 @@ def test_stored_language_model_scores(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the language model needs PyTorch")
     model = ns.LanguageModel.load(golden("tiny.lm", tmp_path))
     assert model.score("the dog is cold").log_prob == pytest.approx(-21.73889, abs=1e-3)
+
+
+@pytest.mark.parametrize("suffix", ["w2v", "glove", "lm"])
+def test_unfinished_run_of_version_1_is_refused(suffix: str, tmp_path: Path) -> None:
+    path = golden(f"unfinished.{suffix}", tmp_path)
+    message = rf"unfinished\.{suffix}: unfinished run of another version .* Train again with --force"
+    with pytest.raises(ns.ArtifactError, match=message):
+        ns.resume(path)
+
+
+@pytest.mark.parametrize("suffix", ["w2v", "glove"])
+def test_complete_run_of_version_1_is_not_resumed(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(ns.ConfigError, match=rf"tiny\.{suffix}: training is complete"):
+        ns.resume(golden(f"tiny.{suffix}", tmp_path))

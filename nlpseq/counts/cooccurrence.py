@@ -8,6 +8,7 @@ weights are integers, so the result is the same to the bit for any number of thr
 Letters: V words.
 """
 
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from scipy.sparse import csr_array
 from nlpseq.config import CooccurrenceConfig
 from nlpseq.config.fields import from_dict, to_dict
 from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
-from nlpseq.core.counter_rng import KEEP, random_bits, stream_key
+from nlpseq.core.counter_rng import Stream, random_bits, stream_key
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.subsample import HALF, keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
@@ -35,6 +36,7 @@ from nlpseq.storage import artifact
 from nlpseq.storage.arrays import NpyWriter, load_array
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
+from nlpseq.training.provenance import describe_source
 
 KIND, VERSION = "cooccurrence", 1
 UNIT = 1 << 30  # what a pair of weight 1 adds, so that 1/distance is an integer too
@@ -128,8 +130,54 @@ def count_cooccurrences(
     vocab = data.vocab.without_specials()
     text = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, config.subsample))
     matrix = count_matrix(text, config, threads or available_cores(), memory_bytes, progress)
-    meta = {"text_config": to_dict(data.config), "num_tokens": data.num_tokens}
-    return Cooccurrence(matrix, vocab, config, meta)
+    return Cooccurrence(matrix, vocab, config, _meta_of(data))
+
+
+def find_or_count(
+    data: TokenDataset,
+    config: CooccurrenceConfig,
+    *,
+    threads: int | None = None,
+    progress: Report | None = None,
+    notice: Callable[[str], None] = lambda message: None,
+) -> Cooccurrence:
+    """Return the counts of the train split, from the folder of the corpus if the same are stored there.
+
+    notice: told which stored counts are used or not. meta has `count_seconds`.
+    """
+    started, stored, counts = time.perf_counter(), data.path / "cooccurrence", None
+    if stored.exists():
+        found = Cooccurrence.load(stored)
+        if found.config == config and found.vocab.digest == data.vocab.without_specials().digest:
+            notice(f"counts of {stored}")
+            meta = found.meta | _meta_of(data.split("train"))
+            counts = Cooccurrence(found.matrix, found.vocab, config, meta)
+        else:
+            notice(f"counts of {stored} have {_difference(found, data, config)}; counting again")
+    if counts is None:
+        counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress)
+    counts.meta["count_seconds"] = time.perf_counter() - started
+    return counts
+
+
+def _difference(found: Cooccurrence, data: TokenDataset, config: CooccurrenceConfig) -> str:
+    """Return which settings of stored counts differ from those wanted."""
+    if found.vocab.digest != data.vocab.without_specials().digest:
+        return "another vocabulary"
+    has, wanted = to_dict(found.config), to_dict(config)
+    return ", ".join(f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name])
+
+
+def _meta_of(data: TokenDataset) -> artifact.Meta:
+    """Return fields of meta.json about the corpus that was counted."""
+    return {
+        "text_config": to_dict(data.config),
+        "num_tokens": data.num_tokens,
+        "corpus": data.meta.get("corpus"),
+        "data_digest": data.digest,
+        "data_vocab_digest": data.vocab.digest,
+        "source": describe_source(data),
+    }
 
 
 def count_reference(text: Text, config: CooccurrenceConfig) -> dict[tuple[int, int], float]:
@@ -144,7 +192,7 @@ def count_reference(text: Text, config: CooccurrenceConfig) -> dict[tuple[int, i
         word_id = stream[pos]
         return (
             word_id < len(text.keep_V)
-            and random_bits(config.seed, KEEP, 0, pos) >> HALF <= text.keep_V[word_id]
+            and random_bits(config.seed, Stream.KEEP, 0, pos) >> HALF <= text.keep_V[word_id]
         )
 
     sums = defaultdict[tuple[int, int], int](int)
@@ -170,7 +218,7 @@ def count_matrix(
     use_cache_for_numba()
     num_words = len(text.keep_V)
     with _scratch() as folder, ThreadPoolExecutor(threads) as pool:
-        stream = _compact(folder / "stream.npy", text, stream_key(config.seed, KEEP, 0))
+        stream = _compact(folder / "stream.npy", text, stream_key(config.seed, Stream.KEEP, 0))
         starts_V = np.cumsum([0, *_occurrences(stream, num_words)])
         files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
         sizes = [np.zeros(1, np.int64)]
@@ -200,7 +248,7 @@ class _Rows(NamedTuple):
 
 def _compact(file: Path, text: Text, key: int) -> npt.NDArray[np.uint32]:
     """The words that stay, each sentence between two separators, which have the id V; on disk, and mapped."""
-    from nlpseq.counts._cooccurrence_numba import compact
+    from nlpseq.counts.cooccurrence_numba import compact
 
     tokens, sentences = np.asarray(text.tokens), np.asarray(text.sentences)
     separator = np.array([len(text.keep_V)], np.uint32)
@@ -253,7 +301,7 @@ class _Group:
         first: int,
         last: int,
     ) -> None:
-        from nlpseq.counts._cooccurrence_numba import find_places
+        from nlpseq.counts.cooccurrence_numba import find_places
 
         self.stream, self.num_words = stream, len(starts_V) - 1
         self.sides = config.side != "right", config.side != "left"
@@ -266,7 +314,7 @@ class _Group:
 
     def count(self, span: tuple[int, int]) -> _Rows:
         """The rows from one up to another."""
-        from nlpseq.counts._cooccurrence_numba import count_rows
+        from nlpseq.counts.cooccurrence_numba import count_rows
 
         first, last = span
         room = int(self.most_V[first:last].sum())

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from nlpseq.core._prefetch_numba import prefetch
+from nlpseq.core.prefetch_numba import prefetch
 from nlpseq.reading.blocks import NEWLINE
 from nlpseq.tokenizers.scan_numba import ONE, PADDING, ZERO, Offsets, find_tokens
 from nlpseq.tokenizers.simd_numba import load_uint64, multiply_fold

@@ -26,7 +26,7 @@ __all__ = ["KIND", "VERSION", "Vectors", "load_matrix"]
 
 KIND, VERSION = "vectors", 1
 _STAMPED = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # written new by each save
-_OF_A_RUN = ("complete", "position")  # only in a checkpoint
+_OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
 _NOT_WRITTEN = "Nothing was written. Train again with a lower --learning-rate."
 _BLOCK_ROWS = 4096  # checked at once, so that a mapped matrix takes little memory
 
@@ -92,12 +92,13 @@ class Vectors:
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Save everything as a folder; raises RunError if a vector is not finite."""
-        self._check_finite(Path(path), RunError, _NOT_WRITTEN)
         with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
             self.fill(folder)
 
     def fill(self, folder: artifact.Folder, run: artifact.Meta | None = None) -> None:
         """Write everything into a new folder; run: the state of training, for a checkpoint."""
+        if run is None:
+            self._check_finite(Path(folder.path.name), RunError, _NOT_WRITTEN)
         num_words, dim = self.matrix.shape
         dropped = (*_STAMPED, *_OF_A_RUN)
         kept = {key: value for key, value in self.meta.items() if key not in dropped} | (run or {})

@@ -57,11 +57,11 @@ def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
     assert run_cli("preprocess", "things.txt", "--cooccurrence", "--window", 3).exit_code == 0
     common = ["train-counts", "things.tokens", *METHODS["svd"]]
     subsampled = run_cli(*common, "--window", 3)
-    assert "are of subsample 0.0001 (not 0.0); others are counted now" in subsampled.stderr
+    assert "have subsample 0.0001 (not 0.0); counting again" in subsampled.stderr
     used = run_cli("train-counts", "things.tokens", "--dim", 3, "--window", 3, "-o", "a.svd")
     assert f"counts of {Path('things.tokens/cooccurrence')}\n" in used.stderr
     other = run_cli(*common, "--window", 2, "-o", "b.svd")
-    assert other.exit_code == 0 and "are of window 3 (not 2), subsample" in other.stderr
+    assert other.exit_code == 0 and "have window 3 (not 2), subsample" in other.stderr
     run_cli("train-counts", "things.txt", "--dim", 3, "--window", 3, "-o", "c.svd")
     assert np.array_equal(Vectors.load("a.svd").matrix, Vectors.load("c.svd").matrix)
 
@@ -75,7 +75,7 @@ def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
         (["--dim", "8"], 2, "dim is 8, which 8 words cannot fill"),
         (["--dim", "3", "--min-count", "9999"], 4, "--min-count"),
         (["--shift", "99", "--subsample", "0"], 4, "has a PPMI above 0"),
-        (["--smoothing", "2"], 2, "smoothing is 2.0"),
+        (["--smoothing", "2"], 2, "--smoothing: 2 is not valid"),
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_is_left(run_cli, here, arguments, code, message):

@@ -241,7 +241,7 @@ def test_full_disk_behind_stdout_gives_6():
         (["train-w2v", "rare.txt", "-o", "a" * 300], 6, "aaa: cannot be written (File name too long)"),
         (["preprocess", "rare.txt", "-o", "a" * 300], 6, "aaa: cannot be written (File name too long)"),
         (["inspect", "a" * 300], 4, "aaa: File name too long. Check"),
-        (["train-lm", "a" * 300, "--resume"], 4, "aaa: File name too long. Check"),
+        (["train-lm", "a" * 300, "--resume"], 4, ": File name too long. Check"),
         (["generate", "a" * 300], 4, "aaa: File name too long. Check"),
     ],
 )

@@ -82,7 +82,7 @@ def test_without_its_corpus_there_are_no_baselines_and_it_is_said(run_cli, here)
     done = run_cli("eval-lm", "story.lm", "story.txt", "--json")
     answer = json.loads(done.stdout)
     assert answer["unigram"] is None and answer["kneser_ney"] is None and answer["perplexity"] > 1
-    assert "no baselines: the corpus of story.lm is not to be found" in done.stderr
+    assert "no baselines: story.lm: the corpus is not found" in done.stderr
     asked = run_cli("eval-lm", "story.lm")
     assert (asked.exit_code, asked.stdout) == (5, "")
 
@@ -100,7 +100,7 @@ def test_a_changed_corpus_is_noticed(run_cli, here):
         done = run_cli("eval-lm", "story.lm")
     finally:
         os.environ["NLPSEQ_CACHE_DIR"] = kept
-    assert done.exit_code == 5 and "has changed since it was trained" in done.stderr
+    assert done.exit_code == 5 and "has changed since training started" in done.stderr
 
 
 def test_a_file_to_validate_on_has_the_words_of_the_text(run_cli, here):
@@ -135,7 +135,7 @@ def stopped(arguments, sign):
 
 def wait_for_checkpoint(run):
     deadline = time.monotonic() + 60
-    while not Path("story.lm").exists() and run.poll() is None and time.monotonic() < deadline:
+    while not Path("story.lm/checkpoint").exists() and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
@@ -144,21 +144,21 @@ def wait_for_checkpoint(run):
 def test_stopped_by_a_signal_it_is_saved_and_says_how_to_go_on(run_cli, here, sign, code):
     returned, said = stopped(["story.txt", *NETWORK, "--epochs", "100000"], sign)
     assert returned == code, said
-    assert "stopped and saved. Go on with: nlpseq train-lm story.lm --resume" in said
-    kept = Checkpoint.load(Path("story.lm"))
+    assert "stopped and saved. Continue with: nlpseq train-lm story.lm --resume" in said
+    kept = Checkpoint.load(Path("story.lm/checkpoint"))
     assert kept.meta["complete"] is False and kept.meta["position"]["step"] > 0
 
 
 @pytest.mark.slow
 def test_a_stopped_run_goes_on(run_cli, here):
     stopped(["story.txt", *NETWORK, "--time-budget", "8s"], signal.SIGINT)
-    used = Checkpoint.load(Path("story.lm")).meta["position"]["seconds"]
-    assert run_cli("inspect", "story.lm").exit_code == 0
+    used = Checkpoint.load(Path("story.lm/checkpoint")).meta["position"]["seconds"]
+    assert run_cli("inspect", "story.lm/checkpoint").exit_code == 0
     done = run_cli("train-lm", "story.lm", "--resume")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
     assert Checkpoint.load(Path("story.lm")).meta["position"]["seconds"] > used
     again = run_cli("train-lm", "story.lm", "--resume")
-    assert again.exit_code == 2 and "story.lm is complete" in again.stderr
+    assert again.exit_code == 2 and "story.lm: training is complete" in again.stderr
 
 
 @pytest.mark.slow
@@ -172,8 +172,10 @@ def test_a_second_signal_ends_it_at_once_and_the_last_checkpoint_is_whole(here):
     run.send_signal(signal.SIGCONT)
     _, said = run.communicate(timeout=60)
     assert run.returncode in (130, 143), said
-    assert "its last checkpoint, if there is one yet, goes on with: nlpseq train-lm story.lm --resume" in said
-    assert Checkpoint.load(Path("story.lm")).meta["complete"] is False
+    assert (
+        "its last checkpoint, if there is one yet, continues with: nlpseq train-lm story.lm --resume" in said
+    )
+    assert Checkpoint.load(Path("story.lm/checkpoint")).meta["complete"] is False
 
 
 @pytest.mark.slow
@@ -186,13 +188,13 @@ def test_ctrl_c_that_also_ends_the_reader_of_messages_still_saves(here):
     run.stderr.close()
     run.send_signal(signal.SIGINT)
     run.wait(timeout=60)
-    kept = Checkpoint.load(Path("story.lm"))
+    kept = Checkpoint.load(Path("story.lm/checkpoint"))
     assert kept.meta["complete"] is False and kept.meta["position"]["step"] > 0
 
 
 @pytest.fixture
 def unfinished(run_cli, here, monkeypatch):
-    """A run of story.txt that was asked to stop at its first step."""
+    """Return a function to start a run of story.txt and stop at the first step."""
 
     def begin(*arguments):
         with monkeypatch.context() as patch:
@@ -208,15 +210,18 @@ def test_a_run_is_found_by_its_corpus(run_cli, unfinished):
     unfinished("story.txt")
     done = run_cli("train-lm", "story.txt", "--resume", "--epochs", "2")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
-    assert re.search(r"going on at step 1, after \d+ s and 28 tokens", done.stderr)
+    assert re.search(r"continuing at step 1, after \d+ s and 28 tokens", done.stderr)
 
 
 def test_an_unfinished_model_says_so_where_it_is_used(run_cli, unfinished):
     unfinished("story.txt")
     said = (
-        "story.lm is unfinished: this is its best state so far. Go on with: nlpseq train-lm story.lm --resume"
+        "story.lm/checkpoint is unfinished: this is its best state so far. "
+        "Continue with: nlpseq train-lm story.lm/checkpoint --resume"
     )
-    assert said in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
+    assert said in run_cli("generate", "story.lm/checkpoint", "--num-tokens", "3").stderr
+    refused = run_cli("generate", "story.lm", "--num-tokens", "3")
+    assert refused.exit_code == 5 and "story.lm: unfinished run without a result" in refused.stderr
     assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
     assert "unfinished" not in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
 
@@ -226,8 +231,8 @@ def test_many_unknown_words_are_pointed_out(run_cli, here):
     assert "are <unk>" not in run_cli("eval-lm", "story.lm").stderr
     Path("other.txt").write_text("The zebra sees a dog.\n")
     done = run_cli("eval-lm", "story.lm", "other.txt")
-    assert "14.3% of the tokens are <unk>, which is easier to predict" in done.stderr
-    assert re.search(r"^of them <unk> +1$", done.stdout, re.M)
+    assert "14.3% of the tokens are <unk>, and <unk> is easier to predict" in done.stderr
+    assert re.search(r"^tokens <unk> +1$", done.stdout, re.M)
 
 
 def test_a_run_of_an_encoded_corpus_is_found_by_it(run_cli, here, unfinished):
@@ -241,9 +246,10 @@ def test_a_run_goes_on_with_its_corpus_at_another_place(run_cli, here, unfinishe
     unfinished("story.txt")
     Path("elsewhere").mkdir()
     Path("story.txt").rename("elsewhere/story.txt")
-    shutil.rmtree(json.loads(Path("story.lm/meta.json").read_text())["source"]["encoded"])
+    meta = json.loads(Path("story.lm/checkpoint/meta.json").read_text())
+    shutil.rmtree(meta["source"]["encoded"])
     gone = run_cli("train-lm", "story.lm", "--resume")
-    assert gone.exit_code == 5 and "is not to be found" in gone.stderr
+    assert gone.exit_code == 5 and "the corpus is not found" in gone.stderr
     done = run_cli("train-lm", "elsewhere/story.txt", "--resume")
     assert done.exit_code == 0, done.stderr
     assert run_cli("eval-lm", "story.lm", "--json").exit_code == 0
@@ -254,18 +260,18 @@ def test_a_namesake_of_the_corpus_does_not_go_on_with_the_run(run_cli, here, unf
     Path("b").mkdir()
     Path("b/story.txt").write_text("Another story.\n" * 300)
     done = run_cli("train-lm", "b/story.txt", "--resume")
-    assert done.exit_code == 5 and "has changed since it was trained" in done.stderr
+    assert done.exit_code == 5 and "has changed since training started" in done.stderr
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--hidden", "17"], "story.lm was begun with hidden 16, not 17. Leave the setting out"),
-        (["--lower"], "story.lm was begun with lower False, not True"),
-        (["--preset", "tiny"], "--preset does not go with --resume"),
-        (["--valid", "story.txt"], "--valid does not go with --resume"),
-        (["--force"], "--force does not go with --resume"),
-        (["-o", "other.lm"], "-o other.lm does not go with --resume of story.lm"),
+        (["--hidden", "17"], "story.lm: the run started with hidden 16, not 17. Leave out the setting"),
+        (["--lower"], "story.lm: the run started with lower False, not True"),
+        (["--preset", "tiny"], "--preset: does not go with --resume"),
+        (["--valid", "story.txt"], "--valid: does not go with --resume"),
+        (["--force"], "--force: does not go with --resume"),
+        (["-o", "other.lm"], "-o other.lm: does not go with --resume of story.lm"),
     ],
 )
 def test_a_run_goes_on_as_it_was_begun(run_cli, unfinished, arguments, message):
@@ -290,12 +296,12 @@ def test_a_damaged_encoded_corpus_is_named_as_such(run_cli, here, unfinished):
 
 
 def test_a_run_begun_from_python_goes_on_with_its_corpus(run_cli, here):
-    from nlpseq.lm.run import CheckpointConfig, train_lm
+    from nlpseq.lm.train import CheckpointConfig, train_lm
 
     run_cli("preprocess", "story.txt", "--valid-share", "0.1")
     data = ns.TokenDataset.open("story.tokens")
     config = ns.LMConfig(hidden=16, dim=12, batch_size=4, bptt=7, samples=5, threads=1, epochs=1)
-    train_lm(data, config, folder=CheckpointConfig(path=Path("run.lm"), should_stop=lambda: True))
+    train_lm(data, config, checkpoint=CheckpointConfig(path=Path("run.lm"), should_stop=lambda: True))
     done = run_cli("train-lm", "run.lm", "--resume")
     assert done.exit_code == 0, done.stderr
     assert json.loads(run_cli("eval-lm", "run.lm", "story.txt", "--json").stdout)["kneser_ney"] > 1
@@ -312,17 +318,20 @@ def test_a_changed_validation_text_is_refused(run_cli, here, unfinished):
     unfinished("story.txt", "--valid", "other.txt")
     Path("other.txt").write_text("A dog sees my aunt.\n" * 30)
     done = run_cli("train-lm", "story.lm", "--resume")
-    assert done.exit_code == 5 and "the validation text of story.lm, has changed" in done.stderr
+    assert done.exit_code == 5 and "story.lm: the validation text" in done.stderr
     Path("other.txt").unlink()
     assert run_cli("eval-lm", "story.lm", "story.txt").exit_code == 0
     asked = run_cli("eval-lm", "story.lm", "story.txt", "--cache")
-    assert asked.exit_code == 5 and "--cache and --dynamic are tuned on the validation text" in asked.stderr
+    assert asked.exit_code == 5 and "--cache and --dynamic need the validation text" in asked.stderr
 
 
 def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
     unfinished("story.txt")
     done = run_cli("train-lm", "story.txt", *FAST)
-    assert done.exit_code == 2 and "Go on with it by --resume, or replace it with --force" in done.stderr
+    assert (
+        done.exit_code == 2
+        and "story.lm: already exists and holds an unfinished run. Use --resume" in done.stderr
+    )
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
 
 
@@ -331,30 +340,30 @@ def test_a_model_that_is_to_be_replaced_stays_until_then(run_cli, here, unfinish
     whole = Path("story.lm/model.safetensors").read_bytes()
     unfinished("story.txt", "--force")
     assert Path("story.lm/model.safetensors").read_bytes() == whole
-    assert json.loads(Path("story.lm.unfinished/meta.json").read_text())["complete"] is False
+    assert json.loads(Path("story.lm/checkpoint/meta.json").read_text())["complete"] is False
     done = run_cli("train-lm", "story.txt", "--resume")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
-    assert not Path("story.lm.unfinished").exists()
+    assert not Path("story.lm/checkpoint").exists()
     assert run_cli("eval-lm", "story.lm", "--json").exit_code == 0
     assert json.loads(Path("story.lm/meta.json").read_text())["complete"] is True
 
 
 def test_what_is_for_word_vectors_is_refused(run_cli, here):
     phrases = run_cli("train-lm", "story.txt", *FAST, "--phrases", "1")
-    assert phrases.exit_code == 2 and "--phrases is for word vectors" in phrases.stderr
+    assert phrases.exit_code == 2 and "--phrases: is only for word vectors" in phrases.stderr
     counted = ["train-counts", "story.txt", "--method", "ppmi", "--subsample", "0", "--min-count", "1"]
     assert run_cli(*counted).exit_code == 0
     explicit = run_cli("train-lm", "story.txt", *FAST, "--vectors", "story.ppmi")
-    assert explicit.exit_code == 4 and "holds explicit vectors" in explicit.stderr
+    assert explicit.exit_code == 4 and "holds sparse vectors" in explicit.stderr
     assert run_cli("preprocess", "story.txt", "--phrases", "1", "--valid-share", "0.1").exit_code == 0
     encoded = run_cli("train-lm", "story.tokens", *FAST)
-    assert encoded.exit_code == 2 and "was encoded with phrases" in encoded.stderr
+    assert encoded.exit_code == 2 and "encoded with phrases" in encoded.stderr
 
 
 def test_a_model_is_no_text(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.lm", *FAST)
-    assert done.exit_code == 2 and "a trained language model is no text" in done.stderr
+    assert done.exit_code == 2 and "a language model is not a corpus" in done.stderr
 
 
 def test_a_model_never_replaces_what_it_is_made_from(run_cli, here):
@@ -366,7 +375,7 @@ def test_a_model_never_replaces_what_it_is_made_from(run_cli, here):
         ["story.txt", "--valid", "story.tokens", "-o", "./story.tokens"],
     ):
         done = run_cli("train-lm", *arguments, *FAST, "--force")
-        assert done.exit_code == 2 and "is what the model is made from" in done.stderr, arguments
+        assert done.exit_code == 2 and "is an input of the model" in done.stderr, arguments
     assert run_cli("inspect", "story.tokens").exit_code == run_cli("inspect", "story.w2v").exit_code == 0
 
 
@@ -374,7 +383,7 @@ def test_of_an_encoded_corpus_only_what_was_not_trained_on_is_judged(run_cli, he
     run_cli("preprocess", "story.txt", "--valid-share", "0.1", "--test-share", "0.1")
     assert run_cli("train-lm", "story.tokens", *FAST).exit_code == 0
     named = run_cli("eval-lm", "story.lm", "story.tokens", "--json")
-    assert "judging the test split of story.tokens" in named.stderr
+    assert "evaluating on the test split of story.tokens" in named.stderr
     assert json.loads(named.stdout) == json.loads(run_cli("eval-lm", "story.lm", "--json").stdout)
 
     run_cli("preprocess", "story.txt", "--valid-share", "0.1", "-o", "rest.tokens")
@@ -382,7 +391,7 @@ def test_of_an_encoded_corpus_only_what_was_not_trained_on_is_judged(run_cli, he
     assert "next: nlpseq generate rest.lm" in done.stderr and "nlpseq eval-lm rest.lm TEXT" in done.stderr
     for text in ([], ["rest.tokens"]):
         asked = run_cli("eval-lm", "rest.lm", *text)
-        assert asked.exit_code == 4 and "has no test split, and the rest was trained on" in asked.stderr
+        assert asked.exit_code == 4 and "no test split, and the model was trained on the rest" in asked.stderr
 
 
 def test_a_flag_sets_the_length_of_training_whatever_the_environment_says(run_cli, here, monkeypatch):
@@ -407,7 +416,7 @@ def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
     def fail(self):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("nlpseq.lm.train.Trainer.step", fail)
+    monkeypatch.setattr("nlpseq.lm.trainer.Trainer.train_chunk", fail)
     done = run_cli("train-lm", "story.txt", *FAST)
     assert done.exit_code == 6 and "memory ran out" in done.stderr and "--batch-size" in done.stderr
 
@@ -415,16 +424,20 @@ def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        (["story.txt", "--epochs", "2", "--time-budget", "5s"], 2, "left out where epochs are given"),
-        (["story.txt", "--time-budget", "soon"], 2, "no length of time. Write 90s, 10m or 1h30m"),
+        (
+            ["story.txt", "--epochs", "2", "--time-budget", "5s"],
+            2,
+            "The value must be left out if epochs are set",
+        ),
+        (["story.txt", "--time-budget", "soon"], 2, "not a duration. Write 90s, 10m or 1h30m"),
         (["story.txt", "--hidden", "0"], 2, "hidden: 0 is not valid. The value must be from 1 to 1,000,000"),
         (["nothing.txt"], 4, "nothing.txt"),
-        (["story.txt", "--resume"], 4, "there is no run to go on with"),
+        (["story.txt", "--resume"], 4, "there is no run to continue"),
         (["short.txt"], 4, "short.txt"),
         (["story.txt", "--batch-size", "5000"], 4, "Give more text, or lower --batch-size"),
         (["story.txt", "--device", "toaster"], 3, "device 'toaster' cannot be used"),
         (["story.txt", "--preset", "huge"], 2, "'huge'"),
-        (["story.txt", "--valid", "none.txt"], 4, "none.txt does not exist"),
+        (["story.txt", "--valid", "none.txt"], 4, "none.txt: not found"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

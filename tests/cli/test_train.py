@@ -1,5 +1,6 @@
 """preprocess and train-w2v as a person runs them: files, messages, progress, and being stopped."""
 
+import itertools
 import json
 import os
 import pty
@@ -26,7 +27,7 @@ QUICK = ("--epochs", "1", "--threads", "1")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The current folder, with corpus.txt in it: 20,000 words of 50."""
+    """Change to a folder with corpus.txt: 20,000 tokens of 50 types."""
     chance = random.Random(0)
     words = [f"word{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(50)]
     lines = [" ".join(chance.choices(words, k=10)) for _ in range(2000)]
@@ -95,7 +96,7 @@ def test_early_stop_takes_a_valid_split_and_keeps_the_best_epoch(run_cli, folder
     meta = Vectors.load("corpus.w2v").meta
     assert meta["text_config"]["valid_share"] == 0.05 and len(meta["valid_loss"]) == meta["epochs"]
     best = meta["best_epoch"]
-    assert f"held-out loss {min(meta['valid_loss']):.4f} in epoch {best + 1}, the lowest" in done.stderr
+    assert f"validation loss {min(meta['valid_loss']):.4f} in epoch {best + 1}, the lowest" in done.stderr
     assert run_cli("preprocess", "corpus.txt").exit_code == 0
     without = run_cli("train-w2v", "corpus.tokens", "--early-stop", "-o", "b.w2v")
     assert without.exit_code == 4 and "has no valid split" in without.stderr
@@ -145,7 +146,7 @@ def test_encoded_corpora_are_not_read_as_text(run_cli, folder):
     run_cli("train-w2v", "corpus.tokens", *QUICK)
     vectors = run_cli("train-w2v", "corpus.w2v", "-o", "other.w2v")
     assert vectors.exit_code == 5
-    assert "corpus.w2v holds word vectors, not an encoded corpus" in vectors.stderr
+    assert "corpus.w2v: holds word vectors, not an encoded corpus" in vectors.stderr
 
 
 def test_the_corpus_is_never_its_own_output(run_cli, folder):
@@ -208,8 +209,9 @@ def test_a_backend_that_cannot_run_is_refused_before_the_work(run_cli, folder):
     assert "reading" not in result.stderr
 
 
-def test_progress_off_the_terminal_is_a_plain_line_now_and_then(run_cli, folder, monkeypatch):
-    monkeypatch.setattr("nlpseq.cli._output.PLAIN_SECONDS", 0.0)
+def test_progress_without_terminal_is_plain_lines(run_cli, folder, monkeypatch):
+    hours = itertools.count()
+    monkeypatch.setattr("time.monotonic", lambda: 3600.0 * next(hours))
     encoded = run_cli("preprocess", "corpus.txt").stderr
     assert any(line.startswith("encoding: 100%, 20,000 tokens, ") for line in encoded.splitlines())
     err = run_cli("train-w2v", "corpus.txt", *QUICK).stderr
@@ -255,7 +257,7 @@ def read_terminal(master):
 
 
 def started_training(*options):
-    """nlpseq train-w2v corpus.txt, which would take days, once it trains."""
+    """Nlpseq train-w2v corpus.txt, which would take days, once it trains."""
     child = subprocess.Popen(
         [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "100000000", "--threads", "2", *options],
         stdout=subprocess.PIPE,
@@ -279,26 +281,28 @@ def test_a_signal_has_what_was_learnt_stored(run_cli, folder, sent, code):
     out, err = child.communicate(timeout=20)
     assert child.returncode == code
     assert out == ""
-    assert "stopped and saved. Go on with: nlpseq train-w2v corpus.w2v --resume" in err
+    assert "stopped and saved. Continue with: nlpseq train-w2v corpus.w2v --resume" in err
     assert "Traceback" not in err
     assert leftovers(folder) == []
-    asked = run_cli("neighbors", "corpus.w2v", Vectors.load("corpus.w2v").vocab.words[0])
-    assert "corpus.w2v is unfinished: these are its vectors so far." in asked.stderr
+    asked = run_cli(
+        "neighbors", "corpus.w2v/checkpoint", Vectors.load("corpus.w2v/checkpoint").vocab.words[0]
+    )
+    assert "corpus.w2v/checkpoint is unfinished: these are its vectors so far." in asked.stderr
     assert len(asked.stdout.splitlines()) > 1
 
 
 def test_a_second_signal_stops_at_once_and_leaves_the_last_checkpoint(folder):
     child = started_training("--checkpoint-every", "1s")
-    wait_for(Path("corpus.w2v"))
+    wait_for(Path("corpus.w2v/checkpoint"))
     os.kill(child.pid, signal.SIGSTOP)  # so that it hears both together
-    before = Path("corpus.w2v/meta.json").read_bytes()
+    before = Path("corpus.w2v/checkpoint/meta.json").read_bytes()
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
     os.kill(child.pid, signal.SIGCONT)
     _, err = child.communicate(timeout=20)
     assert child.returncode in (130, 143)
     assert "Traceback" not in err
-    Vectors.load("corpus.w2v")
+    Vectors.load("corpus.w2v/checkpoint")
     assert leftovers(folder) == []
     assert before
 
@@ -333,12 +337,12 @@ def test_training_reports_are_stored(run_cli, folder):
     assert {"backend", "kernel", "threads", "seconds", "words_per_second"} <= set(meta)
 
 
-def test_words_that_tell_are_not_the_most_frequent_ones():
-    telling_words = import_module("nlpseq.cli._inputs").telling_words
+def test_example_words_skip_most_frequent_words():
+    example_words = import_module("nlpseq.cli._inputs").example_words
     words = [f"{number}" if number % 10 else f"w{'x' * (number // 10)}" for number in range(1000)]
-    assert telling_words(words) == [words[100], words[200], words[400], words[800]]
-    assert telling_words(["a", "b", "c"]) == ["b"]
-    assert telling_words(["1", "2"]) == ["2"]
+    assert example_words(words) == [words[100], words[200], words[400], words[800]]
+    assert example_words(["a", "b", "c"]) == ["b"]
+    assert example_words(["1", "2"]) == ["2"]
 
 
 def test_a_preset_sets_everything_and_a_flag_changes_it(run_cli, folder):
@@ -351,5 +355,7 @@ def test_a_preset_sets_everything_and_a_flag_changes_it(run_cli, folder):
 
 def test_early_stopping_wants_held_out_text(run_cli, folder):
     done = run_cli("train-w2v", "corpus.txt", "--early-stop", "--valid-share", "0", *QUICK)
-    assert done.exit_code == 2 and "does not go with --valid-share 0" in done.stderr
+    assert (
+        done.exit_code == 2 and "--early-stop: needs a valid split. Leave out --valid-share 0." in done.stderr
+    )
     assert run_cli("train-w2v", "corpus.txt", "--early-stop", *QUICK).exit_code == 0

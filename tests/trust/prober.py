@@ -7,13 +7,15 @@ with the error message and exit `code`, or `broke` with a traceback; and `mb`, t
 import hashlib
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,46 +64,55 @@ def read_lm(path: Path) -> bytes:
 def read_run(path: Path) -> bytes:
     from nlpseq.word2vec.checkpoint import load_checkpoint
 
-    run = load_checkpoint(path)
-    return repr((run.config, run.position)).encode() + b"".join(weight.tobytes() for weight in run.weights)
+    run = load_checkpoint(path.parent)
+    return repr((run.config, run.state)).encode() + b"".join(weight.tobytes() for weight in run.weights)
 
 
 def read_glove(path: Path) -> bytes:
     from nlpseq.counts.glove_checkpoint import load_checkpoint
 
-    run, _ = load_checkpoint(path)
-    return repr((run.config, run.position)).encode() + b"".join(weight.tobytes() for weight in run.weights)
+    run = load_checkpoint(path.parent)
+    return repr((run.config, run.state)).encode() + b"".join(weight.tobytes() for weight in run.weights)
 
 
 def read_resumed_run(path: Path) -> bytes:
-    """Load a run and train to the end."""
+    """Resume a copy of the run, and return what it learnt."""
     from nlpseq.dataset.token_dataset import TokenDataset
-    from nlpseq.training.checkpoint import CheckpointConfig
     from nlpseq.word2vec.train import resume_word2vec
 
-    data = TokenDataset.open(path.parent / "a.tokens")
-    return resume_word2vec(CheckpointConfig(path=path, every=NEVER), data).matrix.tobytes()
+    data = TokenDataset.open(path.parent.parent / "a.tokens")
+    with copied_run(path) as config:
+        return resume_word2vec(config, data).matrix.tobytes()
 
 
 def read_resumed_glove(path: Path) -> bytes:
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.counts.glove import resume_glove
-    from nlpseq.training.checkpoint import CheckpointConfig
 
-    counts = Cooccurrence.load(path.parent / "a.counts")
-    return resume_glove(CheckpointConfig(path=path, every=NEVER), counts).matrix.tobytes()
+    counts = Cooccurrence.load(path.parent.parent / "a.counts")
+    with copied_run(path) as config:
+        return resume_glove(config, counts).matrix.tobytes()
 
 
 def read_resumed_lm(path: Path) -> bytes:
     from nlpseq.dataset.token_dataset import TokenDataset
-    from nlpseq.lm.run import resume_lm
+    from nlpseq.lm.train import resume_lm
+
+    data = TokenDataset.open(path.parent.parent / "a.tokens")
+    with copied_run(path) as config:
+        model = resume_lm(config, data)
+    return b"".join(weight.detach().numpy().tobytes() for weight in model.model.parameters())
+
+
+@contextmanager
+def copied_run(checkpoint: Path) -> Iterator[Any]:
+    """Copy the run of a checkpoint, because a complete run has no checkpoint any more."""
     from nlpseq.training.checkpoint import CheckpointConfig
 
-    data = TokenDataset.open(path.parent / "a.tokens")
-    with tempfile.TemporaryDirectory() as place:
-        folder = CheckpointConfig(path=path, result=Path(place) / "whole.lm", every=NEVER)
-        model = resume_lm(folder, data)
-    return b"".join(weight.detach().numpy().tobytes() for weight in model.model.parameters())
+    run = checkpoint.parent
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copytree(run, Path(folder, run.name))
+        yield CheckpointConfig(path=copy, every=NEVER)
 
 
 def read_text(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""A run that was killed, once or often, ends with the bytes of one that never was."""
+"""A run killed and resumed, once or often, ends with the bytes of an uninterrupted run."""
 
 import random
 import shutil
@@ -38,9 +38,7 @@ RUNS = {
     [pytest.param("one thread", 2, id="fast")]
     + [pytest.param(name, 10, id=name, marks=pytest.mark.trust) for name in RUNS],
 )
-def test_killed_and_resumed_it_ends_with_the_same_bytes(
-    folder: Path, tally: Tally, name: str, times: int
-) -> None:
+def test_resume_after_kill_gives_same_bytes(folder: Path, tally: Tally, name: str, times: int) -> None:
     work, chance = RUNS[name], random.Random(name)
     assert run(work, folder)[0] == 0
     wanted = learnt(folder / work.makes)
@@ -61,7 +59,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(
 
 
 def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
-    """How often it was killed, each time some while after a checkpoint has come."""
+    """Kill the run some time after each checkpoint, resume it, and return the number of kills."""
     path = folder / work.makes
     place, kills = checkpoint_of(path), 0
     command = work
@@ -81,7 +79,7 @@ def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
 
 
 def stamp(place: Path) -> int | None:
-    """Another one with every checkpoint."""
+    """Return a time that changes with every checkpoint."""
     try:
         return place.stat().st_ctime_ns
     except FileNotFoundError:

@@ -7,7 +7,7 @@ inside, as the compiler then knows that nothing else lies there.
 
 Rows of the weights are padded to a multiple of 16 floats: with the row length, the number of negatives and
 the window frozen into the kernel as constants, the compiler unrolls and vectorises every inner loop. Where
-all contexts of a window meet the same outputs, the arithmetic is that of _tiles_numba.py.
+all contexts of a window meet the same outputs, the arithmetic is that of tiles_numba.py.
 
 Letters: V words, D dimensions (padded), C contexts of a window, J outputs of a step: the target, then K noise
 words; N pairs of both, output by output. J is a multiple of TILE; what a step lacks of outputs are valid ids
@@ -23,16 +23,17 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from nlpseq.core._prefetch_numba import prefetch
-from nlpseq.core.counter_rng import KEEP, NEGATIVE, WIDTH
-from nlpseq.word2vec.kernels._tiles_numba import TILE, address, products, step
-from nlpseq.word2vec.kernels._windows_numba import contexts, kept_tokens, outputs
+from nlpseq.core.counter_rng import Stream
+from nlpseq.core.prefetch_numba import prefetch
 from nlpseq.word2vec.kernels.select import LANES
+from nlpseq.word2vec.kernels.tiles_numba import TILE, address, products, step
+from nlpseq.word2vec.kernels.windows_numba import contexts, kept_tokens, outputs
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys
 
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}  # all of fastmath but its denial of NaN and infinity
 CERTAIN = np.float32(30)  # a logit whose loss and step are nothing
+WIDTH, NEGATIVE = int(Stream.WIDTH), int(Stream.NEGATIVE)  # because kernels take plain numbers
 SMALL = 1e-250
 MOST = 6  # times LANES factors of at least 1/2 are multiplied in float32
 
@@ -141,7 +142,7 @@ def _scatter_add(row_D, share, ids_N, num, weight_VD, D):  # type: ignore[no-unt
 
 @njit(inline="always")
 def _input_gradient(g_N, y_VD, y_ids, dx_D, D, J):  # type: ignore[no-untyped-def]
-    """dx = g^T y for a single input."""
+    """Dx = g^T y for a single input."""
     dx_D[:] = 0
     for j in range(0, J, 6):
         y0, y1, y2 = y_VD[y_ids[j]], y_VD[y_ids[j + 1]], y_VD[y_ids[j + 2]]
@@ -184,7 +185,8 @@ def _addresses(in_VD, context_C, num, spare, out_VD, output_J, J, x_C, y_J):  # 
 @njit(inline="always")
 def _merge_outputs(output_J, y_J, g_N, stride, spare, K, J):  # type: ignore[no-untyped-def]
     """Have no row twice among the outputs: noise that was drawn before adds its steps to those, and what is
-    asked nothing has no row."""
+    asked nothing has no row.
+    """
     for j in range(1, J):
         if j > K or output_J[j] == output_J[0]:
             y_J[j] = spare
@@ -217,7 +219,7 @@ def _merge_contexts(context_C, x_C, num, g_N, stride, J):  # type: ignore[no-unt
 
 @njit(inline="always")
 def _step_window(x_C, num, y_J, g_N, stride, scratch, D, J):  # type: ignore[no-untyped-def]
-    """x += g^T y and y += g x, of what both were, tile by tile: only the last one changes x."""
+    """X += g^T y and y += g x, of what both were, tile by tile: only the last one changes x."""
     from_C, to_C, between_C = scratch.from_C, scratch.to_C, scratch.between_C
     for first in range(0, J, TILE):
         for c in range(num):
@@ -303,7 +305,7 @@ def make_kernel(
     ) -> tuple[float, int]:
         sentence = np.searchsorted(tables.sentences, start, side="right") - 1
         kept = [np.empty(stop - start + 2 * W, np.int64) for _ in range(3)]
-        span = kept_tokens(tables, keys[KEEP], W, start, stop, sentence, *kept)
+        span = kept_tokens(tables, keys[Stream.KEEP], W, start, stop, sentence, *kept)
         work = (*kept, *span, keys, tables.alias_V2, weights, learning_rate, new_scratch())
         found: tuple[float, int] = train_kept(*work)
         return found

@@ -26,7 +26,7 @@ _BYTES = 4  # of a float
 
 
 def _instruction(function: Callable[..., Any]) -> Any:
-    """numba's `intrinsic`, whose type does not tell that compiled code passes no context."""
+    """Numba's `intrinsic`, whose type does not tell that compiled code passes no context."""
     return intrinsic(function)
 
 
@@ -68,7 +68,7 @@ class _Code:
         self.builder.store(vector, row, align=_BYTES)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """a b + c."""
+        """A b + c."""
         return self.builder.fadd(self.builder.fmul(a, b, flags=_FLAGS), c, flags=_FLAGS)
 
     def spread(self, number: Any) -> Any:

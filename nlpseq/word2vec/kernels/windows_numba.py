@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from nlpseq.core._counter_rng_numba import random_bits
+from nlpseq.core.counter_rng_numba import random_bits
 
 HALF = np.uint64(32)
 LOWER = np.uint64(2**32 - 1)
