@@ -65,7 +65,7 @@ def check_memory(needed: int, remedy: str) -> None:
     available = available_memory()
     if needed > available:
         sizes = f"{size_text(needed)} of memory and {size_text(available)} are available"
-        raise ResourceError(f"training needs {sizes}. Lower {remedy}.")
+        raise ResourceError(f"memory: training needs {sizes}. Lower {remedy}.")
 
 
 def check_address_space(minimum: tuple[int, int]) -> None:
@@ -73,8 +73,8 @@ def check_address_space(minimum: tuple[int, int]) -> None:
     needed, limit = minimum[0] + minimum[1] * available_cores(), _address_space_limit()
     if limit is not None and limit < needed:
         raise ResourceError(
-            f"the memory of a process is limited to {size_text(limit)} of addresses and this needs "
-            f"{size_text(needed)} on {available_cores()} cores. Lift the limit with ulimit -v unlimited."
+            f"address space: limited to {size_text(limit)}, and this command needs {size_text(needed)} on "
+            f"{available_cores()} cores. Lift the limit with ulimit -v unlimited."
         )
 
 

@@ -45,7 +45,6 @@ __all__ = [
     "UNIT",
     "VERSION",
     "Cooccurrence",
-    "Report",
     "Text",
     "count_cooccurrences",
     "count_matrix",
@@ -59,8 +58,6 @@ BLOCK_TOKENS = 1 << 20  # read at once
 
 _POSITION_BYTES = 8  # for each occurrence of a word
 _COLUMN_BYTES = 24  # for each column of a row, at the peak
-
-Report = Callable[[int, int], None]
 
 
 class Text(NamedTuple):
@@ -133,7 +130,7 @@ def count_cooccurrences(
     *,
     threads: int | None = None,
     memory_bytes: int = 2 << 30,
-    progress: Report | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Cooccurrence:
     """Count the neighbours of every word of the vocabulary.
 
@@ -152,7 +149,7 @@ def find_or_count(
     config: CooccurrenceConfig,
     *,
     threads: int | None = None,
-    progress: Report | None = None,
+    progress: Callable[[int, int], None] | None = None,
     notice: Callable[[str], None] = lambda message: None,
 ) -> Cooccurrence:
     """Return the counts of the train split, from the folder of the corpus if the same are stored there.
@@ -204,15 +201,16 @@ def count_matrix(
     config: CooccurrenceConfig,
     threads: int,
     memory_bytes: int,
-    progress: Report | None = None,
+    progress: Callable[[int, int], None] | None = None,
     block_tokens: int = BLOCK_TOKENS,
 ) -> csr_array:
     """Return the counts of a text as a (V, V) matrix, in blocks of tokens."""
     use_cache_for_numba()
     num_words = len(text.keep_V)
     with _scratch() as folder, ThreadPoolExecutor(threads) as pool:
-        stream = _compact(folder / "stream.npy", text, stream_key(config.seed, Stream.KEEP, 0), block_tokens)
-        starts_V = np.cumsum([0, *_occurrences(stream, num_words, block_tokens)])
+        key = stream_key(config.seed, Stream.KEEP, 0)
+        stream, counts_V = _compact(folder / "stream.npy", text, key, block_tokens)
+        starts_V = np.cumsum([0, *counts_V])
         files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
         sizes = [np.zeros(1, np.int64)]
         with (
@@ -239,14 +237,19 @@ class _Rows(NamedTuple):
     sizes: npt.NDArray[np.int64]
 
 
-def _compact(file: Path, text: Text, key: int, block_tokens: int) -> npt.NDArray[np.uint32]:
-    """Write the kept words to a file and map it; the id V stands before and after each sentence."""
+def _compact(
+    file: Path, text: Text, key: int, block_tokens: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Write the kept words to a file, with the id V before and after each sentence.
+
+    Return the ids, mapped from the file, and the count of each word.
+    """
     from nlpseq.counts.cooccurrence_numba import compact
 
     tokens, sentences = np.asarray(text.tokens), np.asarray(text.sentences)
     separator = np.array([len(text.keep_V)], np.uint32)
     filled = np.empty(2 * block_tokens, np.uint32)  # because every token may end a sentence
-    sentence = 0
+    counts_V, sentence = np.zeros(len(text.keep_V) + 1, np.int64), 0
     with NpyWriter(file, np.uint32) as stream:
         stream.append(separator)
         for start in range(int(sentences[0]), int(sentences[-1]), block_tokens):
@@ -254,15 +257,9 @@ def _compact(file: Path, text: Text, key: int, block_tokens: int) -> npt.NDArray
             span = sentence, start, stop, text.keep_V, np.uint64(key), filled
             count, sentence = compact(tokens, sentences, *span)
             stream.append(filled[:count])
+            counts_V += np.bincount(filled[:count], minlength=len(counts_V))
         stream.append(separator)
-    return np.asarray(load_array(file, np.uint32, 1))
-
-
-def _occurrences(stream: npt.NDArray[np.uint32], num_words: int, block_tokens: int) -> npt.NDArray[np.int64]:
-    counts_V = np.zeros(num_words + 1, np.int64)
-    for start in range(0, len(stream), block_tokens):
-        counts_V += np.bincount(stream[start : start + block_tokens], minlength=num_words + 1)
-    return counts_V[:num_words]
+    return np.asarray(load_array(file, np.uint32, 1)), counts_V[:-1]
 
 
 def _counted(

@@ -67,9 +67,9 @@ def lowest_bit(word):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def count_rows(
+def count_rows(  # type: ignore[no-untyped-def]
     stream, positions, starts_V, first, last, weights, left, right, num_words, columns, sums, sizes
-):  # type: ignore[no-untyped-def]
+):
     """Count rows first..last-1, in order of column. Return how many columns they have together.
 
     starts_V: where the positions of each word start. weights: weight of each distance, from 0 to the window.

@@ -36,7 +36,6 @@ _SLICES = 8  # of rows per thread, so that all threads end at about the same tim
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-Report = Callable[[int, int], None]
 
 
 class SVD(NamedTuple):
@@ -51,7 +50,7 @@ def train_svd(
     explicit: Vectors,
     config: SVDConfig = SVDConfig(),  # noqa: B008  (frozen)
     *,
-    progress: Report | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Vectors:
     """Return dense vectors of words and contexts from sparse vectors.
 
@@ -81,7 +80,7 @@ def needed_bytes(matrix: Any, config: SVDConfig) -> int:
     return int(2 * matrix.nnz * 8 + 6 * matrix.shape[0] * columns * 4)
 
 
-def randomized_svd(matrix: Any, config: SVDConfig, progress: Report | None = None) -> SVD:
+def randomized_svd(matrix: Any, config: SVDConfig, progress: Callable[[int, int], None] | None = None) -> SVD:
     """Return the config.dim largest singular values of a CSR matrix and their vectors."""
     num_columns = min(config.dim + config.oversampling, *matrix.shape)
     total = 2 * config.power_iterations + 2
@@ -134,16 +133,11 @@ class SparseProduct:
             width = dense_CL[:, part].shape[1]
             block_CL = np.zeros((len(dense_CL), self.columns), np.float32)
             block_CL[:, :width] = dense_CL[:, part]
-            out_RL[:, part] = self._block(block_CL)[:, :width]
-        return out_RL
-
-    def _block(self, block_CL: Floats) -> Floats:
-        out_RL = np.empty((self.num_rows, self.columns), np.float32)
-        tasks = [
-            self.pool.submit(self.multiply_rows, *self.arrays, block_CL, out_RL, *span) for span in self.spans
-        ]
-        for task in tasks:
-            task.result()
+            product_RL = np.empty((self.num_rows, self.columns), np.float32)
+            work = (*self.arrays, block_CL, product_RL)
+            for task in [self.pool.submit(self.multiply_rows, *work, *span) for span in self.spans]:
+                task.result()
+            out_RL[:, part] = product_RL[:, :width]
         return out_RL
 
 

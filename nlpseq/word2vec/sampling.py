@@ -147,18 +147,13 @@ def kept_words(tables: Tables, keys: Any, window: int, start: int, stop: int, xp
     blocks = []
     for first in range(begin, end, BLOCK_TOKENS):
         tokens_N = xp.asarray(tables.tokens[first : min(first + BLOCK_TOKENS, end)])
-        place_N = xp.flatnonzero(_are_kept(tables, keys, tokens_N, first, xp))
-        blocks.append((tokens_N[place_N].astype(xp.uint32), first + place_N))
+        offset_N = xp.flatnonzero(kept(tokens_N, first, tables.keep_V, int(keys[Stream.KEEP]), xp))
+        blocks.append((tokens_N[offset_N].astype(xp.uint32), first + offset_N))
     ids_N, pos_N = (xp.concatenate([block[side] for block in blocks]) for side in (0, 1))
     del blocks  # because they take as much memory
     first, last = _sentences(tables, begin, end)
     sentence_N = xp.searchsorted(xp.asarray(tables.sentences[first:last]), pos_N, side="right")
     return Kept(ids_N, pos_N, sentence_N.astype(xp.int64, copy=False))
-
-
-def _are_kept(tables: Tables, keys: Any, tokens_N: Array, start: int, xp: Any) -> Array:
-    """Return a mask of the tokens, from position `start` on, that are words and kept by subsampling."""
-    return kept(tokens_N, start, tables.keep_V, int(keys[Stream.KEEP]), xp)
 
 
 def _sentences(tables: Tables, start: int, stop: int) -> tuple[int, int]:
@@ -172,7 +167,8 @@ def _reach(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: An
     lowest, highest = (int(tables.sentences[number]) for number in _sentences(tables, start, stop))
 
     def num_kept(first: int, last: int) -> int:
-        return int(_are_kept(tables, keys, xp.asarray(tables.tokens[first:last]), first, xp).sum())
+        tokens_N = xp.asarray(tables.tokens[first:last])
+        return int(kept(tokens_N, first, tables.keep_V, int(keys[Stream.KEEP]), xp).sum())
 
     step, begin, end = 4 * window, start, stop
     while begin > lowest and num_kept(begin, start) < window:

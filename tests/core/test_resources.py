@@ -70,7 +70,7 @@ def test_checks_obey_address_space_limit(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     monkeypatch.setattr(resource, "getrlimit", lambda _: (used + 10_000_000, -1))
     assert available_memory() <= 10_000_000
-    with pytest.raises(ResourceError, match=r"limited to .* of addresses and this needs .* ulimit -v"):
+    with pytest.raises(ResourceError, match=r"address space: limited to .* needs .* ulimit -v"):
         check_address_space((used + 10_000_001, 0))
     with pytest.raises(ResourceError, match=r"20.0 MB of memory and .* are available. Lower --dim"):
         check_memory(20_000_000, "--dim")
