@@ -1,7 +1,7 @@
 """Compile kernels into the cache in child processes, whose memory ends with them.
 
-A process that compiles keeps most of the memory of the compiler. The children are forked after Numba is
-loaded, so that they share its pages; tests/bench/LOG.md has the figures.
+A process keeps most of the memory of a compiler. Children are forked after Numba is loaded and share the
+pages of Numba with the parent; tests/bench/LOG.md has the figures.
 """
 
 import gc
@@ -39,7 +39,7 @@ class Kernel(NamedTuple):
 def missing_kernels(kernels: Sequence[Kernel]) -> list[Kernel]:
     """Return the kernels that are not in the cache yet, for this machine and these versions.
 
-    Empty on other systems than Linux and while other threads run, because a fork is not safe then.
+    Empty outside Linux and while other threads run, because a fork would not be safe.
     """
     can_fork = sys.platform == "linux" and threading.active_count() == 1
     return [kernel for kernel in kernels if not _cache_marker(kernel).exists()] if can_fork else []
@@ -48,7 +48,7 @@ def missing_kernels(kernels: Sequence[Kernel]) -> list[Kernel]:
 def precompile(kernels: Sequence[Kernel]) -> None:
     """Compile kernels into the cache, each in a child process.
 
-    If a child fails, the first caller of the kernel compiles it.
+    After a failure the first caller of a kernel compiles the kernel.
     """
     children = list[int]()
     try:
@@ -73,7 +73,7 @@ def precompile(kernels: Sequence[Kernel]) -> None:
 
 
 def _load_compiler(kernels: Sequence[Kernel]) -> None:
-    """Import Numba before forking, so that children share its pages copy-on-write."""
+    """Import Numba before a fork, so that children share the pages copy-on-write."""
     use_cache_for_numba()
     for kernel in kernels:
         import_module(kernel.module)
@@ -85,7 +85,7 @@ def _load_compiler(kernels: Sequence[Kernel]) -> None:
 
 
 def _fork_compiler(kernel: Kernel) -> int:
-    """Fork a child that compiles a kernel and exits. Return its process id."""
+    """Fork a child to compile a kernel. Return the process id of the child."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # about idle threads of NumPy
         child = os.fork()

@@ -28,8 +28,8 @@ def skipgram_step(
 ) -> Array:
     """Run a step in which each context predicts its centre. Return the loss of each pair in nats, (P,).
 
-    As in word2vec.c, the context is the input and the centre is the target, which equals skip-gram by the
-    symmetry of windows. Pairs of a window that share negatives have equal rows in negatives_PK. Without
+    As in word2vec.c, the context is the input and the centre the target; by the symmetry of windows the
+    result equals skip-gram. Pairs of a window that share negatives have equal rows in negatives_PK. Without
     negatives the loss is the full softmax.
     """
     h_PD, embedding_backward = embedding(weights.in_VD, windows.contexts_P)

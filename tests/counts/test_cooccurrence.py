@@ -109,7 +109,7 @@ def long_stream(num_tokens: int = 3000, num_words: int = 40) -> tuple[Any, Any, 
 
 
 @pytest.mark.parametrize("weighting", ["flat", "harmonic"])
-@pytest.mark.parametrize("num_words", [40, 130, 9000])  # one word of marking bits, some, and several blocks
+@pytest.mark.parametrize("num_words", [40, 130, 9000])  # bits in one word, in some words, in several blocks
 @pytest.mark.parametrize("threads", [1, 3])
 def test_counts_of_longer_text_equal_reference(
     weighting: str, num_words: int, threads: int, own_cache: Path

@@ -107,7 +107,7 @@ def test_arrays_stay_on_their_device(streamed: bool) -> None:
 def test_parts_give_the_result_of_the_whole_text(variant: str) -> None:
     config = replace(VARIANTS[variant], dim=5, negatives=3, window=4)
     tables, keys = make_tables(7), epoch_keys(1, 0)
-    tables = tables._replace(sentences=tables.sentences[2:])  # so that the text does not start at 0
+    tables = tables._replace(sentences=tables.sentences[2:])  # because a text may start after 0
     start, stop = int(tables.sentences[0]), int(tables.sentences[-1])
     spans = [Span(first, min(first + 10, stop), np.float32(0.1)) for first in range(start, stop, 10)]
     spans = spans[8:] + spans[:8]
@@ -189,7 +189,7 @@ def test_lanes_sum_and_cover_a_row_once() -> None:
         library.indices(as_c(index_LP))
         assert sorted(index_LP.ravel()) == list(range(index_LP.size))
         adjacent = 4 if index_LP.shape[1] % 4 == 0 else 2 if index_LP.shape[1] % 2 == 0 else 1
-        assert (index_LP[:, ::adjacent] % adjacent == 0).all()  # so that a lane loads them at once
+        assert (index_LP[:, ::adjacent] % adjacent == 0).all()  # because a lane loads adjacent floats at once
         assert (np.diff(index_LP.reshape(32, -1, adjacent), axis=2) == 1).all()
 
 
@@ -204,7 +204,7 @@ def test_text_and_vocabulary_limit_spans_at_once() -> None:
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_nvrtc_compiles_source(variant: str, architecture: str) -> None:
-    spec = find_spec("nvidia")  # a namespace of NVIDIA's wheels; nvidia-cuda-nvrtc needs no GPU
+    spec = find_spec("nvidia")  # namespace of the wheels of NVIDIA; nvidia-cuda-nvrtc needs no GPU
     assert spec is not None and spec.submodule_search_locations
     places = map(Path, spec.submodule_search_locations)
     library = next(file for place in places for file in place.glob("cu[0-9]*/lib/libnvrtc.so.*"))

@@ -1,4 +1,4 @@
-"""Select the kernel that runs the steps of word2vec: readable (reference.py) or compiled (fused)."""
+"""Select the kernel for the steps of word2vec: readable (reference.py) or compiled (fused)."""
 
 from collections.abc import Callable
 from types import ModuleType
