@@ -14,9 +14,9 @@ import click
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.config.fields import to_dict
 from nlpseq.core.resources import size_text
-from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
+from nlpseq.errors import ConfigError, DataError
 
-from ._options import given, threads_option
+from ._options import given, is_flag, threads_option
 from ._output import Progress, printable, say, say_detail, say_warning
 
 if TYPE_CHECKING:
@@ -39,17 +39,10 @@ COMPILING = "compiling kernels (once for these settings)"
 
 
 def dataset_folder(sources: Sequence[str]) -> Path | None:
-    """The folder of an encoded corpus, if that is what was named; even of a damaged one."""
-    encoded = [Path(source) for source in sources if _is_encoded(Path(source))]
-    if encoded and len(sources) > 1:
-        raise ConfigError(
-            f"{encoded[0]} is an encoded corpus, which can only be used alone. Name it alone, or texts."
-        )
-    return encoded[0] if encoded else None
+    """Return the folder of an encoded corpus if the sources are one, even a corrupt one."""
+    from nlpseq.training.provenance import dataset_dir
 
-
-def _is_encoded(path: Path) -> bool:
-    return any((path / file).exists() for file in ("MANIFEST.json", "tokens.npy"))
+    return dataset_dir(tuple(sources))
 
 
 def corpus_name(sources: tuple[str, ...]) -> str:
@@ -218,12 +211,14 @@ def require_run(path: Path) -> None:
         raise DataError(f"{path} does not exist. Name the folder of a language model.")
 
 
-def encode_as(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
-    """A text encoded with these settings, and with this vocabulary where there is one already."""
+def encode_as(
+    sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None, threads: int | None = None
+) -> TokenDataset:
+    """Return a text encoded with these settings, and with the vocabulary if one is given."""
     from nlpseq.dataset.encode import cached_dataset
 
     corpus = open_sources(sources)
-    threads = given(LMConfig).get("threads") or click.get_current_context().params.get("threads")
+    threads = threads or given(LMConfig).get("threads") or click.get_current_context().params.get("threads")
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=progress.report)
 
@@ -237,24 +232,6 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     data = encode_as(sources, replace(config, valid_share=0.0, test_share=0.0), vocab)
     say_notices(data)
     return data
-
-
-def find_valid(path: Path, meta: dict[str, Any], data: TokenDataset) -> TokenDataset:
-    """The text a run is validated on: a split of its corpus, or one of its own; ArtifactError without it."""
-    file = meta["source"]["valid"]
-    if file is None:
-        return data.split("valid")
-    try:
-        valid = encode_for((file,), data.config, data.vocab)
-    except NlpseqError as error:
-        raise ArtifactError(
-            f"the validation text of {path} cannot be read ({error}). Bring it back to {file}."
-        ) from error
-    if valid.digest != meta["valid_digest"]:
-        raise ArtifactError(
-            f"{file}, the validation text of {path}, has changed. Bring back the text as it was."
-        )
-    return valid
 
 
 TELLING_RANKS = (100, 200, 400, 800)  # words more frequent than these have neighbours that say little
@@ -317,3 +294,26 @@ def telling_words(words: list[str]) -> list[str]:
     ranks = [rank for rank in TELLING_RANKS if rank < len(words)] or [len(words) // 2]
     found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
     return list(dict.fromkeys(found))
+
+
+def run_folder(
+    sources: tuple[str, ...], output: Path | None, suffix: str, start_only: Sequence[str]
+) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of the run that --resume means, and the corpus if a person named it.
+
+    start_only: options that only a new run accepts.
+    """
+    from nlpseq.storage.stale import remove_stale_temporaries
+    from nlpseq.training.resume import is_run
+
+    for name in filter(is_flag, start_only):
+        raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
+    for place in (output, *map(Path, sources)):
+        if place is not None:
+            remove_stale_temporaries(place.resolve().parent)  # which completes an interrupted commit
+    first = Path(sources[0])
+    if len(sources) == 1 and (is_run(first) or (sources[0].endswith(suffix) and not first.exists())):
+        if output is not None and output.resolve() != first.resolve():
+            raise ConfigError(f"-o {output}: does not go with --resume of {first}. Leave it out.")
+        return first, ()
+    return output or Path(corpus_name(sources) + suffix), sources

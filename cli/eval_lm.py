@@ -12,10 +12,9 @@ from nlpseq.core.resources import TORCH, available_memory, size_text
 from nlpseq.errors import ArtifactError, DataError
 
 from ._app import Command
-from ._inputs import dataset_folder, encode_for, find_valid, lm_argument, load_model, machine_options
+from ._inputs import dataset_folder, encode_as, encode_for, lm_argument, load_model, machine_options
 from ._options import json_option
 from ._output import print_columns, print_json, say, say_warning
-from ._whereabouts import find_data
 
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
@@ -95,8 +94,10 @@ def eval_lm(
 
 def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
     """The corpus of the run, or why there is none."""
+    from nlpseq.training.provenance import find_dataset
+
     try:
-        return find_data(path, lm.meta)
+        return find_dataset(path, lm.meta, encode=encode_as)
     except ArtifactError as error:
         return error
 
@@ -127,8 +128,10 @@ def _or_raise(own: TokenDataset | ArtifactError) -> TokenDataset:
 
 def _validation_text(path: Path, lm: LanguageModel, own: TokenDataset | ArtifactError) -> TokenDataset:
     """What --cache and --dynamic are tuned on."""
+    from nlpseq.training.provenance import find_valid
+
     try:
-        return find_valid(path, lm.meta, _or_raise(own))
+        return find_valid(path, lm.meta, _or_raise(own), encode_as)
     except ArtifactError as error:
         raise ArtifactError(
             f"--cache and --dynamic are tuned on the validation text, but {error} Or leave them out."

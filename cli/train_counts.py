@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
+<<<<<<< HEAD
 from nlpseq.config.fields import to_dict
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
+=======
+from nlpseq.core.resources import LESS_OF_VECTORS, check_memory, size_text
+>>>>>>> work-b
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import COMPILING, corpus_argument, corpus_name, prepare, say_contents, say_neighbors
+from ._inputs import (
+    COMPILING,
+    claim,
+    corpus_argument,
+    corpus_name,
+    encode_as,
+    prepare,
+    run_folder,
+    say_contents,
+    say_neighbors,
+)
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -30,36 +45,21 @@ from ._options import (
     resolved,
     resume_option,
 )
-from ._output import Progress, print_path, say
-from ._resume import RunKind, claim_place, place_of_run, reached, store, train_in, unfinished_run
-from ._whereabouts import find_data, whereabouts, whereabouts_now
+from ._output import Progress, TrainingSession, print_path, say
 
 if TYPE_CHECKING:
     from nlpseq.counts.cooccurrence import Cooccurrence
-    from nlpseq.counts.glove import Report
     from nlpseq.dataset.token_dataset import TokenDataset
-    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.training.resume import UnfinishedRun
     from nlpseq.vectors.vectors import Vectors
 
-METHODS: dict[str, tuple[type, ...]] = {  # and the settings they have beside those of counting
+COMMAND = "train-counts"
+METHODS: dict[str, tuple[type, ...]] = {  # with their settings, beside those of counting
     "ppmi": (PPMIConfig,),
     "ppmi-svd": (PPMIConfig, SVDConfig),
     "glove": (GloveConfig,),
 }
 SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
-GLOVE = RunKind(
-    suffix=SUFFIXES["glove"],
-    format="vectors",
-    version=1,
-    configs={
-        "glove_config": GloveConfig,
-        "cooccurrence_config": CooccurrenceConfig,
-        "text_config": TextConfig,
-    },
-    fresh_only=("force",),
-    of_the_machine=("threads",),
-    model="glove",
-)
 
 
 @click.command(
@@ -107,77 +107,100 @@ def train_counts(
     if resume:
         path, vectors = _resume(sources, output, checkpoint_every, method)
     else:
-        path, vectors = _begin(sources, output, checkpoint_every, method, force=force)
-    path = store(path, vectors, force=force)
+        path, vectors = _start(sources, output, checkpoint_every, method, force=force)
     seconds = vectors.meta
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
     say_neighbors(path, vectors)
     print_path(path)
 
 
-def _begin(
+def _start(
     sources: tuple[str, ...], output: Path | None, every: float, method: str, *, force: bool
 ) -> tuple[Path, Vectors]:
+    from nlpseq.training.checkpoint import check_output
+    from nlpseq.training.provenance import describe_source
+
     _refuse_useless(method)
     counting = resolved(CooccurrenceConfig, COUNTING[method])
     configs: dict[type, Any] = {config_type: resolved(config_type) for config_type in METHODS[method]}
-    text = resolved(TextConfig)  # a wrong setting is said before any work
+    text = resolved(TextConfig)  # wrong settings fail before any work
     refuse_settings_of_phrases(text)
     threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
-    claim_place(
-        output or Path(corpus_name(sources) + SUFFIXES[method]),
-        force=force,
-        has_checkpoints=method == "glove",
-    )
+    place = output or Path(corpus_name(sources) + SUFFIXES[method])
+    if method != "glove":
+        claim(place)
+    check_output(place, force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     if method == "glove":
         _check_room(path, data.vocab.num_words, configs[GloveConfig])
-    counts, facts = _counts(data, counting, threads)
-    place = place_of_run(path) if method == "glove" else path
-    facts["source"] = whereabouts(sources, data, beside=place != path)
+    counts = _count(data, counting, threads)
+    source = describe_source(data, sources)
     if method != "glove":
-        return path, _factorised(counts, configs, facts)
+        vectors = _factorize(counts, configs, source)
+        vectors.save(path, force=force)
+        return path, vectors
 
     from nlpseq.counts.glove import train_glove
     from nlpseq.training.checkpoint import CheckpointConfig
 
-    _check_memory(counts, configs[GloveConfig])
-
-    def train(folder: CheckpointConfig, progress: Progress) -> Vectors:
-        return train_glove(counts, configs[GloveConfig], progress=_report_to(progress), folder=folder)
-
-    folder = CheckpointConfig(path=place, every=every, force=force, facts=facts)
-    return place, train_in(folder, "train-counts", "pairs", train)
+    config = configs[GloveConfig]
+    _check_memory(counts, config)
+    with TrainingSession(COMMAND, "pairs", COMPILING) as session:
+        session.start(path)
+        checkpoint = CheckpointConfig(
+            path=path, every=every, should_stop=session.should_stop, force=force, provenance=source
+        )
+        vectors = train_glove(counts, config, progress=session.progress, checkpoint=checkpoint)
+        session.end(vectors.meta)
+    return path, vectors
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float, method: str) -> tuple[Path, Vectors]:
+    from nlpseq.training.resume import Loaders, resume
+    from nlpseq.vectors.vectors import Vectors
+
     if is_flag("method") and method != "glove":
-        raise ConfigError(
-            f"--resume is for --method glove; {method} has nothing to go on with. Leave it out."
-        )
+        raise ConfigError(f"--resume: is only for --method glove, not {method}. Leave it out.")
     _refuse_useless("glove")
-    run = unfinished_run(sources, output, GLOVE)
-    threads = run.configs["glove_config"].threads
-    data = find_data(run.path, run.meta, run.sources, threads)
-    say_contents(data)
-    _check_room(run.path, data.vocab.num_words, run.configs["glove_config"])
-    counts, facts = _counts(data, run.configs["cooccurrence_config"], threads)
-    _check_memory(counts, run.configs["glove_config"])
-    facts["source"] = whereabouts_now(run, data)
-    say(f"going on in epoch {reached(run, 'epoch') + 1}")
+    path, corpus = run_folder(sources, output, SUFFIXES["glove"], ("force",))
+    with TrainingSession(COMMAND, "pairs", COMPILING) as session:
+        start: Callable[[Cooccurrence], None]
 
-    from nlpseq.counts.glove import resume_glove
-    from nlpseq.training.checkpoint import CheckpointConfig
+        def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
+            nonlocal start
+            say_contents(data)
+            config = run.configs["glove_config"]
+            _check_room(run.path, data.vocab.num_words, config)
 
-    def train(folder: CheckpointConfig, progress: Progress) -> Vectors:
-        return resume_glove(folder, counts, changes=run.changes, progress=_report_to(progress))
+            def start(counts: Cooccurrence) -> None:
+                _check_memory(counts, config)
+                say(f"continuing in epoch {run.position('epoch') + 1}")
+                session.start(run.path)
 
-    folder = CheckpointConfig(path=run.path, every=every, facts=facts)
-    return run.path, train_in(folder, "train-counts", "pairs", train)
+        def count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
+            counts = _count(data, config, threads)
+            start(counts)
+            return counts
+
+        settings = [given(each) for each in (GloveConfig, CooccurrenceConfig, TextConfig)]
+        vectors = resume(
+            path,
+            corpus,
+            command=COMMAND,
+            settings=settings[0] | settings[1] | settings[2],
+            checkpoint_every=every,
+            should_stop=session.should_stop,
+            progress=session.progress,
+            loaders=Loaders(encode_as, count),
+            on_start=on_start,
+        )
+        session.end(vectors.meta)
+    assert isinstance(vectors, Vectors)
+    return session.path, vectors
 
 
 def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
-    """Say before counting what GloVe will take; ResourceError where memory or disk do not have it."""
+    """Say before counting how large GloVe is; raise ResourceError if memory or disk do not suffice."""
     from nlpseq.counts.glove import needed_bytes
     from nlpseq.storage import artifact
 
@@ -186,23 +209,24 @@ def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
         f"{num_words:,} words x {config.dim}, 2 matrices: {size_text(stored)}; memory: {size_text(needed)} "
         f"beside the counts; epochs: {config.epochs}"
     )
+<<<<<<< HEAD
     check_memory(needed, VECTORS_REMEDY)
     artifact.check_free_disk(path, 2 * needed)  # a checkpoint stands beside the last
+=======
+    check_memory(needed, LESS_OF_VECTORS)
+    artifact.check_free_disk(path, 2 * needed)  # two checkpoints, during a commit
+>>>>>>> work-b
 
 
 def _check_memory(counts: Cooccurrence, config: GloveConfig) -> None:
-    """The same with the pairs, whose number is known now."""
+    """Raise ResourceError if memory does not suffice for the pairs."""
     from nlpseq.counts.glove import needed_bytes
 
     check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), VECTORS_REMEDY)
 
 
-def _report_to(progress: Progress) -> Report:
-    return lambda done, total, loss: progress.update(done, total, f"loss {loss:.4f}")
-
-
 def _refuse_useless(method: str) -> None:
-    """ConfigError for settings of another method that a person typed."""
+    """Raise ConfigError for explicit settings of another method."""
     used = {
         each.name for config_type in (CooccurrenceConfig, *METHODS[method]) for each in fields(config_type)
     }
@@ -215,54 +239,32 @@ def _refuse_useless(method: str) -> None:
                 )
 
 
-def _counts(
-    data: TokenDataset, config: CooccurrenceConfig, threads: int | None
-) -> tuple[Cooccurrence, dict[str, Any]]:
-    """The counts of the train split, out of its folder if the same are there, and what to store of it."""
-    from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
+def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
+    """Return the counts of the train split, with progress."""
+    from nlpseq.counts.cooccurrence import find_or_count
 
-    started, counts = time.perf_counter(), None
-    stored = data.path / "cooccurrence"
-    if stored.exists():
-        found = Cooccurrence.load(stored)
-        if found.config == config and found.vocab.digest == data.vocab.without_specials().digest:
-            say(f"counts of {stored}")
-            counts = found
-        else:
-            say(f"counts of {stored} are of {_difference(found, data, config)}; others are counted now")
-    if counts is None:
-        with Progress("counting", "words", COMPILING) as progress:
-            counts = count_cooccurrences(
-                data.split("train"), config, threads=threads, progress=progress.update
-            )
+    with Progress("counting", "words", COMPILING) as progress:
+        counts = find_or_count(data, config, threads=threads, progress=progress.update, notice=say)
     say(f"{counts.matrix.nnz:,} pairs of {len(counts.vocab):,} words; seed: {counts.config.seed}")
-    facts = {"corpus": data.meta.get("corpus"), "data_digest": data.digest}
-    facts |= {"data_vocab_digest": data.vocab.digest, "count_seconds": time.perf_counter() - started}
-    return counts, facts
+    return counts
 
 
-def _difference(found: Cooccurrence, data: TokenDataset, config: CooccurrenceConfig) -> str:
-    """What stored counts have that is not what is wanted."""
-    if found.vocab.digest != data.vocab.without_specials().digest:
-        return "another vocabulary"
-    has, wanted = to_dict(found.config), to_dict(config)
-    return ", ".join(f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name])
-
-
-def _factorised(counts: Cooccurrence, configs: dict[type, Any], facts: dict[str, Any]) -> Vectors:
-    """Vectors of mutual information, explicit or made short, with the facts and the seconds in meta."""
+def _factorize(counts: Cooccurrence, configs: dict[type, Any], source: dict[str, Any]) -> Vectors:
+    """Return vectors of mutual information, explicit or dense."""
     from nlpseq.counts.ppmi import ppmi
 
     started = time.perf_counter()
     vectors = ppmi(counts, configs[PPMIConfig])
     say(f"{vectors.matrix.nnz:,} of them occur together more often than by chance")
     if SVDConfig in configs:
-        vectors = _shortened(vectors, configs[SVDConfig])
-    vectors.meta |= facts | {"train_seconds": time.perf_counter() - started}
+        vectors = _shorten(vectors, configs[SVDConfig])
+    facts = ("corpus", "data_digest", "data_vocab_digest", "count_seconds")
+    vectors.meta |= {name: counts.meta[name] for name in facts}
+    vectors.meta |= {"source": source, "train_seconds": time.perf_counter() - started}
     return vectors
 
 
-def _shortened(explicit: Vectors, config: SVDConfig) -> Vectors:
+def _shorten(explicit: Vectors, config: SVDConfig) -> Vectors:
     from nlpseq.counts.svd import needed_bytes, train_svd
 
     needed = needed_bytes(explicit.matrix, config)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,15 @@ from nlpseq.core.resources import TORCH, check_memory
 from nlpseq.errors import ConfigError, DataError
 
 from ._app import Command
-from ._inputs import corpus_name, dataset_folder, encode_as, encode_for, open_dataset, say_contents
+from ._inputs import (
+    corpus_name,
+    dataset_folder,
+    encode_as,
+    encode_for,
+    open_dataset,
+    run_folder,
+    say_contents,
+)
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
@@ -23,30 +29,22 @@ from ._options import (
     config_options,
     force_option,
     given,
+    is_flag,
     output_option,
     resolved,
     resume_option,
 )
-from ._output import Progress, print_path, say, say_detail
-from ._resume import (
-    claim_place,
-    is_run,
-    place_of_result,
-    place_of_run,
-    reached,
-    unfinished_run,
-)
-from ._resume_lm import KIND, data_of, whereabouts_lm
-from ._shutdown import GracefulShutdown
+from ._output import TrainingSession, print_path, say, say_detail
 
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.lm.language_model import LanguageModel
-    from nlpseq.lm.state import TrainProgress
-    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.training.resume import UnfinishedRun
     from nlpseq.vectors.vectors import Vectors
 
-COPIES = 7  # of the weights: themselves, gradient, two of the optimizer, their mean, the best, the kept
+SUFFIX, COMMAND = ".lm", "train-lm"
+LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
+COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
 RARELY_TURNED = [
     *(
         "tied",
@@ -110,23 +108,42 @@ def train_lm(
 
     if resume:
         path, model = _resume(sources, output, checkpoint_every)
-    else:
-        config, word_vectors = _config(preset, vectors)
-        text = text_config(valid)  # a wrong setting is said before any work
-        path = _output(sources, [valid, vectors], output, force=force)
-        data, valid_data = _texts(sources, valid, text)
-        from nlpseq.training.checkpoint import CheckpointConfig
+        _say_result(path, model)
+        print_path(path)
+        return
+    config, word_vectors = _config(preset, vectors)
+    text = text_config(valid)  # wrong settings fail before any work
+    path = _output(sources, [valid, vectors], output, force=force)
+    data, valid_data = _texts(sources, valid, text)
+    from nlpseq.lm.train import train_lm as train
+    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.training.provenance import describe_source
 
-        place = place_of_run(path)  # a run that is there may be replaced: see _output
-        source = whereabouts_lm(sources, data, valid, beside=place != path)
-        folder = CheckpointConfig(path=place, result=path, every=checkpoint_every, force=force, facts=source)
-        model = _train(folder, data, config, valid_data, word_vectors)
+    _check_room(path, config, data)
+    with TrainingSession(COMMAND, "tokens", "trying out what is fastest here") as session:
+        session.start(path)
+        checkpoint = CheckpointConfig(
+            path=path,
+            every=checkpoint_every,
+            should_stop=session.should_stop,
+            force=force,
+            provenance=describe_source(data, sources, valid),
+        )
+        model = train(
+            data,
+            config,
+            valid=valid_data,
+            vectors=word_vectors,
+            checkpoint=checkpoint,
+            progress=session.progress,
+        )
+        session.end(model.meta)
     _say_result(path, model)
     print_path(path)
 
 
 def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None]:
-    """The settings, and the vectors to start from, whose length the embedding takes."""
+    """Return the settings, and the vectors to start from, which set the dimension of the embedding."""
     settings = dict(LM_PRESETS[preset])
     word_vectors = None
     if vectors is not None:
@@ -135,47 +152,45 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
         word_vectors = Vectors.load(vectors)
         if word_vectors.is_sparse:
             raise DataError(
-                f"{vectors} holds explicit vectors, as long as their vocabulary. Give dense ones."
+                f"{vectors}: holds sparse vectors, as long as their vocabulary. Use dense vectors."
             )
         settings["dim"] = word_vectors.matrix.shape[1]
-    return resolved(LMConfig, settings, either=KIND.lengths), word_vectors
+    return resolved(LMConfig, settings, either=LENGTHS), word_vectors
 
 
 def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | None, *, force: bool) -> Path:
-    """Where the model goes; never into what it is made from, nor unasked over a run that could go on."""
-    from nlpseq.storage import artifact
+    """Return the path of the model; raise ConfigError if it may not be written."""
+    from nlpseq.training.checkpoint import check_output
+    from nlpseq.training.resume import is_run
 
-    path = output or Path(corpus_name(sources) + ".lm")
-    made_from = [Path(each).resolve() for each in (*sources, *inputs) if each]
-    if any(is_run(each, KIND) for each in made_from):
-        raise ConfigError(
-            "a trained language model is no text to train on. "
-            "Name the text; an unfinished run goes on with --resume."
-        )
-    if path.resolve() in made_from:
-        raise ConfigError(f"{path} is what the model is made from. Choose another place with -o.")
-    claim_place(path, force=force)
-    artifact.check_writable(path, force=force)
+    path = output or Path(corpus_name(sources) + SUFFIX)
+    made_from = [*map(Path, sources), *(each for each in inputs if each)]
+    for each in made_from:
+        if is_run(each, "lm"):
+            raise ConfigError(f"{each}: a language model is not a corpus. Name a text, or use --resume.")
+    if path.resolve() in [each.resolve() for each in made_from]:
+        raise ConfigError(f"{path}: is an input of the model. Use -o to choose another path.")
+    check_output(path, force=force)
     return path
 
 
 def text_config(valid: Path | None) -> TextConfig:
-    """How a language model reads text: as for TextConfig, but with case, punctuation and a split."""
+    """Return the text settings of a language model: case, punctuation and splits are kept."""
     defaults = LM_TEXT | (LM_SHARES if valid is None else {})
     if given(TextConfig).get("tokenizer", "word") != "word":
-        defaults["punctuation"] = False  # the other tokenizers keep it anyway
+        defaults["punctuation"] = False  # because the other tokenizers keep punctuation anyway
     config = resolved(TextConfig, defaults)
     if config.phrases:
-        raise ConfigError("--phrases is for word vectors. Leave it out.")
+        raise ConfigError("--phrases: is only for word vectors. Leave it out.")
     return config
 
 
 def _texts(
     sources: tuple[str, ...], valid: Path | None, config: TextConfig
 ) -> tuple[TokenDataset, TokenDataset | None]:
-    """What the model is trained on, and the text to validate on if one was named."""
+    """Return the encoded corpus, and the encoded validation text if a person named one."""
     if valid is not None and not valid.exists():
-        raise DataError(f"{valid} does not exist. Name a text to validate on.")
+        raise DataError(f"{valid}: not found. Name a text to validate on.")
     folder = dataset_folder(sources)
     data = open_dataset(folder) if folder else encode_as(sources, config)
     say_contents(data)
@@ -186,27 +201,10 @@ def _texts(
     return data, valid_data
 
 
-def _train(
-    folder: CheckpointConfig,
-    data: TokenDataset,
-    config: LMConfig,
-    valid: TokenDataset | None,
-    vectors: Vectors | None,
-) -> LanguageModel:
-    from nlpseq.lm.run import train_lm as train
-
-    _check_room(folder.path, config, data)
-    with GracefulShutdown() as stop, _progress(folder.path, 0, "trying out what is fastest here") as report:
-        folder = replace(folder, should_stop=lambda: stop.asked)
-        model = train(data, config, valid=valid, vectors=vectors, folder=folder, report=report)
-    _end(folder, model, stop)
-    return model
-
-
 def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
-    """Say what training will take; ResourceError where memory or disk do not have it."""
+    """Say how large training is; raise ResourceError if memory or disk do not suffice."""
     from nlpseq.lm.model import num_parameters
-    from nlpseq.lm.run import resolve
+    from nlpseq.lm.train import resolve
     from nlpseq.storage import artifact
 
     plan = resolve(config)
@@ -216,72 +214,50 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
     say(f"{shape}: {weights:,} weights; training: {length}; threads: {plan.threads}; seed: {config.seed}")
     say_detail(str(plan))
     check_memory(COPIES * weights * 4, "--hidden, --dim or --max-vocab")
-    artifact.check_free_disk(path, 2 * COPIES * weights * 4)  # the next checkpoint stands beside the last
+    artifact.check_free_disk(path, 2 * COPIES * weights * 4)  # two checkpoints, during a commit
 
 
 def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, LanguageModel]:
-    from nlpseq.lm.run import resume_lm
-    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.lm.language_model import LanguageModel
+    from nlpseq.training.resume import Loaders, find_run, resume
 
-    run = unfinished_run(sources, output, KIND)
-    data, valid, source = data_of(run)
-    _check_room(run.path, run.configs["config"], data)
-    tokens = int(reached(run, "tokens"))
-    step, seconds = reached(run, "step"), reached(run, "seconds")
-    say(f"going on at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
-    path = place_of_result(run.path, run.meta)
-    with GracefulShutdown() as stop, _progress(run.path, tokens, "reading the checkpoint") as report:
-        folder = CheckpointConfig(
-            path=run.path, result=path, every=every, should_stop=lambda: stop.asked, facts=source
+    path, corpus = run_folder(sources, output, SUFFIX, ("preset", "valid", "vectors", "force"))
+    settings, stored = given(LMConfig) | given(TextConfig), find_run(path, COMMAND).settings
+    for name in LENGTHS:  # a length from the environment does not replace the other length of the run
+        if name in settings and stored[name] is None and not is_flag(name):
+            del settings[name]
+    with TrainingSession(COMMAND, "tokens", "reading the checkpoint") as session:
+
+        def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
+            _check_room(run.path, run.configs["config"], data)
+            step, tokens, seconds = (run.position(name) for name in ("step", "tokens", "seconds"))
+            say(f"continuing at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
+            session.start(run.path, int(tokens))
+
+        model = resume(
+            path,
+            corpus,
+            command=COMMAND,
+            settings=settings,
+            checkpoint_every=every,
+            should_stop=session.should_stop,
+            progress=session.progress,
+            loaders=Loaders(encode_as),
+            on_start=on_start,
         )
-        model = resume_lm(folder, data, valid=valid, changes=run.changes, report=report)
-    _end(folder, model, stop)
-    return path, model
-
-
-def _end(folder: CheckpointConfig, model: LanguageModel, stop: GracefulShutdown) -> None:
-    """Leave where the run was stopped; else remove what it was stored in, if its result is elsewhere."""
-    from nlpseq.storage import artifact
-
-    if not model.meta["complete"]:
-        say(f"stopped and saved. Go on with: {_resume_line(folder.path)}")
-        stop.exit()
-    if folder.result != folder.path:
-        artifact.discard(folder.path)
-
-
-def _resume_line(path: Path) -> str:
-    return f"nlpseq train-lm {shlex.quote(str(path))} --resume"
-
-
-class _progress(Progress):
-    """Shows share, loss, learning rate and validation perplexity of a run; tokens: what it read before."""
-
-    def __init__(self, path: Path, tokens: int, slow_start: str) -> None:
-        note = f"its last checkpoint, if there is one yet, goes on with: {_resume_line(path)}"
-        super().__init__("training", "tokens", slow_start, begun=tokens, stopped_note=note)
-
-    def __enter__(self) -> Callable[[TrainProgress], None]:  # type: ignore[override]
-        super().__enter__()
-        return self.report
-
-    def report(self, progress: TrainProgress) -> None:
-        """Tokens of the whole are not known under a time budget, so they are estimated."""
-        figures = f"loss {progress.loss:.3f}, learning rate {progress.learning_rate:.5f}"
-        if progress.valid_perplexity is not None:
-            figures += f", validation perplexity {progress.valid_perplexity:.2f}"
-        total = round(progress.tokens / progress.done) if progress.done else None
-        self.update(progress.tokens, total, figures)
+        session.end(model.meta)
+    assert isinstance(model, LanguageModel)
+    return session.path, model
 
 
 def _say_result(path: Path, model: LanguageModel) -> None:
-    """How it went, and what to type next."""
+    """Say how training went, and what to type next."""
     from nlpseq.lm.evaluate import perplexity_of
 
-    position, facts, name = model.meta["position"], model.meta["facts"], shlex.quote(str(path))
-    say_detail(facts["precision_reason"])
-    if "vectors_cover_words" in facts:
-        words, text = facts["vectors_cover_words"], facts["vectors_cover_text"]
+    position, probed, name = model.meta["position"], model.meta["facts"], shlex.quote(str(path))
+    say_detail(probed["precision_reason"])
+    if "vectors_cover_words" in probed:
+        words, text = probed["vectors_cover_words"], probed["vectors_cover_text"]
         say(f"the vectors know {words:.1%} of the vocabulary, {text:.1%} of the text")
     best = perplexity_of(min(position["valid_losses"]))
     work = f"{position['tokens']:,} tokens in {model.meta['precision']}"

@@ -12,40 +12,40 @@ from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import corpus_argument, corpus_name, dataset_folder, prepare, say_contents, say_neighbors
+from ._inputs import (
+    COMPILING,
+    corpus_argument,
+    corpus_name,
+    dataset_folder,
+    encode_as,
+    prepare,
+    run_folder,
+    say_contents,
+    say_neighbors,
+)
 from ._options import (
     RARE_TEXT,
     checkpoint_option,
     config_file_option,
     config_options,
     force_option,
+    given,
     output_option,
     refuse_alone,
     refuse_settings_of_phrases,
     resolved,
     resume_option,
 )
-from ._output import Progress, print_path, say, say_detail
-from ._resume import RunKind, claim_place, place_of_run, reached, store, train_in, unfinished_run
-from ._whereabouts import find_data, whereabouts, whereabouts_now
+from ._output import TrainingSession, print_path, say, say_detail
 
-KIND = RunKind(
-    suffix=".w2v",
-    format="vectors",
-    version=1,
-    configs={"config": Word2VecConfig, "text_config": TextConfig},
-    fresh_only=("preset", "force"),
-    of_the_machine=("threads", "backend", "kernel"),
-    model="word2vec",
-)
+SUFFIX, COMMAND = ".w2v", "train-w2v"
 SAMPLED = "--loss negative-sampling"
-HELD_OUT = {"valid_share": 0.05}  # where --early-stop wants a split and nothing else is said
+VALID_SHARE = {"valid_share": 0.05}  # default with --early-stop
 
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
-    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.training.resume import UnfinishedRun
     from nlpseq.vectors.vectors import Vectors
-    from nlpseq.word2vec.state import Report, TrainProgress
 
 
 @click.command(
@@ -88,47 +88,77 @@ def train_w2v(
     if resume:
         path, vectors = _resume(sources, output, checkpoint_every)
     else:
-        path, vectors = _begin(sources, output, WORD2VEC_PRESETS[preset], checkpoint_every, force=force)
-    path = store(path, vectors, force=force)
-    vectors.contexts = None  # stored, and not asked by the neighbours below, which take as much memory
+        path, vectors = _start(sources, output, WORD2VEC_PRESETS[preset], checkpoint_every, force=force)
+    vectors.contexts = None  # stored; neighbours need half of the memory without them
     _say_result(path, vectors)
     print_path(path)
 
 
-def _begin(
+def _start(
     sources: tuple[str, ...], output: Path | None, preset: dict[str, Any], every: float, *, force: bool
 ) -> tuple[Path, Vectors]:
     config = resolved(Word2VecConfig, preset)
-    text = resolved(TextConfig, HELD_OUT if config.early_stop else {})  # a wrong one is said before any work
+    text = resolved(TextConfig, VALID_SHARE if config.early_stop else {})  # fail before any work
     _refuse_useless(config, text)
     if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
-        raise ConfigError("--early-stop needs held-out text, so it does not go with --valid-share 0.")
+        raise ConfigError("--early-stop: needs a valid split. Leave out --valid-share 0.")
     from nlpseq.core import resources
-    from nlpseq.training.checkpoint import CheckpointConfig
+    from nlpseq.training.checkpoint import CheckpointConfig, check_output
+    from nlpseq.training.provenance import describe_source
     from nlpseq.word2vec.kernels.select import select, to_compile
     from nlpseq.word2vec.train import train_word2vec
 
     choice = select(config)
-    claim_place(output or Path(corpus_name(sources) + KIND.suffix), force=force)
+    check_output(output or Path(corpus_name(sources) + SUFFIX), force=force)
     kernels = to_compile(config, choice)
-    if choice.is_compiled:  # array code is faster where free memory is kept
+    if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()
-    path, data = prepare(sources, ".w2v", output, config.threads, force=force, text=text, kernels=kernels)
+    path, data = prepare(sources, SUFFIX, output, config.threads, force=force, text=text, kernels=kernels)
     resources.trim_heap()
     _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
+    with TrainingSession(COMMAND, "words", COMPILING) as session:
+        session.start(path)
+        source = describe_source(data, sources)
+        checkpoint = CheckpointConfig(
+            path=path, every=every, should_stop=session.should_stop, force=force, provenance=source
+        )
+        vectors = train_word2vec(data, config, progress=session.progress, checkpoint=checkpoint)
+        session.end(vectors.meta)
+    return path, vectors
 
-    def train(folder: CheckpointConfig, progress: Progress) -> Vectors:
-        return train_word2vec(data, config, progress=_report_to(progress), folder=folder)
 
-    place = place_of_run(path)
-    facts = whereabouts(sources, data, beside=place != path)
-    folder = CheckpointConfig(path=place, every=every, force=force, facts=facts)
-    return place, train_in(folder, "train-w2v", "words", train)
+def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, Vectors]:
+    from nlpseq.training.resume import Loaders, resume
+    from nlpseq.vectors.vectors import Vectors
+
+    path, corpus = run_folder(sources, output, SUFFIX, ("preset", "force"))
+    with TrainingSession(COMMAND, "words", COMPILING) as session:
+
+        def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
+            say_contents(data)
+            _check_room(run.path, data, run.configs["config"])
+            say(f"continuing in epoch {run.position('epoch') + 1}, after {run.position('seconds'):.0f} s")
+            session.start(run.path)
+
+        vectors = resume(
+            path,
+            corpus,
+            command=COMMAND,
+            settings=given(Word2VecConfig) | given(TextConfig),
+            checkpoint_every=every,
+            should_stop=session.should_stop,
+            progress=session.progress,
+            loaders=Loaders(encode_as),
+            on_start=on_start,
+        )
+        session.end(vectors.meta)
+    assert isinstance(vectors, Vectors)
+    return session.path, vectors
 
 
 def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
-    """ConfigError for settings that a person typed and that would change nothing."""
+    """Raise ConfigError for explicit settings without effect."""
     is_cbow, is_sampled = config.objective == "cbow", config.loss == "negative-sampling"
     for name, needed, is_there in (
         ("cbow_update", "--objective cbow", is_cbow),
@@ -139,26 +169,8 @@ def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
     refuse_settings_of_phrases(text)
 
 
-def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, Vectors]:
-    from nlpseq.training.checkpoint import CheckpointConfig
-    from nlpseq.word2vec.train import resume_word2vec
-
-    run = unfinished_run(sources, output, KIND)
-    config = run.configs["config"]
-    data = find_data(run.path, run.meta, run.sources, config.threads)
-    say_contents(data)
-    _check_room(run.path, data, config)
-    say(f"going on in epoch {reached(run, 'epoch') + 1}, after {reached(run, 'seconds'):.0f} s")
-
-    def train(folder: CheckpointConfig, progress: Progress) -> Vectors:
-        return resume_word2vec(folder, data, changes=run.changes, progress=_report_to(progress))
-
-    folder = CheckpointConfig(path=run.path, every=every, facts=whereabouts_now(run, data))
-    return run.path, train_in(folder, "train-w2v", "words", train)
-
-
 def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
-    """Say what training will take; ResourceError where memory or disk do not have it."""
+    """Say how large training is; raise ResourceError if memory or disk do not suffice."""
     from nlpseq.storage import artifact
     from nlpseq.word2vec.kernels.select import padded
     from nlpseq.word2vec.train import resolve
@@ -175,21 +187,11 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
     )
     say_detail(str(plan))
     check_memory(needed, VECTORS_REMEDY)
-    artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # a checkpoint stands beside the last
-
-
-def _report_to(progress: Progress) -> Report:
-    def report(done: TrainProgress) -> None:
-        figures = f"loss {done.loss:.4f}, learning rate {done.learning_rate:.5f}"
-        if done.valid_loss is not None:
-            figures += f", held-out loss {done.valid_loss:.4f}"
-        progress.update(done.words, done.total, figures)
-
-    return report
+    artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # two checkpoints, during a commit
 
 
 def _say_result(path: Path, vectors: Vectors) -> None:
-    """How training went, and what to type next."""
+    """Say how training went, and what to type next."""
     meta = vectors.meta
     say(
         f"trained in {meta['seconds']:.1f} s, {meta['words_per_second']:,.0f} words/s; "
@@ -199,5 +201,5 @@ def _say_result(path: Path, vectors: Vectors) -> None:
         kept = (
             f"; its vectors were kept, after {meta['epochs']} epochs" if meta["config"]["early_stop"] else ""
         )
-        say(f"held-out loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
+        say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
     say_neighbors(path, vectors)

@@ -100,12 +100,13 @@ class Loaders(NamedTuple):
     count_pairs: "Callable[[TokenDataset, CooccurrenceConfig, int | None], Cooccurrence] | None" = None
 
 
-def is_run(path: Path) -> bool:
-    """Return True if a folder holds a model, complete or not."""
-    formats = ("nlpseq-vectors", "nlpseq-lm")
-    return has_checkpoint(path) or (
-        artifact.is_result(path) and artifact.peek_meta(path).get("format") in formats
-    )
+def is_run(path: Path, kind: str | None = None) -> bool:
+    """Return True if a folder holds a model, complete or not; kind: "vectors" or "lm", by default both."""
+    place = path if artifact.is_result(path) else checkpoint_dir(path)
+    kinds = (kind,) if kind else ("vectors", "lm")
+    return artifact.is_result(place) and artifact.peek_meta(place).get("format") in [
+        f"nlpseq-{each}" for each in kinds
+    ]
 
 
 def find_run(path: Path, command: str | None = None) -> UnfinishedRun:

@@ -57,11 +57,11 @@ def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
     assert run_cli("preprocess", "things.txt", "--cooccurrence", "--window", 3).exit_code == 0
     common = ["train-counts", "things.tokens", *METHODS["svd"]]
     subsampled = run_cli(*common, "--window", 3)
-    assert "are of subsample 0.0001 (not 0.0); others are counted now" in subsampled.stderr
+    assert "have subsample 0.0001 (not 0.0); counting again" in subsampled.stderr
     used = run_cli("train-counts", "things.tokens", "--dim", 3, "--window", 3, "-o", "a.svd")
     assert f"counts of {Path('things.tokens/cooccurrence')}\n" in used.stderr
     other = run_cli(*common, "--window", 2, "-o", "b.svd")
-    assert other.exit_code == 0 and "are of window 3 (not 2), subsample" in other.stderr
+    assert other.exit_code == 0 and "have window 3 (not 2), subsample" in other.stderr
     run_cli("train-counts", "things.txt", "--dim", 3, "--window", 3, "-o", "c.svd")
     assert np.array_equal(Vectors.load("a.svd").matrix, Vectors.load("c.svd").matrix)
 

@@ -1,5 +1,6 @@
-"""plot: pictures of runs, whole, unfinished and none."""
+"""plot: pictures of complete, unfinished and corrupt runs."""
 
+import json
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -11,12 +12,12 @@ import torch
 import nlpseq as ns
 from nlpseq.config import LMConfig
 from nlpseq.config.fields import to_dict
-from nlpseq.lm.checkpoint import VERSION, Checkpoint
+from nlpseq.lm.checkpoint import Checkpoint
 from nlpseq.lm.model import RecurrentLM
-from nlpseq.training.metrics import MOST
+from nlpseq.training.metrics import MAX_FIGURE
 
 pytest.importorskip("matplotlib")
-from nlpseq.cli import plot as command
+from nlpseq.cli.plot import draw
 
 COURSE = [
     {"step": 100, "loss": 6.0, "perplexity": 403.4, "learning_rate": 0.003},
@@ -40,14 +41,14 @@ def run(tmp_path, monkeypatch):
     return save_run(tmp_path / "corpus.lm")
 
 
-def test_a_picture_is_drawn_here_and_its_path_printed(run_cli, run, tmp_path):
+def test_plot_writes_picture_and_prints_path(run_cli, run, tmp_path):
     result = run_cli("plot", run)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "corpus.lm.png\n", "")
     assert (tmp_path / "corpus.lm.png").read_bytes().startswith(b"\x89PNG\r\n")
     assert {each.name for each in tmp_path.iterdir()} == {"corpus.lm", "corpus.lm.png"}
 
 
-def test_the_folder_one_is_in_has_a_name_too(run_cli, run, tmp_path, monkeypatch):
+def test_plot_names_current_folder(run_cli, run, tmp_path, monkeypatch):
     monkeypatch.chdir(run)
     assert run_cli("plot", ".", "-o", tmp_path / "new" / "a.svg").exit_code == 0
     texts = svg_texts(tmp_path / "new" / "a.svg")
@@ -55,14 +56,14 @@ def test_the_folder_one_is_in_has_a_name_too(run_cli, run, tmp_path, monkeypatch
 
 
 def svg_texts(file):
-    """What a picture says; matplotlib keeps each text in a comment beside the outlines of its letters."""
+    """Return the texts of a picture, which matplotlib keeps in comments."""
     parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
     root = ElementTree.parse(file, parser).getroot()
     return [each.text.strip() for each in root.iter() if callable(each.tag)]
 
 
-def test_what_is_drawn_is_what_was_measured():
-    figure = command._draw("a run", COURSE, None)
+def test_draw_shows_measurements():
+    figure = draw("a run", COURSE, None)
     loss, rate, perplexity = figure.axes
     training, validation = ([list(each) for each in line.get_data()] for line in loss.lines)
     assert training == [[100, 200], [6.0, 5.0]]
@@ -72,23 +73,23 @@ def test_what_is_drawn_is_what_was_measured():
     np.testing.assert_allclose(np.log(perplexity.get_ylim()), loss.get_ylim())
 
 
-def test_the_end_of_sampling_is_marked():
+def test_draw_marks_end_of_sampling():
     sampled = [COURSE[0] | {"softmax": "sampled"}, COURSE[2] | {"softmax": "full"}]
-    loss = command._draw("a run", sampled, None).axes[0]
+    loss = draw("a run", sampled, None).axes[0]
     assert list(loss.lines[-1].get_xdata()) == [100, 100]
-    assert len(command._draw("a run", sampled[1:], None).axes[0].lines) == 1
+    assert len(draw("a run", sampled[1:], None).axes[0].lines) == 1
 
 
-def test_a_run_too_short_for_more_than_validation_is_drawn_without_the_rest():
-    figure = command._draw("a run", COURSE[1:2], np.array([1.0, 0.1]))
+def test_draw_accepts_validation_alone():
+    figure = draw("a run", COURSE[1:2], np.array([1.0, 0.1]))
     loss, gradients, perplexity = figure.axes
-    assert [each.get_ylabel() for each in (loss, gradients)] == ["loss, nats a token", "gradient"]
+    assert [each.get_ylabel() for each in (loss, gradients)] == ["loss, nats per token", "gradient"]
     assert [each.get_label() for each in loss.lines] == ["validation"]
     assert list(gradients.lines[0].get_ydata()) == [1.0, 0.1]
     assert perplexity.get_ylim()[0] > 0
 
 
-def test_an_unfinished_run_is_drawn_and_odd_names_are(run_cli, tmp_path, monkeypatch):
+def test_plot_accepts_unfinished_run_and_odd_names(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("half$x^$", "왕.lm"):
         save_run(tmp_path / name, complete=False)
@@ -97,16 +98,33 @@ def test_an_unfinished_run_is_drawn_and_odd_names_are(run_cli, tmp_path, monkeyp
         assert (tmp_path / f"{name}.png").stat().st_size > 1000
 
 
-def test_an_existing_picture_needs_force(run_cli, run, tmp_path):
+def test_plot_draws_word2vec_and_glove(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("a b c d e\nb c d e a b\n" * 40)
+    common = ["text.txt", "--dim", 4, "--epochs", 3, "--threads", 1, "--subsample", 0]
+    assert run_cli("train-w2v", *common, "--valid-share", 0.2).exit_code == 0
+    assert run_cli("train-counts", "--method", "glove", *common).exit_code == 0
+    for name, labels in (("text.w2v", {"training", "validation"}), ("text.glove", {"training"})):
+        lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        assert [line["epoch"] for line in lines] == [0, 1, 2]
+        assert all({"step", "seconds", "loss", "learning_rate"} <= line.keys() for line in lines)
+        assert {line.get_label() for line in draw(name, lines, None).axes[0].lines} == labels
+        result = run_cli("plot", name)
+        assert (result.exit_code, result.stdout) == (0, f"{name}.png\n"), result.stderr
+    refused = run_cli("plot", "text.w2v", "--gradients", "--force")
+    assert (refused.exit_code, "is not a language model" in refused.stderr) == (2, True)
+
+
+def test_plot_needs_force_to_overwrite(run_cli, run, tmp_path):
     (tmp_path / "corpus.lm.png").write_text("mine")
     result = run_cli("plot", run)
     assert result.exit_code == 2
-    assert "already exists. Replace it with --force" in result.stderr
+    assert ": already exists. Use --force to overwrite it" in result.stderr
     assert (tmp_path / "corpus.lm.png").read_text() == "mine"
     assert run_cli("plot", run, "--force").exit_code == 0
 
 
-def test_a_failed_drawing_leaves_what_was_there(run_cli, run, tmp_path, monkeypatch):
+def test_failed_plot_keeps_old_picture(run_cli, run, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     def fail(self, file, **options):
@@ -123,27 +141,27 @@ def test_a_failed_drawing_leaves_what_was_there(run_cli, run, tmp_path, monkeypa
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [("a.jpg", "is no kind of picture known here"), ("corpus.lm", "is no kind"), ("d.png", "is a folder")],
+    [("a.jpg", "unknown picture format"), ("corpus.lm", "unknown picture format"), ("d.png", "is a folder")],
 )
-def test_where_no_picture_can_go(run_cli, run, tmp_path, output, message):
+def test_plot_refuses_bad_output(run_cli, run, tmp_path, output, message):
     (tmp_path / "d.png").mkdir()
     result = run_cli("plot", run, "-o", output, "--force")
     assert result.exit_code == 2
     assert message in result.stderr
 
 
-def test_folders_without_measurements(run_cli, tmp_path, monkeypatch):
+def test_plot_refuses_folders_without_metrics(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ns.Vectors(ns.Vocab(["a"], np.array([1])), np.ones((1, 2), np.float32)).save(tmp_path / "a.w2v")
     result = run_cli("plot", "a.w2v")
-    assert (result.exit_code, "holds word vectors, not a language model" in result.stderr) == (5, True)
+    assert (result.exit_code, "a.w2v: has no metrics.jsonl" in result.stderr) == (4, True)
     result = run_cli("plot", save_run(tmp_path / "new.lm", []))
     assert (result.exit_code, "has no measurements yet" in result.stderr) == (4, True)
     (tmp_path / "new.lm" / "metrics.jsonl").write_text("{}\n")
     result = run_cli("plot", "new.lm")
     assert (result.exit_code, "metrics.jsonl has 3 bytes" in result.stderr) == (5, True)
     result = run_cli("plot", "nowhere.lm")
-    assert (result.exit_code, "nowhere.lm does not exist" in result.stderr) == (4, True)
+    assert (result.exit_code, "nowhere.lm: not found" in result.stderr) == (4, True)
 
 
 @pytest.mark.parametrize(
@@ -160,21 +178,27 @@ def test_folders_without_measurements(run_cli, tmp_path, monkeypatch):
         [],
     ],
 )
-def test_a_forged_measurement_is_refused(run_cli, tmp_path, line):
+def test_plot_refuses_forged_metrics(run_cli, tmp_path, line):
     result = run_cli("plot", save_run(tmp_path / "a.lm", [*COURSE, line]))
     assert result.exit_code == 5, result.stderr
-    assert "metrics.jsonl, line 4, is no measurement. Copy the folder again." in result.stderr
+    assert "metrics.jsonl: line 4 is not a measurement. Copy the folder again." in result.stderr
 
 
-@pytest.mark.parametrize("loss", [705.0, 20000.0, 1e200, MOST])
-def test_a_run_that_came_to_nothing_is_drawn(run_cli, tmp_path, monkeypatch, loss):
+@pytest.mark.parametrize("loss", [705.0, 20000.0, 1e200, MAX_FIGURE])
+def test_plot_accepts_huge_losses(run_cli, tmp_path, monkeypatch, loss):
     monkeypatch.chdir(tmp_path)
-    last = {"step": 300, "loss": loss, "learning_rate": MOST, "valid_loss": loss, "valid_perplexity": MOST}
+    last = {
+        "step": 300,
+        "loss": loss,
+        "learning_rate": MAX_FIGURE,
+        "valid_loss": loss,
+        "valid_perplexity": MAX_FIGURE,
+    }
     result = run_cli("plot", save_run(tmp_path / "a.lm", [*COURSE, last]))
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-def test_without_matplotlib_one_line_says_how_to_install_it(run_cli, run, monkeypatch):
+def test_plot_says_how_to_install_matplotlib(run_cli, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = run_cli("plot", run)
     assert (result.exit_code, result.stdout) == (3, "")
@@ -182,7 +206,7 @@ def test_without_matplotlib_one_line_says_how_to_install_it(run_cli, run, monkey
     assert 'pip install "nlpseq[plot]"' in result.stderr
 
 
-def test_a_plot_needs_neither_pytorch_nor_a_screen(run, tmp_path):
+def test_plot_needs_neither_torch_nor_screen(run, tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from nlpseq.cli import main\n"
@@ -193,11 +217,7 @@ def test_a_plot_needs_neither_pytorch_nor_a_screen(run, tmp_path):
     assert (done.returncode, done.stdout) == (0, "corpus.lm.png\nFalse\n"), done.stderr
 
 
-def test_the_format_read_here_is_that_of_checkpoints():
-    assert command.LM_VERSION == VERSION
-
-
-def test_gradients_are_drawn_below(run_cli, tmp_path, monkeypatch):
+def test_plot_draws_gradients(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = ["a b c d e", "b c d e a b"] * 40
     (tmp_path / "text.txt").write_text("\n".join(lines))

@@ -9,32 +9,33 @@ from pathlib import Path
 
 import pytest
 
+import nlpseq as ns
 from nlpseq.storage.manifest import write_json, write_manifest
+from nlpseq.word2vec import parallel
 
 COMMANDS = {
     "one thread": ["train-w2v", "--threads", "1", "--epochs", "8", "--dim", "8"],
     "the same each time": ["train-w2v", "--threads", "3", "--deterministic", "--epochs", "8", "--dim", "8"],
     "glove": ["train-counts", "--method", "glove", "--threads", "2", "--epochs", "4", "--dim", "8"],
 }
+FILES = {"MANIFEST.json", "meta.json", "metrics.jsonl", "vocab.tsv", "vectors.npy", "contexts.npy"}
 FOLDERS = {"train-w2v": "corpus.w2v", "train-counts": "corpus.glove"}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """The current folder, with corpus.txt in it: 20,000 words of 50."""
+    """Write corpus.txt with 20,000 tokens of 50 types into the current folder."""
     chance = random.Random(0)
     words = [f"word{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(50)]
     lines = [" ".join(chance.choices(words, k=10)) for _ in range(2000)]
     (tmp_path / "corpus.txt").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nlpseq.word2vec.run.POLL", 0.001)
-    monkeypatch.setattr("nlpseq.word2vec.parallel.Hogwild.chunk", 500)
-    monkeypatch.setattr("nlpseq.word2vec.parallel.ROUND", 1500)
-    monkeypatch.setattr("nlpseq.word2vec.parallel.WHOLE", 4)
+    sizes = parallel.ParallelSizes(500, 1500, full_sync_every=4, poll_seconds=0.001)
+    monkeypatch.setattr(parallel, "DEFAULT_SIZES", sizes)
 
 
 def stop_every_run(monkeypatch, looks):
-    """As if a person pressed Ctrl-C once training has looked so many times whether one did."""
+    """Request a stop after training has asked for one `looks` times."""
 
     def asks(stop):
         return next(vars(stop).setdefault("looks", itertools.count())) >= looks
@@ -45,7 +46,7 @@ def stop_every_run(monkeypatch, looks):
 
 @pytest.fixture
 def stopped(run_cli, monkeypatch):
-    """corpus.w2v, of a run that was stopped."""
+    """Stop a run of train-w2v, and return its folder."""
     with monkeypatch.context() as patch:
         stop_every_run(patch, 0)
         assert run_cli("train-w2v", "corpus.txt", "--epochs", "1000", "--dim", "8").exit_code == 130
@@ -53,21 +54,22 @@ def stopped(run_cli, monkeypatch):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(run_cli, monkeypatch, name):
+def test_resume_after_stops_gives_same_bytes(run_cli, monkeypatch, name):
     command, *settings = COMMANDS[name]
     path = FOLDERS[command]
     assert run_cli(command, "corpus.txt", *settings, "-o", "whole").exit_code == 0
+    assert {file.name for file in Path("whole").iterdir()} == FILES
     stop_every_run(monkeypatch, 4)
     result, parts = run_cli(command, "corpus.txt", *settings), 0
     while result.exit_code == 130:
-        assert f"stopped and saved. Go on with: nlpseq {command} {path} --resume" in result.stderr
+        assert f"stopped and saved. Continue with: nlpseq {command} {path} --resume" in result.stderr
         again = run_cli(command, "corpus.txt", *settings)
         assert again.exit_code == 2
-        assert f"{path} already exists and is unfinished. Go on with it by --resume" in again.stderr
+        assert f"{path}: already exists and holds an unfinished run. Use --resume" in again.stderr
         parts += 1
         named = [path] if parts % 2 else ["corpus.txt", *settings]
         result = run_cli(command, *named, "--resume")
-        assert "going on in epoch" in result.stderr
+        assert "continuing in epoch" in result.stderr
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{path}\n"
     assert parts > 2
@@ -77,41 +79,45 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(run_cli, monkeypatch, 
     assert left == wanted, "something is left of the checkpoint"
     over = run_cli(command, path, "--resume")
     assert over.exit_code == 2
-    assert f"{path} is complete" in over.stderr
+    assert f"{path}: training is complete" in over.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--dim", "9"], "was begun with dim 8, not 9"),
-        (["--preset", "quality"], "--preset does not go with --resume"),
-        (["--force"], "--force does not go with --resume"),
-        (["--min-count", "3"], "was begun with min_count 5, not 3"),
-        (["-o", "other.w2v"], "-o other.w2v does not go with --resume of corpus.w2v"),
+        (["--dim", "9"], "the run started with dim 8, not 9"),
+        (["--preset", "quality"], "--preset: does not go with --resume"),
+        (["--force"], "--force: does not go with --resume"),
+        (["--min-count", "3"], "the run started with min_count 5, not 3"),
+        (["-o", "other.w2v"], "-o other.w2v: does not go with --resume of corpus.w2v"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_resume_takes_no_settings_of_another_run(run_cli, stopped, options, said):
+def test_resume_refuses_other_settings(run_cli, stopped, options, said):
     result = run_cli("train-w2v", "corpus.w2v", "--resume", *options)
     assert result.exit_code == 2
     assert said in result.stderr
 
 
-def test_resume_may_change_the_threads(run_cli, stopped):
+def test_resume_accepts_other_threads(run_cli, stopped):
     result = run_cli("train-w2v", "corpus.w2v", "--resume", "--threads", "3")
     assert result.exit_code == 0, result.stderr
     assert json.loads((stopped / "meta.json").read_text())["threads"] == 3
 
 
-def test_resume_names_the_command_of_another_run(run_cli, stopped):
+def test_resume_names_command_of_other_run(run_cli, stopped):
     result = run_cli("train-counts", stopped, "--method", "glove", "--resume")
     assert result.exit_code == 2
-    assert "corpus.w2v is a run of word2vec skipgram. Go on with it by the command" in result.stderr
+    assert (
+        "corpus.w2v: is a run of train-w2v. Continue it with nlpseq train-w2v corpus.w2v --resume"
+        in result.stderr
+    )
 
 
+@pytest.mark.filterwarnings("default:.*holds an unfinished run")
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("named", ["the text", "the result", "the run"])
-def test_a_result_that_is_to_be_replaced_stays_until_then(run_cli, monkeypatch, name, named):
+@pytest.mark.parametrize("named", ["the text", "the result", "the checkpoint"])
+def test_old_result_stays_until_new_one_is_complete(run_cli, monkeypatch, name, named):
     command, *settings = COMMANDS[name]
     path = Path(FOLDERS[command])
     assert run_cli(command, "corpus.txt", *settings).exit_code == 0
@@ -122,111 +128,118 @@ def test_a_result_that_is_to_be_replaced_stays_until_then(run_cli, monkeypatch, 
         stopped = run_cli(*again, "--force")
         assert "warning" not in stopped.stderr
         stopped = run_cli(*again, "--force")
-    assert f"warning: {path}.unfinished is unfinished, and what is trained now replaces it" in stopped.stderr
+    assert f"warning: {path}: holds an unfinished run, which the first checkpoint" in stopped.stderr
     assert stopped.exit_code == 130
-    assert f"Go on with: nlpseq {command} {path}.unfinished --resume" in stopped.stderr
+    assert f"Continue with: nlpseq {command} {path} --resume" in stopped.stderr
     assert (path / "vectors.npy").read_bytes() == whole
+    assert run_cli("inspect", path).exit_code == 0
     refused = run_cli(*again)
     assert refused.exit_code == 2
-    assert (
-        f"{path} already exists, and {path}.unfinished is an unfinished run to replace it." in refused.stderr
-    )
-    source = {"the text": "corpus.txt", "the result": str(path), "the run": f"{path}.unfinished"}[named]
+    assert f"{path}: already exists and holds an unfinished run." in refused.stderr
+    source = {"the text": "corpus.txt", "the result": str(path), "the checkpoint": f"{path}/checkpoint"}[
+        named
+    ]
     more = ["--method", "glove"] if name == "glove" else []
     result = run_cli(command, source, *more, "--resume")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{path}\n"
-    assert not Path(f"{path}.unfinished").exists()
+    assert {file.name for file in path.iterdir()} == FILES
     assert run_cli(*again, "-o", "apart").exit_code == 0
     assert (path / "vectors.npy").read_bytes() == Path("apart", "vectors.npy").read_bytes()
 
 
-@pytest.mark.parametrize("has_another", [False, True])
-def test_a_new_run_says_which_unfinished_one_it_replaces(run_cli, monkeypatch, stopped, has_another):
-    beside = Path("corpus.w2v.unfinished")
-    if has_another:
-        shutil.copytree(stopped, beside)
+@pytest.mark.filterwarnings("default:.*holds an unfinished run")
+def test_forced_run_warns_before_it_overwrites_a_checkpoint(run_cli, monkeypatch, stopped):
     stop_every_run(monkeypatch, 2)
     again = run_cli("train-w2v", "corpus.txt", "--seed", "7", "--force")
     assert again.exit_code == 130
     assert again.stderr.count("warning") == 1
     assert (
-        "warning: corpus.w2v is unfinished, and what is trained now replaces it, "
-        "at its first checkpoint or its end. To keep it, stop this command at once and move it away."
-        in again.stderr
+        "warning: corpus.w2v: holds an unfinished run, which the first checkpoint of this run overwrites. "
+        "Stop this run at once and move the folder to keep it." in again.stderr
     )
-    assert json.loads((stopped / "meta.json").read_text())["config"]["seed"] == 7
-    assert beside.exists() == has_another
+    assert json.loads((stopped / "checkpoint" / "meta.json").read_text())["config"]["seed"] == 7
 
 
-def test_counts_that_are_only_factorised_leave_a_run_beside_them(run_cli, stopped):
-    beside = stopped.rename("corpus.ppmi.unfinished")
-    for _ in range(2):
-        made = run_cli("train-counts", "corpus.txt", "--method", "ppmi", "-o", "corpus.ppmi", "--force")
-        assert (made.exit_code, "unfinished" in made.stderr) == (0, False)
-    again = run_cli("train-counts", "corpus.txt", "--method", "ppmi", "-o", "corpus.ppmi")
-    assert (again.exit_code, "corpus.ppmi already exists. Replace it" in again.stderr) == (2, True)
-    assert beside.exists()
+def test_python_run_leaves_the_same_files_and_resumes(run_cli, stopped):
+    assert run_cli("preprocess", "corpus.txt").exit_code == 0
+    data = ns.TokenDataset.open("corpus.tokens")
+    config = ns.Word2VecConfig(epochs=1, dim=8, threads=1)
+    for path, stop in (("whole.w2v", False), ("run.w2v", True)):
+        checkpoint = ns.CheckpointConfig(path=path, should_stop=lambda stop=stop: stop)
+        ns.train_word2vec(data, config, checkpoint=checkpoint)
+    assert {file.name for file in Path("whole.w2v").iterdir()} == FILES
+    assert [file.name for file in Path("run.w2v").iterdir()] == ["checkpoint"]
+    vectors = ns.resume("run.w2v")
+    assert vectors.meta["complete"]
+    assert {file.name for file in Path("run.w2v").iterdir()} == FILES
+    assert Path("run.w2v/vectors.npy").read_bytes() == Path("whole.w2v/vectors.npy").read_bytes()
 
 
-def test_resume_needs_a_run(run_cli):
+def test_resume_needs_run(run_cli):
     unsaved = run_cli("train-w2v", "model.w2v", "--resume")
     assert unsaved.exit_code == 4
-    assert "model.w2v does not exist, so there is no run to go on with." in unsaved.stderr
+    assert "model.w2v: not found, so no run can continue." in unsaved.stderr
     nothing = run_cli("train-w2v", "corpus.txt", "--resume")
     assert nothing.exit_code == 4
-    assert "corpus.w2v does not exist, so there is no run to go on with" in nothing.stderr
+    assert "corpus.w2v: not found, so no run can continue" in nothing.stderr
     other = run_cli("train-counts", "corpus.txt", "--resume", "--method", "ppmi")
     assert other.exit_code == 2
-    assert "--resume is for --method glove; ppmi has nothing to go on with" in other.stderr
+    assert "--resume: is only for --method glove, not ppmi" in other.stderr
 
 
-def test_resume_finds_the_text_where_it_is_now_and_as_it_was(run_cli, stopped):
+def test_resume_finds_moved_corpus_if_named(run_cli, stopped):
     text = Path("corpus.txt").rename("moved.txt")
-    shutil.rmtree(json.loads((stopped / "meta.json").read_text())["source"]["encoded"])
+    shutil.rmtree(json.loads((stopped / "checkpoint" / "meta.json").read_text())["source"]["encoded"])
     lost = run_cli("train-w2v", "corpus.w2v", "--resume")
     assert lost.exit_code == 5
-    assert "the corpus of corpus.w2v is not to be found" in lost.stderr
+    assert "corpus.w2v: the corpus is not found" in lost.stderr
     found = run_cli("train-w2v", "moved.txt", "--resume", "-o", "corpus.w2v")
     assert found.exit_code == 0, found.stderr
     assert text.exists()
 
 
 @pytest.mark.parametrize("source", ["/dev/zero", "pipe", "*pe", 5, None])
-def test_resume_reads_nothing_unasked_that_never_ends(run_cli, stopped, source):
+def test_resume_never_reads_pipe_unasked(run_cli, stopped, source):
     os.mkfifo("pipe")
-    meta = json.loads((stopped / "meta.json").read_text())
+    checkpoint = stopped / "checkpoint"
+    meta = json.loads((checkpoint / "meta.json").read_text())
     sources = {"sources": [source], "encoded": str(Path.cwd() / "gone")}
-    write_json(stopped / "meta.json", meta | {"source": meta["source"] | sources})
-    write_manifest(stopped, {})
+    write_json(checkpoint / "meta.json", meta | {"source": meta["source"] | sources})
+    write_manifest(checkpoint, {})
     result = run_cli("train-w2v", "corpus.w2v", "--resume")
     assert result.exit_code == 5, result.stderr
-    assert "the corpus of corpus.w2v is not to be found" in result.stderr
+    assert "corpus.w2v: the corpus is not found" in result.stderr
 
 
-def test_resume_refuses_a_text_that_has_changed(run_cli, stopped):
+def test_resume_refuses_changed_corpus(run_cli, stopped):
     text = Path("corpus.txt").read_text()
     Path("corpus.txt").write_text(text.replace("wordaa", "wordab", 1))
-    shutil.rmtree(json.loads((stopped / "meta.json").read_text())["source"]["encoded"])
+    shutil.rmtree(json.loads((stopped / "checkpoint" / "meta.json").read_text())["source"]["encoded"])
     result = run_cli("train-w2v", "corpus.w2v", "--resume")
     assert result.exit_code == 5
-    assert "the corpus of corpus.w2v has changed since it was trained" in result.stderr
+    assert "corpus.w2v: the corpus has changed since training started" in result.stderr
 
 
-def test_what_can_be_asked_of_an_unfinished_run_says_that_it_is_one(run_cli, stopped):
-    result = run_cli("neighbors", "corpus.w2v", "wordaa")
+def test_checkpoint_answers_and_run_without_result_does_not(run_cli, stopped):
+    result = run_cli("neighbors", "corpus.w2v/checkpoint", "wordaa")
     assert result.exit_code == 0
-    assert "corpus.w2v is unfinished: these are its vectors so far." in result.stderr
-    assert "nlpseq train-w2v corpus.w2v --resume" in result.stderr
+    assert "corpus.w2v/checkpoint is unfinished: these are its vectors so far." in result.stderr
+    refused = run_cli("neighbors", "corpus.w2v", "wordaa")
+    assert refused.exit_code == 5
+    assert (
+        "corpus.w2v: unfinished run without a result. Continue with nlpseq train-w2v corpus.w2v --resume, "
+        "or open corpus.w2v/checkpoint for the state so far." in refused.stderr
+    )
 
 
-def test_a_copy_of_its_vectors_is_no_run(run_cli, stopped):
-    assert run_cli("convert", "corpus.w2v", "copy.w2v").exit_code == 0
+def test_copy_of_a_checkpoint_is_not_a_run(run_cli, stopped):
+    assert run_cli("convert", "corpus.w2v/checkpoint", "copy.w2v").exit_code == 0
     assert "unfinished" not in run_cli("neighbors", "copy.w2v", "wordaa").stderr
     assert run_cli("train-w2v", "copy.w2v", "--resume").exit_code == 2
 
 
-def test_deterministic_training_is_the_same_each_time(run_cli):
+def test_deterministic_training_gives_same_bytes_again(run_cli):
     for name in ("first", "second"):
         run = run_cli("train-w2v", "corpus.txt", *COMMANDS["the same each time"][1:], "-o", name)
         assert run.exit_code == 0, run.stderr
