@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
-<<<<<<< HEAD
-from nlpseq.config.fields import to_dict
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
-=======
-from nlpseq.core.resources import LESS_OF_VECTORS, check_memory, size_text
->>>>>>> work-b
 from nlpseq.errors import ConfigError
 
 from ._app import Command
@@ -209,13 +204,8 @@ def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
         f"{num_words:,} words x {config.dim}, 2 matrices: {size_text(stored)}; memory: {size_text(needed)} "
         f"beside the counts; epochs: {config.epochs}"
     )
-<<<<<<< HEAD
     check_memory(needed, VECTORS_REMEDY)
-    artifact.check_free_disk(path, 2 * needed)  # a checkpoint stands beside the last
-=======
-    check_memory(needed, LESS_OF_VECTORS)
     artifact.check_free_disk(path, 2 * needed)  # two checkpoints, during a commit
->>>>>>> work-b
 
 
 def _check_memory(counts: Cooccurrence, config: GloveConfig) -> None:
