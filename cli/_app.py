@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn, TextIO
 
 import click
 
-from nlpseq.core.resources import NUMBA, check_addresses
+from nlpseq.core.resources import NUMBA, check_address_space
 from nlpseq.errors import DISK_FULL, SHORTAGE, ConfigError, NlpseqError
 
 from ._options import option_name
@@ -37,7 +37,7 @@ class WithExamples(click.Command):
 class Command(WithExamples):
     """A command with -q, -v and --debug, and a help that groups options by their `section`.
 
-    addresses: address space of the libraries of the command, see check_addresses.
+    addresses: address space of the libraries of the command, see check_address_space.
     """
 
     def __init__(self, *args: Any, addresses: tuple[int, int] = NUMBA, **attributes: Any) -> None:
@@ -50,7 +50,7 @@ class Command(WithExamples):
         ]
 
     def invoke(self, ctx: click.Context) -> Any:
-        check_addresses(self._addresses)
+        check_address_space(self._addresses)
         try:
             return super().invoke(ctx)
         except ConfigError as error:

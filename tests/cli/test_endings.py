@@ -183,7 +183,7 @@ def test_read_only_cache_is_a_warning(tmp_path, options):
     if options:
         assert done.stderr == ""
     else:
-        assert done.stderr.startswith(f"nlpseq: warning: cache folder {tmp_path / 'file'} cannot be written")
+        assert done.stderr.startswith(f"nlpseq: warning: cache folder {tmp_path / 'file'}: cannot be written")
         assert done.stderr.count("\n") == 1
 
 
