@@ -136,9 +136,9 @@ def _validation_text(path: Path, lm: LanguageModel, own: TokenDataset | Artifact
 
 
 def _figures(lm: LanguageModel, data: TokenDataset) -> dict[str, Any]:
-    from nlpseq.lm.evaluate import judge
+    from nlpseq.lm.evaluate import evaluate
 
-    found: Evaluation = judge(lm.model, data)
+    found: Evaluation = evaluate(lm.model, data)
     return found._asdict()
 
 
@@ -150,7 +150,7 @@ def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> f
     say("cache: being tuned")
     settings = tune_cache(lm.model, Stream(valid))
     say(
-        f"cache: window {settings.window}, theta {settings.theta:.4g}, share {settings.share}, "
+        f"cache: window {settings.window}, theta {settings.theta:.4g}, weight {settings.cache_weight}, "
         "tuned on the validation text"
     )
     return perplexity(cache_log_probs(lm.model, Stream(data), settings))

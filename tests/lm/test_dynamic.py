@@ -1,32 +1,30 @@
-"""Dynamic evaluation: the steps the paper takes, on words already read, and no trace of them behind it."""
+"""Dynamic evaluation against naive code; causality; restored weights."""
 
-import copy
 import math
 
 import numpy as np
 import pytest
 import torch
-from support.lm_models import encode, letters
-from torch.nn import functional as F
+from reference.language_model import dynamic_evaluation_log_probs, mean_squared_gradients
+from support.lm_models import changed_stream, encode, letters, stream_position, tiny_network
 
-from nlpseq.config import LMConfig
 from nlpseq.errors import ConfigError, DataError, RunError
-from nlpseq.lm import dynamic
 from nlpseq.lm.batches import Stream
-from nlpseq.lm.dynamic import DynamicSettings, dynamic_log_probs, gradient_statistics, tune_dynamic
+from nlpseq.lm.dynamic import (
+    CONTEXT_TOKENS,
+    DynamicGrid,
+    DynamicSettings,
+    dynamic_log_probs,
+    gradient_statistics,
+    tune_dynamic,
+    update_scales,
+)
 from nlpseq.lm.evaluate import text_log_probs
-from nlpseq.lm.model import RecurrentLM, detach
+from nlpseq.lm.model import RecurrentLM
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETTINGS = DynamicSettings(0.02, 0.2, 7)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +37,9 @@ def stream(data):
     return Stream(data)
 
 
-def network(num_entries, **settings):
-    return RecurrentLM(LMConfig(**{"hidden": 8, "dim": 6} | settings), num_entries).eval()
-
-
 @pytest.fixture
 def model(data):
-    return network(len(data.vocab))
+    return tiny_network(len(data.vocab))
 
 
 @pytest.fixture
@@ -61,172 +55,129 @@ def assert_same(weights, others):
     assert all(torch.equal(one, other) for one, other in zip(weights, others, strict=True))
 
 
-def reference(model, stream, statistics, settings):
-    """(N,) log-probabilities by a copy that takes one step after another, weight by weight."""
-    model = copy.deepcopy(model)
-    trained = weights_of(model)
-    roots = [each.sqrt() for each in statistics]
-    mean = sum(each.mean() for each in roots) / len(roots)
-    state, log_probs = model.initial_state(1), []
-    for start in range(0, len(stream), settings.rows):
-        words = torch.from_numpy(stream.read(start - 1, min(start + settings.rows, len(stream))))
-        output = model(words[:-1, None], state)
-        chances = F.log_softmax(model.logits(output.features_TBD[:, 0]), 1)[range(len(words) - 1), words[1:]]
-        model.zero_grad()
-        (-chances.mean()).backward()
-        for weight, first, root in zip(model.parameters(), trained, roots, strict=True):
-            step = -settings.learning_rate * weight.grad / (root + mean)
-            pull = (settings.decay * root / mean).clamp(max=1) * (first - weight)
-            weight.data += step + pull
-        log_probs += chances.tolist()
-        state = detach(output.state)
-    return np.array(log_probs)
-
-
 @pytest.mark.parametrize(
     "settings", [{}, {"cell": "gru"}, {"cell": "rnn", "tied": False}, {"layer_norm": True}]
 )
 @pytest.mark.parametrize("decay", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("rows", [1, 7, 1000])
-def test_it_takes_the_steps_of_the_reference(stream, data, settings, decay, rows):
-    model = network(len(data.vocab), **settings)
+def test_dynamic_log_probs_match_reference(stream, data, settings, decay, rows):
+    model = tiny_network(len(data.vocab), **settings)
     statistics = gradient_statistics(model, stream, rows=5)
     settings = DynamicSettings(0.02, decay, rows)
-    wanted_N = reference(model, stream, statistics, settings)
-    # float32, and errors go from step to step
+    wanted_N = dynamic_evaluation_log_probs(model, stream, statistics, settings)
+    # float32, and errors add up over steps
     np.testing.assert_allclose(dynamic_log_probs(model, stream, statistics, settings), wanted_N, rtol=1e-4)
 
 
-def test_weights_are_drawn_back_all_the_way_at_most(model, stream, statistics):
-    """Some weights move more than the mean one, and at a decay of 1 would be drawn too far."""
+def test_gradient_statistics_match_reference(model, stream):
+    wanted = mean_squared_gradients(model, stream, 4, 5, CONTEXT_TOKENS)
+    for found, want in zip(gradient_statistics(model, stream, 4, 5), wanted, strict=True):
+        torch.testing.assert_close(found, want, rtol=1e-4, atol=1e-12)
+
+
+def test_pull_never_overshoots_trained_weight(statistics):
     roots = [each.sqrt() for each in statistics]
-    assert any((root > 2 * sum(each.mean() for each in roots) / len(roots)).any() for root in roots)
-    settings = DynamicSettings(0.0, 1.0, 3)
-    with torch.no_grad():
-        moved = [each + 1 for each in model.parameters()]
-    with dynamic._borrowed(model) as (weights, trained):
-        torch._foreach_copy_(weights, moved)
-        torch._foreach_lerp_(weights, trained, dynamic._scales(statistics, settings)[1])
-        for weight, first in zip(weights, trained, strict=True):
-            assert (weight >= first - 1e-6).all()
+    mean = sum(each.mean() for each in roots) / len(roots)
+    assert any((root > 2 * mean).any() for root in roots)  # unclipped, a decay of 1 would overshoot
+    _, pulls = update_scales(statistics, DynamicSettings(0.0, 1.0, 3))
+    assert all(((pull >= 0) & (pull <= 1)).all() for pull in pulls)
 
 
-def test_a_model_that_does_not_learn_is_static(model, stream, statistics):
+def test_learning_rate_zero_equals_static(model, stream, statistics):
     np.testing.assert_allclose(
         dynamic_log_probs(model, stream, statistics, DynamicSettings(0.0, 0.1, 6)),
         text_log_probs(model, stream),
-        rtol=1e-5,  # float32, in pieces of other lengths
+        rtol=1e-5,  # float32, in chunks of other lengths
     )
 
 
 @pytest.mark.parametrize("rows", [1, 6])
-def test_no_word_is_known_before_it_is_read(model, data, statistics, rows):
+def test_dynamic_predictions_ignore_later_words(model, data, statistics, rows):
     position = 20
-    place = position + int(np.searchsorted(data.sentences, position, "right")) - 1  # <eos> stand before it
-    changed = Stream(data)
-    changed.tokens = np.array(changed.tokens)
-    changed.tokens[position] = (changed.tokens[position] + 1) % 7
+    changed = changed_stream(data, position, (data.tokens[position] + 1) % 7)
     before, after = (
         dynamic_log_probs(model, each, statistics, SETTINGS._replace(rows=rows))
         for each in (Stream(data), changed)
     )
+    place = stream_position(data, position)
     np.testing.assert_array_equal(after[:place], before[:place])
     assert (after[place:] != before[place:]).all()
 
 
 @torch.no_grad()
-def test_the_model_is_left_as_it_was(model, stream, statistics):
+def test_dynamic_evaluation_restores_weights(model, stream, statistics):
     kept = weights_of(model)
-    assert (
-        dynamic_log_probs(model, stream, statistics, SETTINGS).mean() != text_log_probs(model, stream).mean()
-    )
+    adapted = dynamic_log_probs(model, stream, statistics, SETTINGS)
+    assert adapted.mean() != text_log_probs(model, stream).mean()
     tune_dynamic(model, stream, statistics)
     assert_same(weights_of(model), kept)
     assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_the_model_is_left_as_it_was_when_something_goes_wrong(model, stream, statistics, monkeypatch, error):
-    kept, predict, calls = weights_of(model), dynamic._predict, []
+def test_error_restores_weights(data, stream, error):
+    class FailsAtFourthPass(RecurrentLM):
+        passes = 0
 
-    def fail_at_last(*args):
-        calls.append(args)
-        if len(calls) == 4:
-            assert not torch.equal(model.output_bias, kept[0])
-            raise error
-        return predict(*args)
+        def forward(self, *args):
+            self.passes += 1
+            if self.passes == 4:
+                assert not torch.equal(self.output_bias, kept[0])  # the weights have moved
+                raise error
+            return super().forward(*args)
 
-    monkeypatch.setattr(dynamic, "_predict", fail_at_last)
+    healthy = tiny_network(len(data.vocab))
+    statistics = gradient_statistics(healthy, stream, rows=5)
+    model = FailsAtFourthPass(healthy.config, healthy.num_entries)
+    model.load_state_dict(healthy.state_dict())
+    kept = weights_of(model)
     with pytest.raises(error):
         dynamic_log_probs(model, stream, statistics, SETTINGS)
     assert_same(weights_of(model), kept)
 
 
-def test_a_loss_that_runs_off_is_an_error(model, stream, statistics):
+def test_diverged_loss_raises_run_error(model, stream, statistics):
     kept = weights_of(model)
-    with pytest.raises(RunError, match=r"no longer finite at a learning rate of 1e\+30. Take less."):
+    message = r"diverged at a learning rate of 1e\+30\. Use a lower learning rate\."
+    with pytest.raises(RunError, match=message):
         dynamic_log_probs(model, stream, statistics, DynamicSettings(1e30, 0.0, 5))
     assert_same(weights_of(model), kept)
 
 
-def test_a_text_that_repeats_itself_is_learnt(tmp_path):
-    data = encode(tmp_path, "\n".join(["a b c d e f g"] * 60))
-    model, stream = network(len(data.vocab)), Stream(data)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(4)  # so that it has opinions to change
-    statistics = gradient_statistics(model, stream, rows=5)
-    learning = dynamic_log_probs(model, stream, statistics, DynamicSettings(0.03, 0.001, 5))
-    assert learning.mean() > text_log_probs(model, stream).mean() + 0.5
-
-
-def test_statistics_are_mean_squares_over_chunks_of_all_the_text(model, stream):
-    count, rows = 4, 5
-    sums = [torch.zeros_like(each) for each in model.parameters()]
-    for number in range(count):
-        start = number * len(stream) // count
-        before = torch.from_numpy(stream.read(start - dynamic.CONTEXT - 1, start - 1))[:, None]
-        words = torch.from_numpy(stream.read(start - 1, start + rows))
-        state = detach(model(before, model.initial_state(1)).state)
-        output = model(words[:-1, None], state)
-        model.zero_grad()
-        F.cross_entropy(model.logits(output.features_TBD[:, 0]), words[1:]).backward()
-        for total, weight in zip(sums, model.parameters(), strict=True):
-            total += weight.grad.square() / count
-    model.zero_grad()
-    for found, wanted in zip(gradient_statistics(model, stream, count, rows), sums, strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-12)
-
-
-def test_statistics_of_a_text_shorter_than_a_chunk(tmp_path):
+def test_statistics_of_text_shorter_than_chunk(tmp_path):
     data = encode(tmp_path, "a b")
-    model = network(len(data.vocab))
-    statistics = gradient_statistics(model, Stream(data), rows=20)
+    statistics = gradient_statistics(tiny_network(len(data.vocab)), Stream(data), rows=20)
     assert all(each.isfinite().all() for each in statistics)
     assert statistics[0].any()
 
 
-def test_tuning_finds_the_best_of_what_it_tries(model, stream, statistics, monkeypatch):
-    tried, learn = {}, dynamic._learn
+def test_tuning_returns_best_settings_of_grid(model, stream, statistics):
+    grid = DynamicGrid(max_tokens=40)
+    found = tune_dynamic(model, stream, statistics, 5, grid)
 
-    def noting(*args):
-        log_probs_N = learn(*args)
-        tried[args[3]] = log_probs_N.mean()
-        assert len(log_probs_N) == 40
-        return log_probs_N
+    def loss(settings):  # of the first tokens, which later ones do not change
+        return -dynamic_log_probs(model, stream, statistics, settings)[:40].mean()
 
-    monkeypatch.setattr(dynamic, "TUNING_TOKENS", 40)
-    monkeypatch.setattr(dynamic, "_learn", noting)
-    found = tune_dynamic(model, stream, statistics, rows=5)
-    assert tried[found] == max(tried.values())
+    rates = [0.0, *grid.learning_rates]
+    losses = {rate: loss(DynamicSettings(rate, grid.decays[0], 5)) for rate in rates}
+    best_rate = min(losses, key=losses.__getitem__)
+    assert found.learning_rate == best_rate > grid.learning_rates[0]  # the search went on
+    by_decay = {decay: loss(DynamicSettings(best_rate, decay, 5)) for decay in grid.decays}
+    assert len(set(by_decay.values())) == 3
+    assert by_decay[found.decay] == min(by_decay.values())
     assert found.rows == 5
-    assert len({each.learning_rate for each in tried}) > 2
-    assert len({each.decay for each in tried}) > 2
 
 
-def test_tuning_does_not_learn_where_that_is_of_no_use(model, stream, statistics, monkeypatch):
-    monkeypatch.setattr(dynamic, "LEARNING_RATES", (1e30, 1e31))
-    assert tune_dynamic(model, stream, statistics).learning_rate == 0
+def test_tuning_uses_max_tokens_only(model, data, statistics):
+    grid = DynamicGrid(max_tokens=10)
+    changed = changed_stream(data, 30, (data.tokens[30] + 1) % 7)
+    found = [tune_dynamic(model, each, statistics, 5, grid) for each in (Stream(data), changed)]
+    assert found[0] == found[1]
+
+
+def test_tuning_turns_learning_off_if_useless(model, stream, statistics):
+    grid = DynamicGrid(learning_rates=(1e30, 1e31))
+    assert tune_dynamic(model, stream, statistics, grid=grid).learning_rate == 0
 
 
 @pytest.mark.parametrize(
@@ -238,12 +189,12 @@ def test_tuning_does_not_learn_where_that_is_of_no_use(model, stream, statistics
         ((0.1, 0.1, 0), "rows is 0. It must be at least 1."),
     ],
 )
-def test_settings_that_make_no_sense(model, stream, statistics, settings, message):
+def test_dynamic_settings_out_of_range(model, stream, statistics, settings, message):
     with pytest.raises(ConfigError, match=message):
         dynamic_log_probs(model, stream, statistics, DynamicSettings(*settings))
 
 
-def test_no_text(model, data, statistics):
+def test_dynamic_evaluation_of_empty_text(model, data, statistics):
     stream = Stream(data)
     stream.sentences = np.array([0])
     for call in (
@@ -251,5 +202,13 @@ def test_no_text(model, data, statistics):
         lambda: tune_dynamic(model, stream, statistics),
         lambda: dynamic_log_probs(model, stream, statistics, SETTINGS),
     ):
-        with pytest.raises(DataError, match="there is no text to read"):
+        with pytest.raises(DataError, match="text: has no tokens"):
             call()
+
+
+def test_dynamic_evaluation_learns_repeated_text(tmp_path):
+    data = encode(tmp_path, "\n".join(["a b c d e f g"] * 60))
+    model, stream = tiny_network(len(data.vocab), scale=4.0), Stream(data)
+    statistics = gradient_statistics(model, stream, rows=5)
+    learning = dynamic_log_probs(model, stream, statistics, DynamicSettings(0.03, 0.001, 5))
+    assert learning.mean() > text_log_probs(model, stream).mean() + 0.5

@@ -1,4 +1,4 @@
-"""Generation: what may come next, that the same seed writes the same text, and text as a person writes it."""
+"""Generation: filters of logits, seeds, streaming, detokenization and beam search."""
 
 import itertools
 import math
@@ -10,33 +10,21 @@ from support import lm_models
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import ConfigError
-from nlpseq.lm.generate import Length, beam_search, generate, likeliest, sample, stream, unknown_words
-from nlpseq.lm.sampling import NEVER, Sampling, choose, inverse_cdf, min_p, penalized, top_k, top_p
+from nlpseq.lm.generate import (
+    Length,
+    TextWriter,
+    beam_search,
+    generate,
+    likeliest,
+    sample,
+    stream,
+    unknown_words,
+)
+from nlpseq.lm.sampling import NEVER, Sampling, inverse_cdf, min_p, penalized, sample_next, top_k, top_p
 from nlpseq.tokenizers.detokenize import Detokenizer, detokenize
 
 ROW = torch.tensor([[1.0, 3.0, 2.0, 3.0, -1.0]])
-WORDS = [
-    "the",
-    "cat",
-    "sat",
-    "'",
-    '"',
-    ",",
-    ".",
-    "it",
-    "s",
-    "(",
-    "10",
-    ":",
-    "-",
-    "'s",
-    "``",
-    "n't",
-    "l",
-    "été",
-]
-
-
+WORDS = "the cat sat ' \" , . it s ( 10 : - 's `` n't l été".split()
 PLAIN = TextConfig(tokenizer="whitespace", min_count=1)
 
 
@@ -49,13 +37,13 @@ def kept(logits_NV):
 
 
 @pytest.mark.parametrize("k, left", [(1, [1, 3]), (2, [1, 3]), (3, [1, 2, 3]), (99, [0, 1, 2, 3, 4])])
-def test_top_k_keeps_the_highest_and_those_equal_to_the_last(k, left):
+def test_top_k_keeps_highest_logits_and_ties(k, left):
     assert kept(top_k(ROW, k)) == [left]
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("share", [1e-9, 0.3, 0.5, 0.9, 0.999, 1.0])
-def test_top_p_is_the_shortest_list_of_the_likeliest_that_reaches_the_share(seed, share):
+def test_top_p_keeps_shortest_list_that_reaches_share(seed, share):
     logits_NV = torch.randn(3, 11, generator=torch.Generator().manual_seed(seed)) * 2
     for row, left in zip(logits_NV, kept(top_p(logits_NV, share)), strict=True):
         probs, total, expected = torch.softmax(row.double(), 0).tolist(), 0.0, []
@@ -66,14 +54,14 @@ def test_top_p_is_the_shortest_list_of_the_likeliest_that_reaches_the_share(seed
         assert left == sorted(expected)
 
 
-def test_min_p_is_a_share_of_the_likeliest():
+def test_min_p_is_relative_to_likeliest_token():
     logits_NV = torch.log(torch.tensor([[0.5, 0.26, 0.04, 0.2]]))
     assert kept(min_p(logits_NV, 0.5)) == [[0, 1]]
     assert kept(min_p(logits_NV, 1.0)) == [[0]]
     assert kept(min_p(logits_NV, 0.0)) == [[0, 1, 2, 3]]
 
 
-def test_the_penalty_makes_what_was_seen_less_likely_and_nothing_else_differs():
+def test_penalty_lowers_seen_tokens_only():
     seen_NV = torch.tensor([[False, True, False, False, True]])
     found = penalized(ROW, seen_NV, 2.0)  # the mean is 1.6
     torch.testing.assert_close(found, torch.tensor([[-0.6, 0.7, 0.4, 1.4, -5.2]]))
@@ -83,7 +71,7 @@ def test_the_penalty_makes_what_was_seen_less_likely_and_nothing_else_differs():
     assert torch.equal(penalized(ROW, seen_NV, 1.0), ROW)
 
 
-def test_the_penalty_takes_the_lead_from_a_token_the_model_is_sure_of():
+def test_penalty_dethrones_certain_token():
     logits_NV = torch.zeros(1, 1000)
     logits_NV[0, 7], logits_NV[0, 8], logits_NV[0, 9] = 15.0, 12.0, NEVER  # 7 at a probability above .94
     seen_NV = torch.zeros(1, 1000, dtype=torch.bool)
@@ -92,28 +80,28 @@ def test_the_penalty_takes_the_lead_from_a_token_the_model_is_sure_of():
     assert int(found.argmax()) == 8 and found[0, 9] == NEVER
 
 
-def test_tokens_come_as_often_as_they_are_likely():
+def test_sample_next_follows_probabilities():
     logits_NV = torch.log(torch.tensor([[0.1, 0.0, 0.6, 0.3]])).repeat(20_000, 1)
-    tokens_N = choose(logits_NV, torch.zeros_like(logits_NV).bool(), Sampling(), seed=3, step=0)
+    tokens_N = sample_next(logits_NV, torch.zeros_like(logits_NV).bool(), Sampling(), seed=3, step=0)
     shares = torch.bincount(tokens_N, minlength=4) / len(tokens_N)
     torch.testing.assert_close(shares, torch.tensor([0.1, 0.0, 0.6, 0.3]), atol=0.012, rtol=0)  # 3.5 sigma
 
 
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-53])
-def test_a_token_that_may_never_come_never_does(uniform):
+def test_inverse_cdf_never_returns_impossible_token(uniform):
     logits_NV = torch.tensor([[NEVER, 1.0, NEVER, 2.0, NEVER]])
     assert int(inverse_cdf(logits_NV, torch.tensor([uniform], dtype=torch.float64))) in (1, 3)
 
 
-def test_temperature():
+def test_temperature_zero_is_argmax_and_high_is_random():
     seen = torch.zeros(1, 5).bool()
-    assert int(choose(ROW[:, :3], seen[:, :3], Sampling(temperature=0.0), 1, 0)) == 1
-    cold = [int(choose(ROW[:, :3], seen[:, :3], Sampling(temperature=0.05), 1, step)) for step in range(50)]
-    hot = [int(choose(ROW[:, :3], seen[:, :3], Sampling(temperature=100.0), 1, step)) for step in range(50)]
+    assert int(sample_next(ROW[:, :3], seen[:, :3], Sampling(temperature=0.0), 1, 0)) == 1
+    cold = [int(sample_next(ROW[:, :3], seen[:, :3], Sampling(temperature=0.05), 1, step)) for step in range(50)]
+    hot = [int(sample_next(ROW[:, :3], seen[:, :3], Sampling(temperature=100.0), 1, step)) for step in range(50)]
     assert set(cold) == {1} and set(hot) == {0, 1, 2}
 
 
-def test_the_same_seed_writes_the_same_and_a_sample_does_not_depend_on_the_others():
+def test_sample_depends_on_seed_and_own_number_only():
     model = tiny_model(WORDS, scale=3)
     three = generate(model, "the", samples=3, seed=5)
     assert generate(model, "the", samples=1, seed=5) == three[:1] and len(set(three)) == 3
@@ -121,14 +109,14 @@ def test_the_same_seed_writes_the_same_and_a_sample_does_not_depend_on_the_other
     assert model.generate("the", num_tokens=100, seed=5) == three[0]
 
 
-def test_unk_is_written_only_where_it_may():
+def test_generate_writes_unk_only_if_allowed():
     model = tiny_model(["a"], scale=0.1)
     texts = generate(model, samples=5, length=Length(50))
     assert "<unk>" not in "".join(texts)
     assert "<unk>" in generate(model, length=Length(50), unk=True)[0]
 
 
-def test_a_text_ends_after_its_sentences_or_its_tokens():
+def test_text_ends_after_sentences_or_tokens():
     model = tiny_model(["a", "b"], scale=0.1)
     for text in generate(model, samples=4, length=Length(1000, sentences=2)):
         assert text.count("\n") == 2 and text.endswith("\n")
@@ -139,7 +127,7 @@ def test_a_text_ends_after_its_sentences_or_its_tokens():
 
 @pytest.mark.parametrize("tokenizer", ["word", "whitespace", "char", "nltk", "tweet"])
 @pytest.mark.parametrize("prompt", ["", "the cat", "the cat ", "sat\nthe", "the\n", "it's ("])
-def test_what_streams_is_what_is_generated(tokenizer, prompt):
+def test_stream_writes_same_text_as_generate(tokenizer, prompt):
     words = list("abc '.,") if tokenizer == "char" else WORDS
     config = TextConfig(tokenizer=tokenizer, min_count=1, punctuation=tokenizer == "word")
     model = tiny_model(words, config, scale=3)
@@ -154,43 +142,41 @@ def test_what_streams_is_what_is_generated(tokenizer, prompt):
     before=st.lists(st.sampled_from(WORDS[:3]), max_size=2),
     tokenizer=st.sampled_from(["word", "whitespace", "char", "nltk", "toktok", "tweet"]),
 )
-def test_a_line_written_as_it_comes_is_the_line_written_at_once(tokens, before, tokenizer):
+def test_detokenizer_streams_same_line_as_detokenize(tokens, before, tokenizer):
     config = TextConfig(tokenizer=tokenizer, punctuation=tokenizer == "word")
     writer = Detokenizer(config, before)
     written = "".join(writer.push(token) for token in tokens) + writer.finish()
     given = detokenize(before, config)
-    # of a token that is there already, no more than what was certain without the rest
+    # a token before may lack its final form
     assert detokenize([*before, *tokens], config) in (given + written, given + written.removeprefix(" "))
 
 
-def test_each_word_is_given_out_when_the_next_one_comes():
+def test_detokenizer_returns_word_when_next_comes():
     writer = Detokenizer(TextConfig(punctuation=True))
     assert [writer.push(token) for token in ["the", "cat", ",", "so", "."]] == ["", "the", " cat", ",", " so"]
     assert writer.finish() == "."
 
 
-def test_text_comes_out_as_it_is_written():
+def test_text_writer_joins_words_to_prompt():
     config = TextConfig(lower=False, punctuation=True, min_count=1)
     model = tiny_model([",", "cat", "."], config)
-    assert _after(model, "The cat", [",", "cat", "."]) == "The cat, cat."
-    assert _after(model, "The ", ["cat"]) == "The cat"
+    assert written(model, "The cat", [",", "cat", "."]) == "The cat, cat."
+    assert written(model, "The ", ["cat"]) == "The cat"
 
 
-def _after(model, prompt, words):
-    from nlpseq.lm.generate import _Lines
-
-    lines = _Lines(model, prompt)
-    return prompt + "".join(lines.push(model.vocab.ids[word]) for word in words) + lines.finish()
+def written(model, prompt, words):
+    writer = TextWriter(model, prompt)
+    return prompt + "".join(writer.push(model.vocab.ids[word]) for word in words) + writer.finish()
 
 
-def test_unknown_words_of_a_prompt_are_named_once():
+def test_unknown_words_of_prompt_are_distinct():
     model = tiny_model(["the", "cat"])
     assert unknown_words(model, "the dog\nthe dog cat zebra") == ["dog", "zebra"]
     assert generate(model, "the dog", length=Length(3))[0].startswith("the dog")
 
 
 @pytest.mark.parametrize("unk", [False, True])
-def test_a_wide_beam_finds_the_likeliest_of_all_texts(unk):
+def test_wide_beam_finds_likeliest_text(unk):
     model = tiny_model(["a", "b", "c"], scale=4)
     for prompt in ("", "a b"):
         found = likeliest(model, prompt, 5**3, Length(3), unk=unk)
@@ -199,7 +185,7 @@ def test_a_wide_beam_finds_the_likeliest_of_all_texts(unk):
         assert tuple(found) == best
 
 
-def test_a_text_of_a_beam_may_end_before_the_longest():
+def test_beam_search_may_end_before_max_length():
     model = tiny_model(["a", "b"], scale=4)
     texts = [[*text, 3] for n in range(4) for text in itertools.product((0, 1), repeat=n)]
     texts += [list(text) for text in itertools.product((0, 1), repeat=4)]
@@ -208,7 +194,7 @@ def test_a_text_of_a_beam_may_end_before_the_longest():
 
 
 def log_prob(model, prompt, tokens, unk):
-    """Of tokens behind a prompt, one pass for each."""
+    """Return the log-probability of tokens after a prompt, one pass per token."""
     ids = [len(model.vocab) - 1, *(model.vocab.ids[word] for word in prompt.split())]
     total = 0.0
     for token in tokens:
@@ -222,7 +208,7 @@ def log_prob(model, prompt, tokens, unk):
     return total
 
 
-def test_a_beam_of_one_takes_the_likeliest_token_each_time():
+def test_beam_of_one_is_greedy():
     model = tiny_model(WORDS, scale=3)
     greedy = generate(model, "the", length=Length(12), sampling=Sampling(temperature=0.0))[0]
     assert beam_search(model, "the", beam=1, length=Length(12)) == greedy
@@ -241,6 +227,6 @@ def test_a_beam_of_one_takes_the_likeliest_token_each_time():
         ({"length": Length(5, sentences=0)}, "sentences is 0"),
     ],
 )
-def test_wrong_settings(wrong, message):
+def test_generate_settings_out_of_range(wrong, message):
     with pytest.raises(ConfigError, match=message):
         generate(tiny_model(["a"]), **wrong)

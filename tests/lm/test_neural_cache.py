@@ -1,28 +1,28 @@
-"""The continuous cache: what a plain reference says, and only of words already read."""
+"""The neural cache against naive code; causality; tuning."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from support.lm_models import encode, letters
+from reference.language_model import neural_cache_probs
+from support.lm_models import changed_stream, encode, letters, stream_position, tiny_network
 
-from nlpseq.config import LMConfig
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.lm import neural_cache as cache
 from nlpseq.lm.batches import Stream
-from nlpseq.lm.evaluate import text_log_probs
+from nlpseq.lm.evaluate import TEXT_ROWS, text_log_probs
 from nlpseq.lm.model import RecurrentLM
-from nlpseq.lm.neural_cache import CacheSettings, cache_log_probs, tune_cache
+from nlpseq.lm.neural_cache import (
+    CacheGrid,
+    CacheSettings,
+    cache_log_probs,
+    mean_square_state,
+    tune_cache,
+)
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+SCALE = 4.0  # of the weights, so that predictions are far from uniform
 
 
 @pytest.fixture(scope="module")
@@ -35,167 +35,120 @@ def stream(data):
     return Stream(data)
 
 
-def network(num_entries, scale=4.0, **settings):
-    """A network of random weights, large enough that it has opinions."""
-    model = RecurrentLM(LMConfig(**{"hidden": 8, "dim": 6} | settings), num_entries).eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(scale)
-    return model
-
-
 @pytest.fixture
 def model(data):
-    return network(len(data.vocab))
+    return tiny_network(len(data.vocab), SCALE)
 
 
-def changed(data, position, word_id):
-    """The text with another word at a place of tokens.npy."""
-    stream = Stream(data)
-    stream.tokens = np.array(stream.tokens)
-    stream.tokens[position] = word_id
-    return stream
-
-
-@torch.no_grad()
-def reference(model, stream, settings):
-    """(N, V) the whole distribution at every position, in float64, pair by pair."""
-    window, theta, share = settings
-    words = stream.read(0, len(stream))
-    tokens_TB = torch.from_numpy(stream.read(-1, len(stream) - 1)[:, None])
-    output = model(tokens_TB, model.initial_state(1))
-    hidden_NH = output.hidden_TBH[:, 0].double().numpy()
-    model_NV = torch.softmax(model.logits(output.features_TBD[:, 0]).double(), 1).numpy()
-    mixed_NV = model_NV.copy()
-    for t in range(1, len(words)):
-        places = range(max(0, t - window), t)
-        scores = [theta * float(hidden_NH[t] @ hidden_NH[i]) for i in places]
-        total = sum(math.exp(each) for each in scores)
-        mixed_NV[t] *= 1 - share
-        for i, score in zip(places, scores, strict=True):
-            mixed_NV[t, words[i]] += share * math.exp(score) / total
-    return mixed_NV
-
-
-@pytest.mark.parametrize("window", [1, 3, 5, 20, "one less", "all", "more"])
-@pytest.mark.parametrize(("rows", "block"), [(1024, 256), (16, 5), (7, 7), (10, 1)])
-def test_it_is_what_the_reference_says(model, stream, monkeypatch, window, rows, block):
-    monkeypatch.setattr(cache, "ROWS", rows)
-    monkeypatch.setattr(cache, "BLOCK", block)
-    sizes = {"one less": len(stream) - 1, "all": len(stream), "more": len(stream) + 9}
-    check(model, stream, CacheSettings(sizes.get(window, window), 0.7, 0.3))
-
-
-def check(model, stream, settings):
-    wanted_NV = reference(model, stream, settings)
+def check(model, stream, settings, **sizes):
+    wanted_NV = neural_cache_probs(model, stream, settings)
     np.testing.assert_allclose(wanted_NV.sum(1), 1)
     wanted_N = np.log(wanted_NV[np.arange(len(stream)), stream.read(0, len(stream))])
     # float32 states, whose products go into an exponential
-    np.testing.assert_allclose(cache_log_probs(model, stream, settings), wanted_N, rtol=1e-4)
+    np.testing.assert_allclose(cache_log_probs(model, stream, settings, **sizes), wanted_N, rtol=1e-4)
+
+
+@pytest.mark.parametrize("window", [1, 3, 5, 20, "one less", "all", "more"])
+@pytest.mark.parametrize(("rows", "block_rows"), [(1024, 256), (16, 5), (7, 7), (10, 1)])
+def test_cache_matches_reference(model, stream, window, rows, block_rows):
+    sizes = {"one less": len(stream) - 1, "all": len(stream), "more": len(stream) + 9}
+    settings = CacheSettings(sizes.get(window, window), 0.7, 0.3)
+    check(model, stream, settings, rows=rows, block_rows=block_rows)
 
 
 @pytest.mark.parametrize("theta", [0.0, 3.0, 20.0])
-def test_it_is_as_sharp_as_theta(model, stream, theta):
+def test_cache_matches_reference_for_any_theta(model, stream, theta):
     check(model, stream, CacheSettings(20, theta, 0.5))
 
 
 @pytest.mark.parametrize("settings", [{"cell": "gru"}, {"cell": "rnn"}, {"layers": 2, "residual": True}])
-def test_networks_of_every_kind(stream, data, settings):
-    check(network(len(data.vocab), **settings), stream, CacheSettings(9, 0.5, 0.4))
+def test_cache_matches_reference_for_any_network(stream, data, settings):
+    check(tiny_network(len(data.vocab), SCALE, **settings), stream, CacheSettings(9, 0.5, 0.4))
 
 
-def test_a_huge_window_takes_no_more_memory_than_the_text(model, stream):
+def test_huge_window_takes_memory_of_text_only(model, stream):
     whole, huge = (cache_log_probs(model, stream, CacheSettings(n, 1.0, 0.3)) for n in (len(stream), 10**12))
     np.testing.assert_array_equal(whole, huge)
 
 
 @pytest.mark.parametrize("position", [0, 1, 20, 40])
-def test_the_chances_of_all_continuations_are_one(model, data, position):
-    settings = CacheSettings(15, 1.0, 0.4)
-    place = position + int(np.searchsorted(data.sentences, position, "right")) - 1  # <eos> stand before it
-    chances = [
-        math.exp(cache_log_probs(model, changed(data, position, word_id), settings)[place])
+def test_cache_probabilities_sum_to_one(model, data, position):
+    settings, place = CacheSettings(15, 1.0, 0.4), stream_position(data, position)
+    probs = [
+        math.exp(cache_log_probs(model, changed_stream(data, position, word_id), settings)[place])
         for word_id in range(len(data.vocab))
     ]
-    assert sum(chances) == pytest.approx(1, rel=1e-5)  # float32 probabilities
+    assert sum(probs) == pytest.approx(1, rel=1e-5)  # float32 probabilities
 
 
-def test_a_share_of_nothing_is_the_model_alone(tmp_path):
-    data = encode(tmp_path, letters(400))  # longer than what is read at once
-    model, stream = network(len(data.vocab)), Stream(data)
-    assert len(stream) > cache.ROWS
+def test_cache_weight_zero_equals_model(tmp_path):
+    data = encode(tmp_path, letters(400))
+    model, stream = tiny_network(len(data.vocab), SCALE), Stream(data)
+    assert len(stream) > TEXT_ROWS  # several passes
     np.testing.assert_array_equal(
         cache_log_probs(model, stream, CacheSettings(50, 1.0, 0.0)), text_log_probs(model, stream)
     )
 
 
-def test_the_first_word_is_up_to_the_model(model, stream):
-    alone, beside = text_log_probs(model, stream), cache_log_probs(model, stream, CacheSettings(5, 1, 0.9))
-    assert beside[0] == alone[0]
-    assert beside[1] != alone[1]
+def test_first_word_comes_from_model_alone(model, stream):
+    alone, mixed = text_log_probs(model, stream), cache_log_probs(model, stream, CacheSettings(5, 1, 0.9))
+    assert mixed[0] == alone[0]
+    assert mixed[1] != alone[1]
 
 
 @pytest.mark.parametrize("position", [5, 21])
-def test_no_word_is_known_before_it_is_read(model, data, position):
-    settings = CacheSettings(15, 1.0, 0.4)
-    place = position + int(np.searchsorted(data.sentences, position, "right")) - 1
+def test_cache_predictions_ignore_later_words(model, data, position):
+    settings, place = CacheSettings(15, 1.0, 0.4), stream_position(data, position)
     before = cache_log_probs(model, Stream(data), settings)
-    after = cache_log_probs(model, changed(data, position, (data.tokens[position] + 1) % 7), settings)
+    changed = changed_stream(data, position, (data.tokens[position] + 1) % 7)
+    after = cache_log_probs(model, changed, settings)
     np.testing.assert_array_equal(after[:place], before[:place])
     assert (after[place:] != before[place:]).any()
 
 
-def test_a_text_that_repeats_itself_is_read_better(tmp_path):
-    data = encode(tmp_path, "\n".join([letters(4)] * 8))
-    model, stream = network(len(data.vocab)), Stream(data)
-    beside = cache_log_probs(model, stream, CacheSettings(100, 3.0, 0.5))
-    assert beside.mean() > text_log_probs(model, stream).mean() + 0.1
-
-
-def test_tuning_finds_the_best_of_its_grid(model, tmp_path, monkeypatch):
+def test_tuning_returns_best_settings_of_grid(model, tmp_path):
+    """All windows are computed from the largest, so each must equal a cache of that size."""
     stream = Stream(encode(tmp_path, "\n".join([letters(6, seed=2)] * 3)))
-    monkeypatch.setattr(cache, "SHARPNESS", (0.0, 1.0, 3.0))
-    monkeypatch.setattr(cache, "SHARES", (0.0, 0.1, 0.5, 0.8))
-    monkeypatch.setattr(cache, "BLOCK", 11)
-    found = tune_cache(model, stream, windows=(4, 40, 200))
-    unit = 1 / cache._mean_square(model, stream)
+    grid = CacheGrid((4, 40, 200), (0.0, 1.0, 3.0), (0.0, 0.1, 0.5, 0.8))
+    found = tune_cache(model, stream, grid, block_rows=11)
+    unit = 1 / mean_square_state(model, stream)
     losses = {
         settings: -cache_log_probs(model, stream, settings).mean()
         for settings in (
-            CacheSettings(window, sharpness * unit, share)
-            for window in (4, 40, 200)
-            for sharpness in cache.SHARPNESS
-            for share in cache.SHARES
+            CacheSettings(window, sharpness * unit, cache_weight)
+            for window in grid.windows
+            for sharpness in grid.sharpness
+            for cache_weight in grid.cache_weights
         )
     }
     assert losses[found] == pytest.approx(min(losses.values()), rel=1e-7)
-    assert found.share > 0
+    assert found.cache_weight > 0
     assert losses[found] < max(losses.values()) - 0.1
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("window", [1, 4, 39])
-def test_the_end_of_a_longer_cache_is_a_shorter_one(model, stream, monkeypatch, window):
-    monkeypatch.setattr(cache, "BLOCK", 11)
-    share = torch.tensor(0.4, dtype=torch.float64)
-    longer = [
-        cache._mix(block, cache._cache_probs(block, window, 0.7), share)
-        for block in cache._blocks(model, stream, 40)
-    ]
-    wanted_N = cache_log_probs(model, stream, CacheSettings(window, 0.7, 0.4))
-    np.testing.assert_allclose(torch.cat(longer).numpy(), wanted_N, rtol=1e-5)  # float32 in another order
+def test_tuning_weighs_short_window_like_evaluation(model, stream, window):
+    """The long window has theta 0 and weight 0 only; the best weight of the short one must be found."""
+    weights = (0.0, 0.2, 0.4, 0.6)
+    unit = 1 / mean_square_state(model, stream)
+    found = tune_cache(model, stream, CacheGrid((window, 40), (2.0,), weights), block_rows=11)
+    losses = {
+        settings: -cache_log_probs(model, stream, settings).mean()
+        for settings in (CacheSettings(each, 2.0 * unit, weight) for each in (window, 40) for weight in weights)
+    }
+    assert losses[found] == pytest.approx(min(losses.values()), rel=1e-6)
 
 
-def test_tuning_leaves_a_cache_of_no_use_out(data):
-    """Every word is new, so that what was read says nothing on what comes."""
+def test_tuning_turns_useless_cache_off(data):
+    """Every word is new, so the cache is of no help."""
     stream = Stream(data)
     stream.tokens = np.arange(6)
     stream.sentences = np.array([0, 6])
-    assert tune_cache(network(len(data.vocab)), stream).share == 0
+    assert tune_cache(tiny_network(len(data.vocab), SCALE), stream).cache_weight == 0
 
 
-def test_theta_is_tried_in_units_of_the_states(model, data):
-    """A network whose states are half as long is given four times the theta."""
+def test_tuning_scales_theta_by_size_of_states(model, data):
+    """States half as long get four times the theta."""
 
     class Halved(RecurrentLM):
         def forward(self, *args):
@@ -204,7 +157,7 @@ def test_theta_is_tried_in_units_of_the_states(model, data):
 
     halved = Halved(model.config, model.num_entries)
     halved.load_state_dict(model.state_dict())
-    one, other = (tune_cache(each, Stream(data), windows=(30,)) for each in (model, halved))
+    one, other = (tune_cache(each, Stream(data), CacheGrid(windows=(30,))) for each in (model, halved))
     assert other == pytest.approx(one._replace(theta=4 * one.theta))
 
 
@@ -214,17 +167,24 @@ def test_theta_is_tried_in_units_of_the_states(model, data):
         ((0, 1.0, 0.1), "window is 0. It must be at least 1."),
         ((5, -1.0, 0.1), "theta is -1.0. It must be at least 0."),
         ((5, math.nan, 0.1), "theta is nan"),
-        ((5, 1.0, 1.0), "share is 1.0. It must be at least 0 and below 1."),
+        ((5, 1.0, 1.0), "cache_weight is 1.0. It must be at least 0 and below 1."),
     ],
 )
-def test_settings_that_make_no_sense(model, stream, settings, message):
+def test_cache_settings_out_of_range(model, stream, settings, message):
     with pytest.raises(ConfigError, match=message):
         cache_log_probs(model, stream, CacheSettings(*settings))
 
 
-def test_no_text(model, data):
+def test_cache_of_empty_text(model, data):
     stream = Stream(data)
     stream.sentences = np.array([0])
-    for judge in (tune_cache, lambda *args: cache_log_probs(*args, CacheSettings(5, 1.0, 0.1))):
-        with pytest.raises(DataError, match="there is no text to read"):
-            judge(model, stream)
+    for evaluate in (tune_cache, lambda *args: cache_log_probs(*args, CacheSettings(5, 1.0, 0.1))):
+        with pytest.raises(DataError, match="text: has no tokens"):
+            evaluate(model, stream)
+
+
+def test_cache_helps_on_repeated_text(tmp_path):
+    data = encode(tmp_path, "\n".join([letters(4)] * 8))
+    model, stream = tiny_network(len(data.vocab), SCALE), Stream(data)
+    mixed = cache_log_probs(model, stream, CacheSettings(100, 3.0, 0.5))
+    assert mixed.mean() > text_log_probs(model, stream).mean() + 0.1
