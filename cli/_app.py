@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from nlpseq.core.resources import NUMBA, check_addresses
+from nlpseq.core.resources import NUMBA, check_address_space
 from nlpseq.errors import DISK_FULL, SHORTAGE, NlpseqError
 
 from ._output import Console
@@ -46,7 +46,7 @@ class Command(WithExamples):
         self.params += [_option(*each) for each in _MESSAGE_OPTIONS]
 
     def invoke(self, ctx: click.Context) -> Any:
-        check_addresses(self._addresses)
+        check_address_space(self._addresses)
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,7 +11,7 @@ import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
 from nlpseq.config.fields import to_dict
-from nlpseq.core.resources import LESS_OF_VECTORS, check_memory, size_text
+from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
@@ -186,7 +186,7 @@ def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
         f"{num_words:,} words x {config.dim}, 2 matrices: {size_text(stored)}; memory: {size_text(needed)} "
         f"beside the counts; epochs: {config.epochs}"
     )
-    check_memory(needed, LESS_OF_VECTORS)
+    check_memory(needed, VECTORS_REMEDY)
     artifact.check_free_disk(path, 2 * needed)  # a checkpoint stands beside the last
 
 
@@ -194,7 +194,7 @@ def _check_memory(counts: Cooccurrence, config: GloveConfig) -> None:
     """The same with the pairs, whose number is known now."""
     from nlpseq.counts.glove import needed_bytes
 
-    check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), LESS_OF_VECTORS)
+    check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), VECTORS_REMEDY)
 
 
 def _report_to(progress: Progress) -> Report:
@@ -267,6 +267,6 @@ def _shortened(explicit: Vectors, config: SVDConfig) -> Vectors:
 
     needed = needed_bytes(explicit.matrix, config)
     say(f"{len(explicit.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
-    check_memory(needed, LESS_OF_VECTORS)
+    check_memory(needed, VECTORS_REMEDY)
     with Progress("factorising", "products", COMPILING) as progress:
         return train_svd(explicit, config, progress=progress.update)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
-from nlpseq.core.resources import LESS_OF_VECTORS, check_memory, size_text
+from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
@@ -174,7 +174,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     say_detail(str(plan))
-    check_memory(needed, LESS_OF_VECTORS)
+    check_memory(needed, VECTORS_REMEDY)
     artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # a checkpoint stands beside the last
 
 

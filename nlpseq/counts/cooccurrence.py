@@ -25,7 +25,7 @@ from scipy.sparse import csr_array
 from nlpseq.config import CooccurrenceConfig
 from nlpseq.config.fields import from_dict, to_dict
 from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
-from nlpseq.core.counter_rng import KEEP, random_bits, stream_key
+from nlpseq.core.counter_rng import Stream, random_bits, stream_key
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.subsample import HALF, keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
@@ -144,7 +144,7 @@ def count_reference(text: Text, config: CooccurrenceConfig) -> dict[tuple[int, i
         word_id = stream[pos]
         return (
             word_id < len(text.keep_V)
-            and random_bits(config.seed, KEEP, 0, pos) >> HALF <= text.keep_V[word_id]
+            and random_bits(config.seed, Stream.KEEP, 0, pos) >> HALF <= text.keep_V[word_id]
         )
 
     sums = defaultdict[tuple[int, int], int](int)
@@ -170,7 +170,7 @@ def count_matrix(
     use_cache_for_numba()
     num_words = len(text.keep_V)
     with _scratch() as folder, ThreadPoolExecutor(threads) as pool:
-        stream = _compact(folder / "stream.npy", text, stream_key(config.seed, KEEP, 0))
+        stream = _compact(folder / "stream.npy", text, stream_key(config.seed, Stream.KEEP, 0))
         starts_V = np.cumsum([0, *_occurrences(stream, num_words)])
         files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
         sizes = [np.zeros(1, np.int64)]
@@ -200,7 +200,7 @@ class _Rows(NamedTuple):
 
 def _compact(file: Path, text: Text, key: int) -> npt.NDArray[np.uint32]:
     """The words that stay, each sentence between two separators, which have the id V; on disk, and mapped."""
-    from nlpseq.counts._cooccurrence_numba import compact
+    from nlpseq.counts.cooccurrence_numba import compact
 
     tokens, sentences = np.asarray(text.tokens), np.asarray(text.sentences)
     separator = np.array([len(text.keep_V)], np.uint32)
@@ -253,7 +253,7 @@ class _Group:
         first: int,
         last: int,
     ) -> None:
-        from nlpseq.counts._cooccurrence_numba import find_places
+        from nlpseq.counts.cooccurrence_numba import find_places
 
         self.stream, self.num_words = stream, len(starts_V) - 1
         self.sides = config.side != "right", config.side != "left"
@@ -266,7 +266,7 @@ class _Group:
 
     def count(self, span: tuple[int, int]) -> _Rows:
         """The rows from one up to another."""
-        from nlpseq.counts._cooccurrence_numba import count_rows
+        from nlpseq.counts.cooccurrence_numba import count_rows
 
         first, last = span
         room = int(self.most_V[first:last].sum())

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from nlpseq.config import GloveConfig
 from nlpseq.config.fields import to_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
-from nlpseq.core.counter_rng import CHOICE, INIT, ORDER, random_bits_array, stream_key
+from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.core.resources import available_cores
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.counts.glove_checkpoint import (
@@ -185,7 +185,9 @@ def in_blocks(matrix: Any, seed: int) -> Pairs:
     word_group_V = _groups(np.diff(matrix.indptr))
     context_group_V = _groups(np.bincount(matrix.indices, minlength=matrix.shape[1]))
     blocks_N = word_group_V[rows_N] * GROUPS + context_group_V[matrix.indices]
-    drawn_N = random_bits_array(stream_key(seed, CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np)
+    drawn_N = random_bits_array(
+        stream_key(seed, Stream.CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np
+    )
     order_N = np.argsort(blocks_N.astype(np.uint64) << np.uint64(48) | drawn_N >> np.uint64(16))
     bounds_B = np.concatenate([[0], np.cumsum(np.bincount(blocks_N, minlength=GROUPS**2))])
     return Pairs(rows_N[order_N], matrix.indices[order_N], matrix.data[order_N].astype(np.float32), bounds_B)
@@ -199,7 +201,7 @@ def _groups(pairs_V: Any) -> Any:
 
 def initial_weights(num_words: int, config: GloveConfig) -> Weights:
     """Vectors and biases uniform within 0.5 / dim of 0, AdaGrad's sums at 1."""
-    key, size = stream_key(config.seed, INIT, 0), config.dim + 1
+    key, size = stream_key(config.seed, Stream.INIT, 0), config.dim + 1
     weights = Weights(*(np.ones((num_words, 2, size), np.float32) for _ in range(2)))
     column_E, at_once = np.arange(2 * size)[None, :], max(1, DRAWN // (2 * size))
     for first in range(0, num_words, at_once):
@@ -224,7 +226,7 @@ def needed_bytes(num_words: int, config: GloveConfig, num_pairs: int = 0) -> int
 def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Callable[[], bool]) -> bool:
     """Train on; between steps, between() may stop it. Returns whether it came to its end."""
     use_cache_for_numba()
-    from nlpseq.counts._glove_numba import train_pairs
+    from nlpseq.counts.glove_numba import train_pairs
 
     config, weights, position = run.config, run.weights, run.position
     settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
@@ -283,5 +285,5 @@ def loss_of_zeros(pairs: Pairs, config: GloveConfig) -> float:
 def strata(seed: int, epoch: int) -> list[list[int]]:
     """Blocks that share no row, for each step of an epoch, in an order that is drawn."""
     groups = np.arange(GROUPS)
-    drawn = random_bits_array(stream_key(seed, ORDER, epoch), groups, np.zeros_like(groups), np)
+    drawn = random_bits_array(stream_key(seed, Stream.ORDER, epoch), groups, np.zeros_like(groups), np)
     return [(groups * GROUPS + (groups + shift) % GROUPS).tolist() for shift in np.argsort(drawn)]

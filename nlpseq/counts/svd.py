@@ -24,7 +24,7 @@ import numpy.typing as npt
 from nlpseq.config import SVDConfig
 from nlpseq.config.fields import to_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
-from nlpseq.core.counter_rng import INIT, random_bits_array, stream_key
+from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.vectors import Vectors
@@ -113,7 +113,7 @@ class _Product:
 
     def __init__(self, matrix: Any, pool: ThreadPoolExecutor, threads: int) -> None:
         use_cache_for_numba()
-        from nlpseq.counts._svd_numba import COLUMNS, multiply_rows
+        from nlpseq.counts.svd_numba import COLUMNS, multiply_rows
 
         self.columns, self.multiply_rows = COLUMNS, multiply_rows
         self.arrays = matrix.indptr, matrix.indices, matrix.data.astype(np.float32, copy=False)
@@ -145,7 +145,7 @@ class _Product:
 
 def _random_signs(num_rows: int, num_columns: int, seed: int) -> Floats:
     """(C, L) of +1 and -1."""
-    key = stream_key(seed, INIT, 0)
+    key = stream_key(seed, Stream.INIT, 0)
     drawn = random_bits_array(key, np.arange(num_rows)[:, None], np.arange(num_columns)[None, :], np)
     signs: Floats = np.where(drawn >> np.uint64(63), np.float32(1), np.float32(-1))
     return signs

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from nlpseq.core._prefetch_numba import prefetch
+from nlpseq.core.prefetch_numba import prefetch
 from nlpseq.reading.blocks import NEWLINE
 from nlpseq.tokenizers._scan_numba import ONE, PADDING, SEPARATOR, WORD, ZERO, Places, find_tokens
 from nlpseq.tokenizers._simd_numba import eight_bytes, folded

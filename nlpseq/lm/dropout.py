@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nlpseq.config import AUTOMATIC_RATES, LMConfig
-from nlpseq.core.counter_rng import NOISE, random_bits
+from nlpseq.core.counter_rng import Stream, random_bits
 
 __all__ = ["DropoutMasks", "resolve_dropout"]
 
@@ -35,7 +35,7 @@ class DropoutMasks:
 
     def __init__(self, seed: int, step: int, device: torch.device | str = "cpu") -> None:
         self.generator = torch.Generator(device)
-        self.generator.manual_seed(random_bits(seed, NOISE, 0, step) >> 1)  # torch takes 63 bits
+        self.generator.manual_seed(random_bits(seed, Stream.NOISE, 0, step) >> 1)  # torch takes 63 bits
 
     def mask(self, rate: float, *shape: int) -> Tensor:
         """Return a mask of 0 (probability `rate`, a multiple of 1/65536) and 1/(1 - rate).

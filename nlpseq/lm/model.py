@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nlpseq.config import LMConfig
-from nlpseq.core.counter_rng import INIT, random_bits
+from nlpseq.core.counter_rng import Stream, random_bits
 from nlpseq.lm.dropout import DropoutMasks
 
 __all__ = [
@@ -158,7 +158,7 @@ def detach(state: State) -> State:
 @torch.no_grad()
 def initialize(model: RecurrentLM) -> None:
     """Draw the weights from config.seed; matrices gate by gate, by the rule config.init."""
-    generator = torch.Generator().manual_seed(random_bits(model.config.seed, INIT, 0, 0) >> 1)
+    generator = torch.Generator().manual_seed(random_bits(model.config.seed, Stream.INIT, 0, 0) >> 1)
     for name, weight in model.named_parameters():
         if name in ("embedding.weight", "output_weight"):
             weight.uniform_(-EMBEDDING_RANGE, EMBEDDING_RANGE, generator=generator)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nlpseq.config.fields import check
-from nlpseq.core.counter_rng import CHOICE, random_bits
+from nlpseq.core.counter_rng import Stream, random_bits
 
 __all__ = [
     "NEVER",
@@ -53,7 +53,7 @@ def sample_next(logits_NV: Tensor, seen_NV: Tensor, sampling: Sampling, seed: in
     if sampling.top_k is not None:
         logits_NV = top_k(logits_NV, sampling.top_k)
     logits_NV = min_p(top_p(logits_NV, sampling.top_p), sampling.min_p)
-    uniform = [(random_bits(seed, CHOICE, n, step) >> 11) / 2**53 for n in range(len(logits_NV))]  # below 1
+    uniform = [(random_bits(seed, Stream.CHOICE, n, step) >> 11) / 2**53 for n in range(len(logits_NV))]  # below 1
     return inverse_cdf(logits_NV, torch.tensor(uniform, dtype=torch.float64))
 
 

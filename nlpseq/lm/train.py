@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nlpseq.config import LMConfig
-from nlpseq.core.counter_rng import LENGTH, ORDER, random_bits
+from nlpseq.core.counter_rng import Stream as RandomStream, random_bits
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import RunError
 from nlpseq.lm.averaging import Average
@@ -75,7 +75,7 @@ class Trainer:
     def start_epoch(self) -> None:
         """Columns cut at another place each epoch, and nothing read yet."""
         epoch = self.position.epoch
-        rotation = random_bits(self.config.seed, ORDER, epoch, 0) % len(self.stream) if epoch else 0
+        rotation = random_bits(self.config.seed, RandomStream.ORDER, epoch, 0) % len(self.stream) if epoch else 0
         self.columns = Columns(self.stream, self.config.batch_size, rotation)
         self.state = self.model.initial_state(self.config.batch_size)
 
@@ -174,7 +174,7 @@ class Trainer:
         """Length of the next chunk: bptt, or where lengths are bucketed one of a few near it."""
         bptt = self.config.bptt
         if self.config.lengths == "bucketed":
-            uniform = random_bits(self.config.seed, LENGTH, 0, self.position.step) / 2**64
+            uniform = random_bits(self.config.seed, RandomStream.LENGTH, 0, self.position.step) / 2**64
             bptt = max(MIN_ROWS, round(bptt * BUCKETS[int(uniform * len(BUCKETS))]))
         return min(bptt, self.columns.length - self.position.row)
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import Word2VecConfig
-from nlpseq.core.counter_rng import ORDER, random_bits_array, stream_key
+from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.errors import ArtifactError, DataError, RunError
 from nlpseq.word2vec.kernels.select import KernelSelection, Span
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.parallel import CHUNK, Hogwild, LocalSGD
+from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD
 from nlpseq.word2vec.sampling import PART, Tables, epoch_keys
 from nlpseq.word2vec.state import Report, TrainProgress, TrainState
 
@@ -140,7 +140,10 @@ class Run:
         def judge(spans: list[Span]) -> tuple[float, int]:
             return self.choice.train_spans(held_out, keys, self.weights, spans)
 
-        spans = [Span(start, min(start + CHUNK, end), np.float32(0)) for start in range(first, end, CHUNK)]
+        spans = [
+            Span(start, min(start + CHUNK_TOKENS, end), np.float32(0))
+            for start in range(first, end, CHUNK_TOKENS)
+        ]
         groups = [spans[n : n + self.at_once] for n in range(0, len(spans), self.at_once)]
         sums = list(pool.map(judge, groups))  # which leaves the rest undone if stopped
         loss, predictions = (sum(column) for column in zip(*sums, strict=True))
@@ -191,7 +194,7 @@ class Run:
         """
         starts = np.arange(self.start, self.stop, self.sharing.chunk)
         part_starts = self.start + (starts - self.start) // PART * PART
-        key = stream_key(self.config.seed, ORDER, self.position.epoch)
+        key = stream_key(self.config.seed, Stream.ORDER, self.position.epoch)
         of_chunk = random_bits_array(key, starts, np.zeros_like(starts), np)
         of_part = random_bits_array(key, part_starts, np.ones_like(starts), np)
         shuffled: list[int] = starts[np.lexsort((of_chunk, of_part))].tolist()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.core.counter_rng import KEEP, NEGATIVE, WIDTH, random_bits_array, stream_key
+from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.dataset.subsample import HALF, as_threshold, kept
 
 PART = 125_000_000  # tokens whose chunks are shuffled together, and a GPU looks at together; whole chunks
@@ -51,8 +51,9 @@ class Tables(NamedTuple):
 
 
 def epoch_keys(seed: int, epoch: int) -> npt.NDArray[np.uint64]:
-    """The keys of an epoch's three streams of draws: KEEP, WIDTH and NEGATIVE index them."""
-    return np.array([stream_key(seed, stream, epoch) for stream in (KEEP, WIDTH, NEGATIVE)], np.uint64)
+    """Return the keys of the streams KEEP, WIDTH and NEGATIVE in an epoch, indexed by stream."""
+    streams = (Stream.KEEP, Stream.WIDTH, Stream.NEGATIVE)
+    return np.array([stream_key(seed, stream, epoch) for stream in streams], np.uint64)
 
 
 class Kept(NamedTuple):
@@ -113,14 +114,14 @@ def span_windows(tables: Tables, keys: Any, window: int, start: int, stop: int, 
 
 def widths(pos_N: Array, window: int, keys: Any, xp: Any) -> Array:
     """Reach of the window at each position: uniform on 1..window, so near words count more."""
-    upper_N = random_bits_array(int(keys[WIDTH]), pos_N, xp.zeros_like(pos_N), xp) >> xp.uint64(HALF)
+    upper_N = random_bits_array(int(keys[Stream.WIDTH]), pos_N, xp.zeros_like(pos_N), xp) >> xp.uint64(HALF)
     return 1 + ((upper_N * xp.uint64(window)) >> xp.uint64(HALF)).astype(xp.int64)
 
 
 def noise_words(alias_V2: Array, keys: Any, pos_N: Array, first_k_N: Array, num: int, xp: Any) -> Array:
     """(N, num) words of the noise distribution: draws first_k..first_k+num-1 of each position."""
     k_NK = first_k_N[:, None] + xp.arange(num)
-    drawn_NK = random_bits_array(int(keys[NEGATIVE]), pos_N[:, None], k_NK, xp)
+    drawn_NK = random_bits_array(int(keys[Stream.NEGATIVE]), pos_N[:, None], k_NK, xp)
     upper_NK, lower_NK = drawn_NK >> xp.uint64(HALF), drawn_NK & xp.uint64(2**HALF - 1)
     row_NK = ((upper_NK * xp.uint64(len(alias_V2))) >> xp.uint64(HALF)).astype(xp.int64)
     return xp.where(lower_NK <= alias_V2[row_NK, 0], row_NK, alias_V2[row_NK, 1].astype(xp.int64))
@@ -143,7 +144,7 @@ def kept_words(tables: Tables, keys: Any, window: int, start: int, stop: int, xp
 
 def _stay(tables: Tables, keys: Any, tokens_N: Array, start: int, xp: Any) -> Array:
     """Which of these tokens, the first of which is at `start`, are words that subsampling keeps."""
-    return kept(tokens_N, start, tables.keep_V, int(keys[KEEP]), xp)
+    return kept(tokens_N, start, tables.keep_V, int(keys[Stream.KEEP]), xp)
 
 
 def _sentences(tables: Tables, start: int, stop: int) -> tuple[int, int]:

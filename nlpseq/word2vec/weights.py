@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import Word2VecConfig
-from nlpseq.core.counter_rng import INIT, random_bits_array, stream_key
+from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.word2vec.kernels.select import LANES, padded
 from nlpseq.word2vec.objectives import Weights
 
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 def initial_weights(num_words: int, config: Word2VecConfig, lanes: int = LANES) -> Weights:
     """Inputs uniform within 0.5/dim of 0, outputs 0, as in word2vec.c; rows padded with zeros."""
     in_VD, out_VD = (aligned_zeros(num_words, padded(config.dim, lanes)) for _ in range(2))
-    key, column_D = stream_key(config.seed, INIT, 0), np.arange(config.dim)[None, :]
+    key, column_D = stream_key(config.seed, Stream.INIT, 0), np.arange(config.dim)[None, :]
     for first in range(0, num_words, BLOCK):
         word_id = np.arange(first, min(first + BLOCK, num_words))[:, None]
         uniform = (random_bits_array(key, word_id, column_D, np) >> np.uint64(40)) * np.float32(2.0**-24)

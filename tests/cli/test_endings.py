@@ -159,7 +159,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path):
     env = os.environ | {"NLPSEQ_CACHE_DIR": str(tmp_path / "file")}
     done = subprocess.run([*NLPSEQ, "doctor"], env=env, capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stderr.startswith(f"nlpseq: warning: cache folder {tmp_path / 'file'} cannot be written")
+    assert done.stderr.startswith(f"nlpseq: warning: cache folder {tmp_path / 'file'}: cannot be written")
 
 
 @pytest.mark.parametrize("command", ["--help", "train-w2v --help", "doctor", "corpora list --json"])

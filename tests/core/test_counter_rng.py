@@ -6,23 +6,20 @@ from hypothesis import given, settings, strategies as st
 from numba import njit
 from scipy.stats import chisquare, pearsonr
 
-from nlpseq.core._counter_rng_numba import random_bits as compiled_draw
 from nlpseq.core.counter_rng import (
-    INIT,
     K_BITS,
-    KEEP,
     MASK_64,
-    NEGATIVE,
     WEYL,
-    WIDTH,
+    Stream,
     mix,
     random_bits,
     random_bits_array,
     stream_key,
 )
+from nlpseq.core.counter_rng_numba import random_bits as compiled_draw
 
 SEEDS = st.integers(0, 2**70)
-STREAMS = st.sampled_from([KEEP, WIDTH, NEGATIVE, INIT])
+STREAMS = st.sampled_from([Stream.KEEP, Stream.WIDTH, Stream.NEGATIVE, Stream.INIT])
 EPOCHS = st.integers(0, 1000)
 POSITIONS = st.lists(st.integers(0, 2**44 - 1), min_size=1, max_size=20)
 KS = st.integers(0, 2**K_BITS - 1)
@@ -49,7 +46,7 @@ def test_mixing_is_splitmix64():
 
 
 def test_one_draw_never_changes():  # or every result of a given seed would
-    assert random_bits(seed=1, stream=NEGATIVE, epoch=2, pos=3, k=4) == 0x14F192AD8DBCA211
+    assert random_bits(seed=1, stream=Stream.NEGATIVE, epoch=2, pos=3, k=4) == 0x14F192AD8DBCA211
 
 
 @settings(deadline=None, derandomize=True)
@@ -64,14 +61,14 @@ def test_python_arrays_and_compiled_code_draw_the_same(seed, stream, epoch, posi
 
 def test_arrays_broadcast():
     pos, k = np.array([[5], [7]]), np.arange(3)
-    drawn = random_bits_array(stream_key(9, WIDTH, 0), pos, k, np)
+    drawn = random_bits_array(stream_key(9, Stream.WIDTH, 0), pos, k, np)
     assert drawn.dtype == np.uint64
-    assert drawn.tolist() == [[random_bits(9, WIDTH, 0, p, j) for j in range(3)] for p in (5, 7)]
+    assert drawn.tolist() == [[random_bits(9, Stream.WIDTH, 0, p, j) for j in range(3)] for p in (5, 7)]
 
 
 @pytest.mark.parametrize("bits", ["low", "high"])
 def test_draws_are_uniform(bits):
-    drawn = random_bits_array(stream_key(1, KEEP, 0), np.arange(200_000), np.array([0]), np)
+    drawn = random_bits_array(stream_key(1, Stream.KEEP, 0), np.arange(200_000), np.array([0]), np)
     bins = drawn & np.uint64(255) if bits == "low" else drawn >> np.uint64(56)
     assert chisquare(np.bincount(bins.astype(int), minlength=256)).pvalue > 1e-3
 
@@ -80,7 +77,7 @@ def test_draws_are_uniform(bits):
     "other",
     [
         {"seed": 2},
-        {"stream": WIDTH},
+        {"stream": Stream.WIDTH},
         {"epoch": 1},
         {"offset": 1},  # the neighbouring position
         {"k": 1},
@@ -91,7 +88,7 @@ def test_neighbouring_counters_are_unrelated(other):
     assert abs(pearsonr(uniform(), uniform(**other)).statistic) < 0.01  # 4.5 sigma of 200,000 pairs
 
 
-def uniform(seed=1, stream=KEEP, epoch=0, offset=0, k=0):
+def uniform(seed=1, stream=Stream.KEEP, epoch=0, offset=0, k=0):
     drawn = random_bits_array(stream_key(seed, stream, epoch), np.arange(200_000) + offset, np.array([k]), np)
     return drawn.astype(np.float64) / 2**64
 

@@ -14,8 +14,7 @@ from support.results import seal, write_sealed_meta
 from support.word2vec_runs import stop_after
 
 from nlpseq.config import CooccurrenceConfig, GloveConfig
-from nlpseq.core.counter_rng import INIT, random_bits_array, stream_key
-from nlpseq.counts._glove_numba import train_pairs
+from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.counts.glove import (
     GROUPS,
@@ -30,6 +29,7 @@ from nlpseq.counts.glove import (
     strata,
     train_glove,
 )
+from nlpseq.counts.glove_numba import train_pairs
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.training.checkpoint import CheckpointConfig
@@ -77,7 +77,7 @@ def test_the_kernel_takes_the_steps_of_the_specification(dim):
 def test_weights_begin_as_they_would_all_at_once(monkeypatch, num_words, dim):
     config, num = GloveConfig(dim=dim, seed=3), np.arange(2 * (dim + 1))
     drawn_VE = random_bits_array(
-        stream_key(3, INIT, 0), np.arange(num_words)[:, None], num[None, :], np
+        stream_key(3, Stream.INIT, 0), np.arange(num_words)[:, None], num[None, :], np
     ) >> np.uint64(40)
     wanted_VE = ((drawn_VE * 2.0**-24 - 0.5) / dim).astype(np.float32)
     monkeypatch.setattr("nlpseq.counts.glove.DRAWN", 50)

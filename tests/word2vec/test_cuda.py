@@ -23,7 +23,7 @@ from nlpseq.word2vec.kernels.fused_cupy import SOURCE, WARP, bearable, check_roo
 from nlpseq.word2vec.kernels.reference import make_layered
 from nlpseq.word2vec.kernels.select import Span
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.parallel import CHUNK
+from nlpseq.word2vec.parallel import CHUNK_TOKENS
 from nlpseq.word2vec.sampling import Kept, Tables, epoch_keys, kept_words
 
 HOST = Path(__file__).parents[1] / "support" / "cuda" / "host.cpp"
@@ -121,7 +121,7 @@ def test_part_by_part_it_does_what_it_does_with_the_whole_text(
 
 
 def test_a_part_holds_whole_chunks() -> None:
-    assert fused_cupy.PART % CHUNK == 0
+    assert fused_cupy.PART % CHUNK_TOKENS == 0
 
 
 def noted(asked_for: list[tuple[int, int]]) -> Callable[..., Kept]:

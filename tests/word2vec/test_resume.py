@@ -26,6 +26,7 @@ from nlpseq.word2vec.train import make_tables, pairs_of_words, resume_word2vec, 
 from nlpseq.word2vec.weights import initial_weights
 
 THREADS = 3
+SIZES = sharing.ParallelSizes(100, 200 * THREADS, 2, 4)
 IN_ROUNDS = replace(SMALL, threads=THREADS, deterministic=True)
 LEARNT = ("vectors.npy", "contexts.npy", "vocab.tsv")
 TOLD = ("loss", "valid_loss", "best_epoch", "epochs", "predictions")  # of meta.json, besides times
@@ -39,11 +40,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many chunks and rounds of a small text, and looks at whether to stop between them."""
-    monkeypatch.setattr(sharing.Hogwild, "chunk", 100)
-    monkeypatch.setattr(sharing, "SYNC_EVERY_TOKENS", 200 * THREADS)
+    monkeypatch.setattr(sharing.Hogwild.__init__, "__defaults__", (SIZES,))
+    monkeypatch.setattr(sharing.LocalSGD.__init__, "__defaults__", (SIZES,))
     monkeypatch.setattr(run, "POLL", 0.001)
-    monkeypatch.setattr(sharing, "HOT_ROWS", 2)
-    monkeypatch.setattr(sharing, "FULL_SYNC_EVERY", 4)
 
 
 def bytes_of(path: Path) -> dict[str, bytes]:
@@ -134,7 +133,7 @@ def in_rounds(data: TokenDataset, config: Word2VecConfig) -> Weights:
     copies = [Weights(*(weight.copy() for weight in shared)) for _ in range(THREADS)]
     rounds = sharing.LocalSGD(shared, run.TrainState(), THREADS, pairs_V)
     course = run.Run(config, choice, tables, None, shared, run.TrainState(), sharing=rounds)
-    part_V1 = sharing.weight_of_rows(pairs_V * 200, THREADS)[:, None]
+    part_V1 = sharing.row_weights(pairs_V * 200, THREADS, SIZES)[:, None]
     for epoch in range(config.epochs or 0):
         course.position.epoch = epoch
         starts = course.order()
@@ -157,16 +156,18 @@ def in_rounds(data: TokenDataset, config: Word2VecConfig) -> Weights:
 
 def test_changes_of_rare_rows_are_added_and_those_of_frequent_ones_averaged() -> None:
     many, few = 1e9, 0.0
-    weight_V = sharing.weight_of_rows(np.array([many, few]), 4)
+    weight_V = sharing.row_weights(np.array([many, few]), 4, SIZES)
     assert weight_V.tolist() == pytest.approx([1 / 4, 1], rel=1e-6)
     uses_V = np.array([1e3, 1e2])
     left_V = (1 - 3 * sharing.PULL) ** uses_V
     one_by_one_V, at_once_V = 1 - left_V**4, 4 * (1 - left_V)
-    assert sharing.weight_of_rows(uses_V, 4) == pytest.approx(one_by_one_V / at_once_V, rel=1e-6)
+    assert sharing.row_weights(uses_V, 4, SIZES) == pytest.approx(one_by_one_V / at_once_V, rel=1e-6)
 
 
 def test_frequent_rows_are_added_up_often_and_all_of_them_now_and_then() -> None:
-    rows = [sharing.rows_after(round, 7) for round in range(1, 9)]  # HOT_ROWS is 2 and FULL_SYNC_EVERY 4 here
+    rows = [
+        sharing.synced_rows(round, 7, SIZES) for round in range(1, 9)
+    ]  # HOT_ROWS is 2 and FULL_SYNC_EVERY 4 here
     assert rows == [2, 4, 2, 7, 2, 4, 2, 7]
 
 

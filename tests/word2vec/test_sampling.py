@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 from support.proxy import ProxyArray, proxied, xp as proxy
 
-from nlpseq.core.counter_rng import KEEP, NEGATIVE, WIDTH, random_bits
+from nlpseq.core.counter_rng import Stream, random_bits
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.word2vec.sampling import (
     Tables,
@@ -60,10 +60,10 @@ def brute_force(tables: Tables, seed: int, window: int, start: int, stop: int) -
             pos
             for pos in range(lo, hi)
             if tables.tokens[pos] < len(tables.keep_V)
-            and random_bits(seed, KEEP, 0, pos) >> 32 <= tables.keep_V[tables.tokens[pos]]
+            and random_bits(seed, Stream.KEEP, 0, pos) >> 32 <= tables.keep_V[tables.tokens[pos]]
         ]
         for place, pos in enumerate(kept):
-            width = 1 + ((random_bits(seed, WIDTH, 0, pos) >> 32) * window >> 32)
+            width = 1 + ((random_bits(seed, Stream.WIDTH, 0, pos) >> 32) * window >> 32)
             for other in range(max(place - width, 0), min(place + width + 1, len(kept))):
                 if other != place and start <= pos < stop:
                     slot = other - place + window - (other > place)
@@ -145,6 +145,6 @@ def test_noise_words_read_the_draws_of_their_position() -> None:
     table, pos = alias_table(np.arange(1.0, 8.0)), 12
     drawn = noise_words(table, epoch_keys(9, 4), np.array([pos]), np.array([6]), 2, np)[0]
     for n, k in enumerate((6, 7)):
-        bits = random_bits(9, NEGATIVE, 4, pos, k)
+        bits = random_bits(9, Stream.NEGATIVE, 4, pos, k)
         row = (bits >> 32) * 7 >> 32
         assert drawn[n] == (row if bits & 0xFFFFFFFF <= table[row, 0] else table[row, 1])

@@ -16,7 +16,7 @@ from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError, RunError
 from nlpseq.word2vec import run, train, weights
 from nlpseq.word2vec.kernels.select import KernelSelection, select
-from nlpseq.word2vec.parallel import Hogwild
+from nlpseq.word2vec.parallel import Hogwild, ParallelSizes
 from nlpseq.word2vec.run import TrainProgress
 from nlpseq.word2vec.state import TrainState
 from nlpseq.word2vec.train import resolve, train_word2vec
@@ -230,7 +230,7 @@ def test_a_failing_report_stops_the_threads(data: TokenDataset) -> None:
 def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
     data: TokenDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Hogwild, "chunk", 500)
+    monkeypatch.setattr(Hogwild.__init__, "__defaults__", (ParallelSizes(500),))
     seen: list[tuple[int, float]] = []
     real = train.select
 
@@ -256,7 +256,7 @@ def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
 
 def test_a_long_text_is_shuffled_part_by_part(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "PART", 1000)
-    monkeypatch.setattr(Hogwild, "chunk", 200)
+    monkeypatch.setattr(Hogwild.__init__, "__defaults__", (ParallelSizes(200),))
     course = new_run(data)
     orders = []
     for course.position.epoch in range(2):

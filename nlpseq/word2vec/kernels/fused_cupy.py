@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nlpseq.config import Word2VecConfig
-from nlpseq.core.counter_rng import NEGATIVE, WIDTH
+from nlpseq.core.counter_rng import Stream
 from nlpseq.errors import ConfigError
 from nlpseq.word2vec.kernels.select import Span, TrainSpans, padded
 from nlpseq.word2vec.objectives import Weights
@@ -123,7 +123,7 @@ def spans_kernel(launch: Launch, window: int, xp: Any) -> TrainSpans:
         rate_S = xp.asarray(np.array([span.learning_rate for span in spans], np.float32))
         loss_S, predictions_S = xp.zeros(len(spans), xp.float64), xp.zeros(len(spans), xp.int64)
         words = *text, np.int64(len(text.ids_N))
-        noise = alias_V2, np.uint64(len(alias_V2)), keys[WIDTH], keys[NEGATIVE]
+        noise = alias_V2, np.uint64(len(alias_V2)), keys[Stream.WIDTH], keys[Stream.NEGATIVE]
         results = np.int64(len(spans)), loss_S, predictions_S
         launch(len(spans), (*words, *noise, *weights, first_S, last_S, rate_S, *results))
         return float(loss_S.sum()), int(predictions_S.sum())

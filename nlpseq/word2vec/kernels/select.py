@@ -82,7 +82,7 @@ def in_turn(train_span: TrainSpan) -> TrainSpans:
 
 
 def array_module(backend: str) -> ModuleType:
-    """numpy or cupy; BackendUnavailable, with the reason, where CuPy cannot be used."""
+    """Numpy or cupy; BackendUnavailable, with the reason, where CuPy cannot be used."""
     if backend == "numpy":
         import numpy
 
@@ -105,7 +105,6 @@ def array_module(backend: str) -> ModuleType:
 
 def _fused(config: Word2VecConfig) -> TrainSpan:
     """The compiled kernel, loaded when it is first called, as loading the compiler takes memory and time."""
-
     constants = _constants(config)
 
     def train_span(*work: Any) -> tuple[float, int]:
@@ -131,7 +130,7 @@ def to_compile(config: Word2VecConfig, choice: KernelSelection) -> list[Kernel]:
         return []
     kernels = [Kernel("nlpseq.word2vec.kernels.fused_numba", "compile_kernel", _constants(config))]
     if config.deterministic:
-        kernels.append(Kernel("nlpseq.word2vec._average_numba", "compile_add_up"))
+        kernels.append(Kernel("nlpseq.word2vec.average_numba", "compile_add_changes"))
     return kernels
 
 

@@ -1,9 +1,11 @@
-"""draws.draw for compiled kernels: the same bits, given the stream's key."""
+"""Return the bits of counter_rng.random_bits in compiled kernels."""
 
 import numpy as np
 from numba import njit
 
 from nlpseq.core.counter_rng import K_BITS, MIX_1, MIX_2, WEYL
+
+__all__ = ["random_bits"]
 
 _WEYL, _MIX_1, _MIX_2 = np.uint64(WEYL), np.uint64(MIX_1), np.uint64(MIX_2)
 _K_BITS = np.uint64(K_BITS)
@@ -12,7 +14,7 @@ _ONE, _S27, _S30, _S31 = np.uint64(1), np.uint64(27), np.uint64(30), np.uint64(3
 
 @njit(inline="always")
 def random_bits(key, pos, k):  # type: ignore[no-untyped-def]
-    """64 random bits; key is draws.stream_key(seed, stream, epoch), all three are uint64."""
+    """Return 64 random bits; key is stream_key(seed, stream, epoch), all arguments are uint64."""
     z = key + _WEYL * ((pos << _K_BITS) + k + _ONE)
     z = (z ^ (z >> _S30)) * _MIX_1
     z = (z ^ (z >> _S27)) * _MIX_2

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from nlpseq.core._counter_rng_numba import random_bits
+from nlpseq.core.counter_rng_numba import random_bits
 
 _HALF, _ZERO, _ONE, _SIX, _LOW_SIX = np.uint64(32), np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(63)
 _DE_BRUIJN = 0x03F79D71B4CB0A89  # its 64 shifts by a bit all begin with other six bits

@@ -1,12 +1,14 @@
-"""The sum of LocalSGD for some of the rows; drops the GIL, for threads on other rows."""
+"""Average the copies of LocalSGD over some rows, without the GIL, so that threads share the rows."""
 
 import numpy as np
 from numba import njit
 
+__all__ = ["add_changes", "compile_add_changes"]
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def add_up(shared_VD, copies_TVD, weight_V, first, last):  # type: ignore[no-untyped-def]
-    """shared += weight * sum over threads of (copy - shared), copy = shared, for rows first..last-1."""
+def add_changes(shared_VD, copies_TVD, weight_V, first, last):  # type: ignore[no-untyped-def]
+    """Run shared += weight * sum over threads of (copy - shared), copy = shared, for rows first..last-1."""
     change_D = np.empty(shared_VD.shape[1], np.float32)
     for v in range(first, last):
         shared_D = shared_VD[v]
@@ -23,6 +25,7 @@ def add_up(shared_VD, copies_TVD, weight_V, first, last):  # type: ignore[no-unt
                 copy_D[d] = shared_D[d]
 
 
-def compile_add_up() -> None:
+def compile_add_changes() -> None:
+    """Compile add_changes into the cache."""
     weights = np.zeros((1, 1, 16), np.float32)
-    add_up(weights[0], weights, np.ones(1, np.float32), 0, 0)
+    add_changes(weights[0], weights, np.ones(1, np.float32), 0, 0)
