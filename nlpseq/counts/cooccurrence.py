@@ -9,6 +9,7 @@ Letters: V words.
 """
 
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ from nlpseq.storage import artifact
 from nlpseq.storage.arrays import NpyWriter, load_array
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
 from nlpseq.storage.stale import remove_stale_temporaries, temporary
+from nlpseq.training.provenance import describe_source
 
 KIND, VERSION = "cooccurrence", 1
 UNIT = 1 << 30  # what a pair of weight 1 adds, so that 1/distance is an integer too
@@ -128,8 +130,54 @@ def count_cooccurrences(
     vocab = data.vocab.without_specials()
     text = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, config.subsample))
     matrix = count_matrix(text, config, threads or available_cores(), memory_bytes, progress)
-    meta = {"text_config": to_dict(data.config), "num_tokens": data.num_tokens}
-    return Cooccurrence(matrix, vocab, config, meta)
+    return Cooccurrence(matrix, vocab, config, _meta_of(data))
+
+
+def find_or_count(
+    data: TokenDataset,
+    config: CooccurrenceConfig,
+    *,
+    threads: int | None = None,
+    progress: Report | None = None,
+    notice: Callable[[str], None] = lambda message: None,
+) -> Cooccurrence:
+    """Return the counts of the train split, from the folder of the corpus if the same are stored there.
+
+    notice: told which stored counts are used or not. meta has `count_seconds`.
+    """
+    started, stored, counts = time.perf_counter(), data.path / "cooccurrence", None
+    if stored.exists():
+        found = Cooccurrence.load(stored)
+        if found.config == config and found.vocab.digest == data.vocab.without_specials().digest:
+            notice(f"counts of {stored}")
+            meta = found.meta | _meta_of(data.split("train"))
+            counts = Cooccurrence(found.matrix, found.vocab, config, meta)
+        else:
+            notice(f"counts of {stored} have {_difference(found, data, config)}; counting again")
+    if counts is None:
+        counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress)
+    counts.meta["count_seconds"] = time.perf_counter() - started
+    return counts
+
+
+def _difference(found: Cooccurrence, data: TokenDataset, config: CooccurrenceConfig) -> str:
+    """Return which settings of stored counts differ from those wanted."""
+    if found.vocab.digest != data.vocab.without_specials().digest:
+        return "another vocabulary"
+    has, wanted = to_dict(found.config), to_dict(config)
+    return ", ".join(f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name])
+
+
+def _meta_of(data: TokenDataset) -> artifact.Meta:
+    """Return fields of meta.json about the corpus that was counted."""
+    return {
+        "text_config": to_dict(data.config),
+        "num_tokens": data.num_tokens,
+        "corpus": data.meta.get("corpus"),
+        "data_digest": data.digest,
+        "data_vocab_digest": data.vocab.digest,
+        "source": describe_source(data),
+    }
 
 
 def count_reference(text: Text, config: CooccurrenceConfig) -> dict[tuple[int, int], float]:

@@ -19,9 +19,9 @@ Letters: V words, D dimensions, E = D + 1 (a vector and its bias), 2 = the value
 squared slopes, N pairs, B blocks.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -44,122 +44,191 @@ from nlpseq.counts.glove_checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from nlpseq.errors import ArtifactError, DataError, RunError
+from nlpseq.errors import ArtifactError, DataError
 from nlpseq.storage import artifact
-from nlpseq.training.checkpoint import CheckpointConfig, Checkpointer
-from nlpseq.vectors.vectors import Vectors
+from nlpseq.training import runner
+from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
+from nlpseq.training.metrics import write_metrics
+from nlpseq.training.progress import ProgressCallback, TrainProgress
+from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 
-DRAWN = 1 << 20  # numbers at once
-DIVERGENCE_FACTOR = 10.0  # times the loss of knowing nothing
-IN_BLOCKS, INTO_BLOCKS = 16, 56  # bytes of a pair, and those it takes to put it there
+__all__ = [
+    "GROUPS",
+    "Pairs",
+    "Trainer",
+    "balanced_groups",
+    "glove_loss",
+    "glove_step",
+    "in_blocks",
+    "initial_weights",
+    "loss_of_zeros",
+    "needed_bytes",
+    "resume_glove",
+    "strata",
+    "train_glove",
+]
+
+DRAWN_NUMBERS = 1 << 20  # at once
+PAIR_BYTES, SORTING_BYTES = 16, 56  # of a pair in its block, and while pairs are sorted into blocks
 
 Floats = npt.NDArray[np.float32]
-Report = Callable[[int, int, float], None]
 
 
 class Pairs(NamedTuple):
-    """What occurs together, and how often, block by block."""
+    """Pairs of words with their counts, block by block."""
 
     rows_N: npt.NDArray[np.int32]
     columns_N: npt.NDArray[np.int32]
     counts_N: Floats
-    bounds_B: npt.NDArray[np.int64]  # where each block, GROUPS * words + contexts, begins and the last ends
+    bounds_B: npt.NDArray[np.int64]  # start of each block, GROUPS * words + contexts, and end of the last
 
 
 def train_glove(
     counts: Cooccurrence,
     config: GloveConfig = GloveConfig(),  # noqa: B008  (frozen)
     *,
-    progress: Report | None = None,
-    folder: CheckpointConfig | None = None,
+    progress: ProgressCallback | None = None,
+    checkpoint: CheckpointConfig | None = None,
 ) -> Vectors:
-    """GloVe vectors of every word, and of every word as a context.
+    """Train GloVe vectors of every word, and of every word as a context.
 
-    progress is told of pairs done, of all there are, and of the mean loss of an epoch. folder: where the run
-    is stored while it goes on; without one it lives in memory. A run stopped through folder.should_stop has
-    meta["complete"] False. Raises DataError where nothing was counted and RunError where the loss is no
-    longer finite, or ten times that of knowing nothing.
+    progress: called after each epoch. checkpoint: where to store the run; by default it is in memory only.
+    A run stopped by checkpoint.should_stop has meta["complete"] False. Raises DataError if nothing was
+    counted and RunError if training diverges.
     """
     if counts.matrix.nnz == 0:
-        raise DataError("no pair of words was counted. Give more text, or longer lines.")
-    if folder is not None:
-        artifact.check_writable(folder.path, force=folder.force)
-    weights = initial_weights(len(counts.vocab), config)
-    return _finish(counts, Checkpoint(config, weights, TrainState()), progress, folder)
+        raise DataError(
+            "co-occurrence counts: there is not one pair of words. Use more text or longer lines."
+        )
+    with lock_new_run(checkpoint):
+        weights = initial_weights(len(counts.vocab), config)
+        trainer = Trainer(counts, Checkpoint(config, weights, TrainState(), [], {}), checkpoint)
+        return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
 
 
 def resume_glove(
-    folder: CheckpointConfig,
+    checkpoint: CheckpointConfig,
     counts: Cooccurrence,
     *,
     changes: Mapping[str, Any] = MappingProxyType({}),
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Vectors:
-    """Go on with the run in a folder exactly where its last checkpoint was taken.
+    """Continue a run exactly from its last checkpoint.
 
-    changes: of `threads`, whose number changes nothing in the result. Raises ConfigError where that run is
-    complete, ArtifactError where the counts are not those it was trained on.
+    changes: only of `threads`, which do not change the result. Raises ConfigError if the run is complete,
+    ArtifactError if the counts are of another text.
     """
-    checkpoint, meta = load_checkpoint(folder.path)
-    artifact.check_writable(folder.path, force=True)
-    if _identity(counts) != {name: meta.get(name) for name in _identity(counts)}:
-        raise ArtifactError(
-            f"the counts are not those that {folder.path} was trained on, or its text has changed since. "
-            "Bring back the corpus as it was, or train anew with --force."
-        )
-    config = replace(checkpoint.config, **changes)
-    return _finish(counts, checkpoint._replace(config=config), progress, folder, is_resumed=True)
+    with lock_resumed_run(checkpoint):
+        stored = load_checkpoint(checkpoint.path)
+        if _identity(counts) != {name: stored.meta.get(name) for name in _identity(counts)}:
+            raise ArtifactError(
+                f"{checkpoint.path}: was trained on other counts, or its text has changed since. "
+                "Restore the corpus as it was, or train again with --force."
+            )
+        trainer = Trainer(counts, stored._replace(config=replace(stored.config, **changes)), checkpoint)
+        return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
 
 
-def _finish(
-    counts: Cooccurrence,
-    run: Checkpoint,
-    progress: Report | None,
-    folder: CheckpointConfig | None,
-    *,
-    is_resumed: bool = False,
-) -> Vectors:
-    """Train to the end, or to where the run is stopped, with a checkpoint now and then."""
+class Trainer:
+    """GloVe for training.runner; a step is one stratum of an epoch."""
 
-    def save() -> None:
-        assert folder is not None
-        force = folder.force or checkpoints.has_one
-        save_checkpoint(folder.path, _vectors(counts, run, folder), run, force=force)
+    command, kind = "train-counts", (KIND, VERSION)
 
-    checkpoints = Checkpointer(folder, save, has_one=is_resumed)
-    try:
-        complete = _train(in_blocks(counts.matrix, run.config.seed), run, progress, checkpoints.between)
-    except RunError as error:
-        raise checkpoints.with_checkpoint_hint(error) from error
-    vectors = _vectors(counts, run, folder)
-    vectors.meta["complete"] = complete
-    return vectors
+    def __init__(self, counts: Cooccurrence, run: Checkpoint, checkpoint: CheckpointConfig | None) -> None:
+        self._counts, self._run = counts, run
+        self._facts = {name: run.meta[name] for name in _PROVENANCE if name in run.meta}
+        self._facts |= {name: counts.meta[name] for name in _PROVENANCE if name in counts.meta}
+        if checkpoint is not None and checkpoint.provenance:
+            self._facts["source"] = checkpoint.provenance
+        self.config, self.state = run.config, run.state
+        self.advice = f"Lower --learning-rate (it is {run.config.learning_rate})."
+        self.pairs = in_blocks(counts.matrix, run.config.seed)
+        self.uniform_loss = max(1.0, loss_of_zeros(self.pairs, run.config))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold the threads."""
+        use_cache_for_numba()
+        with ThreadPoolExecutor(min(GROUPS, self.config.threads or available_cores())) as self._pool:
+            yield
+
+    def is_over(self) -> bool:
+        """Return True after the last epoch."""
+        return self.state.epoch >= self.config.epochs
+
+    def step(self) -> TrainProgress | None:
+        """Train a stratum; return figures after the last of an epoch."""
+        state = self.state
+        for blocks in strata(self.config.seed, state.epoch)[state.step : state.step + 1]:
+            state.total += sum(self._pool.map(self._train_block, blocks))
+            state.step += 1
+        if state.step < GROUPS and np.isfinite(state.total):
+            return None
+        num_pairs = len(self.pairs.counts_N)
+        steps, done = state.epoch * GROUPS + state.step, (state.epoch + 1) * num_pairs
+        loss, rate = state.total / num_pairs, self.config.learning_rate
+        figures = TrainProgress(done, self.config.epochs * num_pairs, steps, state.epoch, loss, rate)
+        runner.check_not_diverged(self, loss, steps)
+        place = {"step": steps, "epoch": state.epoch, "pairs": done, "seconds": round(state.seconds, 3)}
+        self._run.metrics.append(place | {"loss": loss, "learning_rate": rate})
+        state.losses.append(loss)
+        state.epoch, state.step, state.total = state.epoch + 1, 0, 0.0
+        return figures
+
+    def _train_block(self, block: int) -> float:
+        from nlpseq.counts.glove_numba import train_pairs
+
+        config, (first, last) = self.config, self.pairs.bounds_B[block : block + 2]
+        settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
+        return float(train_pairs(self.pairs, self._run.weights, *settings, first, last))
+
+    def pause(self) -> None:
+        """Do nothing, because threads rest between steps."""
+
+    finish = pause
+
+    def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(folder, self.vectors(), self._run, meta)
+
+    def save_result(self, folder: artifact.Folder) -> None:
+        """Write the vectors and the metrics."""
+        self.vectors().fill(folder)
+        write_metrics(folder.path, self._run.metrics)
+
+    def vectors(self, **meta: Any) -> Vectors:
+        """Return the vectors so far; meta: more fields of their meta.json."""
+        counts, state = self._counts, self.state
+        meta = {
+            "model": "glove",
+            "glove_config": to_dict(self.config),
+            "cooccurrence_config": to_dict(counts.config),
+            "text_config": counts.meta.get("text_config"),
+            "tokens": counts.meta.get("num_tokens"),
+            "loss": state.losses,
+            "train_seconds": state.seconds,
+            **_identity(counts),
+            **self._facts,
+            **meta,
+        }
+        words_VD, contexts_VD = (np.ascontiguousarray(each_V2E[:, 0, :-1]) for each_V2E in self._run.weights)
+        return Vectors(counts.vocab, words_VD, contexts_VD, meta)
 
 
-def _vectors(counts: Cooccurrence, run: Checkpoint, folder: CheckpointConfig | None) -> Vectors:
-    """What has been learnt so far."""
-    meta = {
-        "model": "glove",
-        "glove_config": to_dict(run.config),
-        "cooccurrence_config": to_dict(counts.config),
-        "text_config": counts.meta.get("text_config"),
-        "tokens": counts.meta.get("num_tokens"),
-        "loss": run.position.losses,
-        "train_seconds": run.position.seconds,
-    }
-    meta |= _identity(counts) | (folder.facts if folder else {})
-    words_VD, contexts_VD = (np.ascontiguousarray(each_V2E[:, 0, :-1]) for each_V2E in run.weights)
-    return Vectors(counts.vocab, words_VD, contexts_VD, meta)
+_PROVENANCE = ("corpus", "data_digest", "data_vocab_digest", "count_seconds", "source")
 
 
 def _identity(counts: Cooccurrence) -> artifact.Meta:
-    """What tells counts from others."""
+    """Return fields that differ for other counts."""
     matrix = counts.matrix
     return {"counts_vocab_digest": counts.vocab.digest, "pairs": matrix.nnz, "counted": float(matrix.sum())}
 
 
 def glove_step(weights: Weights, pair: tuple[int, int, float], config: GloveConfig) -> float:
-    """The specification: the loss of one pair (word, context, count) and a step of AdaGrad down its slope."""
+    """Take a step of AdaGrad for one pair (word, context, count), and return its loss.
+
+    The specification of glove_numba.train_pairs.
+    """
     w, c, count = pair
     rows_2E = weights.words_V2E[w], weights.contexts_V2E[c]
     loss, slopes_E = glove_loss(rows_2E[0][0], rows_2E[1][0], count, config)
@@ -172,7 +241,7 @@ def glove_step(weights: Weights, pair: tuple[int, int, float], config: GloveConf
 def glove_loss(
     word_E: Floats, context_E: Floats, count: float, config: GloveConfig
 ) -> tuple[float, tuple[Floats, Floats]]:
-    """The loss of a pair, and its slopes with respect to the word and to the context."""
+    """Return the loss of a pair and its gradients, for the word and for the context."""
     error = word_E[:-1] @ context_E[:-1] + word_E[-1] + context_E[-1] - np.log(count)
     weight = min(1.0, (count / config.x_max) ** config.alpha)
     slope = 2 * weight * error
@@ -180,10 +249,10 @@ def glove_loss(
 
 
 def in_blocks(matrix: Any, seed: int) -> Pairs:
-    """The pairs of a matrix of counts, block after block; the seed decides the order within each."""
+    """Return the pairs of a matrix of counts, block after block, in an order that the seed decides."""
     rows_N = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-    word_group_V = _groups(np.diff(matrix.indptr))
-    context_group_V = _groups(np.bincount(matrix.indices, minlength=matrix.shape[1]))
+    word_group_V = balanced_groups(np.diff(matrix.indptr))
+    context_group_V = balanced_groups(np.bincount(matrix.indices, minlength=matrix.shape[1]))
     blocks_N = word_group_V[rows_N] * GROUPS + context_group_V[matrix.indices]
     drawn_N = random_bits_array(
         stream_key(seed, Stream.CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np
@@ -193,17 +262,20 @@ def in_blocks(matrix: Any, seed: int) -> Pairs:
     return Pairs(rows_N[order_N], matrix.indices[order_N], matrix.data[order_N].astype(np.float32), bounds_B)
 
 
-def _groups(pairs_V: Any) -> Any:
-    """The group of each word: neighbours in the vocabulary, about as many pairs in each group."""
+def balanced_groups(pairs_V: Any) -> Any:
+    """Return the group of each word: neighbours in the vocabulary, about as many pairs in each."""
     before_V = np.cumsum(pairs_V) - pairs_V
     return before_V * GROUPS // max(1, pairs_V.sum())
 
 
-def initial_weights(num_words: int, config: GloveConfig) -> Weights:
-    """Vectors and biases uniform within 0.5 / dim of 0, AdaGrad's sums at 1."""
+def initial_weights(num_words: int, config: GloveConfig, drawn_numbers: int = DRAWN_NUMBERS) -> Weights:
+    """Draw vectors and biases within 0.5 / dim of 0, and set AdaGrad's sums to 1.
+
+    drawn_numbers: at once; limits memory and changes nothing.
+    """
     key, size = stream_key(config.seed, Stream.INIT, 0), config.dim + 1
     weights = Weights(*(np.ones((num_words, 2, size), np.float32) for _ in range(2)))
-    column_E, at_once = np.arange(2 * size)[None, :], max(1, DRAWN // (2 * size))
+    column_E, at_once = np.arange(2 * size)[None, :], max(1, drawn_numbers // (2 * size))
     for first in range(0, num_words, at_once):
         rows = slice(first, min(first + at_once, num_words))
         word_id = np.arange(rows.start, rows.stop)[:, None]
@@ -215,64 +287,16 @@ def initial_weights(num_words: int, config: GloveConfig) -> Weights:
 
 
 def needed_bytes(num_words: int, config: GloveConfig, num_pairs: int = 0) -> int:
-    """About the memory that train_glove takes beside the counts, and without pairs the disk of a checkpoint.
+    """Return about the memory that train_glove takes beside the counts; without pairs, a checkpoint's size.
 
-    Values with AdaGrad's sums, and a copy of the vectors to store. Pairs are put into blocks before that.
+    It holds weights with AdaGrad's sums, and either a copy of the vectors or the pairs being sorted.
     """
-    learnt, copied = 2 * num_words * 2 * (config.dim + 1) * 4, 2 * num_words * config.dim * 4
-    return learnt + max(copied + num_pairs * IN_BLOCKS, num_pairs * INTO_BLOCKS)
-
-
-def _train(pairs: Pairs, run: Checkpoint, progress: Report | None, between: Callable[[], bool]) -> bool:
-    """Train on; between steps, between() may stop it. Returns whether it came to its end."""
-    use_cache_for_numba()
-    from nlpseq.counts.glove_numba import train_pairs
-
-    config, weights, position = run.config, run.weights, run.position
-    settings = np.float32(config.x_max), np.float32(config.alpha), np.float32(config.learning_rate)
-    bound = DIVERGENCE_FACTOR * max(1.0, loss_of_zeros(pairs, config))
-    num_pairs, begun = len(pairs.counts_N), time.perf_counter() - position.seconds
-
-    def work(block: int) -> float:
-        first, last = pairs.bounds_B[block : block + 2]
-        return float(train_pairs(pairs, weights, *settings, first, last))
-
-    with ThreadPoolExecutor(min(GROUPS, config.threads or available_cores())) as pool:
-        while position.epoch < config.epochs:
-            for blocks in strata(config.seed, position.epoch)[position.step :]:
-                position.total += sum(pool.map(work, blocks))
-                position.step += 1
-                position.seconds = time.perf_counter() - begun
-                _check_finite(position, config)
-                if between():
-                    return False
-            position.losses.append(position.total / num_pairs)
-            _check_hope(position, bound, config)
-            position.epoch, position.step, position.total = position.epoch + 1, 0, 0.0
-            if progress is not None:
-                progress(position.epoch * num_pairs, config.epochs * num_pairs, position.losses[-1])
-    return True
-
-
-def _check_finite(position: TrainState, config: GloveConfig) -> None:
-    if not np.isfinite(position.total):
-        raise RunError(
-            f"the loss became {position.total} in epoch {position.epoch + 1}. "
-            f"Lower --learning-rate (it is {config.learning_rate})."
-        )
-
-
-def _check_hope(position: TrainState, bound: float, config: GloveConfig) -> None:
-    if position.losses[-1] > bound:
-        raise RunError(
-            f"the loss was {position.losses[-1]:.4g} in epoch {position.epoch + 1}, more than "
-            f"{DIVERGENCE_FACTOR:g} times that of knowing nothing. "
-            f"Lower --learning-rate (it is {config.learning_rate})."
-        )
+    weights, copied = 2 * num_words * 2 * (config.dim + 1) * 4, 2 * num_words * config.dim * 4
+    return weights + max(copied + num_pairs * PAIR_BYTES, num_pairs * SORTING_BYTES)
 
 
 def loss_of_zeros(pairs: Pairs, config: GloveConfig) -> float:
-    """The mean loss where all vectors and biases are 0, that is, nothing is known."""
+    """Return the mean loss if all vectors and biases are 0, so that nothing is learnt."""
     total = 0.0
     for first, last in pairwise(pairs.bounds_B):
         counts_N = pairs.counts_N[first:last]
@@ -283,7 +307,7 @@ def loss_of_zeros(pairs: Pairs, config: GloveConfig) -> float:
 
 
 def strata(seed: int, epoch: int) -> list[list[int]]:
-    """Blocks that share no row, for each step of an epoch, in an order that is drawn."""
+    """Return blocks that share no row, for each step of an epoch, in random order."""
     groups = np.arange(GROUPS)
     drawn = random_bits_array(stream_key(seed, Stream.ORDER, epoch), groups, np.zeros_like(groups), np)
     return [(groups * GROUPS + (groups + shift) % GROUPS).tolist() for shift in np.argsort(drawn)]

@@ -30,7 +30,7 @@ from nlpseq.storage.manifest import (
     write_json,
     write_manifest,
 )
-from nlpseq.storage.stale import remove_stale_temporaries, replace_files, temporary
+from nlpseq.storage.stale import PREFIX, remove_stale_temporaries, replace_files, temporary
 
 _TITLES = {
     "nlpseq-tokens": "an encoded corpus",
@@ -40,6 +40,8 @@ _TITLES = {
 }
 
 T = TypeVar("T")
+
+CHECKPOINT = "checkpoint"  # folder inside the folder of a run
 
 _TRIES = 100  # to read a folder that is being replaced
 _ROWS = 1 << 14  # of an array, written at once
@@ -111,7 +113,7 @@ def check_writable(path: Path, *, force: bool = False) -> None:
 
 def _check_replaceable(path: Path, *, force: bool) -> None:
     """Only what nlpseq wrote, or an empty folder, may be deleted to make room, and only if that was asked."""
-    if not path.exists():
+    if not path.exists() or _holds_only_checkpoint(path):
         return
     if not (path.is_dir() and (is_result(path) or not any(path.iterdir()))):
         raise ConfigError(
@@ -127,6 +129,14 @@ def _check_replaceable(path: Path, *, force: bool) -> None:
             f"{path} holds {foreign[0]!r}, which is not nlpseq's, so it is not replaced. "
             "Move that elsewhere, or choose another place with -o."
         )
+
+
+def _holds_only_checkpoint(path: Path) -> bool:
+    """Return True if a folder holds a checkpoint, or what a killed process left of one, and no more."""
+    if not path.is_dir():
+        return False
+    names = {each.name for each in path.iterdir() if not each.name.startswith(PREFIX)}
+    return names == {CHECKPOINT} and is_result(path / CHECKPOINT)
 
 
 def check_free_disk(path: Path, needed_bytes: int) -> None:
@@ -212,6 +222,12 @@ def peek_meta(path: Path) -> Meta:
         raise ArtifactError(
             f"{path} is not a folder written by nlpseq. "
             "Name the folder of a trained model or an encoded corpus."
+        )
+    if _holds_only_checkpoint(path):
+        command = read_json(path / CHECKPOINT / "meta.json").get("checkpoint", {}).get("command", "train-...")
+        raise ArtifactError(
+            f"{path}: unfinished run without a result. Continue with nlpseq {command} {path} --resume, "
+            f"or open {path / CHECKPOINT} for the state so far."
         )
     return read_json(path / "meta.json")
 

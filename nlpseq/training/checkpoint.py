@@ -1,55 +1,164 @@
-"""A training run on disk: where its checkpoints go, and when it is saved or stopped."""
+"""Checkpoints of a run: where they are, when to save one, and how to start over or continue.
+
+    corpus.w2v/              the result, after training is complete
+    corpus.w2v/checkpoint/   the last checkpoint, until then; readable as vectors or as a language model
+
+A folder that holds nothing but a checkpoint counts as an empty place for a result.
+"""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from nlpseq.errors import RunError
+from nlpseq.errors import ArtifactError, ConfigError, RunError
 from nlpseq.storage import artifact
+from nlpseq.storage.locks import path_lock
+from nlpseq.training.state import TrainState
+
+__all__ = [
+    "CheckpointConfig",
+    "Checkpointer",
+    "check_output",
+    "check_unfinished",
+    "checkpoint_dir",
+    "checkpoint_meta",
+    "has_checkpoint",
+    "lock_new_run",
+    "lock_resumed_run",
+]
+
+VERSION = 2  # version 1 stored an unfinished run in the place of its result
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """Where checkpoints go, how often, when to stop, and what else to store about the data."""
+    """Storage of a run on disk.
+
+    path: folder of the complete result; checkpoints go to path/checkpoint. every: seconds between
+    checkpoints. should_stop: called after every step; True saves a checkpoint and ends the run. force:
+    overwrite an existing result. provenance: where the corpus is, for `resume`; by default the folder of the
+    encoded corpus.
+    """
 
     path: Path
-    result: Path | None = None  # where the complete result goes, if not to the same place
     every: float = 60.0  # seconds
     should_stop: Callable[[], bool] = lambda: False
-    force: bool = False  # whether a new run may take the place of a result that is there
-    facts: artifact.Meta = field(default_factory=dict)
+    force: bool = False
+    provenance: artifact.Meta = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Accept a string as the path."""
+        object.__setattr__(self, "path", Path(self.path))
 
 
 class Checkpointer:
-    """Has a run saved now and then, and when it is to stop; without a folder it never is.
+    """Saves a run by `save` at intervals; a run without a config is never saved or stopped.
 
-    save: writes a checkpoint in the place of the last. has_one: whether there is one already.
+    exists: whether this run has a checkpoint already.
     """
 
-    def __init__(self, folder: CheckpointConfig | None, save: Callable[[], None], *, has_one: bool) -> None:
-        self._folder, self._save, self.has_one = folder, save, has_one
-        self._saved = time.monotonic()
+    def __init__(
+        self, config: CheckpointConfig | None, save: Callable[[Path], None], *, exists: bool = False
+    ) -> None:
+        self._config, self._save, self._exists = config, save, exists
+        self._saved_at = time.monotonic()
+
+    def should_stop(self) -> bool:
+        """Return True if a stop is requested."""
+        return self._config is not None and self._config.should_stop()
 
     def is_due(self) -> bool:
-        """Whether `between` would save."""
-        return self._folder is not None and (self._folder.should_stop() or self._is_time())
+        """Return True if the interval since the last checkpoint is over."""
+        return self._config is not None and time.monotonic() - self._saved_at >= self._config.every
 
-    def between(self) -> bool:
-        """Save if it is time to; whether the run is to stop here."""
-        if self._folder is None:
-            return False
-        stop = self._folder.should_stop()
-        if stop or self._is_time():
-            self._save()
-            self._saved, self.has_one = time.monotonic(), True
-        return stop
+    def save(self) -> None:
+        """Write a checkpoint in place of the last."""
+        assert self._config is not None
+        try:
+            self._save(checkpoint_dir(self._config.path))
+        except BaseException:
+            with suppress(OSError):  # an empty folder alone is no run
+                self._config.path.rmdir()
+            raise
+        self._saved_at, self._exists = time.monotonic(), True
 
-    def _is_time(self) -> bool:
-        return self._folder is not None and time.monotonic() - self._saved >= self._folder.every
-
-    def with_checkpoint_hint(self, error: RunError) -> RunError:
-        """The error of a run that cannot go on, with what there still is of it."""
-        if self._folder is None or not self.has_one:
+    def with_hint(self, error: RunError) -> RunError:
+        """Return the error of a run that cannot go on, with the path of its last checkpoint."""
+        if self._config is None or not self._exists:
             return error
-        return RunError(f"{error} {self._folder.path} is as it was at its last checkpoint.")
+        return RunError(f"{error} The last checkpoint is in {checkpoint_dir(self._config.path)}.")
+
+
+def checkpoint_dir(path: Path) -> Path:
+    """Return the folder of the checkpoint of a run."""
+    return path / artifact.CHECKPOINT
+
+
+def has_checkpoint(path: Path) -> bool:
+    """Return True if the folder of a run holds a checkpoint."""
+    return artifact.is_result(checkpoint_dir(path))
+
+
+def checkpoint_meta(command: str, state: TrainState) -> artifact.Meta:
+    """Return the fields of meta.json that mark a checkpoint; command: continues the run by --resume."""
+    stamp = {"version": VERSION, "command": command}
+    return {"complete": False, "position": asdict(state), "checkpoint": stamp}
+
+
+def check_unfinished(path: Path, meta: artifact.Meta) -> str:
+    """Return the command of a checkpoint; raise ArtifactError if meta.json is not of this version."""
+    stamp: Any = meta.get("checkpoint")
+    if not isinstance(stamp, dict) or stamp.get("version") != VERSION or meta.get("complete") is not False:
+        raise ArtifactError(
+            f"{path}: unfinished run of another version of nlpseq, which this version cannot continue. "
+            "Train again with --force, or continue it with the version that started it."
+        )
+    return str(stamp.get("command"))
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Raise ConfigError if a new run may not be stored at the path, ResourceError if it cannot be."""
+    artifact.check_writable(path, force=True)  # clears stale files first, which may hide a run
+    if not force and has_checkpoint(path):
+        raise ConfigError(
+            f"{path}: already exists and holds an unfinished run. "
+            "Use --resume to continue the run, --force to overwrite it, or -o to choose another path."
+        )
+    artifact.check_writable(path, force=force)
+
+
+@contextmanager
+def lock_new_run(config: CheckpointConfig | None) -> Iterator[None]:
+    """Lock the output path of a new run, and check it; without a config do nothing."""
+    if config is None:
+        yield
+        return
+    with path_lock(config.path):
+        check_output(config.path, force=config.force)
+        if has_checkpoint(config.path):
+            warnings.warn(
+                f"{config.path}: holds an unfinished run, which the first checkpoint of this run overwrites. "
+                "Stop this run at once and move the folder to keep it.",
+                stacklevel=4,
+            )
+        yield
+
+
+@contextmanager
+def lock_resumed_run(config: CheckpointConfig) -> Iterator[None]:
+    """Lock the output path of a run that continues; raise ConfigError if it has no checkpoint."""
+    with path_lock(config.path):
+        artifact.check_writable(config.path, force=True)
+        if not has_checkpoint(config.path):
+            meta = artifact.peek_meta(config.path)
+            if meta.get("complete") is False:
+                check_unfinished(config.path, meta)
+            raise ConfigError(
+                f"{config.path}: training is complete. "
+                "Use the result as it is, or train again from the text with --force."
+            )
+        yield

@@ -24,7 +24,7 @@ from nlpseq.vectors.formats.registry import Written, check_output, read_vectors,
 
 KIND, VERSION = "vectors", 1
 _WRITTEN_ANEW = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # not carried over
-_OF_A_RUN = ("complete", "position")  # only in a checkpoint
+_OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
 _CHECKED_ROWS = 4096  # at once, so that checking a mapped matrix takes little memory
 _CLOSE_ENOUGH = 20_000  # words compared letter by letter to find what was meant
 _GROUPS = 16  # for each answer that is asked for
@@ -126,12 +126,13 @@ class Vectors:
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Store everything as a folder; RunError where a vector is not finite, as no query could use it."""
-        self._check_finite(RunError, f"{path} was not written; train again with a lower learning rate.")
         with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
             self.fill(folder)
 
     def fill(self, folder: artifact.Folder, run: artifact.Meta | None = None) -> None:
         """Write everything into a new folder; run: how far it is, where this is a checkpoint."""
+        if run is None:
+            self._check_finite(RunError, "Nothing was written; train again with a lower learning rate.")
         num_words, dim = self.matrix.shape
         not_made = (*_WRITTEN_ANEW, *_OF_A_RUN)
         made = {key: value for key, value in self.meta.items() if key not in not_made} | (run or {})

@@ -66,6 +66,7 @@ class ParallelSizes(NamedTuple):
     sync_every_tokens: int = SYNC_EVERY_TOKENS
     hot_rows: int = HOT_ROWS
     full_sync_every: int = FULL_SYNC_EVERY
+    poll_seconds: float = 0.25  # between reports of progress
 
 
 DEFAULT_SIZES = ParallelSizes()

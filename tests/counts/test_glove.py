@@ -18,7 +18,7 @@ from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.counts.glove import (
     GROUPS,
-    _groups,
+    balanced_groups,
     glove_loss,
     glove_step,
     in_blocks,
@@ -44,7 +44,7 @@ def counted(num_words=7, seed=0, density=0.5):
 
 
 @pytest.mark.parametrize("count", [3.0, 10.0, 500.0])
-def test_slopes_are_those_of_the_loss(count):
+def test_glove_loss_matches_numeric_gradient(count):
     config, rows_2E = GloveConfig(dim=5), np.random.default_rng(1).normal(0, 0.5, (2, 6))
     _, slopes_2E = glove_loss(*rows_2E, count, config)
     step = 1e-6
@@ -57,7 +57,7 @@ def test_slopes_are_those_of_the_loss(count):
 
 
 @pytest.mark.parametrize("dim", [1, 5, 16])
-def test_the_kernel_takes_the_steps_of_the_specification(dim):
+def test_train_pairs_matches_glove_step(dim):
     config = GloveConfig(dim=dim, x_max=20, learning_rate=0.3)
     pairs = in_blocks(counted().matrix, 1)
     fast, plain = (initial_weights(7, config) for _ in range(2))
@@ -74,29 +74,29 @@ def test_the_kernel_takes_the_steps_of_the_specification(dim):
 
 
 @pytest.mark.parametrize("num_words, dim", [(7, 5), (1000, 3)])
-def test_weights_begin_as_they_would_all_at_once(monkeypatch, num_words, dim):
+def test_initial_weights_do_not_depend_on_block_size(num_words, dim):
     config, num = GloveConfig(dim=dim, seed=3), np.arange(2 * (dim + 1))
     drawn_VE = random_bits_array(
         stream_key(3, Stream.INIT, 0), np.arange(num_words)[:, None], num[None, :], np
     ) >> np.uint64(40)
     wanted_VE = ((drawn_VE * 2.0**-24 - 0.5) / dim).astype(np.float32)
-    monkeypatch.setattr("nlpseq.counts.glove.DRAWN", 50)
-    words_V2E, contexts_V2E = initial_weights(num_words, config)
+    words_V2E, contexts_V2E = initial_weights(num_words, config, drawn_numbers=50)
     assert (np.hstack([words_V2E[:, 0], contexts_V2E[:, 0]]) == wanted_VE).all()
     assert (words_V2E[:, 1] == 1).all() and (contexts_V2E[:, 1] == 1).all()
 
 
-def test_weights_are_drawn_in_little_more_memory_than_they_take():
+def test_initial_weights_take_little_extra_memory():
     assert peak_of(lambda: initial_weights(100_000, GloveConfig(dim=100))) < 1.3 * 2 * 100_000 * 2 * 101 * 4
 
 
-def test_the_memory_that_is_said_is_what_training_takes(tmp_path):
+def test_needed_bytes_matches_memory_and_checkpoint(tmp_path):
     counts, config = counted(2000, density=0.01), GloveConfig(dim=50, epochs=1, threads=1)
     train_glove(counts, config)  # which loads the compiler
-    folder = CheckpointConfig(path=tmp_path / "run.glove", every=0.0)
-    took = peak_of(lambda: train_glove(counts, config, folder=folder))
+    path = tmp_path / "run.glove"
+    stopped = CheckpointConfig(path=path, should_stop=lambda: True)
+    took = peak_of(lambda: train_glove(counts, config, checkpoint=stopped))
     assert took == pytest.approx(needed_bytes(2000, config, counts.matrix.nnz), rel=0.2)
-    assert sum(file.stat().st_size for file in folder.path.iterdir()) == pytest.approx(
+    assert sum(file.stat().st_size for file in (path / "checkpoint").iterdir()) == pytest.approx(
         needed_bytes(2000, config), rel=0.05
     )
 
@@ -111,7 +111,7 @@ def peak_of(work):
         tracemalloc.stop()
 
 
-def test_every_pair_is_there_once_in_its_block_and_in_no_order():
+def test_in_blocks_keeps_every_pair_once_and_shuffles():
     matrix = counted(300, density=0.4).matrix
     pairs = in_blocks(matrix, 1)
     found = csr_array((pairs.counts_N, (pairs.rows_N, pairs.columns_N)), shape=matrix.shape)
@@ -121,7 +121,7 @@ def test_every_pair_is_there_once_in_its_block_and_in_no_order():
     assert not np.array_equal(in_blocks(matrix, 2).rows_N, pairs.rows_N)
 
 
-def test_blocks_of_a_step_share_no_row_and_an_epoch_has_every_block():
+def test_strata_share_no_row_and_cover_every_block():
     pairs = in_blocks(counted(300, density=0.4).matrix, 1)
     spans = [slice(*span) for span in itertools.pairwise(pairs.bounds_B)]
     for blocks in strata(1, 0):
@@ -132,24 +132,24 @@ def test_blocks_of_a_step_share_no_row_and_an_epoch_has_every_block():
     assert strata(1, 0) != strata(1, 1) != strata(2, 1)
 
 
-def test_groups_have_about_as_many_pairs_each():
+def test_balanced_groups_have_equal_pairs():
     pairs_V = np.sort(np.random.default_rng(0).integers(1, 1000, 5000))[::-1]
-    of_group = np.bincount(_groups(pairs_V), weights=pairs_V)
+    of_group = np.bincount(balanced_groups(pairs_V), weights=pairs_V)
     assert len(of_group) == GROUPS and abs(of_group / of_group.mean() - 1).max() < 0.05
 
 
-def test_a_loss_without_hope_ends_the_run():
+def test_train_glove_refuses_diverged_loss():
     counts = counted(12, density=0.9)
     config = GloveConfig(dim=12, epochs=50, threads=1)
     pairs, zeros_E = in_blocks(counts.matrix, 1), np.zeros(13, np.float32)
     of_zeros = [glove_loss(zeros_E, zeros_E, count, config)[0] for count in pairs.counts_N]
     assert_allclose(loss_of_zeros(pairs, config), np.mean(of_zeros), rtol=1e-5)  # float32 sums
     assert train_glove(counts, config).meta["loss"][-1] < np.mean(of_zeros)
-    with pytest.raises(RunError, match=r"in epoch 1, more than 10 times that of knowing nothing.*rate \(it"):
+    with pytest.raises(RunError, match=r"diverged: .* by step 32, in epoch 1\. Lower --learning-rate \(it"):
         train_glove(counts, replace(config, learning_rate=100.0))
 
 
-def test_it_learns_the_logarithms_of_the_counts():
+def test_train_glove_learns_log_counts():
     counts = counted(12, density=0.9)
     vectors = train_glove(counts, GloveConfig(dim=12, epochs=400, x_max=1, learning_rate=0.2, threads=1))
     losses = vectors.meta["loss"]
@@ -157,43 +157,43 @@ def test_it_learns_the_logarithms_of_the_counts():
     assert vectors.contexts is not None and vectors.meta["model"] == "glove"
 
 
-def test_the_number_of_threads_changes_nothing():
+def test_train_glove_ignores_thread_count():
     seen = []
 
     def trained(**settings):
         config = GloveConfig(dim=4, epochs=3, **settings)
-        return train_glove(counted(200), config, progress=lambda *done: seen.append(done))
+        return train_glove(counted(200), config, progress=seen.append)
 
     one, three, other = trained(threads=1), trained(threads=3), trained(threads=1, seed=2)
     assert np.array_equal(one.matrix, three.matrix) and np.array_equal(one.contexts, three.contexts)
     assert one.meta["loss"] == three.meta["loss"] and not np.array_equal(one.matrix, other.matrix)
     num_pairs = counted(200).matrix.nnz
-    assert [done[:2] for done in seen[:3]] == [(n * num_pairs, 3 * num_pairs) for n in (1, 2, 3)]
+    assert [report[:2] for report in seen[:3]] == [(n * num_pairs, 3 * num_pairs) for n in (1, 2, 3)]
 
 
-def test_what_cannot_be_learnt_is_said():
+def test_train_glove_refuses_empty_counts_and_nan_loss():
     empty = counted(3)
     nothing = Cooccurrence(csr_array((3, 3), dtype=np.float64), empty.vocab, empty.config, {})
-    with pytest.raises(DataError, match="no pair of words was counted"):
+    with pytest.raises(DataError, match="there is not one pair of words"):
         train_glove(nothing)
-    with pytest.raises(RunError, match=r"the loss became (nan|inf).*Lower --learning-rate \(it is 1e\+30\)"):
+    with pytest.raises(RunError, match=r"the loss became (nan|inf) .*Lower --learning-rate \(it is 1e\+30\)"):
         train_glove(counted(), GloveConfig(dim=3, learning_rate=1e30, threads=1))
 
 
 @pytest.mark.parametrize(
     "wrong", [{"x_max": 0}, {"alpha": 0}, {"alpha": 1.5}, {"learning_rate": 0}, {"epochs": 0}, {"dim": 0}]
 )
-def test_settings_that_cannot_be_are_refused(wrong):
+def test_glove_config_refuses_invalid_settings(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         GloveConfig(**wrong)
 
 
 @pytest.fixture
 def stopped(tmp_path):
-    """A run of 4 epochs that was stopped amid its second."""
+    """Train 2 of 4 epochs, and stop within the second."""
     path = tmp_path / "run.glove"
-    folder = CheckpointConfig(path=path, should_stop=stop_after(GROUPS + 2))
-    train_glove(counted(), GloveConfig(dim=3, epochs=4, threads=1), folder=folder)
+    stop = CheckpointConfig(path=path, should_stop=stop_after(GROUPS + 2))
+    train_glove(counted(), GloveConfig(dim=3, epochs=4, threads=1), checkpoint=stop)
     return path
 
 
@@ -218,22 +218,24 @@ def stopped(tmp_path):
     ],
     ids=lambda forged: str(forged)[:40],
 )
-def test_a_forged_position_is_refused(stopped, forged):
-    meta = json.loads((stopped / "meta.json").read_text())
+def test_resume_glove_refuses_forged_position(stopped, forged):
+    checkpoint = stopped / "checkpoint"
+    meta = json.loads((checkpoint / "meta.json").read_text())
     assert (meta["position"]["epoch"], meta["position"]["step"]) == (1, 3)
-    write_sealed_meta(stopped, meta | {"position": forged and meta["position"] | forged})
+    write_sealed_meta(checkpoint, meta | {"position": forged and meta["position"] | forged})
     with pytest.raises(
-        ArtifactError, match=rf"meta\.json is not valid \(.*{next(iter(forged or ['']))}.*Train anew"
+        ArtifactError, match=rf"meta\.json: is not valid \(.*{next(iter(forged or ['']))}.*Train again"
     ):
         resume_glove(CheckpointConfig(path=stopped), counted())
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -1.0])
 @pytest.mark.parametrize("name", ["training_words.npy", "training_contexts.npy"])
-def test_forged_sums_of_squares_are_refused(stopped, name, wrong):
-    weight_V2E = np.load(stopped / name)
+def test_resume_glove_refuses_forged_weights(stopped, name, wrong):
+    checkpoint = stopped / "checkpoint"
+    weight_V2E = np.load(checkpoint / name)
     weight_V2E[2, 1, 1] = wrong
-    np.save(stopped / name, weight_V2E)
-    seal(stopped, name)
-    with pytest.raises(ArtifactError, match=rf"{name} holds numbers that no training leaves\. Copy"):
+    np.save(checkpoint / name, weight_V2E)
+    seal(checkpoint, name)
+    with pytest.raises(ArtifactError, match=rf"{name}: holds numbers that no training leaves\. Copy"):
         resume_glove(CheckpointConfig(path=stopped), counted())

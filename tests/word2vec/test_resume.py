@@ -17,16 +17,18 @@ from nlpseq.config import Word2VecConfig
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError, RunError
 from nlpseq.training.checkpoint import CheckpointConfig
+from nlpseq.training.metrics import read_metrics
 from nlpseq.vectors.vectors import Vectors
-from nlpseq.word2vec import parallel as sharing, run
+from nlpseq.word2vec import parallel, trainer
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import epoch_keys
-from nlpseq.word2vec.train import make_tables, pairs_of_words, resume_word2vec, train_word2vec
-from nlpseq.word2vec.weights import initial_weights
+from nlpseq.word2vec.tables import pairs_of_words
+from nlpseq.word2vec.train import resume_word2vec, train_word2vec
+from nlpseq.word2vec.trainer import Trainer
 
 THREADS = 3
-SIZES = sharing.ParallelSizes(100, 200 * THREADS, 2, 4)
+SIZES = parallel.ParallelSizes(100, 200 * THREADS, 2, 4, poll_seconds=0.001)
 IN_ROUNDS = replace(SMALL, threads=THREADS, deterministic=True)
 LEARNT = ("vectors.npy", "contexts.npy", "vocab.tsv")
 TOLD = ("loss", "valid_loss", "best_epoch", "epochs", "predictions")  # of meta.json, besides times
@@ -39,18 +41,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many chunks and rounds of a small text, and looks at whether to stop between them."""
-    monkeypatch.setattr(sharing.Hogwild.__init__, "__defaults__", (SIZES,))
-    monkeypatch.setattr(sharing.LocalSGD.__init__, "__defaults__", (SIZES,))
-    monkeypatch.setattr(run, "POLL", 0.001)
+    """Make many chunks and rounds of a small text, with a stop possible between them."""
+    monkeypatch.setattr(parallel, "DEFAULT_SIZES", SIZES)
 
 
 def bytes_of(path: Path) -> dict[str, bytes]:
     return {name: (path / name).read_bytes() for name in LEARNT}
 
 
+def read_meta(path: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+    return meta
+
+
+def metrics_of(path: Path) -> list[dict[str, Any]]:
+    return [{**line, "seconds": None} for line in read_metrics(path)]
+
+
 def told(path: Path) -> dict[str, Any]:
-    meta = json.loads((path / "meta.json").read_text())
+    meta = read_meta(path)
     return {name: meta[name] for name in TOLD}
 
 
@@ -66,76 +75,82 @@ def store(vectors: Vectors, path: Path) -> Path:
         {"epochs": 40, "objective": "cbow", "dim": 33},
         {"epochs": 40, "early_stop": True, "learning_rate": 0.05},
         {"epochs": 20, "threads": THREADS, "deterministic": True},
-        {"epochs": 5, "kernel": "layers"},
-        {"epochs": 3, "loss": "softmax"},
+        {"epochs": 2, "kernel": "layers"},
+        {"epochs": 2, "loss": "softmax"},
     ],
     ids=lambda settings: "-".join(str(value) for value in settings.values()),
 )
-def test_stopped_again_and_again_it_ends_as_if_it_never_was(
+def test_resume_after_stops_gives_same_bytes(
     data: TokenDataset, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     config = replace(SMALL, **settings)
     whole = store(train_word2vec(data, config), tmp_path / "whole.w2v")
+    uninterrupted = tmp_path / "uninterrupted.w2v"
+    train_word2vec(data, config, checkpoint=CheckpointConfig(path=uninterrupted))
     path, stops = tmp_path / "parts.w2v", 0
-    vectors = train_word2vec(data, config, folder=CheckpointConfig(path=path, should_stop=stop_after(1)))
+    vectors = train_word2vec(data, config, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(1)))
     positions = []
     while not vectors.meta["complete"]:
-        positions.append((vectors.meta["position"]["epoch"], vectors.meta["position"]["turn"]))
+        position = read_meta(path / "checkpoint")["position"]
+        positions.append((position["epoch"], position["turn"]))
         stops += 1
         vectors = resume_word2vec(CheckpointConfig(path=path, should_stop=stop_after(1 + stops % 3)), data)
     assert stops > 2
     assert positions == sorted(positions)
     assert any(turn for _, turn in positions), "never stopped amid an epoch"
-    store(vectors, path)
     assert bytes_of(path) == bytes_of(whole)
     assert told(path) == told(whole)
+    assert metrics_of(path) == metrics_of(uninterrupted)
 
 
-def test_checkpoints_change_nothing(data: TokenDataset, tmp_path: Path) -> None:
+def test_checkpoints_do_not_change_result(data: TokenDataset, tmp_path: Path) -> None:
     for name, config in (("one", SMALL), ("rounds", IN_ROUNDS)):
         often = CheckpointConfig(path=tmp_path / f"{name}.w2v", every=0.0)
-        saved = store(train_word2vec(data, config, folder=often), tmp_path / f"{name}-often.w2v")
+        train_word2vec(data, config, checkpoint=often)
         seldom = store(train_word2vec(data, config), tmp_path / f"{name}-seldom.w2v")
-        assert bytes_of(saved) == bytes_of(seldom)
-        assert json.loads((often.path / "meta.json").read_text())["complete"] is False, "there was one"
+        assert bytes_of(often.path) == bytes_of(seldom)
+        assert "complete" not in read_meta(often.path) and not (often.path / "checkpoint").exists()
 
 
-def test_an_unfinished_run_can_be_asked_already(data: TokenDataset, tmp_path: Path) -> None:
-    folder = CheckpointConfig(path=tmp_path / "run.w2v", should_stop=stop_after(2))
-    stopped = train_word2vec(data, SMALL, folder=folder)
-    loaded = Vectors.load(folder.path)
+def test_checkpoint_opens_as_vectors(data: TokenDataset, tmp_path: Path) -> None:
+    stop = CheckpointConfig(path=tmp_path / "run.w2v", should_stop=stop_after(2))
+    stopped = train_word2vec(data, SMALL, checkpoint=stop)
+    loaded = Vectors.load(stop.path / "checkpoint")
     assert not loaded.meta["complete"]
     np.testing.assert_array_equal(loaded.matrix, stopped.matrix)
     assert len(loaded.neighbors("cat", top=3)) == 3
+    message = (
+        r"run\.w2v: unfinished run without a result\. Continue with nlpseq train-w2v .*run\.w2v --resume, or"
+    )
+    with pytest.raises(ArtifactError, match=message):
+        Vectors.load(stop.path)
 
 
 @pytest.mark.parametrize("objective", ["skipgram", "cbow"])
-def test_threads_in_rounds_give_the_same_each_time(data: TokenDataset, objective: Any) -> None:
+def test_local_sgd_gives_same_bits_again(data: TokenDataset, objective: Any) -> None:
     first, second = (train_word2vec(data, replace(IN_ROUNDS, objective=objective)) for _ in range(2))
     np.testing.assert_array_equal(first.matrix, second.matrix)
     np.testing.assert_array_equal(first.contexts, second.contexts)
     assert first.meta["loss"] == second.meta["loss"]
 
 
-def test_threads_in_rounds_do_what_is_written(data: TokenDataset) -> None:
+def test_local_sgd_matches_serial_reference(data: TokenDataset) -> None:
     config = replace(IN_ROUNDS, epochs=2, learning_rate=0.025)
     vectors = train_word2vec(data, config)
-    expected = in_rounds(data, config)
+    expected = local_sgd_serial(data, config)
     np.testing.assert_array_equal(vectors.matrix, expected.in_VD[:, : config.dim])
     np.testing.assert_array_equal(vectors.contexts, expected.out_VD[:, : config.dim])
 
 
-def in_rounds(data: TokenDataset, config: Word2VecConfig) -> Weights:
-    """What sharing.LocalSGD says, by one thread after another."""
-    choice, train = select(config), data.split("train")
-    shared = initial_weights(len(data.vocab.without_specials()), config)
-    tables, pairs_V = make_tables(train, config, np), pairs_of_words(train, config)
+def local_sgd_serial(data: TokenDataset, config: Word2VecConfig) -> Weights:
+    """Train as parallel.LocalSGD describes, one thread after another."""
+    course, choice = Trainer(data, config), select(config)
+    shared, tables = course.weights, course.tables
+    pairs_V = pairs_of_words(data.split("train"), config)
     copies = [Weights(*(weight.copy() for weight in shared)) for _ in range(THREADS)]
-    rounds = sharing.LocalSGD(shared, run.TrainState(), THREADS, pairs_V)
-    course = run.Run(config, choice, tables, None, shared, run.TrainState(), sharing=rounds)
-    part_V1 = sharing.row_weights(pairs_V * 200, THREADS, SIZES)[:, None]
+    part_V1 = parallel.row_weights(pairs_V * 200, THREADS, SIZES)[:, None]
     for epoch in range(config.epochs or 0):
-        course.position.epoch = epoch
+        course.state.epoch = epoch
         starts = course.order()
         for round, first in enumerate(range(0, len(starts), THREADS), 1):
             for thread, start in enumerate(starts[first : first + THREADS]):
@@ -154,48 +169,46 @@ def in_rounds(data: TokenDataset, config: Word2VecConfig) -> Weights:
     return shared
 
 
-def test_changes_of_rare_rows_are_added_and_those_of_frequent_ones_averaged() -> None:
+def test_row_weights_add_rare_and_average_frequent_rows() -> None:
     many, few = 1e9, 0.0
-    weight_V = sharing.row_weights(np.array([many, few]), 4, SIZES)
+    weight_V = parallel.row_weights(np.array([many, few]), 4, SIZES)
     assert weight_V.tolist() == pytest.approx([1 / 4, 1], rel=1e-6)
     uses_V = np.array([1e3, 1e2])
-    left_V = (1 - 3 * sharing.PULL) ** uses_V
+    left_V = (1 - 3 * parallel.PULL) ** uses_V
     one_by_one_V, at_once_V = 1 - left_V**4, 4 * (1 - left_V)
-    assert sharing.row_weights(uses_V, 4, SIZES) == pytest.approx(one_by_one_V / at_once_V, rel=1e-6)
+    assert parallel.row_weights(uses_V, 4, SIZES) == pytest.approx(one_by_one_V / at_once_V, rel=1e-6)
 
 
-def test_frequent_rows_are_added_up_often_and_all_of_them_now_and_then() -> None:
+def test_synced_rows_follow_round_number() -> None:
     rows = [
-        sharing.synced_rows(round, 7, SIZES) for round in range(1, 9)
+        parallel.synced_rows(round, 7, SIZES) for round in range(1, 9)
     ]  # HOT_ROWS is 2 and FULL_SYNC_EVERY 4 here
     assert rows == [2, 4, 2, 7, 2, 4, 2, 7]
 
 
-def test_a_thread_that_fails_ends_the_others(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_thread_ends_others(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*work: Any) -> tuple[float, int]:
         if threading.current_thread().name.endswith("_1"):
             raise RuntimeError("broken on purpose")
         return 1.0, 1
 
     choice = select(IN_ROUNDS)
-    from nlpseq.word2vec import train
-
-    monkeypatch.setattr(train, "select", lambda config: choice._replace(train_spans=fails))
-    monkeypatch.setattr(run.Run, "compile", lambda self: None)
+    monkeypatch.setattr(trainer, "select", lambda config: choice._replace(train_spans=fails))
+    monkeypatch.setattr(Trainer, "compile", lambda self: None)
     with pytest.raises(RuntimeError, match="broken on purpose"):
         train_word2vec(data, replace(IN_ROUNDS, epochs=1000))
 
 
-def test_a_run_whose_loss_is_lost_keeps_its_checkpoint(data: TokenDataset, tmp_path: Path) -> None:
+def test_diverged_run_keeps_checkpoint(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, folder=CheckpointConfig(path=path, should_stop=stop_after(2)))
-    before = bytes_of(path)
-    meta = json.loads((path / "meta.json").read_text())
+    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    before = bytes_of(path / "checkpoint")
+    meta = read_meta(path / "checkpoint")
     meta["config"]["learning_rate"] = 1e30
-    write_sealed_meta(path, meta)
-    with pytest.raises(RunError, match=r"loss became .* is as it was at its last checkpoint"):
+    write_sealed_meta(path / "checkpoint", meta)
+    with pytest.raises(RunError, match=r"loss became .* The last checkpoint is in .*run\.w2v.checkpoint"):
         resume_word2vec(CheckpointConfig(path=path), data)
-    assert bytes_of(path) == before
+    assert bytes_of(path / "checkpoint") == before
 
 
 @pytest.mark.parametrize(
@@ -229,75 +242,76 @@ def test_a_run_whose_loss_is_lost_keeps_its_checkpoint(data: TokenDataset, tmp_p
         ("config", None),
     ],
 )
-def test_a_forged_position_is_refused(data: TokenDataset, tmp_path: Path, part: str, value: Any) -> None:
+def test_resume_refuses_forged_position(data: TokenDataset, tmp_path: Path, part: str, value: Any) -> None:
     path = tmp_path / "run.w2v"
     early = replace(SMALL, early_stop=True)
-    train_word2vec(data, early, folder=CheckpointConfig(path=path, should_stop=stop_after(2)))
-    meta = json.loads((path / "meta.json").read_text())
+    train_word2vec(data, early, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    meta = read_meta(path / "checkpoint")
     meta[part] = meta[part] | value if isinstance(value, dict) else value
-    write_sealed_meta(path, meta)
-    with pytest.raises(ArtifactError, match=r"(meta\.json is not valid|vectors\.npy).*\. (Train|Make)"):
+    write_sealed_meta(path / "checkpoint", meta)
+    with pytest.raises(ArtifactError, match=r"(meta\.json: is not valid|vectors\.npy).*\. (Train|Make)"):
         resume_word2vec(CheckpointConfig(path=path), data)
 
 
-def test_only_an_unfinished_run_on_its_own_text_goes_on(data: TokenDataset, tmp_path: Path) -> None:
+def test_resume_refuses_other_text_and_complete_run(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, folder=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
     other = encode(tmp_path, sentences(1000, seed=1), valid_share=0.1)
-    with pytest.raises(ArtifactError, match=r"is not the text .* was trained on"):
+    with pytest.raises(ArtifactError, match=r"was trained on another text than"):
         resume_word2vec(CheckpointConfig(path=path), other)
-    vectors = resume_word2vec(CheckpointConfig(path=path), data)
-    vectors.save(path, force=True)
-    with pytest.raises(ConfigError, match="is complete"):
+    resume_word2vec(CheckpointConfig(path=path), data)
+    with pytest.raises(ConfigError, match="training is complete"):
         resume_word2vec(CheckpointConfig(path=path), data)
 
 
 @pytest.mark.parametrize("changes", [{"threads": 2}, {"threads": 1}, {"kernel": "layers"}], ids=str)
-def test_a_deterministic_run_goes_on_as_it_was_begun(
+def test_resume_refuses_changes_of_deterministic_run(
     data: TokenDataset, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, IN_ROUNDS, folder=CheckpointConfig(path=path, should_stop=stop_after(2)))
-    with pytest.raises(ConfigError, match=rf"is deterministic, .* Leave out {next(iter(changes))}"):
+    train_word2vec(data, IN_ROUNDS, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    with pytest.raises(ConfigError, match=rf"is deterministic\. Leave out {next(iter(changes))}"):
         resume_word2vec(CheckpointConfig(path=path), data, changes=changes)
 
 
-def test_a_position_beyond_the_end_is_refused(data: TokenDataset, tmp_path: Path) -> None:
+def test_resume_refuses_position_beyond_end(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, folder=CheckpointConfig(path=path, should_stop=stop_after(2)))
-    meta = json.loads((path / "meta.json").read_text())
-    write_sealed_meta(path, meta | {"position": meta["position"] | {"epoch": 3, "losses": [1.0] * 3}})
-    with pytest.raises(ArtifactError, match=r"run\.w2v.meta\.json .*epoch is 3\. It must be at most 2"):
+    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    meta = read_meta(path / "checkpoint")
+    write_sealed_meta(
+        path / "checkpoint", meta | {"position": meta["position"] | {"epoch": 3, "losses": [1.0] * 3}}
+    )
+    with pytest.raises(ArtifactError, match=r"checkpoint.meta\.json: .*epoch is 3\. It must be at most 2"):
         resume_word2vec(CheckpointConfig(path=path), data)
     chunks = -(-data.split("train").num_tokens // 100)
-    write_sealed_meta(path, meta | {"position": meta["position"] | {"turn": chunks + 1}})
-    with pytest.raises(ArtifactError, match=rf"turn {chunks + 1} in its position, .* has {chunks}\. Train"):
+    write_sealed_meta(path / "checkpoint", meta | {"position": meta["position"] | {"turn": chunks + 1}})
+    with pytest.raises(ArtifactError, match=rf"is at chunk {chunks + 1} of an epoch of {chunks}\. Train"):
         resume_word2vec(CheckpointConfig(path=path), data)
 
 
-def test_best_vectors_that_are_not_finite_are_refused(data: TokenDataset, tmp_path: Path) -> None:
-    path = tmp_path / "run.w2v"
+def test_resume_refuses_infinite_best_vectors(data: TokenDataset, tmp_path: Path) -> None:
+    path, checkpoint = tmp_path / "run.w2v", tmp_path / "run.w2v" / "checkpoint"
     early = replace(SMALL, early_stop=True, epochs=40)
-    while not (path / "best_vectors.npy").exists():
-        folder = CheckpointConfig(path=path, should_stop=stop_after(2))
+    while not (checkpoint / "best_vectors.npy").exists():
+        stop = CheckpointConfig(path=path, should_stop=stop_after(2))
         if path.exists():
-            resume_word2vec(folder, data)
+            resume_word2vec(stop, data)
         else:
-            train_word2vec(data, early, folder=folder)
-    matrix = np.load(path / "best_vectors.npy")
+            train_word2vec(data, early, checkpoint=stop)
+    matrix = np.load(checkpoint / "best_vectors.npy")
     matrix[0, 0] = np.nan
-    np.save(path / "best_vectors.npy", matrix)
-    seal(path, "best_vectors.npy")
-    with pytest.raises(ArtifactError, match=r"best_vectors\.npy holds numbers that are not finite\. Train"):
+    np.save(checkpoint / "best_vectors.npy", matrix)
+    seal(checkpoint, "best_vectors.npy")
+    with pytest.raises(ArtifactError, match=r"best_vectors\.npy: holds numbers that are not finite\. Train"):
         resume_word2vec(CheckpointConfig(path=path), data)
 
 
-def test_a_damaged_checkpoint_is_refused(data: TokenDataset, tmp_path: Path) -> None:
+def test_resume_refuses_corrupt_checkpoint(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, folder=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
     for name in ("contexts.npy", "vectors.npy"):
         copy = shutil.copytree(path, tmp_path / name)
-        with (copy / name).open("r+b") as file:
+        with (copy / "checkpoint" / name).open("r+b") as file:
             file.seek(200)
             file.write(b"\xff")
         with pytest.raises(ArtifactError, match=rf"{name} does not match its sha256"):

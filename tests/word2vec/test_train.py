@@ -14,12 +14,14 @@ from support.word2vec_runs import GROUPS, SMALL, encode, sentences
 from nlpseq.config import Word2VecConfig
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError, RunError
-from nlpseq.word2vec import run, train, weights
-from nlpseq.word2vec.kernels.select import KernelSelection, select
-from nlpseq.word2vec.parallel import Hogwild, ParallelSizes
-from nlpseq.word2vec.run import TrainProgress
-from nlpseq.word2vec.state import TrainState
+from nlpseq.training import runner
+from nlpseq.training.progress import TrainProgress
+from nlpseq.word2vec import trainer, weights
+from nlpseq.word2vec.kernels.select import KernelSelection
+from nlpseq.word2vec.parallel import ParallelSizes
+from nlpseq.word2vec.tables import resident
 from nlpseq.word2vec.train import resolve, train_word2vec
+from nlpseq.word2vec.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
     ],
     ids=lambda settings: "-".join(str(value) for value in settings.values()),
 )
-def test_it_learns_which_words_belong_together(data: TokenDataset, settings: dict[str, object]) -> None:
+def test_train_word2vec_learns_word_groups(data: TokenDataset, settings: dict[str, object]) -> None:
     vectors = train_word2vec(data, replace(SMALL, epochs=10, **settings))  # type: ignore[arg-type]
     for group in GROUPS.values():
         for word in group:
@@ -49,26 +51,26 @@ def test_it_learns_which_words_belong_together(data: TokenDataset, settings: dic
     assert vectors.meta["loss"][-1] < vectors.meta["loss"][0]
 
 
-def test_one_thread_repeats_itself_to_the_bit(data: TokenDataset) -> None:
+def test_one_thread_gives_same_bits_again(data: TokenDataset) -> None:
     first, second = (train_word2vec(data, SMALL) for _ in range(2))
     np.testing.assert_array_equal(first.matrix, second.matrix)
     assert first.meta["loss"] == second.meta["loss"]
 
 
-def test_another_seed_gives_other_vectors(data: TokenDataset) -> None:
+def test_seed_changes_vectors(data: TokenDataset) -> None:
     assert (train_word2vec(data, SMALL).matrix != train_word2vec(data, replace(SMALL, seed=2)).matrix).any()
 
 
-def test_reported_loss_is_the_mean_over_all_predictions(data: TokenDataset) -> None:
+def test_progress_reports_mean_loss_and_words(data: TokenDataset) -> None:
     reports: list[TrainProgress] = []
     vectors = train_word2vec(data, SMALL, progress=reports.append)
-    assert reports[-1].words == reports[-1].total == 3 * data.num_tokens
-    assert all(a.words <= b.words for a, b in pairwise(reports))
+    assert reports[-1].done == reports[-1].total == 3 * data.num_tokens
+    assert all(a.done <= b.done for a, b in pairwise(reports))
     assert all(a.learning_rate >= b.learning_rate for a, b in pairwise(reports))
     assert min(vectors.meta["loss"]) <= reports[-1].loss <= max(vectors.meta["loss"]) * 1.05
 
 
-def test_only_the_train_split_is_learnt_from(tmp_path: Path) -> None:
+def test_train_word2vec_uses_train_split_only(tmp_path: Path) -> None:
     text = sentences(300) + "\n".join(["zebra yak"] * 100) + "\n"
     split = encode(tmp_path, text, test_share=0.077)
     assert "zebra" not in split.vocab
@@ -78,7 +80,7 @@ def test_only_the_train_split_is_learnt_from(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole.matrix, alone.matrix)
 
 
-def test_the_held_out_loss_is_that_of_the_valid_split_and_teaches_nothing(tmp_path: Path) -> None:
+def test_valid_loss_matches_layers_and_changes_nothing(tmp_path: Path) -> None:
     split = encode(tmp_path, sentences(1000), valid_share=0.2)
     vectors = train_word2vec(split, replace(SMALL, epochs=4))
     alone = train_word2vec(split.split("train"), replace(SMALL, epochs=4))
@@ -100,7 +102,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
 
 
 @pytest.mark.parametrize("kernel", ["fused", "layers"])
-def test_early_stopping_keeps_the_best_epoch(noise: TokenDataset, kernel: Any) -> None:
+def test_early_stop_ends_after_best_epoch(noise: TokenDataset, kernel: Any) -> None:
     config = replace(SMALL, epochs=30, learning_rate=0.2, dim=64, kernel=kernel)
     stopped = train_word2vec(noise, replace(config, early_stop=True)).meta
     held_out, best = stopped["valid_loss"], stopped["best_epoch"]
@@ -109,33 +111,32 @@ def test_early_stopping_keeps_the_best_epoch(noise: TokenDataset, kernel: Any) -
     assert whole["valid_loss"][: len(held_out)] == held_out and len(whole["valid_loss"]) == 30
 
 
-def test_the_vectors_kept_are_those_whose_loss_was_lowest(noise: TokenDataset, monkeypatch: Any) -> None:
-    """The run ends behind the best epoch, and what it gives are the vectors of that."""
-    seen: list[Any] = []
-    real = run.Run._held_out_loss
-
-    def noting(self: Any, *args: Any) -> float:
-        seen.append(self.weights.in_VD[:, :64].copy())
-        return real(self, *args)
-
-    monkeypatch.setattr(run.Run, "_held_out_loss", noting)
+def test_early_stop_returns_vectors_of_best_epoch(noise: TokenDataset) -> None:
     config = replace(SMALL, epochs=30, learning_rate=0.2, dim=64, early_stop=True)
     vectors = train_word2vec(noise, config)
-    _, *after_epoch = seen  # the first look is before the first epoch
-    np.testing.assert_array_equal(vectors.matrix, after_epoch[vectors.meta["best_epoch"]])
-    assert not np.array_equal(vectors.matrix, seen[-1])
+    best = vectors.meta["best_epoch"]
+    course = Trainer(noise, resolve(config, 100, 1))
+    after_epoch = []
+    with course.running():
+        while course.state.epoch <= best + 1:
+            before = course.state.epoch
+            course.step()
+            if course.state.epoch > before:
+                after_epoch.append(course.weights.in_VD[:, :64].copy())
+    np.testing.assert_array_equal(vectors.matrix, after_epoch[best])
+    assert not np.array_equal(vectors.matrix, after_epoch[-1])
 
 
-def test_early_stopping_wants_text_to_judge_by(data: TokenDataset, tmp_path: Path) -> None:
+def test_early_stop_needs_valid_split(data: TokenDataset, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no valid split.*--valid-share"):
         train_word2vec(data, replace(SMALL, early_stop=True))
     lonely = encode(tmp_path, sentences(100) + "dog\ncat\n" * 30, valid_share=0.05)
-    with pytest.raises(DataError, match="no word of the valid split has a neighbour"):
+    with pytest.raises(DataError, match="valid split: no word in it has a neighbour"):
         train_word2vec(lonely, replace(SMALL, early_stop=True))
     assert train_word2vec(lonely, SMALL).meta["valid_loss"] == []
 
 
-def test_defaults_depend_on_the_objective_and_the_amount_of_text() -> None:
+def test_resolve_picks_rate_and_epochs() -> None:
     assert resolve(Word2VecConfig(), 10, 17_000_000).learning_rate == 0.025
     assert resolve(Word2VecConfig(objective="cbow"), 10, 17_000_000).learning_rate == 0.075
     assert resolve(Word2VecConfig(objective="cbow", cbow_update="corrected"), 10, 10).learning_rate == 0.15
@@ -154,7 +155,7 @@ def test_initial_weights_are_small_padded_and_aligned() -> None:
 
 
 @pytest.mark.parametrize("dim", [1, 30, 32])
-def test_padding_is_taken_out_block_by_block(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_padding_works_block_by_block(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "BLOCK", 3)
     padded_VP = np.random.default_rng(dim).normal(size=(10, 32)).astype(np.float32)
     expected = padded_VP[:, :dim].copy()
@@ -163,25 +164,25 @@ def test_padding_is_taken_out_block_by_block(dim: int, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(found, expected)
 
 
-def test_the_number_of_predictions_is_that_of_all_epochs(data: TokenDataset) -> None:
+def test_meta_counts_predictions_of_all_epochs(data: TokenDataset) -> None:
     one, three = (train_word2vec(data, replace(SMALL, epochs=epochs, window=1)) for epochs in (1, 3))
     pairs = 2 * (data.num_tokens - data.num_sentences)  # every word with both of its neighbours
     assert [one.meta["predictions"], three.meta["predictions"]] == [pairs, 3 * pairs]
 
 
-def test_a_vocabulary_of_one_word_is_refused(tmp_path: Path) -> None:
+def test_train_word2vec_refuses_one_word(tmp_path: Path) -> None:
     data = encode(tmp_path, "word word word\n")
-    with pytest.raises(DataError, match=r"vocabulary has 1 word, .* at least 2"):
+    with pytest.raises(DataError, match=r"vocabulary has 1 word and .* at least 2"):
         train_word2vec(data, SMALL)
 
 
-def test_sentences_of_one_word_give_nothing_to_learn(tmp_path: Path) -> None:
+def test_train_word2vec_refuses_one_word_sentences(tmp_path: Path) -> None:
     data = encode(tmp_path, "one\ntwo\none\ntwo\n")
-    with pytest.raises(DataError, match=r"no word has a neighbour: .* --subsample 0"):
+    with pytest.raises(DataError, match=r"no word has a neighbour, .* --subsample 0"):
         train_word2vec(data, SMALL)
 
 
-def test_an_epoch_without_a_pair_loses_nothing(tmp_path: Path) -> None:
+def test_epoch_without_pairs_is_skipped_in_loss(tmp_path: Path) -> None:
     """Two words, drawn so rarely that most epochs see none of them beside the other."""
     data = encode(tmp_path, "one two\n" * 5)
     seldom = replace(SMALL, subsample=0.02, epochs=40)
@@ -189,35 +190,31 @@ def test_an_epoch_without_a_pair_loses_nothing(tmp_path: Path) -> None:
     assert 0 < len(vectors.meta["loss"]) < 40 and vectors.matrix.any()
 
 
-def test_sentences_shorter_than_the_window_train(tmp_path: Path) -> None:
+def test_window_may_exceed_sentence(tmp_path: Path) -> None:
     data = encode(tmp_path, "one two\nthree one two\n" * 50)
     vectors = train_word2vec(data, replace(SMALL, window=50))
     assert np.isfinite(vectors.matrix).all()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(data: TokenDataset) -> None:
+def test_train_word2vec_refuses_infinite_loss(data: TokenDataset) -> None:
     with pytest.raises(RunError, match=r"loss became .* Lower --learning-rate"):
         train_word2vec(data, replace(SMALL, learning_rate=1e30))
 
 
-def test_a_loss_without_hope_stops_the_run(data: TokenDataset) -> None:
-    course, before = new_run(data), np.zeros(3)
-    knowing_nothing = (1 + SMALL.negatives) * np.log(2)
-    course.sums[0] = 9.9 * knowing_nothing * 50, 50, 100
-    course._report(None, before)
-    course.sums[0] = 11 * knowing_nothing * 50, 50, 100
-    with pytest.raises(RunError, match=r"loss became 30\.5 in epoch 1\. Lower --learning-rate"):
-        course._report(None, before)
+def test_divergence_test_takes_ten_times_uniform_loss(data: TokenDataset) -> None:
+    course = new_trainer(data)
+    assert course.uniform_loss == pytest.approx((1 + SMALL.negatives) * np.log(2))
+    runner.check_not_diverged(course, 9.9 * course.uniform_loss, 1)
+    for loss in (11 * course.uniform_loss, np.nan):
+        with pytest.raises(RunError, match=r"the loss became (30\.5|nan) by step 1, in epoch 1\. Lower"):
+            runner.check_not_diverged(course, loss, 1)
 
 
-def new_run(data: TokenDataset) -> run.Run:
-    config = replace(SMALL, learning_rate=0.1)
-    tables = train.make_tables(data.split("train"), config, np)
-    start = weights.initial_weights(len(data.vocab.without_specials()), config)
-    return run.Run(config, select(config), tables, None, start, TrainState())
+def new_trainer(data: TokenDataset, **sizes: Any) -> Trainer:
+    return Trainer(data, replace(SMALL, learning_rate=0.1), **sizes)
 
 
-def test_a_failing_report_stops_the_threads(data: TokenDataset) -> None:
+def test_failing_progress_callback_stops_threads(data: TokenDataset) -> None:
     def interrupt(_: TrainProgress) -> None:
         raise KeyboardInterrupt
 
@@ -227,12 +224,9 @@ def test_a_failing_report_stops_the_threads(data: TokenDataset) -> None:
     assert time.process_time() - started < 30
 
 
-def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
-    data: TokenDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Hogwild.__init__, "__defaults__", (ParallelSizes(500),))
+def test_chunks_are_shuffled_and_rate_falls(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, float]] = []
-    real = train.select
+    real = trainer.select
 
     def selected(config: Word2VecConfig) -> KernelSelection:
         choice = real(config)
@@ -243,8 +237,8 @@ def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
 
         return choice._replace(train_spans=noting)
 
-    monkeypatch.setattr(train, "select", selected)
-    train_word2vec(data, replace(SMALL, epochs=2))
+    monkeypatch.setattr(trainer, "select", selected)
+    train_word2vec(data, replace(SMALL, epochs=2), sizes=ParallelSizes(500))
     starts, rates = zip(*seen[1:], strict=True)  # the first one is to compile
     chunks = len(range(0, data.num_tokens, 500))
     first, second = list(starts[:chunks]), list(starts[chunks:])
@@ -254,12 +248,10 @@ def test_chunks_are_shuffled_and_the_rate_falls_from_each_to_the_next(
     assert rates[0] == pytest.approx(0.025) and rates[-1] < 0.05 * rates[0]
 
 
-def test_a_long_text_is_shuffled_part_by_part(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PART", 1000)
-    monkeypatch.setattr(Hogwild.__init__, "__defaults__", (ParallelSizes(200),))
-    course = new_run(data)
+def test_order_shuffles_long_text_part_by_part(data: TokenDataset) -> None:
+    course = new_trainer(data, sizes=ParallelSizes(200), part_tokens=1000)
     orders = []
-    for course.position.epoch in range(2):
+    for course.state.epoch in range(2):
         starts = course.order()
         parts = [(start - course.start) // 1000 for start in starts]
         assert sorted(starts) == list(range(course.start, course.stop, 200))
@@ -270,9 +262,9 @@ def test_a_long_text_is_shuffled_part_by_part(data: TokenDataset, monkeypatch: p
     assert orders[0] != orders[1]
 
 
-def test_tokens_a_gpu_has_no_room_for_stay_where_they_are() -> None:
+def test_resident_keeps_tokens_too_large_for_gpu() -> None:
     tokens = np.zeros(100, np.uint16)
     gpu = SimpleNamespace(asarray=lambda array: "on the device")
     for free, wanted in ((400, "on the device"), (399, tokens)):
         gpu.cuda = SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda free=free: (free, 1000)))
-        assert train.resident(tokens, gpu) is wanted
+        assert resident(tokens, gpu) is wanted

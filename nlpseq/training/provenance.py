@@ -1,0 +1,118 @@
+"""Provenance of a run: where its corpus is, and how `resume` finds the corpus again.
+
+meta.json of a run stores it as `source`: `sources` are the paths, globs or names of the corpus, `encoded` is
+the folder of the encoded corpus, `valid` the validation text of a language model if that is its own file.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from nlpseq.config import TextConfig
+from nlpseq.config.fields import from_dict
+from nlpseq.dataset.encode import cached_dataset
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
+from nlpseq.reading.corpus import open_corpus
+from nlpseq.storage.artifact import Meta
+
+__all__ = ["Encode", "dataset_dir", "describe_source", "encode_sources", "find_dataset", "find_valid"]
+
+Encode = Callable[[tuple[str, ...], TextConfig, Vocab | None], TokenDataset]
+
+
+def encode_sources(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
+    """Return a corpus encoded with these settings, from the cache if it is there."""
+    return cached_dataset(open_corpus(*sources), config, vocab=vocab)
+
+
+def describe_source(data: TokenDataset, sources: tuple[str, ...] = (), valid: Path | None = None) -> Meta:
+    """Return the provenance of an encoded corpus; sources: what a person named, if not its folder."""
+    encoded = str(data.path.resolve())
+    return {
+        "sources": [_absolute(source) for source in sources] or [encoded],
+        "encoded": encoded,
+        "valid": None if valid is None else str(valid.resolve()),
+    }
+
+
+def find_dataset(
+    path: Path, meta: Meta, named: tuple[str, ...] = (), encode: Encode = encode_sources
+) -> TokenDataset:
+    """Return the corpus of a run, from its provenance or from the corpus named.
+
+    A corpus whose encoded folder is missing or corrupt is encoded again. path: of the run, for messages.
+    meta: its meta.json. Raises ArtifactError if the corpus is not found or has changed.
+    """
+    try:
+        data = _open_or_encode(meta, named, encode)
+    except (KeyError, TypeError, NlpseqError) as error:
+        reason = str(error).rpartition(". ")[0] or str(error)  # without its advice, which is not for here
+        raise ArtifactError(
+            f"{path}: the corpus is not found ({reason}). Move it back, or name the corpus with --resume."
+        ) from error
+    if "data_digest" in meta and data.digest != meta["data_digest"]:
+        raise ArtifactError(
+            f"{path}: the corpus has changed since training started. Restore the text as it was, "
+            "or train again with --force."
+        )
+    return data
+
+
+def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = encode_sources) -> TokenDataset:
+    """Return the validation text of a language model: a file of its own, or a split of its corpus."""
+    source = meta.get("source")
+    file = source.get("valid") if isinstance(source, dict) else None
+    if file is None:
+        return data.split("valid")
+    try:
+        folder = dataset_dir((file,))
+        unsplit = replace(data.config, valid_share=0.0, test_share=0.0)
+        valid = TokenDataset.open(folder) if folder else encode((file,), unsplit, data.vocab)
+    except (TypeError, NlpseqError) as error:
+        raise ArtifactError(
+            f"{path}: the validation text cannot be read ({error}). Move it back to {file}."
+        ) from error
+    if valid.digest != meta.get("valid_digest"):
+        raise ArtifactError(f"{path}: the validation text {file} has changed. Restore the text as it was.")
+    return valid
+
+
+def dataset_dir(sources: tuple[str, ...]) -> Path | None:
+    """Return the folder of an encoded corpus if the sources are one, even a corrupt one."""
+    encoded = [Path(each) for each in sources if _is_encoded(Path(each))]
+    if encoded and len(sources) > 1:
+        raise ConfigError(
+            f"{encoded[0]}: an encoded corpus can only be used alone. Name only this folder, or only texts."
+        )
+    return encoded[0] if encoded else None
+
+
+def _is_encoded(path: Path) -> bool:
+    return any((path / file).exists() for file in ("MANIFEST.json", "tokens.npy"))
+
+
+def _absolute(source: str) -> str:
+    """Return the absolute path of a file or glob; the name of a corpus and - stay."""
+    is_path = Path(source).exists() or any(char in source for char in "*?[")
+    return os.path.abspath(source) if is_path else source  # noqa: PTH100  # keep a glob
+
+
+def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> TokenDataset:
+    config, source = from_dict(TextConfig, meta["text_config"]), meta.get("source", {})
+    if not named:
+        if "encoded" not in source:
+            raise DataError("the run does not store where it was.")
+        with suppress(ArtifactError):  # missing or corrupt: encode again
+            return TokenDataset.open(source["encoded"])
+        if "-" in source["sources"]:
+            raise DataError("it was read from stdin.")
+    sources = named or tuple(source["sources"])
+    if folder := dataset_dir(sources):
+        return TokenDataset.open(folder)
+    if not named and open_corpus(*sources).size_bytes() is None:  # never read unasked what may not end
+        raise DataError("it is a pipe or a device.")
+    return encode(sources, config, None)

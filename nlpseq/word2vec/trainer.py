@@ -1,0 +1,328 @@
+"""Trainer of word2vec for training.runner: threads, the learning rate and the loss of the valid split.
+
+Letters: V words, D dimensions.
+"""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from math import log
+
+import numpy as np
+
+from nlpseq.config import Word2VecConfig
+from nlpseq.config.fields import to_dict
+from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.errors import ArtifactError, DataError
+from nlpseq.storage import artifact
+from nlpseq.training.metrics import write_metrics
+from nlpseq.training.progress import TrainProgress
+from nlpseq.training.provenance import describe_source
+from nlpseq.vectors.vectors import KIND, VERSION, Vectors
+from nlpseq.word2vec import parallel
+from nlpseq.word2vec.checkpoint import Checkpoint, save_checkpoint
+from nlpseq.word2vec.kernels.select import Span, select
+from nlpseq.word2vec.objectives import Weights
+from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD, ParallelSizes
+from nlpseq.word2vec.sampling import PART, epoch_keys
+from nlpseq.word2vec.state import TrainState
+from nlpseq.word2vec.tables import make_tables, pairs_of_words
+from nlpseq.word2vec.weights import initial_weights, to_numpy, with_padding, without_padding
+
+__all__ = ["Trainer"]
+
+FINAL_RATE = 1e-4  # of the first learning rate, as in word2vec.c
+VALID_EPOCH = -1  # whose random numbers every validation has
+PATIENCE = 2  # epochs that early stopping waits for a lower validation loss
+
+
+class Trainer:
+    """A run of word2vec; a step is about sizes.poll_seconds of the threads' work.
+
+    data: the whole corpus. config: with every default resolved. stored: the checkpoint to continue from.
+    part_tokens: tokens whose chunks are shuffled together. `best` are the weights of the best epoch with
+    config.early_stop, else the present weights.
+    """
+
+    command, kind = "train-w2v", (KIND, VERSION)
+
+    def __init__(
+        self,
+        data: TokenDataset,
+        config: Word2VecConfig,
+        stored: Checkpoint | None = None,
+        *,
+        provenance: Mapping[str, object] | None = None,
+        sizes: ParallelSizes | None = None,
+        part_tokens: int = PART,
+    ) -> None:
+        assert config.threads and config.epochs and config.learning_rate
+        self.data, self.sizes, self.part_tokens = data, sizes or parallel.DEFAULT_SIZES, part_tokens
+        self._provenance = provenance or describe_source(data)
+        self.selection = select(config)
+        self.threads = config.threads if self.selection.is_compiled else 1  # array code has its own threads
+        self.config = replace(config, threads=self.threads)
+        self.epochs, self.learning_rate = config.epochs, config.learning_rate
+        self.advice = f"Lower --learning-rate (it began at {self.learning_rate})."
+        self.state = stored.state if stored else TrainState()
+        self.metrics = list(stored.metrics) if stored else []
+        self.compile_seconds = 0.0
+        self._load_weights(stored)
+        self._load_text()
+        self.sums = np.zeros((self.threads, 3))  # of the epoch by thread: loss, predictions, words
+        for thread, sums in enumerate(self.state.sums):  # a checkpoint may have more threads
+            self.sums[thread % self.threads] += sums
+        self.sharing = self._share(config)
+        num_chunks = -(-(self.stop - self.start) // self.sharing.chunk)
+        if self.state.turn > num_chunks:  # which only the text can show
+            raise ArtifactError(
+                f"{data.path}: the checkpoint is at chunk {self.state.turn} of an epoch of {num_chunks}. "
+                "Train again with --force."
+            )
+        self._workers = set[Future[None]]()
+        self._result: Vectors | None = None
+
+    def _load_weights(self, stored: Checkpoint | None) -> None:
+        lanes, xp = self.selection.lanes, self.selection.xp
+
+        def on_device(weights: Weights) -> Weights:
+            return Weights(*(xp.asarray(with_padding(rows_VD, lanes)) for rows_VD in weights))
+
+        if stored is None:
+            start = initial_weights(len(self.data.vocab.without_specials()), self.config, lanes)
+            self.weights = Weights(*map(xp.asarray, start))
+        else:
+            self.weights = on_device(stored.weights)
+        self.best = on_device(stored.best) if stored and stored.best else self.weights
+
+    def _load_text(self) -> None:
+        """Load the text after the weights, because on a GPU it gets the memory that is left."""
+        train, xp = self.data.split("train"), self.selection.xp
+        self.tables = make_tables(train, self.config, xp)
+        self.start, self.stop = int(train.sentences[0]), int(train.sentences[-1])
+        self.at_once = self.selection.at_once(self.tables)
+        first, last = self.data.meta["splits"]["valid"]
+        self.valid = None
+        if first < last or self.config.early_stop:
+            self.valid = self.tables._replace(sentences=self.data.split("valid").sentences)
+
+    def _share(self, config: Word2VecConfig) -> Hogwild | LocalSGD:
+        if config.deterministic and self.selection.is_compiled and self.threads > 1:
+            pairs_V = pairs_of_words(self.data.split("train"), config)
+            return LocalSGD(self.weights, self.state, self.threads, pairs_V, self.sizes)
+        return Hogwild(self.weights, self.state, self.at_once, self.sizes)
+
+    def compile(self) -> None:
+        """Compile the kernel of the CPU, or load it from the cache, by a span without tokens."""
+        if self.selection.kernel == "fused":
+            nothing = Span(self.start, self.start, np.float32(0))
+            keys = epoch_keys(self.config.seed, 0)
+            self.selection.train_spans(self.tables, keys, self.weights, [nothing])
+
+    @property
+    def uniform_loss(self) -> float:
+        """Return the loss of a prediction if every word is equally likely, nats."""
+        is_softmax = self.config.loss == "softmax"
+        return log(len(self.tables.keep_V)) if is_softmax else (1 + self.config.negatives) * log(2)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold the threads; after an error end them."""
+        with ThreadPoolExecutor(self.threads) as self._pool:
+            if self.config.early_stop and self._valid_loss() is None:
+                raise DataError("valid split: no word in it has a neighbour. Use a larger --valid-share.")
+            try:
+                yield
+            except BaseException:
+                self.sharing.abandon()
+                raise
+
+    def is_over(self) -> bool:
+        """Return True after the last epoch, or if the validation loss no longer falls."""
+        epoch, best = self.state.epoch, self.state.best_epoch
+        waited = self.config.early_stop and best is not None and best < epoch - PATIENCE
+        return epoch >= self.epochs or waited
+
+    def step(self) -> TrainProgress | None:
+        """Start the threads unless they work; return the figures of a moment later."""
+        if not self._workers:
+            self._starts = self.order()
+            self.sharing.begin()
+            self._reported = self.sums.sum(axis=0)
+            self._workers = {self._pool.submit(self._work, thread) for thread in range(self.threads)}
+        self._wait()
+        return self._after_work()
+
+    def pause(self) -> TrainProgress | None:
+        """Wait until the threads rest."""
+        if not self._workers:
+            return None
+        self.sharing.pause()
+        while self._workers:
+            self._wait()
+        return self._after_work()
+
+    def _wait(self) -> None:
+        done, self._workers = wait(self._workers, timeout=self.sizes.poll_seconds)
+        for worker in done:
+            worker.result()
+
+    def _after_work(self) -> TrainProgress | None:
+        figures = self._progress()
+        if not self._workers and self.state.turn >= len(self._starts):
+            self._end_epoch()
+        self.state.sums = self.sums.tolist()
+        return figures
+
+    def _progress(self) -> TrainProgress | None:
+        sums = self.sums.sum(axis=0)
+        loss, predictions, _ = sums - self._reported
+        self._reported = sums
+        if not predictions and np.isfinite(loss):
+            return None
+        epoch, size, valid = self.state.epoch, self.stop - self.start, self.state.held_out
+        done, chunks = epoch * size + int(sums[2]), epoch * len(self._starts) + self.state.turn
+        mean, rate = float(loss / max(1, predictions)), self.rate(sums[2])
+        return TrainProgress(
+            done, self.epochs * size, chunks, epoch, mean, rate, valid[-1] if valid else None
+        )
+
+    def _work(self, thread: int) -> None:
+        """Train the chunks of one thread."""
+        keys, chunk = epoch_keys(self.config.seed, self.state.epoch), self.sharing.chunk
+        for weights, turns in self.sharing.work(thread, len(self._starts)):
+            spans = [
+                Span(start, min(start + chunk, self.stop), np.float32(self.rate(turn * chunk)))
+                for turn, start in ((turn, self._starts[turn]) for turn in turns)
+            ]
+            with np.errstate(over="ignore", invalid="ignore"):  # because the runner checks the loss
+                loss, predictions = self.selection.train_spans(self.tables, keys, weights, spans)
+            self.sums[thread] += loss, predictions, sum(span.stop - span.start for span in spans)
+
+    def _end_epoch(self) -> None:
+        state = self.state
+        loss, predictions, words = self.sums.sum(axis=0)
+        state.predictions += int(predictions)
+        mean = float(loss / predictions) if predictions else None  # subsampling may leave no pair
+        state.losses.append(mean)
+        valid_loss = self._valid_loss()
+        if valid_loss is not None:
+            state.held_out.append(valid_loss)
+        if self.config.early_stop and state.best_epoch == state.epoch:
+            self.best = Weights(*(weight.copy() for weight in self.weights))
+        self._measure(words, loss=mean, learning_rate=self.rate(words), valid_loss=valid_loss)
+        self.sums[:] = 0
+        state.epoch, state.turn = state.epoch + 1, 0
+
+    def _measure(self, words: float, **figures: float | None) -> None:
+        """Add a line of metrics."""
+        state, size = self.state, self.stop - self.start
+        self.metrics.append(
+            {
+                "step": (state.epoch + 1) * len(self._starts),
+                "epoch": state.epoch,
+                "tokens": state.epoch * size + int(words),
+                "seconds": round(state.seconds, 3),
+                **{name: value for name, value in figures.items() if value is not None},
+            }
+        )
+
+    def _valid_loss(self) -> float | None:
+        """Return the loss of the valid split, by steps at rate 0 with the same random numbers each time.
+
+        Returns None without a valid split, or if no two of its words are neighbours.
+        """
+        if self.valid is None:
+            return None
+        valid, first, end = self.valid, int(self.valid.sentences[0]), int(self.valid.sentences[-1])
+        keys = epoch_keys(self.config.seed, VALID_EPOCH)
+
+        def evaluate(spans: list[Span]) -> tuple[float, int]:
+            return self.selection.train_spans(valid, keys, self.weights, spans)
+
+        starts = range(first, end, CHUNK_TOKENS)
+        spans = [Span(start, min(start + CHUNK_TOKENS, end), np.float32(0)) for start in starts]
+        groups = [spans[n : n + self.at_once] for n in range(0, len(spans), self.at_once)]
+        sums = list(self._pool.map(evaluate, groups))  # which skips the rest after an error
+        loss, predictions = (sum(column) for column in zip(*sums, strict=True))
+        return float(loss / predictions) if predictions else None
+
+    def order(self) -> list[int]:
+        """Return the starts of the chunks in the random order of this epoch.
+
+        Neighbouring text has one topic, so chunks are shuffled. A text of more than part_tokens is read part
+        by part: a GPU without memory for all of it loads each part once, and a disk reads with few seeks.
+        """
+        starts = np.arange(self.start, self.stop, self.sharing.chunk)
+        part_starts = self.start + (starts - self.start) // self.part_tokens * self.part_tokens
+        key = stream_key(self.config.seed, Stream.ORDER, self.state.epoch)
+        of_chunk = random_bits_array(key, starts, np.zeros_like(starts), np)
+        of_part = random_bits_array(key, part_starts, np.ones_like(starts), np)
+        shuffled: list[int] = starts[np.lexsort((of_chunk, of_part))].tolist()
+        return shuffled
+
+    def rate(self, words: float) -> float:
+        """Return the learning rate after some words of an epoch: linear, almost 0 at the end of the last."""
+        done = (self.state.epoch + words / (self.stop - self.start)) / self.epochs
+        return self.learning_rate * max(1 - done, FINAL_RATE)
+
+    def finish(self) -> None:
+        """Raise DataError if not one pair of words was trained."""
+        if all(loss is None for loss in self.state.losses):
+            raise DataError(
+                "corpus: no word has a neighbour, because no sentence has two frequent words. "
+                "Use --subsample 0 for a small text, lower --min-count, or use longer sentences."
+            )
+
+    def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
+        """Write a checkpoint."""
+
+        def unpadded(weights: Weights) -> Weights:
+            return Weights(*(weight[:, : self.config.dim] for weight in weights))
+
+        best = None if self.best is self.weights else unpadded(self.best)
+        vocab, weights = self.data.vocab.without_specials(), unpadded(self.weights)
+        run = Checkpoint(self._describe(), vocab, self.config, self.state, self.metrics, weights, best)
+        save_checkpoint(folder, run, meta)
+
+    def save_result(self, folder: artifact.Folder) -> None:
+        """Write the vectors and the metrics."""
+        self.vectors().fill(folder)
+        write_metrics(folder.path, self.metrics)
+
+    def vectors(self, **meta: object) -> Vectors:
+        """Return the best vectors, in the memory of the weights, so training cannot continue after it."""
+        if self._result is None:
+            in_VD, out_VD = (without_padding(to_numpy(weight), self.config.dim) for weight in self.best)
+            self._result = Vectors(self.data.vocab.without_specials(), in_VD, out_VD, self._describe())
+        self._result.meta |= meta
+        return self._result
+
+    def _describe(self) -> artifact.Meta:
+        """Return meta.json of the vectors."""
+        config, state, data = self.config, self.state, self.data
+        train = data.split("train")
+        words_trained = train.num_tokens * state.epoch + self.sums[:, 2].sum()
+        return {
+            "model": f"word2vec {config.objective}",
+            "config": to_dict(config),
+            "text_config": to_dict(data.config),
+            "corpus": data.meta.get("corpus"),
+            "data_vocab_digest": data.vocab.digest,
+            "data_digest": data.digest,
+            "source": self._provenance,
+            "backend": self.selection.backend,
+            "kernel": self.selection.kernel,
+            "threads": config.threads,
+            "tokens": train.num_tokens,
+            "seconds": state.seconds,
+            "words_per_second": words_trained / state.seconds if state.seconds else 0.0,
+            "loss": [loss for loss in state.losses if loss is not None],
+            "epochs": state.epoch,
+            "predictions": state.predictions,
+            "valid_loss": state.held_out,
+            "best_epoch": state.best_epoch,
+            "compile_seconds": self.compile_seconds,
+        }
