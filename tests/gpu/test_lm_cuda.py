@@ -1,5 +1,7 @@
 """The language model on a CUDA device against the CPU; training, bf16, resume, generation."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
