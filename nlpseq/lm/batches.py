@@ -83,7 +83,7 @@ class Columns:
     def window(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return rows start to stop as inputs and targets, both (T, B); targets follow inputs.
 
-        Row 0 predicts the first token of a column from the token before, or from <eos> at the start of the text.
+        Row 0 predicts the first token of a column from the token before; <eos> comes before the text.
         """
         if not self._block_start <= start <= stop < self._block_start + len(self._block_TB):
             self._read_block(start, min(self.length, max(stop, start + self.read_ahead)))

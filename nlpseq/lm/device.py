@@ -47,7 +47,9 @@ def open_device(config: LMConfig) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: PyTorch was built without CUDA
         reason = str(error).splitlines()[0]
-        raise BackendUnavailable(f"device {config.device!r}: cannot be used ({reason}). Use --device cpu.") from error
+        raise BackendUnavailable(
+            f"device {config.device!r}: cannot be used ({reason}). Use --device cpu."
+        ) from error
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device {config.device!r}: not supported. Use --device auto, cpu, cuda or cuda:N.")
     return device
@@ -76,7 +78,8 @@ def choose_precision(
 ) -> PrecisionTrial:
     """Time the wanted precision; for "auto", time both and take bf16 if faster.
 
-    loss_in: computes the loss of a chunk in a precision. With "auto", bf16 must also give about the same loss.
+    loss_in: computes the loss of a chunk in a precision. With "auto", bf16 must also give nearly the same loss
+    as fp32.
     Raises BackendUnavailable if a precision named by the user does not work.
     """
     if wanted != "auto":

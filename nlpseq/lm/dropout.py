@@ -1,6 +1,6 @@
 """Dropout masks of a language model.
 
-One generator, seeded with (seed, step), draws all masks of a training step, so a resumed run draws the same masks.
+One generator, seeded with (seed, step), draws all masks of a training step, so a resumed run repeats them.
 
 Letters: V vocabulary entries, T time steps, B columns, D features.
 """

@@ -1,12 +1,12 @@
-"""Dynamic evaluation: the model keeps learning from the text it reads, and decays towards its trained weights.
+"""Dynamic evaluation: the model learns while reading, and decays towards its trained weights.
 
     for every `rows` tokens:  predict them (these predictions count)
                               g = gradient of their mean loss
                               w <- w - learning_rate g / (r + m) + min(1, decay r / m) (w0 - w)
 
 w0: the trained weights. r: the root mean square of their gradients on training text, so weights with noisy
-gradients move less and decay faster. m: the mean of r, in place of the paper's constant, so a learning rate means the
-same for every model. Krause et al. 2017, arXiv:1709.07432, section 4.
+gradients move less and decay faster. m: the mean of r, in place of the paper's constant, so a learning rate
+means the same for every model. Krause et al. 2017, arXiv:1709.07432, section 4.
 
 Letters: N predictions, T predictions between two steps, V vocabulary entries.
 """
@@ -73,8 +73,8 @@ def dynamic_log_probs(
 ) -> npt.NDArray[np.float64]:
     """Return (N,) natural log-probabilities of all tokens by a model that learns as it reads.
 
-    Each token is predicted before the model learns from it. statistics: from gradient_statistics. The weights are
-    restored at the end. Raises RunError if the loss is no longer finite.
+    Each token is predicted before the model learns from it. statistics: from gradient_statistics. The weights
+    are restored at the end. Raises RunError if the loss is no longer finite.
     """
     check(0 <= settings.learning_rate < float("inf"), settings, "learning_rate", "at least 0")
     check(0 <= settings.decay <= 1, settings, "decay", "from 0 to 1")
@@ -91,7 +91,7 @@ def dynamic_log_probs(
 def gradient_statistics(
     model: RecurrentLM, stream: Stream, max_chunks: int = MAX_CHUNKS, rows: int = ROWS
 ) -> list[Tensor]:
-    """Return each weight's mean squared gradient over chunks of `rows` tokens, spread over a training text."""
+    """Return each weight's mean squared gradient over chunks spread over a training text."""
     columns, device = one_column(stream), model.output_bias.device
     sums = [torch.zeros_like(each) for each in model.parameters()]
     count = max(1, min(max_chunks, len(stream) // rows))
@@ -114,7 +114,7 @@ def tune_dynamic(
 ) -> DynamicSettings:
     """Return the settings with the lowest loss at the start of a text.
 
-    Learning rates are tried until one is worse than the last, then decays. The rate is 0 if learning never helps.
+    Learning rates are tried until the loss rises, then decays. The rate is 0 if learning never helps.
     """
 
     @cache
@@ -153,9 +153,7 @@ def _learn(
     return torch.cat(pieces).double().numpy()
 
 
-def update_scales(
-    statistics: list[Tensor], settings: DynamicSettings
-) -> tuple[list[Tensor], list[Tensor]]:
+def update_scales(statistics: list[Tensor], settings: DynamicSettings) -> tuple[list[Tensor], list[Tensor]]:
     """Return each weight's step size and its pull, the share of the way back to the trained weight."""
     roots = torch._foreach_sqrt(statistics)
     mean = torch.stack([each.mean() for each in roots]).mean()  # mean over matrices, like the authors' code

@@ -17,7 +17,6 @@ from nlpseq.lm.sampling import Sampling
 from nlpseq.lm.score import SentenceScore, score_sentences
 from nlpseq.storage import artifact
 
-
 __all__ = ["LanguageModel", "fit_weights"]
 
 
@@ -48,7 +47,10 @@ class LanguageModel:
 
     @classmethod
     def load(cls, path: Path | str, *, verify: bool = True) -> "LanguageModel":
-        """Load the model of a folder; of an unfinished run, the best so far. Raises ArtifactError if corrupt."""
+        """Load the model of a folder; of an unfinished run, the best so far.
+
+        Raises ArtifactError if the folder is corrupt.
+        """
         path = Path(path)
         return cls.from_checkpoint(path, Checkpoint.load(path, verify=verify))
 

@@ -191,7 +191,10 @@ def _scaled(ctx: Any, grad_output: Tensor) -> tuple[Tensor, ...]:
 
 
 def activation_penalty(output: Output, config: LMConfig) -> Tensor:
-    """Return AR plus TAR, penalties on activations and their changes (Merity et al. 2017, arXiv:1708.01009)."""
+    """Return AR plus TAR, the penalties on activations and their changes.
+
+    Merity et al. 2017, arXiv:1708.01009.
+    """
     penalty = output.hidden_TBH.new_zeros(())
     if config.ar:
         penalty = penalty + config.ar * output.dropped_TBH.pow(2).mean()

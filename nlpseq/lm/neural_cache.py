@@ -3,8 +3,8 @@
     p(w) = (1 - cache_weight) p_model(w) + cache_weight p_cache(w)
     p_cache(w) ~ sum of exp(theta h_t . h_i) over the last `window` positions i that were followed by w
 
-h_t is the last layer's hidden state before the predicted word. Nothing is trained, and the cache holds only words
-already read. Grave, Joulin & Usunier 2016, arXiv:1612.04426, section 3.
+h_t is the last layer's hidden state before the predicted word. Nothing is trained, and the cache holds only
+words already read. Grave, Joulin & Usunier 2016, arXiv:1612.04426, section 3.
 
 Letters: N predictions, T predictions of a block, W positions in the cache, H hidden units, C cache weights.
 """
@@ -113,9 +113,7 @@ def mean_square_state(model: RecurrentLM, stream: Stream) -> float:
 
 
 @torch.no_grad()
-def _blocks(
-    model: RecurrentLM, stream: Stream, window: int, rows: int, block_rows: int
-) -> Iterator[_Block]:
+def _blocks(model: RecurrentLM, stream: Stream, window: int, rows: int, block_rows: int) -> Iterator[_Block]:
     """Yield the text in blocks of predictions, each with a cache of `window` positions."""
     device = model.output_bias.device
     window = min(window, len(stream))  # because a user may ask for far more

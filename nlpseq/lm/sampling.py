@@ -53,16 +53,18 @@ def sample_next(logits_NV: Tensor, seen_NV: Tensor, sampling: Sampling, seed: in
     if sampling.top_k is not None:
         logits_NV = top_k(logits_NV, sampling.top_k)
     logits_NV = min_p(top_p(logits_NV, sampling.top_p), sampling.min_p)
-    uniform = [(random_bits(seed, Stream.CHOICE, n, step) >> 11) / 2**53 for n in range(len(logits_NV))]  # below 1
+    uniform = [
+        (random_bits(seed, Stream.CHOICE, n, step) >> 11) / 2**53 for n in range(len(logits_NV))
+    ]  # below 1
     return inverse_cdf(logits_NV, torch.tensor(uniform, dtype=torch.float64))
 
 
 def penalized(logits_NV: Tensor, seen_NV: Tensor, penalty: float) -> Tensor:
     """Divide positive logits of seen tokens by the penalty, and multiply negative logits.
 
-    Keskar et al. 2019, arXiv:1909.05858, section 4.1. Logits are centred first, because a constant added to all
-    logits must not change the result. (The log-probability of a certain token is near 0 and would escape the
-    penalty.)
+    Keskar et al. 2019, arXiv:1909.05858, section 4.1. Logits are centred first, because a constant added to
+    all logits must not change the result. (The log-probability of a certain token is near 0 and would escape
+    the penalty.)
     """
     if penalty == 1:
         return logits_NV

@@ -74,8 +74,8 @@ def score_sentences(
 ) -> Iterator[SentenceScore]:
     """Yield a score per sentence, in order; each sentence starts from a zero state.
 
-    Sentences are tokenized like lines of a corpus; the score of an empty sentence is the score of <eos>. Memory is
-    bounded by `limits`, so the number of sentences is not limited.
+    Sentences are tokenized like lines of a corpus; the score of an empty sentence is the score of <eos>.
+    Memory is bounded by `limits`, so the number of sentences is not limited.
     """
     config, unk = model.text_config, model.vocab.num_words
     encoded = (_encode(text, config, model.vocab) for text in sentences)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from gpu.tools import PACKAGES, import_problems, package_rows, write_synthetic
 
 SCRIPT = Path(__file__).with_name("check.sh")
@@ -71,7 +70,9 @@ def test_missing_package_is_named_with_command() -> None:
     rows = dict(package_rows(smoke=False, load=hiding("scipy", "cupy", "torch")))
     missing = [line for line, is_usable in rows.items() if not is_usable]
     assert any(line.startswith("scipy: missing (No module named 'scipy')") for line in missing)
-    assert any("cupy: missing" in line and "cupy-cuda12x" in line and "cupy-cuda13x" in line for line in missing)
+    assert any(
+        "cupy: missing" in line and "cupy-cuda12x" in line and "cupy-cuda13x" in line for line in missing
+    )
     assert any(line.startswith("PyTorch: not installed") for line in missing)
     assert any(line.startswith("numpy ") for line in rows)
 

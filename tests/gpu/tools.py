@@ -1,7 +1,7 @@
 """Steps of check.sh: report packages, write a synthetic corpus, measure skip-gram.
 
-    python tests/gpu/tools.py packages [--smoke]
-    python tests/gpu/tools.py benchmark --folder FOLDER [--corpus FILE] [--pairs FILE]... [--smoke]
+python tests/gpu/tools.py packages [--smoke]
+python tests/gpu/tools.py benchmark --folder FOLDER [--corpus FILE] [--pairs FILE]... [--smoke]
 """
 
 import argparse
@@ -41,7 +41,9 @@ TOPICS, TOPIC_WORDS, SENTENCE_WORDS = 100, 40, 20
 TOPIC_SHARE = 0.6  # of the words of a sentence; others are from the whole vocabulary
 
 
-def package_rows(smoke: bool, load: Callable[[str], Any] = importlib.import_module) -> Iterator[tuple[str, bool]]:
+def package_rows(
+    smoke: bool, load: Callable[[str], Any] = importlib.import_module
+) -> Iterator[tuple[str, bool]]:
     """Yield a line per package and device, and True if it is usable or not needed."""
     yield f"Python {platform.python_version()}", sys.version_info >= (3, 11)
     for name, (distributions, command) in PACKAGES.items():
@@ -150,7 +152,8 @@ def benchmark(options: argparse.Namespace) -> int:
     backends = ["numpy"] if options.smoke else ["cupy", "numpy"]
     dim = 32 if options.smoke else 100
     print(f"{data.num_tokens:,} tokens, {len(data.vocab):,} words, {options.epochs} epochs, {dim} dimensions")
-    print(f"| skip-gram | words/s | seconds | {' | '.join(f'Spearman x 100, {file.name}' for file, _ in pairs)} |")
+    titles = ["skip-gram", "words/s", "seconds", *(f"Spearman x 100, {file.name}" for file, _ in pairs)]
+    print(f"| {' | '.join(titles)} |")
     print("| --- | ---: | ---: |" + " ---: |" * len(pairs))
     is_valid = True
     for backend in backends:
@@ -164,7 +167,10 @@ def benchmark(options: argparse.Namespace) -> int:
         is_valid = is_valid and all(value == value for value in found)  # NaN: too few known pairs
         name = "CUDA kernel" if backend == "cupy" else f"CPU kernel, {available_cores()} cores"
         words = f"{data.num_tokens * options.epochs / spent:,.0f}"
-        print(f"| {name} | {words} | {spent:.1f} | {' | '.join(f'{100 * value:.1f}' for value in found)} |", flush=True)
+        print(
+            f"| {name} | {words} | {spent:.1f} | {' | '.join(f'{100 * value:.1f}' for value in found)} |",
+            flush=True,
+        )
     if not is_valid:
         print("The corpus has too few of the pairs' words. Give pairs that fit it with --pairs.")
     return int(not is_valid)

@@ -12,7 +12,7 @@ from nlpseq.lm.batches import Columns, Stream
 
 @pytest.fixture
 def encoded(tmp_path):
-    """encoded([3, 1, 2]) -> a dataset with sentences of these lengths, and its stream as a list."""
+    """Return a function from sentence lengths to a dataset and its stream as a list."""
 
     def encode(lengths, seed=1, **settings):
         chance = random.Random(seed)

@@ -87,7 +87,9 @@ def test_evaluate_split_uses_its_sentences_only(tmp_path):
     test = data.split("test")
     model = RecurrentLM(LMConfig(hidden=9, dim=5), len(data.vocab))
     assert evaluate(model, test).tokens == test.num_tokens + test.num_sentences
-    np.testing.assert_allclose(text_log_probs(model, Stream(test)), token_log_probs(model, text_ids(test)), rtol=1e-4)
+    np.testing.assert_allclose(
+        text_log_probs(model, Stream(test)), token_log_probs(model, text_ids(test)), rtol=1e-4
+    )
 
 
 def test_perplexity_is_finite_unless_loss_is_nan():

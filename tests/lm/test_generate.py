@@ -24,7 +24,26 @@ from nlpseq.lm.sampling import NEVER, Sampling, inverse_cdf, min_p, penalized, s
 from nlpseq.tokenizers.detokenize import Detokenizer, detokenize
 
 ROW = torch.tensor([[1.0, 3.0, 2.0, 3.0, -1.0]])
-WORDS = "the cat sat ' \" , . it s ( 10 : - 's `` n't l été".split()
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "'",
+    '"',
+    ",",
+    ".",
+    "it",
+    "s",
+    "(",
+    "10",
+    ":",
+    "-",
+    "'s",
+    "``",
+    "n't",
+    "l",
+    "été",
+]
 PLAIN = TextConfig(tokenizer="whitespace", min_count=1)
 
 
@@ -96,8 +115,12 @@ def test_inverse_cdf_never_returns_impossible_token(uniform):
 def test_temperature_zero_is_argmax_and_high_is_random():
     seen = torch.zeros(1, 5).bool()
     assert int(sample_next(ROW[:, :3], seen[:, :3], Sampling(temperature=0.0), 1, 0)) == 1
-    cold = [int(sample_next(ROW[:, :3], seen[:, :3], Sampling(temperature=0.05), 1, step)) for step in range(50)]
-    hot = [int(sample_next(ROW[:, :3], seen[:, :3], Sampling(temperature=100.0), 1, step)) for step in range(50)]
+    cold = [
+        int(sample_next(ROW[:, :3], seen[:, :3], Sampling(temperature=0.05), 1, step)) for step in range(50)
+    ]
+    hot = [
+        int(sample_next(ROW[:, :3], seen[:, :3], Sampling(temperature=100.0), 1, step)) for step in range(50)
+    ]
     assert set(cold) == {1} and set(hot) == {0, 1, 2}
 
 

@@ -12,7 +12,9 @@ from nlpseq.lm.dropout import DropoutMasks, resolve_dropout
 from nlpseq.lm.model import GATES, RecurrentLM, begin_at_frequencies, detach, num_parameters
 
 V, T, B, D, H = 11, 6, 3, 5, 7
-NO_DROPOUT = {"weight_drop": 0.0} | {f"dropout_{name}": 0.0 for name in ("words", "input", "hidden", "output")}
+NO_DROPOUT = {"weight_drop": 0.0} | {
+    f"dropout_{name}": 0.0 for name in ("words", "input", "hidden", "output")
+}
 
 
 def make(**settings):
@@ -218,7 +220,9 @@ def test_embedding_dropout_drops_all_uses_of_entry():
     dropped_TBD = DropoutMasks(1, 1).embedding(torch.ones(50, B, D), tokens_TB, 0.4, V)
     values = []
     for word_id in range(V):
-        (value,) = dropped_TBD[tokens_TB == word_id].unique().tolist()  # the same at all positions and features
+        (value,) = (
+            dropped_TBD[tokens_TB == word_id].unique().tolist()
+        )  # the same at all positions and features
         values.append(value)
     assert sorted(set(values)) == pytest.approx([0, 1 / 0.6])
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from reference.language_model import neural_cache_probs
 from support.lm_models import changed_stream, encode, letters, stream_position, tiny_network
 
@@ -134,7 +133,9 @@ def test_tuning_weighs_short_window_like_evaluation(model, stream, window):
     found = tune_cache(model, stream, CacheGrid((window, 40), (2.0,), weights), block_rows=11)
     losses = {
         settings: -cache_log_probs(model, stream, settings).mean()
-        for settings in (CacheSettings(each, 2.0 * unit, weight) for each in (window, 40) for weight in weights)
+        for settings in (
+            CacheSettings(each, 2.0 * unit, weight) for each in (window, 40) for weight in weights
+        )
     }
     assert losses[found] == pytest.approx(min(losses.values()), rel=1e-6)
 

@@ -27,7 +27,7 @@ def plain_log_probs(model, ids):
 
 
 def ids_of(model, tokens):
-    """Ids of the tokens of a score, without the <eos> at its end."""
+    """Return the ids of the tokens of a score, without <eos>."""
     assert tokens[-1] == "<eos>"
     return [model.vocab.ids.get(token, model.vocab.num_words) for token in tokens[:-1]]
 
