@@ -86,10 +86,8 @@ class Columns:
         Row 0 predicts the first token of a column from the token before; <eos> comes before the text.
         """
         if not self._block_start <= start <= stop < self._block_start + len(self._block_TB):
-            self._read_block(start, min(self.length, max(stop, start + self.read_ahead)))
+            ahead = min(self.length, max(stop, start + self.read_ahead))
+            pieces = [self.stream.read(first + start - 1, first + ahead) for first in self.starts]
+            self._block_TB, self._block_start = np.stack(pieces, axis=1), start
         rows_TB = self._block_TB[start - self._block_start : stop - self._block_start + 1]
         return rows_TB[:-1], rows_TB[1:]
-
-    def _read_block(self, start: int, stop: int) -> None:
-        pieces = [self.stream.read(first + start - 1, first + stop) for first in self.starts]
-        self._block_TB, self._block_start = np.stack(pieces, axis=1), start

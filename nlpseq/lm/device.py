@@ -78,8 +78,8 @@ def choose_precision(
 ) -> PrecisionTrial:
     """Time the wanted precision; for "auto", time both and take bf16 if faster.
 
-    loss_in: computes the loss of a chunk in a precision. With "auto", bf16 must also give nearly the same loss
-    as fp32.
+    loss_in: computes the loss of a chunk in a precision. With "auto", bf16 must also give nearly the loss of
+    fp32.
     Raises BackendUnavailable if a precision named by the user does not work.
     """
     if wanted != "auto":

@@ -41,8 +41,8 @@ def gradient_flow_in(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float
 def gradient_flow(model: RecurrentLM, tokens_TB: Tensor, targets_B: Tensor) -> Tensor:
     """Return (T,) float64 norms of the gradient at the token read t steps before the last row.
 
-    The loss predicts targets_B after the last row, from a zero state and without dropout. The gradient is taken
-    at the embedded token; norms are averaged over columns.
+    The loss predicts targets_B after the last row, from a zero state and without dropout. Gradients are taken
+    at the embedded tokens; norms are averaged over columns.
     """
     embedded: list[Tensor] = []
 

@@ -164,7 +164,7 @@ def initialize(model: RecurrentLM) -> None:
             weight.uniform_(-EMBEDDING_RANGE, EMBEDDING_RANGE, generator=generator)
         elif weight.ndim == 2:
             rows = len(weight) if "projection" in name else model.config.hidden
-            for gate in weight.split(rows):
+            for gate in torch.split(weight, rows):
                 _initialize_matrix(gate, model.config.init, generator)
     if model.config.cell == "lstm":
         for layer in model.layers:

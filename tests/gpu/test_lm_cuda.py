@@ -12,6 +12,8 @@ from support.word2vec_runs import encode, sentences, stop_after
 import nlpseq as ns
 from nlpseq.training.checkpoint import CheckpointConfig
 
+pytestmark = pytest.mark.filterwarnings("ignore:RNN module weights are not part")  # of cuDNN
+
 SMALL: dict[str, Any] = {
     **{"hidden": 32, "dim": 16, "layers": 1, "batch_size": 4, "bptt": 10, "threads": 1, "epochs": 3},
     **{"precision": "fp32", "learning_rate": 0.01, "validate_every": 0.5},
