@@ -1,4 +1,4 @@
-"""Word vectors from your own text.
+"""Word vectors and a language model from your own text.
 
     import nlpseq as ns
 
@@ -6,7 +6,7 @@
     vectors = ns.train_word2vec(data, ns.Word2VecConfig(dim=100))
     vectors.neighbors("king")
 
-Each name is imported when it is first asked for, so `import nlpseq` costs nothing.
+Each name is imported on first use, so `import nlpseq` loads nothing.
 """
 
 from importlib import import_module
@@ -43,10 +43,12 @@ if TYPE_CHECKING:
         RunError as RunError,
     )
     from nlpseq.lm.language_model import LanguageModel as LanguageModel
-    from nlpseq.lm.run import resume_lm as resume_lm, train_lm as train_lm
+    from nlpseq.lm.train import resume_lm as resume_lm, train_lm as train_lm
     from nlpseq.reading.corpus import Corpus as Corpus, open_corpus as open_corpus
     from nlpseq.tokenizers.detokenize import detokenize as detokenize
     from nlpseq.tokenizers.word import tokenize as tokenize
+    from nlpseq.training.checkpoint import CheckpointConfig as CheckpointConfig
+    from nlpseq.training.resume import resume as resume
     from nlpseq.vectors.postprocess import postprocess as postprocess
     from nlpseq.vectors.vectors import Vectors as Vectors
     from nlpseq.word2vec.train import train_word2vec as train_word2vec
@@ -79,10 +81,12 @@ _HOMES = {  # module: the public names it holds
         "RunError",
     ),
     "lm.language_model": ("LanguageModel",),
-    "lm.run": ("resume_lm", "train_lm"),
+    "lm.train": ("resume_lm", "train_lm"),
     "reading.corpus": ("Corpus", "open_corpus"),
     "tokenizers.detokenize": ("detokenize",),
     "tokenizers.word": ("tokenize",),
+    "training.checkpoint": ("CheckpointConfig",),
+    "training.resume": ("resume",),
     "vectors.postprocess": ("postprocess",),
     "vectors.vectors": ("Vectors",),
     "word2vec.train": ("train_word2vec",),
@@ -92,7 +96,7 @@ __all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its home, and keep it here for next time (PEP 562)."""
+    """Import a public name from its home module, and keep it (PEP 562)."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)

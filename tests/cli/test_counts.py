@@ -72,7 +72,7 @@ def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
         (["--x-max", "5"], 2, "--x-max is for --method glove, not ppmi-svd"),
         (["--method", "glove", "--shift", "5"], 2, "--shift is for --method ppmi, not glove"),
         (["--method", "ppmi", "--eigenvalue-power", "1"], 2, "--eigenvalue-power is for --method ppmi-svd"),
-        (["--dim", "8"], 2, "dim is 8, which 8 words cannot fill"),
+        (["--dim", "8"], 2, "dim: 8 dimensions need more than 8 words"),
         (["--dim", "3", "--min-count", "9999"], 4, "--min-count"),
         (["--shift", "99", "--subsample", "0"], 4, "has a PPMI above 0"),
         (["--smoothing", "2"], 2, "smoothing is 2.0"),

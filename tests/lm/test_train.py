@@ -1,4 +1,4 @@
-"""Training: it learns, stops as told, and goes on from a checkpoint as if nothing had happened."""
+"""train_lm: learning, stopping and resuming of the language model."""
 
 import json
 import math
@@ -19,11 +19,14 @@ from support.results import seal_tree as seal
 import nlpseq as ns
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
+from nlpseq.lm import trainer as trainer_module
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint
 from nlpseq.lm.evaluate import mean_loss
-from nlpseq.lm.run import CheckpointConfig, resume_lm, train_lm
-from nlpseq.lm.train import Trainer
+from nlpseq.lm.train import resolve, resume_lm, train_lm
+from nlpseq.lm.trainer import Trainer
+from nlpseq.training import runner
+from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.training.metrics import read_metrics
 
 SMALL = {
@@ -45,7 +48,7 @@ def config(**settings):
 
 
 def lines(count, seed=1):
-    """Text with a rule: each letter is followed by the next one of the alphabet, round and round."""
+    """Yield text with a rule: each letter is followed by the next letter of the alphabet, cyclically."""
     chance = random.Random(seed)
     alphabet = "abcdefghij"
     for _ in range(count):
@@ -62,7 +65,7 @@ def data(tmp_path_factory):
 
 
 def stop_after(steps):
-    """A should_stop that asks for a stop at the given steps, in turn."""
+    """Return a should_stop that requests one stop, after the given number of steps."""
     count = 0
 
     def asked():
@@ -78,7 +81,7 @@ def without_times(metrics):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_it_learns_a_rule(data, cell):
+def test_train_lm_learns_rule(data, cell):
     model = train_lm(data, config(cell=cell, epochs=30, learning_rate=0.01, softmax="full"))
     entropy = unigram_perplexity(data)
     assert model.perplexity(data.split("test")) < 3 < entropy / 3
@@ -122,12 +125,12 @@ def unigram_perplexity(data):
     ],
     ids=lambda settings: "-".join(f"{key}" for key in settings)[:60],
 )
-def test_every_way_to_train_learns(data, settings):
+def test_every_optimizer_and_option_learns(data, settings):
     model = train_lm(data, config(**{"epochs": 20, "dropout_output": 0.0, "validate_every": 0.05} | settings))
     assert model.perplexity(data.split("test")) < 4.5
 
 
-def test_the_same_seed_gives_the_same_model_and_another_seed_another(data):
+def test_seed_decides_model(data):
     first, again, other = (train_lm(data, config(seed=seed)) for seed in (1, 1, 2))
     for name, weight in first.model.named_parameters():
         assert torch.equal(weight, again.model.get_parameter(name))
@@ -138,42 +141,43 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(data):
     "optimizer, averaging", [("adamw", "ema"), ("adamw", "nt-asgd"), ("adam", "ema"), ("sgd", "nt-asgd")]
 )
 @pytest.mark.parametrize("stops", [[1], [5, 33, 70], [50, 51, 52]])
-def test_a_run_stopped_and_resumed_ends_with_the_same_bytes(data, tmp_path, stops, optimizer, averaging):
+def test_resume_lm_after_stops_gives_same_bytes(data, tmp_path, stops, optimizer, averaging):
     settings = config(averaging=averaging, lengths="bucketed", optimizer=optimizer, weight_drop=0.1)
     whole = CheckpointConfig(path=tmp_path / "whole.lm")
-    train_lm(data, settings, folder=whole)
+    train_lm(data, settings, checkpoint=whole)
     parts = CheckpointConfig(path=tmp_path / "parts.lm", should_stop=stop_after(stops[0]))
-    model = train_lm(data, settings, folder=parts)
+    model = train_lm(data, settings, checkpoint=parts)
     for before, stop in zip(stops, [*stops[1:], 10**9], strict=True):
         assert not model.meta["complete"] and model.meta["position"]["step"] == before
-        folder = CheckpointConfig(path=parts.path, should_stop=stop_after(stop - before))
-        model = resume_lm(folder, data)
+        stop = CheckpointConfig(path=parts.path, should_stop=stop_after(stop - before))
+        model = resume_lm(stop, data)
     assert model.meta["complete"]
     assert (parts.path / MODEL).read_bytes() == (whole.path / MODEL).read_bytes()
     assert without_times(read_metrics(parts.path)) == without_times(read_metrics(whole.path))
 
 
-def test_chunks_of_checkpoints_do_not_change_the_result(data, tmp_path):
+def test_checkpoints_do_not_change_lm(data, tmp_path):
     often = CheckpointConfig(path=tmp_path / "often.lm", every=0.0)
-    train_lm(data, config(), folder=often)
+    train_lm(data, config(), checkpoint=often)
     seldom = CheckpointConfig(path=tmp_path / "seldom.lm")
-    train_lm(data, config(), folder=seldom)
+    train_lm(data, config(), checkpoint=seldom)
     assert (often.path / MODEL).read_bytes() == (seldom.path / MODEL).read_bytes()
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(data, tmp_path):
-    """kill -9, again and again, until the run comes to its end."""
+def test_resume_lm_after_kills_gives_same_bytes(data, tmp_path):
+    """Kill the process by SIGKILL again and again, until training is complete."""
     command = [sys.executable, "-m", "nlpseq", "train-lm", "--checkpoint-every", "0.02s", "-q"]
     settings = ["--epochs", "12", "--hidden", "16", "--dim", "12", "--batch-size", "4", "--bptt", "7"]
     settings += ["--threads", "1", "--precision", "fp32", "--device", "cpu"]
     start = [*command, str(data.path), *settings]
     subprocess.run([*start, "-o", str(tmp_path / "whole.lm")], check=True, stdout=subprocess.DEVNULL)
     path, chance, kills = tmp_path / "killed.lm", random.Random(7), 0
-    while not path.exists() or not Checkpoint.load(path).meta["complete"]:
-        line = [*command, str(path), "--resume"] if path.exists() else [*start, "-o", str(path)]
+    checkpoint = path / "checkpoint"
+    while not (path / MODEL).exists():
+        line = [*command, str(path), "--resume"] if checkpoint.exists() else [*start, "-o", str(path)]
         run = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_for_change(path, run)
+        wait_for_change(checkpoint, run)
         time.sleep(chance.uniform(0, 0.5))
         run.send_signal(signal.SIGKILL)
         _, said = run.communicate()
@@ -185,53 +189,56 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(data, tmp_path)
 
 
 def wait_for_change(path, run):
-    """Until the run has written a checkpoint, or has ended."""
+    """Wait until the run has written a checkpoint, or has ended."""
     before = path.stat().st_ino if path.exists() else None
     while run.poll() is None and (not path.exists() or path.stat().st_ino == before):
         time.sleep(0.01)
 
 
-def test_the_process_has_its_own_arithmetic_back(data):
+def test_denormals_work_after_training(data):
     train_lm(data, config(epochs=1))
     smallest = np.array([5e-324]) * np.array([1.0])
     assert smallest[0] > 0
 
 
-def test_a_time_budget_is_kept(data, monkeypatch):
-    """By a clock of which every look takes a tenth of a second."""
+def test_time_budget_is_kept(data):
+    """Use a clock that moves by a tenth of a second with every look."""
     looks = iter(range(10**9))
-    monkeypatch.setattr("nlpseq.lm.train.time.perf_counter", lambda: next(looks) / 10)
-    model = train_lm(data, config(epochs=None, time_budget=300.0, dropout_input=None))
-    seconds = model.meta["position"]["seconds"]
+    clock = lambda: next(looks) / 10  # noqa: E731
+    settings = resolve(config(epochs=None, time_budget=300.0, dropout_input=None))
+    trainer = Trainer(data.split("train"), data.split("valid"), settings, clock=clock)
+    trainer.probe()
+    assert runner.run(trainer, clock=clock)
+    seconds = trainer.state.seconds
     assert 300 - 0.05 * 300 < seconds <= 300 + 1, seconds
-    rates = [each["learning_rate"] for each in model.metrics if "learning_rate" in each]
+    rates = [each["learning_rate"] for each in trainer.metrics if "learning_rate" in each]
     assert rates[0] == pytest.approx(LMConfig().learning_rate) and rates[-1] < 0.3 * rates[0]
-    assert model.metrics[-1]["averaged"] and "valid_loss" in model.metrics[-1]
+    assert trainer.metrics[-1]["averaged"] and "valid_loss" in trainer.metrics[-1]
 
 
-def test_a_resumed_time_budget_counts_on(data, tmp_path):
+def test_resumed_run_keeps_used_time_budget(data, tmp_path):
     settings = config(epochs=None, time_budget=3.0)
-    folder = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(20))
-    stopped = train_lm(data, settings, folder=folder)
+    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(20))
+    stopped = train_lm(data, settings, checkpoint=stop)
     used = stopped.meta["position"]["seconds"]
-    stored = Checkpoint.load(folder.path).meta["position"]["seconds"]
+    stored = Checkpoint.load(stop.path / "checkpoint").meta["position"]["seconds"]
     assert 0 < stored <= used < 3
-    model = resume_lm(CheckpointConfig(path=folder.path), data)
+    model = resume_lm(CheckpointConfig(path=stop.path), data)
     whole = [each["seconds"] for each in model.metrics]
     assert whole == sorted(whole) and 2 < whole[-1] < 6  # on a busy machine a last validation takes long
 
 
-def test_of_a_long_validation_text_a_part_is_read(data, monkeypatch):
-    monkeypatch.setattr("nlpseq.lm.train.VALID_TOKENS", 40)
-    model = train_lm(data, config(epochs=1, averaging="none"))
-    found, whole = (
-        mean_loss(model.model, Stream(data.split("valid")), 16, "fp32", most) for most in (40, 10**9)
-    )
-    assert model.meta["position"]["valid_losses"][-1] == pytest.approx(found) != pytest.approx(whole)
-    assert model.meta["valid_tokens_read"] == 40
+def test_long_validation_text_is_read_in_part(data):
+    settings, valid = resolve(config(epochs=1, averaging="none")), data.split("valid")
+    trainer = Trainer(data.split("train"), valid, settings, max_valid_tokens=40)
+    trainer.probe()
+    assert runner.run(trainer)
+    found, whole = (mean_loss(trainer.model, Stream(valid), 16, "fp32", size) for size in (40, 10**9))
+    assert trainer.state.valid_losses[-1] == pytest.approx(found) != pytest.approx(whole)
+    assert trainer.describe()["valid_tokens_read"] == 40
 
 
-def test_patience_stops_early_and_the_best_is_kept(data):
+def test_patience_stops_early_and_keeps_best(data):
     model = train_lm(
         data,
         config(
@@ -250,25 +257,25 @@ def test_patience_stops_early_and_the_best_is_kept(data):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(data, tmp_path, monkeypatch, when):
-    """Weights that turn bad after their step have not spoilt a loss yet, and are still not stored."""
-    folder = CheckpointConfig(path=tmp_path / "run.lm", every=0.0)
-    real = Trainer.step
+def test_nan_weights_are_never_saved(data, tmp_path, monkeypatch, when):
+    """Refuse weights that became NaN after a step, though no loss shows it yet."""
+    stop = CheckpointConfig(path=tmp_path / "run.lm", every=0.0)
+    real = Trainer.train_chunk
 
-    def step(self):
+    def train_chunk(self):
         if when == "after":
             real(self)
-        if self.position.step == 25:
+        if self.state.step == 25:
             with torch.no_grad():
                 self.model.output_bias.fill_(float("nan"))
         if when == "before":
             real(self)
 
-    monkeypatch.setattr(Trainer, "step", step)
-    with pytest.raises(RunError, match=r"the loss became nan by step 2\d\. .*--learning-rate below") as error:
-        train_lm(data, config(), folder=folder)
-    assert "run.lm is as it was at its last checkpoint" in str(error.value)
-    kept = Checkpoint.load(folder.path)
+    monkeypatch.setattr(Trainer, "train_chunk", train_chunk)
+    with pytest.raises(RunError, match=r"the loss became nan by step 2\d, .*--learning-rate") as error:
+        train_lm(data, config(), checkpoint=stop)
+    assert "The last checkpoint is in" in str(error.value)
+    kept = Checkpoint.load(stop.path / "checkpoint")
     assert 20 <= kept.meta["position"]["step"] <= 25
     assert kept.training is not None and all(each.isfinite().all() for each in kept.training.values())
     with pytest.raises(RunError) as error:
@@ -276,17 +283,17 @@ def test_a_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(data, tmp
     assert "checkpoint" not in str(error.value)
 
 
-def test_a_training_loss_without_hope_stops_the_run_though_it_is_finite(data):
-    with pytest.raises(RunError, match=r"the loss became [0-9.]+ by step 10\. .*--learning-rate below"):
+def test_diverged_finite_loss_stops_run(data):
+    with pytest.raises(RunError, match=r"the loss became [0-9.]+ by step 10, .*--learning-rate"):
         train_lm(data, config(learning_rate=1e4, optimizer="sgd"))
 
 
-def test_a_validation_loss_ten_times_that_of_knowing_nothing_ends_a_run(data, monkeypatch):
+def test_diverged_first_validation_stops_run(data, monkeypatch):
     limit = 10 * math.log(len(data.vocab))
     bad, fine = 1.001 * limit, 0.999 * limit
     for losses, ends in (((bad,), True), ((math.nan,), True), ((fine,), False), ((fine, bad), False)):
         told = iter(losses)
-        monkeypatch.setattr("nlpseq.lm.train.mean_loss", lambda *_, told=told: next(told))
+        monkeypatch.setattr(trainer_module, "mean_loss", lambda *_, told=told: next(told))
         settings = config(validate_every=1 / len(losses))
         if ends:
             with pytest.raises(RunError, match=r"the loss became .*--learning-rate"):
@@ -296,59 +303,59 @@ def test_a_validation_loss_ten_times_that_of_knowing_nothing_ends_a_run(data, mo
             assert position["valid_losses"] == list(losses) and position["best"] == 0
 
 
-def test_before_the_first_validation_a_run_has_its_present_weights(data, tmp_path):
-    folder = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(9))
-    stopped = train_lm(data, config(), folder=folder)
+def test_checkpoint_without_validation_has_present_weights(data, tmp_path):
+    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(9))
+    stopped = train_lm(data, config(), checkpoint=stop)
     assert not stopped.meta["position"]["valid_losses"]
-    kept = Checkpoint.load(folder.path)
+    kept = Checkpoint.load(stop.path / "checkpoint")
     for name, weight in stopped.model.named_parameters():
         assert torch.equal(kept.training[f"weights.{name}"], weight)
         assert torch.equal(kept.model[name], weight)
 
 
-def test_a_new_run_replaces_nothing_unasked(data, tmp_path):
-    folder = CheckpointConfig(path=tmp_path / "run.lm")
-    train_lm(data, config(epochs=1), folder=folder)
+def test_new_run_needs_force_to_overwrite(data, tmp_path):
+    stop = CheckpointConfig(path=tmp_path / "run.lm")
+    train_lm(data, config(epochs=1), checkpoint=stop)
     with pytest.raises(ConfigError, match="already exists"):
-        train_lm(data, config(epochs=1), folder=folder)
-    train_lm(data, config(epochs=1), folder=replace(folder, force=True))
+        train_lm(data, config(epochs=1), checkpoint=stop)
+    train_lm(data, config(epochs=1), checkpoint=replace(stop, force=True))
 
 
-def test_another_text_than_the_run_was_validated_on_is_refused(data, tmp_path):
-    folder = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(3))
+def test_resume_lm_refuses_other_validation_text(data, tmp_path):
+    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(3))
     (tmp_path / "other.txt").write_text("\n".join(lines(30, seed=2)))
     text = ns.open_corpus(tmp_path / "other.txt")
     other = ns.preprocess(text, TextConfig(min_count=1), tmp_path / "other.tokens", vocab=data.vocab)
-    train_lm(data, config(), folder=folder)
-    with pytest.raises(ArtifactError, match=r"is not the text .* was validated on"):
-        resume_lm(CheckpointConfig(path=folder.path), data, valid=other)
+    train_lm(data, config(), checkpoint=stop)
+    with pytest.raises(ArtifactError, match=r"was validated on another text than"):
+        resume_lm(CheckpointConfig(path=stop.path), data, valid=other)
 
 
-def test_the_machine_may_change_when_a_run_goes_on(data, tmp_path):
-    folder = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(3))
-    train_lm(data, config(), folder=folder)
-    model = resume_lm(CheckpointConfig(path=folder.path), data, changes={"threads": 2})
+def test_resume_lm_accepts_other_threads(data, tmp_path):
+    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(3))
+    train_lm(data, config(), checkpoint=stop)
+    model = resume_lm(CheckpointConfig(path=stop.path), data, changes={"threads": 2})
     assert model.meta["complete"] and model.meta["config"]["threads"] == 2
 
 
-def test_what_a_probe_chose_is_kept_by_a_resumed_run(data, tmp_path, monkeypatch):
-    folder = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(9))
+def test_resume_lm_keeps_probe_results(data, tmp_path, monkeypatch):
+    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(9))
     settings = config(precision="auto", epochs=None, time_budget=2.0, dropout_output=None)
-    train_lm(data, settings, folder=folder)
-    stored = json.loads((folder.path / "meta.json").read_text())
+    train_lm(data, settings, checkpoint=stop)
+    stored = json.loads((stop.path / "checkpoint" / "meta.json").read_text())
     assert 0 < stored["config"]["dropout_output"] <= 0.5 and stored["facts"]["expected_passes"] > 1
     monkeypatch.setattr(Trainer, "probe", lambda self: pytest.fail("probed again"))
-    model = resume_lm(CheckpointConfig(path=folder.path), data)
+    model = resume_lm(CheckpointConfig(path=stop.path), data)
     assert model.meta["precision"] == stored["precision"] and model.meta["config"] == stored["config"]
 
 
-def test_with_epochs_the_rates_left_open_do_not_depend_on_the_machine(data):
+def test_epochs_fix_open_dropout_rates(data):
     model = train_lm(data, config(epochs=3, dropout_input=None))
     assert model.config.dropout_input == model.model.config.dropout_input == 0.2
     assert model.meta["config"]["dropout_input"] == 0.2 and model.meta["facts"]["expected_passes"] == 3
 
 
-def test_word_vectors_become_embeddings(data, tmp_path):
+def test_vectors_start_embeddings(data, tmp_path):
     words = data.vocab.words[: data.vocab.num_words]
     matrix = np.random.default_rng(1).normal(size=(3, 12)).astype(np.float32)
     vectors = ns.Vectors(ns.Vocab([words[0], "elsewhere", words[2]], np.ones(3)), matrix)
@@ -357,26 +364,26 @@ def test_word_vectors_become_embeddings(data, tmp_path):
     for row, word_id in ((0, 0), (2, 2)):
         assert np.corrcoef(matrix[row], embedding[word_id])[0, 1] == pytest.approx(1, abs=1e-5)
     assert model.meta["facts"]["vectors_cover_words"] == pytest.approx(2 / len(data.vocab))
-    with pytest.raises(ConfigError, match="the vectors have 12 dimensions and the embedding 5"):
+    with pytest.raises(ConfigError, match="vectors: have 12 dimensions and the embedding has 5"):
         train_lm(data, config(dim=5), vectors=vectors)
 
 
-def test_other_text_than_the_run_was_trained_on_is_refused(data, tmp_path):
-    folder = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(3))
-    train_lm(data, config(), folder=folder)
+def test_resume_lm_refuses_other_text(data, tmp_path):
+    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(3))
+    train_lm(data, config(), checkpoint=stop)
     (tmp_path / "other.txt").write_text("\n".join(lines(300, seed=2)))
     other = ns.preprocess(ns.open_corpus(tmp_path / "other.txt"), data.config, tmp_path / "other.tokens")
-    with pytest.raises(ArtifactError, match=r"is not the text .* was trained on"):
-        resume_lm(CheckpointConfig(path=folder.path), other)
+    with pytest.raises(ArtifactError, match=r"was trained on another text than"):
+        resume_lm(CheckpointConfig(path=stop.path), other)
 
 
 @pytest.fixture(scope="module")
 def half_a_run(data, tmp_path_factory):
-    """Stopped at step 35, with one validation behind it."""
-    folder = CheckpointConfig(path=tmp_path_factory.mktemp("stopped") / "run.lm", should_stop=stop_after(35))
-    model = train_lm(data, config(validate_every=0.2), folder=folder)
+    """Train 35 steps with one validation, then stop."""
+    stop = CheckpointConfig(path=tmp_path_factory.mktemp("stopped") / "run.lm", should_stop=stop_after(35))
+    model = train_lm(data, config(validate_every=0.2), checkpoint=stop)
     assert len(model.meta["position"]["valid_losses"]) == 1
-    return folder.path
+    return stop.path
 
 
 @pytest.fixture
@@ -400,12 +407,12 @@ FORGED = [
 
 
 @pytest.mark.parametrize("forged", FORGED, ids=lambda forged: str(forged)[:40])
-def test_a_forged_position_is_refused(data, stopped, forged):
+def test_resume_lm_refuses_forged_position(data, stopped, forged):
     refuse(data, stopped, {"position": forged}, next(iter(forged)))
 
 
 @pytest.mark.parametrize("precision", ["foo", None, "auto", []])
-def test_a_precision_there_is_none_of_is_refused(data, stopped, precision):
+def test_resume_lm_refuses_forged_precision(data, stopped, precision):
     refuse(data, stopped, {"precision": precision}, "precision")
 
 
@@ -420,23 +427,24 @@ def test_a_precision_there_is_none_of_is_refused(data, stopped, precision):
         {"precision_reason": "so", "expected_passes": 1.0, "vectors_cover_words": 0.5},
     ],
 )
-def test_facts_that_cannot_be_are_refused(data, stopped, facts):
+def test_resume_lm_refuses_forged_probe_results(data, stopped, facts):
     refuse(data, stopped, {"facts": facts}, "facts|expected_passes|vectors_cover_text")
 
 
-def test_a_run_without_an_end_is_refused(data, stopped):
+def test_resume_lm_refuses_endless_run(data, stopped):
     refuse(data, stopped, {"config": {"epochs": None, "time_budget": None}}, "epochs")
 
 
 def refuse(data, run, forged, field):
-    """Its meta.json with other fields is refused by name, with a way out."""
-    meta = json.loads((run / "meta.json").read_text())
+    """Check that meta.json with other fields is refused, with advice."""
+    checkpoint = run / "checkpoint"
+    meta = json.loads((checkpoint / "meta.json").read_text())
     for name, value in forged.items():
         is_part = isinstance(value, dict) and name != "facts"
         meta[name] = meta[name] | value if is_part else value
-    (run / "meta.json").write_text(json.dumps(meta))
-    seal(run)
-    with pytest.raises(ArtifactError, match=rf"meta\.json is not valid \(.*({field}).*\. Train anew\."):
+    (checkpoint / "meta.json").write_text(json.dumps(meta))
+    seal(checkpoint)
+    with pytest.raises(ArtifactError, match=rf"meta\.json: is not valid \(.*({field}).*\. Train again"):
         resume_lm(CheckpointConfig(path=run), data)
 
 
@@ -452,8 +460,9 @@ def refuse(data, run, forged, field):
         (MODEL, {"output_bias": None, "other_bias": torch.zeros(12)}, "does not fit"),
     ],
 )
-def test_forged_tensors_are_refused(data, stopped, name, change, message):
-    tensors = load_file(stopped / name)
+def test_resume_lm_refuses_forged_tensors(data, stopped, name, change, message):
+    checkpoint = stopped / "checkpoint"
+    tensors = load_file(checkpoint / name)
     for key, value in change.items():
         if isinstance(value, float):
             tensors[key].view(-1)[0] = value
@@ -461,43 +470,45 @@ def test_forged_tensors_are_refused(data, stopped, name, change, message):
             del tensors[key]
         else:
             tensors[key] = value
-    save_file(tensors, stopped / name)
-    seal(stopped)
-    with pytest.raises(ArtifactError, match=rf"{name} .*{message}"):
+    save_file(tensors, checkpoint / name)
+    seal(checkpoint)
+    with pytest.raises(ArtifactError, match=rf"{name}.* {message}"):
         resume_lm(CheckpointConfig(path=stopped), data)
 
 
-def test_a_course_without_perplexities_is_refused(data, stopped):
-    (stopped / "metrics.jsonl").write_text('{"step": 1, "valid_loss": 2.0, "valid_perplexity": "x"}\n')
-    seal(stopped)
-    with pytest.raises(ArtifactError, match=r"metrics\.jsonl, line \d+, is no measurement"):
+def test_resume_lm_refuses_forged_metrics(data, stopped):
+    (stopped / "checkpoint" / "metrics.jsonl").write_text(
+        '{"step": 1, "valid_loss": 2.0, "valid_perplexity": "x"}\n'
+    )
+    seal(stopped / "checkpoint")
+    with pytest.raises(ArtifactError, match=r"metrics\.jsonl: line \d+ is not a measurement"):
         resume_lm(CheckpointConfig(path=stopped), data)
 
 
-def test_weights_that_are_not_finite_are_refused(data, tmp_path):
+def test_load_refuses_infinite_weights(data, tmp_path):
     model = train_lm(data, config(epochs=1))
     with torch.no_grad():
         model.model.output_bias[0] = math.nan
     model.save(tmp_path / "bad.lm")
     with pytest.raises(
-        ArtifactError, match=r"model\.safetensors has numbers in output_bias that are not finite"
+        ArtifactError, match=r"model\.safetensors: has numbers in output_bias that are not finite"
     ):
         ns.LanguageModel.load(tmp_path / "bad.lm")
 
 
-def test_a_complete_run_is_not_resumed(data, tmp_path):
-    folder = CheckpointConfig(path=tmp_path / "run.lm")
-    train_lm(data, config(epochs=1), folder=folder)
+def test_resume_lm_refuses_complete_run(data, tmp_path):
+    stop = CheckpointConfig(path=tmp_path / "run.lm")
+    train_lm(data, config(epochs=1), checkpoint=stop)
     with pytest.raises(ConfigError, match="is complete"):
-        resume_lm(folder, data)
+        resume_lm(stop, data)
 
 
-def test_too_little_text_for_the_columns(data):
+def test_train_lm_refuses_short_text(data):
     with pytest.raises(DataError, match=r"and 2000 columns need at least 4,000\. Give more text"):
         train_lm(data, config(batch_size=2000))
 
 
-def test_a_saved_model_is_the_same_model(data, tmp_path):
+def test_saved_model_loads_unchanged(data, tmp_path):
     model = train_lm(data, config(epochs=1))
     model.save(tmp_path / "a.lm")
     again = ns.LanguageModel.load(tmp_path / "a.lm")

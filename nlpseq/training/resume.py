@@ -1,0 +1,203 @@
+"""resume: continue any run exactly from its last checkpoint."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig, Word2VecConfig
+from nlpseq.config.fields import from_dict, is_number, to_dict
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.storage import artifact
+from nlpseq.training.checkpoint import (
+    CheckpointConfig,
+    check_unfinished,
+    checkpoint_dir,
+    has_checkpoint,
+)
+from nlpseq.training.progress import ProgressCallback
+from nlpseq.training.provenance import Encode, describe_source, encode_sources, find_dataset, find_valid
+
+if TYPE_CHECKING:
+    from nlpseq.counts.cooccurrence import Cooccurrence
+    from nlpseq.lm.language_model import LanguageModel
+    from nlpseq.vectors.vectors import Vectors
+
+__all__ = ["Loaders", "UnfinishedRun", "find_run", "is_run", "resume"]
+
+
+class _Stage(NamedTuple):
+    configs: dict[str, type]  # by key in meta.json
+    changeable: tuple[str, ...]  # settings that do not belong to the run but to the machine
+
+
+_STAGES = {  # by the command that continues the run
+    "train-w2v": _Stage(
+        {"config": Word2VecConfig, "text_config": TextConfig}, ("threads", "backend", "kernel")
+    ),
+    "train-counts": _Stage(
+        {
+            "glove_config": GloveConfig,
+            "cooccurrence_config": CooccurrenceConfig,
+            "text_config": TextConfig,
+        },
+        ("threads",),
+    ),
+    "train-lm": _Stage({"config": LMConfig, "text_config": TextConfig}, ("threads", "device", "precision")),
+}
+
+
+@dataclass(frozen=True)
+class UnfinishedRun:
+    """A run with a checkpoint, before it continues."""
+
+    path: Path
+    command: str
+    meta: artifact.Meta  # of the checkpoint
+    configs: dict[str, Any]  # by key in meta.json, as the run started
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return every setting that the run started with."""
+        return {name: value for config in self.configs.values() for name, value in to_dict(config).items()}
+
+    def changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return which wanted settings differ; raise ConfigError for a setting that may not change."""
+        has, changeable = self.settings, _STAGES[self.command].changeable
+        for name, value in wanted.items():
+            if name not in changeable and has.get(name) != value:
+                raise ConfigError(
+                    f"{self.path}: the run started with {name} {has.get(name)}, not {value}. Leave out the "
+                    "setting (also of --config and NLPSEQ_* variables), or train again with --force."
+                )
+        return {name: value for name, value in wanted.items() if has.get(name) != value}
+
+    def changed(self, changes: Mapping[str, Any]) -> "UnfinishedRun":
+        """Return the run with other settings of the machine."""
+        configs = {
+            key: replace(config, **{name: new for name, new in changes.items() if hasattr(config, name)})
+            for key, config in self.configs.items()
+        }
+        return replace(self, configs=configs)
+
+    def position(self, name: str) -> float:
+        """Return a counter of the run, such as `epoch`; raise ArtifactError if it is not a number."""
+        value = self.meta["position"].get(name)
+        if not is_number(value):
+            raise ArtifactError(
+                f"{checkpoint_dir(self.path) / 'meta.json'}: is not valid ({name}: {value!r:.50}). "
+                "Train again with --force."
+            )
+        return value
+
+
+class Loaders(NamedTuple):
+    """Functions that load the corpus of a run; commands use others, which show progress."""
+
+    encode: Encode = encode_sources
+    count_pairs: "Callable[[TokenDataset, CooccurrenceConfig, int | None], Cooccurrence] | None" = None
+
+
+def is_run(path: Path) -> bool:
+    """Return True if a folder holds a model, complete or not."""
+    formats = ("nlpseq-vectors", "nlpseq-lm")
+    return has_checkpoint(path) or (
+        artifact.is_result(path) and artifact.peek_meta(path).get("format") in formats
+    )
+
+
+def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
+    """Return the unfinished run in a folder, or in the folder of its checkpoint.
+
+    command: the only one allowed. Raises DataError if nothing is there, ConfigError if the run is complete or
+    of another command, ArtifactError if it is corrupt or of another version.
+    """
+    if path.name == artifact.CHECKPOINT and has_checkpoint(path.parent):
+        path = path.parent
+    if not has_checkpoint(path):
+        _explain_missing(path)
+    place = checkpoint_dir(path)
+    meta = artifact.load_consistent(place, lambda: artifact.peek_meta(place))
+    own_command = check_unfinished(path, meta)
+    if own_command not in _STAGES or not isinstance(meta.get("position"), dict):
+        raise ArtifactError(f"{place / 'meta.json'}: is not valid. Train again with --force.")
+    if command not in (None, own_command):
+        raise ConfigError(
+            f"{path}: is a run of {own_command}. Continue it with nlpseq {own_command} {path} --resume."
+        )
+    try:
+        configs: dict[str, Any] = {
+            key: from_dict(each, meta[key]) for key, each in _STAGES[own_command].configs.items()
+        }
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise ArtifactError(
+            f"{place / 'meta.json'}: is not valid ({error}). Train again with --force."
+        ) from error
+    return UnfinishedRun(path, own_command, meta, configs)
+
+
+def _explain_missing(path: Path) -> None:
+    if not path.exists():
+        raise DataError(
+            f"{path}: not found, so there is no run to continue. Leave out --resume to start one."
+        )
+    meta = artifact.peek_meta(path)
+    if meta.get("complete") is False:
+        check_unfinished(path, meta | {"checkpoint": None})
+    raise ConfigError(
+        f"{path}: training is complete. Use the result as it is, or train again from the text with --force."
+    )
+
+
+def resume(
+    path: Path | str,
+    corpus: str | Sequence[str] = (),
+    *,
+    command: str | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    checkpoint_every: float = 60.0,
+    should_stop: Callable[[], bool] = lambda: False,
+    progress: ProgressCallback | None = None,
+    loaders: Loaders = Loaders(),  # noqa: B008  (immutable)
+    on_start: Callable[[UnfinishedRun, TokenDataset], None] | None = None,
+) -> "Vectors | LanguageModel":
+    """Continue a run of word2vec, GloVe or the language model, and store its result in the same folder.
+
+    corpus: where the text is now; by default where the run stored it. settings: of the run, checked, or new
+    ones of the machine, such as threads. checkpoint_every: seconds. on_start: called before training. Raises
+    DataError, ConfigError or ArtifactError as find_run does, and ArtifactError if the corpus has changed.
+    """
+    run = find_run(Path(path), command)
+    changes = run.changes(settings)
+    run = run.changed(changes)
+    sources = (corpus,) if isinstance(corpus, str) else tuple(corpus)
+    data = find_dataset(run.path, run.meta, sources, loaders.encode)
+    source = run.meta.get("source")
+    provenance = dict(source) if isinstance(source, dict) else {}
+    if sources:
+        provenance |= describe_source(data, sources) | {"valid": provenance.get("valid")}
+    if on_start is not None:
+        on_start(run, data)
+    config = CheckpointConfig(
+        path=run.path, every=checkpoint_every, should_stop=should_stop, provenance=provenance
+    )
+    if run.command == "train-w2v":
+        from nlpseq.word2vec.train import resume_word2vec
+
+        return resume_word2vec(config, data, changes=changes, progress=progress)
+    if run.command == "train-counts":
+        from nlpseq.counts.cooccurrence import find_or_count
+        from nlpseq.counts.glove import resume_glove
+
+        counting, threads = run.configs["cooccurrence_config"], run.configs["glove_config"].threads
+        if loaders.count_pairs is not None:
+            counts = loaders.count_pairs(data, counting, threads)
+        else:
+            counts = find_or_count(data, counting, threads=threads)
+        return resume_glove(config, counts, changes=changes, progress=progress)
+    from nlpseq.lm.train import resume_lm
+
+    valid = find_valid(run.path, run.meta, data, loaders.encode)
+    return resume_lm(config, data, valid=valid, changes=changes, progress=progress)
