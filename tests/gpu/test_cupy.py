@@ -12,7 +12,7 @@ from support.word2vec_runs import GROUPS, SMALL, encode, sentences, stop_after
 
 import nlpseq as ns
 from nlpseq.training.checkpoint import CheckpointConfig
-from nlpseq.word2vec.kernels import fused_cupy
+from nlpseq.word2vec.kernels.fused_cupy import WARP, Parts, make_kernel
 from nlpseq.word2vec.kernels.reference import make_layered
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
@@ -30,20 +30,6 @@ def on_device(tables: Tables, xp: Any, *, streamed: bool = False) -> Tables:
 
 def to_numpy(array: Any) -> np.ndarray[Any, Any]:
     return array.get() if hasattr(array, "get") else np.asarray(array)
-
-
-def train(
-    backend: str, xp: Any, variant: str, *, streamed: bool = False, width: int = 154
-) -> tuple[list[np.ndarray[Any, Any]], float]:
-    """Train one epoch, a span at a time; return weights and loss."""
-    config = replace(VARIANTS[variant], dim=5, negatives=3, window=4, backend=backend)
-    choice, tables = select(config), on_device(make_tables(7), xp, streamed=streamed)
-    weights = Weights(*(xp.asarray(each) for each in make_weights(7, 5, choice.lanes)))
-    loss = 0.0
-    for start in range(0, len(tables.tokens), width):
-        span = Span(start, min(start + width, len(tables.tokens)), RATE)
-        loss += choice.train_spans(tables, epoch_keys(1, 0), weights, [span])[0]
-    return [to_numpy(each) for each in weights], loss
 
 
 @pytest.mark.parametrize(("variant", "size"), CASES, ids=IDS)
@@ -83,25 +69,27 @@ def test_layers_match_numpy(xp: ModuleType, variant: str) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=5e-5)  # float32 sums in another order
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_streamed_text_gives_same_weights(backend: str, xp: ModuleType, variant: str) -> None:
-    whole, loss = train(backend, xp, variant)
-    streamed, streamed_loss = train(backend, xp, variant, streamed=True)
-    assert streamed_loss == loss
-    for mine, theirs in zip(streamed, whole, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
-
-
+@pytest.mark.parametrize("streamed", [False, True], ids=["on device", "streamed"])
+@pytest.mark.parametrize("part_tokens", [10**9, 40], ids=["whole", "in parts"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_text_in_parts_gives_same_weights(
-    backend: str, xp: ModuleType, variant: str, monkeypatch: pytest.MonkeyPatch
+    backend: str, xp: ModuleType, variant: str, part_tokens: int, streamed: bool
 ) -> None:
-    whole, loss = train(backend, xp, variant, width=10)
-    monkeypatch.setattr(fused_cupy, "PART", 40)  # tokens
-    parted, parted_loss = train(backend, xp, variant, width=10)
-    assert parted_loss == pytest.approx(loss)
-    for mine, theirs in zip(parted, whole, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    if backend != "cupy":
+        pytest.skip("parts are copied to a GPU only")
+    config = replace(VARIANTS[variant], dim=5, negatives=3, window=4)
+    results = []
+    for parts, is_streamed in ((None, False), (Parts(config.window, xp, part_tokens), streamed)):
+        tables = on_device(make_tables(7), xp, streamed=is_streamed)
+        weights = Weights(*(xp.asarray(each) for each in make_weights(7, 5, WARP)))
+        train_spans = make_kernel(config, xp, parts)
+        loss = 0.0
+        for start in range(0, len(tables.tokens), 10):  # one at a time: spans at once race
+            span = Span(start, min(start + 10, len(tables.tokens)), RATE)
+            loss += train_spans(tables, epoch_keys(1, 0), weights, [span])[0]
+        results.append([np.array(loss), *map(to_numpy, weights)])
+    for mine, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
 
 
 def group_gap(vectors: ns.Vectors) -> float:
