@@ -4,7 +4,7 @@ import pytest
 import torch
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def one_thread():
     """Run PyTorch on one thread, because tiny networks are slower on several."""
     threads = torch.get_num_threads()

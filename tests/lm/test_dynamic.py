@@ -22,8 +22,6 @@ from nlpseq.lm.dynamic import (
 from nlpseq.lm.evaluate import text_log_probs
 from nlpseq.lm.model import RecurrentLM
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SETTINGS = DynamicSettings(0.02, 0.2, 7)
 
 

@@ -19,8 +19,6 @@ from nlpseq.lm.neural_cache import (
     tune_cache,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SCALE = 4.0  # of the weights, so that predictions are far from uniform
 
 
