@@ -5,7 +5,7 @@ set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 python=${PYTHON:-python3}
-corpus='' pairs=() epochs=3 smoke='' only=packages,kernel,cupy,lm,benchmark
+corpus='' pairs=() epochs=3 smoke='' only=packages,kernel,cupy,lm,benchmark limit=300
 names=() results=() seconds=()
 
 usage() {
@@ -19,6 +19,7 @@ nlpseq need not be installed and no network is used; missing packages are report
   --corpus FILE   text to train on, one sentence per line [default: a synthetic corpus]
   --pairs FILE    word pairs with scores (WordSim-353, SimLex-999); may be repeated [default: synthetic pairs]
   --epochs N      passes over the corpus in the benchmark [default: 3]
+  --limit N       longest time of a step in seconds [default: 300]
   --python FILE   Python 3.11 or later [default: $PYTHON or python3]
   --only STEPS    some of packages,kernel,cupy,lm,benchmark [default: all]
   --smoke         run everything on the CPU with a tiny corpus, to try this script without a GPU
@@ -35,13 +36,14 @@ while (($#)); do
     case $1 in
         --help) usage; exit 0 ;;
         --smoke) smoke=1; shift; continue ;;
-        --corpus | --pairs | --epochs | --python | --only)
+        --corpus | --pairs | --epochs | --limit | --python | --only)
             (($# > 1)) || wrong "$1: needs a value."
             case $1 in
-                --corpus) corpus=$2 ;;
-                --pairs) pairs+=("$2") ;;
+                --corpus) corpus=$(realpath -m -- "$2") ;; # because the script changes the directory
+                --pairs) pairs+=("$(realpath -m -- "$2")") ;;
                 --epochs) epochs=$2 ;;
-                --python) python=$2 ;;
+                --limit) limit=$2 ;;
+                --python) python=$2; [[ $python != */* ]] || python=$(realpath -ms -- "$python") ;;
                 --only) only=$2 ;;
             esac
             shift 2 ;;
@@ -49,6 +51,7 @@ while (($#)); do
     esac
 done
 [[ $epochs =~ ^[1-9][0-9]*$ ]] || wrong "--epochs $epochs: must be a whole number from 1."
+[[ $limit =~ ^[1-9][0-9]*$ ]] || wrong "--limit $limit: must be a whole number of seconds from 1."
 [[ $only =~ ^(packages|kernel|cupy|lm|benchmark)(,(packages|kernel|cupy|lm|benchmark))*$ ]] ||
     wrong "--only $only: unknown step."
 for file in ${corpus:+"$corpus"} ${pairs[@]+"${pairs[@]}"}; do
@@ -72,11 +75,16 @@ step() { # NAME TITLE COMMAND...: run a step, show its output, note the result
     printf '\n== %s\n' "$title"
     "$@" || code=$?
     ((code == 0)) || result="FAILED (exit code $code)"
+    ((code != 124)) || result="FAILED (longer than $limit s)"
     names+=("$title") results+=("$result") seconds+=($((SECONDS - start)))
 }
 
+run() { # ARGUMENT...: run Python, for a limited time
+    timeout --kill-after=10 "$limit" "$python" "$@"
+}
+
 tests() { # FILE...: run pytest with its own settings, so that no plug-in of the project is needed
-    "$python" -m pytest -c tests/gpu/pytest.ini -p no:cacheprovider -q -ra "$@"
+    run -m pytest -c tests/gpu/check.ini -p no:cacheprovider -q -ra "$@"
 }
 
 kernel() {
@@ -91,11 +99,11 @@ benchmark() {
     local options=(--epochs "$epochs") file
     if [[ -n $corpus ]]; then options+=(--corpus "$corpus"); fi
     for file in ${pairs[@]+"${pairs[@]}"}; do options+=(--pairs "$file"); done
-    "$python" tests/gpu/tools.py benchmark "${options[@]}" --folder "$work" ${smoke:+--smoke} |
+    run tests/gpu/tools.py benchmark "${options[@]}" --folder "$work" ${smoke:+--smoke} |
         tee "$work/table"
 }
 
-step packages 'Packages and GPU' "$python" tests/gpu/tools.py packages ${smoke:+--smoke}
+step packages 'Packages and GPU' run tests/gpu/tools.py packages ${smoke:+--smoke}
 step kernel 'CUDA kernel compiled for the CPU' kernel
 step cupy 'CuPy layers and CUDA kernel' tests tests/gpu/test_cupy.py
 step lm 'Language model on CUDA' tests tests/gpu/test_lm_cuda.py

@@ -13,9 +13,11 @@ from gpu.tools import PACKAGES, import_problems, package_rows, write_synthetic
 SCRIPT = Path(__file__).with_name("check.sh")
 
 
-def check(*arguments: object, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+def check(
+    *arguments: object, python: str = sys.executable, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     line = ["bash", str(SCRIPT), "--python", python, *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, check=False)
+    return subprocess.run(line, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 def hiding(*names: str) -> Any:
@@ -32,7 +34,7 @@ def hiding(*names: str) -> Any:
 def test_help_lists_every_option() -> None:
     done = check("--help")
     assert done.returncode == 0
-    for option in ("--corpus", "--pairs", "--epochs", "--python", "--only", "--smoke"):
+    for option in ("--corpus", "--pairs", "--epochs", "--limit", "--python", "--only", "--smoke"):
         assert option in done.stdout
 
 
@@ -44,6 +46,7 @@ def test_help_lists_every_option() -> None:
         (["--corpus", "absent.txt"], "absent.txt: is not a readable file."),
         (["--pairs", "absent.tsv"], "absent.tsv: is not a readable file."),
         (["--epochs", "0"], "--epochs 0: must be a whole number from 1."),
+        (["--limit", "1.5"], "--limit 1.5: must be a whole number of seconds from 1."),
         (["--only", "cupy,all"], "--only cupy,all: unknown step."),
     ],
 )
@@ -64,6 +67,15 @@ def test_failed_step_is_red_and_others_run() -> None:
     assert done.returncode == 1
     assert "| Packages and GPU | FAILED (exit code 1) |" in done.stdout
     assert "| Language model on CUDA | FAILED (exit code 1) |" in done.stdout
+
+
+def test_slow_step_is_ended_and_red(tmp_path: Path) -> None:
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\ncase $1 in -c) ;; *) sleep 60 ;; esac\n")
+    slow.chmod(0o755)
+    done = check("--smoke", "--only", "packages", "--limit", 1, python=str(slow))
+    assert done.returncode == 1
+    assert "| Packages and GPU | FAILED (longer than 1 s) |" in done.stdout
 
 
 def test_missing_package_is_named_with_command() -> None:
@@ -124,9 +136,9 @@ def test_synthetic_corpus_has_topics(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_smoke_benchmark_prints_table(tmp_path: Path) -> None:
-    corpus, pairs = write_synthetic(tmp_path, 1000)
-    done = check("--smoke", "--only", "benchmark", "--epochs", 1, "--corpus", corpus, "--pairs", pairs)
-    assert done.returncode == 0, done.stderr
+    corpus, _ = write_synthetic(tmp_path, 1000)
+    done = check("--smoke", "--only", "benchmark", "--epochs", 1, "--corpus", corpus.name, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
     summary = done.stdout.partition("== Summary (smoke test on the CPU)")[2]
     assert "| Benchmark of skip-gram | passed |" in summary
     assert "Spearman x 100, synthetic-pairs.tsv" in summary and "| CPU kernel, " in summary
