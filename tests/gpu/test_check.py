@@ -96,8 +96,8 @@ def test_smoke_test_needs_no_cupy() -> None:
 
 
 def test_import_problem_names_module() -> None:
-    problems = import_problems(hiding("nlpseq.lm.run"))
-    assert problems == ["nlpseq.lm.run: cannot be imported (No module named 'nlpseq.lm.run')."]
+    problems = import_problems(hiding("nlpseq.lm.train"))
+    assert problems == ["nlpseq.lm.train: cannot be imported (No module named 'nlpseq.lm.train')."]
 
 
 def test_code_under_test_needs_listed_packages_only() -> None:

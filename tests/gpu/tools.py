@@ -35,7 +35,7 @@ ENTRY_POINTS = (  # of the code under test
     "nlpseq.reading.corpus",
     "nlpseq.word2vec.train",
     "nlpseq.evaluation.word_pairs",
-    "nlpseq.lm.run",
+    "nlpseq.lm.train",
 )
 TOPICS, TOPIC_WORDS, SENTENCE_WORDS = 100, 40, 20
 TOPIC_SHARE = 0.6  # of the words of a sentence; others are from the whole vocabulary
