@@ -123,7 +123,7 @@ assert import_problems() == [], import_problems()
 
 
 def test_synthetic_corpus_has_topics(tmp_path: Path) -> None:
-    corpus, pairs = write_synthetic(tmp_path, 2000)
+    corpus, pairs = write_synthetic(tmp_path, 2000, 0.6)
     lines = [line.split() for line in corpus.read_text().splitlines()]
     assert len(lines) == 2000 and {len(line) for line in lines} == {20}
     common = [max(np.unique([word.split("w")[0] for word in line], return_counts=True)[1]) for line in lines]
@@ -131,7 +131,7 @@ def test_synthetic_corpus_has_topics(tmp_path: Path) -> None:
     rows = [line.split("\t") for line in pairs.read_text().splitlines()]
     assert all((a.split("w")[0] == b.split("w")[0]) == (score == "1") for a, b, score in rows)
     assert sum(score == "1" for *_, score in rows) == 200
-    assert write_synthetic(tmp_path, 2000)[0].read_text() == corpus.read_text()
+    assert write_synthetic(tmp_path, 2000, 0.6)[0].read_text() == corpus.read_text()
 
 
 @pytest.mark.slow

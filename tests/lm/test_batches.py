@@ -12,7 +12,7 @@ from nlpseq.lm.batches import Columns, Stream
 
 @pytest.fixture
 def encoded(tmp_path):
-    """Return a function from sentence lengths to a dataset and its stream as a list."""
+    """Return a function from sentence lengths to a dataset and a list of the stream."""
 
     def encode(lengths, seed=1, **settings):
         chance = random.Random(seed)
@@ -27,7 +27,7 @@ def encoded(tmp_path):
 
 
 def plain_stream(data):
-    """Return all sentences, each with <eos>, as one list."""
+    """Return all sentences, each with <eos>, as a list."""
     stream = []
     for sentence in range(data.num_sentences):
         stream += data.tokens[data.sentences[sentence] : data.sentences[sentence + 1]].tolist()
