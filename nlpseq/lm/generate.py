@@ -94,7 +94,7 @@ def beam_search(
 ) -> str:
     """Return the likeliest text found by a search that keeps `beam` hypotheses."""
     if beam < 1:
-        raise ConfigError(f"beam is {beam}. It must be at least 1.")
+        raise ConfigError(f"beam: {beam} is not valid. The value must be at least 1.")
     return _text(model, prompt, likeliest(model, prompt, beam, length.check(), unk=unk))
 
 

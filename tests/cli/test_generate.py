@@ -85,7 +85,7 @@ def test_filters_of_every_kind_reach_the_choice(run_cli, here):
         (["tiny.lm", "--beam", "3", "--samples", "2"], 2, "without --samples. Leave one of them out"),
         (["tiny.lm", "--beam", "3", "--top-p", "0.9"], 2, "without --top-p. Leave one of them out"),
         (["tiny.lm", "--device", "toaster"], 3, "device 'toaster': cannot be used"),
-        (["tiny.lm", "--beam", "0"], 2, "beam is 0"),
+        (["tiny.lm", "--beam", "0"], 2, "beam: 0 is not valid"),
         (["none.lm"], 4, "none.lm does not exist"),
     ],
 )

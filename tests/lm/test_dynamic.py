@@ -181,10 +181,10 @@ def test_tuning_turns_learning_off_if_useless(model, stream, statistics):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ((-0.1, 0.1, 5), "learning_rate is -0.1. It must be at least 0."),
-        ((math.inf, 0.1, 5), "learning_rate is inf"),
-        ((0.1, 1.5, 5), "decay is 1.5. It must be from 0 to 1."),
-        ((0.1, 0.1, 0), "rows is 0. It must be at least 1."),
+        ((-0.1, 0.1, 5), r"learning_rate\b.*\-0\.1\b.*must be at least 0"),
+        ((math.inf, 0.1, 5), r"learning_rate\b.*inf\b"),
+        ((0.1, 1.5, 5), r"decay\b.*1\.5\b.*must be from 0 to 1"),
+        ((0.1, 0.1, 0), r"rows\b.*0\b.*must be at least 1"),
     ],
 )
 def test_dynamic_settings_out_of_range(model, stream, statistics, settings, message):

@@ -163,10 +163,10 @@ def test_tuning_scales_theta_by_size_of_states(model, data):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ((0, 1.0, 0.1), "window is 0. It must be at least 1."),
-        ((5, -1.0, 0.1), "theta is -1.0. It must be at least 0."),
-        ((5, math.nan, 0.1), "theta is nan"),
-        ((5, 1.0, 1.0), "cache_weight is 1.0. It must be at least 0 and below 1."),
+        ((0, 1.0, 0.1), r"window\b.*0\b.*must be at least 1"),
+        ((5, -1.0, 0.1), r"theta\b.*\-1\.0\b.*must be at least 0"),
+        ((5, math.nan, 0.1), r"theta\b.*nan\b"),
+        ((5, 1.0, 1.0), r"cache_weight\b.*1\.0\b.*must be at least 0 and below 1"),
     ],
 )
 def test_cache_settings_out_of_range(model, stream, settings, message):
