@@ -74,7 +74,7 @@ def eval_lm(
     count-based models are a unigram model and an interpolated Kneser-Ney 5-gram model of the train split.
     """
     lm = load_model(model, threads, device)
-    from nlpseq.lm.evaluate import judge as evaluate
+    from nlpseq.lm.evaluate import evaluate
 
     own = _own_data(model, lm)
     data = _evaluation_data(model, lm, text, own)
@@ -151,7 +151,7 @@ def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> f
     say("cache: tuning")
     settings = tune_cache(lm.model, Stream(valid))
     say(
-        f"cache: window {settings.window}, theta {settings.theta:.4g}, share {settings.share}, "
+        f"cache: window {settings.window}, theta {settings.theta:.4g}, weight {settings.cache_weight}, "
         "tuned on the validation text"
     )
     return perplexity(cache_log_probs(lm.model, Stream(data), settings))

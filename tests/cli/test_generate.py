@@ -84,8 +84,8 @@ def test_sampling_options_restrict_tokens(run_cli, here):
         (["tiny.lm", "--temperature", "-1"], 2, "--temperature: -1.0 is not valid"),
         (["tiny.lm", "--beam", "3", "--samples", "2"], 2, "--samples: has no effect with --beam"),
         (["tiny.lm", "--beam", "3", "--top-p", "0.9"], 2, "--top-p: has no effect with --beam"),
-        (["tiny.lm", "--device", "toaster"], 3, "device 'toaster' cannot be used"),
-        (["tiny.lm", "--beam", "0"], 2, "beam is 0"),
+        (["tiny.lm", "--device", "toaster"], 3, "device 'toaster': cannot be used"),
+        (["tiny.lm", "--beam", "0"], 2, "beam: 0 is not valid"),
         (["none.lm"], 4, "none.lm: does not exist"),
     ],
 )

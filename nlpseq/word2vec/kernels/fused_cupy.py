@@ -50,7 +50,7 @@ Launch = Callable[[int, tuple[Any, ...]], None]
 """(number of spans, arguments of train_spans in word2vec.cu) -> None, maybe before the spans are done."""
 
 
-def make_kernel(config: Word2VecConfig, xp: Any) -> TrainSpans:
+def make_kernel(config: Word2VecConfig, xp: Any, parts: "Parts | None" = None) -> TrainSpans:
     """Compile the kernel for this config and the device of CuPy. Raises ConfigError if it does not fit."""
     check_room(config)
     module = xp.RawModule(code=SOURCE.read_text(), options=("-std=c++17", *constants(config, WARP)))
@@ -59,7 +59,7 @@ def make_kernel(config: Word2VecConfig, xp: Any) -> TrainSpans:
     def launch(num_spans: int, arguments: tuple[Any, ...]) -> None:
         kernel((-(-num_spans // WARPS),), (WARP * WARPS,), arguments)
 
-    return spans_kernel(launch, config.window, xp)
+    return spans_kernel(launch, config.window, xp, parts)
 
 
 def check_room(config: Word2VecConfig) -> None:
