@@ -288,7 +288,7 @@ def send():
     os.kill(os.getpid(), NUMBER)
 
 def wait():
-    while True:
+    for _ in range(2000):
         time.sleep(0.01)
 
 {act}
@@ -320,7 +320,7 @@ IN_IMPORT = """
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
 Path("swallowing.py").write_text(
-    "from __main__ import send\\ntry:\\n    send()\\nexcept BaseException:\\n    raise ImportError('broken')"
+    "from __main__ import send\\ntry:\\n    send()\\nexcept BaseException:\\n    pass"
 )
 
 def act(self):
