@@ -85,7 +85,7 @@ def test_largest_ids_survive_encoding(num_words: int, dtype: str, tmp_path: Path
 def test_changed_truncated_and_missing_files_are_refused(name: str, path: Path) -> None:
     content = (path / name).read_bytes()
     (path / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
-    with pytest.raises(ArtifactError, match=rf"{name} (does not match its sha256|cannot be read)"):
+    with pytest.raises(ArtifactError, match=rf"{name}: (does not match its sha256|cannot be read)"):
         TokenDataset.open(path)
     (path / name).write_bytes(content[:-2])
     with pytest.raises(ArtifactError, match=rf"{name} (has \d+ bytes|cannot be read)"):
@@ -129,8 +129,8 @@ def change_vocab(words: list[str], num_specials: int) -> Callable[[Path], None]:
     ("damage", "message"),
     [
         (change_array("tokens.npy", 7, 4), "tokens.npy: contains an id outside"),
-        (replace_array("tokens.npy", np.zeros(20, np.uint32)), "tokens.npy holds uint32 of 1 dim"),
-        (replace_array("tokens.npy", np.zeros((4, 5), np.uint16)), "tokens.npy holds uint16 of 2 dim"),
+        (replace_array("tokens.npy", np.zeros(20, np.uint32)), "tokens.npy: holds uint32 of 1 dim"),
+        (replace_array("tokens.npy", np.zeros((4, 5), np.uint16)), "tokens.npy: holds uint16 of 2 dim"),
         (replace_array("tokens.npy", np.zeros(19, np.uint16)), "field num_tokens does not match"),
         (change_array("sentences.npy", 0, 1), "sentences.npy: offsets do not rise"),
         (change_array("sentences.npy", 4, 6), "sentences.npy: offsets do not rise"),
