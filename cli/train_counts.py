@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
 
 COMMAND = "train-counts"
-METHODS: dict[str, tuple[type, ...]] = {  # with their settings, beside those of counting
+METHODS: dict[str, tuple[type, ...]] = {  # with their settings, beside the settings of counting
     "ppmi": (PPMIConfig,),
     "ppmi-svd": (PPMIConfig, SVDConfig),
     "glove": (GloveConfig,),

@@ -1,4 +1,4 @@
-"""Runs of train-w2v and train-counts that are stopped and go on, as a person does it."""
+"""Stopping and resuming of train-w2v and train-counts."""
 
 import itertools
 import json
@@ -35,7 +35,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def stop_every_run(monkeypatch, looks):
-    """Request a stop after training has asked for one `looks` times."""
+    """Request a stop at the given look."""
 
     def asks(stop):
         return next(vars(stop).setdefault("looks", itertools.count())) >= looks
