@@ -122,8 +122,7 @@ def _start(
     refuse_settings_of_phrases(text)
     threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
     place = output or Path(corpus_name(sources) + SUFFIXES[method])
-    if method != "glove":
-        claim(place)
+    claim(place)
     check_output(place, force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     if method == "glove":
