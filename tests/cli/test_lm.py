@@ -82,7 +82,7 @@ def test_eval_lm_says_if_baselines_lack_corpus(run_cli, here):
     done = run_cli("eval-lm", "story.lm", "story.txt", "--json")
     answer = json.loads(done.stdout)
     assert answer["unigram"] is None and answer["kneser_ney"] is None and answer["perplexity"] > 1
-    assert "no baselines: the corpus of story.lm is not to be found" in done.stderr
+    assert "no baselines: story.lm: the corpus is not found" in done.stderr
     asked = run_cli("eval-lm", "story.lm")
     assert (asked.exit_code, asked.stdout) == (5, "")
 

@@ -138,11 +138,11 @@ def test_encoded_corpus_is_not_read_as_text(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     result = run_cli("train-w2v", "corpus.txt", "corpus.tokens")
     assert result.exit_code == 2
-    assert "corpus.tokens is an encoded corpus, which can only be used alone" in result.stderr
+    assert "corpus.tokens: an encoded corpus can only be used alone" in result.stderr
     run_cli("train-w2v", "corpus.tokens", *QUICK)
     vectors = run_cli("train-w2v", "corpus.w2v", "-o", "other.w2v")
     assert vectors.exit_code == 5
-    assert "corpus.w2v holds word vectors, not an encoded corpus" in vectors.stderr
+    assert "corpus.w2v: holds word vectors, not an encoded corpus" in vectors.stderr
 
 
 def test_train_w2v_never_overwrites_its_corpus(run_cli, folder):
@@ -352,5 +352,5 @@ def test_preset_sets_defaults_and_flag_wins(run_cli, folder):
 
 def test_early_stop_refuses_valid_share_0(run_cli, folder):
     done = run_cli("train-w2v", "corpus.txt", "--early-stop", "--valid-share", "0", *QUICK)
-    assert done.exit_code == 2 and "does not go with --valid-share 0" in done.stderr
+    assert done.exit_code == 2 and "--early-stop: needs a valid split" in done.stderr
     assert run_cli("train-w2v", "corpus.txt", "--early-stop", *QUICK).exit_code == 0
