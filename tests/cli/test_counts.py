@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nlpseq.errors import ResourceError
+from nlpseq.training.checkpoint import Checkpointer
 from nlpseq.vectors.vectors import Vectors
 
 FRUIT, TOOLS = ("apple", "pear", "plum", "cherry"), ("saw", "hammer", "drill", "plane")
@@ -115,11 +116,7 @@ def test_glove_disk_is_checked_before_counting(run_cli, here, monkeypatch):
 
 def test_resumed_glove_checks_memory(run_cli, here, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "nlpseq.cli._shutdown.GracefulShutdown.asked",
-            property(lambda _: True, lambda *_: None),
-            raising=False,
-        )
+        patch.setattr(Checkpointer, "should_stop", lambda self: True)
         assert run_cli(*GLOVE).exit_code == 130
     monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: GLOVE_BYTES - 1)
     done = run_cli("train-counts", "things.glove", "--resume")

@@ -11,6 +11,7 @@ import pytest
 
 import nlpseq as ns
 from nlpseq.storage.manifest import write_json, write_manifest
+from nlpseq.training.checkpoint import Checkpointer
 from nlpseq.word2vec import parallel
 
 COMMANDS = {
@@ -37,11 +38,10 @@ def folder(tmp_path, monkeypatch):
 def stop_every_run(monkeypatch, looks):
     """Request a stop at the given look."""
 
-    def asks(stop):
-        return next(vars(stop).setdefault("looks", itertools.count())) >= looks
+    def should_stop(checkpointer):
+        return next(vars(checkpointer).setdefault("looks", itertools.count())) >= looks
 
-    asked = property(asks, lambda stop, value: None)
-    monkeypatch.setattr("nlpseq.cli._shutdown.GracefulShutdown.asked", asked, raising=False)
+    monkeypatch.setattr(Checkpointer, "should_stop", should_stop)
 
 
 @pytest.fixture
