@@ -1,4 +1,4 @@
-"""The command line. A command is imported when it is called or listed, and the library when it runs."""
+"""The command line. A command is imported when called, and the library when the command runs."""
 
 import os
 from collections.abc import Sequence
@@ -9,8 +9,11 @@ import click
 
 from ._app import WithExamples, run_and_exit
 
+__all__ = ["HOMES", "main"]
+
 HOMES = {
     "preprocess": "preprocess",
+    "demo": "demo",
     "train-w2v": "train_w2v",
     "train-counts": "train_counts",
     "train-lm": "train_lm",
@@ -31,20 +34,20 @@ HOMES = {
 
 
 class Commands(WithExamples, click.Group):
-    """The commands of HOMES, in that order."""
+    """The commands of HOMES, in the order of HOMES."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(HOMES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in HOMES:  # load all of them, for click to suggest one
+        if cmd_name not in HOMES:  # load all, because click then suggests a similar name
             self.commands = {name: _load(name) for name in HOMES}
             return None
         return _load(cmd_name)
 
     def main(self, args: Sequence[str] | None = None, *unused: Any, **extra: Any) -> NoReturn:
-        """Run a command and leave with its exit code (see _run)."""
-        if "_NLPSEQ_COMPLETE" in os.environ:  # the shell asks for completions
+        """Run a command and exit with its exit code."""
+        if "_NLPSEQ_COMPLETE" in os.environ:  # a request of the shell for completions
             super().main(args, "nlpseq", "_NLPSEQ_COMPLETE")
         run_and_exit(self, args)
 
@@ -65,13 +68,13 @@ def _load(name: str) -> click.Command:
 )
 @click.version_option(package_name="nlpseq", message="nlpseq %(version)s")
 def main() -> None:
-    """Word vectors and a recurrent language model from your own text.
+    """Train word vectors and a recurrent language model on your own text.
 
-    CORPUS is a file (.gz, .bz2, .xz and .zst too), a folder, a glob, several of these, - for stdin, or a name
-    that `nlpseq corpora list` shows. Results go to stdout, messages to stderr.
+    CORPUS is a file (also .gz, .bz2, .xz or .zst), a folder, a glob, several of these, - for stdin, or a
+    name from `nlpseq corpora list`. Results go to stdout, messages to stderr.
 
     \b
     Exit codes: 0 done, 1 the run failed, 2 usage, 3 something is not installed,
-    4 the input, 5 a damaged or unfitting result, 6 disk or memory,
-    130 Ctrl-C, 143 SIGTERM, 141 broken pipe.
-    """
+    4 the input, 5 a corrupt or incompatible result, 6 disk or memory,
+    129 SIGHUP, 130 Ctrl-C, 141 broken pipe, 143 SIGTERM.
+    """  # noqa: D301  # because click reads the backspace

@@ -1,4 +1,4 @@
-"""The evaluation sets that eval-w2v and compare are given, and what vectors are worth on them."""
+"""Evaluation sets of eval-w2v and compare, and the scores of vectors on these sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ._options import threads_option
+from ._options import integer, threads_option
 
 if TYPE_CHECKING:
     from nlpseq.evaluation.analogies import Section
@@ -22,35 +22,35 @@ F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 _OPTIONS = (
     click.option(
-        "--pairs", type=_FILE, multiple=True, metavar="FILE", help="scored word pairs; may be repeated"
+        "--pairs", type=_FILE, multiple=True, metavar="FILE", help="word pairs with scores; repeatable"
     ),
     click.option("--analogies", type=_FILE, metavar="FILE", help="analogies in sections"),
     click.option(
         "--restrict-vocab",
-        type=click.IntRange(min=4),
+        type=integer(4),
         metavar="N",
-        help="analogies among the N first words alone [default: all]",
+        help="answer analogies with the N first words only [default: all]",
     ),
     click.option(
         "--oov",
         type=click.Choice(["skip", "zero"]),
         default="skip",
         show_default=True,
-        help="leave out what has an unknown word, or take it to be of cosine 0 and wrong",
+        help="skip items with an unknown word, or count them as cosine 0 and as wrong",
     ),
     threads_option,
 )
 
 
 def evaluation_options(command: F) -> F:
-    """Decorator: the options that Sets.read takes."""
+    """Add the options of EvaluationSets.read."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 @dataclass(frozen=True)
-class Sets:
+class EvaluationSets:
     """Evaluation sets, read and checked."""
 
     pairs: dict[str, list[Pair]]  # by file
@@ -67,10 +67,10 @@ class Sets:
         restrict_vocab: int | None,
         missing: Missing,
         threads: int | None,
-    ) -> Sets:
-        """Everything there is to read, before any model is; UsageError where nothing was named."""
+    ) -> EvaluationSets:
+        """Read the sets. Raises UsageError if the user named none."""
         if not pairs and analogies is None:
-            raise click.UsageError("No evaluation set was named. Name one with --pairs or --analogies.")
+            raise click.UsageError("No evaluation set. Name a file with --pairs or --analogies.")
         from nlpseq.evaluation.analogies import read_analogies
         from nlpseq.evaluation.word_pairs import read_pairs
 
@@ -79,15 +79,16 @@ class Sets:
             {str(file): read_pairs(file) for file in pairs}, questions, restrict_vocab, missing, threads
         )
 
-    def judge(self, vectors: Vectors) -> dict[str, Any]:
-        """What vectors are worth, ready for JSON: None where a figure cannot be had."""
+    def evaluate(self, vectors: Vectors) -> dict[str, Any]:
+        """Return the scores of vectors for JSON, None for a score without a value."""
         from nlpseq.evaluation.word_pairs import evaluate_pairs
 
         agreements = {
             file: evaluate_pairs(vectors, pairs, self.missing) for file, pairs in self.pairs.items()
         }
         found = [
-            {"file": file} | {key: _number(value) for key, value in each._asdict().items()}
+            {"file": file}
+            | {key: None if math.isnan(value) else value for key, value in each._asdict().items()}  # for JSON
             for file, each in agreements.items()
         ]
         return {"pairs": found, "analogies": self._analogies(vectors)}
@@ -107,10 +108,5 @@ class Sets:
 
 
 def share_text(share: float | None) -> str:
-    """A share for a person, in percent."""
+    """Return a share in percent, or - for None."""
     return "-" if share is None else f"{share:.1%}"
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value

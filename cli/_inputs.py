@@ -1,4 +1,4 @@
-"""Corpus, model and vectors named on the command line."""
+"""Arguments of commands: corpus, language model and vectors, opened with a message about each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nlpseq.config.fields import to_dict
 from nlpseq.core.resources import size_text
 from nlpseq.errors import ConfigError, DataError
 
-from ._options import given, is_flag, threads_option
+from ._options import explicit_settings, integer, is_typed, option_name, threads_option
 from ._output import Progress, printable, say, say_detail, say_warning
 
 if TYPE_CHECKING:
@@ -33,26 +33,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 corpus_argument = click.argument("sources", metavar="CORPUS...", nargs=-1, required=True)
 
-_SAID = "nlpseq.said"  # key of click.Context.meta: corpora of which it was said that they take time
+_ANNOUNCED = "nlpseq.announced"  # key of click.Context.meta: corpora announced as slow to build
 
 COMPILING = "compiling kernels (once for these settings)"
 
 
 def dataset_folder(sources: Sequence[str]) -> Path | None:
-    """Return the folder of an encoded corpus if the sources are one, even a corrupt one."""
+    """Return the folder if the sources are an encoded corpus, even a corrupt one."""
     from nlpseq.training.provenance import dataset_dir
 
     return dataset_dir(tuple(sources))
 
 
 def corpus_name(sources: tuple[str, ...]) -> str:
-    """What results of a corpus are named after."""
+    """Return the name that the results of a corpus get, without a suffix."""
     folder = dataset_folder(sources)
     return folder.resolve().name.partition(".")[0] if folder else open_sources(sources).name
 
 
 def output_path(name: str, suffix: str, output: Path | None, *, force: bool) -> Path:
-    """Where the result goes; it is checked now that it can."""
+    """Return the path of the result. Raises an error if the path is not writable."""
     from nlpseq.storage import artifact
 
     path = output or Path(name + suffix)
@@ -61,45 +61,43 @@ def output_path(name: str, suffix: str, output: Path | None, *, force: bool) -> 
 
 
 def claim(path: Path) -> None:
-    """Have a place to write for this command alone, until it ends."""
+    """Lock an output path until the command ends."""
     from nlpseq.storage.locks import path_lock
 
     click.get_current_context().with_resource(path_lock(path))
 
 
 def open_sources(sources: tuple[str, ...]) -> Corpus:
-    """The corpus that was named; building one takes seconds, so that is said before it is asked for."""
+    """Open a corpus, and announce a corpus that is built first."""
     from nlpseq.reading.corpus import open_corpus
 
     built = {entry.name for entry in import_module("nlpseq.corpora").names() if entry.file is None}
-    said: set[str] = click.get_current_context().meta.setdefault(_SAID, set())
-    for name in built.intersection(sources) - said:
-        said.add(name)
+    announced: set[str] = click.get_current_context().meta.setdefault(_ANNOUNCED, set())
+    for name in built.intersection(sources) - announced:
+        announced.add(name)
         if not Path(name).exists():
-            say(
-                f"corpus {name} (the first time it is built from what is installed, which takes some seconds)"
-            )
+            say(f"corpus {name} (built from installed packages the first time, for some seconds)")
     return open_corpus(*sources)
 
 
 def open_dataset(path: Path) -> TokenDataset:
-    """The encoded corpus in a folder; ConfigError where it was not made with the text settings given."""
+    """Open an encoded corpus. Raises ConfigError if an explicit text setting differs."""
     from nlpseq.dataset.token_dataset import TokenDataset
 
     data = TokenDataset.open(path)
     has = to_dict(data.config)
-    for name, value in given(TextConfig).items():
+    for name, value in explicit_settings(TextConfig).items():
         if has[name] != value:
             raise ConfigError(
-                f"{path} was encoded with {name} {has[name]}, not {value}. "
-                "Leave the setting out, or name the text itself to encode it anew."
+                f"{path}: encoded with {name} {has[name]}, not {value}. "
+                f"Leave out {option_name(name)}, or name the text to encode the text again."
             )
     return data
 
 
 def encode(corpus: Corpus, config: TextConfig, threads: int | None) -> TokenDataset:
-    """The corpus encoded with these settings, out of the cache where it is there already."""
-    from nlpseq.dataset.encode import cached_dataset
+    """Encode a corpus, or take the encoded corpus from the cache."""
+    from nlpseq.dataset.encode_cache import cached_dataset
 
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, threads=threads, progress=progress.report)
@@ -115,15 +113,15 @@ def prepare(
     text: TextConfig,
     kernels: Sequence[Kernel] = (),
 ) -> tuple[Path, TokenDataset]:
-    """Where vectors will go and what they are trained on, which is said.
+    """Return the output path of vectors and the encoded corpus, and describe the corpus.
 
-    text: how to encode one. kernels: what training will need compiled, which is done before a text is
-    encoded, as both take memory.
+    text: settings for a corpus that is not encoded yet. kernels: compiled before encoding, because compiling
+    and encoding both need much memory.
     """
     folder = dataset_folder(sources)
     if folder is not None:
         if output is not None and output.resolve() == folder.resolve():
-            raise ConfigError(f"{output} is the corpus itself. Choose another place with -o.")
+            raise ConfigError(f"{output}: this is the corpus. Use -o to choose another path.")
         path = output_path(folder.resolve().name.partition(".")[0], suffix, output, force=force)
         data = open_dataset(folder)
         _compile(kernels)
@@ -140,7 +138,7 @@ def prepare(
 
 
 def _compile(kernels: Sequence[Kernel]) -> None:
-    """Have kernels compiled that are not in the cache yet."""
+    """Compile the kernels that the cache lacks."""
     from nlpseq.core.precompile import missing_kernels, precompile
 
     if new := missing_kernels(kernels):
@@ -149,12 +147,12 @@ def _compile(kernels: Sequence[Kernel]) -> None:
 
 
 def say_contents(data: TokenDataset) -> None:
-    """What an encoded corpus holds, and what was odd about the text."""
+    """Describe an encoded corpus, with warnings about the text."""
     vocab = data.vocab
     unknown = int(vocab.counts[vocab.num_words]) / max(1, int(vocab.counts[: vocab.num_words + 1].sum()))
     entries = "characters" if data.config.tokenizer == "char" else "words"
     is_split = data.config.valid_share or data.config.test_share
-    counted = "the train split" if is_split else "the text"  # the vocabulary is made from it
+    counted = "the train split" if is_split else "the text"  # source of the vocabulary
     say(
         f"{data.num_tokens:,} tokens in {data.num_sentences:,} sentences, "
         f"{vocab.num_words:,} {entries} in the vocabulary, {unknown:.2%} of {counted} <unk>"
@@ -164,13 +162,13 @@ def say_contents(data: TokenDataset) -> None:
 
 
 def say_notices(data: TokenDataset) -> None:
-    """What a person should know of how a text was read."""
+    """Print the warnings about the text of an encoded corpus."""
     for notice in data.meta["notices"]:
         say_warning(notice)
 
 
 class EncodingProgress(Progress):
-    """Progress in bytes of a corpus, as they lie on disk."""
+    """Progress of encoding, in bytes on disk."""
 
     def __init__(self, corpus: Corpus) -> None:
         size = corpus.size_bytes()
@@ -185,13 +183,15 @@ lm_argument = click.argument("model", metavar="LM", type=click.Path(path_type=Pa
 
 
 def machine_options(command: F) -> F:
-    """Decorator: --threads and --device, which load_model takes."""
-    device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
+    """Add --threads and --device, parameters of load_model."""
+    device = click.option(
+        "--device", default="cpu", show_default=True, help="device of the model: cpu, cuda or cuda:N"
+    )
     return threads_option(device(command))
 
 
 def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> LanguageModel:
-    """The model in a folder, on the device where it is to run, and this machine made ready for it."""
+    """Load a language model onto its device, and set the number of threads."""
     from nlpseq.lm.device import open_device
     from nlpseq.lm.language_model import LanguageModel
 
@@ -200,31 +200,36 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
     if not lm.meta["complete"]:
         say_warning(
             f"{path} is unfinished: this is its best state so far. "
-            f"Go on with: nlpseq train-lm {shlex.quote(str(path))} --resume"
+            f"Continue with: nlpseq train-lm {shlex.quote(str(path))} --resume"
         )
     lm.model.to(open_device(replace(lm.config, threads=threads, device=device)))
     return lm
 
 
 def require_run(path: Path) -> None:
+    """Raise DataError if the folder of a language model does not exist."""
     if not path.exists():
-        raise DataError(f"{path} does not exist. Name the folder of a language model.")
+        raise DataError(f"{path}: does not exist. Name the folder of a language model.")
 
 
 def encode_as(
     sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None, threads: int | None = None
 ) -> TokenDataset:
-    """Return a text encoded with these settings, and with the vocabulary if one is given."""
-    from nlpseq.dataset.encode import cached_dataset
+    """Encode a text, with a given vocabulary if any, on the threads of the command."""
+    from nlpseq.dataset.encode_cache import cached_dataset
 
     corpus = open_sources(sources)
-    threads = threads or given(LMConfig).get("threads") or click.get_current_context().params.get("threads")
+    lm_threads, param = (
+        explicit_settings(LMConfig).get("threads"),
+        click.get_current_context().params.get("threads"),
+    )
+    threads = threads or lm_threads or param
     with EncodingProgress(corpus) as progress:
         return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=progress.report)
 
 
 def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> TokenDataset:
-    """A whole text, unsplit, as a model with this vocabulary reads it."""
+    """Encode a text without splits, with the vocabulary of a model."""
     from nlpseq.dataset.token_dataset import TokenDataset
 
     if folder := dataset_folder(sources):
@@ -234,37 +239,37 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     return data
 
 
-TELLING_RANKS = (100, 200, 400, 800)  # words more frequent than these have neighbours that say little
+model_argument = click.argument("model", type=click.Path(path_type=Path))
 
-_OPTIONS = (
+_VECTOR_OPTIONS = (
     click.option(
         "--matrix",
         type=click.Choice(["w", "w+c"]),
         default="w",
         show_default=True,
-        help="word vectors, or with the vectors of the same words as contexts added",
+        help="word vectors, or word vectors plus context vectors",
     ),
     click.option("--center", is_flag=True, help="subtract the mean vector"),
     click.option(
         "--remove-components",
-        type=click.IntRange(min=0),
+        type=integer(0),
         default=0,
         show_default=True,
         metavar="N",
-        help="remove the N directions in which all vectors vary most",
+        help="remove the N principal components of largest variance",
     ),
 )
 
 
 def vector_options(command: F) -> F:
-    """Decorator: the options that load_vectors takes."""
-    for option in reversed(_OPTIONS):
+    """Add the options of load_vectors."""
+    for option in reversed(_VECTOR_OPTIONS):
         command = option(command)
     return command
 
 
-def load_vectors(model: Path, **taken: Any) -> Vectors:
-    """The vectors of a model or file, taken as the options say; what is odd about the file is said."""
+def load_vectors(model: Path, **options: Any) -> Vectors:
+    """Load the vectors of a model or file, with warnings, and postprocess the vectors."""
     from nlpseq.vectors.postprocess import postprocess
     from nlpseq.vectors.vectors import Vectors
 
@@ -273,25 +278,28 @@ def load_vectors(model: Path, **taken: Any) -> Vectors:
         command = "train-counts" if vectors.meta.get("model") == "glove" else "train-w2v"
         say_warning(
             f"{model} is unfinished: these are its vectors so far. "
-            f"Go on with: nlpseq {command} {shlex.quote(str(model))} --resume"
+            f"Continue with: nlpseq {command} {shlex.quote(str(model))} --resume"
         )
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)
-    return postprocess(vectors, **taken)
+    return postprocess(vectors, **options)
+
+
+EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbours of more frequent words say little
 
 
 def say_neighbors(path: Path, vectors: Vectors) -> None:
-    """The neighbours of a few words, and what to type next."""
-    words = telling_words(vectors.vocab.words)
+    """Print the neighbours of a few words, and the next command."""
+    words = example_words(vectors.vocab.words)
     for word in words:
         nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))
         say(f"  {printable(word)}: {nearest}")
     say(f"next: nlpseq neighbors {shlex.quote(str(path))} {shlex.quote(words[0])}")
 
 
-def telling_words(words: list[str]) -> list[str]:
-    """A few frequent words, but for the most frequent ones: the first of letters alone from each rank on."""
-    ranks = [rank for rank in TELLING_RANKS if rank < len(words)] or [len(words) // 2]
+def example_words(words: list[str]) -> list[str]:
+    """Return a few frequent words: from each rank on, the first word that consists of letters."""
+    ranks = [rank for rank in EXAMPLE_RANKS if rank < len(words)] or [len(words) // 2]
     found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
     return list(dict.fromkeys(found))
 
@@ -308,7 +316,7 @@ def run_folder(
     from nlpseq.training.checkpoint import has_checkpoint
     from nlpseq.training.resume import is_run
 
-    for name in filter(is_flag, start_only):
+    for name in filter(is_typed, start_only):
         raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
     for place in (output, *map(Path, sources)):
         if place is not None:

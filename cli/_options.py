@@ -1,7 +1,7 @@
-"""Options out of the dataclasses of nlpseq.config, and where their values come from.
+"""Options made from the config dataclasses, and the precedence of their values.
 
-A flag is taken before the environment variable NLPSEQ_<NAME>, that before the table of the --config file,
-and that before the default.
+A setting comes from the first of: the command line, the environment variable NLPSEQ_<NAME>, the table of the
+--config file, the default.
 """
 
 import re
@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from nlpseq.config import (
-    MOST_THREADS,
+    MAX_THREADS,
     CooccurrenceConfig,
     GloveConfig,
     LMConfig,
@@ -26,13 +26,13 @@ from nlpseq.config import (
     TextConfig,
     Word2VecConfig,
 )
-from nlpseq.config.fields import choices, from_dict
+from nlpseq.config.fields import Bounds, choices, from_dict
 from nlpseq.errors import ConfigError
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-TABLES: dict[type, str] = {
+TABLES: dict[type, str] = {  # of the --config file
     TextConfig: "text",
     Word2VecConfig: "word2vec",
     CooccurrenceConfig: "cooccurrence",
@@ -41,7 +41,7 @@ TABLES: dict[type, str] = {
     GloveConfig: "glove",
     LMConfig: "lm",
 }
-TITLES: dict[type, str] = {
+TITLES: dict[type, str] = {  # in help texts
     TextConfig: "Text",
     Word2VecConfig: "word2vec",
     CooccurrenceConfig: "Co-occurrence",
@@ -50,23 +50,16 @@ TITLES: dict[type, str] = {
     GloveConfig: "GloVe",
     LMConfig: "Language model",
 }
-
-RARE_TEXT = (
-    "normalize",
-    "phrase_score",
-    "phrase_threshold",
-    "phrase_min_count",
-)  # not listed by train commands
-
-_FLAG = 2  # rank of a value; the environment has 1, the file 0
+PHRASE_DETAILS = ("phrase_score", "phrase_threshold", "phrase_min_count")
+RARE_TEXT = ("normalize", *PHRASE_DETAILS)  # hidden in the help of train commands
 
 # Keys of click.Context.meta
-_GIVEN = "nlpseq.given"  # {name: value} of flags and environment variables
-_FILE = "nlpseq.file"  # {table: {name: value}} of the --config file
+_FROM_PERSON = "nlpseq.from_person"  # {name: value}, of the command line and the environment
+_FROM_FILE = "nlpseq.from_file"  # {table: {name: value}}
 
 
 class Duration(click.ParamType[float]):
-    """A length of time in seconds, written 45, 90s, 10m or 1h30m."""
+    """A duration in seconds, written 45, 90s, 10m or 1h30m."""
 
     name = "duration"
 
@@ -75,25 +68,54 @@ class Duration(click.ParamType[float]):
             return float(value)
         match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", value.strip())
         if not match or not any(match.groups()):
-            self.fail(f"{value!r} is no length of time. Write 90s, 10m or 1h30m.", param, ctx)
+            self.fail(f"{value!r} is not a duration. Write 90s, 10m or 1h30m.", param, ctx)
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
         return 3600 * hours + 60 * minutes + seconds
 
 
+class Bounded(click.FloatRange):
+    """A number within the bounds of a config field. The bounds are part of --help.
+
+    parse: type of the number, such as click.INT.
+    """
+
+    def __init__(self, parse: click.ParamType[Any], bounds: Bounds) -> None:
+        super().__init__(
+            bounds.ge if bounds.gt is None else bounds.gt,
+            bounds.le if bounds.lt is None else bounds.lt,
+            min_open=bounds.gt is not None,
+            max_open=bounds.lt is not None,
+        )
+        self.name = parse.name
+        self._parse, self._bounds = parse, bounds
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = self._parse.convert(value, param, ctx)
+        if not self._bounds.contain(number):
+            option = param.opts[0] if param else "value"
+            raise ConfigError(f"{option}: {value} is not valid. The value must be {self._bounds}.")
+        return number
+
+
+def integer(ge: int, le: int | None = None) -> Bounded:
+    """Return the click type of integers from `ge` to `le`."""
+    return Bounded(click.INT, Bounds(ge=ge, le=le))
+
+
 class ConfigOption(click.Option):
-    """The option for a field of a config; it tells _GIVEN of its value where a person gave one."""
+    """The option of a config field, with a value for explicit_settings, not for the command function."""
 
     def __init__(self, each: Field[Any], hint: Any, section: str, default: Any, *, hidden: bool) -> None:
-        flag = each.name.replace("_", "-")
+        flag = option_name(each.name)
         super().__init__(
-            [f"--{flag}/--no-{flag}" if hint is bool else f"--{flag}", each.name],
-            type=Duration() if each.metadata["unit"] == "seconds" else _click_type(hint),
+            [f"{flag}/--no-{flag[2:]}" if hint is bool else flag, each.name],
+            type=_click_type(each, hint),
             default=default,
             help=each.metadata["help"],
             show_default=default is not None,
             envvar=f"NLPSEQ_{each.name.upper()}",
             expose_value=False,
-            callback=_keep_given,
+            callback=_keep_explicit,
             hidden=hidden,
         )
         self.section = section
@@ -106,11 +128,10 @@ def config_options(
     skip: Collection[str] = (),
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable[[F], F]:
-    """Decorator: an option for every field; those to `hide` work but are not listed.
+    """Return a decorator that adds an option for every field.
 
-    skip: those that another config of the command has an option for already.
-
-    defaults: those that are others for this command than the config's own; pass them to resolved() too.
+    hide: fields to omit in --help. skip: fields with an option of another config already.
+    defaults: defaults of the command instead of the defaults of the config; build_config needs the same.
     """
 
     def decorate(function: F) -> F:
@@ -127,84 +148,87 @@ def config_options(
             if each.name not in skip
         ]
         params: list[click.Parameter] = function.__dict__.setdefault("__click_params__", [])
-        params.extend(reversed(options))  # click reads them from the last decorator to the first
+        params.extend(reversed(options))  # because click reads from the last decorator to the first
         return function
 
     return decorate
 
 
-def given(config_type: type) -> dict[str, Any]:
-    """The settings of this config that a person made, by whatever way."""
+def explicit_settings(config_type: type) -> dict[str, Any]:
+    """Return the explicit settings of a config, without the defaults."""
     meta = click.get_current_context().meta
-    from_person = {
-        each.name: meta[_GIVEN][each.name]
-        for each in fields(config_type)
-        if each.name in meta.get(_GIVEN, {})
-    }
-    from_file: dict[str, Any] = meta.get(_FILE, {}).get(TABLES[config_type], {})
+    names = {each.name for each in fields(config_type)}
+    from_file: dict[str, Any] = meta.get(_FROM_FILE, {}).get(TABLES[config_type], {})
+    from_person = {name: value for name, value in meta.get(_FROM_PERSON, {}).items() if name in names}
     return from_file | from_person
 
 
-def resolved(
+def build_config(
     config_type: type[T],
     defaults: Mapping[str, Any] = MappingProxyType({}),
     *,
-    either: Collection[str] = (),
+    exclusive: Collection[str] = (),
 ) -> T:
-    """The config with everything a person set; ConfigError where a value cannot be.
+    """Return the config with the user's settings. Raises ConfigError for an invalid value.
 
-    either: settings that exclude each other; one by a flag sets aside one from the environment or a file.
+    exclusive: settings to reduce to the setting of the highest precedence.
     """
-    return from_dict(config_type, {**defaults, **strongest(given(config_type), either)})
+    settings = explicit_settings(config_type)
+    return from_dict(config_type, {**defaults, **resolve_exclusive(settings, exclusive)})
 
 
-def strongest(values: Mapping[str, Any], either: Collection[str]) -> dict[str, Any]:
-    """The values, of those that exclude each other only the one from the strongest source."""
-    ranks = {name: _rank(name) for name in either if name in values}
-    weaker = [name for name, rank in ranks.items() if rank < max(ranks.values())]
-    return {name: value for name, value in values.items() if name not in weaker}
+def resolve_exclusive(settings: Mapping[str, Any], exclusive: Collection[str]) -> dict[str, Any]:
+    """Return the settings without exclusive settings of lower precedence."""
+    order = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)  # then the file
+    sources = {name: click.get_current_context().get_parameter_source(name) for name in exclusive}
+    ranks = {
+        name: order.index(source) if source in order else len(order)
+        for name, source in sources.items()
+        if name in settings
+    }
+    weaker = [name for name, rank in ranks.items() if rank > min(ranks.values())]
+    return {name: value for name, value in settings.items() if name not in weaker}
 
 
-def is_flag(name: str) -> bool:
-    """Whether a person typed this option."""
-    return _rank(name) == _FLAG
+def is_typed(name: str) -> bool:
+    """Return True if the user typed the option on the command line."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def option_name(name: str) -> str:
+    """Return the option of a setting: --min-count for min_count."""
     return "--" + name.replace("_", "-")
 
 
 def refuse_alone(name: str, needed: str, *, is_there: bool) -> None:
-    """ConfigError where a person typed a setting that changes nothing without another one."""
-    if is_flag(name) and not is_there:
+    """Raise ConfigError for a typed option without effect."""
+    if is_typed(name) and not is_there:
         option = option_name(name)
-        raise ConfigError(f"{option} is for {needed} alone, and changes nothing here. Leave it out.")
+        raise ConfigError(f"{option}: has no effect without {needed}. Add {needed}, or leave out {option}.")
 
 
 def refuse_settings_of_phrases(text: TextConfig) -> None:
-    for name in ("phrase_score", "phrase_threshold", "phrase_min_count"):
+    """Raise ConfigError for a typed option of phrases without --phrases."""
+    for name in PHRASE_DETAILS:
         refuse_alone(name, "--phrases", is_there=text.phrases > 0)
 
 
-def _rank(name: str) -> int:
-    """How strong the source of a value is: a flag, the environment, the file."""
-    source = click.get_current_context().get_parameter_source(name)
-    if source is ParameterSource.COMMANDLINE:
-        return _FLAG
-    return int(source is ParameterSource.ENVIRONMENT)
-
-
-def _keep_given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+def _keep_explicit(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     assert param.name is not None
     if ctx.get_parameter_source(param.name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
-        ctx.meta.setdefault(_GIVEN, {})[param.name] = value
+        ctx.meta.setdefault(_FROM_PERSON, {})[param.name] = value
     return value
 
 
-def _click_type(hint: Any) -> Any:
+def _click_type(each: Field[Any], hint: Any) -> Any:
     if options := choices(hint):
         return click.Choice(options)
-    return next((each for each in get_args(hint) if each is not NoneType), hint)
+    plain = next((part for part in get_args(hint) if part is not NoneType), hint)
+    if plain not in (int, float):
+        return plain
+    parse = click.INT if plain is int else Duration() if each.metadata["unit"] == "seconds" else click.FLOAT
+    bounds: Bounds = each.metadata["bounds"]
+    return Bounded(parse, bounds) if bounds != Bounds() else parse
 
 
 def _read_file(ctx: click.Context, param: click.Parameter, file: Path | None) -> None:
@@ -213,22 +237,19 @@ def _read_file(ctx: click.Context, param: click.Parameter, file: Path | None) ->
     try:
         tables = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read as TOML: {error}. Correct the file.") from error
+        raise ConfigError(f"{file}: not readable as TOML ({error}). Correct the file.") from error
     for name, table in tables.items():
         _check_table(file, name, table)
-    ctx.meta[_FILE] = tables
+    ctx.meta[_FROM_FILE] = tables
 
 
 def _check_table(file: Path, name: str, table: Any) -> None:
-    config_types = {table: config_type for config_type, table in TABLES.items()}
+    config_types = {known: config_type for config_type, known in TABLES.items()}
     if name not in config_types or not isinstance(table, dict):
         close = get_close_matches(name, set(config_types) - {name}, n=1)
-        hint = (
-            f"Did you mean [{close[0]}]?"
-            if close
-            else f"Known are {', '.join(f'[{t}]' for t in config_types)}."
-        )
-        raise ConfigError(f"{file}: {name!r} is no table of settings. {hint}")
+        known = ", ".join(f"[{each}]" for each in config_types)
+        hint = f"Did you mean [{close[0]}]?" if close else f"Use one of {known}."
+        raise ConfigError(f"{file}: {name} is not a table of settings. {hint}")
     try:
         from_dict(config_types[name], table)
     except ConfigError as error:
@@ -242,16 +263,16 @@ config_file_option = click.option(
     expose_value=False,
     is_eager=True,
     callback=_read_file,
-    help="settings in tables "
+    help="file with settings such as min_count = 3 in the tables "
     + ", ".join(f"[{table}]" for table in TABLES.values())
-    + ", such as min_count = 3; variables such as NLPSEQ_MIN_COUNT come before the file, options before both",
+    + "; variables such as NLPSEQ_MIN_COUNT override the file, options override both",
 )
 
 
-def _named(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    """A place that can be made: `-o ""`, as of a variable that is not set, is the current folder itself."""
+def _refuse_nameless(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a path without a last part, such as `-o ""` of an empty shell variable."""
     if path is not None and not path.name:
-        raise click.BadParameter(f"{path} has no name of its own. Give the folder that is to be made one.")
+        raise click.BadParameter(f"{path} has no name of its own. Give a path that ends in a name.")
     return path
 
 
@@ -259,30 +280,29 @@ output_option = click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    callback=_named,
+    callback=_refuse_nameless,
     metavar="DIR",
-    help="where to write [default: named after the corpus, in the current folder]",
+    help="output folder [default: name of the corpus, in the current folder]",
 )
 
-force_option = click.option("--force", is_flag=True, help="replace an existing output")
+force_option = click.option("--force", is_flag=True, help="overwrite an existing output")
 
-json_option = click.option("--json", "as_json", is_flag=True, help="answer in JSON")
+json_option = click.option("--json", "as_json", is_flag=True, help="print the answer as JSON")
 
 resume_option = click.option(
-    "--resume", is_flag=True, help="go on with an unfinished run: of this corpus, or named itself"
+    "--resume", is_flag=True, help="continue the unfinished run of this corpus, or the run that CORPUS names"
 )
-
 
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1, MOST_THREADS),
+    type=integer(1, MAX_THREADS),
     envvar="NLPSEQ_THREADS",
-    help="default: all cores this process may use",
+    help="threads [default: all cores that this process may use]",
 )
 
 
 def checkpoint_option(default: str) -> Callable[[F], F]:
-    """Decorator: --checkpoint-every, the parameter checkpoint_every."""
+    """Return a decorator that adds --checkpoint-every, the parameter checkpoint_every."""
     return click.option(
         "--checkpoint-every",
         type=Duration(),

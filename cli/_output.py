@@ -10,99 +10,106 @@ import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from ._shutdown import GracefulShutdown, Terminated
+from ._shutdown import GracefulShutdown, StopSignals
 
 if TYPE_CHECKING:
     from nlpseq.training.progress import TrainProgress
 
-_HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, line and paragraph separators
-_TURNED = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they turn the direction of what follows
-# Control characters json.dumps leaves as they are; inside its strings, the only place they can be, \uXXXX
-# means the same.
-_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in [*range(0x7F, 0xA0), 0x2028, 0x2029, *_TURNED]}
+_CONTROL_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # controls, lone surrogates, line and paragraph separators
+_DIRECTION_MARKS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # change the direction of text
+# json.dumps does not escape these; a JSON string may hold them as \uXXXX.
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in [*range(0x7F, 0xA0), 0x2028, 0x2029, *_DIRECTION_MARKS]}
 
 
 @dataclass
 class Console:
-    """How much a person wants to be told."""
+    """Messages on stderr, at the verbosity that the user chose."""
 
     verbosity: int = 0  # -1: errors only, 1: details too
     debug: bool = False
+    signals: StopSignals = field(default_factory=StopSignals)
 
     def say(self, message: str, level: int = 0) -> None:
-        """A line on stderr, if messages of this level are wanted."""
+        """Print a line on stderr if the verbosity is at least `level`."""
         if self.verbosity < level:
             return
         try:
             print(printable(message, keep="\n"), file=sys.stderr, flush=True)
         except BrokenPipeError:
             raise
-        except OSError:  # of a full disk, say: work and exit code do not depend on what is told
+        except OSError:  # such as a full disk: a lost message does not end the work
             pass
 
 
 def say(message: str) -> None:
-    """A message; -q silences it."""
+    """Print a message, unless -q."""
     console().say(message)
 
 
 def say_detail(message: str) -> None:
-    """A message that only -v shows."""
+    """Print a message if -v."""
     console().say(message, level=1)
 
 
 def say_warning(message: str) -> None:
+    """Print a warning, unless -q."""
     say(f"nlpseq: warning: {message}")
 
 
 def say_error(message: str) -> None:
-    """An error that does not end the command; never silenced."""
+    """Print an error that does not end the command, even if -q."""
     console().say(f"nlpseq: error: {message}", level=-1)
 
 
 def console() -> Console:
-    """The console of the command that runs."""
+    """Return the console of the running command."""
     return click.get_current_context().ensure_object(Console)
 
 
 def printable(text: str, keep: str = "") -> str:
-    """`text` with everything that could command a terminal written as an escape, such as \\x1b."""
+    r"""Return `text` with control characters as escapes, such as \x1b, but those in `keep`."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char if char in keep or not _commands(char) else _escaped(char) for char in text)
+    chars = list(text)
+    for place, char in enumerate(chars):
+        is_control = unicodedata.category(char) in _CONTROL_CATEGORIES or ord(char) in _DIRECTION_MARKS
+        if is_control and char not in keep:
+            chars[place] = f"\\x{ord(char):02x}" if char < "\u0100" else f"\\u{ord(char):04x}"
+    return "".join(chars)
 
 
 def print_line(*fields: str) -> None:
-    """A line on stdout, tabs between fields; in its own encoding, as click.echo takes ASCII for UTF-8."""
+    """Print a line on stdout, with tabs between fields."""
+    # Not click.echo, because click.echo writes UTF-8 to an ASCII terminal.
     print(*map(printable, fields), sep="\t", flush=True)
 
 
 def print_text(text: str) -> None:
-    """Text on stdout as it stands, line ends included, and no more than that."""
+    """Print text on stdout without a line end of its own."""
     print(printable(text, keep="\n"), end="", flush=True)
 
 
 def print_json(answer: Mapping[str, Any]) -> None:
-    """One JSON document on a line of stdout, in UTF-8 whatever the terminal speaks."""
+    """Print a JSON document on one line of stdout, always in UTF-8."""
     text = json.dumps({"schema": 1, **answer}, ensure_ascii=False).translate(_JSON_ESCAPES)
-    # backslashreplace writes a lone surrogate as \udcXX, which is its JSON escape
+    # backslashreplace writes a lone surrogate as \udcXX, its JSON escape.
     click.echo(text.encode("utf-8", "backslashreplace"))
 
 
 def print_path(path: Path) -> None:
-    """A path on stdout, with the bytes its name has, for a shell to use."""
+    """Print a path on stdout with its original bytes, for a shell."""
     click.echo(os.fsencode(path))
 
 
 def print_columns(rows: Iterable[tuple[str, str]]) -> None:
-    """Two columns on stdout, the second one aligned."""
+    """Print two aligned columns on stdout."""
     rows = [(printable(left), right) for left, right in rows]
     widest = max((_width(left) for left, _ in rows), default=0)
     for left, right in rows:
@@ -110,7 +117,7 @@ def print_columns(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout under its header: words to the left, figures to the right."""
+    """Print a table on stdout: first column to the left, others to the right."""
     lines = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     for first, *others in lines:
@@ -119,32 +126,22 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print_line("  ".join(cells))
 
 
-def _commands(char: str) -> bool:
-    return unicodedata.category(char) in _HIDDEN or ord(char) in _TURNED
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
 def _width(text: str) -> int:
-    """Columns on a terminal: two for a wide character, none for a mark on another."""
+    """Return the terminal columns of a text: 2 for a wide character, 0 for a combining mark."""
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 
 
-PLAIN_SECONDS = 30.0  # between plain lines
-BAR = "{desc}: {percentage:3.0f}%, {rate_fmt}{postfix}, {remaining} left"  # all of it in 80 columns
-SLOW_START_SECONDS = 1.5  # without a report, after which the reason is said
+PLAIN_LINE_S = 30.0  # between lines on a stderr that is no terminal
+SLOW_START_S = 1.5  # without a report, until the reason is printed
+BAR = "{desc}: {percentage:3.0f}%, {rate_fmt}{postfix}, {remaining} left"  # at most 80 columns
 
 
 class Progress:
-    """Shows reports of long work on stderr, unless -q; use it in a with-statement.
+    """A progress bar on stderr, or plain lines if stderr is no terminal; nothing if -q.
 
-    unit: what is counted. slow_start: a line for when the first report takes long, as it does where kernels
-    have to be compiled. begun: what was done before. Stopped by a signal, it says how far the work had come,
-    and stopped_note.
+    unit: name of the counted units. slow_start: message if the first report is late, as when kernels compile.
+    begun: units done before, by an earlier run. stopped_note: advice after a signal.
     """
 
     def __init__(
@@ -160,10 +157,10 @@ class Progress:
         self.unit = unit
         self._begun = begun
         self._stopped_note = stopped_note
-        self._console = console()  # click knows it in this thread only
-        self._timer = threading.Timer(SLOW_START_SECONDS, self._console.say, [slow_start])
+        self._console = console()  # here, because other threads have no click context
+        self._timer = threading.Timer(SLOW_START_S, self._console.say, [slow_start])
         self._timer.daemon = True
-        self._started = self._said = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._bar: Any = None
         self._share = ""
 
@@ -177,26 +174,26 @@ class Progress:
         self._timer.cancel()
         if self._bar is not None:
             self._bar.close()
-        if isinstance(error, (KeyboardInterrupt, Terminated)):
+        if isinstance(error, KeyboardInterrupt):
             say(f"{self.label} stopped{self._share and ' at ' + self._share}; {self._stopped_note}")
 
     def update(self, done: int, total: int | None, figures: str = "") -> None:
-        """Report that `done` of `total` units are done; figures: what else to show, ready to print."""
+        """Show that `done` of `total` units are done; figures: text to show with them."""
         self._timer.cancel()
         self._share = f"{done / total:.0%}" if total else ""
         if self._console.verbosity < 0:
             return
         if _on_terminal():
             self._update_bar(done, total, figures)
-        elif time.monotonic() - self._said >= PLAIN_SECONDS:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._printed >= PLAIN_LINE_S:
+            self._printed = time.monotonic()
             self._console.say(self._line(done, total, figures))
 
     def _update_bar(self, done: int, total: int | None, figures: str) -> None:
         from tqdm import tqdm
 
         if self._bar is None:
-            has_size = os.get_terminal_size(sys.stderr.fileno()).columns > 0  # 0 where nobody has set it
+            has_size = os.get_terminal_size(sys.stderr.fileno()).columns > 0  # 0 in some pseudo-terminals
             size = {"dynamic_ncols": True} if has_size else {"ncols": 80, "nrows": 24}
             shape = BAR if total else None
             self._bar = tqdm(
@@ -209,7 +206,7 @@ class Progress:
                 leave=False,
                 **size,
             )
-        self._bar.total = total  # which may be an estimate that gets better
+        self._bar.total = total  # perhaps a better estimate
         self._bar.set_postfix_str(figures, refresh=False)
         self._bar.update(done - self._bar.n)
 
@@ -250,7 +247,7 @@ class TrainingSession(ExitStack):
 
     def should_stop(self) -> bool:
         """Return True after a signal."""
-        return self._stop.asked
+        return self._stop.requested
 
     def progress(self, report: "TrainProgress") -> None:
         """Show a report."""

@@ -1,76 +1,136 @@
-"""Ctrl-C and SIGTERM while something trains: the first asks it to be saved, the second ends it at once."""
+"""Signals: Ctrl-C, SIGTERM and SIGHUP end a command; a training run is saved first.
+
+nlpseq/__main__.py handles a signal before StopSignals is in force.
+"""
 
 import math
 import signal
+import sys
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType, TracebackType
-from typing import Any, Self
+from types import FrameType
+from typing import Any, NoReturn, Self
 
 import click
 
-INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141  # 128 + the signal, as shells have it
-ONE = 0.5  # seconds in which SIGTERM counts once: `timeout` sends it to a process and to its group
-AGAIN = ONE + 0.1  # seconds after which a signal is sent again, so that it counts
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DUPLICATE_S = 0.5  # because `timeout` signals a process, and then its group
+RETRY_S = 0.05
 
 
-class Terminated(BaseException):
-    """SIGTERM as an exception, so that what is half-made is removed on the way out."""
+def signal_name(number: int) -> str:
+    """Return the name of a signal for a message."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal as an exception, so that temporary files are removed on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class SignalDebouncer:
-    """Tells one SIGTERM from the same one that comes once more."""
+    """Recognise a signal that was sent twice at once."""
 
-    def __init__(self) -> None:
-        self._counted_at = -math.inf
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._number, self._time = 0, -math.inf
 
-    @property
-    def has_counted(self) -> bool:
-        """Whether any has come."""
-        return self._counted_at > -math.inf
-
-    def repeats(self) -> bool:
-        """Whether the one that comes now is one that has counted; if not, it counts."""
-        now = time.monotonic()
-        if now - self._counted_at < ONE:
+    def is_duplicate(self, number: int) -> bool:
+        """Return True if the same signal came less than DUPLICATE_S ago; never for Ctrl-C."""
+        now = self._clock()
+        if number == self._number != signal.SIGINT and now - self._time < DUPLICATE_S:
             return True
-        self._counted_at = now
+        self._number, self._time = number, now
         return False
 
 
+class StopSignals:
+    """Raise Stopped at each signal, inside the with-statement; with `on_first`, from the second on.
+
+    An import can swallow or replace an exception, so Stopped waits for its end. Stopped is raised again
+    after a callback of a library that swallowed it.
+    """
+
+    def __init__(self, debouncer: SignalDebouncer | None = None) -> None:
+        self.number = 0  # of the last signal
+        self.on_first: Callable[[], None] | None = None
+        self._debouncer = debouncer or SignalDebouncer()
+        self._before: dict[int, Any] = {}
+        self._caller: FrameType | None = None
+
+    def __enter__(self) -> Self:
+        self._caller, self._hook_before = sys._getframe(1), sys.unraisablehook
+        sys.unraisablehook = self._on_unraisable
+        if threading.current_thread() is threading.main_thread():  # because other threads set no handlers
+            for number in SIGNALS:
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                    self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            # A stopped command keeps its exit code, even if more signals come.
+            signal.signal(number, signal.SIG_IGN if self.number else handler)
+        if self.number:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook, self._caller = self._hook_before, None
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._debouncer.is_duplicate(number):
+            return
+        self.number = number
+        if self.on_first is not None:
+            on_first, self.on_first = self.on_first, None
+            on_first()
+        else:
+            self._raise(frame)
+
+    def _raise(self, frame: FrameType | None) -> None:
+        """Raise Stopped, or try again later if an import is running."""
+        while frame is not None and frame is not self._caller:
+            if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+                self._retry()
+                return
+            frame = frame.f_back
+        raise Stopped(self.number)
+
+    def _retry(self) -> None:
+        signal.signal(signal.SIGALRM, lambda _, frame: self._raise(frame))
+        signal.setitimer(signal.ITIMER_REAL, RETRY_S)
+
+    def _on_unraisable(self, unraisable: Any) -> None:
+        if unraisable.exc_type is Stopped:
+            self._retry()
+        elif not self.number:  # because a signal can leave an object half-made, whose __del__ fails then
+            self._hook_before(unraisable)
+
+
 class GracefulShutdown:
-    """Inside the with-statement, `asked` becomes True at the first signal; the second raises."""
+    """Inside the with-statement, the first signal sets `requested`; the second raises Stopped."""
 
     def __init__(self) -> None:
-        self.asked = False
-        self._echo = SignalDebouncer()
-        self._signal = signal.SIGINT
-        self._before: dict[signal.Signals, Any] = {}
-        from ._output import console
+        from ._output import console  # here, because _output imports StopSignals
 
+        self.requested = False
         self._console = console()
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._hear)
+        self._console.signals.on_first = self._request
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def __exit__(self, *_: object) -> None:
+        self._console.signals.on_first = None
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM and self._echo.repeats():
-            return
-        self._signal = signal.Signals(number)
-        if self.asked:
-            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-        self.asked = True
-        with suppress(OSError, RuntimeError):  # nobody reads any more, or it came amid another message
-            self._console.say("stopping after this step; once more stops at once")
+    def _request(self) -> None:
+        self.requested = True
+        with suppress(OSError, RuntimeError):  # stderr is closed, or the signal interrupted another message
+            self._console.say("stopping after this step; send the signal again to stop at once")
 
-    def exit(self) -> None:
-        """Leave with the exit code of the signal."""
-        raise click.exceptions.Exit(INTERRUPTED if self._signal == signal.SIGINT else TERMINATED)
+    def exit(self) -> NoReturn:
+        """End the command with the exit code of the signal."""
+        raise click.exceptions.Exit(128 + (self._console.signals.number or signal.SIGINT))

@@ -1,4 +1,4 @@
-"""nlpseq compare: models side by side."""
+"""nlpseq compare: compare models side by side."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from ._app import Command
-from ._evaluate import Sets, evaluation_options, share_text
+from ._evaluate import EvaluationSets, evaluation_options, share_text
 from ._inputs import load_vectors, vector_options
-from ._options import json_option
+from ._options import integer, json_option
 from ._output import print_json, print_table, say
+
+__all__ = ["compare"]
 
 
 @click.command(
@@ -24,14 +26,14 @@ from ._output import print_json, print_table, say
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL MODEL...")
 @evaluation_options
 @click.option(
-    "--top", type=click.IntRange(min=1), default=10, show_default=True, help="neighbours that are compared"
+    "--top", type=integer(1), default=10, show_default=True, help="nearest words to compare for each word"
 )
 @click.option(
     "--words",
-    type=click.IntRange(min=1),
+    type=integer(1),
     default=1000,
     show_default=True,
-    help="most frequent shared words whose neighbours are compared",
+    help="number of words to compare: the most frequent shared words",
 )
 @vector_options
 @json_option
@@ -45,26 +47,27 @@ def compare(
     top: int,
     words: int,
     as_json: bool,
-    **taken: Any,
+    **vector_settings: Any,
 ) -> None:
-    """Put MODELs side by side: sizes, scores, and how many nearest words they have in common.
+    """Compare MODELs side by side: sizes, scores, and overlap of nearest words.
 
-    Scores are those of eval-w2v, behind each the number of pairs or questions it is of. The overlap is the
-    mean share of nearest words that a model has in common with the first one, among the words both know.
+    The scores are the same as in eval-w2v, each followed by the number of pairs or questions. The overlap is
+    the mean share of nearest words in common with the first model, among the words of both models.
     """
     if len(models) < 2:
-        raise click.UsageError("One model cannot be compared. Name two or more.")
-    sets = Sets.read(pairs, analogies, restrict_vocab, oov, threads) if pairs or analogies else None
+        raise click.UsageError("One model is not enough to compare. Name two or more models.")
+    has_sets = bool(pairs) or analogies is not None
+    sets = EvaluationSets.read(pairs, analogies, restrict_vocab, oov, threads) if has_sets else None
     from nlpseq.evaluation.neighbor_overlap import neighbor_overlap
 
-    loaded = [load_vectors(model, **taken) for model in models]
+    loaded = [load_vectors(model, **vector_settings) for model in models]
     records = [
         {
             "model": str(model),
             "words": len(vectors.vocab),
             "dim": vectors.matrix.shape[1],
             "overlap": neighbor_overlap(loaded[0], vectors, top, words),
-            **(sets.judge(vectors) if sets else {"pairs": [], "analogies": None}),
+            **(sets.evaluate(vectors) if sets else {"pairs": [], "analogies": None}),
         }
         for model, vectors in zip(models, loaded, strict=True)
     ]
@@ -74,11 +77,11 @@ def compare(
     columns = [_column(record) for record in records]
     rows = [(label, *(column[label] for column in columns)) for label in columns[0]]
     print_table(("", *map(str, models)), rows)
-    say(f"overlap: of the {top} nearest to each of up to {words:,} words, with {models[0]}")
+    say(f"overlap: of the {top} words nearest to each of up to {words:,} words, with {models[0]}")
 
 
 def _column(record: dict[str, Any]) -> dict[str, str]:
-    """What a person is shown of a model, by the label of the row."""
+    """Return the cells of a model in the table, by the label of the row."""
     cells = {"words": f"{record['words']:,}", "dimensions": f"{record['dim']:,}"}
     for each in record["pairs"]:
         figure = "-" if each["spearman"] is None else f"{each['spearman']:.4f}"

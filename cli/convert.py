@@ -1,4 +1,4 @@
-"""nlpseq convert: vectors in the format of another tool, and back."""
+"""nlpseq convert: convert vectors between nlpseq and the formats of other tools."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import click
 from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens
 
 from ._app import Command
-from ._inputs import claim
+from ._inputs import claim, model_argument
 from ._options import force_option
 from ._output import print_path, say, say_warning
+
+__all__ = ["convert"]
 
 _NAMES = list(ENDINGS.values())
 
@@ -26,40 +28,38 @@ _NAMES = list(ENDINGS.values())
         "nlpseq convert corpus.npy corpus.tsv --bad-tokens skip",
     ],
 )
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option(
-    "--format", type=click.Choice(_NAMES), help="format of OUT [default: by its ending, as listed above]"
-)
+@click.option("--format", type=click.Choice(_NAMES), help="format of OUT [default: by the ending of OUT]")
 @click.option(
     "--from",
     "source_format",
     type=click.Choice([name for name in _NAMES if name != "nlpseq"]),
-    help="format of MODEL, where its content leaves that open",
+    help="format of MODEL [default: by its content]",
 )
 @click.option(
     "--bad-tokens",
     type=click.Choice(get_args(BadTokens)),
     default="error",
     show_default=True,
-    help="words that are empty or hold what separates words in OUT: refuse, leave out, or write all with "
-    "the escapes of vocab.tsv (a space as \\u0020)",
+    help="treatment of words that are empty or contain a separator of the format: stop with an error, skip "
+    "the word, or escape every word as in vocab.tsv (a space as \\u0020)",
 )
 @force_option
 def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens: Any, force: bool) -> None:
-    """Write the vectors of MODEL to OUT, in the format that the ending of OUT names.
+    """Write the vectors of MODEL to OUT, in the format of the ending of OUT.
 
     \b
-    .vec  word2vec text, which is fastText's .vec too        (word2vec)
+    .vec  word2vec text, also fastText's .vec                (word2vec)
     .txt  GloVe text, without a line of sizes                (glove)
     .bin  word2vec binary                                    (word2vec-binary)
     .npy  an array; words and counts in NAME.vocab.tsv       (npy)
     .tsv  TensorBoard projector; words in NAME.metadata.tsv  (projector)
-    .w2v  a folder of nlpseq                                 (nlpseq)
+    .w2v  a folder of nlpseq                              (nlpseq)
 
-    All but the folder may be gzipped: add .gz. MODEL is any of them, told by its content. Numbers come
-    through to the bit. The names of what was written go to stdout.
-    """
+    Add .gz to compress a file. MODEL can have any of these formats, recognised by its content. The numbers
+    stay the same to the bit. The paths of the written files go to stdout.
+    """  # noqa: D301  # because click reads the backspace
     from nlpseq.vectors.formats.registry import check_output
     from nlpseq.vectors.vectors import Vectors
 

@@ -1,11 +1,10 @@
-"""nlpseq doctor: what there is to work with, and what is missing."""
+"""nlpseq doctor: report versions, backends and resources."""
 
 import json
 import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,8 @@ from nlpseq.errors import BackendUnavailable
 from ._app import Command
 from ._options import json_option
 from ._output import print_columns, print_json
+
+__all__ = ["doctor"]
 
 PACKAGES = (
     "nlpseq",
@@ -37,11 +38,11 @@ BACKENDS = ("numpy", "cupy")
 @click.command(cls=Command, examples=["nlpseq doctor", "nlpseq doctor --json"])
 @json_option
 def doctor(as_json: bool) -> None:
-    """Tell what there is to work with: for reports of bugs.
+    """Report versions, backends, cores, cache and terminal, for a bug report.
 
-    Versions, backends and why one is not usable, cores, cache, terminal.
+    For a backend that is not usable, the report gives the reason.
     """
-    found = _examined()
+    found = _report()
     if as_json:
         print_json(found)
         return
@@ -56,17 +57,18 @@ def doctor(as_json: bool) -> None:
     print_columns([*versions, *backends, *rest, *terminal])
 
 
-def _examined() -> dict[str, Any]:
+def _report() -> dict[str, Any]:
     from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 
     use_cache_for_numba()
     cache = cache_dir()
+    files = [file for file in cache.rglob("*") if file.is_file() and not file.is_symlink()]
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "platform": platform.platform(),
         "backends": {name: _backend(name) for name in BACKENDS},
         "cores": available_cores(),
-        "cache": {"path": str(cache), "bytes": _folder_bytes(cache)},
+        "cache": {"path": str(cache), "bytes": sum(file.lstat().st_size for file in files)},
         "numba_cache": os.environ["NUMBA_CACHE_DIR"],
         "terminal": {
             "encoding": sys.stdout.encoding,
@@ -91,7 +93,3 @@ def _backend(name: str) -> dict[str, Any]:
     except BackendUnavailable as error:
         return {"usable": False, "reason": str(error)}
     return {"usable": True, "reason": None}
-
-
-def _folder_bytes(folder: Path) -> int:
-    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())

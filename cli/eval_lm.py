@@ -1,10 +1,10 @@
-"""nlpseq eval-lm: how well a language model predicts a text."""
+"""nlpseq eval-lm: evaluate a language model on a text."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,27 +16,28 @@ from ._inputs import dataset_folder, encode_as, encode_for, lm_argument, load_mo
 from ._options import json_option
 from ._output import print_columns, print_json, say, say_warning
 
+__all__ = ["eval_lm"]
+
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
-    from nlpseq.lm.evaluate import Evaluation
     from nlpseq.lm.language_model import LanguageModel
 
-KNESER_NEY_BYTES = 120  # for each token that is counted or judged
-MANY_UNKNOWN = 0.01  # of the tokens, from which on figures are better than the model
+KNESER_NEY_BYTES = 120  # per token of both texts
+MAX_UNKNOWN_SHARE = 0.01  # because many <unk> make the scores too good
 ROWS = {
     "perplexity": "perplexity",
     "bits_per_token": "bits per token",
     "bits_per_character": "bits per character",
     "tokens": "tokens",
-    "unk": "of them <unk>",
+    "unk": "tokens <unk>",
     "cache": "perplexity with a cache",
     "dynamic": "perplexity with dynamic evaluation",
     "unigram": "perplexity of unigrams",
     "kneser_ney": "perplexity of a Kneser-Ney 5-gram",
 }
 PROTOCOL = (
-    "protocol: the text read once in one column, the state carried on, the first token predicted from <eos>; "
-    "every token and every line's <eos> predicted once, with the whole softmax"
+    "protocol: text read once in one column, state carried from line to line, first token predicted from "
+    "<eos>; every token and the <eos> of every line predicted once, with the full softmax"
 )
 
 
@@ -51,8 +52,10 @@ PROTOCOL = (
 )
 @lm_argument
 @click.argument("text", nargs=-1, metavar="[TEXT...]")
-@click.option("--cache", is_flag=True, help="also with a neural cache of what was just read")
-@click.option("--dynamic", is_flag=True, help="also with weights that go on learning while they read")
+@click.option("--cache", is_flag=True, help="also evaluate with a neural cache of recent words")
+@click.option(
+    "--dynamic", is_flag=True, help="also evaluate with dynamic evaluation: the weights adapt to the text"
+)
 @machine_options
 @json_option
 def eval_lm(
@@ -64,27 +67,29 @@ def eval_lm(
     device: str,
     as_json: bool,
 ) -> None:
-    """Perplexity of TEXT under the language model LM, beside that of models that only count.
+    """Print the perplexity of TEXT under the language model LM, and under count-based models.
 
-    Without TEXT the test split of LM's own corpus is judged. TEXT may also be a folder of `nlpseq preprocess`
-    made with the same vocabulary; of one with a test split, that is judged. A unigram model and an
-    interpolated Kneser-Ney 5-gram model of the train split tell what a perplexity is worth.
+    Without TEXT, evaluate on the test split of LM's own corpus. TEXT may also be a folder of `nlpseq
+    preprocess` with the same vocabulary; if the folder has a test split, evaluate on the test split. The
+    count-based models are a unigram model and an interpolated Kneser-Ney 5-gram model of the train split.
     """
     lm = load_model(model, threads, device)
+    from nlpseq.lm.evaluate import evaluate
+
     own = _own_data(model, lm)
-    judged = _judged(model, lm, text, own)
+    data = _evaluation_data(model, lm, text, own)
     valid = _validation_text(model, lm, own) if cache or dynamic else None
     say(PROTOCOL)
-    answer = _figures(lm, judged)
+    answer = evaluate(lm.model, data)._asdict()
     answer |= {
-        "cache": _with_cache(lm, judged, valid) if cache and valid else None,
-        "dynamic": _with_dynamic(lm, judged, own, valid) if dynamic and valid else None,
+        "cache": _with_cache(lm, data, valid) if cache and valid else None,
+        "dynamic": _with_dynamic(lm, data, own, valid) if dynamic and valid else None,
     }
-    answer |= _baselines(own, judged)
-    if answer["unk"] > MANY_UNKNOWN * answer["tokens"]:
+    answer |= _baselines(own, data)
+    if answer["unk"] > MAX_UNKNOWN_SHARE * answer["tokens"]:
         say_warning(
-            f"{answer['unk'] / answer['tokens']:.1%} of the tokens are <unk>, which is easier to predict "
-            "than what it stands for. Compare with models of the same vocabulary alone, by whatever figure."
+            f"{answer['unk'] / answer['tokens']:.1%} of the tokens are <unk>, and <unk> is easier to predict "
+            "than a word. Compare only with models of the same vocabulary."
         )
     if as_json:
         print_json(answer)
@@ -93,7 +98,7 @@ def eval_lm(
 
 
 def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
-    """The corpus of the run, or why there is none."""
+    """Return the corpus of the run, or the error if the corpus is missing."""
     from nlpseq.training.provenance import find_dataset
 
     try:
@@ -102,10 +107,10 @@ def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
         return error
 
 
-def _judged(
+def _evaluation_data(
     path: Path, lm: LanguageModel, text: tuple[str, ...], own: TokenDataset | ArtifactError
 ) -> TokenDataset:
-    """What is to be judged: a text, or a test split, that of the run's own corpus if nothing is named."""
+    """Return the text, or the test split of an encoded corpus, by default of the run's own corpus."""
     if text and not dataset_folder(text):
         return encode_for(text, lm.text_config, lm.vocab)
     data = encode_for(text, lm.text_config, lm.vocab) if text else _or_raise(own)
@@ -113,10 +118,10 @@ def _judged(
     name = text[0] if text else f"the corpus of {path}"
     first, end = data.meta["splits"]["test"]
     if first < end:
-        say(f"judging the test split of {name}")
+        say(f"evaluating on the test split of {name}")
         return data.split("test")
     if not text or data.digest == lm.meta["data_digest"]:
-        raise DataError(f"{name} has no test split, and the rest was trained on. Name another text to judge.")
+        raise DataError(f"{name}: no test split, and the model was trained on the rest. Name another text.")
     return data
 
 
@@ -127,22 +132,15 @@ def _or_raise(own: TokenDataset | ArtifactError) -> TokenDataset:
 
 
 def _validation_text(path: Path, lm: LanguageModel, own: TokenDataset | ArtifactError) -> TokenDataset:
-    """What --cache and --dynamic are tuned on."""
+    """Return the text that tunes --cache and --dynamic."""
     from nlpseq.training.provenance import find_valid
 
     try:
         return find_valid(path, lm.meta, _or_raise(own), encode_as)
     except ArtifactError as error:
         raise ArtifactError(
-            f"--cache and --dynamic are tuned on the validation text, but {error} Or leave them out."
+            f"--cache and --dynamic need the validation text: {error} Or leave out both options."
         ) from error
-
-
-def _figures(lm: LanguageModel, data: TokenDataset) -> dict[str, Any]:
-    from nlpseq.lm.evaluate import judge
-
-    found: Evaluation = judge(lm.model, data)
-    return found._asdict()
 
 
 def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> float:
@@ -150,10 +148,10 @@ def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> f
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.neural_cache import cache_log_probs, tune_cache
 
-    say("cache: being tuned")
+    say("cache: tuning")
     settings = tune_cache(lm.model, Stream(valid))
     say(
-        f"cache: window {settings.window}, theta {settings.theta:.4g}, share {settings.share}, "
+        f"cache: window {settings.window}, theta {settings.theta:.4g}, weight {settings.cache_weight}, "
         "tuned on the validation text"
     )
     return perplexity(cache_log_probs(lm.model, Stream(data), settings))
@@ -166,18 +164,18 @@ def _with_dynamic(
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.dynamic import dynamic_log_probs, gradient_statistics, tune_dynamic
 
-    say("dynamic: being tuned, which can take minutes")
+    say("dynamic: tuning, perhaps for minutes")
     statistics = gradient_statistics(lm.model, Stream(_or_raise(own).split("train")))
     settings = tune_dynamic(lm.model, Stream(valid), statistics)
     say(
-        f"dynamic: learning rate {settings.learning_rate:g}, decay {settings.decay:g}, a step every "
+        f"dynamic: learning rate {settings.learning_rate:g}, decay {settings.decay:g}, one step per "
         f"{settings.rows} tokens, tuned on the validation text"
     )
     return perplexity(dynamic_log_probs(lm.model, Stream(data), statistics, settings))
 
 
 def _baselines(own: TokenDataset | ArtifactError, data: TokenDataset) -> dict[str, float | None]:
-    """Perplexities of models that count the train split; None, and why, where that cannot be."""
+    """Return the perplexities of count-based models; None, with a warning, if one is not possible."""
     from nlpseq.evaluation.ngram import kneser_ney_log_probs, perplexity, unigram_log_probs
 
     answer: dict[str, float | None] = {"unigram": None, "kneser_ney": None}
@@ -188,8 +186,9 @@ def _baselines(own: TokenDataset | ArtifactError, data: TokenDataset) -> dict[st
     answer["unigram"] = perplexity(unigram_log_probs(train, data))
     needed, available = KNESER_NEY_BYTES * (train.num_tokens + data.num_tokens), available_memory()
     if needed > available:
-        sizes = f"{size_text(needed)} of memory and {size_text(available)} are available"
-        say_warning(f"no 5-gram model: it needs {sizes}.")
+        say_warning(
+            f"no 5-gram model: needs {size_text(needed)} of memory, {size_text(available)} available."
+        )
         return answer
     answer["kneser_ney"] = perplexity(kneser_ney_log_probs(train, data))
     return answer

@@ -1,4 +1,4 @@
-"""nlpseq eval-w2v: how good word vectors are."""
+"""nlpseq eval-w2v: evaluate word vectors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from ._app import Command
-from ._evaluate import Sets, evaluation_options, share_text
-from ._inputs import load_vectors, vector_options
+from ._evaluate import EvaluationSets, evaluation_options, share_text
+from ._inputs import load_vectors, model_argument, vector_options
 from ._options import json_option
 from ._output import print_json, print_table, say
+
+__all__ = ["eval_w2v"]
 
 TOTALS = ("semantic", "syntactic", "all")
 
@@ -25,7 +27,7 @@ TOTALS = ("semantic", "syntactic", "all")
         "nlpseq eval-w2v corpus.w2v --analogies questions.txt --restrict-vocab 30000 --matrix w+c",
     ],
 )
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @evaluation_options
 @vector_options
 @json_option
@@ -37,16 +39,16 @@ def eval_w2v(
     oov: Any,
     threads: int | None,
     as_json: bool,
-    **taken: Any,
+    **vector_settings: Any,
 ) -> None:
-    """Hold the vectors of MODEL to what people say of words.
+    """Evaluate the vectors of MODEL on human judgements of words.
 
-    Pairs of words that people scored give Spearman's and Pearson's correlation with the cosines, and the
-    probability of so much by chance; analogies the share that 3CosAdd and 3CosMul answer right. A word is
-    looked up as it stands and then in lower case; what has an unknown word is left out, and counted as oov.
+    For word pairs, print Spearman's and Pearson's correlation of the human scores with the cosines, each with
+    its p-value. For analogies, print the share of right answers by 3CosAdd and by 3CosMul. Each word is
+    looked up as written, then in lower case. Items with an unknown word count as oov, see --oov.
     """
-    sets = Sets.read(pairs, analogies, restrict_vocab, oov, threads)
-    found = sets.judge(load_vectors(model, **taken))
+    sets = EvaluationSets.read(pairs, analogies, restrict_vocab, oov, threads)
+    found = sets.evaluate(load_vectors(model, **vector_settings))
     if as_json:
         print_json(found)
         return
@@ -58,10 +60,18 @@ def eval_w2v(
     if found["analogies"]:
         rows = [*found["analogies"]["sections"], *(found["analogies"][name] for name in TOTALS)]
         print_table(
-            ("analogies", "3CosAdd", "3CosMul", "used", "oov"), [_analogies_row(each) for each in rows]
+            ("analogies", "3CosAdd", "3CosMul", "used", "oov"),
+            [
+                (
+                    each["name"],
+                    *(share_text(each[method]) for method in ("3cosadd", "3cosmul")),
+                    *(f"{each[count]:,}" for count in ("used", "oov")),
+                )
+                for each in rows
+            ],
         )
-    treated = "left out" if oov == "skip" else "of cosine 0, and wrong"
-    say(f"oov: pairs and questions with an unknown word, {treated}")
+    treatment = "left out" if oov == "skip" else "counted as cosine 0 and as wrong"
+    say(f"oov: pairs and questions with an unknown word, {treatment}")
 
 
 def _pairs_row(found: dict[str, Any]) -> tuple[str, ...]:
@@ -71,8 +81,3 @@ def _pairs_row(found: dict[str, Any]) -> tuple[str, ...]:
         for place, value in enumerate(figures)
     )
     return found["file"], *shown, f"{found['used']:,}", f"{found['oov']:,}"
-
-
-def _analogies_row(found: dict[str, Any]) -> tuple[str, ...]:
-    shares = (share_text(found[method]) for method in ("3cosadd", "3cosmul"))
-    return found["name"], *shares, f"{found['used']:,}", f"{found['oov']:,}"

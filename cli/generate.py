@@ -1,4 +1,4 @@
-"""nlpseq generate: text that a language model writes."""
+"""nlpseq generate: write text with a language model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from nlpseq.errors import ConfigError
 
 from ._app import Command
 from ._inputs import lm_argument, load_model, machine_options
-from ._options import is_flag, json_option
+from ._options import integer, is_typed, json_option, option_name
 from ._output import print_json, print_text, say, say_warning
+
+__all__ = ["generate"]
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
 
-UNKNOWN_SHOWN = 10
-OF_CHANCE = ("samples", "seed", "temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+MAX_UNKNOWN_SHOWN = 10  # words
+SAMPLING_OPTIONS = ("samples", "seed", "temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 
 
 @click.command(
@@ -32,26 +34,35 @@ OF_CHANCE = ("samples", "seed", "temperature", "top_k", "top_p", "min_p", "repet
     ],
 )
 @lm_argument
-@click.option("--prompt", default="", help="text to go on with; default: begin anew")
-@click.option("--num-tokens", default=100, show_default=True, help="longest text, in tokens after the prompt")
-@click.option("--sentences", type=int, help="end after so many line ends")
+@click.option("--prompt", default="", help="text to continue [default: start a new text]")
 @click.option(
-    "--temperature", default=1.0, show_default=True, help="below 1 more likely text, 0 the likeliest token"
+    "--num-tokens", default=100, show_default=True, help="maximum length, in tokens after the prompt"
 )
-@click.option("--top-k", type=int, help="choose among so many of the likeliest tokens")
+@click.option("--sentences", type=int, help="stop after this many lines")
 @click.option(
-    "--top-p", default=1.0, show_default=True, help="choose among those with so much probability together"
+    "--temperature",
+    default=1.0,
+    show_default=True,
+    help="below 1: more probable text; 0: always the most probable token",
+)
+@click.option("--top-k", type=int, help="sample from this many most probable tokens")
+@click.option(
+    "--top-p",
+    default=1.0,
+    show_default=True,
+    help="sample from the most probable tokens with this total probability",
 )
 @click.option(
-    "--min-p", default=0.0, show_default=True, help="choose among those so likely, against the likeliest"
+    "--min-p",
+    default=0.0,
+    show_default=True,
+    help="drop tokens less probable than this share of the most probable token",
 )
-@click.option("--repetition-penalty", default=1.0, show_default=True, help="above 1 tokens are repeated less")
-@click.option("--unk/--no-unk", default=False, show_default=True, help="whether <unk> may be written")
-@click.option(
-    "--beam", type=int, metavar="N", help="the likeliest text found with so many beginnings, not chance"
-)
-@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="how many texts")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="of all random draws")
+@click.option("--repetition-penalty", default=1.0, show_default=True, help="above 1: repeat tokens less")
+@click.option("--unk/--no-unk", default=False, show_default=True, help="allow <unk> in the text, or not")
+@click.option("--beam", type=int, metavar="N", help="beam search of this width, instead of sampling")
+@click.option("--samples", type=integer(1), default=1, show_default=True, help="number of texts")
+@click.option("--seed", type=integer(0), default=1, show_default=True, help="seed of all random numbers")
 @machine_options
 @json_option
 def generate(
@@ -70,16 +81,16 @@ def generate(
 ) -> None:
     """Write text with the language model LM.
 
-    A single text appears as it is written. Several are parted by a line of ---; with --json each is a
-    document on a line. Words of the prompt that LM does not know are read as <unk>.
+    A single text appears token by token. A line of --- separates several texts; --json prints each text as a
+    document on one line. LM reads unknown words of the prompt as <unk>.
     """
     if beam is not None:
-        _refuse_chance()
+        _refuse_sampling_options()
     lm = load_model(model, threads, device)
     from nlpseq.lm.generate import Length, beam_search, generate as texts, stream
     from nlpseq.lm.sampling import Sampling
 
-    _tell_unknown(lm, prompt)
+    _warn_of_unknown_words(lm, prompt)
     length, sampling = Length(num_tokens, sentences), Sampling(**filters).check()
     if beam is not None:
         _print_all([beam_search(lm, prompt, beam=beam, length=length, unk=unk)], as_json)
@@ -98,19 +109,19 @@ def generate(
         print_text("" if last.endswith("\n") else "\n")
 
 
-def _refuse_chance() -> None:
-    """--beam leaves nothing to chance, so what steers chance cannot be meant."""
-    for name in OF_CHANCE:
-        if is_flag(name):
-            option = "--" + name.replace("_", "-")
-            raise ConfigError(f"--beam finds the likeliest text, without {option}. Leave one of them out.")
+def _refuse_sampling_options() -> None:
+    """Raise ConfigError for an option that has no effect with --beam."""
+    for name in SAMPLING_OPTIONS:
+        if is_typed(name):
+            option = option_name(name)
+            raise ConfigError(f"{option}: has no effect with --beam. Leave out {option} or --beam.")
 
 
-def _tell_unknown(lm: LanguageModel, prompt: str) -> None:
+def _warn_of_unknown_words(lm: LanguageModel, prompt: str) -> None:
     from nlpseq.lm.generate import unknown_words
 
     if unknown := unknown_words(lm, prompt):
-        shown = ", ".join(unknown[:UNKNOWN_SHOWN]) + (", ..." if len(unknown) > UNKNOWN_SHOWN else "")
+        shown = ", ".join(unknown[:MAX_UNKNOWN_SHOWN]) + (", ..." if len(unknown) > MAX_UNKNOWN_SHOWN else "")
         say_warning(f"the model does not know {shown}, and reads <unk> instead.")
 
 

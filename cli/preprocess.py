@@ -1,4 +1,4 @@
-"""nlpseq preprocess: text to numbered tokens on disk, and co-occurrence counts on request."""
+"""nlpseq preprocess: encode text into token ids on disk, and count neighbouring words on request."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ from ._inputs import (
     say_contents,
 )
 from ._options import (
+    build_config,
     config_file_option,
     config_options,
     force_option,
-    is_flag,
+    is_typed,
     option_name,
     output_option,
     refuse_settings_of_phrases,
-    resolved,
     threads_option,
 )
 from ._output import Progress, print_path, printable, say
+
+__all__ = ["preprocess"]
 
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
@@ -57,19 +59,19 @@ if TYPE_CHECKING:
 @click.option(
     "--cooccurrence",
     is_flag=True,
-    help="count neighbouring words too, as train-counts does by default, into DIR/cooccurrence",
+    help="also count neighbouring words, with the defaults of train-counts, into DIR/cooccurrence",
 )
 @config_options(TextConfig, hide=["normalize"])
 @config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
 def preprocess(
     sources: tuple[str, ...], output: Path | None, force: bool, threads: int | None, cooccurrence: bool
 ) -> None:
-    """Encode CORPUS into a vocabulary and numbered tokens.
+    """Encode CORPUS into a vocabulary and token ids.
 
-    They go to a folder, which every train command reads and whose path is printed. Without this step the
-    train commands encode for themselves, into the cache.
+    Every train command reads the output folder; its path is printed. Without this step, a train command
+    encodes CORPUS into the cache.
     """
-    config, counting = resolved(TextConfig), resolved(CooccurrenceConfig, COUNTING["ppmi-svd"])
+    config, counting = build_config(TextConfig), build_config(CooccurrenceConfig, COUNTING["ppmi-svd"])
     _refuse_useless(sources, cooccurrence)
     refuse_settings_of_phrases(config)
     from nlpseq.dataset.encode import preprocess as encode_into
@@ -94,24 +96,27 @@ def preprocess(
 
 
 def _refuse_useless(sources: tuple[str, ...], cooccurrence: bool) -> None:
-    """ConfigError for what was asked for and would have no effect."""
+    """Raise ConfigError for an encoded corpus, and for options without effect."""
     if path := dataset_folder(sources):
-        raise ConfigError(f"{path} is encoded already. Name the text it was made from.")
+        raise ConfigError(f"{path}: already encoded. Name the text instead.")
     for each in fields(CooccurrenceConfig):
-        if not cooccurrence and is_flag(each.name):
+        if not cooccurrence and is_typed(each.name):
             option = option_name(each.name)
-            raise ConfigError(f"{option} is for counting neighbours. Add --cooccurrence, or leave it out.")
+            raise ConfigError(
+                f"{option}: has no effect without --cooccurrence. Add --cooccurrence, or leave out {option}."
+            )
 
 
 def _say_phrases(data: TokenDataset) -> None:
-    file = data.path / "phrases.tsv"
-    found = [line.partition("\t")[0] for line in file.read_text("utf-8").splitlines()[1:]]
-    examples = f", such as {', '.join(map(printable, found[:5]))}" if found else ""
-    say(f"{len(found):,} phrases{examples}: {file}")
+    from nlpseq.dataset.phrases import read_phrases
+
+    phrases = read_phrases(data.path)
+    examples = f", such as {', '.join(map(printable, phrases[:5]))}" if phrases else ""
+    say(f"{len(phrases):,} phrases{examples}, in {data.path}")
 
 
 def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> int:
-    """Store the counts of the train split in a folder inside the dataset's; how many they are."""
+    """Store counts of the train split in the dataset, and return the number of pairs."""
     from nlpseq.counts.cooccurrence import count_cooccurrences
 
     with Progress("counting", "words", COMPILING) as progress:

@@ -1,4 +1,4 @@
-"""nlpseq neighbors, analogy, similarity: what trained vectors know."""
+"""nlpseq neighbors, analogy, similarity: query word vectors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from nlpseq.config.fields import from_dict
 from nlpseq.errors import DataError
 
 from ._app import Command
-from ._inputs import load_vectors, vector_options
-from ._options import json_option
+from ._inputs import load_vectors, model_argument, vector_options
+from ._options import integer, json_option
 from ._output import print_columns, print_json, print_line, say, say_error
+
+__all__ = ["analogy", "neighbors", "similarity"]
 
 if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
 
-model_argument = click.argument("model", type=click.Path(path_type=Path))
-top_option = click.option(
-    "--top", type=click.IntRange(min=1), default=10, show_default=True, help="how many answers"
-)
+top_option = click.option("--top", type=integer(1), default=10, show_default=True, help="number of answers")
 
 
 @click.command(
@@ -40,20 +39,20 @@ top_option = click.option(
 @top_option
 @vector_options
 @json_option
-@click.option("-i", "--interactive", is_flag=True, help="ask for words on the terminal")
+@click.option("-i", "--interactive", is_flag=True, help="read words from the terminal")
 def neighbors(
-    model: Path, words: tuple[str, ...], top: int, as_json: bool, interactive: bool, **taken: Any
+    model: Path, words: tuple[str, ...], top: int, as_json: bool, interactive: bool, **vector_settings: Any
 ) -> None:
-    """The words nearest to each WORD, by cosine.
+    """Print the words nearest to each WORD, by cosine.
 
-    Without WORD, words are read from stdin, one a line.
-    MODEL is a folder of vectors, or a file of word2vec or GloVe. With --json there is one document a line for
-    each word. An unknown word does not keep the others from being answered, but the exit code is 4 then.
+    Without WORD, read words from stdin, one word per line. MODEL is a folder of vectors, or a file of
+    word2vec or GloVe. --json prints one document per line and word. After an unknown word the other words are
+    still answered, and the exit code is 4.
     """
-    asked = _asked_words(words, interactive)
-    vectors = load_vectors(model, **taken)
+    queries = _query_words(words, interactive)
+    vectors = load_vectors(model, **vector_settings)
     all_known = True
-    for number, word in enumerate(asked):
+    for number, word in enumerate(queries):
         try:
             answers = vectors.neighbors(word := known_form(vectors, word), top)
         except DataError as error:
@@ -63,7 +62,8 @@ def neighbors(
             all_known = False
             continue
         if as_json:
-            print_json({"word": word, "neighbors": _records(answers, "similarity")})
+            records = [{"word": other, "similarity": value} for other, value in answers]
+            print_json({"word": word, "neighbors": records})
         else:
             _print_answers(
                 answers, header=None if len(words) == 1 or interactive else word, first=number == 0
@@ -88,18 +88,20 @@ def neighbors(
     type=click.Choice(["3cosadd", "3cosmul"]),
     default="3cosadd",
     show_default=True,
-    help="add the cosines, or multiply them",
+    help="add the cosines, or multiply the cosines",
 )
 @top_option
 @vector_options
 @json_option
-def analogy(model: Path, a: str, b: str, c: str, method: Any, top: int, as_json: bool, **taken: Any) -> None:
-    """Answer: A is to B as C is to what?"""
-    vectors = load_vectors(model, **taken)
+def analogy(
+    model: Path, a: str, b: str, c: str, method: Any, top: int, as_json: bool, **vector_settings: Any
+) -> None:
+    """Complete the analogy: A is to B as C is to ?."""
+    vectors = load_vectors(model, **vector_settings)
     a, b, c = (known_form(vectors, word) for word in (a, b, c))
     answers = vectors.analogy(a, b, c, top, method)
     if as_json:
-        print_json({"answers": _records(answers, "score")})
+        print_json({"answers": [{"word": word, "score": value} for word, value in answers]})
     else:
         _print_answers(answers)
 
@@ -113,9 +115,9 @@ def analogy(model: Path, a: str, b: str, c: str, method: Any, top: int, as_json:
 @click.argument("b")
 @vector_options
 @json_option
-def similarity(model: Path, a: str, b: str, as_json: bool, **taken: Any) -> None:
-    """The cosine of the vectors of A and B, from -1 to 1."""
-    vectors = load_vectors(model, **taken)
+def similarity(model: Path, a: str, b: str, as_json: bool, **vector_settings: Any) -> None:
+    """Print the cosine of the vectors of A and B, from -1 to 1."""
+    vectors = load_vectors(model, **vector_settings)
     cosine = vectors.similarity(known_form(vectors, a), known_form(vectors, b))
     if as_json:
         print_json({"similarity": cosine})
@@ -124,41 +126,37 @@ def similarity(model: Path, a: str, b: str, as_json: bool, **taken: Any) -> None
 
 
 def known_form(vectors: Vectors, word: str) -> str:
-    """`word` as it is or, where the vocabulary lacks that, as text was read in training."""
+    """Return `word`, or its form in the training text if only that form is in the vocabulary."""
     if word in vectors.vocab:
         return word
     if not vectors.meta.get("text_config"):
         return word
     from nlpseq.dataset.phrases import JOINT
-    from nlpseq.tokenizers.word import text_tokens
+    from nlpseq.tokenizers.base import normalize_and_tokenize
 
-    tokens = text_tokens(word, from_dict(TextConfig, vectors.meta["text_config"]))
+    tokens = normalize_and_tokenize(word, from_dict(TextConfig, vectors.meta["text_config"]))
     phrase = JOINT.join(tokens)
     return phrase if phrase in vectors.vocab else word
 
 
-def _asked_words(words: tuple[str, ...], interactive: bool) -> Iterable[str]:
+def _query_words(words: tuple[str, ...], interactive: bool) -> Iterable[str]:
     if interactive:
         if words or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise click.UsageError(
-                "-i asks for words on a terminal. Leave it out to name words or to pipe them in."
-            )
+            raise click.UsageError("-i needs a terminal and no WORD. Leave out -i to name or pipe words.")
         return _typed_words()
     if not words and sys.stdin.isatty():
-        raise click.UsageError("No word was named. Name some, pipe them in, or give -i.")
-    return words or _piped_words()
-
-
-def _piped_words() -> Iterator[str]:
+        raise click.UsageError("No word. Name a word, pipe words into stdin, or use -i.")
+    if words:
+        return words
     lines = (line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer)
     return (word for line in lines if (word := line.strip()))
 
 
 def _typed_words() -> Iterator[str]:
-    """Words typed at a prompt, until Ctrl-D."""
-    import readline  # noqa: F401  # input() edits lines and remembers them with it
+    """Yield words typed at a prompt, until Ctrl-D."""
+    import readline  # noqa: F401  # gives input() line editing and a history
 
-    say("Type a word and press Enter; Ctrl-D ends.")
+    say("Type a word and press Enter. Press Ctrl-D to end.")
     while True:
         try:
             word = input("word> ").strip()
@@ -169,14 +167,10 @@ def _typed_words() -> Iterator[str]:
             yield word
 
 
-def _records(answers: list[tuple[str, float]], key: str) -> list[dict[str, Any]]:
-    return [{"word": word, key: value} for word, value in answers]
-
-
 def _print_answers(
     answers: list[tuple[str, float]], header: str | None = None, *, first: bool = True
 ) -> None:
-    """Words and numbers in two columns; under a header, and after an empty line if others came first."""
+    """Print words and numbers in two columns, under a header, after an empty line unless first."""
     if header is not None and not first:
         print_line()
     if header is not None:

@@ -1,4 +1,4 @@
-"""nlpseq score: how probable each sentence is to a language model."""
+"""nlpseq score: print the log-probability of each sentence."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from ._app import Command
 from ._inputs import dataset_folder, lm_argument, load_model, machine_options, open_sources
 from ._options import json_option
 from ._output import print_json, print_line, say, say_warning
+
+__all__ = ["lines", "score"]
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
@@ -37,12 +39,12 @@ COLUMNS = ("log_prob", "perplexity", "tokens", "unk", "text")
 )
 @lm_argument
 @click.argument("file", required=False, metavar="[FILE|-]")
-@click.option("--tokens", "with_tokens", is_flag=True, help="also the log-probability of each token")
-@click.option("--encoding", metavar="NAME", help="of the text [default: that of LM's own corpus]")
+@click.option("--tokens", "with_tokens", is_flag=True, help="also print the log-probability of each token")
+@click.option("--encoding", metavar="NAME", help="encoding of the text [default: as for the corpus of LM]")
 @click.option(
     "--encoding-errors",
     type=click.Choice(["replace", "strict"]),
-    help="what to do with invalid bytes [default: as for LM's own corpus]",
+    help="replace invalid bytes, or fail [default: as for the corpus of LM]",
 )
 @machine_options
 @json_option
@@ -56,17 +58,17 @@ def score(
     device: str,
     as_json: bool,
 ) -> None:
-    """Natural log-probability, perplexity and number of unknown words of each line of FILE, or of stdin.
+    """Print the log-probability and perplexity of each line of FILE, or of stdin.
 
-    Each line is a sentence by itself: the network begins anew, predicts its first token from <eos> and its
-    end last; tokens count that <eos>, so that an empty line has one. There is one line of output for each of
-    FILE, in its order, with columns parted by tabs: log-probability, perplexity, tokens, unknown ones, the
-    text; with --tokens then a column for each token. An unknown word is shown as <unk:word>.
+    Each line is one sentence. The network starts from its initial state, predicts the first token from <eos>
+    and finally <eos>, also a token. Every line of FILE gives one line of output, with
+    columns separated by tabs: natural log-probability, perplexity, tokens, unknown words, text; with --tokens
+    then one column per token. An unknown word appears as <unk:word>.
     """
     corpus = _named_text(file)
     lm = load_model(model, threads, device)
     own = lm.text_config
-    config = TextConfig(  # lines as they are: the model does the rest
+    config = TextConfig(  # without normalisation, because score_sentences normalises
         encoding=encoding or own.encoding,
         encoding_errors=encoding_errors or own.encoding_errors,
         normalize="none",
@@ -82,14 +84,14 @@ def score(
 
 def _named_text(file: str | None) -> Corpus:
     if file is None and sys.stdin.isatty():
-        raise click.UsageError("No text was named. Name a file, pipe sentences in, or give - to type them.")
+        raise click.UsageError("No text. Name a file, pipe sentences into stdin, or use - to type sentences.")
     if file is not None and (folder := dataset_folder((file,))):
-        raise DataError(f"{folder} is a result of nlpseq and no text. Name the text itself.")
+        raise DataError(f"{folder}: a result of nlpseq, not a text. Name the text.")
     return open_sources((file or "-",))
 
 
 def _scores(lm: LanguageModel, corpus: Corpus, config: TextConfig) -> Iterator[SentenceScore]:
-    """Scores of all lines; then a word on what was wrong with the text."""
+    """Yield the scores of all lines, then print warnings about the text."""
     from nlpseq.lm.score import score_sentences
     from nlpseq.reading.corpus import ReadReport
 
@@ -100,8 +102,8 @@ def _scores(lm: LanguageModel, corpus: Corpus, config: TextConfig) -> Iterator[S
 
 
 def lines(blocks: Iterable[Block]) -> Iterator[str]:
-    """Every line of a corpus, empty ones too."""
-    parts: list[str] = []  # of a line that goes on from block to block
+    """Yield every line of a corpus, also empty lines."""
+    parts: list[str] = []  # of a line across several blocks
     for block in blocks:
         parts.append(block.text)
         if not block.continues:
@@ -124,7 +126,7 @@ def _record(score: SentenceScore, *, with_tokens: bool) -> dict[str, Any]:
 
 
 def _fields(score: SentenceScore, *, with_tokens: bool) -> Iterator[str]:
-    """The columns of a line."""
+    """Yield the columns of a line."""
     yield from (f"{score.log_prob:.4f}", f"{score.perplexity:.4f}", str(len(score.tokens)), str(score.unk))
     yield score.text
     if with_tokens:

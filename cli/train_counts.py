@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
-from nlpseq.core.resources import LESS_OF_VECTORS, check_memory, size_text
+from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
@@ -28,16 +28,16 @@ from ._inputs import (
 )
 from ._options import (
     RARE_TEXT,
+    build_config,
     checkpoint_option,
     config_file_option,
     config_options,
+    explicit_settings,
     force_option,
-    given,
-    is_flag,
+    is_typed,
     option_name,
     output_option,
     refuse_settings_of_phrases,
-    resolved,
     resume_option,
 )
 from ._output import Progress, TrainingSession, print_path, say
@@ -116,11 +116,11 @@ def _start(
     from nlpseq.training.provenance import describe_source
 
     _refuse_useless(method)
-    counting = resolved(CooccurrenceConfig, COUNTING[method])
-    configs: dict[type, Any] = {config_type: resolved(config_type) for config_type in METHODS[method]}
-    text = resolved(TextConfig)  # wrong settings fail before any work
+    counting = build_config(CooccurrenceConfig, COUNTING[method])
+    configs: dict[type, Any] = {config_type: build_config(config_type) for config_type in METHODS[method]}
+    text = build_config(TextConfig)  # wrong settings fail before any work
     refuse_settings_of_phrases(text)
-    threads = getattr(configs[METHODS[method][-1]], "threads", given(SVDConfig).get("threads"))
+    threads = getattr(configs[METHODS[method][-1]], "threads", explicit_settings(SVDConfig).get("threads"))
     place = output or Path(corpus_name(sources) + SUFFIXES[method])
     claim(place)
     check_output(place, force=force)
@@ -153,7 +153,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
     from nlpseq.training.resume import Loaders, resume
     from nlpseq.vectors.vectors import Vectors
 
-    if is_flag("method") and method != "glove":
+    if is_typed("method") and method != "glove":
         raise ConfigError(f"--resume: is only for --method glove, not {method}. Leave it out.")
     _refuse_useless("glove")
     path, corpus = run_folder(sources, output, SUFFIXES["glove"], ("force",))
@@ -176,7 +176,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
             start(counts)
             return counts
 
-        settings = [given(each) for each in (GloveConfig, CooccurrenceConfig, TextConfig)]
+        settings = [explicit_settings(each) for each in (GloveConfig, CooccurrenceConfig, TextConfig)]
         vectors = resume(
             path,
             corpus,
@@ -203,7 +203,7 @@ def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
         f"{num_words:,} words x {config.dim}, 2 matrices: {size_text(stored)}; memory: {size_text(needed)} "
         f"beside the counts; epochs: {config.epochs}"
     )
-    check_memory(needed, LESS_OF_VECTORS)
+    check_memory(needed, VECTORS_REMEDY)
     artifact.check_free_disk(path, 2 * needed)  # two checkpoints, during a commit
 
 
@@ -211,7 +211,7 @@ def _check_memory(counts: Cooccurrence, config: GloveConfig) -> None:
     """Raise ResourceError if memory does not suffice for the pairs."""
     from nlpseq.counts.glove import needed_bytes
 
-    check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), LESS_OF_VECTORS)
+    check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), VECTORS_REMEDY)
 
 
 def _refuse_useless(method: str) -> None:
@@ -222,7 +222,7 @@ def _refuse_useless(method: str) -> None:
     used |= {"threads"}  # encoding has threads in any case
     for other, config_types in METHODS.items():
         for each in (each for config_type in config_types for each in fields(config_type)):
-            if each.name not in used and is_flag(each.name):
+            if each.name not in used and is_typed(each.name):
                 raise ConfigError(
                     f"{option_name(each.name)} is for --method {other}, not {method}. Leave one of them out."
                 )
@@ -258,6 +258,6 @@ def _shorten(explicit: Vectors, config: SVDConfig) -> Vectors:
 
     needed = needed_bytes(explicit.matrix, config)
     say(f"{len(explicit.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
-    check_memory(needed, LESS_OF_VECTORS)
+    check_memory(needed, VECTORS_REMEDY)
     with Progress("factorising", "products", COMPILING) as progress:
         return train_svd(explicit, config, progress=progress.update)

@@ -25,14 +25,14 @@ from ._inputs import (
 )
 from ._options import (
     RARE_TEXT,
+    build_config,
     checkpoint_option,
     config_file_option,
     config_options,
+    explicit_settings,
     force_option,
-    given,
-    is_flag,
+    is_typed,
     output_option,
-    resolved,
     resume_option,
 )
 from ._output import TrainingSession, print_path, say, say_detail
@@ -156,7 +156,7 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
                 f"{vectors}: holds sparse vectors, as long as their vocabulary. Use dense vectors."
             )
         settings["dim"] = word_vectors.matrix.shape[1]
-    return resolved(LMConfig, settings, either=LENGTHS), word_vectors
+    return build_config(LMConfig, settings, exclusive=LENGTHS), word_vectors
 
 
 def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | None, *, force: bool) -> Path:
@@ -179,9 +179,9 @@ def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | 
 def text_config(valid: Path | None) -> TextConfig:
     """Return the text settings of a language model: case, punctuation and splits are kept."""
     defaults = LM_TEXT | (LM_SHARES if valid is None else {})
-    if given(TextConfig).get("tokenizer", "word") != "word":
+    if explicit_settings(TextConfig).get("tokenizer", "word") != "word":
         defaults["punctuation"] = False  # because the other tokenizers keep punctuation anyway
-    config = resolved(TextConfig, defaults)
+    config = build_config(TextConfig, defaults)
     if config.phrases:
         raise ConfigError("--phrases: is only for word vectors. Leave it out.")
     return config
@@ -224,9 +224,12 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
     from nlpseq.training.resume import Loaders, find_run, resume
 
     path, corpus = run_folder(sources, output, SUFFIX, ("preset", "valid", "vectors", "force"))
-    settings, stored = given(LMConfig) | given(TextConfig), find_run(path, COMMAND).settings
+    settings, stored = (
+        explicit_settings(LMConfig) | explicit_settings(TextConfig),
+        find_run(path, COMMAND).settings,
+    )
     for name in LENGTHS:  # a length from the environment does not replace the other length of the run
-        if name in settings and stored[name] is None and not is_flag(name):
+        if name in settings and stored[name] is None and not is_typed(name):
             del settings[name]
     with TrainingSession(COMMAND, "tokens", "reading the checkpoint") as session:
 

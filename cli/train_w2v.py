@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
-from nlpseq.core.resources import LESS_OF_VECTORS, check_memory, size_text
+from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
@@ -26,15 +26,15 @@ from ._inputs import (
 )
 from ._options import (
     RARE_TEXT,
+    build_config,
     checkpoint_option,
     config_file_option,
     config_options,
+    explicit_settings,
     force_option,
-    given,
     output_option,
     refuse_alone,
     refuse_settings_of_phrases,
-    resolved,
     resume_option,
 )
 from ._output import TrainingSession, print_path, say, say_detail
@@ -98,8 +98,8 @@ def train_w2v(
 def _start(
     sources: tuple[str, ...], output: Path | None, preset: dict[str, Any], every: float, *, force: bool
 ) -> tuple[Path, Vectors]:
-    config = resolved(Word2VecConfig, preset)
-    text = resolved(TextConfig, VALID_SHARE if config.early_stop else {})  # fail before any work
+    config = build_config(Word2VecConfig, preset)
+    text = build_config(TextConfig, VALID_SHARE if config.early_stop else {})  # fail before any work
     _refuse_useless(config, text)
     if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
         raise ConfigError("--early-stop: needs a valid split. Leave out --valid-share 0.")
@@ -148,7 +148,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
             path,
             corpus,
             command=COMMAND,
-            settings=given(Word2VecConfig) | given(TextConfig),
+            settings=explicit_settings(Word2VecConfig) | explicit_settings(TextConfig),
             checkpoint_every=every,
             should_stop=session.should_stop,
             progress=session.progress,
@@ -189,7 +189,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     say_detail(str(plan))
-    check_memory(needed, LESS_OF_VECTORS)
+    check_memory(needed, VECTORS_REMEDY)
     artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # two checkpoints, during a commit
 
 

@@ -1,7 +1,7 @@
-"""Python source -> the English in its docstrings, one paragraph a line.
+"""English paragraphs from the docstrings of Python source, parsed and never imported.
 
-The source is parsed, never imported. `python -m nlpseq.corpora.english` does it for many files, so that
-several processes can share them: it reads a JSON list of paths and answers with one list of paragraphs each.
+`python -m nlpseq.corpora.english` reads a JSON list of paths from stdin and writes a list of paragraphs for
+each, so that several processes can share the files.
 """
 
 import ast
@@ -15,9 +15,15 @@ from inspect import cleandoc
 from itertools import pairwise
 from pathlib import Path
 
-_DOC_CALLS = {"add_newdoc", "add_docstr", "_add_docstr"}  # document what NumPy, SciPy and PyTorch compile
+__all__ = ["docstrings", "file_paragraphs", "paragraphs"]
 
-# numpydoc sections whose unindented lines are names and types, and those that hold no sentences at all
+_DOC_CALLS = {
+    "add_newdoc",
+    "add_docstr",
+    "_add_docstr",
+}  # set docstrings of compiled NumPy, SciPy and PyTorch
+
+# numpydoc sections with names and types on unindented lines, and sections without sentences
 _NAMED_SECTIONS = {"parameters", "other parameters", "attributes", "methods"}
 _NAMED_SECTIONS |= {"returns", "yields", "raises", "warns"}
 _SILENT_SECTIONS = {"references", "routine listings"}
@@ -28,11 +34,11 @@ _RULER = re.compile(r"([=\-~^*#+\"'`.])\1{2,}")
 _TABLE = re.compile(r"[=-]{2,}(\s+[=-]{2,})+|[+|].*")
 _DIRECTIVE = re.compile(r"\.\. ([\w-]+)::\s*(.*)")
 _TYPED_NAME = re.compile(r"[\w*`.]+(?:, [\w*`.]+)* : .+")  # `x : array_like`
-_FIELD = re.compile(r"[:@](\w+)(?: [^:]*)?:(?:\s+|$)(.*)")  # `:param x: what it is`
-_NAMED_ENTRY = re.compile(r"\*{0,2}[\w.]+(?: ?\([^)]*\))?:\s+(.*)")  # `x (int): what it is`
+_FIELD = re.compile(r"[:@](\w+)(?: [^:]*)?:(?:\s+|$)(.*)")  # `:param x: description`
+_NAMED_ENTRY = re.compile(r"\*{0,2}[\w.]+(?: ?\([^)]*\))?:\s+(.*)")  # `x (int): description`
 _BULLET = re.compile(r"(?:[-*+•]|\(?\w{1,2}[.)])\s+(.*)")
 
-_MARKUP = [  # (pattern, what stays of it), in this order
+_MARKUP = [  # (pattern, replacement), applied in order
     (r":math:`[^`]*`|\$\$?[^$]+\$\$?", ""),
     (r"<?(?:https?|ftp)://[^\s>]*>?", ""),
     (r":[\w:+.-]+:`~(?:[\w]+\.)*([^`]*)`", r"\1"),
@@ -57,8 +63,8 @@ _FUNCTION_WORDS = set(
 
 
 def docstrings(source: bytes) -> Iterator[str]:
-    """Every docstring of a module, its classes and its functions, in the order of the file."""
-    pending: list[ast.AST] = [_parsed(source)]
+    """Yield the docstrings of a module, its classes and functions in the order of the file."""
+    pending: list[ast.AST] = [_parse(source)]
     while pending:
         node = pending.pop()
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -68,10 +74,10 @@ def docstrings(source: bytes) -> Iterator[str]:
         pending += reversed([child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)])
 
 
-def _parsed(source: bytes) -> ast.Module:
-    """The syntax tree; an empty one where this Python cannot parse the file (templates, tests of parsers)."""
+def _parse(source: bytes) -> ast.Module:
+    """Return the syntax tree, empty if this Python cannot parse the file."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escapes in other people's code
+        warnings.simplefilter("ignore")  # because other people's code has invalid escapes
         try:
             return ast.parse(source)
         except (SyntaxError, ValueError):  # ValueError for a null byte, before Python 3.11.4
@@ -87,9 +93,9 @@ def _documenting_strings(call: ast.Call) -> Iterator[str]:
 
 
 def paragraphs(docstring: str) -> Iterator[str]:
-    """The English sentences of one docstring: a paragraph, list item or description each, free of markup."""
+    """Yield the English paragraphs, list items and descriptions of a docstring, without markup."""
     lines = docstring.expandtabs().splitlines()
-    for block in _blocks(_described(_outside_code(lines))):
+    for block in _group_lines(_drop_names(_drop_code(lines))):
         text = " ".join(block)
         for pattern, kept in _SUBSTITUTIONS:
             text = pattern.sub(kept, text)
@@ -97,8 +103,8 @@ def paragraphs(docstring: str) -> Iterator[str]:
             yield text.strip()
 
 
-def _outside_code(lines: Iterable[str]) -> Iterator[str]:
-    """The lines outside doctests, literal blocks, tables and directives; "" where some were dropped."""
+def _drop_code(lines: Iterable[str]) -> Iterator[str]:
+    """Replace doctests, literal blocks, tables and directives by empty lines."""
     skip_deeper_than: int | None = None
     skip_to_blank = False
     for line in lines:
@@ -125,8 +131,8 @@ def _outside_code(lines: Iterable[str]) -> Iterator[str]:
             yield line
 
 
-def _described(lines: Iterable[str]) -> Iterator[str]:
-    """The lines without headings and without the names and types that descriptions are listed under."""
+def _drop_names(lines: Iterable[str]) -> Iterator[str]:
+    """Replace headings, and the names and types above descriptions, by empty lines."""
     section, section_indent = "", 0
     for line, following in pairwise([*lines, ""]):
         text = line.strip()
@@ -134,7 +140,7 @@ def _described(lines: Iterable[str]) -> Iterator[str]:
             section, section_indent = text.lower(), _indent(line)
             yield ""
             continue
-        entry_of = section if _indent(line) <= section_indent else ""  # unindented: one of what it lists
+        entry_of = section if _indent(line) <= section_indent else ""  # because entries are unindented
         if entry_of == "see also":
             yield ""
             yield re.sub(r"^[^:]*:\s", "", text)
@@ -151,20 +157,22 @@ def _is_rule_or_name(line: str, following: str) -> bool:
 
 
 def _without_field_name(line: str) -> Iterator[str]:
-    """`:param x: what it is` and `x (int): what it is` begin a paragraph that reads `what it is`."""
+    """Start a paragraph with the description of `:param x: description` or `x (int): description`."""
     text = line.strip()
     if field := _FIELD.fullmatch(text):
         yield ""
         yield "" if "type" in field[1] else " " * _indent(line) + field[2]
-    elif (entry := _NAMED_ENTRY.fullmatch(text)) and _indent(line):  # not a sentence wrapped after its colon
+    elif (entry := _NAMED_ENTRY.fullmatch(text)) and _indent(
+        line
+    ):  # unindented, a sentence may wrap after a colon
         yield ""
         yield " " * _indent(line) + entry[1]
     else:
         yield line
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Lines that belong together: split at blank lines, list items, colons and falling indentation."""
+def _group_lines(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Group lines to paragraphs: split at blank lines, list items, colons and falling indentation."""
     block: list[str] = []
     indent = 0
     for line in lines:
@@ -181,7 +189,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _is_english(text: str) -> bool:
-    """Neither a fragment, nor a formula, a signature or a list of names: sentences hold function words."""
+    """Return True for sentences, which contain function words, unlike formulas and lists of names."""
     words = text.lower().split()
     letters = sum(char.isalpha() or char == " " for char in text)
     function_words = sum(word in _FUNCTION_WORDS for word in words)
@@ -193,10 +201,10 @@ def _indent(line: str) -> int:
 
 
 def file_paragraphs(file: Path) -> list[str]:
-    """All paragraphs of one source file."""
+    """Return the English paragraphs of a source file."""
     return [text for docstring in docstrings(file.read_bytes()) for text in paragraphs(docstring)]
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is reported by the parent
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # because the parent reports Ctrl-C
     json.dump([file_paragraphs(Path(file)) for file in json.load(sys.stdin)], sys.stdout)

@@ -1,7 +1,7 @@
-"""pydocs: the English in the docstrings of Python itself and of the scientific packages installed beside us.
+"""pydocs: English docstrings of Python itself and of installed scientific packages.
 
-A real corpus of about a million words on every machine, without a network. It is built once and kept in the
-cache; another Python or another version of a package makes another one.
+A real corpus of about a million words on every machine, without a network. The text is built once and cached;
+another version of Python or of a package gives another text.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -19,11 +19,13 @@ from nlpseq.core.cache_dir import cache_dir
 from nlpseq.core.resources import available_cores
 from nlpseq.storage.artifact import write_error
 
-BUILDER = 1  # to be raised when the text changes for the same packages
-MAX_WORDS = 1_500_000
-MAX_FILE_BYTES = 600_000  # larger sources are generated tables
+__all__ = ["MAX_FILE_BYTES", "PACKAGES", "build", "installed_sources", "python_files"]
 
-# distribution -> folder, in the order in which they are taken until there are enough words
+_BUILDER = 1  # increase if the text changes for the same packages
+MAX_WORDS = 1_500_000
+MAX_FILE_BYTES = 600_000  # because larger sources are generated tables
+
+# distribution: folder, read in this order until MAX_WORDS
 PACKAGES = {
     "numpy": "numpy",
     "scipy": "scipy",
@@ -47,16 +49,24 @@ _SKIPPED_FOLDERS = {
 }
 
 
-def build() -> Path:
-    """The text file, one paragraph a line, in the cache; made when it is not there yet."""
-    text = cache_dir("corpora") / f"pydocs-{_key()}.txt"
+Source = tuple[str, Path]  # name with version, folder
+
+
+def build(sources: Sequence[Source] | None = None, max_words: int = MAX_WORDS) -> Path:
+    """Return the text file in the cache, one paragraph a line; build the text if missing.
+
+    sources: default Python and the packages installed. Raises ResourceError if the disk is full.
+    """
+    sources = list(installed_sources()) if sources is None else sources
+    text = cache_dir("corpora") / f"pydocs-{_key(sources)}.txt"
     if text.exists():
         return text
     unfinished = text.with_suffix(f".{uuid.uuid4().hex}")
     try:
         text.parent.mkdir(exist_ok=True)
         with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{paragraph}\n" for paragraph in _chosen(_paragraphs()))
+            paragraphs = (text for _, root in sources for text in _read(python_files(root)))
+            file.writelines(f"{paragraph}\n" for paragraph in _take_words(paragraphs, max_words))
         unfinished.replace(text)
     except OSError as error:
         raise write_error(text, error) from error
@@ -65,8 +75,8 @@ def build() -> Path:
     return text
 
 
-def _chosen(paragraphs: Iterator[str]) -> Iterator[str]:
-    """The first MAX_WORDS words of paragraphs, each said once."""
+def _take_words(paragraphs: Iterator[str], max_words: int) -> Iterator[str]:
+    """Yield different paragraphs until max_words."""
     seen: set[str] = set()
     num_words = 0
     for paragraph in paragraphs:
@@ -74,18 +84,13 @@ def _chosen(paragraphs: Iterator[str]) -> Iterator[str]:
             continue
         seen.add(paragraph)
         num_words += len(paragraph.split())
-        if num_words > MAX_WORDS:
+        if num_words > max_words:
             return
         yield paragraph
 
 
-def _paragraphs() -> Iterator[str]:
-    for _, root in _sources():
-        yield from _read(_python_files(root))
-
-
-def _sources() -> Iterator[tuple[str, Path]]:
-    """Name with version, and folder, of Python's library and of every package that is there."""
+def installed_sources() -> Iterator[Source]:
+    """Yield name with version, and folder, of Python's library and of each installed package."""
     yield f"python {sys.version}", Path(sysconfig.get_paths()["stdlib"])
     for name, folder in PACKAGES.items():
         try:
@@ -95,30 +100,31 @@ def _sources() -> Iterator[tuple[str, Path]]:
         yield f"{name} {found.version}", Path(str(found.locate_file(folder)))
 
 
-def _key() -> str:
-    names = "\n".join([f"builder {BUILDER}", *(name for name, _ in _sources())])
+def _key(sources: Sequence[Source]) -> str:
+    names = "\n".join([f"builder {_BUILDER}", *(name for name, _ in sources)])
     return hashlib.sha256(names.encode()).hexdigest()[:16]
 
 
-def _python_files(root: Path) -> list[Path]:
+def python_files(root: Path) -> list[Path]:
+    """Return the source files below a folder, sorted, without tests and large files."""
     files = (file for file in root.rglob("*.py") if not _SKIPPED_FOLDERS & {*file.relative_to(root).parts})
     return sorted(file for file in files if file.stat().st_size <= MAX_FILE_BYTES)
 
 
 def _read(files: list[Path]) -> Iterator[str]:
-    """The paragraphs of all files in order, read by as many processes as there are cores.
+    """Yield the paragraphs of all files in order, parsed by a child process on each core.
 
-    They are plain child processes: unlike multiprocessing they ask nothing of the caller's script.
+    Plain child processes, because multiprocessing would need a guard in the caller's script.
     """
     shares = available_cores()
     with ThreadPoolExecutor(shares) as pool:
         answers = list(pool.map(_read_share, [files[start::shares] for start in range(shares)]))
-    for place in range(len(files)):
-        yield from answers[place % shares][place // shares]
+    for number in range(len(files)):
+        yield from answers[number % shares][number // shares]
 
 
 def _read_share(files: list[Path]) -> list[list[str]]:
     command = [sys.executable, "-P", "-m", "nlpseq.corpora.english"]
-    question = json.dumps([str(file) for file in files])
-    answer = subprocess.run(command, input=question.encode(), stdout=subprocess.PIPE, check=True).stdout
+    paths = json.dumps([str(file) for file in files])
+    answer = subprocess.run(command, input=paths.encode(), stdout=subprocess.PIPE, check=True).stdout
     return json.loads(answer)  # type: ignore[no-any-return]

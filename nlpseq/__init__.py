@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel as LanguageModel
     from nlpseq.lm.train import resume_lm as resume_lm, train_lm as train_lm
     from nlpseq.reading.corpus import Corpus as Corpus, open_corpus as open_corpus
+    from nlpseq.tokenizers.base import tokenize as tokenize
     from nlpseq.tokenizers.detokenize import detokenize as detokenize
-    from nlpseq.tokenizers.word import tokenize as tokenize
     from nlpseq.training.checkpoint import CheckpointConfig as CheckpointConfig
     from nlpseq.training.resume import resume as resume
     from nlpseq.vectors.postprocess import postprocess as postprocess
@@ -84,7 +84,7 @@ _HOMES = {  # module: the public names it holds
     "lm.train": ("resume_lm", "train_lm"),
     "reading.corpus": ("Corpus", "open_corpus"),
     "tokenizers.detokenize": ("detokenize",),
-    "tokenizers.word": ("tokenize",),
+    "tokenizers.base": ("tokenize",),
     "training.checkpoint": ("CheckpointConfig",),
     "training.resume": ("resume",),
     "vectors.postprocess": ("postprocess",),

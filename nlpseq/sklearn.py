@@ -1,4 +1,4 @@
-"""Documents as vectors for scikit-learn: the mean of the vectors of their words, plain or weighted.
+"""Turn documents into vectors for scikit-learn: the mean of word vectors, plain or weighted.
 
     from nlpseq.sklearn import DocumentVectors
 
@@ -19,7 +19,7 @@ from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_dict
 from nlpseq.dataset.phrases import join_known
 from nlpseq.errors import MissingExtra
-from nlpseq.tokenizers.word import text_tokens
+from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors.vectors import Vectors
 
 try:
@@ -27,22 +27,24 @@ try:
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
     raise MissingExtra(
-        'this needs scikit-learn, which is not installed. Type: pip install "nlpseq[sklearn]"'
+        'nlpseq.sklearn: scikit-learn is not installed. Type: pip install "nlpseq[sklearn]"'
     ) from error
+
+__all__ = ["DocumentVectors"]
 
 Floats = npt.NDArray[np.float64]
 
 
 class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns texts into the weighted mean of the vectors of their words.
+    """Transform texts into the weighted mean of their word vectors.
 
-    vectors: trained vectors, or where they are stored. weighting: "mean" counts every word alike; "sif" words
-    of share p in the training text as smoothing / (smoothing + p), and takes out of every document what all
-    of those fitted on have in common, their first singular vector (Arora, Liang & Ma 2017, A simple but
-    tough-to-beat baseline for sentence embeddings). smoothing: of "sif". text: how documents become words; by
-    default as the vectors' own training text did.
+    vectors: trained vectors, or the path of a folder or file. weighting: "mean" weights all words equally.
+    "sif" weights a word of relative frequency p by smoothing / (smoothing + p), and removes from every
+    document the first singular vector of the fitted documents (Arora, Liang & Ma 2017, A simple but
+    tough-to-beat baseline for sentence embeddings). text: how to split documents into words; by default as
+    for the training text of the vectors.
 
-    Words the vectors do not have are passed over; a document without any other is all zeros.
+    Unknown words are skipped; a document without known words becomes zeros.
     """
 
     def __init__(
@@ -59,16 +61,16 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.text = text
 
     def fit(self, X: Iterable[str], y: Any = None) -> Self:
-        """Load the vectors and, for "sif", find what the documents have in common."""
+        """Load the vectors and, for "sif", compute the common component of the documents."""
         if self.vectors is None:
-            raise ValueError("vectors is None. Give trained vectors, or the folder or file they are in.")
+            raise ValueError("vectors: is None. Pass trained vectors, or the path of a folder or file.")
         if self.weighting not in ("mean", "sif"):
-            raise ValueError(f"weighting is {self.weighting!r}. It must be one of mean, sif.")
+            raise ValueError(f"weighting: {self.weighting!r} is unknown. Choose mean or sif.")
         if not self.smoothing > 0:
-            raise ValueError(f"smoothing is {self.smoothing}. It must be above 0.")
+            raise ValueError(f"smoothing: {self.smoothing} is too small. Choose a number above 0.")
         vectors = self.vectors if isinstance(self.vectors, Vectors) else Vectors.load(self.vectors)
         if vectors.is_sparse:
-            raise ValueError("explicit vectors are as long as their vocabulary. Give dense ones.")
+            raise ValueError("vectors: are sparse, one dimension a word. Pass dense vectors.")
         documents = _documents(X)
         self.vectors_ = vectors
         self.text_ = self.text or from_dict(TextConfig, vectors.meta.get("text_config") or {})
@@ -81,34 +83,32 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Iterable[str]) -> Floats:
-        """(N, D): a row for each document."""
+        """Return a vector for each document, (N, D)."""
         check_is_fitted(self)
         means_ND = self._means(_documents(X))
         return means_ND - np.outer(means_ND @ self.common_, self.common_)
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
-        """A name for each dimension."""
+        """Return a name for each dimension, (D,)."""
         check_is_fitted(self)
         return np.array([f"dim{d}" for d in range(len(self.common_))], dtype=object)
 
     def _weights(self, vectors: Vectors) -> Floats:
-        """How much a word counts, (V,)."""
+        """Return the weight of each word, (V,)."""
         counts_V = vectors.vocab.counts
         if self.weighting == "mean":
             return np.ones(len(counts_V))
         if (counts_V < 0).any():
-            raise ValueError(
-                "these vectors come without the counts of their words, which sif needs. "
-                "Take weighting='mean'."
-            )
+            raise ValueError("vectors: have no word counts, which sif needs. Choose weighting='mean'.")
         weights_V: Floats = self.smoothing / (self.smoothing + counts_V / max(1, counts_V.sum()))
         return weights_V
 
     def _means(self, documents: list[str]) -> Floats:
+        """Return the weighted mean of the known words of each document, (N, D)."""
         means_ND = np.zeros((len(documents), self.vectors_.matrix.shape[1]))
         ids = self.vectors_.vocab.ids
         for n, document in enumerate(documents):
-            tokens = join_known(text_tokens(document, self.text_), ids, self.text_.phrases)
+            tokens = join_known(normalize_and_tokenize(document, self.text_), ids, self.text_.phrases)
             known = [ids[token] for token in tokens if token in ids]
             if known:
                 weights_K = self.weights_[known]
@@ -123,13 +123,13 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _documents(X: Iterable[str]) -> list[str]:
-    """X as a list; ValueError for what are no texts, a single text among them."""
+    """Return X as a list; raises ValueError unless X holds texts."""
     if isinstance(X, str):
-        raise ValueError("a list of texts was expected and a single text was given. Put it in a list.")
+        raise ValueError("X: is a single text. Put it in a list.")
     documents = list(X)
     for document in documents:
         if not isinstance(document, str):
-            raise ValueError(f"a text was expected and {type(document).__name__} was given.")
+            raise ValueError(f"X: holds {type(document).__name__}. Pass texts.")
     if not documents:
-        raise ValueError("no text was given.")
+        raise ValueError("X: is empty. Pass at least one text.")
     return documents

@@ -1,5 +1,6 @@
-"""What every test gets: its own cache, no network, and the command line as a function."""
+"""Shared by all tests: one cache, no network, and the command line as a function."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -13,27 +14,47 @@ import pytest
 from click.testing import CliRunner, Result
 
 RunCli = Callable[..., Result]
+ROOT = Path(__file__).parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One cache for the session, set before any test file imports Numba; child processes share it."""
-    folder = tempfile.mkdtemp(prefix="nlpseq-tests-")
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    os.environ["NLPSEQ_CACHE_DIR"] = folder
-    os.environ["NUMBA_CACHE_DIR"] = str(Path(folder, "numba"))
+    """Choose the cache before a test file imports Numba; child processes and workers inherit the choice.
+
+    Each worker has a folder for encoded corpora, deleted after the session. All workers share a folder of
+    compiled kernels in `.pytest_cache`, kept until `pytest --cache-clear`; no test may patch a constant of a
+    kernel module.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="nlpseq-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["NLPSEQ_TEST_DIR"] = folder
+        os.environ["NUMBA_CACHE_DIR"] = str(kernel_cache(config, folder))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    os.environ["NLPSEQ_CACHE_DIR"] = str(Path(os.environ["NLPSEQ_TEST_DIR"], worker))
+
+
+def kernel_cache(config: pytest.Config, otherwise: str) -> Path:
+    """Return a folder named after the kernels' sources, because Numba ignores changes of callees."""
+    if getattr(config, "cache", None) is None:  # because of `-p no:cacheprovider`
+        return Path(otherwise, "numba")
+    sources = [*ROOT.glob("nlpseq/**/*_numba.py"), ROOT / "nlpseq" / "core" / "counter_rng.py"]
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sorted(sources))).hexdigest()
+    return config.cache.mkdir("kernels") / digest[:16]
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail if a test connects to the network."""
+
     def refuse(*_: Any) -> None:
-        raise AssertionError("a test reached for the network")
+        raise AssertionError("a test connected to the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 @pytest.fixture
 def run_cli() -> RunCli:
-    """run_cli("inspect", path, input=...) -> click's Result, with stdout and stderr apart."""
+    """Return a function that runs a command line in this process, such as ("inspect", path)."""
 
     def run(*args: object, **options: Any) -> Result:
         main = import_module("nlpseq.cli").main

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = [  # a module imports from its own layer and from those below
+LAYERS = [  # a module imports from the same layer and from layers below
     {"storage", "core", "config", "errors"},
     {"tokenizers", "reading"},
     {"dataset"},
@@ -17,9 +17,10 @@ LAYERS = [  # a module imports from its own layer and from those below
     {"__init__", "__main__", "sklearn", "corpora"},
     {"cli"},
 ]
-SIDE_BY_SIDE = LAYERS[4]  # none of these imports another
+SIDE_BY_SIDE = LAYERS[4]  # packages that do not import each other
+UPWARDS = {Path("nlpseq/training/resume.py")}  # because a resumed run names the stage to start
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
-HOMES = {  # third-party module: where it may be imported
+HOMES = {  # third-party module: files that may import the module
     "click": "cli/*.py",
     "cupy": "nlpseq/word2vec/kernels/*.py",
     "filelock": "nlpseq/storage/locks.py",
@@ -32,7 +33,6 @@ HOMES = {  # third-party module: where it may be imported
     "torch": "nlpseq/lm/*.py",
     "tqdm": "cli/*.py",
 }
-UPWARD = {"nlpseq/training/resume.py"}  # may start the stage that a run names
 FILES = sorted(
     file.relative_to(ROOT)
     for folder in ("nlpseq", "cli", "corpora")
@@ -47,7 +47,7 @@ def test_imports_point_downwards(file: Path) -> None:
         top, _, rest = module.partition(".")
         if top == "nlpseq":
             other = rest.partition(".")[0] or "__init__"
-            assert LEVEL[other] <= LEVEL[own] or str(file) in UPWARD, f"{file} imports {module}"
+            assert LEVEL[other] <= LEVEL[own] or file in UPWARDS, f"{file} imports {module}"
             assert other == own or not {own, other} <= SIDE_BY_SIDE, f"{file} imports {module}"
         assert file.match(HOMES.get(top, "*")), f"{file} imports {module}"
 
@@ -58,10 +58,10 @@ def test_root_holds_four_modules() -> None:
 
 
 def imported(file: Path) -> Iterator[str]:
-    """Yield the absolute modules that a file imports, also inside functions."""
+    """Yield the absolute modules of all imports in a file, functions included."""
     for node in ast.walk(ast.parse((ROOT / file).read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level <= 1, f"{file} imports relatively from above its folder"
+            assert node.level <= 1, f"{file} imports relatively from above the folder"
             yield from (f"{node.module}.{alias.name}" for alias in node.names if node.level == 0)

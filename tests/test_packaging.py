@@ -1,6 +1,7 @@
-"""What is installed: one package, complete, importable in no time, and nothing beside it."""
+"""The installed package: `nlpseq` alone at top level, complete, and importing nothing heavy."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -16,11 +17,13 @@ import nlpseq
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {"LICENSE", "README.md", "cli", "corpora", "nlpseq", "pyproject.toml", "tests"}
 HEAVY = ("numpy", "scipy", "numba", "nltk", "torch", "cupy", "gensim", "tqdm")
+OTHER_FILES = {"nlpseq/py.typed", "nlpseq/README.md", "nlpseq/README.ko.md"}
+OTHER_FILES |= {"nlpseq/corpora/catalog.toml", "nlpseq/corpora/tiny/tiny.txt"}
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
 
 
-def in_a_new_process(code, folder):
-    """What the code prints, run away from the checkout; fails with its stderr where the code fails."""
+def run_python(code, folder):
+    """Return the output of code run outside of the checkout; fail with stderr if the code fails."""
     run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return run.stdout.strip()
@@ -30,12 +33,12 @@ def in_a_new_process(code, folder):
     "module",
     ["nlpseq", "nlpseq.config", "nlpseq.errors", "nlpseq.core.cache_dir", "nlpseq.cli", "nlpseq.corpora"],
 )
-def test_importing_loads_nothing_heavy(module, tmp_path):
+def test_import_loads_nothing_heavy(module, tmp_path):
     code = f"import {module}, sys; print([name for name in {HEAVY} if name in sys.modules])"
-    assert in_a_new_process(code, tmp_path) == "[]"
+    assert run_python(code, tmp_path) == "[]"
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_can_be_imported():
     for name in nlpseq.__all__:
         assert getattr(nlpseq, name).__name__ == name
     assert set(nlpseq.__all__) <= set(dir(nlpseq))
@@ -47,27 +50,28 @@ def test_type_checkers_see_the_same_names():
     tree = ast.parse((ROOT / "nlpseq" / "__init__.py").read_text("utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     homes = {alias.name: node.module for node in block.body for alias in node.names}
-    assert homes == nlpseq._HOMES
-    assert sorted(homes) == nlpseq.__all__
+    assert sorted(homes) == sorted(nlpseq.__all__)
+    for name, module in homes.items():
+        assert getattr(nlpseq, name) is getattr(import_module(module), name)
 
 
-def test_the_packages_are_the_folders():
+def test_listed_packages_are_the_folders():
     renamed = SETUPTOOLS["package-dir"]
     folders = {file.parent for top in renamed.values() for file in (ROOT / top).rglob("__init__.py")}
-    listed = {ROOT / Path(*_place(package, renamed)) for package in SETUPTOOLS["packages"]}
+    listed = {ROOT / Path(*folder_of(package, renamed)) for package in SETUPTOOLS["packages"]}
     assert listed == folders
 
 
-def _place(package, renamed):
+def folder_of(package, renamed):
     return [renamed[package]] if package in renamed else package.split(".")
 
 
 @pytest.mark.parametrize("name", ["cli", "corpora"])
-def test_nothing_hides_the_renamed_folders(name):
-    assert not list((ROOT / "nlpseq").glob(f"{name}*"))  # the path finder would take it first
+def test_no_module_hides_a_renamed_folder(name):
+    assert not list((ROOT / "nlpseq").glob(f"{name}*"))  # because the path finder would take this first
 
 
-def test_the_top_level_is_the_agreed_one():
+def test_top_level_is_the_agreed_layout():
     try:
         listing = ["git", "-C", str(ROOT), "ls-files"]
         tracked = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split("\n")
@@ -76,8 +80,7 @@ def test_the_top_level_is_the_agreed_one():
     assert {top for name in tracked if (top := name.split("/")[0]) and not top.startswith(".")} == TOP_LEVEL
 
 
-@pytest.mark.slow
-def test_the_wheel_holds_one_complete_package(tmp_path):
+def test_wheel_holds_one_complete_package(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     for name in TOP_LEVEL - {"tests"}:
@@ -101,51 +104,51 @@ def test_the_wheel_holds_one_complete_package(tmp_path):
         info = next(name for name in held if name.endswith("top_level.txt"))
         assert archive.read(info).decode().split() == ["nlpseq"]
     assert {name.split("/")[0] for name in held} == {"nlpseq", info.split("/")[0]}
-    missing = {_installed(file) for file in _sources()} - held
+    missing = {installed_name(file) for file in sources()} - held
     assert not missing
-    assert {"nlpseq/py.typed", "nlpseq/corpora/catalog.toml", "nlpseq/corpora/tiny/tiny.txt"} <= held
+    assert held >= OTHER_FILES
 
 
-def _sources():
+def sources():
     return [
         file.relative_to(ROOT) for top in ("nlpseq", "cli", "corpora") for file in (ROOT / top).rglob("*.py")
     ]
 
 
-def _installed(file):
+def installed_name(file):
     return str(file if file.parts[0] == "nlpseq" else Path("nlpseq", file))
 
 
-def test_installed_means_nlpseq_cli_and_no_cli(tmp_path):
-    assert in_a_new_process("import nlpseq.cli; print(nlpseq.cli.main.name)", tmp_path) == "nlpseq"
+def test_installed_packages_have_no_top_level_cli(tmp_path):
+    assert run_python("import nlpseq.cli; print(nlpseq.cli.main.name)", tmp_path) == "nlpseq"
     looked_up = "from importlib.util import find_spec; print(find_spec('cli'), find_spec('corpora'))"
-    assert in_a_new_process(looked_up, tmp_path) == "None None"
+    assert run_python(looked_up, tmp_path) == "None None"
 
 
-def test_the_module_runs_as_the_command_does(tmp_path):
+def test_python_m_nlpseq_runs_the_command(tmp_path):
     command = [sys.executable, "-m", "nlpseq", "--version"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("nlpseq ")
 
 
-def test_without_an_installation_it_says_so(monkeypatch):
-    main = import_module("nlpseq.__main__")
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        pytest.param("nlpseq.cli", r"not installed.*pip install -e \.", id="nlpseq"),
+        pytest.param("click", "ModuleNotFoundError: No module named 'click'", id="a-library"),
+    ],
+)
+def test_missing_installation_is_said(missing, message, tmp_path):
+    code = f"""
+import nlpseq.__main__ as module
 
-    def find_nothing(name):
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+def find_nothing(name):
+    raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})
 
-    monkeypatch.setattr(main, "import_module", find_nothing)
-    with pytest.raises(SystemExit, match=r"^nlpseq is not installed here: pip install -e \.$"):
-        main.main()
-
-
-def test_a_module_missing_elsewhere_is_not_hidden(monkeypatch):
-    main = import_module("nlpseq.__main__")
-
-    def find_no_click(name):
-        raise ModuleNotFoundError("No module named 'click'", name="click")
-
-    monkeypatch.setattr(main, "import_module", find_no_click)
-    with pytest.raises(ModuleNotFoundError, match="click"):
-        main.main()
+module.import_module = find_nothing
+module.main()
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert re.search(message, run.stderr)

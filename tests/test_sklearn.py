@@ -1,4 +1,4 @@
-"""Documents as vectors: by hand, in a pipeline, and by scikit-learn's own checks."""
+"""Document vectors equal a computation by hand and pass scikit-learn's checks."""
 
 import pickle
 import warnings
@@ -11,14 +11,14 @@ from sklearn.exceptions import SkipTestWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from nlpseq.config import TextConfig
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.sklearn import DocumentVectors
 from nlpseq.vectors.vectors import Vectors
 
-OF_ANY_ESTIMATOR = (
+CHECKS_WITHOUT_DATA = (  # run by scikit-learn for numeric estimators alone
     "check_estimator_cloneable",
     "check_estimator_repr",
     "check_estimator_tags_renamed",
@@ -36,14 +36,14 @@ def vectors(counts=(50, 20, 10, 10, 10)):
     return Vectors(Vocab(WORDS, np.array(counts)), matrix)
 
 
-def test_a_document_is_the_mean_of_its_words():
+def test_document_is_the_mean_of_its_words():
     model = vectors()
     found = DocumentVectors(model).fit_transform(["The cat, the dog!", "zebra", ""])
     the, cat, dog = model.matrix[:3].astype(np.float64)
     assert_allclose(found, [(2 * the + cat + dog) / 4, np.zeros(4), np.zeros(4)], rtol=1e-6)
 
 
-def test_sif_weighs_rare_words_more_and_removes_what_is_common():
+def test_sif_matches_computation_by_hand():
     model, texts = vectors(), ["the cat", "the saw drill", "dog dog", "the dog saw"]
     fitted = DocumentVectors(model, weighting="sif", smoothing=0.01).fit(texts)
     weights = 0.01 / (0.01 + np.array([0.5, 0.2, 0.1, 0.1, 0.1]))
@@ -54,10 +54,10 @@ def test_sif_weighs_rare_words_more_and_removes_what_is_common():
     assert_allclose(fitted.transform(texts), means - np.outer(means @ first, first), rtol=1e-5, atol=1e-8)
     assert_allclose(fitted.transform(texts) @ first, 0, atol=1e-8)
     one = fitted.transform(texts[:1])
-    assert_allclose(one, fitted.transform(texts)[:1])  # a document does not depend on those beside it
+    assert_allclose(one, fitted.transform(texts)[:1])  # independent of other documents
 
 
-def test_phrases_are_found_and_nothing_known_has_nothing_in_common():
+def test_phrases_are_joined_and_unknown_words_are_zero():
     model = vectors()
     phrased = Vectors(Vocab(["new_york", *WORDS[1:]], model.vocab.counts), model.matrix)
     found = DocumentVectors(phrased, text=TextConfig(phrases=1)).fit_transform(["in New York"])
@@ -65,57 +65,63 @@ def test_phrases_are_found_and_nothing_known_has_nothing_in_common():
     assert not DocumentVectors(model, weighting="sif").fit(["zebra", "yak"]).common_.any()
 
 
-def test_it_is_read_as_its_training_text_was_or_as_asked():
+def test_text_settings_come_from_the_vectors():
     model = vectors()
     model.meta["text_config"] = {"tokenizer": "char"}
     assert not DocumentVectors(model).fit_transform(["the cat"]).any()
     assert DocumentVectors(model, text=TextConfig()).fit_transform(["the cat"]).any()
 
 
-def test_in_a_pipeline_from_a_folder(tmp_path):
+def test_pipeline_loads_a_folder_and_pickles(tmp_path):
     vectors().save(tmp_path / "a.w2v")
     texts, labels = ["cat dog", "the dog", "saw drill", "the drill"] * 5, [0, 0, 1, 1] * 5
     pipeline = make_pipeline(DocumentVectors(tmp_path / "a.w2v"), LogisticRegression(C=100)).fit(
         texts, labels
     )
     assert pipeline.score(texts, labels) == 1
-    again = pickle.loads(pickle.dumps(pipeline))  # as scikit-learn stores models
+    again = pickle.loads(pickle.dumps(pipeline))  # the storage format of scikit-learn
     assert_allclose(again.predict_proba(texts), pipeline.predict_proba(texts))
     assert clone(pipeline).fit(texts, labels).score(texts, labels) == 1
     named = DocumentVectors(tmp_path / "a.w2v").fit(texts)
     assert list(named.get_feature_names_out()) == ["dim0", "dim1", "dim2", "dim3"]
 
 
-with warnings.catch_warnings():  # of those that want numbers: an estimator of texts is not asked them
-    warnings.simplefilter("ignore", SkipTestWarning)
-    CHECKS = parametrize_with_checks(
-        [DocumentVectors(vectors()), DocumentVectors(vectors(), weighting="sif")]
-    )
+def checks_of_scikit_learn():
+    """Return the checks with plain ids, because pytest-xdist compares ids between processes."""
+    checks = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkipTestWarning)  # about checks on numbers, skipped for text
+        for weighting in ("mean", "sif"):
+            for estimator, check in estimator_checks_generator(
+                DocumentVectors(vectors(), weighting=weighting)
+            ):
+                name = getattr(check, "func", check).__name__
+                checks.append(pytest.param(estimator, check, id=f"{weighting}-{name}"))
+    return checks
 
 
-@CHECKS  # cloning, of which text is no obstacle
-def test_the_checks_of_scikit_learn(estimator, check):
+@pytest.mark.parametrize(("estimator", "check"), checks_of_scikit_learn())
+def test_scikit_learn_checks_pass(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("name", OF_ANY_ESTIMATOR)
-def test_the_checks_that_need_no_data(name):
-    """scikit-learn runs them for estimators of numbers alone, though they hold for any."""
+@pytest.mark.parametrize("name", CHECKS_WITHOUT_DATA)
+def test_scikit_learn_checks_without_data_pass(name):
     getattr(estimator_checks, name)("DocumentVectors", DocumentVectors(vectors()))
 
 
 WRONG = {
-    "nothing": (DocumentVectors(), ["a"], "vectors is None"),
-    "weighting": (DocumentVectors(vectors(), weighting="x"), ["a"], "weighting is 'x'"),
-    "smoothing": (DocumentVectors(vectors(), smoothing=0), ["a"], "smoothing is 0"),
+    "nothing": (DocumentVectors(), ["a"], "vectors: is None"),
+    "weighting": (DocumentVectors(vectors(), weighting="x"), ["a"], "weighting: 'x' is unknown"),
+    "smoothing": (DocumentVectors(vectors(), smoothing=0), ["a"], "smoothing: 0 is too small"),
     "one text": (DocumentVectors(vectors()), "a", "Put it in a list"),
-    "numbers": (DocumentVectors(vectors()), [[1, 2]], "a text was expected and list"),
-    "no texts": (DocumentVectors(vectors()), [], "no text was given"),
-    "no counts": (DocumentVectors(vectors([-1] * 5), weighting="sif"), ["a"], "without the counts"),
+    "numbers": (DocumentVectors(vectors()), [[1, 2]], "X: holds list"),
+    "no texts": (DocumentVectors(vectors()), [], "X: is empty"),
+    "no counts": (DocumentVectors(vectors([-1] * 5), weighting="sif"), ["a"], "have no word counts"),
 }
 
 
 @pytest.mark.parametrize(("estimator", "X", "message"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_is_said(estimator, X, message):
+def test_unusable_input_is_refused(estimator, X, message):
     with pytest.raises(ValueError, match=message):
         estimator.fit(X)

@@ -1,101 +1,176 @@
-"""What configs are made of: fields with a help text, checks that name the field, plain values in and out."""
+"""Parts of a config: fields with help and bounds, their checks, conversion to and from dictionaries."""
 
+import math
 import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from difflib import get_close_matches
-from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeGuard, TypeVar, get_args, get_type_hints
 
 from nlpseq.errors import ConfigError
 
+__all__ = [
+    "MAX_THREADS",
+    "Bounds",
+    "Config",
+    "are_numbers",
+    "check",
+    "check_numbers",
+    "check_whole",
+    "choices",
+    "from_dict",
+    "is_number",
+    "is_whole",
+    "seed_setting",
+    "setting",
+    "threads_setting",
+    "to_dict",
+]
+
 T = TypeVar("T")
 
+MAX_THREADS = 1024
 
-def setting(default: Any, help: str, unit: str | None = None) -> Any:
-    """A field whose help text the command line shows; with the unit "seconds" it takes 90s or 10m there."""
-    return field(default=default, metadata={"help": help, "unit": unit})
+
+class Bounds(NamedTuple):
+    """The limits of a number, each of them optional."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def contain(self, value: float) -> bool:
+        """Return True if `value` is finite and within the limits."""
+        return (
+            abs(value) < math.inf
+            and (self.ge is None or value >= self.ge)
+            and (self.gt is None or value > self.gt)
+            and (self.le is None or value <= self.le)
+            and (self.lt is None or value < self.lt)
+        )
+
+    def __str__(self) -> str:
+        if self.ge is not None and self.le is not None:
+            return f"from {self.ge:,} to {self.le:,}"
+        names = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+        limits = [f"{names[key]} {limit:,}" for key, limit in self._asdict().items() if limit is not None]
+        return " and ".join(limits) or "a finite number"
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    unit: str | None = None,
+) -> Any:
+    """Return a field whose help text and bounds the command line shows.
+
+    A field with the unit "seconds" also takes 90s, 10m or 1h30m on the command line.
+    """
+    return field(default=default, metadata={"help": help, "unit": unit, "bounds": Bounds(ge, gt, le, lt)})
+
+
+def seed_setting() -> Any:
+    """Return the field `seed`."""
+    return setting(1, "seed of all random numbers", ge=0)
+
+
+def threads_setting() -> Any:
+    """Return the field `threads`."""
+    return setting(None, "threads [default: all cores that this process may use]", ge=1, le=MAX_THREADS)
+
+
+class Config:
+    """Base of the config dataclasses: each field must have its type and lie within its bounds."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for each in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value, hint = getattr(self, each.name), hints[each.name]
+            if options := choices(hint):
+                check(value in options, self, each.name, "one of " + ", ".join(options))
+            else:
+                names = [t.__name__ for t in get_args(hint) or (hint,) if t is not type(None)]
+                check(_has_type(value, hint), self, each.name, f"of type {' or '.join(names)}")
+            if _is_real(value):
+                bounds = each.metadata["bounds"]
+                wanted = bounds if abs(value) < math.inf else Bounds()
+                check(bounds.contain(value), self, each.name, str(wanted))
 
 
 def check(holds: bool, config: Any, name: str, wanted: str) -> None:
-    """Raise ConfigError naming the field, its value and what it must be."""
+    """Raise ConfigError with a field, its value and the allowed values."""
     if not holds:
         value = getattr(config, name)
-        shown = (
-            reprlib.repr(value) if isinstance(value, list | dict) else repr(value)
-        )  # of a file, any length
-        raise ConfigError(f"{name} is {shown}. It must be {wanted}.")
-
-
-def check_choices(config: Any) -> None:
-    """Hold every Literal field to its choices and every number to its type."""
-    hints = get_type_hints(type(config))
-    for each in fields(config):
-        options = choices(hints[each.name])
-        value = getattr(config, each.name)
-        if options:
-            check(value in options, config, each.name, "one of " + ", ".join(options))
-        elif not _fits(value, hints[each.name]):
-            check(False, config, each.name, f"of type {_type_name(hints[each.name])}")
+        # Shortened, because a file can hold a list of any length.
+        shown = reprlib.repr(value) if isinstance(value, list | dict) else repr(value)
+        raise ConfigError(f"{name}: {shown} is not valid. The value must be {wanted}.")
 
 
 def check_numbers(config: Any, *names: str) -> None:
-    """Hold fields read from a file to numbers from 0 on: JSON knows NaN and Infinity too."""
+    """Check fields of a JSON file, which may hold NaN: finite numbers, at least 0."""
     for name in names:
         check(is_number(getattr(config, name)), config, name, "a number, at least 0")
 
 
 def check_whole(config: Any, *names: str) -> None:
-    """Hold fields read from a file to whole numbers from 0 on."""
+    """Check fields of a JSON file: integers, at least 0."""
     for name in names:
-        check(is_whole(getattr(config, name)), config, name, "a whole number, at least 0")
+        check(is_whole(getattr(config, name)), config, name, "an integer, at least 0")
 
 
 def is_number(value: object, most: float = sys.float_info.max) -> TypeGuard[float]:
-    """Whether it is a number from 0 to `most`: no bool, an int to Python, no NaN and no infinity."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+    """Return True for an int or float from 0 to `most`; a bool is no number."""
+    return _is_real(value) and 0 <= value <= most
 
 
 def is_whole(value: object) -> bool:
-    """Whether it is a whole number from 0 on that 64 bits hold."""
+    """Return True for an int from 0 to the largest of 64 bits."""
     return isinstance(value, int) and is_number(value, 2**63 - 1)
 
 
 def are_numbers(values: object, length: int | None = None) -> bool:
-    """Whether it is a list of numbers from 0 on, and of this length where one is given."""
+    """Return True for a list of numbers of at least 0, with `length` elements if given."""
     return isinstance(values, list) and length in (None, len(values)) and all(map(is_number, values))
 
 
 def choices(hint: Any) -> tuple[str, ...]:
-    """The values of a Literal type, () for any other."""
+    """Return the values of a Literal type, () for any other type."""
     return get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
 
 
 def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
-    """A config from plain values, such as a TOML table or a stored meta.json; unknown keys are an error."""
+    """Build a config from plain values, such as a TOML table or a stored meta.json.
+
+    Raises ConfigError for an unknown key, with a suggestion, and for a value that is not valid.
+    """
     known = [each.name for each in fields(config_type)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
             close = get_close_matches(key, known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "Known are " + ", ".join(known) + "."
-            raise ConfigError(f"{key!r} is no setting of {config_type.__name__}. {hint}")
+            hint = f"Did you mean {close[0]}?" if close else "Use one of " + ", ".join(known) + "."
+            raise ConfigError(f"{key}: unknown setting of {config_type.__name__}. {hint}")
     return config_type(**values)
 
 
 def to_dict(config: Any) -> dict[str, Any]:
+    """Return the settings of a config as plain values."""
     return asdict(config)
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _is_real(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _has_type(value: Any, hint: Any) -> bool:
+    """Return True if `value` is of a type of `hint`; an int also serves as a float."""
     allowed = get_args(hint) or (hint,)
-    if value is None:
-        return type(None) in allowed
-    if isinstance(value, bool):
-        return bool in allowed
-    return isinstance(value, tuple(t for t in allowed if t is not bool)) or (
-        float in allowed and isinstance(value, int)
-    )
-
-
-def _type_name(hint: Any) -> str:
-    return " or ".join(t.__name__ for t in get_args(hint) or (hint,) if t is not type(None))
+    if type(value) is int:
+        return int in allowed or float in allowed
+    return isinstance(value, allowed) and not (isinstance(value, bool) and bool not in allowed)

@@ -1,4 +1,4 @@
-"""Where encoded corpora and compiled kernels are kept between runs."""
+"""Find the folder that keeps encoded corpora and compiled kernels between runs."""
 
 import atexit
 import hashlib
@@ -10,19 +10,19 @@ import warnings
 from functools import cache
 from pathlib import Path
 
+__all__ = ["cache_dir", "use_cache_for_numba"]
 
-def cache_dir(room: str = "") -> Path:
-    """NLPSEQ_CACHE_DIR, else XDG_CACHE_HOME/nlpseq, else the platform's place; created and writable.
 
-    room: a folder in it.
+def cache_dir(subfolder: str = "") -> Path:
+    """Return the cache folder, or a subfolder of it, created and writable.
 
-    Where that place cannot be written the cache lives in a temporary folder, with a warning: a read-only
-    home costs time, not the run.
+    NLPSEQ_CACHE_DIR, else XDG_CACHE_HOME/nlpseq, else the default of the platform. A read-only folder causes
+    a warning and is replaced by a temporary folder, so the run goes on.
     """
-    return _usable(_usable(_wanted()) / room)
+    return _writable(_writable(_configured()) / subfolder)
 
 
-def _wanted() -> Path:
+def _configured() -> Path:
     if named := os.environ.get("NLPSEQ_CACHE_DIR"):
         return Path(named)
     if xdg := os.environ.get("XDG_CACHE_HOME"):
@@ -37,33 +37,34 @@ def _wanted() -> Path:
 
 
 @cache
-def _usable(wanted: Path) -> Path:
+def _writable(folder: Path) -> Path:
+    """Create and return a folder, or a temporary one if the folder is read-only."""
     try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return wanted
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
     except OSError as error:
         fallback = Path(tempfile.mkdtemp(prefix="nlpseq-cache-"))
         atexit.register(shutil.rmtree, fallback, ignore_errors=True)
         warnings.warn(
-            f"cache folder {wanted} cannot be written ({error.strerror}); using {fallback} for this run. "
-            "Set NLPSEQ_CACHE_DIR to a folder that can be.",
+            f"cache folder {folder}: cannot be written ({error.strerror}). Using {fallback} for this run. "
+            "Set NLPSEQ_CACHE_DIR to a writable folder.",
             stacklevel=3,
         )
         return fallback
 
 
-def use_cache_for_numba() -> None:
-    """Point Numba's cache of compiled kernels here; must run before a module with kernels is imported.
+def use_cache_for_numba(package: Path = Path(__file__).parents[1]) -> None:
+    """Point the cache of Numba at a subfolder for these sources; call before importing a kernel.
 
-    A place of their own for these sources, as Numba does not look at what else a kernel was made from.
+    The name of the subfolder is a digest of the sources of all kernels of `package`, because Numba notices
+    changes in the file of a compiled function, but not in imported files.
     """
     if "NUMBA_CACHE_DIR" in os.environ:
         return
-    package = Path(__file__).parents[1]
     sources = [package / "core" / "counter_rng.py", *sorted(package.rglob("*_numba.py"))]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     os.environ["NUMBA_CACHE_DIR"] = str(cache_dir("numba") / digest[:16])
-    numba = sys.modules.get("numba")  # which a script may have loaded before, and it looks only then
+    numba = sys.modules.get("numba")  # which reads the variable at import, maybe too early
     if numba is not None and not numba.config.CACHE_DIR:
         numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]

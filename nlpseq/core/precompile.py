@@ -1,6 +1,7 @@
-"""Kernels compiled side by side by copies of this process, whose memory ends with them.
+"""Compile kernels into the cache in child processes, whose memory ends with them.
 
-A compiler takes more memory than what it compiles, and a process that has used it keeps most of that.
+A process keeps most of the memory of a compiler. Children are forked after Numba is loaded and share the
+pages of Numba with the parent; tests/bench/LOG.md has the figures.
 """
 
 import gc
@@ -12,8 +13,8 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -22,95 +23,93 @@ from typing import NamedTuple
 
 from nlpseq.core.cache_dir import use_cache_for_numba
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
+__all__ = ["Kernel", "missing_kernels", "precompile"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Kernel(NamedTuple):
-    """What is to be called, so that everything that goes with a kernel gets compiled."""
+    """A function that compiles a kernel into the cache."""
 
     module: str
     function: str
-    constants: tuple[str | int | bool, ...] = ()  # its arguments
+    constants: tuple[str | int | bool, ...] = ()  # arguments of the function
 
 
 def missing_kernels(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """Those to give to precompile: that were not compiled before, by these versions on such a machine.
+    """Return the kernels that are not in the cache yet, for this machine and these versions.
 
-    None where a process cannot be copied safely: on other systems than Linux, and beside other threads.
+    Empty outside Linux and while other threads run, because a fork would not be safe.
     """
-    can_copy = sys.platform == "linux" and threading.active_count() == 1
-    return [kernel for kernel in kernels if not _mark(kernel).exists()] if can_copy else []
+    can_fork = sys.platform == "linux" and threading.active_count() == 1
+    return [kernel for kernel in kernels if not _cache_marker(kernel).exists()] if can_fork else []
 
 
 def precompile(kernels: Sequence[Kernel]) -> None:
-    """Have kernels compiled into the cache. Where that fails, whoever uses a kernel compiles it."""
-    copies = list[int]()
+    """Compile kernels into the cache, each in a child process.
+
+    After a failure the first caller of a kernel compiles the kernel.
+    """
+    children = list[int]()
     try:
-        _load_what_copies_share(kernels)
+        _load_compiler(kernels)
         for kernel in kernels:
-            with _stops_held_back():
-                copies.append(_compiling_copy(kernel))
-        while copies:
-            os.waitpid(copies[-1], 0)
-            copies.pop()
-    except OSError:  # no room for a copy, or it is not for us to wait for
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # because a child must not be forgotten
+            try:
+                children.append(_fork_compiler(kernel))
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        while children:
+            os.waitpid(children[-1], 0)
+            children.pop()
+    except OSError:  # no memory for a fork, or the child belongs to another handler
         pass
     finally:
-        for copy in copies:  # that are there still, as this was stopped
+        for child in children:  # still running, because a signal or an error came
             with suppress(OSError):
-                os.kill(copy, signal.SIGKILL)
-                os.waitpid(copy, 0)
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
         gc.unfreeze()
 
 
-def _load_what_copies_share(kernels: Sequence[Kernel]) -> None:
-    """What is in memory before they are made, they have in common as long as none of them changes it."""
+def _load_compiler(kernels: Sequence[Kernel]) -> None:
+    """Import Numba before a fork, so that children share the pages copy-on-write."""
     use_cache_for_numba()
     for kernel in kernels:
         import_module(kernel.module)
-    from nlpseq.core._warm_up_numba import nothing
+    from nlpseq.core.warm_up_numba import warm_up
 
-    nothing()
+    warm_up()
     gc.collect()
-    gc.freeze()  # as a collection would write to everything
+    gc.freeze()  # because a collection in a child would write to every shared page
 
 
-@contextmanager
-def _stops_held_back() -> Iterator[None]:
-    """Ctrl-C and the like come after the block."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-
-
-def _compiling_copy(kernel: Kernel) -> int:
-    """The number of a new process, which ends once the kernel is compiled, or when it is stopped."""
+def _fork_compiler(kernel: Kernel) -> int:
+    """Fork a child to compile a kernel. Return the process id of the child."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, as NumPy has idle ones
-        copy = os.fork()
-    if copy == 0:
+        warnings.simplefilter("ignore", DeprecationWarning)  # about idle threads of NumPy
+        child = os.fork()
+    if child == 0:
         with suppress(BaseException):
-            for stop in _STOPS:
-                signal.signal(stop, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             getattr(import_module(kernel.module), kernel.function)(*kernel.constants)
-            mark = _mark(kernel)
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+            marker = _cache_marker(kernel)
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.touch()
         os._exit(0)
-    return copy
+    return child
 
 
 @cache
-def _made_with() -> tuple[str, ...]:
-    """What else decides whether compiled kernels can be used."""
+def _toolchain() -> tuple[str, ...]:
+    """Return the versions and the machine of compiled kernels."""
     return platform.python_version(), version("numba"), version("numpy"), platform.node()
 
 
-def _mark(kernel: Kernel) -> Path:
-    """A file that is there once the kernel is in the cache."""
+def _cache_marker(kernel: Kernel) -> Path:
+    """Return the path of the empty file beside a cached kernel."""
     use_cache_for_numba()
-    name = hashlib.sha256(json.dumps([kernel, *_made_with()]).encode()).hexdigest()[:32]
+    name = hashlib.sha256(json.dumps([kernel, *_toolchain()]).encode()).hexdigest()[:32]
     return Path(os.environ["NUMBA_CACHE_DIR"], f"{name}.compiled")

@@ -1,21 +1,22 @@
-"""How often each word occurs near each other word: windowed co-occurrence counts as a sparse matrix.
+"""Count how often each word occurs near each other word, as a sparse matrix.
 
-count_reference says what is counted. The fast way writes down the places of every word, and for a row of the
-matrix looks around each place of its word, adding to a sum for every column; the columns it met are marked in
-bits, so that they come out in order without sorting. Rows are independent, which is what threads share, and
-weights are integers, so the result is the same to the bit for any number of threads and any memory.
+Unknown words and tokens dropped by subsampling are removed first, so a window reaches over them. A window
+never reaches into another sentence. tests/reference/cooccurrence.py counts the same in plain loops.
+
+The positions of every word are listed. For a row of the matrix the kernel visits the neighbours of each
+position of the word and adds to a sum for each column. Columns are marked in a bit set, so that they come out
+in order without sorting. Threads share the rows, which are independent, and weights are integers, so the
+result is the same to the bit for any number of threads and any memory limit.
 
 Letters: V words.
 """
 
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +27,9 @@ from scipy.sparse import csr_array
 from nlpseq.config import CooccurrenceConfig
 from nlpseq.config.fields import from_dict, to_dict
 from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
-from nlpseq.core.counter_rng import Stream, random_bits, stream_key
+from nlpseq.core.counter_rng import Stream, stream_key
 from nlpseq.core.resources import available_cores
-from nlpseq.dataset.subsample import HALF, keep_thresholds
+from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, ResourceError
@@ -38,27 +39,38 @@ from nlpseq.storage.locks import remove_stale_temporaries, temporary
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
 from nlpseq.training.provenance import describe_source
 
+__all__ = [
+    "BLOCK_TOKENS",
+    "KIND",
+    "UNIT",
+    "VERSION",
+    "Cooccurrence",
+    "Text",
+    "count_cooccurrences",
+    "count_matrix",
+    "find_or_count",
+    "pair_weight",
+]
+
 KIND, VERSION = "cooccurrence", 1
-UNIT = 1 << 30  # what a pair of weight 1 adds, so that 1/distance is an integer too
+UNIT = 1 << 30  # sum of a pair of weight 1, so that 1/distance is an integer, too
+BLOCK_TOKENS = 1 << 20  # read at once
 
-_BLOCK = 1 << 20  # tokens looked at together
-_PLACE_BYTES = 8  # for each occurrence of a word
-_COLUMN_BYTES = 24  # for each column a row may have, at the peak
-
-Report = Callable[[int, int], None]
+_POSITION_BYTES = 8  # for each occurrence of a word
+_COLUMN_BYTES = 24  # for each column of a row, at the peak
 
 
 class Text(NamedTuple):
-    """What is counted; keep_V: keep_thresholds of the words, and tokens with ids from V up are none."""
+    """Tokens to count. Ids from V up are unknown words."""
 
     tokens: npt.NDArray[np.integer[Any]]
-    sentences: npt.NDArray[np.int64]
-    keep_V: npt.NDArray[np.uint32]
+    sentences: npt.NDArray[np.int64]  # start of each, and the end of the last
+    keep_V: npt.NDArray[np.uint32]  # keep_thresholds of the words
 
 
 @dataclass(frozen=True)
 class Cooccurrence:
-    """Counts of neighbouring words, raw: smoothing and association measures are for those who read them.
+    """Raw counts of neighbouring words, without smoothing.
 
     matrix: float64, (V, V); row v counts the contexts of word v. vocab: the words, without specials.
     """
@@ -69,7 +81,7 @@ class Cooccurrence:
     meta: artifact.Meta
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Store the counts as a folder: the arrays of the matrix, the vocabulary and how they were made."""
+        """Write the matrix, the vocabulary and the settings into a folder."""
         made = {
             "config": to_dict(self.config),
             "num_words": len(self.vocab),
@@ -83,9 +95,9 @@ class Cooccurrence:
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True) -> "Cooccurrence":
-        """The counts stored in a folder, their arrays memory-mapped; ArtifactError where it is damaged.
+        """Open the counts in a folder, with memory-mapped arrays.
 
-        verify=False skips the sha256 of the files.
+        verify=False skips the sha256 of the files. Raises ArtifactError if the folder is corrupt.
         """
         path = Path(path)
         return artifact.load_consistent(path, lambda: cls._load_parts(path, verify))
@@ -98,7 +110,7 @@ class Cooccurrence:
             config = from_dict(CooccurrenceConfig, meta["config"])
         except (KeyError, TypeError, ConfigError) as error:
             raise ArtifactError(
-                f"{path / 'meta.json'} has no valid config ({error}). Count again."
+                f"{path / 'meta.json'}: no valid config ({error}). Run nlpseq train-counts again."
             ) from error
         if (len(vocab), vocab.num_specials, vocab.digest) != (
             meta.get("num_words"),
@@ -106,7 +118,7 @@ class Cooccurrence:
             meta.get("vocab_digest"),
         ):
             raise ArtifactError(
-                f"{path / 'vocab.tsv'} is not the vocabulary that meta.json names. Count again."
+                f"{path / 'vocab.tsv'}: not the vocabulary of meta.json. Run nlpseq train-counts again."
             )
         matrix = load_csr(path, (len(vocab), len(vocab)), meta.get("num_pairs"), np.float64)
         return cls(matrix, vocab, config, meta)
@@ -118,14 +130,13 @@ def count_cooccurrences(
     *,
     threads: int | None = None,
     memory_bytes: int = 2 << 30,
-    progress: Report | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Cooccurrence:
-    """Count the neighbours of every word of the vocabulary; exactly what count_reference counts.
+    """Count the neighbours of every word of the vocabulary.
 
-    threads: default all cores this process may use; the counts are the same for any number. progress is told
-    of words done and of all there are. What is counted lies in a file in the cache, and is memory-mapped;
-    memory_bytes limits the rest, by reading the text more often. Raises ResourceError where the disk does not
-    suffice.
+    threads: default all cores of this process; the counts do not depend on the number. progress: called with
+    words done and words in total. memory_bytes: limit of the memory, besides memory-mapped files in the
+    cache; with less memory the text is read more often. Raises ResourceError if the disk is full.
     """
     vocab = data.vocab.without_specials()
     text = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, config.subsample))
@@ -138,7 +149,7 @@ def find_or_count(
     config: CooccurrenceConfig,
     *,
     threads: int | None = None,
-    progress: Report | None = None,
+    progress: Callable[[int, int], None] | None = None,
     notice: Callable[[str], None] = lambda message: None,
 ) -> Cooccurrence:
     """Return the counts of the train split, from the folder of the corpus if the same are stored there.
@@ -180,46 +191,26 @@ def _meta_of(data: TokenDataset) -> artifact.Meta:
     }
 
 
-def count_reference(text: Text, config: CooccurrenceConfig) -> dict[tuple[int, int], float]:
-    """The specification: the count of every (centre word, context word) that occurs, in plain loops.
-
-    Tokens that are no word or that subsampling leaves out are dropped first, so a window reaches over them;
-    it never reaches into another sentence.
-    """
-    stream = [int(token) for token in text.tokens]
-
-    def stays(pos: int) -> bool:
-        word_id = stream[pos]
-        return (
-            word_id < len(text.keep_V)
-            and random_bits(config.seed, Stream.KEEP, 0, pos) >> HALF <= text.keep_V[word_id]
-        )
-
-    sums = defaultdict[tuple[int, int], int](int)
-    for start, stop in pairwise(text.sentences.tolist()):
-        words = [stream[pos] for pos in range(start, stop) if stays(pos)]
-        for place, centre in enumerate(words):
-            for other, context in enumerate(words):
-                on_side = {"left": other < place, "right": other > place, "symmetric": other != place}
-                if on_side[config.side] and abs(other - place) <= config.window:
-                    sums[centre, context] += _weight(abs(other - place), config)
-    return {pair: total / UNIT for pair, total in sorted(sums.items())}
-
-
-def _weight(distance: int, config: CooccurrenceConfig) -> int:
-    """Of a pair, in units of 1 / UNIT: as integers, weights add up to the same in any order."""
+def pair_weight(distance: int, config: CooccurrenceConfig) -> int:
+    """Return the weight of a pair in units of 1 / UNIT, an integer, so that sums are exact in any order."""
     return UNIT // distance if config.weighting == "harmonic" else UNIT
 
 
 def count_matrix(
-    text: Text, config: CooccurrenceConfig, threads: int, memory_bytes: int, progress: Report | None = None
+    text: Text,
+    config: CooccurrenceConfig,
+    threads: int,
+    memory_bytes: int,
+    progress: Callable[[int, int], None] | None = None,
+    block_tokens: int = BLOCK_TOKENS,
 ) -> csr_array:
-    """The (V, V) matrix of count_reference."""
+    """Return the counts of a text as a (V, V) matrix, in blocks of tokens."""
     use_cache_for_numba()
     num_words = len(text.keep_V)
     with _scratch() as folder, ThreadPoolExecutor(threads) as pool:
-        stream = _compact(folder / "stream.npy", text, stream_key(config.seed, Stream.KEEP, 0))
-        starts_V = np.cumsum([0, *_occurrences(stream, num_words)])
+        key = stream_key(config.seed, Stream.KEEP, 0)
+        stream, counts_V = _compact(folder / "stream.npy", text, key, block_tokens)
+        starts_V = np.cumsum([0, *counts_V])
         files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
         sizes = [np.zeros(1, np.int64)]
         with (
@@ -238,38 +229,37 @@ def count_matrix(
 
 
 class _Rows(NamedTuple):
-    """Some rows of the matrix."""
+    """Consecutive rows of the matrix."""
 
-    last: int  # behind them
+    last: int  # exclusive
     columns: npt.NDArray[np.int32]
     sums: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]  # columns of each row
+    sizes: npt.NDArray[np.int64]
 
 
-def _compact(file: Path, text: Text, key: int) -> npt.NDArray[np.uint32]:
-    """The words that stay, each sentence between two separators, which have the id V; on disk, and mapped."""
+def _compact(
+    file: Path, text: Text, key: int, block_tokens: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Write the kept words to a file, with the id V before and after each sentence.
+
+    Return the ids, mapped from the file, and the count of each word.
+    """
     from nlpseq.counts.cooccurrence_numba import compact
 
     tokens, sentences = np.asarray(text.tokens), np.asarray(text.sentences)
     separator = np.array([len(text.keep_V)], np.uint32)
-    filled = np.empty(2 * _BLOCK, np.uint32)  # every token may end a sentence
-    sentence = 0
+    filled = np.empty(2 * block_tokens, np.uint32)  # because every token may end a sentence
+    counts_V, sentence = np.zeros(len(text.keep_V) + 1, np.int64), 0
     with NpyWriter(file, np.uint32) as stream:
         stream.append(separator)
-        for start in range(int(sentences[0]), int(sentences[-1]), _BLOCK):
-            stop = min(start + _BLOCK, int(sentences[-1]))
+        for start in range(int(sentences[0]), int(sentences[-1]), block_tokens):
+            stop = min(start + block_tokens, int(sentences[-1]))
             span = sentence, start, stop, text.keep_V, np.uint64(key), filled
             count, sentence = compact(tokens, sentences, *span)
             stream.append(filled[:count])
+            counts_V += np.bincount(filled[:count], minlength=len(counts_V))
         stream.append(separator)
-    return np.asarray(load_array(file, np.uint32, 1))
-
-
-def _occurrences(stream: npt.NDArray[np.uint32], num_words: int) -> npt.NDArray[np.int64]:
-    counts_V = np.zeros(num_words + 1, np.int64)
-    for start in range(0, len(stream), _BLOCK):
-        counts_V += np.bincount(stream[start : start + _BLOCK], minlength=num_words + 1)
-    return counts_V[:num_words]
+    return np.asarray(load_array(file, np.uint32, 1)), counts_V[:-1]
 
 
 def _counted(
@@ -280,18 +270,18 @@ def _counted(
     threads: int,
     memory_bytes: int,
 ) -> Iterator[_Rows]:
-    """All rows in order; as many at a time as memory has room for the places of their words."""
+    """Yield all rows in order, in groups whose word positions fit in memory."""
     task_bytes = max(1, memory_bytes // 2 // (2 * threads))
-    for first, last in _spans(np.diff(starts_V) * _PLACE_BYTES, memory_bytes // 2):
+    for first, last in _spans(np.diff(starts_V) * _POSITION_BYTES, memory_bytes // 2):
         group = _Group(stream, starts_V, config, first, last)
-        spans = _spans(group.most_V[first:last] * _COLUMN_BYTES, task_bytes)
+        spans = _spans(group.max_columns_V[first:last] * _COLUMN_BYTES, task_bytes)
         tasks = [(first + begin, first + end) for begin, end in spans]
-        for start in range(0, len(tasks), 2 * threads):  # not all at once: their results take memory
+        for start in range(0, len(tasks), 2 * threads):  # because results take memory
             yield from pool.map(group.count, tasks[start : start + 2 * threads])
 
 
 class _Group:
-    """Rows whose words have their places in memory together."""
+    """Rows whose word positions are in memory together."""
 
     def __init__(
         self,
@@ -301,37 +291,39 @@ class _Group:
         first: int,
         last: int,
     ) -> None:
-        from nlpseq.counts.cooccurrence_numba import find_places
+        from nlpseq.counts.cooccurrence_numba import find_positions
 
         self.stream, self.num_words = stream, len(starts_V) - 1
         self.sides = config.side != "right", config.side != "left"
-        self.weights = np.array([0, *(_weight(distance, config) for distance in range(1, config.window + 1))])
+        self.weights = np.array(
+            [0, *(pair_weight(distance, config) for distance in range(1, config.window + 1))]
+        )
         neighbors_V = np.diff(starts_V) * config.window * sum(self.sides)
-        self.most_V = np.minimum(neighbors_V, self.num_words)  # columns of each row
+        self.max_columns_V = np.minimum(neighbors_V, self.num_words)
         self.starts_V = starts_V - starts_V[first]
-        self.places = np.empty(int(self.starts_V[last]), np.int64)
-        find_places(stream, first, last, self.starts_V[:-1].copy(), self.places)
+        self.positions = np.empty(int(self.starts_V[last]), np.int64)
+        find_positions(stream, first, last, self.starts_V[:-1].copy(), self.positions)
 
     def count(self, span: tuple[int, int]) -> _Rows:
-        """The rows from one up to another."""
+        """Count the rows span[0]..span[1]-1."""
         from nlpseq.counts.cooccurrence_numba import count_rows
 
         first, last = span
-        room = int(self.most_V[first:last].sum())
-        columns, sums = np.empty(room, np.int32), np.empty(room, np.int64)
+        capacity = int(self.max_columns_V[first:last].sum())
+        columns, sums = np.empty(capacity, np.int32), np.empty(capacity, np.int64)
         sizes = np.empty(last - first, np.int64)
-        tables = self.stream, self.places, self.starts_V, first, last, self.weights, *self.sides
+        tables = self.stream, self.positions, self.starts_V, first, last, self.weights, *self.sides
         found = count_rows(*tables, self.num_words, columns, sums, sizes)
         return _Rows(last, columns[:found], sums[:found], sizes)
 
 
-def _spans(bytes_N: npt.NDArray[np.int64], most: int) -> list[tuple[int, int]]:
-    """Stretches of at most so many bytes, or of one that takes more."""
+def _spans(bytes_N: npt.NDArray[np.int64], max_bytes: int) -> list[tuple[int, int]]:
+    """Cut items into spans of at most max_bytes; a larger item is a span of its own."""
     ends_N = np.cumsum(bytes_N)
     spans, first = list[tuple[int, int]](), 0
     while first < len(bytes_N):
         before = int(ends_N[first] - bytes_N[first])
-        last = max(first + 1, int(np.searchsorted(ends_N, before + most, side="right")))
+        last = max(first + 1, int(np.searchsorted(ends_N, before + max_bytes, side="right")))
         spans.append((first, last))
         first = last
     return spans
@@ -339,7 +331,7 @@ def _spans(bytes_N: npt.NDArray[np.int64], most: int) -> list[tuple[int, int]]:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A folder in the cache for the time of the count; what is mapped from it outlives it."""
+    """Yield a temporary folder in the cache; arrays mapped from its files survive the removal."""
     parent = cache_dir()
     try:
         remove_stale_temporaries(parent)
@@ -350,6 +342,6 @@ def _scratch() -> Iterator[Path]:
         if error.errno not in DISK_FULL:
             raise
         raise ResourceError(
-            f"the disk of {parent} ran full while counting. "
-            "Free some space there, name another place with NLPSEQ_CACHE_DIR, or give more memory_bytes."
+            f"{parent}: the disk ran full while counting. "
+            "Free some space, choose another disk with NLPSEQ_CACHE_DIR, or raise memory_bytes."
         ) from error

@@ -1,24 +1,30 @@
-"""The loops of counting: the words that stay, the places of each, and what is around them."""
+"""Run the loops of counting: keep words, list the positions of each word, count its neighbours."""
 
 import numpy as np
 from numba import njit
 
 from nlpseq.core.counter_rng_numba import random_bits
 
+__all__ = ["compact", "count_rows", "find_positions", "lowest_bit"]
+
 _HALF, _ZERO, _ONE, _SIX, _LOW_SIX = np.uint64(32), np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(63)
-_DE_BRUIJN = 0x03F79D71B4CB0A89  # its 64 shifts by a bit all begin with other six bits
-_TOP = np.uint64(58)
+
+# A de Bruijn sequence: the top six bits differ for each of its 64 left shifts. Leiserson, Prokop & Randall
+# 1998, Using de Bruijn sequences to index a 1 in a computer word; this sequence is common in chess programs.
+_DE_BRUIJN = 0x03F79D71B4CB0A89
+_TOP_SIX = np.uint64(58)
 _BIT = np.zeros(64, np.int64)
-for _place in range(64):
-    _BIT[((_DE_BRUIJN << _place) & (2**64 - 1)) >> 58] = _place
+for _shift in range(64):
+    _BIT[((_DE_BRUIJN << _shift) & (2**64 - 1)) >> 58] = _shift
 _MULTIPLIER = np.uint64(_DE_BRUIJN)
 
 
 @njit(nogil=True, cache=True)
 def compact(tokens, sentences, sentence, start, stop, keep_V, key, out):  # type: ignore[no-untyped-def]
-    """Fill `out` with the words of tokens[start:stop] that stay, and len(keep_V) where a sentence ends.
+    """Fill `out` with the kept words of tokens[start:stop], and len(keep_V) at the end of each sentence.
 
-    sentence: the one that token `start` is in. Returns how many were filled, and the sentence of the last.
+    sentence: number of the sentence of token `start`. Returns how many ids were filled, and the sentence of
+    the last token.
     """
     count = 0
     for pos in range(start, stop):
@@ -34,34 +40,39 @@ def compact(tokens, sentences, sentence, start, stop, keep_V, key, out):  # type
 
 
 @njit(nogil=True, cache=True)
-def find_places(stream, first, last, next_V, places):  # type: ignore[no-untyped-def]
-    """Fill `places` with where the words first..last-1 are; next_V: where in it each begins, then ends."""
-    for place in range(len(stream)):
-        word_id = stream[place]
+def find_positions(stream, first, last, next_V, positions):  # type: ignore[no-untyped-def]
+    """Fill the positions of the words first..last-1, grouped by word.
+
+    next_V: where the positions of each word start; afterwards, where they end.
+    """
+    for pos in range(len(stream)):
+        word_id = stream[pos]
         if first <= word_id < last:
-            places[next_V[word_id]] = place
+            positions[next_V[word_id]] = pos
             next_V[word_id] += 1
 
 
 @njit(inline="always")
 def _add(column, weight, sums_V, bits, blocks):  # type: ignore[no-untyped-def]
-    """Add to a column, and mark it: a bit for each column, and one for each 64 of those."""
+    """Add to a column, and mark it: one bit for each column, and one for each word of 64 columns."""
     sums_V[column] += weight
     bits[column >> 6] |= _ONE << (np.uint64(column) & _LOW_SIX)
     blocks[column >> 12] |= _ONE << ((np.uint64(column) >> _SIX) & _LOW_SIX)
 
 
 @njit(inline="always")
-def _lowest(word):  # type: ignore[no-untyped-def]
-    """The place of the lowest bit that is set."""
-    return _BIT[((word & (~word + _ONE)) * _MULTIPLIER) >> _TOP]
+def lowest_bit(word):  # type: ignore[no-untyped-def]
+    """Return the index of the lowest bit that is set."""
+    return _BIT[((word & (~word + _ONE)) * _MULTIPLIER) >> _TOP_SIX]
 
 
 @njit(nogil=True, cache=True)
-def count_rows(stream, places, starts_V, first, last, weights, left, right, num_words, columns, sums, sizes):  # type: ignore[no-untyped-def]
-    """Rows first..last-1 of the counts, in order of column; returns how many columns they have together.
+def count_rows(  # type: ignore[no-untyped-def]
+    stream, positions, starts_V, first, last, weights, left, right, num_words, columns, sums, sizes
+):
+    """Count rows first..last-1, in order of column. Return how many columns they have together.
 
-    starts_V: where the places of each word begin. weights: of each distance, from 0, up to the window.
+    starts_V: where the positions of each word start. weights: weight of each distance, from 0 to the window.
     """
     sums_V = np.zeros(num_words, np.int64)
     bits = np.zeros((num_words >> 6) + 1, np.uint64)
@@ -70,25 +81,25 @@ def count_rows(stream, places, starts_V, first, last, weights, left, right, num_
     for row in range(first, last):
         begin = found
         for n in range(starts_V[row], starts_V[row + 1]):
-            place = places[n]
+            pos = positions[n]
             if left:
                 for distance in range(1, len(weights)):
-                    column = stream[place - distance]
+                    column = stream[pos - distance]
                     if column == num_words:
                         break
                     _add(column, weights[distance], sums_V, bits, blocks)
             if right:
                 for distance in range(1, len(weights)):
-                    column = stream[place + distance]
+                    column = stream[pos + distance]
                     if column == num_words:
                         break
                     _add(column, weights[distance], sums_V, bits, blocks)
         for block in range(len(blocks)):
             while blocks[block] != _ZERO:
-                word = (block << 6) + _lowest(blocks[block])
+                word = (block << 6) + lowest_bit(blocks[block])
                 blocks[block] &= blocks[block] - _ONE
                 while bits[word] != _ZERO:
-                    column = (word << 6) + _lowest(bits[word])
+                    column = (word << 6) + lowest_bit(bits[word])
                     bits[word] &= bits[word] - _ONE
                     columns[found], sums[found] = column, sums_V[column]
                     sums_V[column] = 0

@@ -1,12 +1,14 @@
-"""glove.glove_step for a span of pairs, one after another; drops the GIL, for threads on other rows."""
+"""Run glove.glove_step on a span of pairs, without the GIL, so that threads share the blocks."""
 
 import numpy as np
 from numba import njit
 
+__all__ = ["train_pairs"]
+
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp", "afn"})
 def train_pairs(pairs, weights, x_max, alpha, rate, first, last):  # type: ignore[no-untyped-def]
-    """Steps on pairs first..last-1; returns the sum of their losses."""
+    """Train on pairs first..last-1. Return the sum of their losses."""
     words_V2E, contexts_V2E = weights
     dim = words_V2E.shape[2] - 1
     total = 0.0

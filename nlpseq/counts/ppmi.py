@@ -1,21 +1,18 @@
-"""Positive pointwise mutual information: how much more often two words meet than chance would have it.
+"""Compute positive pointwise mutual information: how far two words co-occur above chance.
 
     PPMI(w, c) = max(0, log( #(w, c) * sum_c' #(c')^a / (#(w) * #(c)^a) ) - log k)
 
-#(w, c) counts the pair, #(w) and #(c) are sums over a row and a column. The smoothing a < 1 takes rare
-contexts to be more probable than they are, which tames the bias of PMI towards them; the shift log k is what
-k negative samples do in skip-gram.
+#(w, c) counts the pair, #(w) and #(c) are sums over a row and a column. A smoothing a < 1
+raises the probability of rare contexts and so reduces the bias of PMI towards them. The shift log k equals k
+negative samples of skip-gram.
 
     K. W. Church & P. Hanks 1990, Word association norms, mutual information, and lexicography
     O. Levy, Y. Goldberg & I. Dagan 2015, Improving distributional similarity with lessons learned from word
-    embeddings, doi:10.1162/tacl_a_00134: smoothing, shift and what each is worth
+    embeddings, doi:10.1162/tacl_a_00134: smoothing, shift and their effect
 
 Letters: V words, N pairs that are stored.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,21 +25,23 @@ from nlpseq.errors import DataError
 from nlpseq.storage.sparse import as_csr
 from nlpseq.vectors.vectors import Vectors
 
-_BLOCK = 1 << 22  # pairs worked on at once
+__all__ = ["ppmi", "ppmi_matrix"]
+
+BLOCK_PAIRS = 1 << 22  # computed at once
 
 Floats = npt.NDArray[np.float64]
 
 
 def ppmi(counts: Cooccurrence, config: PPMIConfig = PPMIConfig()) -> Vectors:  # noqa: B008  (frozen)
-    """The PPMI of every pair as sparse vectors, float32, (V, V), with a context word for each dimension.
+    """Return the PPMI of every pair as sparse vectors, float32, (V, V), one dimension per context word.
 
-    Raises DataError where nothing is left of the counts.
+    Raises DataError if no pair has a PPMI above 0.
     """
     matrix = ppmi_matrix(counts.matrix, config)
     if matrix.nnz == 0:
         raise DataError(
-            f"none of the {counts.matrix.nnz:,} pairs of words has a PPMI above 0. "
-            "Give more text, or lower --shift and --min-pairs."
+            f"counts: none of the {counts.matrix.nnz:,} pairs of words has a PPMI above 0. "
+            "Use more text, or lower --shift and --min-pairs."
         )
     meta = {
         "model": "ppmi",
@@ -54,30 +53,15 @@ def ppmi(counts: Cooccurrence, config: PPMIConfig = PPMIConfig()) -> Vectors:  #
     return Vectors(counts.vocab, matrix, meta=meta)
 
 
-def ppmi_reference(
-    counts: Mapping[tuple[int, int], float], config: PPMIConfig
-) -> dict[tuple[int, int], float]:
-    """The specification: the formula above, pair by pair; pairs below min_pairs are as if never counted."""
-    pairs = {pair: count for pair, count in counts.items() if count >= config.min_pairs}
-    word, context = defaultdict[int, float](float), defaultdict[int, float](float)
-    for (w, c), count in pairs.items():
-        word[w] += count
-        context[c] += count
-    smoothed = {c: count**config.smoothing for c, count in context.items()}
-    total = sum(smoothed.values())
-    values = {
-        (w, c): math.log(count * total / (word[w] * smoothed[c])) - math.log(config.shift)
-        for (w, c), count in pairs.items()
-    }
-    return {pair: value for pair, value in values.items() if value > 0}
+def ppmi_matrix(counts: Any, config: PPMIConfig, block_pairs: int = BLOCK_PAIRS) -> Any:
+    """Return the PPMI of a CSR matrix of counts, float32, in blocks of whole rows.
 
-
-def ppmi_matrix(counts: Any, config: PPMIConfig) -> Any:
-    """ppmi_reference of a CSR matrix of counts, in blocks of whole rows; float32."""
-    blocks = _row_blocks(counts.indptr)
+    Pairs below config.min_pairs are dropped first.
+    """
+    blocks = _row_blocks(counts.indptr, block_pairs)
     word_V, context_V = _marginals(counts, blocks, config.min_pairs)
     smoothed_V = context_V**config.smoothing * (context_V > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a word without pairs has no row either
+    with np.errstate(divide="ignore", invalid="ignore"):  # log 0 of words without pairs, whose rows are empty
         word_term_V = np.log(smoothed_V.sum()) - np.log(config.shift) - np.log(word_V)
         context_term_V = -np.log(smoothed_V)
     found, sizes_V = [], np.zeros(len(word_V), np.int64)
@@ -95,7 +79,7 @@ def ppmi_matrix(counts: Any, config: PPMIConfig) -> Any:
 
 
 def _marginals(counts: Any, blocks: list[tuple[int, int]], min_pairs: float) -> tuple[Floats, Floats]:
-    """Sums over the rows and over the columns of the counts from min_pairs up."""
+    """Return the sums over rows and over columns of counts that are at least min_pairs."""
     word_V, context_V = np.zeros(counts.shape[0]), np.zeros(counts.shape[1])
     for first, last in blocks:
         span, row_N = _pairs(counts.indptr, first, last)
@@ -105,9 +89,9 @@ def _marginals(counts: Any, blocks: list[tuple[int, int]], min_pairs: float) -> 
     return word_V, context_V
 
 
-def _row_blocks(indptr: npt.NDArray[np.integer[Any]]) -> list[tuple[int, int]]:
-    """First row and end of blocks with about _BLOCK pairs each."""
-    wanted = np.arange(0, int(indptr[-1]), _BLOCK)
+def _row_blocks(indptr: npt.NDArray[np.integer[Any]], block_pairs: int) -> list[tuple[int, int]]:
+    """Return first and last row (exclusive) of blocks with about block_pairs pairs each."""
+    wanted = np.arange(0, int(indptr[-1]), block_pairs)
     firsts = np.unique([0, *(np.searchsorted(indptr, wanted, side="right") - 1)])
     return list(zip(firsts.tolist(), [*firsts[1:].tolist(), len(indptr) - 1], strict=True))
 
@@ -115,6 +99,6 @@ def _row_blocks(indptr: npt.NDArray[np.integer[Any]]) -> list[tuple[int, int]]:
 def _pairs(
     indptr: npt.NDArray[np.integer[Any]], first: int, last: int
 ) -> tuple[slice, npt.NDArray[np.int64]]:
-    """Where the pairs of some rows are stored, and the row of each."""
+    """Return the slice of the pairs of some rows, and the row of each pair."""
     row_N = np.repeat(np.arange(first, last), np.diff(indptr[first : last + 1]))
     return slice(int(indptr[first]), int(indptr[last])), row_N

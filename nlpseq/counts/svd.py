@@ -1,13 +1,13 @@
-"""Truncated SVD of a sparse matrix, randomised: from PPMI to short dense vectors.
+"""Compute the randomised truncated SVD of a sparse matrix: from PPMI to short dense vectors.
 
-A product with random columns spans most of what the matrix does; power iterations, each a product with the
-transpose and one with the matrix, turn that span towards the largest singular values; the SVD of the small
-projection onto it is nearly that of the matrix.
+The product with random columns spans most of the range of the matrix. Power iterations, each a product with
+the transpose and one with the matrix, turn this span towards the largest singular values. The SVD of the
+small projection onto the span approximates the SVD of the matrix.
 
     N. Halko, P. G. Martinsson & J. A. Tropp 2011, Finding structure with randomness, doi:10.1137/090771806,
     algorithms 4.4 and 5.1
 
-Word vectors are U S^p: p = 1 is the classical choice and the worst one for similarity, 0.5 or 0 the best
+Word vectors are U S^p: p = 1 is the classical choice and the worst for similarity, 0.5 or 0 the best
 (Levy, Goldberg & Dagan 2015, table 6). Context vectors are V S^p.
 
 Letters: R rows, C columns of the sparse matrix, L columns of its span, D dimensions kept.
@@ -29,16 +29,17 @@ from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.vectors import Vectors
 
+__all__ = ["SVD", "SparseProduct", "needed_bytes", "randomized_svd", "train_svd"]
+
 _ROUNDING = 1e-6  # of the largest singular value
-_SLICES = 8  # of the rows for each thread, so that all end at about the same time
+_SLICES = 8  # of rows per thread, so that all threads end at about the same time
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-Report = Callable[[int, int], None]
 
 
 class SVD(NamedTuple):
-    """The largest singular values, falling, and their vectors."""
+    """The largest singular values, in descending order, and their vectors."""
 
     left_RD: Floats
     values_D: Floats
@@ -49,23 +50,23 @@ def train_svd(
     explicit: Vectors,
     config: SVDConfig = SVDConfig(),  # noqa: B008  (frozen)
     *,
-    progress: Report | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Vectors:
-    """Dense vectors of the same words from sparse ones, and vectors of their contexts.
+    """Return dense vectors of words and contexts from sparse vectors.
 
-    progress is told of matrix products done and of all there are. Raises ConfigError where there are fewer
-    words than dimensions, DataError where the matrix has a lower rank.
+    progress: called with matrix products done and in total. Raises ConfigError if there are fewer words than
+    dimensions, DataError if the rank of the matrix is lower.
     """
     matrix = explicit.matrix
     if config.dim >= min(matrix.shape):
         raise ConfigError(
-            f"dim is {config.dim}, which {matrix.shape[0]} words cannot fill. "
-            "Take a smaller --dim, or more words with a lower --min-count."
+            f"dim: {config.dim} dimensions need more than {matrix.shape[0]} words. "
+            "Lower --dim, or keep more words with a lower --min-count."
         )
     found = randomized_svd(matrix, config, progress)
     if found.values_D[-1] <= _ROUNDING * found.values_D[0]:
         raise DataError(
-            f"the counts do not fill {config.dim} dimensions. Take a smaller --dim, or give more text."
+            f"counts: their rank is below {config.dim}, the dimensions. Lower --dim, or use more text."
         )
     scale_D = found.values_D**config.eigenvalue_power
     meta = explicit.meta | {"model": f"{explicit.meta['model']}-svd", "svd_config": to_dict(config)}
@@ -74,18 +75,19 @@ def train_svd(
 
 
 def needed_bytes(matrix: Any, config: SVDConfig) -> int:
-    """About the memory that train_svd takes for a matrix: its transpose, and a few spans of columns."""
+    """Return the memory of train_svd in bytes, roughly: a transpose, and a few spans of columns."""
     columns = config.dim + config.oversampling
     return int(2 * matrix.nnz * 8 + 6 * matrix.shape[0] * columns * 4)
 
 
-def randomized_svd(matrix: Any, config: SVDConfig, progress: Report | None = None) -> SVD:
-    """The config.dim largest singular values of a CSR matrix and their vectors, seeded."""
+def randomized_svd(matrix: Any, config: SVDConfig, progress: Callable[[int, int], None] | None = None) -> SVD:
+    """Return the config.dim largest singular values of a CSR matrix and their vectors."""
     num_columns = min(config.dim + config.oversampling, *matrix.shape)
     total = 2 * config.power_iterations + 2
     threads = config.threads or available_cores()
     with ThreadPoolExecutor(threads) as pool:
-        rows, columns = _Product(matrix, pool, threads), _Product(matrix.T.tocsr(), pool, threads)
+        rows = SparseProduct(matrix, pool, threads)
+        columns = SparseProduct(matrix.T.tocsr(), pool, threads)
 
         def report(done: int) -> None:
             if progress is not None:
@@ -100,16 +102,16 @@ def randomized_svd(matrix: Any, config: SVDConfig, progress: Report | None = Non
             report(2 * step + 3)
         projected_CL = columns(span_RL)
         report(total)
-    # span (projected)^T is nearly the matrix; with the directions of projected^T projected it is an SVD.
+    # matrix ~ span projected^T; the eigenvectors of projected^T projected turn this product into an SVD
     directions_LL, values_L = _principal(projected_CL)
     kept = slice(0, config.dim)
-    right_CD = projected_CL @ _shortened(directions_LL, values_L)[:, kept]
+    right_CD = projected_CL @ _normalized(directions_LL, values_L)[:, kept]
     left_RD = span_RL @ directions_LL[:, kept].astype(np.float32)
     return SVD(left_RD, values_L[kept].astype(np.float32), right_CD)
 
 
-class _Product:
-    """matrix @ dense, by threads, a block of COLUMNS columns at a time."""
+class SparseProduct:
+    """Multiply a sparse matrix by dense ones, with threads, in blocks of COLUMNS columns."""
 
     def __init__(self, matrix: Any, pool: ThreadPoolExecutor, threads: int) -> None:
         use_cache_for_numba()
@@ -124,27 +126,23 @@ class _Product:
         self.spans = list(pairwise(bounds))
 
     def __call__(self, dense_CL: Floats) -> Floats:
+        """Return matrix @ dense, (R, L)."""
         out_RL = np.empty((self.num_rows, dense_CL.shape[1]), np.float32)
         for first in range(0, dense_CL.shape[1], self.columns):
             part = slice(first, first + self.columns)
             width = dense_CL[:, part].shape[1]
             block_CL = np.zeros((len(dense_CL), self.columns), np.float32)
             block_CL[:, :width] = dense_CL[:, part]
-            out_RL[:, part] = self._block(block_CL)[:, :width]
-        return out_RL
-
-    def _block(self, block_CL: Floats) -> Floats:
-        out_RL = np.empty((self.num_rows, self.columns), np.float32)
-        tasks = [
-            self.pool.submit(self.multiply_rows, *self.arrays, block_CL, out_RL, *span) for span in self.spans
-        ]
-        for task in tasks:
-            task.result()
+            product_RL = np.empty((self.num_rows, self.columns), np.float32)
+            work = (*self.arrays, block_CL, product_RL)
+            for task in [self.pool.submit(self.multiply_rows, *work, *span) for span in self.spans]:
+                task.result()
+            out_RL[:, part] = product_RL[:, :width]
         return out_RL
 
 
 def _random_signs(num_rows: int, num_columns: int, seed: int) -> Floats:
-    """(C, L) of +1 and -1."""
+    """Return a matrix of +1 and -1, (C, L)."""
     key = stream_key(seed, Stream.INIT, 0)
     drawn = random_bits_array(key, np.arange(num_rows)[:, None], np.arange(num_columns)[None, :], np)
     signs: Floats = np.where(drawn >> np.uint64(63), np.float32(1), np.float32(-1))
@@ -152,23 +150,23 @@ def _random_signs(num_rows: int, num_columns: int, seed: int) -> Floats:
 
 
 def _orthonormal(span_RL: Floats) -> Floats:
-    """Columns of length 1, at right angles, that span the same; zeros where it has fewer dimensions."""
-    return span_RL @ _shortened(*_principal(span_RL))
+    """Return an orthonormal basis of the columns; zero columns if their rank is lower."""
+    return span_RL @ _normalized(*_principal(span_RL))
 
 
 def _principal(span_RL: Floats) -> tuple[Doubles, Doubles]:
-    """Right singular vectors, in columns, and singular values, falling, by way of the Gram matrix.
+    """Return right singular vectors, in columns, and singular values, descending, from the Gram matrix.
 
-    That loses half of the digits, which is why it is made in double precision; it is many times as fast as a
-    QR decomposition of so long a matrix.
+    The Gram matrix is many times faster than a QR decomposition of a long matrix, but loses half of the
+    digits, hence the double precision.
     """
     long_RL = span_RL.astype(np.float64)
-    squares_L, directions_LL = np.linalg.eigh(long_RL.T @ long_RL)  # by rising value
+    squares_L, directions_LL = np.linalg.eigh(long_RL.T @ long_RL)  # ascending
     values_L = np.sqrt(np.maximum(squares_L[::-1], 0))
     return directions_LL[:, ::-1], values_L
 
 
-def _shortened(directions_LL: Doubles, values_L: Doubles) -> Floats:
-    """Directions divided by their singular values; zeros for those that are nothing but rounding."""
-    real_L = values_L > _ROUNDING * values_L[0]
-    return (directions_LL * np.where(real_L, 1 / np.where(real_L, values_L, 1), 0)).astype(np.float32)
+def _normalized(directions_LL: Doubles, values_L: Doubles) -> Floats:
+    """Divide directions by their singular values; return zeros for values within rounding of 0."""
+    nonzero_L = values_L > _ROUNDING * values_L[0]
+    return (directions_LL * np.where(nonzero_L, 1 / np.where(nonzero_L, values_L, 1), 0)).astype(np.float32)

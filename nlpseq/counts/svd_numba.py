@@ -1,14 +1,16 @@
-"""The product of a sparse matrix and a block of columns, for a span of rows: most of randomised SVD."""
+"""Multiply rows of a sparse matrix by a block of columns: most of the time of randomised SVD."""
 
 import numpy as np
 from numba import njit
 
-COLUMNS = 64  # of a block: sixteen to a register of 512 bits, and few enough for the rows to stay in cache
+__all__ = ["COLUMNS", "multiply_rows"]
+
+COLUMNS = 64  # of a block: four registers of 512 bits, and few enough for the rows to stay in cache
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 def multiply_rows(indptr, indices, data, dense_CL, out_RL, first, last):  # type: ignore[no-untyped-def]
-    """out[first:last] = sparse[first:last] @ dense, for a dense block of COLUMNS columns."""
+    """Run out[first:last] = sparse[first:last] @ dense for a dense block of COLUMNS columns."""
     total_L = np.empty(COLUMNS, np.float32)
     for row in range(first, last):
         total_L[:] = 0

@@ -1,160 +1,135 @@
-"""The tokens of a corpus under provisional ids, on disk, until all are counted and the final ids known."""
+"""The distinct tokens of a corpus of any size: external hash aggregation.
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+Tokens get ids from a hash table in memory. A full table is flushed: its types go to a file, a line each, and
+numbering continues with an empty table, so a token may get an id from every table. At the end the types in
+the file are merged, one partition of their hashes at a time, as each partition fits a table in memory.
+
+Letters: T types, as in the file; L lines.
+"""
+
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.config import TextConfig
 from nlpseq.core.cache_dir import use_cache_for_numba
-from nlpseq.dataset._lines import as_lines, ends_of_lines, lines_of
-from nlpseq.dataset.parallel import Table, TokenBlock, ahead
-from nlpseq.dataset.phrases import find_phrases, merge_phrases, name_phrases
-from nlpseq.dataset.token_dataset import CHUNK as MOST, SENTENCES
-from nlpseq.dataset.vocab import SPECIALS, escape
-from nlpseq.reading.corpus import Block
+from nlpseq.dataset.limits import EncodeLimits
+from nlpseq.errors import DataError
+from nlpseq.reading.blocks import NEWLINE
 from nlpseq.reading.decode import UTF_8
-from nlpseq.storage.arrays import NpyWriter
 
-PROVISIONAL = "provisional.npy"
-TYPES = "types.txt"  # where memory does not hold them
-PHRASES = "phrases.tsv"
-CHUNK = 1 << 18  # tokens looked at together, few enough for a cache
-AHEAD = 3  # chunks
+__all__ = ["ExternalVocabulary", "join_lines", "line_ends", "select_lines"]
+
+Ids = npt.NDArray[np.uint32]
 
 
 class ExternalVocabulary:
-    """Distinct tokens numbered as they came.
+    """Assigns ids to tokens; types beyond limits.memory_types go to a file.
 
-    num_types: how many. Mapped from `folder`: tokens, uint32, (num_tokens,), and sentences, int64,
-    (num_sentences + 1,).
+    num_flushed: types in the file.
     """
 
-    tokens: npt.NDArray[np.uint32]
-    sentences: npt.NDArray[np.int64]
+    def __init__(self, file: Path, limits: EncodeLimits) -> None:
+        use_cache_for_numba()
+        from nlpseq.dataset import hash_table_numba
 
-    def __init__(self, folder: Path, types: npt.NDArray[np.uint8]) -> None:
-        """types: the token of each number, a line each, in UTF-8."""
-        self.folder = folder
-        self._name(types)
-        self._map()
+        self._hash_table = hash_table_numba
+        self._table = hash_table_numba.empty_table()
+        self._limits = limits
+        self.file = file
+        self.num_flushed = 0
 
-    def _name(self, types: npt.NDArray[np.uint8]) -> None:
-        self._types = types
-        self._bounds_T = np.append(0, ends_of_lines(types))
-        self.num_types = len(self._bounds_T) - 1
+    def assign_ids(self, lines: bytes) -> Ids:
+        """Return an id for the token in each line: uint32, (L,)."""
+        ids_L, self._table = self._hash_table.number_lines(lines, self._table)
+        ids_L += np.uint32(self.num_flushed)
+        if self._table.num >= self._limits.memory_types:
+            self._flush()
+        return ids_L
 
-    def _map(self) -> None:
-        self.tokens = np.load(self.folder / PROVISIONAL, mmap_mode="r")
-        self.num_tokens = len(self.tokens)
-        self.sentences = np.load(self.folder / SENTENCES, mmap_mode="r")
+    def _flush(self) -> None:
+        """Append the types in memory to the file and empty the table."""
+        if self.num_flushed + self._table.num > 2**32 - 4 * self._limits.memory_types:
+            raise DataError("corpus: has too many distinct words for 32-bit ids. Split the text.")
+        with self.file.open("ab") as file:
+            file.write(self._hash_table.type_lines(self._table))
+        self.num_flushed += self._table.num
+        self._table = self._hash_table.empty_table()
 
-    def types(self, chosen: npt.NDArray[np.bool_], first: int = 0) -> list[bytes]:
-        """The chosen of the distinct tokens from the first on, in order, in UTF-8."""
-        bounds = self._bounds_T[first : first + len(chosen) + 1]
-        text = self._types[bounds[0] : bounds[-1]]
-        return lines_of(text, bounds[1:] - bounds[0], chosen).split(b"\n")[:-1]
+    def merge(self) -> tuple[npt.NDArray[np.uint8], Ids | None]:
+        """Return the types as lines of UTF-8, and the final id of each assigned id.
 
-    def words(self) -> list[str]:
-        """All distinct tokens, in order."""
-        return self._types.tobytes().decode(*UTF_8).split("\n")[:-1]
-
-    def join_phrases(self, config: TextConfig, train_end: int) -> None:
-        """Make one token of each phrase of the train split, and list them in a file."""
-        numbers = {word: number for number, word in enumerate(self.words())}
-        found = list[tuple[str, int, float]]()
-        for _ in range(config.phrases):
-            num_types = len(numbers)
-            counts = self.counts(train_end)
-            counts[[numbers[special] for special in SPECIALS if special in numbers]] = 0
-            train = self.tokens[: self.sentences[train_end]]
-            phrases = find_phrases(train, self.sentences[: train_end + 1], counts, config)
-            names = name_phrases(numbers, phrases)
-            if not names:
-                break
-            self._name(np.frombuffer(as_lines(numbers), np.uint8))
-            ids = np.array([numbers[name] for name in names], np.uint32)
-            merge_phrases(self.folder / PROVISIONAL, self.folder / SENTENCES, phrases, num_types, ids)
-            self._map()
-            found += zip(names, phrases.counts_P.tolist(), phrases.scores_P.tolist(), strict=True)
-        found.sort(key=lambda phrase: (-phrase[2], phrase[0]))
-        lines = [f"{escape(name)}\t{count}\t{score:.6g}\n" for name, count, score in found]
-        (self.folder / PHRASES).write_bytes(("phrase\tcount\tscore\n" + "".join(lines)).encode())
-
-    def counts(self, num_sentences: int) -> npt.NDArray[np.int64]:
-        """How often each distinct token occurs in the first sentences."""
-        counts, end = np.zeros(self.num_types, np.int64), int(self.sentences[num_sentences])
-        step = min(max(CHUNK, 4 * len(counts)), MOST)  # so that adding takes less time than counting
-        for start in range(0, end, step):
-            counts += np.bincount(self.tokens[start : min(start + step, end)], minlength=len(counts))
-        return counts
-
-    def finish(self, name: str, ids_T: npt.NDArray[Any]) -> str:
-        """Write over each provisional id the final one, which is no wider, and give the file its name.
-
-        Only `sentences` and `num_tokens` can be used after. Returns the sha256 of the file.
+        None: the assigned ids are final, because nothing was flushed.
         """
-        sha256 = _renumber(self.folder / PROVISIONAL, self.tokens, ids_T)
-        del self.tokens  # whose file is shorter now
-        (self.folder / PROVISIONAL).rename(self.folder / name)
-        (self.folder / TYPES).unlink(missing_ok=True)
-        return sha256
+        if not self.num_flushed:
+            return np.frombuffer(self._hash_table.type_lines(self._table), np.uint8), None
+        self._flush()
+        first_T = self._first_occurrences()
+        is_first_T = first_T == np.arange(self.num_flushed, dtype=np.uint32)
+        self._keep_lines(is_first_T)
+        final_T = np.cumsum(is_first_T, dtype=np.uint32) - np.uint32(1)
+        return np.memmap(self.file, np.uint8, "r"), final_T[first_T]
+
+    def _first_occurrences(self) -> Ids:
+        """Return for each type in the file the id of its first occurrence, partition by partition."""
+        first_T = np.empty(self.num_flushed, np.uint32)
+        num_partitions = -(-self.num_flushed // self._limits.memory_types)
+        for partition in range(num_partitions):
+            table, firsts = self._hash_table.empty_table(), np.empty(0, np.uint32)
+            for start, lines in self._chunks():
+                inside_L = self._hash_table.hash_partitions(lines, num_partitions) == partition
+                text, num_known = np.frombuffer(lines, np.uint8), table.num
+                tokens = select_lines(text, line_ends(text), inside_L)
+                ids, table = self._hash_table.number_lines(tokens, table)
+                numbers = (start + np.flatnonzero(inside_L)).astype(np.uint32)
+                firsts = np.append(firsts, numbers[_is_new(ids, num_known)])
+                first_T[numbers] = firsts[ids]
+        return first_T
+
+    def _keep_lines(self, is_kept_T: npt.NDArray[np.bool_]) -> None:
+        """Rewrite the file with the chosen lines only."""
+        shorter = self.file.with_suffix(".shorter")
+        with shorter.open("wb") as stream:
+            for start, lines in self._chunks():
+                text = np.frombuffer(lines, np.uint8)
+                ends = line_ends(text)
+                stream.write(select_lines(text, ends, is_kept_T[start : start + len(ends)]))
+        shorter.replace(self.file)
+
+    def _chunks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (number of the first line, whole lines) until the file ends."""
+        start, rest = 0, b""
+        with self.file.open("rb") as stream:
+            while chunk := stream.read(self._limits.file_bytes):
+                lines, newline, rest = (rest + chunk).rpartition(b"\n")
+                yield start, lines + newline
+                start += lines.count(b"\n") + len(newline)
+        assert not rest, "the last type has no newline"
 
 
-def _renumber(file: Path, tokens: npt.NDArray[np.uint32], ids_T: npt.NDArray[Any]) -> str:
-    """Write over each token of a file, as which it is mapped, what it becomes; the sha256 of the file.
-
-    In the same place, because a disk takes several times as long where it has to find a new one.
-    """
-    with (
-        NpyWriter(file, ids_T.dtype, length=len(tokens), over=True) as stream,
-        ThreadPoolExecutor(1) as pool,  # at rest before the file is cut off, which it reads
-    ):
-
-        def take(start: int) -> Future[npt.NDArray[Any]]:
-            return pool.submit(np.take, ids_T, tokens[start : start + CHUNK])
-
-        for _, ids in ahead(take, range(0, len(tokens), CHUNK), AHEAD):
-            stream.append(ids.result())
-    return stream.sha256()
+def _is_new(ids: Ids, num_known: int) -> npt.NDArray[np.bool_]:
+    """Mark the first occurrence of each id from num_known on; new ids appear in rising order."""
+    highest = np.maximum.accumulate(np.append(num_known, ids.astype(np.int64) + 1))
+    return ids >= highest[:-1]
 
 
-def write_provisional(folder: Path, blocks: Iterator[tuple[Block, TokenBlock]]) -> ExternalVocabulary:
-    """Stream provisional ids and sentence offsets to disk."""
-    use_cache_for_numba()
-    from nlpseq.dataset._spill import Spill
+def join_lines(tokens: Iterable[str]) -> bytes:
+    """Return tokens as lines of UTF-8."""
+    lines = [f"{token}\n" for token in tokens]
+    assert all(line.find("\n") == len(line) - 1 > 0 for line in lines), "a token is empty or more than a line"
+    return "".join(lines).encode(*UTF_8)
 
-    types = Spill(folder / TYPES)
-    known = WeakKeyDictionary[Table, npt.NDArray[np.uint32]]()  # the ids of the types of tables still in use
-    num_tokens, unfinished = 0, 0  # of the tokens those of a sentence that goes on in the next block
-    with (
-        NpyWriter(folder / PROVISIONAL, np.uint32) as stream,
-        NpyWriter(folder / SENTENCES, np.int64) as sentences,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        sentences.append(np.zeros(1, np.int64))
-        written = pool.submit(stream.append, np.zeros(0, np.uint32))
-        for block, found in blocks:
-            lengths = found.lengths
-            lengths[0] += unfinished
-            sentence_start, unfinished = num_tokens - unfinished, 0
-            if block.continues:
-                unfinished, lengths = int(lengths[-1]), lengths[:-1]
-            sentences.append(sentence_start + np.cumsum(lengths[lengths > 0]))
-            ids = types.number(found.types)
-            if found.table is not None:
-                ids = known[found.table] = np.append(known.get(found.table, ids[:0]), ids)
-            num_tokens += len(found.ids)
-            written.result()  # raises what went wrong
-            written = pool.submit(stream.append, ids[found.ids])
-        written.result()
-    assert not unfinished, "the last block of a corpus has no next one"
-    lines, number_T = types.unite()
-    if number_T is not None:
-        file = folder / PROVISIONAL
-        _renumber(file, np.load(file, mmap_mode="r"), number_T)
-    return ExternalVocabulary(folder, lines)
+
+def line_ends(text: npt.NDArray[np.uint8], chunk_bytes: int = 1 << 24) -> npt.NDArray[np.int64]:
+    """Return the offset after the newline of each line, in chunks because masks take memory."""
+    starts = range(0, len(text), chunk_bytes)
+    parts = [np.flatnonzero(text[start : start + chunk_bytes] == NEWLINE) + start + 1 for start in starts]
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def select_lines(
+    text: npt.NDArray[np.uint8], ends_L: npt.NDArray[np.int64], chosen_L: npt.NDArray[np.bool_]
+) -> bytes:
+    """Return the chosen lines of a text, with their newlines."""
+    return text[np.repeat(chosen_L, np.diff(ends_L, prepend=0))].tobytes()

@@ -1,7 +1,7 @@
-"""Blocks of text to token numbers, on all cores, in order.
+"""Blocks of text to type ids, on all cores, in order.
 
-tokenize.tokenize says what the tokens are. Numbers here are those of a block or of a thread; _provisional.py
-joins them.
+tokenize() of tokenizers/base.py is the specification: the functions here do its work on each line of a block.
+Type ids count from 0 in each thread; provisional.py maps them to ids of the whole corpus.
 """
 
 import re
@@ -21,31 +21,40 @@ import numpy.typing as npt
 
 from nlpseq.config import TextConfig
 from nlpseq.core.cache_dir import use_cache_for_numba
-from nlpseq.dataset._lines import as_lines
+from nlpseq.dataset.external_vocab import join_lines
+from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.errors import RunError
-from nlpseq.reading.blocks import NEWLINE, WHOLE_LINE_TOKENIZERS
+from nlpseq.reading.blocks import NEWLINE
 from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
-from nlpseq.tokenizers.word import char_classes, tokenize
+from nlpseq.tokenizers.base import TOKENIZERS, tokenize
+from nlpseq.tokenizers.word import CLASSIFIED, char_classes
 
-COMPILED = ("word", "whitespace")
+__all__ = ["BlockTokenizer", "ThreadIds", "TokenBlock", "block_tokenizer", "submit_ahead", "tokenize_blocks"]
 
-SIGMA = "Σ".encode()  # the one letter whose lower case depends on its neighbours
-APOSTROPHE_INSIDE = re.compile("(?<=.)’")  # of a token, which is a line: by itself it stays
-MOST_TYPES = 1 << 17  # in a table of a thread, of which most that is looked up then fits its cache
+_SIGMA = "Σ".encode()  # the only letter whose lower case depends on its neighbours
+_INNER_APOSTROPHE = re.compile("(?<=.)’")  # in lines with a token each; a token ’ stays
 
 
-class Table:
-    """Stands for the numbers that the blocks of one thread share."""
+class ThreadIds:
+    """Ids of the corpus for the type ids of one thread, extended block by block."""
+
+    def __init__(self) -> None:
+        self.ids_T = np.empty(0, np.uint32)
+
+    def extend(self, new_ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        """Append the ids of new types; return the ids of all."""
+        self.ids_T = np.append(self.ids_T, new_ids)
+        return self.ids_T
 
 
 class TokenBlock(NamedTuple):
-    """The tokens of a block, numbered as they came up in it or in the blocks of the same table before it."""
+    """The tokens of a block."""
 
-    types: bytes  # the tokens of numbers not used before, a line each; different numbers may be the same one
-    ids: npt.NDArray[np.uint32]  # (num_tokens,)
-    lengths: npt.NDArray[np.int64]  # (num_lines,), tokens in each line; empty lines count
-    table: Table | None = None  # None: numbers begin at 0
+    types: bytes  # types new to the thread, a line of UTF-8 each, perhaps equal after lower-casing
+    ids: npt.NDArray[np.uint32]  # (num_tokens,), type ids of the thread
+    lengths_L: npt.NDArray[np.int64]  # (num_lines,), tokens in each line, also in empty lines
+    thread_ids: ThreadIds
 
 
 BlockTokenizer = Callable[[bytes], TokenBlock]
@@ -53,40 +62,51 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def tokenized(
-    blocks: Iterator[Block], config: TextConfig, threads: int
+def tokenize_blocks(
+    blocks: Iterator[Block], config: TextConfig, threads: int, limits: EncodeLimits
 ) -> Generator[tuple[Block, TokenBlock], None, None]:
-    """Each block with its tokens, in order; at most 2 * threads blocks are held at a time."""
-    tokenize_block = block_tokenizer(config)
-    with _workers(config, threads) as pool:
-        waiting = ahead(lambda block: pool.submit(tokenize_block, block.data), blocks, 2 * threads)
-        for block, future in waiting:
-            yield block, _finished(future)
+    """Yield each block with its tokens, in order; memory holds 2 * threads blocks at most.
+
+    Raises RunError if a tokenizing process dies.
+    """
+    tokenize_block = block_tokenizer(config, limits)
+    with _open_pool(config, threads) as pool:
+        submitted = submit_ahead(lambda block: pool.submit(tokenize_block, block.data), blocks, 2 * threads)
+        for block, future in submitted:
+            try:
+                found = future.result()
+            except BrokenProcessPool as error:
+                raise RunError(
+                    "tokenizing: a process died. Free some memory or use --threads 1; "
+                    'a script must call nlpseq under `if __name__ == "__main__":`.'
+                ) from error
+            yield block, found
 
 
-def ahead(
-    submit: Callable[[Item], Future[Result]], items: Iterable[Item], most: int
+def submit_ahead(
+    submit: Callable[[Item], Future[Result]], items: Iterable[Item], max_pending: int
 ) -> Iterator[tuple[Item, Future[Result]]]:
-    """Each item and what was submitted for it, in order; so many are under way at most."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    """Yield each item with its future, in order; at most max_pending are submitted ahead."""
+    pending: deque[tuple[Item, Future[Result]]] = deque()
     for item in items:
-        waiting.append((item, submit(item)))
-        if len(waiting) == most:
-            yield waiting.popleft()
-    while waiting:
-        yield waiting.popleft()
+        pending.append((item, submit(item)))
+        if len(pending) == max_pending:
+            yield pending.popleft()
+    while pending:
+        yield pending.popleft()
 
 
-def block_tokenizer(config: TextConfig) -> BlockTokenizer:
-    """The fastest function that does to each line of a block what tokenize() does."""
-    if config.tokenizer in COMPILED:
-        return _Scanner(config)
+def block_tokenizer(config: TextConfig, limits: EncodeLimits = EncodeLimits()) -> BlockTokenizer:
+    """Return the fastest function that tokenizes each line of a block."""
+    if config.tokenizer in CLASSIFIED:
+        return _Scanner(config, limits)
     if config.tokenizer == "char":
-        return partial(_characters, config)
-    return partial(_by_reference, config)
+        return partial(_split_characters, config)
+    return partial(_tokenize_lines, config)
 
 
-def _by_reference(config: TextConfig, data: bytes) -> TokenBlock:
+def _tokenize_lines(config: TextConfig, data: bytes) -> TokenBlock:
+    """Tokenize line by line with tokenize(), for every tokenizer."""
     type_ids: dict[str, int] = {}
     ids: list[int] = []
     lengths = []
@@ -94,69 +114,75 @@ def _by_reference(config: TextConfig, data: bytes) -> TokenBlock:
         tokens = tokenize(line, config)
         ids += [type_ids.setdefault(token, len(type_ids)) for token in tokens]
         lengths.append(len(tokens))
-    return TokenBlock(as_lines(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64))
+    return TokenBlock(
+        join_lines(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64), ThreadIds()
+    )
 
 
-def _characters(config: TextConfig, data: bytes) -> TokenBlock:
+def _split_characters(config: TextConfig, data: bytes) -> TokenBlock:
+    """Tokenize as `char`, as an array of code points."""
     text = data.decode(*UTF_8)
     if config.lower:
         text = text.lower()
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     newlines = np.flatnonzero(codes == NEWLINE)
-    lengths = np.diff(newlines, prepend=-1, append=len(codes)) - 1
+    lengths_L = np.diff(newlines, prepend=-1, append=len(codes)) - 1
     codes = codes[codes != NEWLINE]
     counts = np.bincount(codes)
     types = np.flatnonzero(counts)
-    numbers = np.zeros(len(counts), np.uint32)
-    numbers[types] = np.arange(len(types))
-    return TokenBlock(as_lines(map(chr, types)), numbers[codes], lengths.astype(np.int64))
+    type_ids = np.zeros(len(counts), np.uint32)
+    type_ids[types] = np.arange(len(types))
+    return TokenBlock(join_lines(map(chr, types)), type_ids[codes], lengths_L.astype(np.int64), ThreadIds())
 
 
 class _Scanner:
-    """Scans text, lowering ASCII alone, then lowers and folds its types, which are far fewer than its tokens.
+    """Tokenizes blocks as `word` or `whitespace`, compiled.
 
-    That is the same because no letter changes its class with its case, a test holds it so. Every thread has a
-    table of types of its own, and a new one when that has grown to MOST_TYPES.
+    The scan lower-cases ASCII only; other letters are lower-cased in the types, far fewer than the tokens.
+    The result is the same, because no letter changes its class with its case. Each thread has a table of
+    types, 15 % faster than a table for each block, and an empty one once limits.thread_types is reached.
     """
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: TextConfig, limits: EncodeLimits) -> None:
         use_cache_for_numba()
-        self._config, self._classes = config, char_classes(config)
-        self._tables = threading.local()
+        self._config, self._limits = config, limits
+        self._classes = char_classes(config.tokenizer, config.punctuation)
+        self._thread = threading.local()
 
     def __call__(self, data: bytes) -> TokenBlock:
-        from nlpseq.dataset._hash_table_numba import no_types, scan, spelled
-        from nlpseq.tokenizers._scan_numba import PADDING
+        from nlpseq.dataset.hash_table_numba import empty_table, number_tokens, type_lines
+        from nlpseq.tokenizers.scan_numba import PADDING
 
-        if self._config.lower and SIGMA in data:
+        config = self._config
+        if config.lower and _SIGMA in data:
             data = data.decode(*UTF_8).lower().encode(*UTF_8)
         text = np.frombuffer(data + PADDING, np.uint8)
-        lengths = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
-        table, types = getattr(self._tables, "mine", None) or (Table(), no_types())
-        first = types.num
-        ids, types = scan(text, self._classes, self._config.punctuation, self._config.lower, lengths, types)
-        self._tables.mine = (table, types) if types.num < MOST_TYPES else None
-        return TokenBlock(self._folded(spelled(types, first)), ids, lengths, table)
+        lengths_L = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
+        table, thread_ids = getattr(self._thread, "table", None) or (empty_table(), ThreadIds())
+        first = table.num
+        ids, table = number_tokens(text, self._classes, config.punctuation, config.lower, lengths_L, table)
+        self._thread.table = (table, thread_ids) if table.num < self._limits.thread_types else None
+        return TokenBlock(self._fold(type_lines(table, first)), ids, lengths_L, thread_ids)
 
-    def _folded(self, types: bytes) -> bytes:
-        """Types lowered, and with one kind of apostrophe."""
-        if types.isascii():  # and lowered while scanning
+    def _fold(self, types: bytes) -> bytes:
+        """Lower-case types beyond ASCII, and write ' for ’ inside words."""
+        if types.isascii():  # lower-cased by the scan
             return types
         text = types.decode(*UTF_8)
         if self._config.lower:
             text = text.lower()
         if self._config.tokenizer == "word":
-            text = APOSTROPHE_INSIDE.sub("'", text)
+            text = _INNER_APOSTROPHE.sub("'", text)
         return text.encode(*UTF_8)
 
 
 @contextmanager
-def _workers(config: TextConfig, threads: int) -> Iterator[Executor]:
-    """Threads where the work leaves Python's lock alone, else processes; none outlives the block."""
+def _open_pool(config: TextConfig, threads: int) -> Iterator[Executor]:
+    """Open a pool of threads, or of processes if the tokenizer is plain Python; close it at the end."""
     pool: Executor
-    if config.tokenizer in WHOLE_LINE_TOKENIZERS and threads > 1:  # these are plain Python
-        # spawned, because a forked copy of a process with threads in it may hang
-        pool = ProcessPoolExecutor(threads, get_context("spawn"), _leave_interrupts_to_parent)
+    if TOKENIZERS[config.tokenizer].whole_lines and threads > 1:  # all of these are plain Python
+        # spawned, because a forked copy of a process with threads may hang
+        pool = ProcessPoolExecutor(threads, get_context("spawn"), _ignore_interrupts)
     else:
         pool = ThreadPoolExecutor(threads)
     try:
@@ -165,15 +191,6 @@ def _workers(config: TextConfig, threads: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_parent() -> None:
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the parent process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _finished(future: Future[TokenBlock]) -> TokenBlock:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "A tokenizing process ended early: memory ran out, or a script calls nlpseq outside "
-            '`if __name__ == "__main__":`. Add that line, or give --threads 1.'
-        ) from error

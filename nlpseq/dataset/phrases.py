@@ -1,4 +1,4 @@
-"""Phrases: words that occur side by side so often that they are one, as new_york is.
+"""Phrases: frequent pairs of neighbouring words, joined to one token as in new_york.
 
 A pair of neighbouring tokens a b with counts #a, #b, #ab in a text of N tokens is a phrase if #ab is at least
 phrase_min_count and min_count, as are #a and #b, and its score exceeds the threshold. The scores are
@@ -6,13 +6,13 @@ phrase_min_count and min_count, as are #a and #b, and its score exceeds the thre
     word2phrase   (#ab - phrase_min_count) N / (#a #b)     Mikolov et al. 2013, arXiv:1310.4546, eq. 6, by N
     npmi          log(#ab N / (#a #b)) / -log(#ab / N), from -1 to 1          Bouma 2009, normalised PMI
 
-Tokens are merged from left to right, so that of a b c with the phrases a b and b c the first is taken. A
-second pass over the result finds phrases of up to four words, and so on.
+Tokens are joined from left to right: in a b c with the phrases a b and b c, the first is joined. A second
+pass over the result finds phrases of up to four words, and so on.
 
-Letters: T types of token, N tokens, P pairs.
+Letters: T types, N tokens of a chunk, P pairs.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
-from nlpseq.dataset.token_dataset import CHUNK
+from nlpseq.dataset.limits import CHUNK_TOKENS
 from nlpseq.storage.arrays import NpyWriter
+
+__all__ = ["JOINT", "Phrases", "find_phrases", "join_known", "merge_phrases", "name_phrases"]
 
 JOINT = "_"
 THRESHOLDS = {"word2phrase": 100.0, "npmi": 0.5}
@@ -33,19 +35,23 @@ Keys = npt.NDArray[np.uint64]
 
 
 class Phrases(NamedTuple):
-    """Pairs of types that are one, in order of their keys first * T + second."""
+    """Pairs of types, sorted by their keys first * T + second."""
 
     keys_P: Keys
     counts_P: Ints
     scores_P: npt.NDArray[np.float64]
 
 
-def find_phrases(tokens: Ids, sentences: Ints, counts_T: Ints, config: TextConfig) -> Phrases:
-    """The phrases of a text; counts_T: how often each type occurs in it, 0 for one that is in no phrase."""
+def find_phrases(
+    tokens: Ids, sentences: Ints, counts_T: Ints, config: TextConfig, chunk_tokens: int = CHUNK_TOKENS
+) -> Phrases:
+    """Return the phrases of a text; counts_T: count of each type, 0 for types to keep out of phrases."""
     total = int(counts_T.sum())
-    least = max(config.phrase_min_count, config.min_count)  # a phrase is to be in the vocabulary
-    keys_P, counts_P = _count_pairs(tokens, sentences, counts_T >= least)
-    often = counts_P >= least
+    min_count = max(
+        config.phrase_min_count, config.min_count
+    )  # because rarer phrases get no vocabulary entry
+    keys_P, counts_P = _count_pairs(tokens, sentences, counts_T >= min_count, chunk_tokens)
+    often = counts_P >= min_count
     keys_P, counts_P = keys_P[often], counts_P[often]
     first_P, second_P = np.divmod(keys_P, np.uint64(max(1, len(counts_T))))
     chance_P = counts_T[first_P].astype(np.float64) * counts_T[second_P] / max(1, total)
@@ -59,7 +65,7 @@ def find_phrases(tokens: Ids, sentences: Ints, counts_T: Ints, config: TextConfi
 
 
 def join_known(tokens: list[str], words: Container[str], passes: int) -> list[str]:
-    """Tokens with neighbours joined, from left to right, where a vocabulary has them as one word."""
+    """Join neighbouring tokens, from left to right, if a vocabulary has them as one word."""
     for _ in range(passes):
         joined = list[str]()
         is_second = False
@@ -77,7 +83,7 @@ def join_known(tokens: list[str], words: Container[str], passes: int) -> list[st
 
 
 def name_phrases(type_ids: dict[str, int], phrases: Phrases) -> list[str]:
-    """What each phrase is written as; type_ids gives it a number, unless some token is written so already."""
+    """Return the name of each phrase, and add new names to type_ids; a type of that name keeps its id."""
     types, num_types = list(type_ids), len(type_ids)
     names = [f"{types[key // num_types]}{JOINT}{types[key % num_types]}" for key in phrases.keys_P.tolist()]
     for name in names:
@@ -86,43 +92,39 @@ def name_phrases(type_ids: dict[str, int], phrases: Phrases) -> list[str]:
 
 
 def merge_phrases(
-    tokens_file: Path, sentences_file: Path, phrases: Phrases, num_types: int, ids_P: Ids
+    tokens_file: Path,
+    sentences_file: Path,
+    phrases: Phrases,
+    num_types: int,
+    ids_P: Ids,
+    chunk_tokens: int = CHUNK_TOKENS,
 ) -> None:
-    """Rewrite tokens and sentences on disk, each phrase one token; num_types: before phrases had numbers."""
+    """Rewrite tokens and sentences on disk with each phrase as one token.
+
+    num_types: T of the keys. ids_P: the id of each phrase.
+    """
     tokens, sentences = (np.load(file, mmap_mode="r") for file in (tokens_file, sentences_file))
     files = [file.with_suffix(".merged") for file in (tokens_file, sentences_file)]
     with NpyWriter(files[0], np.uint32) as stream, NpyWriter(files[1], np.int64) as ends:
         ends.append(np.zeros(1, np.int64))
-        for part in _merged(tokens, sentences, phrases.keys_P, num_types, ids_P):
-            stream.append(part.tokens)
-            ends.append(part.ends)
+        removed, is_second = 0, False  # tokens so far; the next token is the second of a phrase
+        for start in range(0, len(tokens), chunk_tokens):
+            stop = min(start + chunk_tokens, len(tokens))
+            phrase_N = _phrase_at(tokens, sentences, phrases.keys_P, num_types, start, stop)
+            begins_N = _take_from_left(phrase_N >= 0, is_second)
+            second_N = np.concatenate([[is_second], begins_N[:-1]])
+            merged_N = np.where(begins_N, ids_P[phrase_N], tokens[start:stop])
+            removed_N = removed + np.cumsum(second_N)
+            ends_before = _ends_within(sentences, start, stop)
+            stream.append(merged_N[~second_N])
+            ends.append(ends_before - removed_N[ends_before - 1 - start])
+            removed, is_second = int(removed_N[-1]), bool(begins_N[-1])
     for new, old in zip(files, (tokens_file, sentences_file), strict=True):
         new.replace(old)
 
 
-class _Part(NamedTuple):
-    """A stretch of merged text, and where sentences end in the whole of it."""
-
-    tokens: Ids
-    ends: Ints
-
-
-def _merged(tokens: Ids, sentences: Ints, keys_P: Keys, num_types: int, ids_P: Ids) -> Iterator[_Part]:
-    removed, is_second = 0, False  # tokens so far; whether the next one is the second of a phrase
-    for start in range(0, len(tokens), CHUNK):
-        stop = min(start + CHUNK, len(tokens))
-        place_N = _phrase_at(tokens, sentences, keys_P, num_types, start, stop)
-        begins_N = _greedy(place_N >= 0, is_second)
-        second_N = np.concatenate([[is_second], begins_N[:-1]])
-        merged_N = np.where(begins_N, ids_P[place_N], tokens[start:stop])
-        gone_N = removed + np.cumsum(second_N)
-        ends = _ends_within(sentences, start, stop)
-        yield _Part(merged_N[~second_N], ends - gone_N[ends - 1 - start])
-        removed, is_second = int(gone_N[-1]), bool(begins_N[-1])
-
-
-def _greedy(candidate_N: npt.NDArray[np.bool_], is_taken: bool) -> npt.NDArray[np.bool_]:
-    """Of candidates in a row every second one, from the first that is not taken already."""
+def _take_from_left(candidate_N: npt.NDArray[np.bool_], is_taken: bool) -> npt.NDArray[np.bool_]:
+    """Mark every second candidate of a run, from the first that is not the second of a phrase."""
     place_N = np.arange(len(candidate_N))
     starts_N = candidate_N & ~np.concatenate([[False], candidate_N[:-1]])
     first_N = np.maximum.accumulate(np.where(starts_N, place_N, -1))
@@ -132,35 +134,37 @@ def _greedy(candidate_N: npt.NDArray[np.bool_], is_taken: bool) -> npt.NDArray[n
 
 
 def _phrase_at(tokens: Ids, sentences: Ints, keys_P: Keys, num_types: int, start: int, stop: int) -> Ints:
-    """Which phrase each token of a stretch begins with the next one, -1 where it begins none."""
-    place_N = np.full(stop - start, -1)
+    """Return the phrase that each token of a chunk forms with the next token, or -1."""
+    phrase_N = np.full(stop - start, -1)
     keys_N = _pair_keys(tokens, num_types, start, stop)
     found_N = np.minimum(np.searchsorted(keys_P, keys_N), len(keys_P) - 1)
     found_N[keys_P[found_N] != keys_N] = -1
-    place_N[: len(keys_N)] = found_N
-    place_N[_ends_within(sentences, start, stop) - 1 - start] = -1
-    return place_N
+    phrase_N[: len(keys_N)] = found_N
+    phrase_N[_ends_within(sentences, start, stop) - 1 - start] = -1
+    return phrase_N
 
 
 def _pair_keys(tokens: Ids, num_types: int, start: int, stop: int) -> Keys:
-    """The key of each token of a stretch with the next one; one less at the end of the text."""
+    """Return the key of each token of a chunk with the next token; the last token of a text has none."""
     span = tokens[start : stop + 1].astype(np.uint64)
     keys: Keys = span[:-1] * np.uint64(num_types) + span[1:]
     return keys
 
 
 def _ends_within(sentences: Ints, start: int, stop: int) -> Ints:
-    """The ends of sentences from start + 1 to stop."""
+    """Return the ends of sentences from start + 1 to stop."""
     first, last = np.searchsorted(sentences, [start, stop], side="right")
     ends: Ints = sentences[max(first, 1) : last]
     return ends
 
 
-def _count_pairs(tokens: Ids, sentences: Ints, often_T: npt.NDArray[np.bool_]) -> tuple[Keys, Ints]:
-    """The pairs of neighbours in a sentence whose types are both frequent, and how often each occurs."""
+def _count_pairs(
+    tokens: Ids, sentences: Ints, often_T: npt.NDArray[np.bool_], chunk_tokens: int
+) -> tuple[Keys, Ints]:
+    """Return keys and counts of the pairs of neighbours in a sentence whose types are both frequent."""
     keys_P, counts_P = np.empty(0, np.uint64), np.empty(0, np.int64)
-    for start in range(0, len(tokens), CHUNK):
-        stop = min(start + CHUNK, len(tokens))
+    for start in range(0, len(tokens), chunk_tokens):
+        stop = min(start + chunk_tokens, len(tokens))
         keys_N = _pair_keys(tokens, len(often_T), start, stop)
         inside_N = np.ones(stop - start, np.bool_)
         inside_N[_ends_within(sentences, start, stop) - 1 - start] = False
@@ -171,3 +175,9 @@ def _count_pairs(tokens: Ids, sentences: Ints, often_T: npt.NDArray[np.bool_]) -
         keys_P, inverse = np.unique(np.concatenate([keys_P, new_P]), return_inverse=True)
         counts_P = np.bincount(inverse, np.concatenate([counts_P, number_P]), len(keys_P)).astype(np.int64)
     return keys_P, counts_P
+
+
+def read_phrases(folder: Path) -> list[str]:
+    """Return the phrases of an encoded corpus, best score first."""
+    lines = (folder / "phrases.tsv").read_text("utf-8").splitlines()
+    return [line.partition("\t")[0] for line in lines[1:]]

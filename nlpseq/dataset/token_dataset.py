@@ -1,4 +1,4 @@
-"""TokenDataset: an encoded corpus on disk, memory-mapped: what every trainer and counter reads."""
+"""TokenDataset: an encoded corpus on disk, memory-mapped, the input of all training and counting."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -15,24 +15,37 @@ from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.manifest import sums
 
+__all__ = [
+    "KIND",
+    "SENTENCES",
+    "SPLITS",
+    "TOKENS",
+    "VERSION",
+    "VOCAB",
+    "Split",
+    "TokenDataset",
+    "split_sentences",
+    "token_dtype",
+]
+
 KIND, VERSION = "tokens", 1
 TOKENS, SENTENCES, VOCAB = "tokens.npy", "sentences.npy", "vocab.tsv"
 
-SPLITS = ("train", "valid", "test")  # in the order in which they follow each other
+SPLITS = ("train", "valid", "test")  # in order of sentences
 Split = Literal["train", "valid", "test"]
 
-CHUNK = 1 << 22  # elements looked at together, so that memory does not grow with the corpus
+_CHECK_SENTENCES = 1 << 22  # offsets checked together, so that memory does not grow with the corpus
 
 
 def token_dtype(num_entries: int) -> type[np.uint16] | type[np.uint32]:
-    """The smallest type that numbers this many vocabulary entries."""
+    """Return the smallest dtype for the ids of a vocabulary."""
     return np.uint16 if num_entries <= 1 << 16 else np.uint32
 
 
 def split_sentences(sentences: npt.NDArray[np.int64], config: TextConfig, name: str) -> dict[str, list[int]]:
-    """First sentence and end of each split, at the sentence boundaries nearest to the shares of tokens.
+    """Return first sentence and end of each split, at the boundaries nearest to the shares of tokens.
 
-    DataError where a split that was asked for would be empty; `name` is what it calls the corpus.
+    name: of the corpus, for messages. Raises DataError if a split with a share would be empty.
     """
     num_tokens, num_sentences = int(sentences[-1]), len(sentences) - 1
     before_test = 1 - config.test_share
@@ -44,38 +57,38 @@ def split_sentences(sentences: npt.NDArray[np.int64], config: TextConfig, name: 
         (train_share, config.valid_share, config.test_share), splits.items(), strict=True
     ):
         if share and first == end:
-            raise DataError(_no_split(name, num_sentences, split, share))
+            raise DataError(_explain_empty_split(name, num_sentences, split, share))
     return splits
 
 
 def _nearest(sentences: npt.NDArray[np.int64], target: int) -> int:
-    """The sentence that starts nearest to a token; the earlier one of two."""
+    """Return the sentence whose start is nearest to a token, the earlier sentence of a tie."""
     after = int(np.searchsorted(sentences, target))
     if after and target - sentences[after - 1] <= sentences[after] - target:
         return after - 1
     return after
 
 
-def _no_split(name: str, num_sentences: int, split: str, share: float) -> str:
+def _explain_empty_split(name: str, num_sentences: int, split: str, share: float) -> str:
     if num_sentences == 1:
         return (
-            f"{name} is a single line and cannot be split, because splits part lines. "
-            "Put one sentence on a line, or take --valid-share 0 --test-share 0 "
-            "(with which train-lm wants --valid FILE)."
+            f"{name}: is a single line and cannot be split, because a split holds whole lines. "
+            "Put one sentence on a line, or use --valid-share 0 --test-share 0 "
+            "(train-lm then needs --valid FILE)."
         )
     return (
-        f"{name} has {num_sentences:,} lines, which leaves none for the {split} split "
-        f"({share:g} of the tokens). Give it a larger share, or more lines."
+        f"{name}: has {num_sentences:,} lines, too few for the {split} split "
+        f"({share:g} of the tokens). Use a larger share or more lines."
     )
 
 
 class TokenDataset:
-    """Numbered tokens and the sentences they form.
+    """Token ids and the sentences that they form.
 
     tokens: uint16 or uint32, (num_tokens,); words outside the vocabulary have the id vocab.num_words.
     sentences: int64, (num_sentences + 1,); sentence s is tokens[sentences[s] : sentences[s + 1]], not empty.
     A split has the tokens of the whole corpus and its own range of sentences.
-    digest: equal digests mean equal tokens, sentences and words of the whole.
+    digest: equal digests mean equal tokens, sentences and words of the whole corpus.
     """
 
     def __init__(
@@ -96,11 +109,12 @@ class TokenDataset:
 
     @property
     def config(self) -> TextConfig:
+        """Return the settings of the encoding."""
         return from_dict(TextConfig, self.meta["config"])
 
     @property
     def num_tokens(self) -> int:
-        """Tokens in these sentences, <unk> among them."""
+        """Count the tokens of these sentences, <unk> included."""
         return int(self.sentences[-1] - self.sentences[0])
 
     @property
@@ -109,10 +123,10 @@ class TokenDataset:
 
     @classmethod
     def open(cls, path: Path | str, verify: bool = True, vocab: Vocab | None = None) -> "TokenDataset":
-        """The dataset in this folder. ArtifactError where anything in it is damaged or does not fit.
+        """Open the dataset of a folder; raise ArtifactError if any file is corrupt or inconsistent.
 
-        verify=False skips the checks that read every byte: sha256, offsets and the range of ids. vocab: the
-        one in the folder, where it is known already.
+        verify: False skips the checks that read every byte: sha256, offsets and the range of ids. vocab: the
+        vocabulary of the folder, if already loaded.
         """
         path = Path(path)
         return artifact.load_consistent(path, lambda: cls._open(path, verify, vocab))
@@ -133,13 +147,13 @@ class TokenDataset:
         return dataset
 
     def split(self, name: Split) -> "TokenDataset":
-        """The sentences of one split; DataError where it was encoded without that split."""
+        """Return the sentences of one split; raise DataError if the encoding has no such split."""
         if name not in SPLITS:
-            raise ConfigError(f"{name!r} is no split. Known are " + ", ".join(SPLITS) + ".")
+            raise ConfigError(f"split {name!r}: does not exist. Use one of {', '.join(SPLITS)}.")
         first, end = self.meta["splits"][name]
         if first == end:
             raise DataError(
-                f"{self.path} has no {name} split. Encode the corpus again with --{name}-share 0.05."
+                f"{self.path}: has no {name} split. Encode the corpus again with --{name}-share 0.05."
             )
         bounds = {each: [0, end - first] if each == name else [0, 0] for each in SPLITS}
         meta = self.meta | {"splits": bounds}
@@ -148,7 +162,7 @@ class TokenDataset:
 
 
 def _check_meta(dataset: TokenDataset) -> None:
-    """Every field of meta.json that code relies on, against the files beside it."""
+    """Raise ArtifactError if a field of meta.json disagrees with the other files."""
     meta = dataset.meta
     file = dataset.path / "meta.json"
     try:
@@ -166,30 +180,32 @@ def _check_meta(dataset: TokenDataset) -> None:
             "notices": all(isinstance(notice, str) for notice in meta["notices"]),
         }
     except (KeyError, TypeError, ValueError, IndexError, ConfigError) as error:
-        raise ArtifactError(f"{file} is not valid ({error!r}). Encode the corpus again.") from error
+        raise ArtifactError(f"{file}: is not valid ({error!r}). Encode the corpus again.") from error
     for field, holds in fits.items():
-        _require(holds, file, f"has a field {field} that does not fit the files beside it")
+        _require(holds, file, f"field {field} does not match the other files")
 
 
 def _check_vocab(path: Path, vocab: Vocab) -> None:
     specials = tuple(vocab.words[vocab.num_words :])
     _require(specials == SPECIALS, path / VOCAB, f"does not end with {' and '.join(SPECIALS)}")
     known = vocab.counts.min() >= -1 and vocab.counts.sum(dtype=np.float64) < 2**62
-    _require(known, path / VOCAB, "holds counts that no text has")
+    _require(known, path / VOCAB, "contains impossible counts")
 
 
 def _check_arrays(dataset: TokenDataset) -> None:
-    """Offsets rise from 0 to num_tokens, and no id lies beyond <unk>."""
+    """Raise ArtifactError if offsets do not rise from 0 to num_tokens or an id is beyond <unk>."""
     path, sentences, tokens = dataset.path, dataset.sentences, dataset.tokens
-    starts = range(0, len(sentences), CHUNK)
-    parts = (sentences[start : start + CHUNK + 1] for start in starts)
-    rising = all((part[1:] > part[:-1]).all() for part in parts)  # differences could overflow
+    starts = range(0, len(sentences), _CHECK_SENTENCES)
+    parts = (sentences[start : start + _CHECK_SENTENCES + 1] for start in starts)
+    rising = all(
+        (part[1:] > part[:-1]).all() for part in parts
+    )  # compared, because differences could overflow
     spans_all = sentences[0] == 0 and sentences[-1] == len(tokens)
-    _require(rising and spans_all, path / SENTENCES, "does not hold rising offsets into the tokens")
+    _require(rising and spans_all, path / SENTENCES, "offsets do not rise from 0 to the number of tokens")
     known = tokens.max() <= dataset.vocab.num_words
-    _require(known, path / TOKENS, "holds an id outside the vocabulary")
+    _require(known, path / TOKENS, "contains an id outside the vocabulary")
 
 
-def _require(holds: bool, file: Path, complaint: str) -> None:
+def _require(holds: bool, file: Path, problem: str) -> None:
     if not holds:
-        raise ArtifactError(f"{file} {complaint}. Encode the corpus again.")
+        raise ArtifactError(f"{file}: {problem}. Encode the corpus again.")

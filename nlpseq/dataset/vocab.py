@@ -1,4 +1,4 @@
-"""Vocab: which words there are, how often, and the number of each."""
+"""Vocab: the words of a text, their counts and their ids."""
 
 import hashlib
 import re
@@ -11,20 +11,22 @@ import numpy.typing as npt
 
 from nlpseq.errors import ArtifactError
 
+__all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "prune", "unescape"]
+
 UNK, EOS = "<unk>", "<eos>"
 SPECIALS = (UNK, EOS)
-NO_WORDS = tuple(special.encode() for special in SPECIALS)
+SPECIAL_BYTES = tuple(special.encode() for special in SPECIALS)
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_UNESCAPES = {escape[1]: char for char, escape in _ESCAPES.items()} | {"e": ""}  # see vectors/_words.py
+_UNESCAPES = {escape[1]: char for char, escape in _ESCAPES.items()} | {"e": ""}  # \\e: an empty word
 _UNREADABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control, line ends, surrogates
 _ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|(.?))")
 
 
 class Vocab:
-    """Words by falling count, ties by word, ids from 0; then the specials, ids num_words and up.
+    """Words by falling count, ties by word, with ids from 0; then the specials, with ids from num_words.
 
-    words: every entry, the specials last. counts: int64, (len(words),); -1 where a count is unknown.
+    words: every entry, the specials last. counts: int64, (len(words),), -1 if unknown.
     """
 
     def __init__(self, words: Iterable[str], counts: npt.NDArray[np.int64], num_specials: int = 0) -> None:
@@ -35,7 +37,7 @@ class Vocab:
 
     @property
     def num_words(self) -> int:
-        """Entries that are words, which is also the id of <unk> where there are specials."""
+        """Count the entries without specials; if there are specials, also the id of <unk>."""
         return len(self.words) - self.num_specials
 
     def __len__(self) -> int:
@@ -46,90 +48,92 @@ class Vocab:
 
     @cached_property
     def ids(self) -> dict[str, int]:
-        """Word to id; of equal words the first keeps its id."""
+        """Map each word to its id; equal words have the id of the first."""
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
     def ids_of(self, words: Iterable[str]) -> list[int]:
-        """The id of each word, that of <unk> where it is unknown or written like a special."""
+        """Return the id of each word; unknown words and words spelled like a special get the id of <unk>."""
         unk = self.num_words
         return [min(self.ids.get(word, unk), unk) for word in words]
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the words in order: equal digests mean equal ids."""
+        """Hash the words in order with sha256: equal digests mean equal ids."""
         text = "\n".join([*_escaped(self.words), ""])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def without_specials(self) -> "Vocab":
+        """Return the words and their counts without specials."""
         return Vocab(self.words[: self.num_words], self.counts[: self.num_words])
 
     def save(self, file: Path) -> None:
-        """Write vocab.tsv: a header, then one `word<TAB>count` a line, in order of id."""
+        """Write vocab.tsv: a header, then a line `word<TAB>count` for each id."""
         file.write_bytes(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """What is in vocab.tsv."""
+        """Return the content of vocab.tsv."""
         rows = zip(_escaped(self.words), map(str, self.counts.tolist()), strict=True)
         header = f"word\tcount\tspecials={self.num_specials}"
         return "\n".join([header, *map("\t".join, rows), ""]).encode()
 
     @classmethod
     def load(cls, file: Path) -> "Vocab":
+        """Read vocab.tsv; raise ArtifactError if the file is missing or corrupt."""
         try:
             return cls.from_bytes(file.read_bytes(), file)
         except OSError as error:
-            raise _no_vocabulary(file, error) from error
+            raise _not_a_vocabulary(file, error) from error
 
     @classmethod
     def from_bytes(cls, content: bytes, file: Path) -> "Vocab":
-        """The vocabulary in the bytes of a vocab.tsv; `file` is what an error names."""
+        """Parse the content of vocab.tsv; `file` is its name in errors."""
         try:
             header, *lines, end = content.decode().split("\n")
             if end:
-                raise ValueError("its last line is cut off")
+                raise ValueError("the last line is truncated")
             num_specials = int(header.removeprefix("word\tcount\tspecials="))
             rows = [line.split("\t") for line in lines]
             words = [unescape(word) for word, _ in rows]
             counts = np.array([int(count) for _, count in rows], np.int64)
         except (ValueError, KeyError, IndexError, OverflowError) as error:
-            raise _no_vocabulary(file, error) from error
+            raise _not_a_vocabulary(file, error) from error
         if not 0 <= num_specials <= len(words):
             raise ArtifactError(
-                f"{file} claims {num_specials} specials of {len(words)} words. Make its folder anew."
+                f"{file}: has {num_specials} specials among {len(words)} words. Create its folder again."
             )
         return cls(words, counts, num_specials)
 
 
-def _no_vocabulary(file: Path, error: Exception) -> ArtifactError:
-    return ArtifactError(f"{file} is not a vocabulary of nlpseq ({error}). Make its folder anew.")
+def _not_a_vocabulary(file: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{file}: is not a vocabulary of nlpseq ({error}). Create its folder again.")
 
 
 def prune(
     words: Sequence[bytes], counts: npt.NDArray[np.int64], max_vocab: int | None
 ) -> npt.NDArray[np.int64]:
-    """Which words to keep, by falling count and then by word; specials are never words.
+    """Return the indices of the words to keep, by falling count, ties by word; specials are left out.
 
-    words: in UTF-8, which sorts as text does. Their first eight bytes are sorted as numbers, which leaves
-    little to sort.
+    words: UTF-8, because bytes sort as text does. The first eight bytes are sorted as numbers before, because
+    sorting is fast on nearly sorted words.
     """
     by_start = np.argsort(np.array(words, "S8").view(">u8").astype(np.uint64)).tolist()
-    kept = [n for n in sorted(by_start, key=words.__getitem__) if words[n] not in NO_WORDS]
+    kept = [n for n in sorted(by_start, key=words.__getitem__) if words[n] not in SPECIAL_BYTES]
     by_word = np.array(kept, np.int64)
     return by_word[np.argsort(-counts[by_word], kind="stable")][:max_vocab]
 
 
 def _escaped(words: list[str]) -> list[str]:
-    """The same words where none has to be written in another way, as there seldom is one."""
+    """Escape words; one search shows if any needs escaping, because few do."""
     return [escape(word) for word in words] if _UNREADABLE.search("".join(words)) else words
 
 
 def escape(word: str) -> str:
-    """The word on one line of readable UTF-8: \\t, \\u2028; as it is where it has no such character."""
+    r"""Return a word with control characters, line ends and surrogates as \t or \u2028."""
     return _UNREADABLE.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), word)
 
 
 def unescape(word: str) -> str:
-    """The word that was escaped."""
+    """Return the word that `escape` wrote."""
     if "\\" not in word:
         return word
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else _UNESCAPES[match[2]], word)

@@ -1,16 +1,16 @@
-"""Analogies: a is to b as c is to d, and how often the vectors answer d.
+"""Evaluate vectors on analogies: the share of questions "a is to b as c is to ?" answered with d.
 
-A file has sections, each begun by a line `: name`, and four words a line. As in the set of Mikolov et al.
-2013 (arXiv:1301.3781) sections named gram... are syntactic, all others semantic.
+A file has sections, each begun by a line `: name`, with four words a line. As in the set of Mikolov et al.
+2013 (arXiv:1301.3781), sections named gram... are syntactic, all others semantic.
 
-3CosAdd answers the x with the largest cos(x, b) - cos(x, a) + cos(x, c) (Mikolov, Yih & Zweig 2013), 3CosMul
-that with the largest cos(x, b) cos(x, c) / (cos(x, a) + .001), of cosines moved to 0..1 unless none can be
-negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). a, b and c never answer.
+3CosAdd answers the x with the largest cos(x, b) - cos(x, a) + cos(x, c) (Mikolov, Yih & Zweig 2013,
+N13-1090), 3CosMul the x with the largest cos(x, b) cos(x, c) / (cos(x, a) + .001), of cosines shifted to 0..1
+unless none can be negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). a, b and c never answer.
 
-Few words make up many questions, so the cosines of those words with a stretch of the vocabulary are computed
-once, and every question only adds or multiplies three rows of that table.
+Many questions share few words. So the cosines of these words with a slice of the vocabulary are computed
+once, and every question only combines three rows of the table.
 
-Letters: Q questions, U different words in them, X candidates of a stretch of the vocabulary.
+Letters: Q questions, U different words in the questions, X candidates in a slice of the vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,47 +23,51 @@ import numpy.typing as npt
 
 from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.evaluation.word_pairs import Missing, found_as, read_lines
-from nlpseq.vectors.vectors import EPSILON, Vectors
+from nlpseq.evaluation.word_pairs import Missing, find_form, read_text_lines
+from nlpseq.vectors.queries import COSMUL_EPSILON
+from nlpseq.vectors.vectors import Vectors
 
-_TABLE_BYTES = 1 << 27  # of cosines at once
-_BATCH = 16  # questions of a thread at once
+__all__ = ["TABLE_BYTES", "Accuracy", "Section", "evaluate_analogies", "read_analogies"]
+
+TABLE_BYTES = 1 << 27  # of cosines at once
+_BATCH_QUESTIONS = 16  # of a thread at once
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 
 class Section(NamedTuple):
-    """Questions of one kind: a, b, c and the answer."""
+    """Questions of one relation: a, b, c and the answer."""
 
     name: str
     questions: list[tuple[str, str, str, str]]
 
     @property
     def is_syntactic(self) -> bool:
+        """Return whether the relation is one of grammar."""
         return self.name.startswith("gram")
 
 
 class Accuracy(NamedTuple):
-    """Right answers of a section, or of several."""
+    """The correct answers of one or more sections."""
 
     name: str
-    add: int  # right by 3CosAdd
-    mul: int  # right by 3CosMul
-    used: int  # questions that were counted
-    oov: int  # questions with a word the vectors do not have
+    add: int  # correct by 3CosAdd
+    mul: int  # correct by 3CosMul
+    used: int  # questions in the score
+    oov: int  # questions with an unknown word
 
     def shares(self) -> dict[str, Any]:
-        """Both methods as shares of the questions that were counted, None where there are none."""
-        right = {"3cosadd": self.add, "3cosmul": self.mul}
-        shares = {method: number / self.used if self.used else None for method, number in right.items()}
+        """Return the accuracy of both methods, None if no question was used."""
+        correct = {"3cosadd": self.add, "3cosmul": self.mul}
+        shares = {method: number / self.used if self.used else None for method, number in correct.items()}
         return {"name": self.name, **shares, "used": self.used, "oov": self.oov}
 
 
 def read_analogies(file: Path) -> list[Section]:
-    """The sections of a file. Raises DataError, naming the line, where it holds anything else."""
+    """Read the sections of a file; raises DataError with the number of a malformed line."""
     sections = list[Section]()
-    for number, line in enumerate(read_lines(file), 1):
+    for number, line in enumerate(read_text_lines(file), 1):
         words = line.split()
         if line.startswith(":"):
             sections.append(Section(line[1:].strip(), []))
@@ -71,11 +75,10 @@ def read_analogies(file: Path) -> list[Section]:
             sections[-1].questions.append((words[0], words[1], words[2], words[3]))
         elif words:
             raise DataError(
-                f"{file}, line {number}, is neither `: section` nor, behind one, four words. "
-                "Correct the file."
+                f"{file}: line {number} is neither `: section` nor four words of a section. Correct the file."
             )
     if not any(section.questions for section in sections):
-        raise DataError(f"{file} holds no analogies. Name another file.")
+        raise DataError(f"{file}: holds no analogies. Name another file.")
     return sections
 
 
@@ -86,31 +89,31 @@ def evaluate_analogies(
     restrict_vocab: int | None = None,
     missing: Missing = "skip",
     threads: int | None = None,
+    table_bytes: int = TABLE_BYTES,
 ) -> list[Accuracy]:
-    """The right answers of each section, then of all semantic ones, all syntactic ones, and all.
+    """Count correct answers for each section, then for semantic, syntactic and all sections.
 
-    restrict_vocab: only so many of the first words are known and can answer. Words are looked up as they
-    stand and then in lower case; a question with an unknown word is left out or, with missing="zero", wrong.
+    restrict_vocab: how many of the first words are known and can answer. Words are looked up as written, then
+    in lower case; a question with an unknown word is left out or, with missing="zero", counts as wrong.
+    table_bytes: memory for cosines.
     """
     if restrict_vocab is not None and restrict_vocab < 4:
-        raise ConfigError(f"restrict_vocab is {restrict_vocab}. It must be at least 4.")
+        raise ConfigError(f"restrict_vocab: {restrict_vocab} is too small. Choose 4 or more.")
     candidates = min(restrict_vocab or len(vectors.vocab), len(vectors.vocab))
     known = [_known_ids(vectors, section, candidates) for section in sections]
-    asked_Q4 = np.array([ids for section in known for ids in section], np.int64).reshape(-1, 4)
-    right = _answers(vectors, asked_Q4[:, :3], candidates, threads) == asked_Q4[:, 3]
+    ids_Q4 = np.array([ids for section in known for ids in section], np.int64).reshape(-1, 4)
+    correct = _answers(vectors, ids_Q4[:, :3], candidates, threads, table_bytes) == ids_Q4[:, 3]
     scores, start = list[Accuracy](), 0
     for section, ids in zip(sections, known, strict=True):
-        add, mul = right[:, start : start + len(ids)].sum(axis=1).tolist()
+        add, mul = correct[:, start : start + len(ids)].sum(axis=1).tolist()
         start += len(ids)
         oov = len(section.questions) - len(ids)
         scores.append(Accuracy(section.name, add, mul, len(ids) + oov * (missing == "zero"), oov))
-    parts = {True: list[Accuracy](), False: list[Accuracy]()}
-    for section, score in zip(sections, scores, strict=True):
-        parts[section.is_syntactic].append(score)
+    pairs = list(zip(sections, scores, strict=True))
     return [
         *scores,
-        _total("semantic", parts[False]),
-        _total("syntactic", parts[True]),
+        _total("semantic", [score for section, score in pairs if not section.is_syntactic]),
+        _total("syntactic", [score for section, score in pairs if section.is_syntactic]),
         _total("all", scores),
     ]
 
@@ -126,29 +129,32 @@ def _total(name: str, scores: Sequence[Accuracy]) -> Accuracy:
 
 
 def _known_ids(vectors: Vectors, section: Section, candidates: int) -> list[list[int]]:
-    """The word ids of the questions of which all four words are known."""
+    """Return the word ids of the questions whose four words are all known."""
     found = list[list[int]]()
     for question in section.questions:
-        forms = [found_as(vectors, word) for word in question]
+        forms = [find_form(vectors, word) for word in question]
         ids = [vectors.vocab.ids[form] for form in forms if form is not None]
         if len(ids) == 4 and max(ids) < candidates:
             found.append(ids)
     return found
 
 
-def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None) -> Ids:
-    """(2, Q): the word that answers each question by 3CosAdd, and by 3CosMul; ties go to the first word."""
+def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None, table_bytes: int) -> Ids:
+    """Return the answer to each question by 3CosAdd and by 3CosMul, (2, Q); the first word wins ties."""
     best = np.full((2, len(abc_Q3)), -np.inf, np.float32)
     answer = np.full((2, len(abc_Q3)), -1, np.int64)
-    word_U, place_Q3 = np.unique(abc_Q3, return_inverse=True)
-    place_Q3 = place_Q3.reshape(-1, 3)  # NumPy 2.0 alone gives it flat
-    batches = [slice(start, start + _BATCH) for start in range(0, len(abc_Q3), _BATCH)]
+    word_U, row_Q3 = np.unique(abc_Q3, return_inverse=True)
+    row_Q3 = row_Q3.reshape(-1, 3)  # because NumPy 2.0 flattens the inverse
+    starts = range(0, len(abc_Q3), _BATCH_QUESTIONS)
+    batches = [slice(start, start + _BATCH_QUESTIONS) for start in starts]
     with ThreadPoolExecutor(threads or available_cores()) as pool:
-        for first, table_UX in _tables(vectors, word_U, candidates):
+        for first, table_UX in _tables(vectors, word_U, candidates, table_bytes):
 
             def work(batch: slice, first: int = first, table_UX: Floats = table_UX) -> None:
-                for method, scores_QX in enumerate(_scores(table_UX, place_Q3[batch])):
-                    _leave_out(scores_QX, abc_Q3[batch] - first)
+                for method, scores_QX in enumerate(_scores(table_UX, row_Q3[batch])):
+                    column_Q3 = abc_Q3[batch] - first
+                    question, k = np.nonzero((column_Q3 >= 0) & (column_Q3 < scores_QX.shape[1]))
+                    scores_QX[question, column_Q3[question, k]] = -np.inf  # a, b and c never answer
                     found = scores_QX.argmax(axis=1)
                     score = np.take_along_axis(scores_QX, found[:, None], axis=1)[:, 0]
                     better = score > best[method, batch]
@@ -159,27 +165,21 @@ def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None
     return answer
 
 
-def _tables(vectors: Vectors, word_U: Ids, candidates: int) -> Iterator[tuple[int, Floats]]:
-    """The cosines of some words with a stretch of the vocabulary at a time, and where it begins."""
+def _tables(vectors: Vectors, word_U: Ids, candidates: int, table_bytes: int) -> Iterator[tuple[int, Floats]]:
+    """Yield the first id of each slice of the vocabulary, and its cosines with the words, (U, X)."""
     unit_UD = vectors.rows(word_U.tolist())
-    step = max(1, _TABLE_BYTES // 4 // max(1, len(word_U)))
+    step = max(1, table_bytes // 4 // max(1, len(word_U)))
     for first in range(0, candidates, step):
         cosine_XU = vectors.unit[first : min(first + step, candidates)] @ unit_UD.T
         table_UX = np.ascontiguousarray(cosine_XU.T)
-        if not vectors.is_sparse:  # there no cosine is negative
+        if not vectors.is_sparse:  # whose cosines are never negative
             table_UX += 1
             table_UX /= 2
         yield first, table_UX
 
 
-def _scores(table_UX: Floats, place_Q3: Ids) -> Iterator[Floats]:
-    """3CosAdd and 3CosMul of every candidate; adding the same to all cosines changes no order."""
-    a_QX, b_QX, c_QX = (table_UX[place_Q3[:, k]] for k in range(3))
+def _scores(table_UX: Floats, row_Q3: Ids) -> Iterator[Floats]:
+    """Yield 3CosAdd and 3CosMul of every candidate, (Q, X); a shift of all cosines keeps the order."""
+    a_QX, b_QX, c_QX = (table_UX[row_Q3[:, k]] for k in range(3))
     yield b_QX - a_QX + c_QX
-    yield b_QX * c_QX / (a_QX + np.float32(EPSILON))
-
-
-def _leave_out(scores_QX: Floats, place_Q3: Ids) -> None:
-    """The words of a question are no answers to it."""
-    question, k = np.nonzero((place_Q3 >= 0) & (place_Q3 < scores_QX.shape[1]))
-    scores_QX[question, place_Q3[question, k]] = -np.inf
+    yield b_QX * c_QX / (a_QX + np.float32(COSMUL_EPSILON))

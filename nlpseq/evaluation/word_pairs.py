@@ -1,8 +1,8 @@
-"""Word pairs that people have scored: how well cosines agree with them.
+"""Evaluate vectors on word pairs that people scored for similarity or relatedness.
 
-A file has a pair and a score a line, parted by tabs, commas (fields may be quoted) or spaces; lines that
-begin with # are remarks, and a first line without a score is a heading. The score is the first number behind
-the two words. A column of numbers before the words is passed over.
+A file has a pair and a score a line, separated by tabs, commas (fields may be quoted) or spaces. Lines that
+begin with # are comments, and a first line without a score is a heading. The score is the first number after
+the two words. A column of line numbers before the words is skipped.
 """
 
 import csv
@@ -15,11 +15,15 @@ import numpy as np
 from nlpseq.errors import DataError
 from nlpseq.vectors.vectors import Vectors
 
+__all__ = [
+    "Agreement", "Missing", "Pair", "evaluate_pairs", "find_form", "read_pairs", "read_text_lines",
+]  # fmt: skip
+
 Missing = Literal["skip", "zero"]
 
 
 class Pair(NamedTuple):
-    """Two words, and how alike people found them."""
+    """Two words with the score of human judges."""
 
     a: str
     b: str
@@ -27,46 +31,47 @@ class Pair(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """Correlations of cosines and scores with their two-sided p-values, NaN where too few pairs are known."""
+    """Correlations of cosines and scores with two-sided p-values; NaN if too few pairs are known."""
 
     spearman: float
     spearman_p: float
     pearson: float
     pearson_p: float
     used: int  # pairs in the correlation
-    oov: int  # pairs with a word the vectors do not have
+    oov: int  # pairs with an unknown word
 
 
 def read_pairs(file: Path) -> list[Pair]:
-    """The pairs of a file. Raises DataError, naming the line, where it holds anything else."""
-    lines = enumerate(read_lines(file), 1)
+    """Read the pairs of a file; raises DataError with the number of a malformed line."""
+    lines = enumerate(read_text_lines(file), 1)
     try:
         rows = [
             (number, _fields(line)) for number, line in lines if line.strip() and not line.startswith("#")
         ]
     except csv.Error as error:
-        raise DataError(f"{file} cannot be read as CSV ({error}). Correct the file.") from error
-    first = int(len(rows) > 1 and all(_is_numbered(fields) for _, fields in rows[1:]))
+        raise DataError(f"{file}: cannot be read as CSV ({error}). Correct the file.") from error
+    first = int(len(rows) > 1 and all(_is_numbered(fields) for _, fields in rows[1:]))  # column of the pair
     pairs = list[Pair]()
-    for place, (number, fields) in enumerate(rows):
-        pair = _pair(fields[first:])
-        if pair is not None:
-            pairs.append(pair)
-        elif place > 0:
-            raise DataError(f"{file}, line {number}, is no pair of words with a score. Correct the file.")
+    for row, (number, fields) in enumerate(rows):
+        a, b, *rest = [*fields[first:], "", ""]
+        score = next((value for field in rest if (value := _number(field)) is not None), None)
+        if a and b and score is not None:
+            pairs.append(Pair(a, b, score))
+        elif row > 0:  # because row 0 may be a heading
+            raise DataError(f"{file}: line {number} is not a word pair with a score. Correct the file.")
     if not pairs:
-        raise DataError(f"{file} holds no pairs of words with a score. Name another file.")
+        raise DataError(f"{file}: holds no word pairs with a score. Name another file.")
     return pairs
 
 
-def read_lines(file: Path) -> list[str]:
-    """The lines of a text in UTF-8; DataError where it is none."""
+def read_text_lines(file: Path) -> list[str]:
+    """Read the lines of a UTF-8 text; raises DataError if the file is missing or not text."""
     try:
         return file.read_text("utf-8-sig").splitlines()
     except FileNotFoundError:
-        raise DataError(f"{file} does not exist. Check its name.") from None
+        raise DataError(f"{file}: does not exist. Check its name.") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as text ({error}). Name another file.") from error
+        raise DataError(f"{file}: cannot be read as text ({error}). Name another file.") from error
 
 
 def _fields(line: str) -> list[str]:
@@ -80,16 +85,9 @@ def _fields(line: str) -> list[str]:
 
 
 def _is_numbered(fields: list[str]) -> bool:
-    """Whether a number stands before two words and their score."""
-    kinds = [_number(field) is None for field in fields[:3]]
-    return len(fields) > 3 and kinds == [False, True, True]
-
-
-def _pair(fields: list[str]) -> Pair | None:
-    score = next((value for field in fields[2:] if (value := _number(field)) is not None), None)
-    if score is None or not all(fields[:2]):
-        return None
-    return Pair(fields[0], fields[1], score)
+    """Tell whether a number precedes two words and their score."""
+    are_words = [_number(field) is None for field in fields[:3]]
+    return len(fields) > 3 and are_words == [False, True, True]
 
 
 def _number(field: str) -> float | None:
@@ -101,14 +99,17 @@ def _number(field: str) -> float | None:
 
 
 def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip") -> Agreement:
-    """Spearman's and Pearson's correlation of cosines with scores.
+    """Compute Spearman's and Pearson's correlation of cosines with scores.
 
-    A word is looked up as it stands and then in lower case. Pairs with an unknown word are counted, and
-    either left out or, with missing="zero", taken to have the cosine 0.
+    A word is looked up as written, then in lower case. Pairs with an unknown word are counted as oov, and
+    left out or, with missing="zero", given the cosine 0.
     """
     from scipy import stats
 
-    cosines = [_cosine(vectors, pair) for pair in pairs]
+    cosines = list[float | None]()
+    for pair in pairs:
+        a, b = (find_form(vectors, word) for word in (pair.a, pair.b))
+        cosines.append(None if a is None or b is None else vectors.similarity(a, b))
     oov = sum(cosine is None for cosine in cosines)
     both = [
         (cosine or 0.0, pair.score)
@@ -130,11 +131,6 @@ def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip
     )
 
 
-def _cosine(vectors: Vectors, pair: Pair) -> float | None:
-    a, b = (found_as(vectors, word) for word in (pair.a, pair.b))
-    return None if a is None or b is None else vectors.similarity(a, b)
-
-
-def found_as(vectors: Vectors, word: str) -> str | None:
-    """The word as the vectors have it: as it stands, or in lower case."""
+def find_form(vectors: Vectors, word: str) -> str | None:
+    """Return the form in the vocabulary, as written or in lower case; None if both are unknown."""
     return next((form for form in (word, word.lower()) if form in vectors.vocab), None)

@@ -1,4 +1,4 @@
-"""The recurrent language model: the only part that needs PyTorch."""
+"""The recurrent language model, the only part that needs PyTorch."""
 
 from nlpseq.errors import MissingExtra
 
@@ -6,5 +6,5 @@ try:
     import torch  # noqa: F401
 except ImportError as error:
     raise MissingExtra(
-        'the language model needs PyTorch, which is not installed. Type: pip install "nlpseq[lm]"'
+        'PyTorch: is not installed, but the language model needs it. Type: pip install ".[lm]"'
     ) from error

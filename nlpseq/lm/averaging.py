@@ -9,9 +9,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+__all__ = ["Average"]
+
 
 class Average:
-    """Running mean of parameters: of all so far, or with a memory of about 1/(1 - decay) updates."""
+    """Running mean of parameters: over all updates, or over about the last 1/(1 - decay)."""
 
     def __init__(self, parameters: Sequence[Tensor], decay: float = 1.0) -> None:
         self.parameters = [each.detach() for each in parameters]
@@ -20,13 +22,13 @@ class Average:
         self.updates = 0
 
     def update(self) -> None:
-        """Take the present parameters in."""
+        """Add the present parameters to the mean."""
         self.updates += 1
         torch._foreach_lerp_(self.values, self.parameters, max(1 / self.updates, 1 - self.decay))
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """The parameters are the mean inside the block, and themselves again behind it."""
+        """Set the parameters to their mean inside the block, and restore them afterwards."""
         kept = [each.clone() for each in self.parameters]
         torch._foreach_copy_(self.parameters, self.values)
         try:

@@ -1,4 +1,4 @@
-"""The corpus as a recurrent network reads it: one stream of tokens, folded into columns.
+"""The input of a recurrent network: one stream of tokens, folded into columns.
 
     stream   a b c d e f g h i j k l          column 1   a b c d
              with <eos> after each    fold    column 2   e f g h      all columns are read downwards together,
@@ -15,11 +15,13 @@ import numpy.typing as npt
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError
 
-READ_AHEAD = 1024  # rows
+__all__ = ["READ_AHEAD_ROWS", "Columns", "Stream", "one_column"]
+
+READ_AHEAD_ROWS = 1024
 
 
 class Stream:
-    """The tokens of a dataset with <eos> after every sentence; read in pieces from the mapped files."""
+    """The tokens of a dataset with <eos> after every sentence, read in pieces from memory-mapped files."""
 
     def __init__(self, data: TokenDataset) -> None:
         self.tokens, self.sentences = data.tokens, data.sentences
@@ -30,16 +32,17 @@ class Stream:
         return int(self.sentences[-1]) - self.first + len(self.sentences) - 1
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """Positions start to stop of the stream, which goes round: -1 is the <eos> at its end."""
+        """Return positions start to stop. The stream is circular: -1 is its final <eos>."""
         size = len(self)
         if start // size != (stop - 1) // size and stop > start:
-            turn = (start // size + 1) * size
-            return np.concatenate([self.read(start, turn), self.read(turn, stop)])
+            end = (start // size + 1) * size
+            return np.concatenate([self.read(start, end), self.read(end, stop)])
         offset = start // size * size
         return self._piece(start - offset, stop - offset)
 
     def _piece(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        first, last = self._sentence(start), self._sentence(stop)  # as many <eos> stand before them
+        """Return positions start to stop, both from 0 to the length of the stream."""
+        first, last = self._sentence(start), self._sentence(stop)  # also the number of <eos> before
         ends = self.sentences[first + 1 : last + 1] - self.first + np.arange(first, last) - start
         piece = np.full(stop - start, self.eos, np.int64)
         is_word = np.ones(stop - start, bool)
@@ -48,42 +51,43 @@ class Stream:
         return piece
 
     def _sentence(self, position: int) -> int:
-        """Which sentence, its <eos> included, this position of the stream is in."""
+        """Return the number of the sentence at a position; <eos> belongs to its sentence."""
         count = len(self.sentences) - 1
         starts = range(1, count + 1)
         return bisect_right(starts, position, key=lambda s: int(self.sentences[s]) - self.first + s)
 
 
 def one_column(stream: Stream) -> "Columns":
-    """A whole text, read from its first token to its last; DataError for an empty one."""
+    """Return a whole text as one column. Raises DataError if the text is empty."""
     if not len(stream):
-        raise DataError("there is no text to read. Name a text with at least one word.")
+        raise DataError("text: has no tokens. Name a text with at least one word.")
     return Columns(stream, 1)
 
 
 class Columns:
-    """A stream folded into B columns of the same length; what is left over, less than B tokens, is not read.
+    """A stream folded into B columns of equal length; up to B - 1 tokens remain unread.
 
-    rotation: where in the stream the first column begins, so that columns can be cut elsewhere each epoch.
+    rotation: start of the first column in the stream; another value per epoch moves the column borders.
+    read_ahead: rows read from disk at a time.
     """
 
-    def __init__(self, stream: Stream, batch_size: int, rotation: int = 0) -> None:
-        self.stream = stream
+    def __init__(
+        self, stream: Stream, batch_size: int, rotation: int = 0, read_ahead: int = READ_AHEAD_ROWS
+    ) -> None:
+        self.stream, self.read_ahead = stream, read_ahead
         self.length = len(stream) // batch_size
         self.starts = [rotation + column * self.length for column in range(batch_size)]
         self._block_TB = np.empty((0, batch_size), np.int64)  # rows read ahead
         self._block_start = 0
 
     def window(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Rows start to stop: tokens to predict from, and those that follow them, both (T, B).
+        """Return rows start to stop as inputs and targets, both (T, B); targets follow inputs.
 
-        Row 0 predicts the first token of each column from the one before it, at the start of the text <eos>.
+        Row 0 predicts the first token of a column from the token before; <eos> comes before the text.
         """
         if not self._block_start <= start <= stop < self._block_start + len(self._block_TB):
-            self._read_block(start, min(self.length, max(stop, start + READ_AHEAD)))
+            ahead = min(self.length, max(stop, start + self.read_ahead))
+            pieces = [self.stream.read(first + start - 1, first + ahead) for first in self.starts]
+            self._block_TB, self._block_start = np.stack(pieces, axis=1), start
         rows_TB = self._block_TB[start - self._block_start : stop - self._block_start + 1]
         return rows_TB[:-1], rows_TB[1:]
-
-    def _read_block(self, start: int, stop: int) -> None:
-        pieces = [self.stream.read(first + start - 1, first + stop) for first in self.starts]
-        self._block_TB, self._block_start = np.stack(pieces, axis=1), start

@@ -1,9 +1,11 @@
-"""The model card: README.md in a model's folder, for who finds the folder a year later."""
+"""The model card: README.md in the folder of a model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nlpseq.dataset.vocab import Vocab
+
+__all__ = ["model_card"]
 
 _RATES = {
     "words": "dropout_words",
@@ -15,9 +17,9 @@ _RATES = {
 
 
 def model_card(meta: Mapping[str, Any], vocab: Vocab, metrics: Sequence[Mapping[str, Any]]) -> str:
-    """What the model is, what it was trained on, how good it is, and how to use it, as Markdown."""
+    """Return a Markdown page with the model's network, data, quality and use."""
     config, text = meta["config"], meta["text_config"]
-    position = meta["position"]
+    state = meta["position"]
     unknown, counted = vocab.counts[vocab.num_words], vocab.counts[: vocab.num_words + 1].sum()
     validated = [each for each in metrics if "valid_loss" in each]
     best = min((each["valid_perplexity"] for each in validated), default=float("nan"))
@@ -28,7 +30,7 @@ def model_card(meta: Mapping[str, Any], vocab: Vocab, metrics: Sequence[Mapping[
         ("unknown", f"{unknown / max(1, counted):.2%} of the training text is <unk>"),
         (
             "trained on",
-            f"{meta['train_tokens']:,} tokens, {position['tokens'] / meta['train_tokens']:.1f} passes",
+            f"{meta['train_tokens']:,} tokens, {state['tokens'] / meta['train_tokens']:.1f} passes",
         ),
         ("validated on", f"{meta['valid_tokens_read']:,} of {meta['valid_tokens']:,} tokens"),
         (
@@ -40,7 +42,7 @@ def model_card(meta: Mapping[str, Any], vocab: Vocab, metrics: Sequence[Mapping[
         ("dropout", ", ".join(f"{name} {config[key]:g}" for name, key in _RATES.items())),
         (
             "training",
-            f"{position['seconds']:.0f} s on {meta['device']}, {meta['precision']}, seed {config['seed']}",
+            f"{state['seconds']:.0f} s on {meta['device']}, {meta['precision']}, seed {config['seed']}",
         ),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
@@ -50,11 +52,11 @@ def model_card(meta: Mapping[str, Any], vocab: Vocab, metrics: Sequence[Mapping[
 |---|---|
 {table}
 
-    nlpseq generate THIS_FOLDER --prompt "The"     writes on
-    nlpseq score THIS_FOLDER sentences.txt         how likely each sentence is
+    nlpseq generate THIS_FOLDER --prompt "The"     continue a text
+    nlpseq score THIS_FOLDER sentences.txt         log-probability of each sentence
     nlpseq eval-lm THIS_FOLDER text.txt            perplexity of a text
-    nlpseq plot THIS_FOLDER                        the course of its training
+    nlpseq plot THIS_FOLDER                        curves of training and validation loss
 
 In Python: `nlpseq.LanguageModel.load("THIS_FOLDER").generate("The")`. Perplexities of models with different
-vocabularies cannot be compared; bits per character can, where no word of the text is `<unk>`.
+vocabularies cannot be compared; bits per character can, if no word of the text is `<unk>`.
 """

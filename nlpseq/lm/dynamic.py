@@ -1,15 +1,14 @@
-"""Dynamic evaluation: the model goes on learning from the text it reads, and forgets it again slowly.
+"""Dynamic evaluation: the model learns while reading, and decays towards its trained weights.
 
-    for every `rows` tokens:  predict them, which is what counts
-                              g = gradient of their loss
+    for every `rows` tokens:  predict them (these predictions count)
+                              g = gradient of their mean loss
                               w <- w - learning_rate g / (r + m) + min(1, decay r / m) (w0 - w)
 
-w0 are the trained weights and r the root of the mean square of their gradients on training text, so that
-weights that training text moves back and forth are moved less, and drawn back more. m, the mean of r, stands
-where the paper has a constant, so that a learning rate means the same for every model. Krause et al. 2017,
-arXiv:1709.07432, section 4.
+w0: the trained weights. r: the root mean square of their gradients on training text, so weights with noisy
+gradients move less and decay faster. m: the mean of r, in place of the paper's constant, so a learning rate
+means the same for every model. Krause et al. 2017, arXiv:1709.07432, section 4.
 
-Letters: N predictions, T of them between two steps.
+Letters: N predictions, T predictions between two steps, V vocabulary entries.
 """
 
 from collections.abc import Iterator
@@ -28,39 +27,54 @@ from nlpseq.errors import RunError
 from nlpseq.lm.batches import Stream, one_column
 from nlpseq.lm.model import RecurrentLM, State, detach
 
-# What tune_dynamic tries, and on how many tokens; rates from the lowest on.
-LEARNING_RATES = (5e-4, 1e-3, 2e-3, 4e-3)
-DECAYS = (0.02, 0.005, 0.08)
-TUNING_TOKENS = 10_000
+__all__ = [
+    "CONTEXT_TOKENS",
+    "DynamicGrid",
+    "DynamicSettings",
+    "dynamic_log_probs",
+    "gradient_statistics",
+    "tune_dynamic",
+    "update_scales",
+]
 
-ROWS = 20  # half as many cost twice the time
+ROWS = 20  # because 10 take twice the time
 MAX_CHUNKS = 300
-CONTEXT = 32  # tokens read before a chunk whose gradient is taken, as a state to begin with
+CONTEXT_TOKENS = 32  # read before a chunk of gradient_statistics, to warm up the state
+
+Window = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # inputs and targets, (T, 1) each
 
 
 class DynamicSettings(NamedTuple):
-    """How fast the model learns from what it reads, how fast it forgets it, and how often it does so."""
+    """The speed of learning and decay, and the tokens between two steps."""
 
-    learning_rate: float  # what a weight moves at a gradient of its usual size; 0: static evaluation
-    decay: float  # share of the way back at each step, for a weight that moves as much as the mean one
+    learning_rate: float  # change of a weight with a gradient of usual size; 0: static evaluation
+    decay: float  # share of the way back per step, for a weight with mean r
     rows: int  # tokens between two steps
 
 
-class Chunk(NamedTuple):
-    """Some tokens as the model predicted them."""
+class DynamicGrid(NamedTuple):
+    """The settings that tune_dynamic tries, on the first max_tokens tokens."""
+
+    learning_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3)  # ascending
+    decays: tuple[float, ...] = (0.02, 0.005, 0.08)
+    max_tokens: int = 10_000
+
+
+class _Chunk(NamedTuple):
+    """The predictions of some tokens, and their gradients."""
 
     log_probs_T: Tensor
-    gradients: list[Tensor]  # of their mean loss
-    state: State  # behind them
+    gradients: list[Tensor]  # of the mean loss
+    state: State  # after the chunk
 
 
 def dynamic_log_probs(
     model: RecurrentLM, stream: Stream, statistics: list[Tensor], settings: DynamicSettings
 ) -> npt.NDArray[np.float64]:
-    """(N,) natural log-probability of every token, read as text_log_probs reads; the model goes on learning.
+    """Return (N,) natural log-probabilities of all tokens by a model that learns as it reads.
 
-    Each token is predicted before it is learnt from. statistics: of gradient_statistics. The weights are as
-    they were when this returns. Raises RunError where they ran off to infinity.
+    Each token is predicted before the model learns from it. statistics: from gradient_statistics. The weights
+    are restored at the end. Raises RunError if the loss is no longer finite.
     """
     check(0 <= settings.learning_rate < float("inf"), settings, "learning_rate", "at least 0")
     check(0 <= settings.decay <= 1, settings, "decay", "from 0 to 1")
@@ -68,7 +82,8 @@ def dynamic_log_probs(
     log_probs_N = _learn(model, stream, statistics, settings, len(stream))
     if not np.isfinite(log_probs_N).all():
         raise RunError(
-            f"the loss was no longer finite at a learning rate of {settings.learning_rate:g}. Take less."
+            f"dynamic evaluation: the loss diverged at a learning rate of {settings.learning_rate:g}. "
+            "Use a lower learning rate."
         )
     return log_probs_N
 
@@ -76,37 +91,44 @@ def dynamic_log_probs(
 def gradient_statistics(
     model: RecurrentLM, stream: Stream, max_chunks: int = MAX_CHUNKS, rows: int = ROWS
 ) -> list[Tensor]:
-    """Mean square of the gradient of every weight, over chunks of `rows` tokens all over a training text."""
-    columns = one_column(stream)
+    """Return each weight's mean squared gradient over chunks spread over a training text."""
+    columns, device = one_column(stream), model.output_bias.device
     sums = [torch.zeros_like(each) for each in model.parameters()]
     count = max(1, min(max_chunks, len(stream) // rows))
     for number in range(count):
         start = number * len(stream) // count
         with torch.no_grad():
-            before = _tensor(stream.read(start - 1 - CONTEXT, start - 1)[:, None], model)
-            state = model(before, model.initial_state(1)).state
+            context_TB = torch.from_numpy(stream.read(start - 1 - CONTEXT_TOKENS, start - 1)[:, None])
+            state = model(context_TB.to(device), model.initial_state(1)).state
         chunk = _predict(model, columns.window(start, min(start + rows, columns.length)), state)
         torch._foreach_addcmul_(sums, chunk.gradients, chunk.gradients, value=1 / count)
     return sums
 
 
 def tune_dynamic(
-    model: RecurrentLM, stream: Stream, statistics: list[Tensor], rows: int = ROWS
+    model: RecurrentLM,
+    stream: Stream,
+    statistics: list[Tensor],
+    rows: int = ROWS,
+    grid: DynamicGrid = DynamicGrid(),  # noqa: B008  # immutable
 ) -> DynamicSettings:
-    """The best settings of a small grid on the beginning of a text; learning rate 0 where none is of use."""
+    """Return the settings with the lowest loss at the start of a text.
+
+    Learning rates are tried until the loss rises, then decays. The rate is 0 if learning never helps.
+    """
 
     @cache
     def loss(settings: DynamicSettings) -> float:
-        log_probs_N = _learn(model, stream, statistics, settings, min(len(stream), TUNING_TOKENS))
+        log_probs_N = _learn(model, stream, statistics, settings, min(len(stream), grid.max_tokens))
         return -float(np.where(np.isnan(log_probs_N), -np.inf, log_probs_N).mean())
 
     best = DynamicSettings(0.0, 0.0, rows)
-    for rate in LEARNING_RATES:
-        faster = DynamicSettings(rate, DECAYS[0], rows)
+    for rate in grid.learning_rates:
+        faster = DynamicSettings(rate, grid.decays[0], rows)
         if loss(faster) >= loss(best):
-            break  # a higher one would be worse still
+            break  # because higher rates are worse still
         best = faster
-    decays = DECAYS[1:] if best.learning_rate else ()
+    decays = grid.decays[1:] if best.learning_rate else ()
     return min([best, *(best._replace(decay=each) for each in decays)], key=loss)
 
 
@@ -117,11 +139,11 @@ def _learn(
     settings: DynamicSettings,
     num_tokens: int,
 ) -> npt.NDArray[np.float64]:
-    """(N,) log-probabilities of the first tokens of a text."""
+    """Return (N,) log-probabilities of the first num_tokens tokens, learning from each chunk."""
     columns, pieces = one_column(stream), []
     state = model.initial_state(1)
-    with _borrowed(model) as (weights, trained):
-        step_sizes, pulls = _scales(statistics, settings)
+    with _restored(model) as (weights, trained):
+        step_sizes, pulls = update_scales(statistics, settings)
         for start in range(0, num_tokens, settings.rows):
             chunk = _predict(model, columns.window(start, min(start + settings.rows, num_tokens)), state)
             pieces.append(chunk.log_probs_T.cpu())
@@ -131,39 +153,33 @@ def _learn(
     return torch.cat(pieces).double().numpy()
 
 
-def _scales(statistics: list[Tensor], settings: DynamicSettings) -> tuple[list[Tensor], list[Tensor]]:
-    """What the gradient of each weight is multiplied with, and the share of its way back."""
+def update_scales(statistics: list[Tensor], settings: DynamicSettings) -> tuple[list[Tensor], list[Tensor]]:
+    """Return each weight's step size and its pull, the share of the way back to the trained weight."""
     roots = torch._foreach_sqrt(statistics)
-    mean = torch.stack([each.mean() for each in roots]).mean()  # of tensors, as the authors take it
-    mean = mean.clamp_min(torch.finfo(mean.dtype).tiny)  # a model without gradients stays as it is
+    mean = torch.stack([each.mean() for each in roots]).mean()  # mean over matrices, like the authors' code
+    mean = mean.clamp_min(torch.finfo(mean.dtype).tiny)  # because all gradients may be 0
     step_sizes = [settings.learning_rate / (each + mean) for each in roots]
     pulls = [(settings.decay * each / mean).clamp_max(1) for each in roots]
     return step_sizes, pulls
 
 
 @torch.enable_grad()
-def _predict(
-    model: RecurrentLM, window: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], state: State
-) -> Chunk:
-    """Predict a chunk of one column and take the gradient of its loss."""
-    tokens_TB, targets_TB = (_tensor(each, model) for each in window)
+def _predict(model: RecurrentLM, window: Window, state: State) -> _Chunk:
+    """Predict a chunk of one column and compute the gradients of its loss."""
+    tokens_TB, targets_TB = (torch.from_numpy(each).to(model.output_bias.device) for each in window)
     output = model(tokens_TB, state)
     logits_TV = model.logits(output.features_TBD[:, 0])
     losses_T = F.cross_entropy(logits_TV, targets_TB[:, 0], reduction="none")
     gradients = torch.autograd.grad(losses_T.mean(), list(model.parameters()))
-    return Chunk(-losses_T.detach(), list(gradients), detach(output.state))
+    return _Chunk(-losses_T.detach(), list(gradients), detach(output.state))
 
 
 @contextmanager
-def _borrowed(model: RecurrentLM) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """The weights to change inside the block, and what they were, which they are again behind it."""
+def _restored(model: RecurrentLM) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Yield the weights and a copy; restore the weights from the copy at the end."""
     weights = [each.detach() for each in model.parameters()]
     trained = [each.clone() for each in weights]
     try:
         yield weights, trained
     finally:
         torch._foreach_copy_(weights, trained)
-
-
-def _tensor(tokens_TB: npt.NDArray[np.int64], model: RecurrentLM) -> Tensor:
-    return torch.from_numpy(tokens_TB).to(model.output_bias.device)

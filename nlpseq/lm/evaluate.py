@@ -1,6 +1,6 @@
-"""What a language model makes of a text, with the whole softmax: log-probabilities, mean loss, perplexity.
+"""Evaluation of a language model with the full softmax: log-probabilities, mean loss, perplexity.
 
-Letters: T time steps, B columns, N predictions, V vocabulary entries.
+Letters: T time steps, B columns, N predictions, V vocabulary entries, D features, H hidden units.
 """
 
 import math
@@ -17,19 +17,32 @@ from torch.nn import functional as F
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.lm.batches import Columns, Stream, one_column
 from nlpseq.lm.device import Precision, autocast
-from nlpseq.lm.losses import LOGITS_AT_ONCE
+from nlpseq.lm.losses import MAX_LOGITS
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.tokenizers.detokenize import detokenize
 
-ROWS = 128  # time steps of several columns read together
-TEXT_ROWS = 1024  # of a single one
+__all__ = [
+    "TEXT_ROWS",
+    "Evaluation",
+    "Reading",
+    "count_characters",
+    "evaluate",
+    "log_probs",
+    "mean_loss",
+    "perplexity_of",
+    "read",
+    "text_log_probs",
+]
+
+ROWS = 128  # time steps per pass over several columns
+TEXT_ROWS = 1024  # time steps per pass over a single column
 
 
 class Reading(NamedTuple):
-    """A stretch of text as the model read it."""
+    """The outputs of the model for some rows of a text."""
 
     hidden_TBH: Tensor  # of the last layer
-    features_TBD: Tensor
+    features_TBD: Tensor  # input of the softmax
     targets_TB: Tensor
 
 
@@ -37,7 +50,7 @@ class Reading(NamedTuple):
 def read(
     model: RecurrentLM, columns: Columns, precision: Precision = "fp32", rows: int = ROWS
 ) -> Iterator[Reading]:
-    """Read columns to their end, the state carried on; nothing is dropped."""
+    """Read columns to the end, `rows` time steps per pass, carrying the state, without dropout."""
     device = model.output_bias.device
     state = model.initial_state(len(columns.starts))
     for start in range(0, columns.length, rows):
@@ -51,10 +64,14 @@ def read(
 
 @torch.no_grad()
 def log_probs(
-    model: RecurrentLM, features_ND: Tensor, targets_N: Tensor, precision: Precision = "fp32"
+    model: RecurrentLM,
+    features_ND: Tensor,
+    targets_N: Tensor,
+    precision: Precision = "fp32",
+    max_logits: int = MAX_LOGITS,
 ) -> Tensor:
-    """(N,) natural log-probability of each target."""
-    rows = max(1, LOGITS_AT_ONCE // model.num_entries)
+    """Return (N,) natural log-probabilities of the targets, computed in blocks of up to max_logits."""
+    rows = max(1, max_logits // model.num_entries)
     blocks = []
     for start in range(0, len(targets_N), rows):
         block = slice(start, start + rows)
@@ -65,68 +82,74 @@ def log_probs(
 
 
 def mean_loss(
-    model: RecurrentLM, stream: Stream, num_columns: int, precision: Precision, most_tokens: int
+    model: RecurrentLM,
+    stream: Stream,
+    num_columns: int,
+    precision: Precision,
+    max_tokens: int,
+    rows: int = ROWS,
 ) -> float:
-    """Mean log-loss in nats over a text read in several columns at once, each from the zero state on.
+    """Return the mean log-loss in nats, approximately: several columns, each from a zero state.
 
-    Of a longer text than most_tokens the beginning of each column is read, and the up to num_columns - 1
-    tokens left over by the fold never are. Fast, for validation between steps of training; text_log_probs is
-    exact.
+    Fast, for validation during training; text_log_probs is exact. Columns have at least `rows` rows. Skipped
+    are the end of each column of a text longer than max_tokens, and up to num_columns - 1 last tokens.
     """
-    columns = Columns(stream, max(1, min(num_columns, len(stream) // ROWS)))
-    columns.length = min(columns.length, max(1, most_tokens // len(columns.starts)))
+    columns = Columns(stream, max(1, min(num_columns, len(stream) // rows)))
+    columns.length = min(columns.length, max(1, max_tokens // len(columns.starts)))
     total, count = 0.0, 0
-    for reading in read(model, columns, precision):
-        targets_N = reading.targets_TB.flatten()
-        total -= float(
-            log_probs(model, reading.features_TBD.flatten(0, 1), targets_N, precision).double().sum()
-        )
+    for reading in read(model, columns, precision, rows):
+        features_ND, targets_N = reading.features_TBD.flatten(0, 1), reading.targets_TB.flatten()
+        total -= float(log_probs(model, features_ND, targets_N, precision).double().sum())
         count += len(targets_N)
     return total / count
 
 
-def text_log_probs(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float64]:
-    """(N,) natural log-probability of every token of a text and of the <eos> behind each sentence, in order.
+def text_log_probs(
+    model: RecurrentLM, stream: Stream, rows: int = TEXT_ROWS, max_logits: int = MAX_LOGITS
+) -> npt.NDArray[np.float64]:
+    """Return (N,) natural log-probabilities of all tokens, <eos> included, in order.
 
-    The text is one column, the state carried from its first token to its last, the first one predicted
-    from <eos>; every token is predicted once.
+    The text is one column: the state is carried from the first token, predicted from <eos>, to the last.
+    Raises DataError if the text is empty.
     """
-    readings = read(model, one_column(stream), rows=TEXT_ROWS)
-    pieces = [log_probs(model, each.features_TBD[:, 0], each.targets_TB[:, 0]) for each in readings]
+    pieces = [
+        log_probs(model, each.features_TBD[:, 0], each.targets_TB[:, 0], max_logits=max_logits)
+        for each in read(model, one_column(stream), rows=rows)
+    ]
     return torch.cat(pieces).double().cpu().numpy()
 
 
 class Evaluation(NamedTuple):
-    """What a model makes of a text."""
+    """The figures of a model on a text."""
 
     perplexity: float  # exp of the mean log-loss per token
     bits_per_token: float
-    bits_per_character: float  # of the text as detokenize() writes it, a line end for every <eos>
-    tokens: int  # predicted: words, <unk> and <eos>
-    unk: int  # of them <unk>
+    bits_per_character: float  # of the detokenized text, with a line end for each <eos>
+    tokens: int  # predictions: words, <unk> and <eos>
+    unk: int  # predictions of <unk>
 
 
 def perplexity_of(loss: float) -> float:
-    """exp of a mean log-loss in nats, at most exp(700), as a float holds no more than exp(709)."""
-    return math.exp(min(loss, 700))  # in this order, in which NaN stays NaN
+    """Return exp of a mean log-loss in nats, at most exp(700), because floats end at exp(709)."""
+    return math.exp(min(loss, 700))  # in this order, because NaN must stay NaN
 
 
-def judge(model: RecurrentLM, data: TokenDataset) -> Evaluation:
-    """Static evaluation of a text, by the protocol of text_log_probs."""
+def evaluate(model: RecurrentLM, data: TokenDataset) -> Evaluation:
+    """Evaluate a text without adaptation (static), by the protocol of text_log_probs."""
     log_probs_N = text_log_probs(model, Stream(data))
     nats = -float(log_probs_N.sum())
-    tokens_of = data.tokens[data.sentences[0] : data.sentences[-1]]
+    tokens = data.tokens[data.sentences[0] : data.sentences[-1]]
     return Evaluation(
         perplexity=perplexity_of(nats / len(log_probs_N)),
         bits_per_token=nats / math.log(2) / len(log_probs_N),
         bits_per_character=nats / math.log(2) / count_characters(data),
         tokens=len(log_probs_N),
-        unk=int((tokens_of == data.vocab.num_words).sum()),
+        unk=int((tokens == data.vocab.num_words).sum()),
     )
 
 
 def count_characters(data: TokenDataset) -> int:
-    """Characters of the text as detokenize() writes it, with one for every line end."""
+    """Return the number of characters of the detokenized text, line ends included."""
     words, config, total = data.vocab.words, data.config, 0
     for start, stop in pairwise(data.sentences.tolist()):
         line = [words[word_id] for word_id in data.tokens[start:stop].tolist()]

@@ -1,10 +1,10 @@
-"""How far back gradients reach: what gates are for, made visible.
+"""How far back gradients reach: the reason for gates.
 
-A gradient that goes back one step is multiplied by the Jacobian of the cell. Over many steps a plain RNN's
-becomes tiny or huge (Bengio, Simard & Frasconi 1994, doi:10.1109/72.279181). An LSTM carries a cell whose
-Jacobian is the forget gate alone, and with a bias of 1 that begins nearly open (Jozefowicz et al. 2015).
+Each step back multiplies a gradient by the Jacobian of the cell. Over many steps the gradient of a plain RNN
+vanishes or explodes (Bengio, Simard & Frasconi 1994, doi:10.1109/72.279181). The Jacobian of an LSTM's cell
+state is the forget gate alone, and a bias of 1 makes it start nearly open (Jozefowicz et al. 2015).
 
-Letters: T time steps, B columns, D embedding.
+Letters: T time steps, B columns, D embedding, V vocabulary entries.
 """
 
 import numpy as np
@@ -17,16 +17,21 @@ from nlpseq.errors import DataError
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.model import RecurrentLM
 
-MOST_STEPS = 200
-COLUMNS = 16
+__all__ = ["gradient_flow", "gradient_flow_in"]
+
+MAX_STEPS = 200
+MAX_COLUMNS = 16
 
 
 def gradient_flow_in(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float64]:
-    """(T,) of gradient_flow on a text, at 16 places and up to 200 steps back; fewer in a short one."""
+    """Return (T,) the gradient_flow in a text, in up to 16 columns and 200 steps back.
+
+    Raises DataError if the text is empty.
+    """
     if not len(stream):
-        raise DataError("there is no text to read. Name a text with at least one word.")
-    steps = min(MOST_STEPS, len(stream))
-    columns = Columns(stream, min(COLUMNS, len(stream) // steps))
+        raise DataError("text: has no tokens. Name a text with at least one word.")
+    steps = min(MAX_STEPS, len(stream))
+    columns = Columns(stream, min(MAX_COLUMNS, len(stream) // steps))
     window = columns.window(0, steps)
     tokens_TB, targets_TB = (torch.from_numpy(each).to(model.output_bias.device) for each in window)
     return gradient_flow(model, tokens_TB, targets_TB[-1]).cpu().numpy()
@@ -34,15 +39,15 @@ def gradient_flow_in(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float
 
 @torch.enable_grad()
 def gradient_flow(model: RecurrentLM, tokens_TB: Tensor, targets_B: Tensor) -> Tensor:
-    """(T,) length of the gradient that reaches the token read t steps before the last one, float64.
+    """Return (T,) float64 norms of the gradient at the token read t steps before the last row.
 
-    The loss is that of predicting targets_B after the last row, from the zero state on and with nothing
-    dropped; the gradient that of the token's embedding, as it was read there. Mean of the columns.
+    The loss predicts targets_B after the last row, from a zero state and without dropout. Gradients are taken
+    at the embedded tokens; norms are averaged over columns.
     """
-    read: list[Tensor] = []
+    embedded: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], embedded_TBD: Tensor) -> None:
-        read.append(embedded_TBD)
+        embedded.append(embedded_TBD)
 
     hook = model.embedding.register_forward_hook(keep)
     try:
@@ -50,8 +55,8 @@ def gradient_flow(model: RecurrentLM, tokens_TB: Tensor, targets_B: Tensor) -> T
     finally:
         hook.remove()
     logits_BV = model.logits(output.features_TBD[-1])
-    loss = F.cross_entropy(logits_BV, targets_B, reduction="sum")  # no column touches another's gradient
-    (gradient_TBD,) = torch.autograd.grad(loss, read)
-    gradient_TBD = gradient_TBD.double()  # squares of tiny floats are 0
-    lengths_TB: Tensor = torch.linalg.vector_norm(gradient_TBD, dim=2)
-    return lengths_TB.mean(1).flip(0)
+    loss = F.cross_entropy(logits_BV, targets_B, reduction="sum")  # sum: columns stay independent
+    (gradient_TBD,) = torch.autograd.grad(loss, embedded)
+    gradient_TBD = gradient_TBD.double()  # because float32 squares underflow
+    norms_TB: Tensor = torch.linalg.vector_norm(gradient_TBD, dim=2)
+    return norms_TB.mean(1).flip(0)

@@ -1,4 +1,4 @@
-"""LanguageModel: a trained network with its vocabulary, and what a person asks of it."""
+"""LanguageModel: a trained network with its vocabulary."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +17,14 @@ from nlpseq.lm.sampling import Sampling
 from nlpseq.lm.score import SentenceScore, score_sentences
 from nlpseq.storage import artifact
 
+__all__ = ["LanguageModel", "fit_weights"]
+
 
 class LanguageModel:
-    """Predicts the next token from all before it.
+    """Predict the next token from all tokens before.
 
-    model: the network, on the device where it is to run. vocab: its entries, <unk> and <eos> last.
-    meta, metrics: how it came to be, stored with it.
+    model: the network, on its device. vocab: its entries, <unk> and <eos> last. meta, metrics: settings and
+    measurements of the training, stored with the model.
     """
 
     def __init__(
@@ -35,62 +37,67 @@ class LanguageModel:
 
     @property
     def config(self) -> LMConfig:
+        """Return the settings of the network and its training."""
         return self.model.config
 
     @property
     def text_config(self) -> TextConfig:
-        """How text becomes the tokens the model knows."""
+        """Return the settings of tokenization."""
         return model_config(Path("the model"), self.meta)[1]
 
     @classmethod
     def load(cls, path: Path | str, *, verify: bool = True) -> "LanguageModel":
-        """The model in a folder, also of a training that is not complete: then the best so far."""
+        """Load the model of a folder; of an unfinished run, the best so far.
+
+        Raises ArtifactError if the folder is corrupt.
+        """
         path = Path(path)
         return cls.from_checkpoint(path, Checkpoint.load(path, verify=verify))
 
     @classmethod
     def from_checkpoint(cls, path: Path, checkpoint: Checkpoint) -> "LanguageModel":
+        """Build the model of a checkpoint; `path` is for messages."""
         config, _ = model_config(path, checkpoint.meta)
         model = RecurrentLM(config, len(checkpoint.vocab))
         fit_weights(model, checkpoint.model, path / MODEL)
         return cls(model, checkpoint.vocab, checkpoint.meta, checkpoint.metrics)
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
-        """Store the model as a folder with a model card."""
+        """Save the model as a folder with a model card."""
         weights: Tensors = dict(self.model.named_parameters())
         card = model_card(self.meta, self.vocab, self.metrics)
         Checkpoint(self.meta, self.vocab, weights, self.metrics, card=card).save(Path(path), force=force)
 
     def perplexity(self, data: TokenDataset) -> float:
-        """exp of the mean log-loss per token of an encoded text, every sentence's <eos> counted."""
+        """Return exp of the mean log-loss per token of a dataset, <eos> included."""
         self.check_vocab(data)
         return perplexity_of(-float(text_log_probs(self.model, Stream(data)).mean()))
 
     def score(self, sentence: str) -> SentenceScore:
-        """Log-probability, perplexity and unknown words of one sentence, and of each of its tokens."""
+        """Return the log-probabilities of one sentence and its unknown words."""
         return next(score_sentences(self, [sentence]))
 
     def generate(
         self, prompt: str = "", *, num_tokens: int = 100, temperature: float = 1.0, seed: int = 1
     ) -> str:
-        """The prompt and what the model writes on; nlpseq.lm.generate has more to choose from."""
+        """Return the prompt with a sampled continuation; nlpseq.lm.generate has more settings."""
         length, sampling = Length(num_tokens), Sampling(temperature=temperature)
         return generate(self, prompt, length=length, sampling=sampling, seed=seed)[0]
 
     def check_vocab(self, data: TokenDataset) -> None:
-        """ArtifactError where a dataset numbers its words otherwise."""
+        """Raise ArtifactError if a dataset was encoded with another vocabulary."""
         if data.vocab.digest != self.vocab.digest:
             raise ArtifactError(
-                f"{data.path} was not encoded with the vocabulary of this model. "
-                "Name the text itself, which is then encoded with it."
+                f"{data.path}: was not encoded with the vocabulary of this model. "
+                "Name the text file instead; the command encodes the text with that vocabulary."
             )
 
 
 def fit_weights(model: RecurrentLM, weights: Tensors, file: Path) -> None:
-    """Give a model its weights; ArtifactError where names or shapes differ."""
+    """Load weights into a model; raise ArtifactError if names or shapes differ."""
     wanted = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     if wanted != found:
         wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
-        raise ArtifactError(f"{file} does not fit its meta.json: see {wrong}. Train the model again.")
+        raise ArtifactError(f"{file}: does not fit meta.json (see {wrong}). Train the model again.")
     model.load_state_dict(weights)

@@ -1,4 +1,4 @@
-"""What training minimises: the log-loss of a softmax over all of the vocabulary or a sample, and penalties.
+"""Training losses: full softmax, sampled softmax, and activation penalties.
 
 Letters: N predictions, V vocabulary entries, D features, S sampled entries, C columns of a softmax.
 """
@@ -12,19 +12,32 @@ from torch.nn import functional as F
 from nlpseq.config import LMConfig
 from nlpseq.lm.model import Output
 
-LOGITS_AT_ONCE = 1 << 23  # so that the largest arrays stay small enough to be reused
+__all__ = [
+    "MAX_LOGITS",
+    "NegativeSampler",
+    "activation_penalty",
+    "linear_cross_entropy",
+    "sampled_cross_entropy",
+]
+
+MAX_LOGITS = 1 << 23  # per block, because the allocator reuses arrays of up to this size
 
 
 def linear_cross_entropy(
-    features_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_N: Tensor, dtype: torch.dtype
+    features_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor,
+    targets_N: Tensor,
+    dtype: torch.dtype,
+    max_logits: int = MAX_LOGITS,
 ) -> Tensor:
-    """Mean log-loss of the full softmax, in nats; matrices are multiplied in `dtype`.
+    """Return the mean log-loss of the full softmax in nats; matrices are multiplied in `dtype`.
 
-    The same as F.cross_entropy(F.linear(features, weight, bias), targets), without ever holding all logits:
-    a block of rows goes through the softmax and at once back to its gradients.
+    Equals F.cross_entropy(F.linear(features, weight, bias), targets) without holding all logits: for each
+    block of rows, up to `max_logits`, the forward pass also computes the gradients.
     """
     loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        features_ND, weight_VD, bias_V, targets_N, dtype
+        features_ND, weight_VD, bias_V, targets_N, dtype, max_logits
     )
     return loss
 
@@ -38,45 +51,35 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias_V: Tensor,
         targets_N: Tensor,
         dtype: torch.dtype,
+        max_logits: int,
     ) -> Tensor:
         features, weight, bias = (each.detach().to(dtype) for each in (features_ND, weight_VD, bias_V))
         grads = [torch.zeros_like(each, dtype=torch.float32) for each in (features, weight, bias)]
+        grad_features, grad_weight, grad_bias = grads
         loss = features_ND.new_zeros(())
-        rows = max(1, LOGITS_AT_ONCE // len(weight))
+        rows = max(1, max_logits // len(weight))
         for start in range(0, len(features), rows):
             block = slice(start, start + rows)
-            loss += _block_loss(features[block], weight, bias, targets_N[block], grads, block)
+            logits_NV = torch.addmm(bias, features[block], weight.T)
+            block_loss, error_NV = _softmax_error(logits_NV, targets_N[block])
+            loss += block_loss
+            grad_features[block] = error_NV @ weight
+            grad_weight += error_NV.T @ features[block]
+            grad_bias += error_NV.sum(0)
         ctx.save_for_backward(*grads)
         ctx.num_predictions = len(features)
         return loss / len(features)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
-        return *_scaled(ctx, grad_outputs[0]), None, None
-
-
-def _block_loss(
-    features_ND: Tensor,
-    weight_VD: Tensor,
-    bias_V: Tensor,
-    targets_N: Tensor,
-    grads: list[Tensor],
-    block: slice,
-) -> Tensor:
-    """Summed log-loss of some rows; adds what they contribute to the gradients."""
-    loss, error_NV = _softmax_error(torch.addmm(bias_V, features_ND, weight_VD.T), targets_N)
-    grad_features, grad_weight, grad_bias = grads
-    grad_features[block] = error_NV @ weight_VD
-    grad_weight += error_NV.T @ features_ND
-    grad_bias += error_NV.sum(0)
-    return loss
+        return *_scaled(ctx, grad_outputs[0]), None, None, None
 
 
 class NegativeSampler:
-    """Entries drawn without replacement, by count to the power of 0.75, and the correction they call for.
+    """Draw entries without replacement, by count ** power, and correct for the sampling.
 
-    log_inclusion_V is the log of the chance to be in the sample at all. It is not log(S q), which exceeds 0
-    for frequent entries, so that they would be learnt wrong.
+    log_inclusion_V is the log probability of an entry to be in the sample. The common log(S q) exceeds 0 for
+    frequent entries and biases their logits.
     """
 
     def __init__(self, counts_V: Tensor, samples: int, power: float = 0.75) -> None:
@@ -87,22 +90,22 @@ class NegativeSampler:
         self.log_inclusion_V = _inclusion(share_V, self.samples).log().float()
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """(S,) distinct entries."""
+        """Draw (S,) distinct entries."""
         return torch.multinomial(self.share_V, self.samples, replacement=False, generator=generator)
 
 
 def _inclusion(share_V: Tensor, samples: int) -> Tensor:
-    """Chance of each entry to be among `samples` distinct ones: 1 - (1 - q)^n, which add up to `samples`.
+    """Return (V,) inclusion probabilities 1 - (1 - q)^n, whose sum is `samples`.
 
-    Drawing distinct entries takes n draws with replacement, more than there are samples; n by bisection.
+    n > samples is the number of draws with replacement that give as many distinct entries, by bisection.
     """
     if samples == len(share_V):
         return torch.ones_like(share_V)
     low, high = float(samples), 1e12
     for _ in range(100):
-        draws = (low * high) ** 0.5
-        inclusion_V = -torch.expm1(draws * torch.log1p(-share_V))
-        low, high = (draws, high) if float(inclusion_V.sum()) < samples else (low, draws)
+        n = (low * high) ** 0.5
+        inclusion_V = -torch.expm1(n * torch.log1p(-share_V))
+        low, high = (n, high) if float(inclusion_V.sum()) < samples else (low, n)
     return inclusion_V
 
 
@@ -115,7 +118,7 @@ def sampled_cross_entropy(
     generator: torch.Generator,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Mean log-loss of each target against one shared sample, corrected to estimate the full softmax.
+    """Return the mean log-loss in nats against one shared sample, an estimate of the full softmax.
 
     Bengio & Senécal 2008 (doi:10.1109/TNN.2007.912312), Jean et al. 2015 (arXiv:1412.2007), section 3.
     Matrices are multiplied in `dtype`.
@@ -127,7 +130,7 @@ def sampled_cross_entropy(
 
 
 class _SampledCrossEntropy(torch.autograd.Function):
-    """A softmax of C = 1 + S columns: the first is each row's own target, the others are the sample."""
+    """A softmax of C = 1 + S columns: each row's own target first, then the sample."""
 
     @staticmethod
     def forward(
@@ -141,10 +144,10 @@ class _SampledCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         features, weight, bias = (each.detach() for each in (features_ND, weight_VD, bias_V))
         own_ND = weight[targets_N]
-        columns_CD = F.pad(weight[drawn_S].to(dtype), (0, 0, 1, 0))  # the first differs by row
+        columns_CD = F.pad(weight[drawn_S].to(dtype), (0, 0, 1, 0))  # 0: the target differs by row
         logits_NC = torch.addmm(F.pad(bias[drawn_S].to(dtype), (1, 0)), features.to(dtype), columns_CD.T)
         logits_NC[:, 0] = (features * own_ND).sum(1) + bias[targets_N]
-        _strike_out(logits_NC, targets_N, drawn_S, len(weight))
+        _mask_drawn_targets(logits_NC, targets_N, drawn_S, len(weight))
         loss, error_NC = _softmax_error(logits_NC, torch.zeros_like(targets_N))
 
         own_error_N1 = error_NC[:, :1].to(features)
@@ -163,8 +166,8 @@ class _SampledCrossEntropy(torch.autograd.Function):
         return *_scaled(ctx, grad_outputs[0]), None, None, None
 
 
-def _strike_out(logits_NC: Tensor, targets_N: Tensor, drawn_S: Tensor, num_entries: int) -> None:
-    """A target that was drawn too counts once, in the first column."""
+def _mask_drawn_targets(logits_NC: Tensor, targets_N: Tensor, drawn_S: Tensor, num_entries: int) -> None:
+    """Set the logit of a drawn entry to -inf if the entry is the row's own target."""
     column_V = torch.zeros(num_entries, dtype=torch.int64, device=targets_N.device)
     column_V[drawn_S] = torch.arange(1, 1 + len(drawn_S), device=targets_N.device)
     column_N = column_V[targets_N]
@@ -173,7 +176,7 @@ def _strike_out(logits_NC: Tensor, targets_N: Tensor, drawn_S: Tensor, num_entri
 
 
 def _softmax_error(logits_NC: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed log-loss of a softmax, float32, and d loss / d logits."""
+    """Return the summed log-loss (float32) and d loss / d logits."""
     error_NC = torch.softmax(logits_NC, 1)
     row_N = torch.arange(len(targets_N), device=targets_N.device)
     target_N = error_NC[row_N, targets_N].float()
@@ -182,13 +185,16 @@ def _softmax_error(logits_NC: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor
 
 
 def _scaled(ctx: Any, grad_output: Tensor) -> tuple[Tensor, ...]:
-    """The gradients found on the way forward, of the mean loss."""
+    """Return the gradients of the mean loss, computed in the forward pass."""
     scale = grad_output / ctx.num_predictions
     return tuple(grad * scale for grad in ctx.saved_tensors)
 
 
 def activation_penalty(output: Output, config: LMConfig) -> Tensor:
-    """AR and TAR: what large and quickly changing activations cost (Merity et al. 2017, arXiv:1708.01009)."""
+    """Return AR plus TAR, the penalties on activations and their changes.
+
+    Merity et al. 2017, arXiv:1708.01009.
+    """
     penalty = output.hidden_TBH.new_zeros(())
     if config.ar:
         penalty = penalty + config.ar * output.dropped_TBH.pow(2).mean()

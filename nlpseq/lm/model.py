@@ -1,4 +1,4 @@
-"""RecurrentLM: embedding, recurrent layers, softmax that shares the embedding.
+"""The network: embedding, recurrent layers, and a softmax that shares the embedding matrix.
 
     tokens ─> embedding ─> layer 1 ─> ... ─> layer n ─> projection ─> embedding transposed ─> logits
                  V x D        D x H              H x H        H x D           D x V
@@ -18,6 +18,19 @@ from nlpseq.config import LMConfig
 from nlpseq.core.counter_rng import Stream, random_bits
 from nlpseq.lm.dropout import DropoutMasks
 
+__all__ = [
+    "GATES",
+    "LayerState",
+    "Output",
+    "Recurrent",
+    "RecurrentLM",
+    "State",
+    "begin_at_frequencies",
+    "detach",
+    "initialize",
+    "num_parameters",
+]
+
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 CELLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "lstm": torch.lstm,
@@ -31,16 +44,16 @@ State = list[LayerState]
 
 
 class Output(NamedTuple):
-    """What a pass over T time steps gives."""
+    """The result of a pass over T time steps."""
 
-    features_TBD: Tensor  # what the softmax sees
-    hidden_TBH: Tensor  # of the last layer, before dropout
-    dropped_TBH: Tensor  # the same after dropout
-    state: State  # after the last step, still attached to the graph
+    features_TBD: Tensor  # input of the softmax
+    hidden_TBH: Tensor  # output of the last layer, before dropout
+    dropped_TBH: Tensor  # output of the last layer, after dropout
+    state: State  # after the last step, attached to the graph
 
 
 class Recurrent(nn.Module):
-    """One layer of PyTorch's fused cells, with weights that can be dropped for a pass."""
+    """One layer of PyTorch's fused cells, with optional DropConnect."""
 
     def __init__(self, cell: str, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -51,17 +64,18 @@ class Recurrent(nn.Module):
         self.bias_hh = nn.Parameter(torch.zeros(GATES[cell] * hidden))
 
     def forward(
-        self, x_TBD: Tensor, state: Sequence[Tensor], noise: DropoutMasks | None, weight_drop: float | None
+        self, x_TBD: Tensor, state: Sequence[Tensor], masks: DropoutMasks | None, weight_drop: float | None
     ) -> tuple[Tensor, LayerState]:
-        weight_hh = noise.weights(self.weight_hh, weight_drop) if noise else self.weight_hh
+        """Return the hidden states (T, B, H) and the state after the last step, both float32."""
+        weight_hh = masks.drop_connect(self.weight_hh, weight_drop) if masks else self.weight_hh
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
         context: AbstractContextManager[object] = nullcontext()
-        if x_TBD.is_cuda and torch.is_autocast_enabled("cuda"):  # its cells would be fp16
+        if x_TBD.is_cuda and torch.is_autocast_enabled("cuda"):  # because autocast runs CUDA cells in fp16
             context = torch.autocast("cuda", enabled=False)
             x_TBD, *state = (each.bfloat16() for each in (x_TBD, *state))
             weights = [each.bfloat16() for each in weights]
         start = list(state) if self.cell == "lstm" else state[0]
-        trains = torch.is_grad_enabled()  # only then is kept what the way back needs
+        trains = torch.is_grad_enabled()  # because cells keep their activations only for a backward pass
         with context:
             hidden_TBH, *end = CELLS[self.cell](x_TBD, start, weights, True, 1, 0.0, trains, False, False)
         return hidden_TBH.float(), tuple(each.float() for each in end)
@@ -91,42 +105,42 @@ class RecurrentLM(nn.Module):
 
     @property
     def softmax_weight(self) -> Tensor:
-        """(V, D): the embedding itself where it is tied (Press & Wolf 2017, arXiv:1608.05859)."""
+        """Return (V, D), the embedding if tied (Press & Wolf 2017, arXiv:1608.05859)."""
         return self.embedding.weight if self.output_weight is None else self.output_weight
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros: nothing was read yet."""
+        """Return zeros, the state before the first token."""
         parts = 2 if self.config.cell == "lstm" else 1
         zeros = self.output_bias.new_zeros(self.config.layers, parts, 1, batch_size, self.config.hidden)
         return [tuple(layer.unbind()) for layer in zeros]
 
-    def forward(self, tokens_TB: Tensor, state: State, noise: DropoutMasks | None = None) -> Output:
-        """Read tokens from a state on. Without noise nothing is dropped."""
+    def forward(self, tokens_TB: Tensor, state: State, masks: DropoutMasks | None = None) -> Output:
+        """Read tokens, starting from a state; without masks, without dropout."""
         config = self.config
         x_TBH = self.embedding(tokens_TB)
-        if noise:
-            x_TBH = noise.words(x_TBH, tokens_TB, config.dropout_words, self.num_entries)
-            x_TBH = noise.locked(x_TBH, config.dropout_input)
+        if masks:
+            x_TBH = masks.embedding(x_TBH, tokens_TB, config.dropout_words, self.num_entries)
+            x_TBH = masks.variational(x_TBH, config.dropout_input)
         end: State = []
         for i, (layer, start) in enumerate(zip(self.layers, state, strict=True)):
-            if noise and i:
-                x_TBH = noise.locked(x_TBH, config.dropout_hidden)
-            hidden_TBH, layer_end = layer(x_TBH, start, noise, config.weight_drop)
+            if masks and i:
+                x_TBH = masks.variational(x_TBH, config.dropout_hidden)
+            hidden_TBH, layer_end = layer(x_TBH, start, masks, config.weight_drop)
             if config.layer_norm:
                 hidden_TBH = self.norms[i](hidden_TBH)
             x_TBH = hidden_TBH + x_TBH if config.residual and i else hidden_TBH
             end.append(layer_end)
-        dropped_TBH = noise.locked(x_TBH, config.dropout_output) if noise else x_TBH
+        dropped_TBH = masks.variational(x_TBH, config.dropout_output) if masks else x_TBH
         features_TBD = dropped_TBH if self.projection is None else self.projection(dropped_TBH)
         return Output(features_TBD.float(), x_TBH, dropped_TBH, end)
 
     def logits(self, features_ND: Tensor) -> Tensor:
-        """(N, V): unnormalised log-probabilities of the next token."""
+        """Return (N, V) unnormalised log-probabilities of the next token."""
         return F.linear(features_ND, self.softmax_weight, self.output_bias)
 
 
 def num_parameters(config: LMConfig, num_entries: int) -> int:
-    """How many weights a RecurrentLM has, without making one."""
+    """Return the number of weights of a RecurrentLM without building one."""
     inputs = [config.dim] + [config.hidden] * (config.layers - 1)
     cells = sum(GATES[config.cell] * config.hidden * (each + config.hidden + 2) for each in inputs)
     norms = 2 * config.hidden * config.layers if config.layer_norm else 0
@@ -137,21 +151,21 @@ def num_parameters(config: LMConfig, num_entries: int) -> int:
 
 
 def detach(state: State) -> State:
-    """The same values, cut off from what led to them: where backpropagation through time is truncated."""
+    """Cut a state off its graph, to truncate backpropagation through time."""
     return [tuple(each.detach() for each in layer) for layer in state]
 
 
 @torch.no_grad()
 def initialize(model: RecurrentLM) -> None:
-    """Weights drawn from config.seed; matrices gate by gate, by the rule config.init names."""
+    """Draw the weights from config.seed; matrices gate by gate, by the rule config.init."""
     generator = torch.Generator().manual_seed(random_bits(model.config.seed, Stream.INIT, 0, 0) >> 1)
     for name, weight in model.named_parameters():
         if name in ("embedding.weight", "output_weight"):
             weight.uniform_(-EMBEDDING_RANGE, EMBEDDING_RANGE, generator=generator)
         elif weight.ndim == 2:
             rows = len(weight) if "projection" in name else model.config.hidden
-            for first in range(0, len(weight), rows):
-                _initialize_matrix(weight[first : first + rows], model.config.init, generator)
+            for gate in torch.split(weight, rows):
+                _initialize_matrix(gate, model.config.init, generator)
     if model.config.cell == "lstm":
         for layer in model.layers:
             forget = slice(model.config.hidden, 2 * model.config.hidden)  # gates: input, forget, cell, output
@@ -160,7 +174,7 @@ def initialize(model: RecurrentLM) -> None:
 
 @torch.no_grad()
 def begin_at_frequencies(model: RecurrentLM, counts_V: Tensor) -> None:
-    """Have a new model predict each entry by its share of the text, which it would have to learn first."""
+    """Set the softmax bias to the log frequencies of the entries, which training would learn first."""
     counts_V = counts_V.double().clamp_min(1)
     model.output_bias.copy_((counts_V / counts_V.sum()).log())
 
@@ -170,6 +184,6 @@ def _initialize_matrix(weight: Tensor, rule: str, generator: torch.Generator) ->
         nn.init.xavier_uniform_(weight, generator=generator)
     elif rule == "orthogonal":
         nn.init.orthogonal_(weight, generator=generator)
-    else:  # uniform, as PyTorch does for its own cells
+    else:  # uniform, the default of PyTorch's cells
         bound = weight.shape[1] ** -0.5
         weight.uniform_(-bound, bound, generator=generator)

@@ -1,15 +1,15 @@
-"""The continuous cache: words read a short while ago, in a place like this one, are likely to come back.
+"""The neural cache: words that followed a similar state a short while ago are likely to return.
 
-    p(w) = (1 - share) p_model(w) + share p_cache(w)
-    p_cache(w) ~ sum of exp(theta h_t . h_i) over those of the last `window` positions i that w came after
+    p(w) = (1 - cache_weight) p_model(w) + cache_weight p_cache(w)
+    p_cache(w) ~ sum of exp(theta h_t . h_i) over the last `window` positions i that were followed by w
 
-h_t is what the last layer says before the word to predict. Nothing is trained, and only words already read
-are in the cache. Grave, Joulin & Usunier 2016, arXiv:1612.04426, section 3.
+h_t is the last layer's hidden state before the predicted word. Nothing is trained, and the cache holds only
+words already read. Grave, Joulin & Usunier 2016, arXiv:1612.04426, section 3.
 
-Letters: N predictions, T of them in a block, W positions in the cache, H hidden units, S shares.
+Letters: N predictions, T predictions of a block, W positions in the cache, H hidden units, C cache weights.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,124 +19,147 @@ from torch import Tensor
 
 from nlpseq.config.fields import check
 from nlpseq.lm.batches import Stream, one_column
-from nlpseq.lm.evaluate import log_probs, read
+from nlpseq.lm.evaluate import TEXT_ROWS, log_probs, read
 from nlpseq.lm.model import RecurrentLM
 
-ROWS = 1024  # predictions the model makes at once
-BLOCK = 256  # of them, those that look into the cache at once
-NO_WORD = -1
+__all__ = ["CacheGrid", "CacheSettings", "cache_log_probs", "mean_square_state", "tune_cache"]
 
-# What tune_cache tries. How large h . h is depends on the model: theta is tried in units of 1 / mean |h|^2.
-WINDOWS = (250, 500, 1000, 2000)
-SHARPNESS = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0)
-SHARES = (
-    *(0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.14, 0.16, 0.18, 0.2),
-    *(0.23, 0.26, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9),
-)
+BLOCK_ROWS = 256  # predictions compared with the cache at a time
+EMPTY = -1
 
 
 class CacheSettings(NamedTuple):
-    """How far back the cache reaches, how sharply it tells places apart, and how much it counts."""
+    """The size of the cache, the sharpness of the similarity, and the weight of the cache."""
 
     window: int  # positions
-    theta: float  # 0: every place alike
-    share: float  # lambda in the paper
+    theta: float  # 0: all positions count alike
+    cache_weight: float  # lambda in the paper
 
 
-class Block(NamedTuple):
-    """Some predictions, and the cache of each, oldest position first."""
+class CacheGrid(NamedTuple):
+    """The settings that tune_cache tries."""
 
-    model_T: Tensor  # log-probabilities by the model alone, float64
+    windows: tuple[int, ...] = (250, 500, 1000, 2000)
+    sharpness: tuple[float, ...] = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0)  # theta x mean |h|^2
+    cache_weights: tuple[float, ...] = (
+        *(0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.14, 0.16, 0.18, 0.2),
+        *(0.23, 0.26, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9),
+    )
+
+
+class _Block(NamedTuple):
+    """Some predictions, each with its cache, oldest position first."""
+
+    model_T: Tensor  # float64 log-probabilities by the model alone
     scores_TW: Tensor  # h_t . h_i
-    is_same_TW: Tensor  # whether the word after i is the one to predict
-    is_empty_TW: Tensor | None  # whether i is before the text; None: nowhere
+    is_same_TW: Tensor  # True if the word after i is the predicted word
+    is_empty_TW: Tensor | None  # True if i is before the text; None: no position is
 
 
 @torch.no_grad()
-def cache_log_probs(model: RecurrentLM, stream: Stream, settings: CacheSettings) -> npt.NDArray[np.float64]:
-    """(N,) natural log-probability of every token, read as text_log_probs reads, by model and cache.
+def cache_log_probs(
+    model: RecurrentLM,
+    stream: Stream,
+    settings: CacheSettings,
+    *,
+    rows: int = TEXT_ROWS,
+    block_rows: int = BLOCK_ROWS,
+) -> npt.NDArray[np.float64]:
+    """Return (N,) natural log-probabilities of all tokens by model and cache.
 
-    Memory does not grow with the text, but for the result.
+    The text is read like by text_log_probs. Memory grows with the window, `rows` (a pass of the model) and
+    `block_rows` (a pass over the cache), not with the text.
     """
     check(settings.window >= 1, settings, "window", "at least 1")
     check(0 <= settings.theta < float("inf"), settings, "theta", "at least 0")
-    check(0 <= settings.share < 1, settings, "share", "at least 0 and below 1")
+    check(0 <= settings.cache_weight < 1, settings, "cache_weight", "at least 0 and below 1")
     pieces = []
-    for block in _blocks(model, stream, settings.window):
-        share = block.model_T.new_tensor(settings.share)
-        pieces.append(_mix(block, _cache_probs(block, settings.window, settings.theta), share).cpu())
+    for block in _blocks(model, stream, settings.window, rows, block_rows):
+        cache_weight = block.model_T.new_tensor(settings.cache_weight)
+        cache_T = _cache_probs(block, settings.window, settings.theta)
+        pieces.append(_mix(block, cache_T, cache_weight).cpu())
     return torch.cat(pieces).numpy()
 
 
 @torch.no_grad()
-def tune_cache(model: RecurrentLM, stream: Stream, windows: Sequence[int] = WINDOWS) -> CacheSettings:
-    """The best settings of a grid on a text, which is read once for all of them; share 0 is among them."""
-    scale = _mean_square(model, stream)
-    thetas = [each / scale for each in SHARPNESS]
-    shares_S = torch.tensor(SHARES, dtype=torch.float64, device=model.output_bias.device)
-    losses = shares_S.new_zeros(len(windows), len(thetas), len(SHARES))
-    for block in _blocks(model, stream, max(windows)):
-        for i, window in enumerate(windows):
+def tune_cache(
+    model: RecurrentLM,
+    stream: Stream,
+    grid: CacheGrid = CacheGrid(),  # noqa: B008  # immutable
+    *,
+    block_rows: int = BLOCK_ROWS,
+) -> CacheSettings:
+    """Return the grid's settings with the lowest loss on a text, which is read once.
+
+    Products h . h differ in size between models, so theta is tried in units of 1 / mean |h|^2.
+    """
+    scale = mean_square_state(model, stream)
+    thetas = [each / scale for each in grid.sharpness]
+    weights_C = torch.tensor(grid.cache_weights, dtype=torch.float64, device=model.output_bias.device)
+    losses = weights_C.new_zeros(len(grid.windows), len(thetas), len(weights_C))
+    for block in _blocks(model, stream, max(grid.windows), TEXT_ROWS, block_rows):
+        for i, window in enumerate(grid.windows):
             for j, theta in enumerate(thetas):
-                losses[i, j] -= _mix(block, _cache_probs(block, window, theta), shares_S[:, None]).sum(1)
+                losses[i, j] -= _mix(block, _cache_probs(block, window, theta), weights_C[:, None]).sum(1)
     i, j, k = (int(each) for each in np.unravel_index(int(losses.argmin()), losses.shape))
-    return CacheSettings(windows[i], thetas[j], SHARES[k])
+    return CacheSettings(grid.windows[i], thetas[j], grid.cache_weights[k])
 
 
-def _mean_square(model: RecurrentLM, stream: Stream) -> float:
-    """Mean |h|^2 over the first rows of a text."""
-    first = next(read(model, one_column(stream), rows=ROWS))
+@torch.no_grad()
+def mean_square_state(model: RecurrentLM, stream: Stream) -> float:
+    """Return the mean |h|^2 at the start of a text."""
+    first = next(read(model, one_column(stream), rows=TEXT_ROWS))
     return float(first.hidden_TBH.square().sum(2).mean())
 
 
 @torch.no_grad()
-def _blocks(model: RecurrentLM, stream: Stream, window: int) -> Iterator[Block]:
-    """A text in blocks of predictions, with all that `window` positions of cache have to say on them."""
+def _blocks(model: RecurrentLM, stream: Stream, window: int, rows: int, block_rows: int) -> Iterator[_Block]:
+    """Yield the text in blocks of predictions, each with a cache of `window` positions."""
     device = model.output_bias.device
-    window = min(window, len(stream))  # which may be far less
+    window = min(window, len(stream))  # because a user may ask for far more
     hidden_NH = torch.zeros(window, model.config.hidden, device=device)
-    words_N = torch.full((window,), NO_WORD, device=device)
-    for reading in read(model, one_column(stream), rows=ROWS):
+    words_N = torch.full((window,), EMPTY, device=device)
+    for reading in read(model, one_column(stream), rows=rows):
         hidden_NH = torch.cat([hidden_NH[-window:], reading.hidden_TBH[:, 0]])
         words_N = torch.cat([words_N[-window:], reading.targets_TB[:, 0]])
         model_N = log_probs(model, reading.features_TBD[:, 0], reading.targets_TB[:, 0]).double()
-        for start in range(0, len(model_N), BLOCK):
-            piece = slice(start, start + BLOCK + window)  # the first `window` of it are behind the block
-            yield _look_back(hidden_NH[piece], words_N[piece], model_N[start : start + BLOCK])
+        for start in range(0, len(model_N), block_rows):
+            piece = slice(start, start + block_rows + window)  # `window` positions before the block
+            yield _compare(hidden_NH[piece], words_N[piece], model_N[start : start + block_rows])
 
 
-def _look_back(hidden_NH: Tensor, words_N: Tensor, model_T: Tensor) -> Block:
-    """The block whose predictions are the last T of N positions, each with the N - T positions before it.
+def _compare(hidden_NH: Tensor, words_N: Tensor, model_T: Tensor) -> _Block:
+    """Compare the last T of N positions with the N - T positions before each of them.
 
-        seen by t = 0   x x x . .      a matrix product gives all pairs; a stride one longer than
-        seen by t = 1   . x x x .      its rows leaves the slanted band of x
-        seen by t = 2   . . x x x
+        cache of t = 0   x x x . .      one matrix product gives all pairs; a stride longer by one
+        cache of t = 1   . x x x .      than the rows selects the diagonal band of x
+        cache of t = 2   . . x x x
 
-    No place in the band is as late as t itself: what is predicted there is not known yet.
+    The band ends before t, because the word predicted at t is not known yet.
     """
     count, window = len(model_T), len(words_N) - len(model_T)
     scores_TN = hidden_NH[window:] @ hidden_NH[:-1].T
     words_TW = words_N[:-1].unfold(0, window, 1)
-    return Block(
+    return _Block(
         model_T,
         scores_TN.as_strided((count, window), (window + count, 1)),
         words_TW == words_N[window:].unsqueeze(1),
-        words_TW == NO_WORD if words_N[0] == NO_WORD else None,
+        words_TW == EMPTY if words_N[0] == EMPTY else None,
     )
 
 
-def _cache_probs(block: Block, window: int, theta: float) -> Tensor:
-    """(T,) p_cache, float64, of each word to predict by the last `window` positions; 0 by an empty cache."""
+def _cache_probs(block: _Block, window: int, theta: float) -> Tensor:
+    """Return (T,) float64 p_cache of the predicted words by the last `window` positions; 0 if empty."""
     scores_TW = block.scores_TW[:, -window:] * theta
     if block.is_empty_TW is not None:
-        lowest = torch.finfo(scores_TW.dtype).min  # not -inf, which leaves no softmax of an empty cache
+        lowest = torch.finfo(scores_TW.dtype).min  # not -inf, because softmax of an empty cache is NaN
         scores_TW.masked_fill_(block.is_empty_TW[:, -window:], lowest)
     weights_TW = torch.softmax(scores_TW, 1)
     return weights_TW.mul_(block.is_same_TW[:, -window:]).sum(1).double()
 
 
-def _mix(block: Block, cache_T: Tensor, share: Tensor) -> Tensor:
-    """Log-probabilities by model and cache together; by the model alone where the cache is empty."""
+def _mix(block: _Block, cache_T: Tensor, cache_weight: Tensor) -> Tensor:
+    """Return log-probabilities by model and cache, or by the model alone if the cache is empty."""
     if block.is_empty_TW is not None:
-        share = share * ~block.is_empty_TW[:, -1]
-    return torch.logaddexp(block.model_T + torch.log1p(-share), torch.log(share * cache_T))
+        cache_weight = cache_weight * ~block.is_empty_TW[:, -1]
+    return torch.logaddexp(block.model_T + torch.log1p(-cache_weight), torch.log(cache_weight * cache_T))

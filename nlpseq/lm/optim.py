@@ -1,4 +1,4 @@
-"""How gradients become steps: optimizers, the course of the learning rate, clipping."""
+"""Optimizers, learning rate schedules and gradient clipping."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,24 @@ from torch import Tensor, nn
 
 from nlpseq.config import LMConfig
 
+__all__ = [
+    "clip",
+    "make_optimizer",
+    "optimizer_tensors",
+    "rate_factor",
+    "restore_optimizer",
+    "set_rate",
+]
+
 BETA2 = 0.999
 
 
 def make_optimizer(parameters: Sequence[nn.Parameter], config: LMConfig) -> torch.optim.Optimizer:
-    """The optimizer config names. Adam with beta1 = 0 is RMSprop with bias correction (Melis et al. 2018)."""
-    groups = [  # biases and norms do not decay: the bias of the softmax is far from 0, and has to be
+    """Return the optimizer that config names.
+
+    Adam with beta1 = 0 is RMSprop with bias correction (Melis et al. 2018, arXiv:1707.05589).
+    """
+    groups = [  # biases and norms do not decay, because the softmax bias must be far from 0
         {"params": [each for each in parameters if each.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
     ]
@@ -24,21 +36,22 @@ def make_optimizer(parameters: Sequence[nn.Parameter], config: LMConfig) -> torc
 
 
 def rate_factor(config: LMConfig, done: float) -> float:
-    """The learning rate after a share of the training, from 0 to 1, as a factor of its first value."""
+    """Return the schedule's factor of the learning rate at `done` (0 to 1) of the training."""
     if config.schedule == "cosine":
         return (1 + math.cos(math.pi * done)) / 2
     if config.schedule == "linear":
         return min(1.0, (1 - done) / config.decay_share)
-    return 1.0  # constant, and plateau: see Trainer
+    return 1.0  # constant; the Trainer handles plateau
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
 def clip(parameters: Sequence[nn.Parameter], config: LMConfig) -> None:
-    """Shorten the gradient where it is too long (Pascanu et al. 2013, arXiv:1211.5063)."""
+    """Clip the gradients by value, then by norm (Pascanu et al. 2013, arXiv:1211.5063)."""
     if config.clip_value is not None:
         nn.utils.clip_grad_value_(parameters, config.clip_value)
     if config.clip_norm is not None:
@@ -46,7 +59,7 @@ def clip(parameters: Sequence[nn.Parameter], config: LMConfig) -> None:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Everything the optimizer remembers, by name."""
+    """Return the tensors of the optimizer state, by `<parameter number>.<key>`."""
     state = optimizer.state_dict()["state"]
     return {
         f"{number}.{key}": value
@@ -57,7 +70,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give back what optimizer_tensors took."""
+    """Load the tensors that optimizer_tensors returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition(".")

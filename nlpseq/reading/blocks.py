@@ -1,89 +1,111 @@
-"""A stream of text in UTF-8 cut into blocks, at newlines where there are any, else at white space."""
+"""UTF-8 text cut into blocks: at newlines, in lines longer than a block at white space."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from nlpseq.config import TextConfig
-from nlpseq.reading.decode import UTF_8, ReadReport, normalized
+from nlpseq.reading.decode import UTF_8, ReadReport
+from nlpseq.reading.normalize import normalize
+from nlpseq.tokenizers.base import TOKENIZERS
 
-BLOCK_BYTES = 1 << 21
+__all__ = ["NEWLINE", "BlockLimits", "cut_blocks"]
+
 NEWLINE = ord("\n")
-LINE_CHARS = 1_000_000  # longest line for tokenizers that look at whole lines
-REACH = 32  # characters seen on each side of a cut, more than one letter has marks
-WHOLE_LINE_TOKENIZERS = ("nltk", "toktok", "tweet")
+_REACH_CHARS = 32  # seen on each side of a cut, more than any letter has marks
+_MAX_CHAR_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockLimits:
+    """The largest block, and the longest line for tokenizers of whole lines."""
+
+    block_bytes: int = 1 << 21
+    line_chars: int = 1_000_000
 
 
 def cut_blocks(
-    pieces: Iterator[bytes], config: TextConfig, report: ReadReport
+    pieces: Iterator[bytes], config: TextConfig, report: ReadReport, limits: BlockLimits
 ) -> Iterator[tuple[bytes, bool]]:
-    """(text, continues) for stretches of one file, together all of it."""
-    whole_lines = config.tokenizer in WHOLE_LINE_TOKENIZERS
-    most = max(BLOCK_BYTES, 4 * LINE_CHARS) if whole_lines else BLOCK_BYTES  # 4: the longest character
+    """Yield (block, continues) until the text of one file ends.
+
+    continues: the last line is longer than a block and goes on in the next block. Tokenizers of whole lines
+    get a newline there instead.
+    """
+    max_bytes = limits.block_bytes
+    if TOKENIZERS[config.tokenizer].whole_lines:
+        max_bytes = max(max_bytes, _MAX_CHAR_BYTES * limits.line_chars)
     pending, size = [b""], 0
     for piece in pieces:
         pending.append(piece)
         size += len(piece)
-        while size > most:  # so that something is left, and `continues` keeps its word
+        while size > max_bytes:  # not >=, because a block that continues needs a next one
             text = b"".join(pending)
-            cut = text.rfind(b"\n", 0, most) + 1
-            continues = not cut
-            cut = cut or _cut_in_long_line(text, most, config, report)
+            cut = text.rfind(b"\n", 0, max_bytes) + 1 or _cut_in_bytes(text, max_bytes, config, report)
+            continues = not text.endswith(b"\n", 0, cut)
+            yield _finish_block(text[:cut], continues, config, report, limits)
             pending, size = [text[cut:]], len(text) - cut
-            if whole_lines and continues:
-                report.cut_lines += 1
-                yield _cut_long_lines(text[:cut], config, report) + b"\n", False
-            else:
-                yield _cut_long_lines(text[:cut], config, report) if whole_lines else text[:cut], continues
     if size:
-        text = b"".join(pending)
-        yield _cut_long_lines(text, config, report) if whole_lines else text, False
+        yield _finish_block(b"".join(pending), False, config, report, limits)
 
 
-def _cut_in_long_line(data: bytes, most: int, config: TextConfig, report: ReadReport) -> int:
-    """Where to cut the line at the beginning, after so many bytes at most."""
-    limit = _between_characters(data, most)
-    reach = _between_characters(data, limit + 4 * REACH)
-    head, ahead = data[:limit].decode(*UTF_8), data[limit:reach].decode(*UTF_8)
-    cut = _cut_in_line(head + ahead, len(head), config, report)
-    return len(head[:cut].encode(*UTF_8))
+def _finish_block(
+    block: bytes, continues: bool, config: TextConfig, report: ReadReport, limits: BlockLimits
+) -> tuple[bytes, bool]:
+    """Break long lines for tokenizers of whole lines; return the block and if its line continues."""
+    if not TOKENIZERS[config.tokenizer].whole_lines:
+        return block, continues
+    block = _break_long_lines(block, limits.line_chars, config, report)
+    if continues:
+        report.cut_lines += 1
+        block += b"\n"
+    return block, False
 
 
-def _between_characters(data: bytes, at: int) -> int:
-    """The last place up to `at` where a character starts, or the end."""
-    while at < len(data) and data[at] & 0xC0 == 0x80:
-        at -= 1
-    return min(at, len(data))
-
-
-def _cut_long_lines(data: bytes, config: TextConfig, report: ReadReport) -> bytes:
-    """The same text with a newline wherever a line would be longer than LINE_CHARS."""
+def _break_long_lines(block: bytes, line_chars: int, config: TextConfig, report: ReadReport) -> bytes:
+    """Insert newlines so that no line has more than line_chars characters."""
     lines = []
-    for line in data.decode(*UTF_8).split("\n"):
+    for line in block.decode(*UTF_8).split("\n"):
         start = 0
-        while len(line) - start > LINE_CHARS:
+        while len(line) - start > line_chars:
             report.cut_lines += 1
-            cut = _cut_in_line(line[start : start + LINE_CHARS + REACH], LINE_CHARS, config, report)
+            cut = _cut_in_line(line[start : start + line_chars + _REACH_CHARS], line_chars, config, report)
             lines.append(line[start : start + cut])
             start += cut
         lines.append(line[start:])
     return "\n".join(lines).encode(*UTF_8)
 
 
+def _cut_in_bytes(text: bytes, max_bytes: int, config: TextConfig, report: ReadReport) -> int:
+    """Return where to cut the first line, at most max_bytes long, in bytes."""
+    end = _char_start(text, max_bytes)
+    head = text[:end].decode(*UTF_8)
+    ahead = text[end : _char_start(text, end + _MAX_CHAR_BYTES * _REACH_CHARS)].decode(*UTF_8)
+    cut = _cut_in_line(head + ahead, len(head), config, report)
+    return len(head[:cut].encode(*UTF_8))
+
+
+def _char_start(text: bytes, at: int) -> int:
+    """Return the last offset up to `at` where a character starts or the text ends."""
+    while at < len(text) and text[at] & 0xC0 == 0x80:
+        at -= 1
+    return min(at, len(text))
+
+
 def _cut_in_line(text: str, limit: int, config: TextConfig, report: ReadReport) -> int:
-    """Where to cut a line, from 1 to limit: after the last white space, or where no character is split."""
+    """Return where to cut a line, from 1 to limit: after white space, else between letters."""
     head = text[:limit]
     if head[-1].isspace():
         return limit
     cut = limit - len(head.rsplit(None, 1)[-1])
     if cut:
         return cut
-    report.cut_tokens += config.tokenizer != "char"  # there each character is a token of its own
-    return next(
-        (at for at in range(limit, max(limit - REACH, 0), -1) if _parts_cleanly(text, at, config)), limit
-    )
+    report.cut_tokens += config.tokenizer != "char"  # because there each character is its own token
+    candidates = range(limit, max(limit - _REACH_CHARS, 0), -1)
+    return next((at for at in candidates if _can_cut(text, at, config)), limit)
 
 
-def _parts_cleanly(text: str, at: int, config: TextConfig) -> bool:
-    """Whether both sides can be normalised apart: no letter loses its marks, no Hangul syllable is split."""
-    left, right = text[max(at - REACH, 0) : at], text[at : at + REACH]
+def _can_cut(text: str, at: int, config: TextConfig) -> bool:
+    """Return True if no letter is separated from its marks and no Hangul syllable is split."""
+    left, right = text[max(at - _REACH_CHARS, 0) : at], text[at : at + _REACH_CHARS]
     form = config.normalize
-    return normalized(left, form) + normalized(right, form) == normalized(left + right, form)
+    return normalize(left, form) + normalize(right, form) == normalize(left + right, form)

@@ -1,8 +1,8 @@
-"""Corpus: the text of files, folders, globs, standard input or a corpus known by name, block by block.
+"""The text of files, folders, globs, standard input or a corpus from the catalogue, block by block.
 
-    raw bytes ──> decompressed ──> made UTF-8 ──> cut into blocks ──> normalised
+    raw bytes ──> decompressed ──> decoded to UTF-8 ──> cut into blocks ──> normalised
 
-Memory does not grow with the corpus, nor with a line of it.
+Memory grows neither with the corpus nor with its longest line.
 """
 
 import glob
@@ -19,8 +19,9 @@ from typing import BinaryIO, NamedTuple
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
-from nlpseq.reading.blocks import cut_blocks
-from nlpseq.reading.decode import UTF_8, ReadReport, decoded, normalized_block
+from nlpseq.reading.blocks import BlockLimits, cut_blocks
+from nlpseq.reading.decode import UTF_8, ReadReport, decode
+from nlpseq.reading.normalize import normalize_block
 from nlpseq.reading.open import RawBytes, decompressed, unreadable
 from nlpseq.storage.artifact import is_result
 from nlpseq.storage.manifest import file_sha256
@@ -29,11 +30,11 @@ __all__ = ["Block", "Corpus", "ReadReport", "open_corpus"]
 
 
 class Block(NamedTuple):
-    """A stretch of text with "\\n" between its lines, not lower-cased."""
+    r"""A part of a corpus, normalised, with \n for every newline."""
 
-    data: bytes  # in UTF-8
+    data: bytes  # UTF-8
     continues: bool  # the last line goes on in the next block
-    bytes_read: int  # of the corpus as it lies on disk, so far
+    bytes_read: int  # of the files on disk, so far
 
     @property
     def text(self) -> str:
@@ -43,14 +44,14 @@ class Block(NamedTuple):
 @dataclass(frozen=True)
 class _File:
     path: Path | None  # None: standard input
-    label: str = ""  # what it is called, where that is not its path
+    label: str = ""  # name for messages if not the path
 
     def __str__(self) -> str:
         return self.label or str(self.path)
 
     @property
     def is_stored(self) -> bool:
-        """Whether it can be read twice: no pipe, no terminal."""
+        """Return True if the file can be read twice, unlike a pipe or a terminal."""
         return self.path is not None and self.path.is_file()
 
     def open(self) -> AbstractContextManager[BinaryIO]:
@@ -63,22 +64,22 @@ class _File:
 
 
 class Corpus:
-    """A named sequence of files; blocks() starts at the beginning each time it is called."""
+    """A named sequence of files; every call of blocks() starts at the beginning."""
 
     def __init__(self, name: str, files: list[_File]) -> None:
         self.name = name
         self._files = files
         self._is_stored = all(file.is_stored for file in files)
         self._was_read = False
-        self.read_key: str | None = None  # the content_key of what blocks() gave, once it gave all
+        self.read_key: str | None = None  # content_key of the bytes read, once blocks() has ended
 
     def describe(self) -> str:
-        """The corpus in a few words, for messages."""
+        """Name the corpus in a few words, for messages."""
         more = len(self._files) - 1
         return str(self._files[0]) + (f" and {more} more file{'s' * (more > 1)}" if more else "")
 
     def content_key(self) -> str | None:
-        """sha256 (hex) of the bytes on disk and of where files end; None for what can be read only once."""
+        """Return the sha256 (hex) of bytes and file boundaries; None for a pipe or standard input."""
         if not self._is_stored:
             return None
         digests = []
@@ -88,10 +89,10 @@ class Corpus:
                 digests.append(file_sha256(file.path))
             except OSError as error:
                 raise unreadable(str(file), error) from error
-        return _key_of(digests)
+        return _hash_digests(digests)
 
     def stamp(self) -> list[tuple[int, int]]:
-        """Size and time of change of each stored file; where they differ later, one of them has changed."""
+        """Return (bytes, modification time in ns) of each stored file, to detect a change."""
         stamps = []
         for file in self._files:
             try:
@@ -103,88 +104,87 @@ class Corpus:
         return stamps
 
     def size_bytes(self) -> int | None:
-        """Bytes on disk; None for what can be read only once."""
+        """Return the bytes on disk; None for a pipe or standard input."""
         return sum(size for size, _ in self.stamp()) if self._is_stored else None
 
-    def blocks(self, config: TextConfig, report: ReadReport) -> Iterator[Block]:
-        """All text in blocks of at most 2 MB of UTF-8 (before normalisation).
+    def blocks(
+        self, config: TextConfig, report: ReadReport, limits: BlockLimits = BlockLimits()
+    ) -> Iterator[Block]:
+        """Yield the text in blocks of at most 2 MB of UTF-8 before normalisation.
 
-        A block ends after a newline or with its file; inside a line only where that line is longer than a
-        block: then after white space if there is any, and `continues` is set. Tokenizers that need whole
-        lines get the end of a sentence there instead. Raises DataError for unreadable, damaged or wrongly
-        encoded files, and when standard input or a pipe is read again.
+        A block ends after a newline or with its file. Only a line longer than a block is cut, after white
+        space if possible, and `continues` is set; tokenizers of whole lines get a newline there instead.
+        report: filled with the problems of the text. Raises DataError if a file is unreadable, corrupt or
+        wrongly encoded, and if standard input or a pipe is read again.
         """
         if self._was_read and not self._is_stored:
-            raise DataError(f"{self.describe()} can be read only once. Save it to a file and name that.")
+            raise DataError(
+                f"{self.describe()}: can be read only once. Save the text to a file and name the file."
+            )
         self._was_read, self.read_key = True, None
-        return self._read(config, report)
+        return self._read(config, report, limits)
 
-    def _read(self, config: TextConfig, report: ReadReport) -> Iterator[Block]:
+    def _read(self, config: TextConfig, report: ReadReport, limits: BlockLimits) -> Iterator[Block]:
         bytes_before, digests = 0, []
         for file in self._files:
             with file.open() as stream:
                 raw = RawBytes(stream, str(file))
-                pieces = decoded(decompressed(raw), str(file), config, report)
-                for data, continues in cut_blocks(pieces, config, report):
-                    data = normalized_block(data, config.normalize)
+                pieces = decode(decompressed(raw), str(file), config, report)
+                for text, continues in cut_blocks(pieces, config, report, limits):
+                    data = normalize_block(text, config.normalize)
                     yield Block(data, continues, bytes_before + raw.bytes_read)
             bytes_before += raw.bytes_read
             digests.append(raw.sha256.hexdigest())
-        self.read_key = _key_of(digests) if self._is_stored else None
+        self.read_key = _hash_digests(digests) if self._is_stored else None
 
 
-def _key_of(digests: list[str]) -> str:
+def _hash_digests(digests: list[str]) -> str:
     return hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest()
 
 
 def open_corpus(*sources: str | Path) -> Corpus:
-    """The corpus in these files, folders (all files below, hidden ones left out), globs, "-" for standard
-    input, or the name of a corpus in nlpseq.corpora; in this order, each as often as it is named.
+    """Return the corpus in files, folders, globs, "-" (standard input) or names from nlpseq.corpora.
 
-    Nothing is read yet. Raises DataError where a source does not exist or holds no file.
+    Sources keep their order and may repeat. A folder means all files below, hidden ones and results of nlpseq
+    left out. Nothing is read yet. Raises DataError if a source does not exist or holds no file.
     """
     if not sources:
-        raise DataError("No corpus was named. Give a file, a folder, a glob, - for stdin, or a corpus name.")
+        raise DataError("corpus: missing. Name a file, a folder, a glob, - for stdin, or a corpus name.")
     found = [_find(str(source)) for source in sources]
     files = [file for _, group in found for file in group]
     if sum(file.path is None for file in files) > 1:
-        raise DataError("stdin (-) is named more than once. It can be read only once, so name it once.")
+        raise DataError("stdin (-): named more than once. Name stdin once, because it can be read only once.")
     return Corpus(found[0][0], files)
 
 
 def _find(source: str) -> tuple[str, list[_File]]:
-    """Name and files of one source."""
+    """Return the name and the files of one source."""
     if not source:
-        raise DataError("a corpus without a name was given. Name a file, a folder, a glob or - for stdin.")
+        raise DataError("corpus: has an empty name. Name a file, a folder, a glob or - for stdin.")
     if source == "-":
         return "stdin", [_File(None, "stdin")]
     path = Path(source)
     try:
         is_folder, exists = path.is_dir(), path.exists()
-    except OSError as error:  # a folder on the way that may not be searched, a name too long
+    except OSError as error:  # no permission for a parent folder, or a name too long
         raise unreadable(source, error) from error
     if is_folder:
         return path.resolve().name or "corpus", _files_below(path)
     if exists:
-        return _stem(path), [_File(path)]
+        return path.name.lstrip(".").partition(".")[0] or "corpus", [_File(path)]
     if glob.has_magic(source):
         return _expand(source)
     return source, _from_catalogue(source)
 
 
-def _stem(path: Path) -> str:
-    """The file's name without any suffix: "news.2024.txt.gz" is "news"."""
-    return path.name.lstrip(".").partition(".")[0] or "corpus"
-
-
 def _files_below(folder: Path) -> list[_File]:
-    """Files of a folder, sorted by path; hidden ones, links to folders and results of nlpseq are left out."""
+    """Return the files below a folder, sorted; no hidden ones, linked folders or results of nlpseq."""
     try:
         files = [_File(path) for path in sorted(_paths_below(folder)) if path.is_file()]
-    except OSError as error:  # of a folder that may not be listed, or listed and not searched
+    except OSError as error:  # no permission to list or to enter a folder
         raise unreadable(str(error.filename), error) from error
     if not files:
-        raise DataError(f"{folder} is a folder without any file to read. Name one that holds text.")
+        raise DataError(f"{folder}: contains no file to read. Name a folder with text files.")
     return files
 
 
@@ -203,7 +203,7 @@ def _expand(pattern: str) -> tuple[str, list[_File]]:
     matches = [_find(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207  # absolute ones too
     if not matches:
         raise DataError(
-            f"{pattern} matches no file. Check the pattern; quote it if the shell should not see it."
+            f"{pattern}: matches no file. Check the pattern; quote it to keep the shell from expanding it."
         )
     return matches[0][0], [file for _, group in matches for file in group]
 
@@ -215,8 +215,6 @@ def _from_catalogue(name: str) -> list[_File]:
         return _files_below(path) if path.is_dir() else [_File(path, name)]
     close = get_close_matches(name, [entry.name for entry in corpora.names()], n=1)
     hint = (
-        f"Did you mean {close[0]}?"
-        if close
-        else "Check the path; `nlpseq corpora list` shows corpora by name."
+        f"Did you mean {close[0]}?" if close else "Check the path, or use a name from `nlpseq corpora list`."
     )
-    raise DataError(f"{name} is no file, folder or corpus. {hint}")
+    raise DataError(f"{name}: no such file, folder or corpus. {hint}")

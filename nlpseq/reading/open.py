@@ -1,71 +1,128 @@
-"""Bytes of a file as its writer meant them: .gz, .bz2, .xz and .zst are recognised by their first bytes."""
+"""Open compressed bytes: .gz, .bz2, .xz and .zst, recognised by their first bytes.
+
+Corpora and vector files are read by `decompressed`. Memory stays at a few blocks for any compression ratio,
+and an .xz or .zst file whose window exceeds 257 or 128 MiB is refused.
+"""
 
 import bz2
 import hashlib
+import io
 import lzma
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol
+from errno import ENOMEM
+from typing import Any, BinaryIO, Protocol
 
-from nlpseq.errors import DataError
+from nlpseq.errors import DataError, NlpseqError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
+__all__ = [
+    "COMPRESSED_ENDINGS", "HEAD_BYTES", "READ_BYTES", "ChunkStream", "RawBytes", "decompressed",
+    "is_compressed", "unreadable",
+]  # fmt: skip
+
+COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
+HEAD_BYTES = 10  # enough to recognise a compression
 READ_BYTES = 1 << 16  # small, because many short members in one file are copied once each
-_INFLATED_BYTES = 1 << 20  # at most this much at a time, however well the data was compressed
-_PACKED = (".gz", ".bz2", ".xz", ".zst")  # names of files that are
-_XZ_BYTES = 257 << 20  # for a window of 256 MiB; xz -9 asks for 64, a forged byte for 4 GiB
-_DAMAGE = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
+_MAX_INFLATED_BYTES = 1 << 20  # of one step of a decompressor
+_MAX_XZ_BYTES = 257 << 20  # for a window of 256 MiB; xz -9 asks for 64, a forged byte for 4 GiB
+_CORRUPT = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
 
 
 class RawBytes:
-    """A byte stream that counts and hashes what was read of it, and whose errors name the file."""
+    """A stream of stored bytes that counts what is read, hashes it if asked, and names the file in errors."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, *, hashed: bool = True) -> None:
         self._stream = stream
+        self._hashed = hashed
         self.name = name
         self.bytes_read = 0
         self.sha256 = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
+        """Read up to `size` bytes; raises DataError if the operating system refuses."""
         try:
             data = self._stream.read(size)
         except OSError as error:
+            if error.errno == ENOMEM:  # says nothing about the file
+                raise MemoryError(f"{self.name}: could not be read") from error
             raise unreadable(self.name, error) from error
         self.bytes_read += len(data)
-        self.sha256.update(data)
+        if self._hashed:
+            self.sha256.update(data)
         return data
 
 
 def unreadable(name: str, error: OSError) -> DataError:
-    """The error to raise where the operating system refuses to read."""
+    """Return the DataError for a file that the operating system refuses to read."""
     return DataError(
-        f"{name} cannot be read ({error.strerror or error}). Check that it is there and that you may read it."
+        f"{name}: cannot be read ({error.strerror or error}). Check that the path exists and is readable."
     )
 
 
-def decompressed(raw: RawBytes) -> Iterator[bytes]:
-    """Chunks of the plain content; DataError where a compressed file is damaged or ends too early."""
-    head = raw.read(10)
+def is_compressed(head: bytes) -> bool:
+    """Tell from the first HEAD_BYTES bytes whether a file is compressed."""
+    return _decoder_for(head) is not None
+
+
+def decompressed(
+    raw: RawBytes, read_bytes: int | None = None, corrupt: type[NlpseqError] = DataError
+) -> Iterator[bytes]:
+    """Yield the plain content in chunks of at most 1 MiB.
+
+    raw: the stored bytes, from their start. read_bytes: how many are read at once, READ_BYTES by default.
+    corrupt: class of the error raised if the data are corrupt or truncated, or if a name ends like a
+    compressed file's and the content is plain.
+    """
+    read_bytes = read_bytes or READ_BYTES
+    head = raw.read(HEAD_BYTES)
     new_decoder = _decoder_for(head)
-    if new_decoder is not None:
-        yield from _inflated(raw, head, new_decoder)
-        return
-    if raw.name.lower().endswith(_PACKED):
-        raise DataError(
-            f"{raw.name} is not packed as its name says. Copy or download it again, or give it another name."
+    if new_decoder is None and raw.name.lower().endswith(COMPRESSED_ENDINGS):
+        raise corrupt(
+            f"{raw.name}: is not compressed as its name says. Copy or download the file again, or rename it."
         )
-    while head:
+    while head and new_decoder is None:
         yield head
-        head = raw.read(READ_BYTES)
+        head = raw.read(read_bytes)
+    while head and new_decoder is not None:  # one member after another
+        decoder = new_decoder()
+        yield from _inflate(raw, head, decoder, read_bytes, corrupt)
+        head = decoder.unused_data.lstrip(b"\0")  # tapes and xz pad with zeros
+        while not head and (padding := raw.read(read_bytes)):
+            head = padding.lstrip(b"\0")
+
+
+class ChunkStream(io.RawIOBase):
+    """Chunks of bytes as a binary stream, for io.BufferedReader."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Return True: the stream is made for reading."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill the buffer from the current chunk, or from the next; return 0 at the end."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 class _Decoder(Protocol):
-    """What bz2, lzma and zstd decompressors have in common."""
+    """The common interface of the bz2, lzma and zstd decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -101,53 +158,46 @@ class _GzipDecoder:
 def _decoder_for(head: bytes) -> Callable[[], _Decoder] | None:
     if head.startswith(b"\x1f\x8b"):
         return _GzipDecoder
-    if head.startswith(b"BZh") and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):  # the second: nothing inside
+    if head.startswith(b"BZh") and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):  # the second: an empty file
         return bz2.BZ2Decompressor
     if head.startswith(b"\xfd7zXZ\0"):
-        return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_BYTES)
+        return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _MAX_XZ_BYTES)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         return zstd.ZstdDecompressor  # type: ignore[no-any-return, unused-ignore]
     return None
 
 
-def _inflated(raw: RawBytes, data: bytes, new_decoder: Callable[[], _Decoder]) -> Iterator[bytes]:
-    """Every member of a file, one after another; what follows the last must be zeros."""
-    while data:
-        decoder = new_decoder()
-        yield from _one_member(raw, data, decoder)
-        data = decoder.unused_data.lstrip(b"\0")  # tapes and xz pad with zeros
-        while not data and (padding := raw.read(READ_BYTES)):
-            data = padding.lstrip(b"\0")
-
-
-def _one_member(raw: RawBytes, data: bytes, decoder: _Decoder) -> Iterator[bytes]:
+def _inflate(
+    raw: RawBytes, data: bytes, decoder: _Decoder, read_bytes: int, corrupt: type[NlpseqError]
+) -> Iterator[bytes]:
+    """Yield the plain content of one member of a compressed file."""
     while not decoder.eof:
         try:
-            inflated = decoder.decompress(data, _INFLATED_BYTES)
-        except _DAMAGE as error:
-            raise _named(error, raw) from error
+            inflated = decoder.decompress(data, _MAX_INFLATED_BYTES)
+        except _CORRUPT as error:
+            raise _corrupt_error(error, raw, corrupt) from error
         if inflated:
             yield inflated
-        data = raw.read(READ_BYTES) if decoder.needs_input and not decoder.eof else b""
+        data = raw.read(read_bytes) if decoder.needs_input and not decoder.eof else b""
         if not (data or inflated or decoder.eof):
-            raise DataError(
-                f"{raw.name} ends in the middle of its compressed data, after {raw.bytes_read} bytes. "
-                "Copy or download it again."
+            raise corrupt(
+                f"{raw.name}: is truncated after {raw.bytes_read} compressed bytes. "
+                "Copy or download the file again."
             )
 
 
-def _named(error: Exception, raw: RawBytes) -> Exception:
-    """The error to raise where a decompressor raised this one; it says in words alone what is wrong."""
-    what = str(error)
-    if "not enough memory" in what:  # of zstd; the others raise MemoryError
-        return MemoryError(what)
-    if "Memory usage limit" in what or "too much memory" in what:
+def _corrupt_error(error: Exception, raw: RawBytes, corrupt: type[NlpseqError]) -> Exception:
+    """Return the error to raise for an error of a decompressor, whose text alone tells the cause."""
+    reason = str(error)
+    if "not enough memory" in reason:  # of zstd; the others raise MemoryError
+        return MemoryError(reason)
+    if "Memory usage limit" in reason or "too much memory" in reason:
         command = "xz -d" if isinstance(error, lzma.LZMAError) else "zstd -d --long=31"
-        return DataError(
-            f"{raw.name} takes more memory to unpack than text should ({what}). "
-            f"If it is yours, unpack it with {command} and name the file that gives."
+        return corrupt(
+            f"{raw.name}: needs too much memory to decompress ({reason}). "
+            f"If you trust the file, decompress it with {command} and name the result."
         )
-    return DataError(
-        f"{raw.name} is damaged near byte {raw.bytes_read} of its compressed form ({what}). "
-        "Copy or download it again."
+    return corrupt(
+        f"{raw.name}: is corrupt near byte {raw.bytes_read} of the compressed data ({reason}). "
+        "Copy or download the file again."
     )

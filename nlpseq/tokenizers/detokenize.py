@@ -1,12 +1,14 @@
-"""Tokens back to text: as a person would write them, at once or as they come."""
+"""Tokens back to text: a whole line, or token by token during generation."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from nlpseq.config import TextConfig
 
-_CLOSING = frozenset(".,;:!?)]}%’”»…、。，．！？；：）」』】") | {"...", "''"}  # no space before these
-_OPENING = frozenset("([{$£€¥₩#@‘“«„¿¡（「『【") | {"``"}  # and none after these
+__all__ = ["Detokenizer", "detokenize"]
+
+_CLOSING = frozenset(".,;:!?)]}%’”»…、。，．！？；：）」』】") | {"...", "''"}  # no space before
+_OPENING = frozenset("([{$£€¥₩#@‘“«„¿¡（「『【") | {"``"}  # no space after
 _CLITICS = frozenset(["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"])
 _SPLIT_WORDS = frozenset(
     {("can", "not"), ("gim", "me"), ("gon", "na"), ("got", "ta"), ("lem", "me"), ("wan", "na")}
@@ -14,46 +16,47 @@ _SPLIT_WORDS = frozenset(
 
 
 def detokenize(tokens: Sequence[str], config: TextConfig) -> str:
-    """Tokens of one line as a person would write them: punctuation stands where it belongs.
+    """Write the tokens of one line as text, with punctuation spaced as in prose.
 
-    Exact for `char`; for the others white space is guessed, and what `tokenize` dropped stays lost.
+    Exact for `char`. For other tokenizers white space is a guess, and text dropped by `tokenize` stays lost.
     """
     return "".join(_written(tokens, config))
 
 
 class Detokenizer:
-    """Writes a line while its tokens come: what it has given out, no later token would change.
+    """Write a line token by token; no later token changes text returned before.
 
-    tokens: those the line begins with, which are written already.
+    tokens: the beginning of the line, already written.
     """
 
     def __init__(self, config: TextConfig, tokens: Sequence[str] = ()) -> None:
         self._config = config
         self._tokens = list(tokens)
-        self._given = len(self._tokens)
+        self._num_written = len(self._tokens)
 
     def push(self, token: str) -> str:
-        """Take the next token; the text that is certain now."""
+        """Add a token; return the text that no later token can change."""
         self._tokens.append(token)
-        return self._give(_settled(self._tokens, self._config))
+        return self._write_until(_num_final(self._tokens, self._config))
 
     def finish(self) -> str:
-        """What is left of the line."""
-        return self._give(len(self._tokens))
+        """Return the rest of the line."""
+        return self._write_until(len(self._tokens))
 
-    def _give(self, until: int) -> str:
-        if until <= self._given:
+    def _write_until(self, until: int) -> str:
+        """Return the text of tokens not written yet, before number `until`."""
+        if until <= self._num_written:
             return ""
-        written = _written(self._tokens, self._config)[self._given : until]
-        self._given = until
+        written = _written(self._tokens, self._config)[self._num_written : until]
+        self._num_written = until
         return "".join(written)
 
 
-def _settled(tokens: Sequence[str], config: TextConfig) -> int:
-    """How many tokens are written in the same way however the line goes on.
+def _num_final(tokens: Sequence[str], config: TextConfig) -> int:
+    """Count the first tokens whose text no later token can change.
 
-    The last one never is, as it may be bound to the next; nor what follows an opening quotation mark that
-    would be an apostrophe if no other came.
+    The last token may join the next. A single quote may still turn out to be an apostrophe, and with it the
+    spaces after it may change.
     """
     if config.tokenizer in ("char", "whitespace"):
         return len(tokens)
@@ -65,31 +68,31 @@ def _settled(tokens: Sequence[str], config: TextConfig) -> int:
 
 
 def _written(tokens: Sequence[str], config: TextConfig) -> list[str]:
-    """Each token as it is written, with the space before it if there is one."""
+    """Return the text of each token, with the space before it if any."""
     if config.tokenizer == "char":
         return list(tokens)
     if config.tokenizer == "whitespace":
         return [" " * (i > 0) + token for i, token in enumerate(tokens)]
     written = []
     space = ""
-    for token, (joins_left, joins_right) in zip(tokens, _joints(tokens, config), strict=True):
+    for token, (joins_left, joins_right) in zip(tokens, _joins(tokens, config), strict=True):
         written.append(("" if joins_left else space) + {"``": '"', "''": '"'}.get(token, token))
         space = "" if joins_right else " "
     return written
 
 
-def _joints(tokens: Sequence[str], config: TextConfig) -> Iterator[tuple[bool, bool]]:
-    """For each token, whether it is written without a space before it and after it."""
+def _joins(tokens: Sequence[str], config: TextConfig) -> Iterator[tuple[bool, bool]]:
+    """Yield (joins_left, joins_right) for each token: no space before, no space after."""
     is_open = {'"': False, "'": False}
     left = {quote: tokens.count(quote) for quote in is_open}
     for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
         if token in ("'", "’") and _is_inside_word(before, after):
             yield True, True
         elif token in is_open:
-            is_closing = is_open[token] or (token == "'" and left[token] == 1)  # alone: the dogs' bowl
+            is_closing = is_open[token] or (token == "'" and left[token] == 1)  # single: the dogs' bowl
             is_open[token] = not is_closing
             yield is_closing, not is_closing
-        elif (config.tokenizer == "word" or token == ":") and _binds(before, token, after):
+        elif (config.tokenizer == "word" or token == ":") and _is_compound(before, token, after):
             yield True, True
         else:
             joins_left = token in _CLOSING or token.lower().replace("’", "'") in _CLITICS
@@ -101,14 +104,14 @@ def _joints(tokens: Sequence[str], config: TextConfig) -> Iterator[tuple[bool, b
 
 
 def _is_inside_word(before: str, after: str) -> bool:
-    """Whether an apostrophe between these was inside a word: it ' s, l ' été."""
+    """Return True if an apostrophe between two tokens belongs inside a word: it ' s, l ' été."""
     return before.isalpha() and (
         "'" + after.lower() in _CLITICS or after == "t" or (len(before) == 1 and after.isalpha())
     )
 
 
-def _binds(before: str, token: str, after: str) -> bool:
-    """Whether `word` took one written thing apart here: 3.14, 10:30, 1,000, well-known, and/or."""
+def _is_compound(before: str, token: str, after: str) -> bool:
+    """Return True if the tokens were written together: 3.14, 10:30, 1,000, well-known, and/or."""
     if before[-1:].isdigit() and after[:1].isdigit():
         return token in (".", ":", "-", "–", "/") or (
             token == "," and re.match(r"\d{3}(?!\d)", after) is not None

@@ -1,32 +1,43 @@
-"""The three tokenizers of NLTK. They need whole lines and load no NLTK data."""
+"""The tokenizers `nltk`, `toktok` and `tweet`, which need whole lines and load no NLTK data."""
 
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from nlpseq.config import Tokenizer
+from nlpseq.config import TextConfig, Tokenizer
 
-_TWEET_CHARS = 1000  # TweetTokenizer gets no more at a time,
-_TWEET_RUN = 250  # and no longer run without white space: it takes quadratic time for one of digits or dots
+__all__ = ["split_with_nltk"]
+
+_TWEET_CHARS = 1000  # characters given to TweetTokenizer at a time
+_TWEET_RUN = 250  # characters without white space, because long runs of digits or dots take quadratic time
+
+
+def split_with_nltk(text: str, config: TextConfig) -> list[str]:
+    """Return the tokens that NLTK finds in a line.
+
+    `nltk` is NLTKWordTokenizer (word_tokenize with preserve_line), `toktok` is ToktokTokenizer, and `tweet`
+    is TweetTokenizer on pieces of the line.
+    """
+    split = _nltk_function(config.tokenizer)
+    if config.tokenizer == "tweet":
+        return [token for piece in _tweet_pieces(text) for token in split(piece)]
+    return split(text)
 
 
 @cache
-def nltk_tokenizer(name: Tokenizer) -> Callable[[str], list[str]]:
-    """Return a function that splits a line by NLTKWordTokenizer, ToktokTokenizer or TweetTokenizer."""
-    from nltk.tokenize import NLTKWordTokenizer, ToktokTokenizer, TweetTokenizer  # about a second
+def _nltk_function(name: Tokenizer) -> Callable[[str], list[str]]:
+    from nltk.tokenize import NLTKWordTokenizer, ToktokTokenizer, TweetTokenizer  # takes about a second
 
-    if name == "tweet":
-        split = TweetTokenizer().tokenize
-        return lambda text: [token for piece in _tweet_pieces(text) for token in split(piece)]
-    tokens: Callable[[str], list[str]] = (NLTKWordTokenizer if name == "nltk" else ToktokTokenizer)().tokenize
-    return tokens
+    tokenizer = {"nltk": NLTKWordTokenizer, "toktok": ToktokTokenizer, "tweet": TweetTokenizer}[name]
+    split: Callable[[str], list[str]] = tokenizer().tokenize
+    return split
 
 
 def _tweet_pieces(text: str) -> Iterator[str]:
-    """`text` in pieces of at most _TWEET_CHARS, cut before white space; runs without any are broken up.
+    """Cut a line before white space into pieces of at most _TWEET_CHARS.
 
-    Tokens do not change, except those longer than _TWEET_RUN and those with spaces inside (telephone
-    numbers) where one happens to lie across a cut.
+    Tokens longer than _TWEET_RUN are cut, and so are tokens with spaces inside (telephone numbers) at the end
+    of a piece. All other tokens stay as they are.
     """
     text = re.sub(rf"\S{{{_TWEET_RUN}}}(?=\S)", r"\g<0> ", text)
     return (piece[0] for piece in re.finditer(rf"(?s:.{{1,{_TWEET_CHARS}}}(?!\S))", text))

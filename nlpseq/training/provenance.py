@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_dict
-from nlpseq.dataset.encode import cached_dataset
+from nlpseq.dataset.encode_cache import cached_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError

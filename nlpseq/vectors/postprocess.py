@@ -1,4 +1,4 @@
-"""What can be done to trained vectors without training again.
+"""Improve trained vectors without training: add contexts, center, remove common directions.
 
 Letters: V words, D dimensions.
 """
@@ -11,51 +11,54 @@ import numpy.typing as npt
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.vectors import Vectors
 
+__all__ = ["Matrix", "postprocess"]
+
 Matrix = Literal["w", "w+c"]
 
 
 def postprocess(
     vectors: Vectors, *, matrix: Matrix = "w", center: bool = False, remove_components: int = 0
 ) -> Vectors:
-    """New vectors of the same words.
+    """Return new vectors of the same words.
 
-    matrix="w+c" adds to each word vector the vector of the same word as a context, which makes words alike
-    that occur together and not only those with like neighbours (Pennington, Socher & Manning 2014; Levy,
-    Goldberg & Dagan 2015). center subtracts the mean vector, remove_components the directions in which all
-    vectors vary most and which tell frequency more than meaning (Mu & Viswanath 2018, arXiv:1702.01417).
+    matrix="w+c" adds to each word vector the output vector of the same word, so that words that occur
+    together become similar, and not only words with similar neighbors (Pennington, Socher & Manning 2014,
+    doi:10.3115/v1/D14-1162; Levy, Goldberg & Dagan 2015, doi:10.1162/tacl_a_00134). center subtracts the mean
+    vector. remove_components removes the principal components of largest variance, which encode frequency
+    more than meaning (Mu & Viswanath 2018, arXiv:1702.01417).
 
-    Raises DataError for vectors that lack what is asked for.
+    Raises DataError if the vectors are sparse or have no context vectors to add, and ConfigError if
+    remove_components is not below the dimension.
     """
     if (matrix, center, remove_components) == ("w", False, 0):
         return vectors
     if vectors.is_sparse:
         raise DataError(
-            "PPMI vectors are one sparse matrix, which would no longer be sparse. Use them as they are, "
+            "these vectors: are a sparse PPMI matrix, which would become dense. Use them unchanged, "
             "or train dense ones with `nlpseq train-counts --method ppmi-svd`."
         )
-    result_VD = _with_contexts(vectors) if matrix == "w+c" else vectors.matrix.astype(np.float64)
+    result_VD = vectors.matrix.astype(np.float64)
+    if matrix == "w+c":
+        if vectors.contexts is None:
+            raise DataError("these vectors: have no context vectors to add. Leave out --matrix w+c.")
+        result_VD = result_VD + vectors.contexts
     if center:
         result_VD -= result_VD.mean(axis=0)
     if remove_components:
-        result_VD -= _in_top_components(result_VD, remove_components)
+        result_VD -= _top_components(result_VD, remove_components)
     done = {"matrix": matrix, "center": center, "remove_components": remove_components}
     return Vectors(vectors.vocab, result_VD.astype(np.float32), meta=vectors.meta | {"postprocessing": done})
 
 
-def _with_contexts(vectors: Vectors) -> npt.NDArray[np.float64]:
-    if vectors.contexts is None:
-        raise DataError("these vectors have no context vectors to add. Leave out --matrix w+c.")
-    both: npt.NDArray[np.float64] = vectors.matrix.astype(np.float64) + vectors.contexts
-    return both
-
-
-def _in_top_components(rows_VD: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.float64]:
-    """What of each row lies in the principal components of largest variance."""
+def _top_components(rows_VD: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.float64]:
+    """Project the rows onto the principal components of largest variance."""
     dim = rows_VD.shape[1]
     if not 0 < number < dim:
-        raise ConfigError(f"remove_components is {number}. It must be from 0 to below the dimension, {dim}.")
-    spread_VD = rows_VD - rows_VD.mean(axis=0)
-    _, directions_DD = np.linalg.eigh(spread_VD.T @ spread_VD)  # by rising variance
+        raise ConfigError(
+            f"remove_components: {number} is out of range. Choose from 0 to below the dimension, {dim}."
+        )
+    centered_VD = rows_VD - rows_VD.mean(axis=0)
+    _, directions_DD = np.linalg.eigh(centered_VD.T @ centered_VD)  # by rising variance
     top_DN = directions_DD[:, -number:]
-    within: npt.NDArray[np.float64] = rows_VD @ top_DN @ top_DN.T
-    return within
+    projected: npt.NDArray[np.float64] = rows_VD @ top_DN @ top_DN.T
+    return projected

@@ -1,9 +1,9 @@
-"""The layers word2vec is made of, each a forward value and a backward function that stand together.
+"""Define the layers of word2vec, each with its forward value and its backward function.
 
     value, backward = layer(inputs...)          backward(gradient of the value) -> gradients of the inputs
 
-A weight's gradient is given by rows (RowGradient), since a batch touches few of them. xp is the array
-module of the arguments, numpy or cupy: nothing here calls NumPy by itself. Any float type works.
+The gradient of a weight is stored by row (RowGradient), because a batch uses few rows. xp is the array module
+of the arguments, numpy or cupy; no function calls NumPy directly. Any float type works.
 
 Letters: V words, D dimensions, B predictions, P contexts, K negatives, N any number of rows.
 """
@@ -11,22 +11,31 @@ Letters: V words, D dimensions, B predictions, P contexts, K negatives, N any nu
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+__all__ = [
+    "RowGradient",
+    "embedding",
+    "embedding_mean",
+    "negative_sampling",
+    "sigmoid",
+    "softmax_cross_entropy",
+]
+
 Array = Any  # a NumPy or CuPy array
 
 
 class RowGradient(NamedTuple):
-    """Gradient of a (V, D) weight: rows_ND[n] belongs to row ids_N[n], and equal ids add up."""
+    """Gradient of a (V, D) weight: rows_ND[n] belongs to row ids_N[n]; repeated ids add up."""
 
     ids_N: Array
     rows_ND: Array
 
     def descend(self, weight_VD: Array, learning_rate: float, xp: Any) -> None:
-        """One step of gradient descent, in place."""
+        """Run one step of gradient descent, in place."""
         xp.add.at(weight_VD, self.ids_N, weight_VD.dtype.type(-learning_rate) * self.rows_ND)
 
 
 def embedding(weight_VD: Array, ids_N: Array) -> tuple[Array, Callable[[Array], RowGradient]]:
-    """Rows of the weight: one_hot(ids) @ weight, without ever forming the one-hot matrix."""
+    """Return rows of the weight: one_hot(ids) @ weight, without the one-hot matrix."""
 
     def backward(grad_ND: Array) -> RowGradient:
         return RowGradient(ids_N, grad_ND)
@@ -43,10 +52,10 @@ def embedding_mean(
     *,
     divide_gradient: bool = True,
 ) -> tuple[Array, Callable[[Array], RowGradient]]:
-    """Mean of the context rows of each window, (num_windows, D).
+    """Return the mean of the context rows of each window, (num_windows, D).
 
-    The gradient of a mean of C rows is 1/C of the mean's for each row. word2vec.c hands every row the whole
-    of it; divide_gradient=False does the same.
+    The gradient of each of C rows is 1/C of the gradient of the mean. word2vec.c does not divide by C, and
+    neither does divide_gradient=False.
     """
     sum_BD = xp.zeros((num_windows, weight_VD.shape[1]), weight_VD.dtype)
     xp.add.at(sum_BD, window_P, weight_VD[ids_P])
@@ -62,11 +71,11 @@ def embedding_mean(
 def negative_sampling(
     h_BD: Array, out_VD: Array, targets_B: Array, negatives_BK: Array, xp: Any
 ) -> tuple[Array, Callable[[], tuple[Array, RowGradient]]]:
-    """Loss in nats of telling each target from its noise words, (B,): eq. 4 of Mikolov et al. 2013.
+    """Return the loss of each target against its negatives, (B,), in nats: eq. 4 of Mikolov et al. 2013.
 
         -log s(h . out[target]) - sum over k of log s(-h . out[negative_k])        s(x) = 1 / (1 + exp(-x))
 
-    A negative that happens to be the target is left out, as in word2vec.c. arXiv:1310.4546.
+    Negatives equal to the target are ignored, as in word2vec.c. arXiv:1310.4546.
     """
     ids_BJ = xp.concatenate([targets_B[:, None], negatives_BK], axis=1)  # J = 1 + K, the target first
     rows_BJD = out_VD[ids_BJ]
@@ -89,7 +98,7 @@ def negative_sampling(
 def softmax_cross_entropy(
     h_BD: Array, out_VD: Array, targets_B: Array, xp: Any
 ) -> tuple[Array, Callable[[], tuple[Array, RowGradient]]]:
-    """Loss in nats of predicting each target among all V words, (B,): the full softmax."""
+    """Return the loss of each target among all V words, (B,), in nats: the full softmax."""
     logits_BV = h_BD @ out_VD.T
     shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
     log_sum_B = xp.log(xp.exp(shifted_BV).sum(axis=1))
@@ -104,6 +113,6 @@ def softmax_cross_entropy(
 
 
 def sigmoid(x: Array, xp: Any) -> Array:
-    """1 / (1 + exp(-x)) without overflow."""
+    """Return 1 / (1 + exp(-x)) without overflow."""
     small = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, 1 / (1 + small), small / (1 + small))

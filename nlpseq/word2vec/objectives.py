@@ -1,7 +1,7 @@
-"""CBOW and skip-gram, one step for a batch of windows: the specification every fast kernel is held against.
+"""Run one step of CBOW or skip-gram on a batch of windows: the specification of every fast kernel.
 
-A step reads the weights, computes loss and gradients of all windows of the batch from these same values, and
-descends. With one window to a batch it is what the fused kernels do, window after window.
+A step computes loss and gradients of all windows of the batch from the same weights, then descends. With one
+window per batch the steps equal the steps of the fused kernels.
 
 Letters: V words, D dimensions, B windows, P pairs of a window and one of its contexts, K negatives.
 """
@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 from nlpseq.word2vec.layers import embedding, embedding_mean, negative_sampling, softmax_cross_entropy
 from nlpseq.word2vec.sampling import Windows
 
+__all__ = ["Weights", "cbow_step", "skipgram_step"]
+
 Array = Any  # a NumPy or CuPy array
 
 
 class Weights(NamedTuple):
-    """The two embedding layers: a word as context or input, and as target or output."""
+    """The two embedding layers: rows of words as input (context) and as output (target)."""
 
     in_VD: Array
     out_VD: Array
@@ -24,11 +26,11 @@ class Weights(NamedTuple):
 def skipgram_step(
     weights: Weights, windows: Windows, negatives_PK: Array | None, learning_rate: float, xp: Any
 ) -> Array:
-    """Each context predicts its centre; returns the loss of each pair in nats, (P,).
+    """Run a step in which each context predicts its centre. Return the loss of each pair in nats, (P,).
 
-    As in word2vec.c the context's vector is the input and the centre's the target, which by the symmetry of
-    windows is skip-gram. Pairs of a window that share negatives have equal rows in negatives_PK; None means
-    the full softmax.
+    As in word2vec.c, the context is the input and the centre the target; by the symmetry of windows the
+    result equals skip-gram. Pairs of a window that share negatives have equal rows in negatives_PK. Without
+    negatives the loss is the full softmax.
     """
     h_PD, embedding_backward = embedding(weights.in_VD, windows.contexts_P)
     loss_P, backward = _predict(h_PD, weights.out_VD, windows.centres_B[windows.window_P], negatives_PK, xp)
@@ -47,7 +49,10 @@ def cbow_step(
     *,
     corrected: bool,
 ) -> Array:
-    """The mean of the contexts predicts the centre; returns the loss of each window in nats, (B,)."""
+    """Run a step in which the mean of the contexts predicts the centre.
+
+    Return the loss of each window in nats, (B,).
+    """
     h_BD, embedding_backward = embedding_mean(
         weights.in_VD,
         windows.contexts_P,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from nlpseq.config import MOST_THREADS, Word2VecConfig
+from nlpseq.config import MAX_THREADS, Word2VecConfig
 from nlpseq.config.fields import are_numbers, check, check_whole
 from nlpseq.training import state
 
@@ -28,7 +28,7 @@ class TrainState(state.TrainState):
         check(are_numbers(losses), self, "losses", "a list of numbers from 0 on, or null")
         check(are_numbers(self.held_out), self, "held_out", "a list of numbers from 0 on")
         of_threads = isinstance(self.sums, list) and all(are_numbers(each, 3) for each in self.sums)
-        check(of_threads and len(self.sums) <= MOST_THREADS, self, "sums", "three numbers for each thread")
+        check(of_threads and len(self.sums) <= MAX_THREADS, self, "sums", "three numbers for each thread")
 
     def validate(self, config: Word2VecConfig, num_tokens: int) -> None:
         """Raise ConfigError unless a run with this config, of this many tokens, can stop here."""

@@ -26,7 +26,7 @@ from nlpseq.word2vec.checkpoint import Checkpoint, save_checkpoint
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD, ParallelSizes
-from nlpseq.word2vec.sampling import PART, epoch_keys
+from nlpseq.word2vec.sampling import PART_TOKENS, epoch_keys
 from nlpseq.word2vec.state import TrainState
 from nlpseq.word2vec.tables import make_tables, pairs_of_words
 from nlpseq.word2vec.weights import initial_weights, to_numpy, with_padding, without_padding
@@ -56,7 +56,7 @@ class Trainer:
         *,
         provenance: Mapping[str, object] | None = None,
         sizes: ParallelSizes | None = None,
-        part_tokens: int = PART,
+        part_tokens: int = PART_TOKENS,
     ) -> None:
         assert config.threads and config.epochs and config.learning_rate
         self.data, self.sizes, self.part_tokens = data, sizes or parallel.DEFAULT_SIZES, part_tokens

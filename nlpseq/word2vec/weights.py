@@ -1,4 +1,4 @@
-"""The weights of word2vec in memory: how they begin, and how rows are padded for the kernels."""
+"""Initialise the weights of word2vec, and pad their rows for the kernels."""
 
 from typing import Any
 
@@ -10,47 +10,49 @@ from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.word2vec.kernels.select import LANES, padded
 from nlpseq.word2vec.objectives import Weights
 
-BLOCK = 1_000  # rows worked on at once
+__all__ = ["aligned_zeros", "initial_weights", "to_numpy", "with_padding", "without_padding"]
+
+BLOCK_ROWS = 1_000  # at once, to save memory
 
 Floats = npt.NDArray[np.float32]
 
 
 def initial_weights(num_words: int, config: Word2VecConfig, lanes: int = LANES) -> Weights:
-    """Inputs uniform within 0.5/dim of 0, outputs 0, as in word2vec.c; rows padded with zeros."""
+    """Return inputs uniform within 0.5/dim of 0, outputs of 0, as in word2vec.c; rows padded with 0."""
     in_VD, out_VD = (aligned_zeros(num_words, padded(config.dim, lanes)) for _ in range(2))
     key, column_D = stream_key(config.seed, Stream.INIT, 0), np.arange(config.dim)[None, :]
-    for first in range(0, num_words, BLOCK):
-        word_id = np.arange(first, min(first + BLOCK, num_words))[:, None]
+    for first in range(0, num_words, BLOCK_ROWS):
+        word_id = np.arange(first, min(first + BLOCK_ROWS, num_words))[:, None]
         uniform = (random_bits_array(key, word_id, column_D, np) >> np.uint64(40)) * np.float32(2.0**-24)
         in_VD[word_id[:, 0], : config.dim] = (uniform - np.float32(0.5)) / np.float32(config.dim)
     return Weights(in_VD, out_VD)
 
 
 def aligned_zeros(rows: int, columns: int) -> Floats:
-    """Zeros whose rows begin on cache lines, where `columns` is padded."""
+    """Return zeros whose first row starts on a cache line, and every row if `columns` is padded."""
     raw = np.zeros(rows * columns + 16, np.float32)
     skip = -raw.ctypes.data % 64 // 4
     return raw[skip : skip + rows * columns].reshape(rows, columns)
 
 
 def with_padding(rows_VD: Floats, lanes: int) -> Floats:
-    """A copy with rows as the kernels want them."""
+    """Return a copy with padded rows."""
     num_words, dim = rows_VD.shape
     padded_VP = aligned_zeros(num_words, padded(dim, lanes))
     padded_VP[:, :dim] = rows_VD
     return padded_VP
 
 
-def without_padding(padded_VP: Floats, dim: int) -> Floats:
-    """The first `dim` columns, moved together in the same memory, as a copy might not have room."""
+def without_padding(padded_VP: Floats, dim: int, block_rows: int = BLOCK_ROWS) -> Floats:
+    """Return the first `dim` columns, contiguous in the same memory, because a copy may not fit."""
     num, flat = len(padded_VP), padded_VP.reshape(-1)
-    for first in range(0, num, BLOCK):
-        rows = padded_VP[first : first + BLOCK, :dim].copy()
+    for first in range(0, num, block_rows):
+        rows = padded_VP[first : first + block_rows, :dim].copy()
         flat[first * dim : first * dim + rows.size] = rows.reshape(-1)
     return flat[: num * dim].reshape(num, dim)
 
 
 def to_numpy(array: Any) -> Floats:
-    """An array of NumPy or CuPy in the memory of this machine."""
+    """Return an array of NumPy or CuPy as one of NumPy."""
     host: Floats = array.get() if hasattr(array, "get") else array
     return host

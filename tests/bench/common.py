@@ -1,4 +1,4 @@
-"""What the benchmarks of word vectors share: the text, the settings, and the head of a report."""
+"""Shared by the benchmarks of word vectors: text, settings, and the head of a report."""
 
 import argparse
 import datetime
@@ -20,13 +20,13 @@ PLAIN = {"tokenizer": "whitespace", "lower": False, "min_count": SETTINGS["min_c
 PROTOCOL = f"""\
 enwiki-17m, white-space tokens of one plain file unless said otherwise; {SETTINGS}
 with learning rates {GENSIM_RATE} for gensim, the defaults for nlpseq; analogies by 3CosAdd among
-the {RESTRICT:,} most frequent words, scores x 100; memory is the most that is anonymous in a process tree."""
+the {RESTRICT:,} most frequent words, scores x 100; memory is peak anonymous memory of a process tree."""
 
 Figures = dict[str, Any]
 
 
 def check_tests(*files: str) -> None:
-    """A speed is only worth printing for a kernel that is right; each file is run once."""
+    """Run test files once each, because the speed of a wrong kernel says nothing; exit if one is red."""
     for file in files:
         _check_tests(file)
 
@@ -35,11 +35,11 @@ def check_tests(*files: str) -> None:
 def _check_tests(file: str) -> None:
     pytest = Path(sys.executable).with_name("pytest")
     if subprocess.run([pytest, "-q", file], cwd=HERE.parents[1]).returncode:
-        raise SystemExit("the kernel's tests are red: no benchmark.")
+        raise SystemExit(f"{file}: red, so no benchmark. Run `pytest {file}`, and fix the code first.")
 
 
 def training_job(options: argparse.Namespace, text: Path) -> Figures:
-    """What all training jobs of a benchmark have in common."""
+    """Return the job that all training of a benchmark starts from."""
     return {
         "work": "train",
         "evaluate": True,
@@ -53,7 +53,7 @@ def training_job(options: argparse.Namespace, text: Path) -> Figures:
 
 
 def run_fresh(job: Figures, folder: Path) -> Figures:
-    """With a fresh cache; what is trained or counted on is encoded before, in a process of its own."""
+    """Run a job with a fresh cache; a separate process encodes the text before training or counting."""
     place = Path(tempfile.mkdtemp(dir=folder))
     if job["work"] in ("train", "count"):
         run_job(job | {"work": "encode"}, place)
@@ -61,9 +61,9 @@ def run_fresh(job: Figures, folder: Path) -> Figures:
 
 
 def tokenize_once(corpus: Path, folder: Path) -> Path:
-    """The corpus as white-space separated lower-case words, a paragraph a line: what both tools read."""
+    """Write the corpus for both tools: lower-case words between spaces, one paragraph a line."""
     from nlpseq.config import TextConfig
-    from nlpseq.tokenizers.word import tokenize
+    from nlpseq.tokenizers.base import tokenize
 
     text, config = folder / "tokens.txt", TextConfig()
     with lzma.open(corpus, "rt", encoding="utf-8") as source, text.open("w", encoding="utf-8") as target:

@@ -1,11 +1,11 @@
 """Benchmarks of the language model on Penn Treebank: `python tests/bench/lm.py speed|reach|budget`.
 
-speed   tokens/s of training at the sizes of a plain PyTorch loop (lm_baseline.py), full softmax, in turn
-reach   the shortest --time-budget that reaches what that loop validates at after six epochs
-budget  test perplexity after --budget, static, with the cache and with dynamic evaluation
+speed   tokens/s of training at the sizes of a plain PyTorch loop (lm_baseline.py), full softmax, alternating
+reach   the shortest --time-budget that reaches the loop's validation perplexity after six epochs
+budget  test perplexity after --budget: static, with neural cache and with dynamic evaluation
 
-The table goes to the terminal and to LOG.md. Settings are tuned on the validation text; the test text is
-read once for each seed, at the end.
+The table is printed and appended to LOG.md. Settings are tuned on the validation text; the test text is read
+once per seed, at the end.
 """
 
 import argparse
@@ -31,8 +31,8 @@ SAME_SIZES = [
     *("--validate-every", "1"),
 ]
 BASELINE_EPOCHS = 6
-MUST_SPEED = 1.3
-SPEED_STEPS = 450  # of the plain loop: a third of an epoch
+MIN_SPEEDUP = 1.3
+SPEED_STEPS = 450  # of the plain loop, a third of an epoch
 BUDGETS = (75, 90, 120, 180, 240)  # seconds tried by `reach`
 
 Figures = dict[str, Any]
@@ -66,7 +66,10 @@ def check_tests() -> None:
 
 
 def speed(options: argparse.Namespace, folder: Path) -> list[str]:
-    """The plain loop is fp32 with a mask for each time step; nlpseq draws one, and takes bf16 if faster."""
+    """Compare tokens/s at equal sizes.
+
+    The plain loop is fp32 with a mask per time step; nlpseq draws one mask, and takes bf16 if faster.
+    """
     lines = [
         "| seed | plain loop, tokens/s | nlpseq, fp32 | ratio | nlpseq, auto | ratio |",
         "|---" * 6 + "|",
@@ -83,8 +86,8 @@ def speed(options: argparse.Namespace, folder: Path) -> list[str]:
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], file=sys.stderr, flush=True)
     same, auto = (median(found) for found in ratios.values())
-    verdict = f"**{auto:.2f} times the plain loop**, {same:.2f} in fp32 (must be {MUST_SPEED}, aim 2)."
-    return [*lines, "", verdict + " FALLS SHORT." * (auto < MUST_SPEED)]
+    verdict = f"**{auto:.2f} times the plain loop**, {same:.2f} in fp32 (must be {MIN_SPEEDUP}, aim 2)."
+    return [*lines, "", verdict + " FALLS SHORT." * (auto < MIN_SPEEDUP)]
 
 
 def reach(options: argparse.Namespace, folder: Path) -> list[str]:
@@ -93,7 +96,7 @@ def reach(options: argparse.Namespace, folder: Path) -> list[str]:
     rate, test = f"{theirs['tokens_per_second']:,.0f} tokens/s", f"{theirs['test']:.1f}"
     lines = [
         f"Plain loop: {BASELINE_EPOCHS} epochs in {seconds:.0f} s, {rate}, valid {goal:.1f}, test {test}.",
-        "Its text is judged in ten columns, that of nlpseq in one.",
+        "The plain loop is evaluated in ten columns, nlpseq in one.",
         "",
         "| budget | valid, by seed | whole command |",
         "|---|---|---|",
@@ -103,7 +106,7 @@ def reach(options: argparse.Namespace, folder: Path) -> list[str]:
         for seed in range(1, options.seeds + 1):
             figures: Figures = {}
             model = train(options, folder, seed, settings, figures)
-            found.append(judge(options, model, "valid")["perplexity"])
+            found.append(evaluate(options, model, "valid")["perplexity"])
             walls.append(figures["seconds"])
         shown = ", ".join(f"{each:.1f}" for each in found)
         lines.append(f"| {budget} s | {shown} | {median(walls):.0f} s |")
@@ -125,8 +128,8 @@ def budget(options: argparse.Namespace, folder: Path) -> list[str]:
     for seed in range(1, options.seeds + 1):
         figures: Figures = {}
         model = train(options, folder, seed, ["--time-budget", options.budget], figures)
-        valid = judge(options, model, "valid")
-        test = judge(options, model, "test", "--cache", "--dynamic")
+        valid = evaluate(options, model, "valid")
+        test = evaluate(options, model, "test", "--cache", "--dynamic")
         rows.append([valid["perplexity"], *(test[name] for name in names)])
         cells = [f"{each:.2f}" for each in rows[-1]]
         lines.append(
@@ -138,7 +141,7 @@ def budget(options: argparse.Namespace, folder: Path) -> list[str]:
 
 
 def baseline(options: argparse.Namespace, seed: int, epochs: int, steps: int | None = None) -> Figures:
-    """The plain loop; steps: of the only epoch, where its speed is all that is wanted."""
+    """Run the plain loop; steps: length of a single epoch, to measure speed alone."""
     job = {"data": options.data, "epochs": epochs, "steps": steps, "threads": options.threads, "seed": seed}
     script = HERE / "lm_baseline.py"
     done = subprocess.run([sys.executable, script, json.dumps(job)], stdout=subprocess.PIPE, check=True)
@@ -149,7 +152,7 @@ def baseline(options: argparse.Namespace, seed: int, epochs: int, steps: int | N
 def train(
     options: argparse.Namespace, folder: Path, seed: int, settings: list[str], figures: Figures | None = None
 ) -> Path:
-    """The folder of a model trained by the command a person types."""
+    """Train a model by the command line and return its folder."""
     model = Path(tempfile.mkdtemp(dir=folder)) / "ptb.lm"
     texts = [f"{options.data}/ptb.train.txt", "--valid", f"{options.data}/ptb.valid.txt"]
     common = ["--seed", str(seed), "--threads", str(options.threads), "-o", str(model), "-q"]
@@ -158,7 +161,7 @@ def train(
     return model
 
 
-def judge(options: argparse.Namespace, model: Path, name: str, *flags: str) -> Figures:
+def evaluate(options: argparse.Namespace, model: Path, name: str, *flags: str) -> Figures:
     text = f"{options.data}/ptb.{name}.txt"
     line = [nlpseq(), "eval-lm", str(model), text, "--json", "-q", *flags]
     answer: Figures = json.loads(run_command(line, model.parents[1], {}))
@@ -166,7 +169,10 @@ def judge(options: argparse.Namespace, model: Path, name: str, *flags: str) -> F
 
 
 def tokens_per_second(model: Path) -> float:
-    """Of training alone, by metrics.jsonl: a line with a loss tells of training since the line before."""
+    """Return the speed of training from metrics.jsonl, without validations.
+
+    A line with a loss covers the training since the line before.
+    """
     lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
     spent = [
         (after["seconds"] - before["seconds"], after["tokens"] - before["tokens"])

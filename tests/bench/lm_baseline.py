@@ -1,7 +1,7 @@
-"""The plain training loop nlpseq is measured against: PyTorch's word_language_model example, written again.
+"""The baseline of the language model: a training loop after PyTorch's word_language_model example.
 
 Two LSTM layers of 200 units, tied softmax over all words, dropout .2, plain SGD at rate 20, divided by 4
-whenever validation does not improve, clipping at .25, 20 columns, 35 time steps, fp32. Prints one JSON line.
+if validation does not improve, clipping at .25, 20 columns, 35 time steps, fp32. Prints one JSON line.
 
 lm_baseline.py '{"data": FOLDER, "epochs": 6, "steps": null, "threads": 2, "seed": 1}'
 """
@@ -36,7 +36,7 @@ class Model(nn.Module):
 
 
 def read(folder: str) -> tuple[list[Tensor], int]:
-    """The three files as word ids, <eos> after every line."""
+    """Return the three files as word ids with <eos> after every line, and the number of words."""
     ids: dict[str, int] = {}
     texts = []
     for name in ("train", "valid", "test"):

@@ -1,4 +1,4 @@
-"""Run a process and measure it from outside: wall seconds and peak anonymous memory of its process tree."""
+"""Run a process and measure wall seconds and peak anonymous memory of the whole process tree."""
 
 import json
 import os
@@ -8,24 +8,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-INTERVAL = 0.05  # seconds between looks at the memory
+INTERVAL = 0.05  # seconds between two measurements of memory
 
 
 def run_job(job: dict[str, Any], cache: Path) -> dict[str, Any]:
-    """The figures a worker prints, with `seconds` and `peak_mb` of the whole process added."""
+    """Return the figures of a worker, with `seconds` and `peak_mb` of the whole process."""
     worker = Path(__file__).with_name("worker.py")
-    return (
-        json.loads(run_command([sys.executable, str(worker), json.dumps(job)], cache, figures := {}))
-        | figures
-    )
+    output = run_command([sys.executable, str(worker), json.dumps(job)], cache, figures := {})
+    return json.loads(output) | figures
 
 
-def run_command(command: list[str], cache: Path, figures: dict[str, Any]) -> str:
-    """Standard output of a command; fills figures with its `seconds` and `peak_mb`."""
-    environment = os.environ | {"NLPSEQ_CACHE_DIR": str(cache)}
-    environment.pop("NUMBA_CACHE_DIR", None)
+def run_command(command: list[str], cache: Path, figures: dict[str, Any], **environment: str) -> str:
+    """Return the standard output of a command; add `seconds` and `peak_mb` to figures.
+
+    Raises SystemExit if the command fails.
+    """
+    variables = os.environ | {"NLPSEQ_CACHE_DIR": str(cache)} | environment
+    variables.pop("NUMBA_CACHE_DIR", None)
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables)
     peak = 0
     while process.poll() is None:
         peak = max(peak, anonymous_bytes(process.pid))
@@ -34,24 +35,24 @@ def run_command(command: list[str], cache: Path, figures: dict[str, Any]) -> str
     assert process.stdout is not None
     output = process.stdout.read()
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}")
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}. See its messages above.")
     return output
 
 
 def anonymous_bytes(pid: int) -> int:
-    """Memory of a process and all its descendants that is of no file; what they share is counted once."""
+    """Return the anonymous memory of a process and its descendants; shared pages count once."""
     try:
         sizes = Path(f"/proc/{pid}/smaps_rollup").read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:  # it has just ended
+    except OSError:  # because the process has just ended
         return 0
-    assert "Pss_Anon:" in sizes or not sizes, "this kernel does not tell Pss_Anon"
+    assert "Pss_Anon:" in sizes or not sizes, "/proc/PID/smaps_rollup: no Pss_Anon. Use Linux 5.4 or later."
     own = sum(int(line.split()[1]) * 1024 for line in sizes.splitlines() if line.startswith("Pss_Anon:"))
     return own + sum(anonymous_bytes(int(child)) for child in children)
 
 
 def machine() -> str:
-    """Processor, cores this process may use, and memory, in one line."""
+    """Return processor, usable cores and memory in one line."""
     cpu = next(
         line.split(":")[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -62,7 +63,7 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """Short hash of the commit measured, with + where the tree differs from it."""
+    """Return the short hash of the measured commit, with + if the tree has changes."""
 
     def git(*args: str) -> str:
         command, here = ["git", *args], Path(__file__).parent

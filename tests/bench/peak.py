@@ -1,4 +1,4 @@
-"""What this machine can do at most: multiply-adds of numbers in its nearest cache, and copying memory."""
+"""Measure the limits of this machine: multiply-adds from the first-level cache, and copied memory."""
 
 import time
 from collections.abc import Callable
@@ -9,15 +9,15 @@ import numpy as np
 from numba import njit
 
 Figures = dict[str, Any]
-X_ROWS, Y_ROWS, FLOATS = 3, 4, 512  # 12 sums of products, which stay in 16 registers with what they need
+X_ROWS, Y_ROWS, FLOATS = 3, 4, 512  # 12 sums of products fit 16 registers, operands included
 TURNS = 200_000
-COPIED = 1 << 27  # bytes, more than any cache has
+COPIED = 1 << 27  # bytes, more than any cache holds
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @njit(nogil=True, fastmath=FAST, error_model="numpy")
 def multiply_add(x_RF, y_RF, turns):  # type: ignore[no-untyped-def]
-    """Products of three rows with four others, again and again."""
+    """Return the sum of the products of three rows with four others, `turns` times."""
     total = np.float32(0)
     for turn in range(turns):
         x0, x1, x2 = x_RF[turn % 2], x_RF[1 + turn % 2], x_RF[2]
@@ -43,7 +43,7 @@ def multiply_add(x_RF, y_RF, turns):  # type: ignore[no-untyped-def]
 
 
 def measure_peak(job: Figures) -> Figures:
-    """Floating-point operations and copied bytes (read and written) a second, by all threads together."""
+    """Return FLOP/s and bytes/s (read and written) of all threads together."""
     x_RF, y_RF = (np.ones((rows, FLOATS), np.float32) for rows in (X_ROWS, Y_ROWS))
     multiply_add(x_RF, y_RF, 1)
     parts = [(np.ones(COPIED, np.uint8), np.empty(COPIED, np.uint8)) for _ in range(job["threads"])]
@@ -62,7 +62,7 @@ def measure_peak(job: Figures) -> Figures:
 
 
 def fastest(work: Callable[[Any], None], parts: list[Any]) -> float:
-    """The least seconds of five that all parts together took."""
+    """Return the least of five times for all parts together, in seconds."""
     found = []
     with ThreadPoolExecutor(len(parts)) as pool:
         for _ in range(5):

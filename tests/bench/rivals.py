@@ -1,4 +1,4 @@
-"""What nlpseq is measured against, besides the training of gensim: each a piece of work."""
+"""Work of other tools to compare with, besides the training of gensim."""
 
 import os
 import re
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 Figures = dict[str, Any]
-SENTENCES = 20_000  # counted at once
+BLOCK_SENTENCES = 20_000  # counted at once
 
 
 def vocabulary_by_gensim(job: Figures) -> Figures:
-    """gensim's pass over the text before it trains: words and their counts in memory, no weights yet."""
+    """Run gensim's pass over the text before training: words and counts in memory, no weights."""
     from gensim.models import Word2Vec
 
     model = Word2Vec(min_count=5, workers=job["threads"])
@@ -24,7 +24,7 @@ def vocabulary_by_gensim(job: Figures) -> Figures:
 
 
 def encode_by_regex(job: Figures) -> Figures:
-    """The plain way, in one thread: findall, Counter, and a look-up for each token."""
+    """Encode the plain way, in one thread: findall, Counter, and a look-up for each token."""
     started = time.perf_counter()
     tokens = re.findall(r"\w+(?:'\w+)*", Path(job["raw"]).read_text("utf-8").lower())
     counts = Counter(tokens)
@@ -38,7 +38,7 @@ def encode_by_regex(job: Figures) -> Figures:
 
 
 def train_whole_by_gensim(job: Figures) -> Figures:
-    """From white-space tokens to saved vectors; seconds and memory are those of the process."""
+    """Train from white-space tokens to saved vectors; the caller measures the process."""
     from worker import gensim_model
 
     model, _ = gensim_model(job)
@@ -55,7 +55,7 @@ def evaluate_saved_by_gensim(job: Figures) -> Figures:
 
 
 def count_by_sorting(job: Figures) -> Figures:
-    """Pairs packed into one number each, np.unique over some sentences at a time, sums by SciPy."""
+    """Count pairs as single numbers by np.unique over blocks of sentences, and add by SciPy."""
     from scipy.sparse import csr_array
     from worker import encoded
 
@@ -66,8 +66,8 @@ def count_by_sorting(job: Figures) -> Figures:
     started = time.perf_counter()
     thresholds = keep_thresholds(data.vocab.counts[:num_words], 1e-4)
     total = csr_array((num_words, num_words), dtype=np.int64)
-    for first in range(0, data.num_sentences, SENTENCES):
-        bounds = data.sentences[first : first + SENTENCES + 1]
+    for first in range(0, data.num_sentences, BLOCK_SENTENCES):
+        bounds = data.sentences[first : first + BLOCK_SENTENCES + 1]
         tokens = np.asarray(data.tokens[bounds[0] : bounds[-1]], np.int64)
         sentence = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
         known = tokens < num_words

@@ -1,14 +1,17 @@
-"""Benchmarks, each with its quality beside its speed: `python tests/bench/run.py WORK`, which is one of
+"""Measure speed and quality side by side: `python tests/bench/run.py WORK`.
 
-    speed           each part beside what else does it, on the same text with the same settings
-    scaling         one thread and several
-    deterministic   threads without a lock and threads in rounds
-    growth          time and memory for more and more text
+Kinds of WORK:
+
+    speed           each part against another tool, on the same text with the same settings;
+                    with --base REV the working tree against an older revision
+    scaling         one thread against several
+    deterministic   Hogwild threads against local SGD
+    growth          time and memory against the size of the text
     vectors         every kind of vectors on the same tokens
-    ingredients     what each setting adds to skip-gram
+    ingredients     gain of each setting of skip-gram
     cbow-update     both gradients of the CBOW mean at several learning rates
 
-The tables go to the terminal and to LOG.md, that of all rows of `speed` to the README as well.
+Tables go to the terminal and to LOG.md. A table of all rows of `speed` also updates README.md in this folder.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from typing import Any
 
 from common import CORPUS, check_tests, heading, tokenize_once, training_job
 from measure import run_job
+from revisions import compare_revisions
 from scaling import deterministic, growth, scaling
 from speed import ROWS, SCORES, speed
 from vectors import ingredients, vectors
@@ -42,11 +46,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
-    parser.add_argument("--row", choices=list(ROWS), help="of speed: only this one")
+    parser.add_argument("--row", choices=list(ROWS), help="the only row of speed to measure")
+    parser.add_argument(
+        "--base", metavar="REV", help="compare speed with this revision instead of other tools"
+    )
     options = parser.parse_args()
+    if options.base and options.work != "speed":
+        parser.error("--base: not an option of this work. Use it with `speed`.")
     check_tests("tests/word2vec/test_kernels.py", "tests/word2vec/test_layers.py")
     with tempfile.TemporaryDirectory(prefix="nlpseq-bench-") as folder:
-        report = WORK[options.work](options, Path(folder))
+        work = compare_revisions if options.base else WORK[options.work]
+        report = work(options, Path(folder))
     print(report)
     with (HERE / "LOG.md").open("a", encoding="utf-8") as log:
         log.write("\n" + report + "\n")

@@ -4,7 +4,7 @@
 
 Trains skip-gram, CBOW, GloVe and the language model on one thread with a fixed seed, by the revision REV and
 by the working tree (or by `--head REV`), on a synthetic corpus or on `--corpus FILE`. Prints a line for each
-result and exits with 1 if any differs. Digests are not stored: they would differ between processors.
+result and exits with 1 if any differs. No digests are stored, because processors round differently.
 """
 
 import argparse
@@ -16,8 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-
-ROOT = Path(__file__).parents[2]
+from revisions import ROOT, checkout
 
 TRAIN = """
 import sys
@@ -74,7 +73,7 @@ def main() -> int:
 
 
 def write_corpus(path: Path) -> Path:
-    """Write sentences of words drawn by Zipf's law, each followed often by a word of its own."""
+    """Write sentences of words drawn by Zipf's law; every second word depends on the word before."""
     random = np.random.default_rng(0)
     ids = np.minimum(random.zipf(1.3, 200_000), 5_000)
     follows = random.random(len(ids)) < 0.5
@@ -84,17 +83,8 @@ def write_corpus(path: Path) -> Path:
     return path
 
 
-def checkout(revision: str, folder: Path, stack: ExitStack) -> Path:
-    """Check a revision out into a worktree that is removed at the end."""
-    tree = folder / f"tree-{revision}"
-    git = ["git", "-C", str(ROOT), "worktree"]
-    subprocess.run([*git, "add", "--quiet", "--detach", str(tree), revision], check=True)
-    stack.callback(subprocess.run, [*git, "remove", "--force", str(tree)], check=True)
-    return tree
-
-
 def train(tree: Path, corpus: Path, out: Path) -> dict[str, np.ndarray]:
-    """Train everything by one version in a process and with a cache of its own."""
+    """Train everything by one version, in a new process with a new cache."""
     out.mkdir()
     environment = os.environ | {"PYTHONPATH": str(tree), "NLPSEQ_CACHE_DIR": str(out / "cache")}
     environment.pop("NUMBA_CACHE_DIR", None)
@@ -105,7 +95,7 @@ def train(tree: Path, corpus: Path, out: Path) -> dict[str, np.ndarray]:
 
 
 def compare(base: dict[str, np.ndarray], head: dict[str, np.ndarray]) -> int:
-    """Print which arrays are equal to the bit; return 1 if one is not, else 0."""
+    """Print a line for each array; return 1 if any array differs, else 0."""
     code = 0
     for name in sorted(base.keys() | head.keys()):
         same = name in base and name in head and equal_bits(base[name], head[name])

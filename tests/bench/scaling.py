@@ -1,4 +1,4 @@
-"""How the cost goes with threads and with text: `run.py scaling`, `deterministic` and `growth`."""
+"""Measure cost against threads and text: `run.py scaling`, `deterministic` and `growth`."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from measure import run_job
 from speed import SCORES, quality, scores_of
 
 Figures = dict[str, Any]
-WORKS: dict[str, tuple[Figures, str]] = {  # and the seconds that count
+WORKS: dict[str, tuple[Figures, str]] = {  # job, and the figure to compare
     "text to ids": ({"work": "encode"}, "prepare_seconds"),
     "skip-gram": ({"work": "train", "objective": "skipgram"}, "train_seconds"),
     "skip-gram, negatives for each pair": (
@@ -33,7 +33,7 @@ TESTS = (
 
 
 def scaling(options: argparse.Namespace, folder: Path) -> str:
-    """One thread on one core, and several, in turn; efficiency is the share of a lone one that each does."""
+    """Compare one thread on one core with several, by turns; efficiency is speedup / threads."""
     check_tests(*TESTS)
     common = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder)) | ONE_EPOCH
     lines = [
@@ -55,12 +55,12 @@ def scaling(options: argparse.Namespace, folder: Path) -> str:
 
 
 def deterministic(options: argparse.Namespace, folder: Path) -> str:
-    """Threads without a lock and threads in rounds, in turn, with the scores of their vectors."""
+    """Compare Hogwild and local SGD by turns, with scores of the vectors."""
     check_tests("tests/word2vec/test_kernels.py", "tests/word2vec/test_resume.py")
     common = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder)) | {"tool": "nlpseq"}
     lines = [
-        *heading("Threads in rounds", "deterministic", options),
-        "| | without a lock | in rounds | times as long | from | to | " + " | ".join(SCORES) + " | quality |",
+        *heading("Hogwild and local SGD", "deterministic", options),
+        "| | Hogwild | local SGD | times as long | from | to | " + " | ".join(SCORES) + " | quality |",
         "|---" * (len(SCORES) + 7) + "|",
     ]
     for name, objective in {"skip-gram": "skipgram", "CBOW": "cbow"}.items():
@@ -68,8 +68,8 @@ def deterministic(options: argparse.Namespace, folder: Path) -> str:
         for seed in range(1, options.seeds + 1):
             job = common | {"objective": objective, "seed": seed}
             ways = [job | {"settings": job["settings"] | {"deterministic": way}} for way in (False, True)]
-            lock_free, in_rounds = (run_fresh(each, folder) for each in ways)
-            pairs.append((lock_free, in_rounds))
+            hogwild, local_sgd = (run_fresh(each, folder) for each in ways)
+            pairs.append((hogwild, local_sgd))
         seconds = np.array([[figures["train_seconds"] for figures in pair] for pair in pairs])
         times = seconds[:, 1] / seconds[:, 0]
         cells = "{:.1f} s | {:.1f} s | {:.2f} | {:.2f} | {:.2f}".format(
@@ -82,13 +82,13 @@ def deterministic(options: argparse.Namespace, folder: Path) -> str:
 
 
 def growth(options: argparse.Namespace, folder: Path) -> str:
-    """Seconds and peak memory for the first millions of words, and the straight lines nearest to them."""
+    """Measure seconds and peak memory for the first millions of words, and fit straight lines."""
     check_tests(*TESTS[:2])
     whole = tokenize_once(Path(options.data) / CORPUS, folder)
     common = training_job(options, whole) | ONE_EPOCH | {"objective": "skipgram"}
     lines = [
         *heading("More text", "growth", options),
-        "| million words | distinct ones | encoding s | MB | an epoch of skip-gram s | MB | of it matrices |",
+        "| million words | types | encoding s | MB | an epoch of skip-gram s | MB | matrices MB |",
         "|---" * 7 + "|",
     ]
     rows = []
@@ -101,18 +101,18 @@ def growth(options: argparse.Namespace, folder: Path) -> str:
         lines.append("| " + " | ".join(f"{value:.3g}" for value in rows[-1]) + " |")
         print(lines[-1], file=sys.stderr, flush=True)
     words, types, encoding, encoding_mb, training, training_mb, matrices_mb = np.array(rows).T
-    beside_mb = training_mb - matrices_mb
+    rest_mb = training_mb - matrices_mb
     lines += [
         "",
         f"- Encoding n million words: {line(words, encoding)} s; for n types: {line(types, encoding_mb)} MB.",
-        f"- An epoch of n million words: {line(words, training)} s; memory besides the matrices:",
-        f"  {line(words, beside_mb)} MB.",
+        f"- An epoch of n million words: {line(words, training)} s; memory without the matrices:",
+        f"  {line(words, rest_mb)} MB.",
     ]
     return "\n".join(lines)
 
 
 def grown(job: Figures, folder: Path) -> list[float]:
-    """Seconds and memory of encoding and training, by kernels that other processes have compiled."""
+    """Return seconds and memory of encoding and training, with kernels compiled before."""
     cache = Path(tempfile.mkdtemp(dir=folder))
     _, encoded, trained = (run_job(job | {"work": work}, cache) for work in ("compile", "encode", "train"))
     matrices_mb = 2 * 4 * encoded["words"] * trained["row_floats"] / 1e6
@@ -126,7 +126,7 @@ def grown(job: Figures, folder: Path) -> list[float]:
 
 
 def first_words(text: Path, num: int, place: Path) -> Path:
-    """The first lines of a text, to so many words."""
+    """Write the first lines of a text, up to `num` words."""
     found = 0
     with text.open(encoding="utf-8") as source, place.open("w", encoding="utf-8") as target:
         for sentence in source:
@@ -138,6 +138,6 @@ def first_words(text: Path, num: int, place: Path) -> Path:
 
 
 def line(x: Any, y: Any) -> str:
-    """The straight line nearest to some points, as a formula."""
+    """Return the least-squares line through some points as a formula."""
     slope, start = np.polyfit(x, y, 1)
     return f"{start:.3g} + {slope:.3g} n"

@@ -1,8 +1,8 @@
-"""How fast each part is beside what else does it: `python tests/bench/run.py speed`, all rows or one (--row).
+"""Compare each part with another tool: `python tests/bench/run.py speed`, all rows or one (--row).
 
-Both sides of a row run in turn, each in a process of its own and ours with a fresh cache; the ratio is the
-median over the repeats. Kernels are compiled before the clock runs, except where a whole command is timed.
-gensim reads in its faster way, which one epoch of each finds first.
+Both sides of a row run by turns, each in a process of its own, nlpseq with a fresh cache; the ratio is the
+median over the repeats. Compilation comes before the clock, except for the whole command. gensim reads in
+the faster of two ways, found by one epoch of each.
 """
 
 import argparse
@@ -24,9 +24,9 @@ Pairs = list[tuple[Figures, Figures]]  # theirs and ours, a pair for each repeat
 
 
 class Row(NamedTuple):
-    """One piece of work, by us and by another, and how much less of `figure` we need."""
+    """One piece of work by nlpseq and by another tool, compared by `figure`."""
 
-    tests: str  # what has to be green first
+    tests: str  # file that must be green first
     against: str
     ours: Figures
     theirs: Figures
@@ -80,12 +80,12 @@ ROWS = {
         "vectors/test_vectors", GENSIM, QUERIES, QUERIES, "query_seconds", 2, 5
     ),
 }
-REPEATS = 3  # at least, of what the README says
+MIN_REPEATS = 3  # for figures in README.md
 COLUMNS = ("", "against", "theirs", "nlpseq", "times", "from", "to", "must", "aim", "quality")
-SHOWN = 5  # of the columns in the README, and the last
-README = Path(__file__).parents[2] / "README.md"
+SHOWN = 5  # columns in README.md, besides the last
+README = Path(__file__).with_name("README.md")
 SCORES = ("wordsim", "simlex", "analogies")
-LEAST_MEAN, LEAST_SCORE = -0.5, -1.5  # points that ours may be behind
+MIN_MEAN, MIN_SCORE = -0.5, -1.5  # points of quality against the other tool
 
 
 def speed(options: argparse.Namespace, folder: Path) -> str:
@@ -110,7 +110,7 @@ def speed(options: argparse.Namespace, folder: Path) -> str:
         print(lines_of(table[-1:]), file=sys.stderr, flush=True)
     if options.row is None:
         notes += starting(folder)
-    if options.seeds >= REPEATS and options.epochs == SETTINGS["epochs"]:
+    if options.seeds >= MIN_REPEATS and options.epochs == SETTINGS["epochs"]:
         write_readme(table[2:])
     flops, moved = (peak[name] / 1e9 for name in ("flops_per_second", "bytes_per_second"))
     notes += [
@@ -121,24 +121,24 @@ def speed(options: argparse.Namespace, folder: Path) -> str:
 
 
 def prepared(options: argparse.Namespace, folder: Path) -> Figures:
-    """What all jobs have in common, with the text as it is and as tokens."""
+    """Return the job that all others start from, with the raw text and the tokens."""
     corpus, raw = Path(options.data) / CORPUS, folder / "raw.txt"
     raw.write_bytes(lzma.decompress(corpus.read_bytes()))
     return training_job(options, tokenize_once(corpus, folder)) | {"raw": str(raw)}
 
 
 def write_readme(table: list[tuple[str, ...]]) -> None:
-    """Its rows in the place of those of the same name: the first columns, and the last."""
+    """Replace the rows of the same name in README.md: first columns, and the last."""
     shown, text = [lines_of([(*line[:SHOWN], line[-1])]) for line in table], README.read_text("utf-8")
     for row in shown:
         name = re.escape(row.split("|")[1])
         text, found = re.subn(rf"(?m)^\|{name}\|.*$", lambda _, row=row: row, text)
-        assert found, f"README.md has no row{name}"
+        assert found, f"{README}: no row{name}. Add the row to the table."
     README.write_text(text, "utf-8")
 
 
 def faster_mode(job: Figures, folder: Path) -> str:
-    """gensim's faster way of reading: from its own file reader, or from Python sentences."""
+    """Return the faster way for gensim to read: the corpus file, or Python sentences."""
     probe = job | {"tool": "gensim", "seed": 1, "epochs": 1, "evaluate": False}
     found = {mode: run_job(probe | {"mode": mode}, folder) for mode in ("file", "iterable")}
     return min(found, key=lambda mode: float(found[mode]["train_seconds"]))
@@ -147,7 +147,7 @@ def faster_mode(job: Figures, folder: Path) -> str:
 def measure(
     theirs: Figures, beside: list[Figures], common: Figures, folder: Path, measured: dict[str, Pairs]
 ) -> None:
-    """What the other needs, which has no cache to be fresh, and then what we need for each work of ours."""
+    """Measure the other tool once, and then nlpseq for each row beside it."""
     theirs = common | theirs | {"tool": "other", "saved": str(folder / "whole.kv")}
     found = run_job(theirs, folder)
     if theirs["work"] == "whole":
@@ -161,14 +161,14 @@ def measure(
 
 
 def check_same_work(theirs: Figures, ours: Figures) -> None:
-    """Whoever does less is no faster for it."""
+    """Exit if both sides did a different amount of work."""
     for name in {"tokens", "pairs"} & set(theirs) & set(ours):
         if abs(theirs[name] / ours[name] - 1) > 0.01:
-            raise SystemExit(f"theirs has {theirs[name]} {name} and ours {ours[name]}: no comparison.")
+            raise SystemExit(f"{name}: {theirs[name]} against {ours[name]}. Compare equal work only.")
 
 
 def run_command_of(job: Figures, folder: Path) -> Figures:
-    """What a person types, kernels and all compiled on the way."""
+    """Measure the command that a person types, compilation included."""
     command = [nlpseq(), "train-w2v", job["raw"], "-q", "-o", job["saved"], "--force"]
     command += ["--epochs", str(job["epochs"]), "--threads", str(job["threads"]), "--seed", str(job["seed"])]
     run_command(command, Path(tempfile.mkdtemp(dir=folder)), figures := {})
@@ -185,7 +185,7 @@ def cells(name: str, row: Row, pairs: Pairs) -> tuple[str, ...]:
 
 
 def scores_of(pairs: Pairs) -> dict[str, tuple[float, ...]]:
-    """Theirs and ours, x 100; empty where nothing was trained."""
+    """Return scores x 100 of both sides; empty if nothing was trained."""
     names = [name for name in SCORES if name in pairs[0][1]]
     return {
         name: tuple(100 * mean(figures[name] for figures in side) for side in zip(*pairs, strict=True))
@@ -194,16 +194,16 @@ def scores_of(pairs: Pairs) -> dict[str, tuple[float, ...]]:
 
 
 def quality(pairs: Pairs) -> str:
-    """How much better our vectors are, in points of the mean of the three scores; said where not enough."""
+    """Return the gain in points of the mean of three scores, with a warning if too low."""
     better = [ours - theirs for theirs, ours in scores_of(pairs).values()]
     if not better:
         return ""
-    as_good = mean(better) >= LEAST_MEAN and min(better) >= LEAST_SCORE
+    as_good = mean(better) >= MIN_MEAN and min(better) >= MIN_SCORE
     return f"{mean(better):+.1f}" + ("" if as_good else " (TOO LOW)")
 
 
 def details(name: str, pairs: Pairs, peak: Figures) -> list[str]:
-    """Of trained vectors: their scores, and how much of the machine the kernel uses."""
+    """Return lines about trained vectors: scores, and the share of the machine's limits."""
     ours = [figures for _, figures in pairs]
     scores = scores_of(pairs).items()
     lines = [f"- {name}: " + ", ".join(f"{score} {a:.1f} and {b:.1f}" for score, (a, b) in scores) + "."]
@@ -212,17 +212,17 @@ def details(name: str, pairs: Pairs, peak: Figures) -> list[str]:
         share, share_moved = flops / peak["flops_per_second"], moved / peak["bytes_per_second"]
         compiling = median(figures["compile_seconds"] for figures in ours)
         lines += [
-            f"  {flops / 1e9:.0f} GFLOP/s, {share:.0%} of what the machine does; rows of",
-            f"  {moved / 1e9:.0f} GB/s, {share_moved:.0%} of what it copies; compiled in {compiling:.1f} s.",
+            f"  {flops / 1e9:.0f} GFLOP/s, {share:.0%} of the machine's peak; rows of",
+            f"  {moved / 1e9:.0f} GB/s, {share_moved:.0%} of the copy rate; compiled in {compiling:.1f} s.",
         ]
     return lines if scores else []
 
 
 def work_per_second(figures: Figures) -> tuple[float, float]:
-    """Floating-point operations of products and gradients, and bytes of rows read and written.
+    """Return FLOP/s of products and gradients, and bytes/s of rows read and written.
 
     A prediction has 1 + K products of D numbers and as many gradients of both sides; a window reads and
-    writes the rows of its outputs, a prediction that of its context.
+    writes the rows of all outputs, a prediction reads and writes the row of the context.
     """
     outputs, row_bytes = 1 + figures["negatives"], 4 * figures["dim"]
     flops = figures["predictions"] * outputs * figures["dim"] * 3 * 2
@@ -231,7 +231,7 @@ def work_per_second(figures: Figures) -> tuple[float, float]:
 
 
 def starting(folder: Path) -> list[str]:
-    """What a command costs before it does anything, the first time and the second."""
+    """Measure the start of a command, the first time and later."""
     small, cache = folder / "small.txt", Path(tempfile.mkdtemp(dir=folder))
     small.write_text("the cat sat on the mat and the dog sat on the rug\n" * 200)
     command = [nlpseq(), "train-w2v", str(small), "-q", "--min-count", "1", "--subsample", "0"]

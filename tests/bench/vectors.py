@@ -1,8 +1,7 @@
-"""Every kind of vectors on the same tokens, by one evaluator: `python tests/bench/run.py vectors`.
+"""Compare every kind of vectors on the same tokens, by one evaluator: `python tests/bench/run.py vectors`.
 
-Each model is made in a process of its own from text that is encoded already (by gensim: from its own
-vocabulary pass), so that seconds and memory are those of counting and training alone. Kernels are compiled
-before.
+Each model has a process of its own. Encoding (in gensim the vocabulary pass) and compilation come before the
+clock, so seconds and memory are for counting and training alone.
 """
 
 import argparse
@@ -56,18 +55,19 @@ def vectors(options: argparse.Namespace, folder: Path) -> str:
         "tests/counts/test_svd.py",
         "tests/counts/test_ppmi.py",
         "tests/counts/test_glove.py",
-        "tests/evaluation/test_evaluation.py",
+        "tests/evaluation/test_word_pairs.py",
+        "tests/evaluation/test_analogies.py",
     )
     job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
     cache = Path(tempfile.mkdtemp(dir=folder))
     run_job(job | {"tool": "nlpseq", "work": "encode"}, cache)
     for model in MODELS.values():
-        if "method" in model:  # the rest leaves compiling out of its seconds itself
+        if "method" in model:  # because only these include compilation in their seconds
             run_job(job | {"tool": "nlpseq", "work": "vectors", "seed": 0} | model | WARM_UP, cache)
     lines = [
         *heading("Vectors of every kind", "vectors", options),
         "Count-based vectors: window 5, subsampling 1e-4, 300 dimensions; GloVe: window 10, harmonic.",
-        f"All judged by nlpseq's own evaluation, analogies among {RESTRICT:,} words.",
+        f"All scores by nlpseq's own evaluation, analogies among {RESTRICT:,} words.",
         "",
         "| | " + " | ".join(SCORES) + " | seconds | peak MB |",
         "|---" * (len(SCORES) + 3) + "|",
@@ -84,12 +84,12 @@ def vectors(options: argparse.Namespace, folder: Path) -> str:
 
 
 def ingredients(options: argparse.Namespace, folder: Path) -> str:
-    """What each setting adds to skip-gram."""
-    check_tests("tests/word2vec/test_kernels.py", "tests/evaluation/test_evaluation.py")
+    """Measure the gain of each setting of skip-gram."""
+    check_tests("tests/word2vec/test_kernels.py", "tests/evaluation/test_analogies.py")
     job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
     cache = Path(tempfile.mkdtemp(dir=folder))
     lines = [
-        *heading("What makes vectors better", "ingredients", options),
+        *heading("Gain of each setting", "ingredients", options),
         "| | " + " | ".join(SCORES) + " | seconds |",
         "|---" * (len(SCORES) + 2) + "|",
     ]

@@ -1,4 +1,4 @@
-"""One measured piece of work in a process of its own; prints its figures as one JSON line.
+"""Do one measured piece of work in a new process, and print the figures as one JSON line.
 
 worker.py '{"work": "train", "tool": "gensim" or "nlpseq", "text": ..., "objective": ..., "seed": ...}'
 """
@@ -100,7 +100,7 @@ def query_nlpseq(job: Figures) -> Figures:
 
 
 def query_matrix() -> tuple[list[str], Any]:
-    """75,000 random vectors of 100 dimensions."""
+    """Return 75,000 words and random vectors of 100 dimensions."""
     matrix = np.random.default_rng(0).normal(size=(75_000, 100)).astype(np.float32)
     return [f"w{number}" for number in range(len(matrix))], matrix
 
@@ -132,7 +132,7 @@ def word2vec_config(job: Figures) -> Any:
 
 
 def compile_nlpseq(job: Figures) -> Figures:
-    """Everything that encoding and training need compiled."""
+    """Compile every kernel that encoding and training need."""
     from nlpseq.config import TextConfig
     from nlpseq.core.precompile import precompile
     from nlpseq.dataset import encode
@@ -145,13 +145,13 @@ def compile_nlpseq(job: Figures) -> Figures:
 
 
 def measure_peak(job: Figures) -> Figures:
-    import peak  # which is compiled, so that others need not load the compiler
+    import peak  # here, because other kinds of work must not load the compiler
 
     return peak.measure_peak(job)
 
 
 def amount_of_work(predictions: int, data: Any, config: Any) -> Figures:
-    """What was trained: predictions, the contexts they have, and groups that share a target and its noise."""
+    """Return the numbers of predictions, contexts, and groups with a common target and negatives."""
     from nlpseq.word2vec.kernels.select import padded
 
     is_cbow = config.objective == "cbow"
@@ -161,13 +161,13 @@ def amount_of_work(predictions: int, data: Any, config: Any) -> Figures:
         "row_floats": padded(config.dim),
         "negatives": config.negatives,
         "predictions": predictions,
-        "contexts": predictions * (config.window + 1) if is_cbow else predictions,  # of a window on average
+        "contexts": predictions * (config.window + 1) if is_cbow else predictions,  # window average
         "groups": config.epochs * kept_words(data, config.subsample) if is_shared else predictions,
     }
 
 
 def kept_words(data: Any, subsample: float) -> float:
-    """How many words of the train split subsampling keeps on average."""
+    """Return the expected number of words of the train split after subsampling."""
     from nlpseq.dataset.subsample import keep_thresholds
 
     counts = data.vocab.without_specials().counts
@@ -176,7 +176,7 @@ def kept_words(data: Any, subsample: float) -> float:
 
 def encoded(job: Figures) -> Any:
     from nlpseq.config import TextConfig
-    from nlpseq.dataset.encode import cached_dataset
+    from nlpseq.dataset.encode_cache import cached_dataset
     from nlpseq.reading.corpus import open_corpus
 
     corpus = open_corpus(job[job.get("source", "text")])
@@ -184,7 +184,7 @@ def encoded(job: Figures) -> Any:
 
 
 def make_vectors(job: Figures) -> Figures:
-    """Vectors of any kind, and what nlpseq's own evaluation says of them."""
+    """Train vectors of any kind and evaluate them by nlpseq."""
     from nlpseq.dataset.vocab import Vocab
     from nlpseq.vectors.postprocess import postprocess
     from nlpseq.vectors.vectors import Vectors
@@ -196,8 +196,8 @@ def make_vectors(job: Figures) -> Figures:
         vectors = Vectors(Vocab(words, counts), model.wv.vectors)
     else:
         vectors, figures = nlpseq_counts(job) if "method" in job else nlpseq_word2vec(job)
-    taken = postprocess(vectors, matrix=job.get("matrix", "w"))
-    return figures | judge(taken, job["data"])
+    processed = postprocess(vectors, matrix=job.get("matrix", "w"))
+    return figures | scores_of(processed, job["data"])
 
 
 def nlpseq_counts(job: Figures) -> tuple[Any, Figures]:
@@ -231,8 +231,8 @@ def nlpseq_counts(job: Figures) -> tuple[Any, Figures]:
     }
 
 
-def judge(vectors: Any, data: str) -> Figures:
-    """Spearman on two sets of word pairs, and the shares of the Google analogies that are answered."""
+def scores_of(vectors: Any, data: str) -> Figures:
+    """Return Spearman on two sets of word pairs, and the accuracy on the Google analogies."""
     from nlpseq.evaluation.analogies import evaluate_analogies, read_analogies
     from nlpseq.evaluation.word_pairs import evaluate_pairs, read_pairs
 
@@ -259,7 +259,7 @@ def evaluate_saved(job: Figures) -> Figures:
 
 
 def evaluate(words: list[str], matrix: np.ndarray, data: str) -> Figures:
-    """Spearman on two sets of word pairs, 3CosAdd accuracy on the Google analogies: gensim's evaluator."""
+    """Return Spearman on two sets of word pairs and 3CosAdd accuracy, by gensim's evaluator."""
     from gensim.models import KeyedVectors
 
     logging.disable(logging.CRITICAL)

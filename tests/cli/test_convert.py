@@ -1,4 +1,4 @@
-"""nlpseq convert, and what the README says of other tools."""
+"""nlpseq convert, and the README on other tools."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.formats.names import ENDINGS, TITLES, files_of
 from nlpseq.vectors.vectors import Vectors
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "nlpseq" / "vectors" / "README.md"
 MATRIX = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
 WORDS = ["king", "a\u00a0b", "왕", "12", "</s>"]
 
@@ -40,7 +40,7 @@ def assert_same(file, counts):
 
 
 @pytest.mark.parametrize("packed", ["", ".gz"])
-def test_every_format_into_every_other(run_cli, folder, packed):
+def test_every_format_converts_into_every_other(run_cli, folder, packed):
     counts = [9, 7, 5, 3, 1]
     names = [f"{{}}{ending}{packed * (ending != '.w2v')}" for ending in ENDINGS]
     for source in names:
@@ -57,7 +57,7 @@ def test_every_format_into_every_other(run_cli, folder, packed):
             assert_same(folder / target, counts if kept else [-1] * 5)
 
 
-def test_a_format_may_be_named(run_cli, folder):
+def test_format_options_override_detection(run_cli, folder):
     converted(run_cli, "corpus.w2v", "vectors.dat", "--format", "word2vec-binary")
     assert (folder / "vectors.dat").read_bytes().startswith(b"5 3\nking ")
     converted(run_cli, "vectors.dat", "vectors.vec", "--format", "glove", "--from", "word2vec-binary")
@@ -69,11 +69,11 @@ def test_a_format_may_be_named(run_cli, folder):
     assert Vectors.load("b.vec").vocab.words == ["2", "7", "9"]
 
 
-def test_the_place_is_checked_before_the_work(run_cli, folder):
+def test_output_path_is_checked_before_input(run_cli, folder):
     (folder / "corpus.vec").write_text("old")
     missing = "no such model"
     assert "already exists" in converted(run_cli, missing, "corpus.vec", code=2).stderr
-    assert "no ending that names a format" in converted(run_cli, missing, "corpus", code=2).stderr
+    assert "no ending of a format" in converted(run_cli, missing, "corpus", code=2).stderr
     assert "cannot be gzipped" in converted(run_cli, missing, "b.w2v.gz", code=2).stderr
     assert "cannot be written" in converted(run_cli, missing, "corpus.vec/a.vec", code=6).stderr
     assert "does not exist" in converted(run_cli, missing, "b.vec", code=4).stderr
@@ -82,7 +82,7 @@ def test_the_place_is_checked_before_the_work(run_cli, folder):
     assert_same(folder / "corpus.vec", [-1] * 5)
 
 
-def test_a_link_stays_and_a_device_is_left_alone(run_cli, folder):
+def test_symlink_stays_and_device_is_refused(run_cli, folder):
     Path("there").mkdir()
     Path("there/a.vec").write_text("old")
     Path("link.vec").symlink_to("there/a.vec")
@@ -92,15 +92,15 @@ def test_a_link_stays_and_a_device_is_left_alone(run_cli, folder):
     assert "is a device or a pipe" in done.stderr and Path("/dev/null").is_char_device()
 
 
-def test_damage_gives_5_and_changes_nothing(run_cli, folder):
+def test_corrupt_input_gives_5_and_writes_nothing(run_cli, folder):
     (folder / "bad.vec").write_text("9 2\nking 1 0\n")
     before = sorted(folder.iterdir())
-    assert "promises 9 vectors" in converted(run_cli, "bad.vec", "a.bin", code=5).stderr
+    assert "declares 9 vectors" in converted(run_cli, "bad.vec", "a.bin", code=5).stderr
     converted(run_cli, "corpus.w2v", "a.bin", "--from", "glove", code=5)
     assert sorted(folder.iterdir()) == before
 
 
-def test_bad_tokens(run_cli, folder):
+def test_bad_tokens_error_skip_escape(run_cli, folder):
     words = ["fine", "", "a b", "a\tb", "a\nb", "a\rb", "a\vb", "\\"]
     Vectors(Vocab(words, np.arange(8, 0, -1)), np.eye(8, 2, dtype=np.float32)).save("odd.w2v")
     refused = converted(run_cli, "odd.w2v", "a.vec", code=4)
@@ -118,7 +118,7 @@ def test_bad_tokens(run_cli, folder):
     assert Vectors.load("c.npy").vocab.words == words
 
 
-def test_other_commands_read_what_was_written(run_cli, folder):
+def test_other_commands_read_converted_files(run_cli, folder):
     expected = run_cli("neighbors", "corpus.w2v", "king").stdout
     for name in ("corpus.npy", "corpus.tsv.gz", "corpus.bin"):
         converted(run_cli, "corpus.w2v", name)
@@ -130,13 +130,13 @@ def test_other_commands_read_what_was_written(run_cli, folder):
     assert kinds == [TITLES["npy"], TITLES["projector"]]
 
 
-def test_help_names_every_ending(run_cli):
+def test_help_lists_every_ending(run_cli):
     shown = run_cli("convert", "--help").stdout
     for ending, form in ENDINGS.items():
         assert re.search(rf"^ *{re.escape(ending)} .*\({form}\)$", shown, re.MULTILINE)
 
 
-def test_gensim_opens_a_result_as_the_readme_says(run_cli, folder):
+def test_gensim_opens_result_by_readme_code(run_cli, folder):
     pytest.importorskip("gensim")
     converted(run_cli, "corpus.w2v", "corpus.bin")
     (code,) = re.findall(r"```python\n(from gensim[^`]*)```", README.read_text("utf-8"))
@@ -151,6 +151,6 @@ def test_gensim_opens_a_result_as_the_readme_says(run_cli, folder):
     assert run.stdout.decode().strip() == f"{WORDS} {MATRIX.tobytes().hex()}"
 
 
-def test_the_readme_lists_every_ending():
+def test_readme_lists_every_ending():
     section = README.read_text("utf-8").partition("\n## Other tools\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\.\w+)`", section, re.MULTILINE) == list(ENDINGS)

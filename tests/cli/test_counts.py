@@ -73,10 +73,10 @@ def test_stored_counts_are_used_if_settings_match(run_cli, here):
         (["--x-max", "5"], 2, "--x-max is for --method glove, not ppmi-svd"),
         (["--method", "glove", "--shift", "5"], 2, "--shift is for --method ppmi, not glove"),
         (["--method", "ppmi", "--eigenvalue-power", "1"], 2, "--eigenvalue-power is for --method ppmi-svd"),
-        (["--dim", "8"], 2, "dim is 8, which 8 words cannot fill"),
+        (["--dim", "8"], 2, "dim: 8 dimensions need more than 8 words"),
         (["--dim", "3", "--min-count", "9999"], 4, "--min-count"),
         (["--shift", "99", "--subsample", "0"], 4, "has a PPMI above 0"),
-        (["--smoothing", "2"], 2, "smoothing is 2.0"),
+        (["--smoothing", "2"], 2, "--smoothing: 2 is not valid"),
     ],
 )
 def test_train_counts_refuses_impossible_settings(run_cli, here, arguments, code, message):

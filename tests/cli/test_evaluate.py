@@ -1,4 +1,4 @@
-"""eval-w2v and compare: what they print and what they refuse."""
+"""eval-w2v and compare: output and refused arguments."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_answer_in_json(run_cli, here):
+def test_eval_w2v_json_equals_library(run_cli, here):
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt", "--json")
     answer = json.loads(done.stdout)
     wanted = evaluate_pairs(Vectors.load("one.w2v"), read_pairs(Path("pairs.tsv")))
@@ -44,7 +44,7 @@ def test_the_answer_in_json(run_cli, here):
     assert analogies["all"]["used"] == 3 and 0 <= analogies["all"]["3cosmul"] <= 1
 
 
-def test_the_tables(run_cli, here):
+def test_eval_w2v_prints_aligned_tables(run_cli, here):
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt")
     header, row, *analogies = done.stdout.splitlines()
     assert header.split() == ["pairs", "Spearman", "p", "Pearson", "p", "used", "oov"]
@@ -56,7 +56,7 @@ def test_the_tables(run_cli, here):
     assert "oov: pairs and questions with an unknown word, left out" in done.stderr
 
 
-def test_vectors_can_be_taken_otherwise(run_cli, here):
+def test_vector_options_equal_postprocess(run_cli, here):
     options = ["--matrix", "w+c", "--center", "--remove-components", "1"]
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--json", *options, "--oov", "zero")
     taken = postprocess(Vectors.load("one.w2v"), matrix="w+c", center=True, remove_components=1)
@@ -66,7 +66,7 @@ def test_vectors_can_be_taken_otherwise(run_cli, here):
     assert [each["word"] for each in near] == [word for word, _ in taken.neighbors("a")]
 
 
-def test_a_figure_that_cannot_be_had_is_null(run_cli, here):
+def test_undefined_correlation_is_null(run_cli, here):
     Path("few.tsv").write_text("a\tzebra\t1\n")
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", "--json")
     assert json.loads(done.stdout)["pairs"][0]["spearman"] is None
@@ -77,19 +77,23 @@ def test_a_figure_that_cannot_be_had_is_null(run_cli, here):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["one.w2v"], 2, "No evaluation set was named"),
-        (["one.w2v", "--pairs", "absent"], 4, "absent does not exist"),
-        (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv, line 1, is neither"),
-        (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v does not exist"),
-        (["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"], 2, "--remove-components is 4"),
+        (["one.w2v"], 2, "No evaluation set. Name a file with --pairs"),
+        (["one.w2v", "--pairs", "absent"], 4, "absent: does not exist"),
+        (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv: line 1 is neither"),
+        (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v: does not exist"),
+        (
+            ["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"],
+            2,
+            "--remove-components: 4 is out of range",
+        ),
     ],
 )
-def test_what_cannot_be_is_said(run_cli, here, arguments, code, message):
+def test_eval_w2v_refuses_invalid_arguments(run_cli, here, arguments, code, message):
     done = run_cli("eval-w2v", *arguments)
     assert (done.exit_code, done.stdout, message in done.stderr) == (code, "", True), done.stderr
 
 
-def test_models_side_by_side(run_cli, here):
+def test_compare_equals_eval_w2v_of_each_model(run_cli, here):
     arguments = ["one.w2v", "two.w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt"]
     done = run_cli("compare", *arguments, "--top", 3, "--json")
     one, two, again = json.loads(done.stdout)["models"]
@@ -105,8 +109,8 @@ def test_models_side_by_side(run_cli, here):
     assert shown["analogies, all, 3CosAdd"][0] == f"{one['analogies']['all']['3cosadd']:.1%} (3)"
 
 
-def test_one_model_is_not_compared(run_cli, here):
+def test_compare_needs_two_models_and_shared_words(run_cli, here):
     done = run_cli("compare", "one.w2v")
-    assert done.exit_code == 2 and "One model cannot be compared" in done.stderr
+    assert done.exit_code == 2 and "One model is not enough to compare" in done.stderr
     apart = run_cli("compare", "one.w2v", "two.w2v", "--top", 13)
-    assert apart.exit_code == 4 and "share 13 words, too few for 13 neighbours" in apart.stderr
+    assert apart.exit_code == 4 and "share 13 words, too few for 13 neighbors" in apart.stderr

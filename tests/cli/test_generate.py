@@ -1,4 +1,4 @@
-"""nlpseq generate as a person meets it."""
+"""nlpseq generate: prompts, samples, beam search and sampling options."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_text_goes_on_from_the_prompt(run_cli, here):
+def test_text_continues_prompt_reproducibly(run_cli, here):
     done = run_cli("generate", "tiny.lm", "--prompt", "the cat", "--num-tokens", "12", "--seed", "3")
     assert done.exit_code == 0 and done.stdout.startswith("the cat") and done.stdout.endswith("\n")
     assert done.stderr == "seed: 3\n"
@@ -29,16 +29,16 @@ def test_text_goes_on_from_the_prompt(run_cli, here):
     )
     answer = json.loads(document.stdout)
     assert list(answer) == ["schema", "text"]
-    shown = answer["text"].replace("\x1b", "\\x1b")  # a token that would command the terminal
+    shown = answer["text"].replace("\x1b", "\\x1b")  # a control character
     assert done.stdout == shown + "\n"
 
 
-def test_no_token_commands_the_terminal(run_cli, here):
+def test_control_characters_in_tokens_are_escaped(run_cli, here):
     done = run_cli("generate", "tiny.lm", "--num-tokens", "200")
     assert "\\x1b[31m" in done.stdout and "\x1b" not in done.stdout
 
 
-def test_several_texts(run_cli, here):
+def test_samples_are_separate_and_different(run_cli, here):
     done = run_cli("generate", "tiny.lm", "--samples", "3", "--num-tokens", "5")
     assert done.stdout.count("---\n") == 2
     lines = run_cli(
@@ -47,13 +47,13 @@ def test_several_texts(run_cli, here):
     assert len({json.loads(line)["text"] for line in lines}) == 3
 
 
-def test_unknown_words_are_said(run_cli, here):
+def test_unknown_prompt_word_gets_warning(run_cli, here):
     done = run_cli("generate", "tiny.lm", "--prompt", "the dog sat", "--num-tokens", "3")
     assert done.exit_code == 0 and done.stdout.startswith("the dog sat")
     assert "the model does not know dog, and reads <unk> instead" in done.stderr
 
 
-def test_a_text_ends_with_one_line_end_and_after_the_sentences_asked_for(run_cli, here):
+def test_text_ends_after_requested_sentences(run_cli, here):
     for arguments in (["--sentences", "1"], ["--sentences", "1", "--samples", "2"], ["--num-tokens", "3"]):
         done = run_cli("generate", "tiny.lm", "--prompt", "the cat", "--num-tokens", "300", *arguments)
         lines = done.stdout.split("\n")
@@ -61,13 +61,13 @@ def test_a_text_ends_with_one_line_end_and_after_the_sentences_asked_for(run_cli
         assert len([line for line in lines if line not in ("", "---")]) == (2 if "2" in arguments else 1)
 
 
-def test_a_beam_finds_the_same_text_whenever_it_is_asked(run_cli, here):
+def test_beam_search_is_deterministic(run_cli, here):
     once, again = (run_cli("generate", "tiny.lm", "--beam", "4", "--num-tokens", "9") for _ in range(2))
     assert (once.exit_code, once.stderr) == (0, "") and once.stdout == again.stdout
 
 
-def test_filters_of_every_kind_reach_the_choice(run_cli, here):
-    """Each so strict that only the likeliest token is left."""
+def test_sampling_options_restrict_tokens(run_cli, here):
+    # Each option is so strict that only the most probable token stays.
     wanted = run_cli("generate", "tiny.lm", "--temperature", "0", "--num-tokens", "9").stdout
     for strict in (["--top-k", "1"], ["--top-p", "1e-9"], ["--min-p", "1"]):
         assert run_cli("generate", "tiny.lm", *strict, "--num-tokens", "9").stdout == wanted
@@ -81,14 +81,14 @@ def test_filters_of_every_kind_reach_the_choice(run_cli, here):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        (["tiny.lm", "--temperature", "-1"], 2, "temperature is -1.0"),
-        (["tiny.lm", "--beam", "3", "--samples", "2"], 2, "without --samples. Leave one of them out"),
-        (["tiny.lm", "--beam", "3", "--top-p", "0.9"], 2, "without --top-p. Leave one of them out"),
-        (["tiny.lm", "--device", "toaster"], 3, "device 'toaster' cannot be used"),
-        (["tiny.lm", "--beam", "0"], 2, "beam is 0"),
-        (["none.lm"], 4, "none.lm does not exist"),
+        (["tiny.lm", "--temperature", "-1"], 2, "--temperature: -1.0 is not valid"),
+        (["tiny.lm", "--beam", "3", "--samples", "2"], 2, "--samples: has no effect with --beam"),
+        (["tiny.lm", "--beam", "3", "--top-p", "0.9"], 2, "--top-p: has no effect with --beam"),
+        (["tiny.lm", "--device", "toaster"], 3, "device 'toaster': cannot be used"),
+        (["tiny.lm", "--beam", "0"], 2, "beam: 0 is not valid"),
+        (["none.lm"], 4, "none.lm: does not exist"),
     ],
 )
-def test_wrong_turns(run_cli, here, arguments, code, message):
+def test_invalid_option_is_refused(run_cli, here, arguments, code, message):
     done = run_cli("generate", *arguments)
     assert done.exit_code == code and message in done.stderr and done.stdout == ""

@@ -1,9 +1,8 @@
-"""neighbors, analogy, similarity on vectors whose answers are known."""
+"""neighbors, analogy and similarity, on vectors with known answers."""
 
 import json
 import os
 import pty
-import select
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import terminals
 
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import to_dict
@@ -31,7 +31,7 @@ ANGLES = {
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Words on a circle: the nearer the angles, the more alike."""
+    """Return vectors of words on a circle, whose angles give the cosines."""
     angles = np.radians(list(ANGLES.values()))
     matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     vocab = Vocab(ANGLES, np.full(len(ANGLES), 9))
@@ -59,7 +59,7 @@ def test_wide_characters_take_two_columns(run_cli, model):
     assert lines == ["왕비마마  0.9659", "queen     0.8192"]
 
 
-def test_neighbors_in_json_are_one_document_a_line_in_full_precision(run_cli, model):
+def test_json_is_one_document_per_line_in_full_precision(run_cli, model):
     result = run_cli("neighbors", model, "king", "café", "--json")
     documents = [json.loads(line) for line in result.stdout.splitlines()]
     assert [document["word"] for document in documents] == ["king", "café"]
@@ -71,7 +71,7 @@ def test_neighbors_in_json_are_one_document_a_line_in_full_precision(run_cli, mo
     assert "café" in result.stdout, "UTF-8, not escaped"
 
 
-def test_json_keeps_control_characters_from_the_terminal(run_cli, model):
+def test_json_escapes_control_characters(run_cli, model):
     text = run_cli("neighbors", model, "king", "--json").stdout
     words = {entry["word"] for entry in json.loads(text)["neighbors"]}
     assert {"evil\x1b[31m", "\x9b"} <= words
@@ -79,19 +79,19 @@ def test_json_keeps_control_characters_from_the_terminal(run_cli, model):
     assert "\x9b" not in text
 
 
-def test_lone_surrogates_are_valid_json(run_cli, tmp_path):
+def test_lone_surrogate_is_valid_json(run_cli, tmp_path):
     Vectors(Vocab(["a", "b\udcff"], np.array([1, 1])), np.eye(2, dtype=np.float32)).save(tmp_path / "m")
     result = run_cli("neighbors", tmp_path / "m", "a", "--json")
     assert json.loads(result.stdout_bytes.decode("utf-8"))["neighbors"][0]["word"] == "b\udcff"
     assert run_cli("neighbors", tmp_path / "m", "a").stdout == "b\\udcff  0.0000\n"
 
 
-def test_capitals_and_decomposed_letters_find_the_word(run_cli, model):
+def test_capitals_and_decomposed_letters_are_normalised(run_cli, model):
     assert run_cli("neighbors", model, "King").stdout == run_cli("neighbors", model, "king").stdout
     assert run_cli("similarity", model, "CAFE\u0301", "king").stdout == "0.7071\n"
 
 
-def test_a_word_is_written_as_its_text_was(run_cli, tmp_path):
+def test_query_word_is_normalised_like_training_text(run_cli, tmp_path):
     path = tmp_path / "own.w2v"
     vocab = Vocab(["don't", "café", "b"], np.ones(3, np.int64))
     Vectors(vocab, np.eye(3, dtype=np.float32), meta={"text_config": to_dict(TextConfig())}).save(path)
@@ -99,44 +99,43 @@ def test_a_word_is_written_as_its_text_was(run_cli, tmp_path):
         assert json.loads(run_cli("neighbors", path, typed, "--json").stdout)["word"] == known
 
 
-def test_capitals_of_a_cased_model_are_unknown(run_cli, tmp_path):
+def test_capitals_are_unknown_to_vector_file(run_cli, tmp_path):
     (tmp_path / "cased.vec").write_text("2 2\nking 1 0\nqueen 0 1\n")
     result = run_cli("neighbors", tmp_path / "cased.vec", "King")
     assert result.exit_code == 4
     assert "Did you mean king" in result.stderr
 
 
-def test_words_come_from_stdin(run_cli, model):
+def test_words_are_read_from_stdin(run_cli, model):
     result = run_cli("neighbors", model, "--top", 1, "--json", input="king\n\n  man \n")
     assert [json.loads(line)["word"] for line in result.stdout.splitlines()] == ["king", "man"]
 
 
-def test_an_unknown_word_does_not_stop_the_others(run_cli, model):
+def test_unknown_word_keeps_answers_to_others(run_cli, model):
     result = run_cli("neighbors", model, "--top", 1, "--json", input="king\nqeen\nman\n")
     assert result.exit_code == 4
     assert len(result.stdout.splitlines()) == 2
-    assert "nlpseq: error: 'qeen' is not among" in result.stderr
+    assert "nlpseq: error: 'qeen': is not among" in result.stderr
     assert "Did you mean queen" in result.stderr
 
 
-def test_one_unknown_word_is_the_error(run_cli, model):
+def test_single_unknown_word_is_an_error(run_cli, model):
     result = run_cli("neighbors", model, "qeen")
     assert result.exit_code == 4
     assert result.stdout == ""
     assert result.stderr.count("nlpseq: error:") == 1
 
 
-def test_without_a_word_on_a_terminal_help_is_offered(run_cli, model, monkeypatch):
-    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: True, raising=False)
-    result = run_cli("neighbors", model)
-    assert result.exit_code == 2
-    assert "Name some, pipe them in, or give -i" in result.stderr
+def test_missing_word_on_terminal_is_usage_error(model):
+    done = terminals.run_on_terminal("neighbors", model)
+    assert done.returncode == 2
+    assert "Name a word, pipe words into stdin, or use -i" in done.stderr
 
 
 def test_interactive_needs_a_terminal(run_cli, model):
     result = run_cli("neighbors", model, "-i", input="king\n")
     assert result.exit_code == 2
-    assert "on a terminal" in result.stderr
+    assert "-i needs a terminal" in result.stderr
 
 
 def test_interactive_answers_until_ctrl_d(model):
@@ -151,24 +150,22 @@ def test_interactive_answers_until_ctrl_d(model):
         os.write(master, typed)
     shown += read_terminal(master)
     os.close(master)
-    assert child.wait(10) == 0
+    assert child.wait() == 0
     assert "queen  0.9848" in shown
     assert "Did you mean queen" in shown
     assert "woman  0.9848" in shown
 
 
 def read_terminal(master: int, until: str | None = None) -> str:
-    """What is shown on a terminal until it ends so, or else until its last program is gone."""
+    """Return the output on a terminal up to `until`, or until the last program ends."""
     shown = b""
-    with suppress(OSError):  # Linux's way to say that nobody writes any more
+    with suppress(OSError):  # Linux reports the end of the last writer as an error
         while not (until and shown.endswith(until.encode())):
-            ready, _, _ = select.select([master], [], [], 20)
-            assert ready, f"nothing more came after {shown!r}"
             shown += os.read(master, 4096)
     return shown.decode()
 
 
-def test_analogy(run_cli, model):
+def test_analogy_answers_known_question(run_cli, model):
     assert run_cli("analogy", model, "man", "king", "woman").stdout.startswith("queen ")
     answer = json.loads(run_cli("analogy", model, "man", "king", "Woman", "--json", "--top", 2).stdout)
     assert set(answer) == {"schema", "answers"}
@@ -176,7 +173,7 @@ def test_analogy(run_cli, model):
     assert answer["answers"][0]["word"] == "queen"
 
 
-def test_analogy_by_multiplication_scores_otherwise(run_cli, model):
+def test_analogy_by_3cosmul_equals_library(run_cli, model):
     add, multiply = (
         json.loads(run_cli("analogy", model, "man", "king", "woman", "--json", "--method", method).stdout)
         for method in ("3cosadd", "3cosmul")
@@ -186,7 +183,7 @@ def test_analogy_by_multiplication_scores_otherwise(run_cli, model):
     assert add["answers"][0]["score"] != multiply["answers"][0]["score"]
 
 
-def test_similarity(run_cli, model):
+def test_similarity_equals_library(run_cli, model):
     assert run_cli("similarity", model, "king", "queen").stdout == "0.9848\n"
     answer = json.loads(run_cli("similarity", model, "king", "queen", "--json").stdout)
     assert answer == {"schema": 1, "similarity": Vectors.load(model).similarity("king", "queen")}
@@ -199,7 +196,7 @@ def test_top_must_be_positive(run_cli, model):
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"caf\\xe9"), ("latin-1", b"caf\xe9")])
-def test_a_terminal_without_utf_8_gets_escapes_and_json_stays_utf_8(model, encoding, shown):
+def test_ascii_terminal_gets_escapes_but_json_utf_8(model, encoding, shown):
     env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     command = [sys.executable, "-m", "nlpseq", "neighbors", str(model), "king"]
     plain = subprocess.run(command, env=env, capture_output=True)

@@ -1,14 +1,15 @@
-"""nlpseq score: one line of output for each of input, whatever the input is."""
+"""nlpseq score: one line of output for each line of any input."""
 
 import gzip
 import json
 from importlib import import_module
 
 import pytest
-from support import lm_models
+from support import lm_models, terminals
 
 from nlpseq.config import TextConfig
-from nlpseq.reading.corpus import Block
+from nlpseq.reading.blocks import BlockLimits
+from nlpseq.reading.corpus import Block, Corpus
 
 LINES = ["The cat sat.", "", "a zebra", "tab\there \x1b[31m", "the cat " * 30]
 
@@ -24,7 +25,7 @@ def records(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_json_has_a_document_for_each_line(run_cli, model, tmp_path):
+def test_json_has_one_document_per_line(run_cli, model, tmp_path):
     (tmp_path / "text.txt").write_text("\n".join(LINES))
     found = records(run_cli("score", "tiny.lm", "text.txt", "--json"))
     assert [each["text"] for each in found] == LINES
@@ -37,7 +38,7 @@ def test_json_has_a_document_for_each_line(run_cli, model, tmp_path):
         assert (each["schema"], each["tokens"], each["unk"]) == (1, len(expected.tokens), expected.unk)
 
 
-def test_tokens_in_json_add_up(run_cli, model):
+def test_json_token_log_probs_sum_to_sentence(run_cli, model):
     (found,) = records(run_cli("score", "tiny.lm", "--tokens", "--json", input="The zebra sat\n"))
     pairs = found["token_log_probs"]
     assert [set(each) for each in pairs] == [{"token", "log_prob"}] * 4
@@ -45,7 +46,7 @@ def test_tokens_in_json_add_up(run_cli, model):
     assert sum(each["log_prob"] for each in pairs) == pytest.approx(found["log_prob"])
 
 
-def test_columns_are_parted_by_tabs(run_cli, model):
+def test_columns_are_separated_by_tabs(run_cli, model):
     result = run_cli("score", "tiny.lm", input="\n".join(LINES) + "\n")
     assert result.stderr == "columns: log_prob, perplexity, tokens, unk, text\n"
     rows = [line.split("\t") for line in result.stdout.splitlines()]
@@ -57,7 +58,7 @@ def test_columns_are_parted_by_tabs(run_cli, model):
     assert rows[2][2:4] == ["3", "1"]
 
 
-def test_tokens_are_further_columns_of_the_same_line(run_cli, model):
+def test_tokens_follow_as_columns(run_cli, model):
     result = run_cli("score", "tiny.lm", "-", "--tokens", "-q", input="the zebra\n\n")
     assert result.stderr == ""
     first, second = (line.split("\t") for line in result.stdout.splitlines())
@@ -77,23 +78,23 @@ def test_tokens_are_further_columns_of_the_same_line(run_cli, model):
         (b"a\n", ["a"]),
         (b"\n\na\r\n\r\nb\n\n", ["", "", "a", "", "b", ""]),
         (b"\xef\xbb\xbfa\nb\0c", ["a", "b c"]),
-        (gzip.compress("é\nb\n".encode()), ["é", "b"]),
+        (gzip.compress("é\nb\n".encode(), mtime=0), ["é", "b"]),
     ],
 )
-def test_lines_map_one_to_one(run_cli, model, tmp_path, data, expected):
+def test_input_and_output_lines_match_one_to_one(run_cli, model, tmp_path, data, expected):
     (tmp_path / "text").write_bytes(data)
     assert [each["text"] for each in records(run_cli("score", "tiny.lm", "text", "--json"))] == expected
     assert [each["text"] for each in records(run_cli("score", "tiny.lm", "--json", input=data))] == expected
 
 
-def test_lines_of_several_files_stay_apart(run_cli, model, tmp_path):
+def test_files_without_last_line_end_stay_separate(run_cli, model, tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text(f"the {name}")
     found = records(run_cli("score", "tiny.lm", "*.txt", "--json"))
     assert [each["text"] for each in found] == ["the a", "the b"]
 
 
-def test_a_line_may_go_on_from_block_to_block():
+def test_lines_join_parts_of_several_blocks():
     lines = import_module("nlpseq.cli.score").lines
     blocks = [("a\nb", False), ("the c", True), ("at s", True), ("at\n\nx\n", False), ("\n", False)]
     assert list(lines(Block(text.encode(), continues, 0) for text, continues in blocks)) == [
@@ -106,17 +107,17 @@ def test_a_line_may_go_on_from_block_to_block():
     ]
 
 
-def test_a_very_long_line_is_one_sentence_for_every_tokenizer(run_cli, tmp_path, monkeypatch):
+def test_very_long_line_is_one_sentence(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nlpseq.reading.blocks.LINE_CHARS", 50)
-    monkeypatch.setattr("nlpseq.reading.blocks.BLOCK_BYTES", 200)
+    blocks, limits = Corpus.blocks, BlockLimits(line_chars=50, block_bytes=200)
+    monkeypatch.setattr(Corpus, "blocks", lambda *read: blocks(*read, limits))
     lm_models.save_tiny_model(tmp_path / "tiny.lm", text_config=TextConfig(tokenizer="toktok"))
     long = "the cat sat " * 50
     found = records(run_cli("score", "tiny.lm", "--json", input=f"{long}\na\n"))
     assert [(each["text"], each["tokens"]) for each in found] == [(long, 151), ("a", 2)]
 
 
-def test_invalid_bytes_are_replaced_and_said(run_cli, model):
+def test_invalid_bytes_are_replaced_with_warning(run_cli, model):
     result = run_cli("score", "tiny.lm", "--json", input=b"caf\xff\nthe\n")
     assert [each["text"] for each in records(result)] == ["caf\ufffd", "the"]
     assert "1 bytes are invalid" in result.stderr
@@ -125,7 +126,7 @@ def test_invalid_bytes_are_replaced_and_said(run_cli, model):
     assert "byte 3 is invalid" in strict.stderr
 
 
-def test_the_encoding_is_that_of_the_corpus_or_named(run_cli, tmp_path, monkeypatch):
+def test_encoding_defaults_to_that_of_corpus(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lm_models.save_tiny_model(tmp_path / "old.lm", text_config=TextConfig(encoding="latin-1"))
     for options, data in [((), b"caf\xe9"), (("--encoding", "utf-8"), "café".encode())]:
@@ -134,20 +135,19 @@ def test_the_encoding_is_that_of_the_corpus_or_named(run_cli, tmp_path, monkeypa
     assert run_cli("score", "old.lm", "--encoding", "klingon", input="x").exit_code == 2
 
 
-def test_a_missing_file_is_an_error(run_cli, model):
+def test_missing_file_gives_4(run_cli, model):
     result = run_cli("score", "tiny.lm", "nowhere.txt")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "nowhere.txt is no file" in result.stderr
 
 
-def test_results_are_not_read_as_text(run_cli, model):
+def test_result_folder_is_refused_as_text(run_cli, model):
     result = run_cli("score", "tiny.lm", "tiny.lm")
     assert result.exit_code == 4
-    assert "tiny.lm is a result of nlpseq and no text" in result.stderr
+    assert "tiny.lm: a result of nlpseq, not a text" in result.stderr
 
 
-def test_a_terminal_is_not_waited_for(run_cli, model, monkeypatch):
-    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: True, raising=False)
-    result = run_cli("score", "tiny.lm")
-    assert result.exit_code == 2
-    assert "Name a file, pipe sentences in, or give -" in result.stderr
+def test_missing_text_on_terminal_is_usage_error():
+    done = terminals.run_on_terminal("score", "tiny.lm")
+    assert done.returncode == 2
+    assert "Name a file, pipe sentences into stdin, or use -" in done.stderr

@@ -1,4 +1,4 @@
-"""Counter-based randomness: three implementations, one sequence, no pattern in it."""
+"""Counter-based random numbers are equal in Python, NumPy and Numba, and pass statistical tests."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from nlpseq.core.counter_rng import (
     random_bits_array,
     stream_key,
 )
-from nlpseq.core.counter_rng_numba import random_bits as compiled_draw
+from nlpseq.core.counter_rng_numba import random_bits as compiled_bits
 
 SEEDS = st.integers(0, 2**70)
 STREAMS = st.sampled_from([Stream.KEEP, Stream.WIDTH, Stream.NEGATIVE, Stream.INIT])
@@ -26,15 +26,15 @@ KS = st.integers(0, 2**K_BITS - 1)
 
 
 @njit
-def compiled_draws(key, pos, k):
+def compiled_array(key, pos, k):
     out = np.empty(len(pos), np.uint64)
     for i in range(len(pos)):
-        out[i] = compiled_draw(key, pos[i], k)
+        out[i] = compiled_bits(key, pos[i], k)
     return out
 
 
-def test_mixing_is_splitmix64():
-    # The first outputs of the generator seeded with 1234567, as published with its reference implementation.
+def test_mix_equals_splitmix64():
+    # First outputs for seed 1234567, as published with the reference implementation.
     outputs = [mix((1234567 + WEYL * n) & MASK_64) for n in range(1, 6)]
     assert outputs == [
         6457827717110365317,
@@ -45,21 +45,21 @@ def test_mixing_is_splitmix64():
     ]
 
 
-def test_one_draw_never_changes():  # or every result of a given seed would
+def test_random_bits_never_change():  # because results of a seed would change, too
     assert random_bits(seed=1, stream=Stream.NEGATIVE, epoch=2, pos=3, k=4) == 0x14F192AD8DBCA211
 
 
 @settings(deadline=None, derandomize=True)
 @given(SEEDS, STREAMS, EPOCHS, POSITIONS, KS)
-def test_python_arrays_and_compiled_code_draw_the_same(seed, stream, epoch, positions, k):
+def test_arrays_and_numba_equal_python(seed, stream, epoch, positions, k):
     want = [random_bits(seed, stream, epoch, pos, k) for pos in positions]
     key = stream_key(seed, stream, epoch)
     pos = np.array(positions, np.uint64)
     assert random_bits_array(key, pos, np.array([k]), np).tolist() == want
-    assert compiled_draws(np.uint64(key), pos, np.uint64(k)).tolist() == want
+    assert compiled_array(np.uint64(key), pos, np.uint64(k)).tolist() == want
 
 
-def test_arrays_broadcast():
+def test_random_bits_array_broadcasts():
     pos, k = np.array([[5], [7]]), np.arange(3)
     drawn = random_bits_array(stream_key(9, Stream.WIDTH, 0), pos, k, np)
     assert drawn.dtype == np.uint64
@@ -67,7 +67,7 @@ def test_arrays_broadcast():
 
 
 @pytest.mark.parametrize("bits", ["low", "high"])
-def test_draws_are_uniform(bits):
+def test_random_bits_are_uniform(bits):
     drawn = random_bits_array(stream_key(1, Stream.KEEP, 0), np.arange(200_000), np.array([0]), np)
     bins = drawn & np.uint64(255) if bits == "low" else drawn >> np.uint64(56)
     assert chisquare(np.bincount(bins.astype(int), minlength=256)).pvalue > 1e-3
@@ -84,7 +84,7 @@ def test_draws_are_uniform(bits):
     ],
     ids=str,
 )
-def test_neighbouring_counters_are_unrelated(other):
+def test_neighbouring_counters_are_uncorrelated(other):
     assert abs(pearsonr(uniform(), uniform(**other)).statistic) < 0.01  # 4.5 sigma of 200,000 pairs
 
 
@@ -95,12 +95,12 @@ def uniform(seed=1, stream=Stream.KEEP, epoch=0, offset=0, k=0):
 
 @settings(deadline=None, derandomize=True)
 @given(st.integers(0, MASK_64), st.integers(0, 63))
-def test_every_input_bit_moves_about_half_of_the_output(z, bit):
+def test_input_bit_flips_half_of_output(z, bit):
     flipped = (mix(z) ^ mix(z ^ (1 << bit))).bit_count()
     assert 8 <= flipped <= 56  # 6 sigma around 32
 
 
-def test_streams_of_a_seed_share_no_key():
+def test_stream_keys_differ():
     keys = {
         stream_key(seed, stream, epoch) for seed in range(20) for stream in range(4) for epoch in range(20)
     }

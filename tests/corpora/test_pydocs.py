@@ -1,4 +1,4 @@
-"""Corpora by name, and the English that is left of a docstring."""
+"""The catalogue, and English paragraphs from docstrings."""
 
 import sys
 from importlib import import_module
@@ -107,7 +107,7 @@ def test_numpydoc_becomes_sentences():
     ]
 
 
-def test_indentation_keeps_descriptions_apart():
+def test_indentation_separates_descriptions():
     text = """
         The file is of one of these kinds:
           text
@@ -147,7 +147,7 @@ def test_field_lists_become_sentences():
         ("The %(name)s of  the\tthing is $x^2$ here.", "The of the thing is here."),
     ],
 )
-def test_markup_is_taken_off(marked_up, plain):
+def test_markup_is_removed(marked_up, plain):
     assert list(english.paragraphs(marked_up)) == [plain]
 
 
@@ -161,11 +161,11 @@ def test_markup_is_taken_off(marked_up, plain):
         "-----\n=====",
     ],
 )
-def test_what_is_no_sentence_is_dropped(text):
+def test_text_without_sentences_is_dropped(text):
     assert list(english.paragraphs(text)) == []
 
 
-def test_docstrings_come_in_the_order_of_the_file():
+def test_docstrings_keep_the_order_of_the_file():
     source = b'''"""The module."""
 import no_such_module
 raise SystemExit("parsed, never run")
@@ -192,86 +192,84 @@ async def h():
 
 
 @pytest.mark.parametrize("source", [b"print 'old'", b"\0", b"# coding: nonsense\n"])
-def test_a_file_python_cannot_parse_has_no_docstrings(source):
+def test_unparsable_file_has_no_docstrings(source):
     assert "".join(english.docstrings(source)) == ""
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package of three documented files, and what must not be read, in place of the installed ones."""
+    """Write a package of three documented files, and files to skip."""
     monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(tmp_path / "cache"))
     root = tmp_path / "package"
     for name in ("b.py", "a.py", "sub/c.py", "tests/d.py", "_vendor/e.py"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f'"""This is the file {name[-4]}.\n\nIt is said in all of them."""', "utf-8")
     (root / "huge.py").write_text('"""It is the table."""' + " " * pydocs.MAX_FILE_BYTES)
-    monkeypatch.setattr(pydocs, "_sources", lambda: [("package 1", root)])
     return root
 
 
-def test_the_text_is_built_in_order_and_says_nothing_twice(package):
-    text = pydocs.build()
+def test_build_keeps_order_and_drops_duplicates(package):
+    text = pydocs.build([("package 1", package)])
     assert text.read_text("utf-8").splitlines() == [
         "This is the file a.",
         "It is said in all of them.",
         "This is the file b.",
         "This is the file c.",
     ]
-    assert [each.name for each in text.parent.iterdir()] == [text.name]
+    assert [file.name for file in text.parent.iterdir()] == [text.name]
 
 
-def test_the_text_is_built_once_until_a_version_changes(package, monkeypatch):
-    first = pydocs.build()
+def test_build_is_cached_until_a_version_changes(package):
+    first = pydocs.build([("package 1", package)])
     content = first.read_text("utf-8")
     (package / "a.py").write_text('"""This is not the file you know."""')
-    assert pydocs.build() == first
+    assert pydocs.build([("package 1", package)]) == first
     assert first.read_text("utf-8") == content
-    monkeypatch.setattr(pydocs, "_sources", lambda: [("package 2", package)])
-    second = pydocs.build()
+    second = pydocs.build([("package 2", package)])
     assert second != first
     assert "you know" in second.read_text("utf-8")
 
 
-def test_the_text_ends_when_it_has_enough_words(package, monkeypatch):
-    monkeypatch.setattr(pydocs, "MAX_WORDS", 17)
-    assert len(pydocs.build().read_text("utf-8").split()) == 17
+def test_build_stops_at_max_words(package):
+    text = pydocs.build([("package 1", package)], max_words=17)
+    assert len(text.read_text("utf-8").split()) == 17
 
 
-def test_a_build_that_fails_leaves_nothing(package, monkeypatch):
-    def fail(files):
+def test_failed_build_leaves_no_files(package, monkeypatch):
+    def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pydocs, "_read", fail)
-    with pytest.raises(ResourceError, match="the disk ran full"):
-        pydocs.build()
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(ResourceError, match="the disk ran full while writing"):
+        pydocs.build([("package 1", package)])
     assert list((package.parent / "cache" / "corpora").iterdir()) == []
 
 
-def test_files_come_in_order_of_their_names(tmp_path):
+def test_python_files_are_sorted(tmp_path):
     names = [f"{number * 7 % 50:02}.py" for number in range(50)]
     for name in names:
         (tmp_path / name).touch()
-    assert [file.name for file in pydocs._python_files(tmp_path)] == sorted(names)
+    assert [file.name for file in pydocs.python_files(tmp_path)] == sorted(names)
 
 
-def test_the_sources_are_python_and_what_is_installed():
-    sources = dict(pydocs._sources())
+def test_sources_are_python_and_installed_packages():
+    sources = dict(pydocs.installed_sources())
     names = [name.split()[0] for name in sources]
     assert names[:4] == ["python", "numpy", "scipy", "numba"]
     assert f"numpy {version('numpy')}" in sources
     python, *packages = sources.values()
-    assert len(pydocs._python_files(python)) > 300
+    assert len(pydocs.python_files(python)) > 300
     assert all((root / "__init__.py").exists() for root in packages)
 
 
-def test_real_docstrings_are_english():
+def test_docstrings_of_argparse_are_english():
     text = "\n".join(english.file_paragraphs(Path(sys.modules["argparse"].__file__)))
     assert "Object for parsing command line strings into Python objects." in text
     assert ">>>" not in text
     assert "``" not in text
 
 
-def test_the_catalogue_finds_its_corpora(monkeypatch):
+def test_catalogue_finds_every_corpus(monkeypatch):
     assert [entry.name for entry in corpora.names()] == ["pydocs", "tiny"]
     assert all(entry.summary and entry.licence for entry in corpora.names())
     assert corpora.find("no such corpus") is None

@@ -1,4 +1,4 @@
-"""The fast counts are those of the plain reference, to the bit, however the text is cut and merged."""
+"""Fast counts equal the plain reference to the bit, for any blocks, threads and memory."""
 
 import json
 from itertools import accumulate
@@ -8,18 +8,15 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
+from numba import njit
+from reference.cooccurrence import count_pairs
 from support.results import seal
+from support.sparse import as_dict
 
 from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.config.fields import to_dict
-from nlpseq.counts import cooccurrence as module
-from nlpseq.counts.cooccurrence import (
-    Cooccurrence,
-    Text,
-    count_cooccurrences,
-    count_matrix,
-    count_reference,
-)
+from nlpseq.counts.cooccurrence import Cooccurrence, Text, count_cooccurrences, count_matrix
+from nlpseq.counts.cooccurrence_numba import lowest_bit
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import SPECIALS, Vocab
@@ -28,7 +25,7 @@ from nlpseq.storage.arrays import NpyWriter
 from nlpseq.storage.manifest import write_json
 
 ENOUGH = 1 << 24  # bytes
-ALWAYS = 2**32 - 1  # the threshold of a word that subsampling never leaves out
+ALWAYS = 2**32 - 1  # threshold of a word that subsampling always keeps
 CONFIGS = st.builds(
     CooccurrenceConfig,
     window=st.one_of(st.integers(1, 12), st.just(1000)),
@@ -48,7 +45,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[Any, Any, Any]:
-    """Sentences of words and unknown words; now and then a split that begins and ends inside the tokens."""
+    """Draw sentences of known and unknown words, and a split of them."""
     num_words = draw(st.sampled_from([1, 2, 7]))
     sentence = st.lists(st.integers(0, num_words), min_size=1, max_size=25)
     text = draw(st.lists(sentence, min_size=1, max_size=6))
@@ -61,14 +58,10 @@ def streams(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     return tokens, sentences[first : draw(st.integers(first + 2, len(text) + 1))], keep_V
 
 
-def as_dict(matrix: Any) -> dict[tuple[int, int], float]:
-    coordinates = matrix.tocoo()
-    pairs = zip(coordinates.row.tolist(), coordinates.col.tolist(), strict=True)
-    return dict(zip(pairs, coordinates.data.tolist(), strict=True))
-
-
-def count(stream: Any, config: CooccurrenceConfig, memory_bytes: int = ENOUGH, threads: int = 2) -> Any:
-    return count_matrix(Text(*stream), config, threads, memory_bytes)
+def count(
+    stream: Any, config: CooccurrenceConfig, memory_bytes: int = ENOUGH, threads: int = 2, **sizes: int
+) -> Any:
+    return count_matrix(Text(*stream), config, threads, memory_bytes, **sizes)
 
 
 def all_kept(num_words: int) -> Any:
@@ -78,22 +71,32 @@ def all_kept(num_words: int) -> Any:
 ONE_SENTENCE = (np.array([0, 1, 2, 0, 1], np.uint16), np.array([0, 5]), all_kept(2))  # 0 1 <unk> 0 1
 
 
+@njit
+def lowest_bits(words):
+    return [lowest_bit(word) for word in words]
+
+
+def test_lowest_bit_equals_python_on_every_bit() -> None:
+    rng = np.random.default_rng(1)
+    words = [1 << bit for bit in range(64)] + rng.integers(1, 2**63, 100).tolist() + [2**64 - 1]
+    found = lowest_bits(np.array(words, np.uint64))
+    assert found == [(word & -word).bit_length() - 1 for word in words]
+
+
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(streams(), CONFIGS)
 @example(ONE_SENTENCE, CooccurrenceConfig(window=2, weighting="harmonic"))
-def test_counts_are_those_of_the_reference(stream: Any, config: CooccurrenceConfig) -> None:
-    assert as_dict(count(stream, config)) == count_reference(Text(*stream), config)
+def test_counts_equal_reference(stream: Any, config: CooccurrenceConfig) -> None:
+    assert as_dict(count(stream, config)) == count_pairs(Text(*stream), config)
 
 
 @settings(deadline=None, derandomize=True)
 @given(streams(), CONFIGS, st.sampled_from([1, 200, 1000, 4000]), st.sampled_from([1, 3]), st.integers(1, 9))
-def test_memory_threads_and_blocks_do_not_change_a_bit(
+def test_memory_threads_and_blocks_change_no_bit(
     stream: Any, config: CooccurrenceConfig, memory_bytes: int, threads: int, block: int
 ) -> None:
     plenty = count(stream, config)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_BLOCK", block)
-        little = count(stream, config, memory_bytes, threads)
+    little = count(stream, config, memory_bytes, threads, block_tokens=block)
     for array in ("data", "indices", "indptr"):
         assert np.array_equal(getattr(plenty, array), getattr(little, array))
 
@@ -106,17 +109,19 @@ def long_stream(num_tokens: int = 3000, num_words: int = 40) -> tuple[Any, Any, 
 
 
 @pytest.mark.parametrize("weighting", ["flat", "harmonic"])
-@pytest.mark.parametrize("num_words", [40, 130, 9000])  # one word of marking bits, some, and several blocks
+@pytest.mark.parametrize("num_words", [40, 130, 9000])  # bits in one word, in some words, in several blocks
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_longer_text(weighting: str, num_words: int, threads: int, own_cache: Path) -> None:
+def test_counts_of_longer_text_equal_reference(
+    weighting: str, num_words: int, threads: int, own_cache: Path
+) -> None:
     config, text = CooccurrenceConfig(window=9, weighting=weighting), long_stream(3000, num_words)
-    assert as_dict(count(text, config, 30_000, threads)) == count_reference(Text(*text), config)
+    assert as_dict(count(text, config, 30_000, threads)) == count_pairs(Text(*text), config)
     assert list(own_cache.iterdir()) == []
 
 
 @settings(deadline=None, derandomize=True)
 @given(streams(), CONFIGS)
-def test_sides_mirror_each_other(stream: Any, config: CooccurrenceConfig) -> None:
+def test_left_counts_are_transposed_right_counts(stream: Any, config: CooccurrenceConfig) -> None:
     settings_of = to_dict(config)
     left, right, both = (
         count(stream, CooccurrenceConfig(**settings_of | {"side": side})).toarray()
@@ -127,26 +132,26 @@ def test_sides_mirror_each_other(stream: Any, config: CooccurrenceConfig) -> Non
     assert np.array_equal(both, left + right)
 
 
-def test_a_sentence_worked_by_hand() -> None:
+def test_counts_of_sentence_worked_by_hand() -> None:
     right = CooccurrenceConfig(window=2, side="right", weighting="harmonic")
     assert count(ONE_SENTENCE, right).toarray().tolist() == [[0.5, 2.0], [1.0, 0.5]]
     flat = CooccurrenceConfig(window=1)
     assert count(ONE_SENTENCE, flat).toarray().tolist() == [[0, 3], [3, 0]]
 
 
-def test_nothing_to_count() -> None:
+def test_text_without_pairs_has_no_counts() -> None:
     lone_words = (np.array([0, 1, 0], np.uint16), np.array([0, 1, 2, 3]), all_kept(2))
     assert count(lone_words, CooccurrenceConfig()).nnz == 0
     only_unknown = (np.array([2, 2], np.uint16), np.array([0, 2]), all_kept(2))
     assert count(only_unknown, CooccurrenceConfig(), 1).nnz == 0
 
 
-def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
+def test_full_disk_raises_resource_error(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(NpyWriter, "append", full)
-    with pytest.raises(ResourceError, match=r"ran full while counting\. .*NLPSEQ_CACHE_DIR"):
+    with pytest.raises(ResourceError, match=r": the disk ran full while counting\. .*NLPSEQ_CACHE_DIR"):
         count(long_stream(), CooccurrenceConfig())
     assert list(own_cache.iterdir()) == []
 
@@ -160,12 +165,12 @@ def dataset(stream: tuple[Any, Any, Any]) -> TokenDataset:
     )
 
 
-def test_counting_a_dataset() -> None:
+def test_dataset_counts_and_reports_progress() -> None:
     config, seen = CooccurrenceConfig(window=3), []
     counts = count_cooccurrences(
         dataset(long_stream()), config, memory_bytes=6_000, progress=lambda *done: seen.append(done)
     )
-    assert as_dict(counts.matrix) == count_reference(Text(*long_stream()), config)
+    assert as_dict(counts.matrix) == count_pairs(Text(*long_stream()), config)
     assert counts.vocab.words == [f"w{v}" for v in range(40)]
     assert counts.meta["text_config"]["min_count"] == 3
     assert counts.meta["num_tokens"] == 3000
@@ -173,17 +178,17 @@ def test_counting_a_dataset() -> None:
     assert seen == sorted(seen) and len(seen) > 1 and seen[-1] == (known, known)
 
 
-def test_a_dataset_is_subsampled_by_its_own_counts() -> None:
+def test_dataset_is_subsampled_by_its_own_counts() -> None:
     data, config = dataset(long_stream()), CooccurrenceConfig(subsample=0.01, seed=3)
     keep_V = keep_thresholds(data.vocab.counts[:-2], 0.01)
     stream = data.tokens, data.sentences, keep_V
     counts = count_cooccurrences(data, config).matrix
-    assert as_dict(counts) == count_reference(Text(*stream), config)
+    assert as_dict(counts) == count_pairs(Text(*stream), config)
     assert counts.sum() < count_cooccurrences(data, CooccurrenceConfig()).matrix.sum() / 2
 
 
 @pytest.mark.parametrize("side", get_args(CooccurrenceConfig.__annotations__["side"]))
-def test_a_folder_comes_back(tmp_path: Path, side: Any) -> None:
+def test_saved_counts_load_again(tmp_path: Path, side: Any) -> None:
     counts = count_cooccurrences(
         dataset(long_stream()), CooccurrenceConfig(window=4, side=side, weighting="harmonic")
     )
@@ -199,11 +204,11 @@ def test_a_folder_comes_back(tmp_path: Path, side: Any) -> None:
     }
     with pytest.raises(ConfigError, match="--force"):
         loaded.save(tmp_path / "a.counts")
-    loaded.save(tmp_path / "a.counts", force=True)  # over the files it is mapped from
+    loaded.save(tmp_path / "a.counts", force=True)  # overwrites the mapped files
     assert as_dict(Cooccurrence.load(tmp_path / "a.counts").matrix) == as_dict(counts.matrix)
 
 
-def test_counts_of_nothing_come_back(tmp_path: Path) -> None:
+def test_empty_counts_load_again(tmp_path: Path) -> None:
     lone_words = (np.array([0, 1, 0], np.uint16), np.array([0, 1, 2, 3]), all_kept(2))
     count_cooccurrences(dataset(lone_words)).save(tmp_path / "a.counts")
     assert Cooccurrence.load(tmp_path / "a.counts").matrix.nnz == 0
@@ -219,7 +224,7 @@ def first_cut(path: Path, name: str) -> None:
     np.save(path / name, np.load(path / name)[1:])
 
 
-DAMAGE = {
+CORRUPT = {
     "falling indptr": (lambda p: changed(p, "indptr.npy", 1, 10**6), "indptr.npy: does not rise from 0"),
     "late start": (lambda p: changed(p, "indptr.npy", 0, 1), "indptr.npy: does not rise from 0"),
     "early end": (lambda p: changed(p, "indptr.npy", -1, 1), "indptr.npy: does not rise from 0"),
@@ -230,15 +235,18 @@ DAMAGE = {
     "negative": (lambda p: changed(p, "data.npy", 3, -1), "data.npy: holds values that are not above 0"),
     "too few": (lambda p: first_cut(p, "data.npy"), "meta.json says"),
     "other type": (lambda p: np.save(p / "data.npy", np.ones(9, np.int64)), "data.npy: holds int64"),
-    "other words": (lambda p: Vocab(["a"], np.ones(1)).save(p / "vocab.tsv"), "vocab.tsv is not the"),
+    "other words": (
+        lambda p: Vocab(["a"], np.ones(1)).save(p / "vocab.tsv"),
+        "vocab.tsv: not the vocabulary of meta.json",
+    ),
 }
 
 
-@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
-def test_damage_is_named(tmp_path: Path, damage: Any, message: str) -> None:
+@pytest.mark.parametrize(("corrupt", "message"), CORRUPT.values(), ids=CORRUPT.keys())
+def test_load_refuses_corrupt_file(tmp_path: Path, corrupt: Any, message: str) -> None:
     path = tmp_path / "a.counts"
     count_cooccurrences(dataset(long_stream())).save(path)
-    damage(path)
+    corrupt(path)
     with pytest.raises(ArtifactError, match=r"its manifest says|sha256"):
         Cooccurrence.load(path)
     seal(path)
@@ -246,12 +254,12 @@ def test_damage_is_named(tmp_path: Path, damage: Any, message: str) -> None:
         Cooccurrence.load(path)
 
 
-def test_a_damaged_config_is_named(tmp_path: Path) -> None:
+def test_load_refuses_corrupt_config(tmp_path: Path) -> None:
     path = tmp_path / "a.counts"
     count_cooccurrences(dataset(long_stream())).save(path)
     meta = json.loads((path / "meta.json").read_text("utf-8"))
     for config in ({"window": 0}, {"width": 3}, None):
         write_json(path / "meta.json", meta | {"config": config})
         seal(path)
-        with pytest.raises(ArtifactError, match="has no valid config"):
+        with pytest.raises(ArtifactError, match=r"meta\.json: no valid config"):
             Cooccurrence.load(path)

@@ -1,4 +1,4 @@
-"""PPMI: the formula, by hand and against the plain reference, and what becomes of explicit vectors."""
+"""PPMI equals the plain reference, and sparse vectors save, load and answer queries."""
 
 import math
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from reference.ppmi import ppmi as ppmi_reference
 from scipy.sparse import csr_array
+from support.sparse import as_dict
 
 from nlpseq.config import CooccurrenceConfig, PPMIConfig
-from nlpseq.counts import ppmi as ppmi_module
 from nlpseq.counts.cooccurrence import Cooccurrence
-from nlpseq.counts.ppmi import ppmi, ppmi_matrix, ppmi_reference
+from nlpseq.counts.ppmi import ppmi, ppmi_matrix
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.vectors.postprocess import postprocess
@@ -35,12 +36,6 @@ def as_matrix(table: dict[tuple[int, int], float], num_words: int = 7) -> Any:
     return csr_array(dense)
 
 
-def as_dict(matrix: Any) -> dict[tuple[int, int], float]:
-    coordinates = matrix.tocoo()
-    pairs = zip(coordinates.row.tolist(), coordinates.col.tolist(), strict=True)
-    return dict(zip(pairs, coordinates.data.tolist(), strict=True))
-
-
 def counted(table: dict[tuple[int, int], float], num_words: int = 7) -> Cooccurrence:
     vocab = Vocab([f"w{v}" for v in range(num_words)], np.arange(num_words, 0, -1))
     return Cooccurrence(as_matrix(table, num_words), vocab, CooccurrenceConfig(), {"num_tokens": 99})
@@ -48,10 +43,8 @@ def counted(table: dict[tuple[int, int], float], num_words: int = 7) -> Cooccurr
 
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(TABLES, CONFIGS, st.sampled_from([1, 3, 1 << 22]))
-def test_it_is_the_reference_in_any_blocks(table: Any, config: PPMIConfig, block: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ppmi_module, "_BLOCK", block)
-        found = as_dict(ppmi_matrix(as_matrix(table), config))
+def test_ppmi_equals_reference_in_any_blocks(table: Any, config: PPMIConfig, block: int) -> None:
+    found = as_dict(ppmi_matrix(as_matrix(table), config, block))
     wanted = ppmi_reference(table, config)
     clear = {pair for pair, value in wanted.items() if value > 1e-5}  # float32 may round the rest to 0
     assert clear <= set(found) <= set(wanted) | {pair for pair in found if found[pair] < 1e-5}
@@ -59,7 +52,7 @@ def test_it_is_the_reference_in_any_blocks(table: Any, config: PPMIConfig, block
         assert math.isclose(found[pair], wanted[pair], rel_tol=1e-5, abs_tol=1e-6)
 
 
-def test_three_words_worked_by_hand() -> None:
+def test_ppmi_of_three_words_worked_by_hand() -> None:
     table = {(0, 1): 3.0, (1, 0): 3.0, (0, 2): 1.0, (2, 0): 1.0}  # 8 in all; 0 has 4, 1 has 3, 2 has 1
     plain = ppmi_reference(table, PPMIConfig(smoothing=1.0))
     assert plain[2, 0] == pytest.approx(math.log(1 * 8 / (1 * 4))) == plain[0, 2]
@@ -71,7 +64,7 @@ def test_three_words_worked_by_hand() -> None:
     assert ppmi_reference(table, PPMIConfig(min_pairs=2)).keys() == {(0, 1), (1, 0)}
 
 
-def test_explicit_vectors_answer_come_back_and_are_sparse(tmp_path) -> None:
+def test_sparse_vectors_answer_queries_and_load_again(tmp_path) -> None:
     table = {(0, 2): 9.0, (1, 2): 9.0, (2, 0): 9.0, (2, 1): 9.0, (3, 4): 5.0, (4, 3): 5.0, (0, 4): 1.0}
     vectors = ppmi(counted(table))
     assert vectors.is_sparse and vectors.meta["ppmi_config"]["smoothing"] == 0.75
@@ -87,7 +80,7 @@ def test_explicit_vectors_answer_come_back_and_are_sparse(tmp_path) -> None:
         postprocess(again, center=True)
 
 
-def test_a_sparse_folder_that_does_not_fit_is_refused(tmp_path) -> None:
+def test_load_refuses_sparse_vectors_of_other_shape(tmp_path) -> None:
     import json
 
     ppmi(counted({(0, 1): 3.0, (1, 2): 1.0})).save(tmp_path / "a.ppmi")
@@ -103,12 +96,12 @@ def test_a_sparse_folder_that_does_not_fit_is_refused(tmp_path) -> None:
             Vectors.load(tmp_path / "a.ppmi", verify=False)
 
 
-def test_nothing_above_chance_is_said() -> None:
+def test_ppmi_refuses_counts_without_association() -> None:
     with pytest.raises(DataError, match="none of the 1 pairs of words has a PPMI above 0"):
         ppmi(counted({(0, 0): 1.0}))
 
 
 @pytest.mark.parametrize("wrong", [{"smoothing": -1}, {"smoothing": 2}, {"shift": 0}, {"min_pairs": -1}])
-def test_settings_that_cannot_be_are_refused(wrong) -> None:
+def test_config_refuses_invalid_value(wrong) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         PPMIConfig(**wrong)

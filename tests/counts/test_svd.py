@@ -1,4 +1,6 @@
-"""Randomised SVD held against NumPy's, and the vectors made from it."""
+"""Randomised SVD approximates the SVD of NumPy, and gives dense vectors."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -6,14 +8,14 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_array, random_array
 
 from nlpseq.config import SVDConfig
-from nlpseq.counts.svd import _Product, randomized_svd, train_svd
+from nlpseq.counts.svd import SparseProduct, randomized_svd, train_svd
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.vectors import Vectors
 
 
 def sparse(rows: int, columns: int, seed: int = 0):
-    """Some large singular values and a tail, half of the entries empty."""
+    """Return a matrix with a few large singular values, half of its entries empty."""
     rng = np.random.default_rng(seed)
     low = rng.normal(size=(rows, 5)) * 3.0 ** -np.arange(5) @ rng.normal(size=(5, columns))
     mask = random_array((rows, columns), density=0.5, rng=rng).astype(bool)
@@ -23,25 +25,21 @@ def sparse(rows: int, columns: int, seed: int = 0):
 
 @pytest.mark.parametrize("columns", [1, 63, 64, 65, 130])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_product_is_that_of_the_matrices(columns, threads):
-    from concurrent.futures import ThreadPoolExecutor
-
+def test_sparse_product_equals_numpy(columns, threads):
     matrix = sparse(37, 21)
     dense = np.random.default_rng(1).normal(size=(21, columns)).astype(np.float32)
     with ThreadPoolExecutor(threads) as pool:
-        found = _Product(matrix, pool, threads)(dense)
+        found = SparseProduct(matrix, pool, threads)(dense)
     assert_allclose(found, matrix.toarray() @ dense, rtol=1e-5, atol=1e-4)  # float32 sums in another order
 
 
-def test_empty_rows_are_zero_and_no_row_is_left_out():
-    from concurrent.futures import ThreadPoolExecutor
-
+def test_sparse_product_of_empty_rows_is_zero():
     matrix = csr_array(np.diag([0.0, 2.0, 0.0, 3.0, 0.0]).astype(np.float32))
     with ThreadPoolExecutor(2) as pool:
-        assert_allclose(_Product(matrix, pool, 2)(np.ones((5, 1), np.float32))[:, 0], [0, 2, 0, 3, 0])
+        assert_allclose(SparseProduct(matrix, pool, 2)(np.ones((5, 1), np.float32))[:, 0], [0, 2, 0, 3, 0])
 
 
-def test_it_finds_the_largest_singular_values_and_their_vectors():
+def test_randomized_svd_approximates_numpy():
     matrix = sparse(120, 80)
     left, values, right = np.linalg.svd(matrix.toarray().astype(np.float64))
     found = randomized_svd(matrix, SVDConfig(dim=3, power_iterations=4))
@@ -56,8 +54,7 @@ def test_it_finds_the_largest_singular_values_and_their_vectors():
     assert_allclose(rebuilt, wanted, atol=2e-3 * values[0])
 
 
-def test_power_iterations_sharpen_it():
-    """On a spectrum that falls slowly, a product with random columns alone is not enough."""
+def test_power_iterations_improve_slow_spectrum():
     matrix = csr_array(np.random.default_rng(2).normal(size=(200, 200)).astype(np.float32))
     best = np.linalg.svd(matrix.toarray(), compute_uv=False)[:5].sum()
     shares = [
@@ -67,7 +64,7 @@ def test_power_iterations_sharpen_it():
     assert shares[0] < 0.8 < shares[1] < shares[2] and shares[2] > 0.98
 
 
-def test_it_is_the_same_for_a_seed_and_any_number_of_threads():
+def test_randomized_svd_depends_on_seed_not_on_threads():
     matrix = sparse(60, 60)
     one, same, three = (randomized_svd(matrix, SVDConfig(dim=4, threads=n)) for n in (1, 1, 3))
     other = randomized_svd(matrix, SVDConfig(dim=4, seed=2))
@@ -82,7 +79,7 @@ def explicit(matrix):
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1])
-def test_singular_values_scale_both_matrices_to_their_power(power):
+def test_eigenvalue_power_scales_words_and_contexts(power):
     seen = []
     config = SVDConfig(dim=4, eigenvalue_power=power, power_iterations=1)
     vectors = train_svd(explicit(sparse(50, 50)), config, progress=lambda *done: seen.append(done))
@@ -93,7 +90,7 @@ def test_singular_values_scale_both_matrices_to_their_power(power):
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_from_stored_explicit_vectors_to_stored_dense_ones(tmp_path):
+def test_train_svd_reads_and_writes_folders(tmp_path):
     positive = sparse(50, 50)
     positive.data = np.abs(positive.data)
     explicit(positive).save(tmp_path / "a.ppmi")
@@ -101,9 +98,9 @@ def test_from_stored_explicit_vectors_to_stored_dense_ones(tmp_path):
     assert Vectors.load(tmp_path / "a.svd").matrix.shape == (50, 3)
 
 
-def test_too_many_dimensions_are_refused():
-    with pytest.raises(ConfigError, match="dim is 50, which 50 words cannot fill"):
+def test_train_svd_refuses_too_many_dimensions():
+    with pytest.raises(ConfigError, match="dim: 50 dimensions need more than 50 words"):
         train_svd(explicit(sparse(50, 50)), SVDConfig(dim=50))
     flat = csr_array(np.outer(np.arange(1, 9), np.ones(8)).astype(np.float32))
-    with pytest.raises(DataError, match="do not fill 3 dimensions"):
+    with pytest.raises(DataError, match="rank is below 3"):
         train_svd(explicit(flat), SVDConfig(dim=3))

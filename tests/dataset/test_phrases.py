@@ -1,4 +1,4 @@
-"""Phrases: scores by hand, merging against a plain loop, and the command."""
+"""Phrases: counting and joining equal plain loops, scores equal hand calculation, the command."""
 
 import math
 from itertools import accumulate, pairwise
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from reference.phrases import count_pairs, join_pairs
 
 from nlpseq.config import TextConfig
-from nlpseq.dataset import phrases as module
 from nlpseq.dataset.encode import preprocess
 from nlpseq.dataset.phrases import Phrases, find_phrases, join_known, merge_phrases
 from nlpseq.errors import ConfigError
@@ -23,30 +23,14 @@ def flat(text):
     return tokens, np.array([0, *accumulate(map(len, text))], np.int64)
 
 
-def plain_pairs(text):
-    pairs = [pair for sentence in text for pair in pairwise(sentence)]
-    return {pair: pairs.count(pair) for pair in sorted(set(pairs))}
-
-
-def plain_merge(sentence, phrases):
-    merged, place = [], 0
-    while place < len(sentence):
-        pair = tuple(sentence[place : place + 2])
-        merged.append(phrases.get(pair, sentence[place]))
-        place += 2 if pair in phrases else 1
-    return merged
-
-
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(TEXTS, st.sampled_from([1, 2, 3, 5, 1 << 22]), st.sampled_from([1, 2]))
-def test_pairs_are_counted_within_sentences(text, chunk, least):
+def test_pairs_are_counted_within_sentences(text, chunk, min_count):
     tokens, sentences = flat(text)
     counts = np.bincount(tokens, minlength=4)
-    config = TextConfig(phrases=1, min_count=1, phrase_min_count=least, phrase_threshold=-1e9)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK", chunk)
-        found = find_phrases(tokens, sentences, counts, config)
-    often = {pair: number for pair, number in plain_pairs(text).items() if number >= least}
+    config = TextConfig(phrases=1, min_count=1, phrase_min_count=min_count, phrase_threshold=-1e9)
+    found = find_phrases(tokens, sentences, counts, config, chunk)
+    often = {pair: number for pair, number in count_pairs(text).items() if number >= min_count}
     assert (
         dict(zip([divmod(key, 4) for key in found.keys_P.tolist()], found.counts_P.tolist(), strict=True))
         == often
@@ -59,7 +43,7 @@ def test_pairs_are_counted_within_sentences(text, chunk, least):
     st.sets(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1),
     st.sampled_from([1, 2, 3, 5, 1 << 22]),
 )
-def test_phrases_are_merged_from_left_to_right(tmp_path_factory, text, pairs, chunk):
+def test_phrases_are_joined_from_left_to_right(tmp_path_factory, text, pairs, chunk):
     folder = tmp_path_factory.mktemp("merge")
     tokens, sentences = flat(text)
     np.save(folder / "t.npy", tokens)
@@ -68,16 +52,14 @@ def test_phrases_are_merged_from_left_to_right(tmp_path_factory, text, pairs, ch
     ids = np.arange(100, 100 + len(keys), dtype=np.uint32)
     names = {divmod(key, 4): number for key, number in zip(keys.tolist(), ids.tolist(), strict=True)}
     phrases = Phrases(keys, np.zeros(len(keys), np.int64), np.zeros(len(keys)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK", chunk)
-        merge_phrases(folder / "t.npy", folder / "s.npy", phrases, 4, ids)
-    wanted_tokens, wanted_sentences = flat([plain_merge(sentence, names) for sentence in text])
+    merge_phrases(folder / "t.npy", folder / "s.npy", phrases, 4, ids, chunk)
+    wanted_tokens, wanted_sentences = flat([join_pairs(sentence, names) for sentence in text])
     assert np.load(folder / "t.npy").tolist() == wanted_tokens.tolist()
     assert np.load(folder / "s.npy").tolist() == wanted_sentences.tolist()
     assert sorted(file.name for file in folder.iterdir()) == ["s.npy", "t.npy"]
 
 
-def test_scores_worked_by_hand():
+def test_scores_equal_hand_calculation():
     text = [[0, 1]] * 6 + [[0, 2], [2, 1], [2, 2]] * 2  # 24 tokens: 0 8 times, 1 8, 2 8; (0, 1) 6 times
     tokens, sentences = flat(text)
     counts = np.bincount(tokens)
@@ -107,7 +89,7 @@ def words_of(data):
     return [[data.vocab.words[token] for token in data.tokens[a:b]] for a, b in pairwise(data.sentences)]
 
 
-def test_a_corpus_with_phrases(tmp_path):
+def test_corpus_with_phrases(tmp_path):
     data = encode(tmp_path, phrases=1, phrase_threshold=5.0)
     assert words_of(data)[:2] == [["he_lives", "in", "new_york", "city"], ["the", "new_york", "times"]]
     assert data.vocab.counts[data.vocab.ids["new_york"]] == 60 and "york" not in data.vocab
@@ -120,13 +102,13 @@ def test_a_corpus_with_phrases(tmp_path):
     assert "new_york" not in without.vocab and not (tmp_path / "c.tokens" / "phrases.tsv").exists()
 
 
-def test_a_vocabulary_there_is_already_has_no_phrases(tmp_path):
+def test_phrases_with_existing_vocabulary_are_refused(tmp_path):
     data = encode(tmp_path, phrases=1, phrase_threshold=5.0)
-    with pytest.raises(ConfigError, match="phrases are found in a text"):
+    with pytest.raises(ConfigError, match="phrases: do not work with an existing vocabulary"):
         preprocess(open_corpus(tmp_path / "a.txt"), data.config, tmp_path / "b.tokens", vocab=data.vocab)
 
 
-def test_specials_are_in_no_phrase_and_phrases_are_in_the_vocabulary(tmp_path):
+def test_no_phrase_holds_specials_or_is_rare(tmp_path):
     text = "<unk> inc said\n" * 30 + "<unk> went on\n" * 9
     data = encode(tmp_path, text, tokenizer="whitespace", phrases=1, phrase_threshold=0.0)
     assert not any("<unk>_" in word for word in data.vocab.words) and "inc_said" in data.vocab
@@ -136,7 +118,7 @@ def test_specials_are_in_no_phrase_and_phrases_are_in_the_vocabulary(tmp_path):
     assert "went_on" not in (tmp_path / "b.tokens" / "phrases.tsv").read_text() and "inc_said" in rare.vocab
 
 
-def test_neighbours_are_joined_where_a_vocabulary_has_them():
+def test_join_known_joins_words_of_a_vocabulary():
     words = {"new_york", "new_york_times", "a_b", "b_c"}
     assert join_known(["the", "new", "york", "times"], words, 2) == ["the", "new_york_times"]
     assert join_known(["the", "new", "york", "times"], words, 1) == ["the", "new_york", "times"]
@@ -144,7 +126,7 @@ def test_neighbours_are_joined_where_a_vocabulary_has_them():
     assert join_known(["new", "york"], words, 0) == ["new", "york"]
 
 
-def test_phrases_are_those_of_the_train_split(tmp_path):
+def test_phrases_come_from_the_train_split(tmp_path):
     text = LINES + "red tape red tape red tape\n" * 40
     assert "red_tape" in encode(tmp_path, text, phrases=1, phrase_threshold=5.0).vocab
     split = encode(tmp_path, text, "b", phrases=1, phrase_threshold=5.0, test_share=0.4)
@@ -161,12 +143,12 @@ def test_phrases_are_those_of_the_train_split(tmp_path):
         {"phrase_threshold": math.nan},
     ],
 )
-def test_settings_that_cannot_be_are_refused(wrong):
+def test_invalid_phrase_settings_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         TextConfig(**wrong)
 
 
-def test_the_command_and_queries_in_two_words(run_cli, tmp_path, monkeypatch):
+def test_queries_join_the_words_of_a_phrase(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text(LINES)
     done = run_cli("preprocess", "a.txt", "--phrases", 1, "--phrase-threshold", "5", "--min-count", 1)

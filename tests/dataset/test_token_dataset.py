@@ -1,4 +1,4 @@
-"""TokenDataset: what is whole opens, what is damaged is refused by name, splits share the tokens."""
+"""TokenDataset: intact folders open, corrupt files are refused by name, splits share the tokens."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return preprocess(open_corpus(tmp_path / "corpus.txt"), CONFIG, tmp_path / "out").path
 
 
-def test_it_stays_what_it_was_while_another_takes_its_place(path: Path) -> None:
+def test_open_dataset_survives_overwriting(path: Path) -> None:
     data = TokenDataset.open(path)
     before = data.digest
     (path.parent / "corpus.txt").write_text("c c\nb b\n" * 7)
@@ -34,7 +34,7 @@ def test_it_stays_what_it_was_while_another_takes_its_place(path: Path) -> None:
     assert data.digest == data.split("valid").digest == before != TokenDataset.open(path).digest
 
 
-def test_an_open_dataset_is_mapped_and_complete(path: Path) -> None:
+def test_open_maps_all_tokens(path: Path) -> None:
     data = TokenDataset.open(path)
     assert isinstance(data.tokens, np.memmap) and isinstance(data.sentences, np.memmap)
     assert (data.num_tokens, data.num_sentences) == (20, 10)
@@ -44,7 +44,7 @@ def test_an_open_dataset_is_mapped_and_complete(path: Path) -> None:
     assert TokenDataset.open(str(path), verify=False).tokens.tolist() == data.tokens.tolist()
 
 
-def test_splits_share_the_tokens_and_part_the_sentences(path: Path) -> None:
+def test_splits_share_tokens_and_divide_sentences(path: Path) -> None:
     data = TokenDataset.open(path)
     splits = [data.split(name) for name in SPLITS]
     assert [split.sentences.tolist() for split in splits] == [
@@ -58,21 +58,21 @@ def test_splits_share_the_tokens_and_part_the_sentences(path: Path) -> None:
     assert data.num_sentences == 10
 
 
-def test_a_split_that_is_not_there_is_refused(path: Path, tmp_path: Path) -> None:
+def test_missing_split_is_refused(path: Path, tmp_path: Path) -> None:
     data = TokenDataset.open(path)
     with pytest.raises(DataError, match=r"has no test split\. .*--test-share"):
         data.split("valid").split("test")
-    with pytest.raises(ConfigError, match=r"'dev' is no split\. Known are train, valid, test"):
+    with pytest.raises(ConfigError, match=r"split 'dev': does not exist\. Use one of train, valid, test"):
         data.split("dev")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("num_entries", "dtype"), [(2, np.uint16), (65_536, np.uint16), (65_537, np.uint32)])
-def test_ids_take_two_bytes_as_long_as_they_fit(num_entries: int, dtype: type, tmp_path: Path) -> None:
+def test_token_dtype_is_the_smallest(num_entries: int, dtype: type, tmp_path: Path) -> None:
     assert token_dtype(num_entries) is dtype
 
 
 @pytest.mark.parametrize(("num_words", "dtype"), [(65_534, "uint16"), (65_535, "uint32")])
-def test_the_largest_ids_survive(num_words: int, dtype: str, tmp_path: Path) -> None:
+def test_largest_ids_survive_encoding(num_words: int, dtype: str, tmp_path: Path) -> None:
     text = "".join(f"w{k:05} " + "\n" * (k % 100 == 99) for k in range(num_words))
     (tmp_path / "corpus.txt").write_text(text)
     data = preprocess(open_corpus(tmp_path / "corpus.txt"), TextConfig(min_count=1), tmp_path / "out")
@@ -82,16 +82,16 @@ def test_the_largest_ids_survive(num_words: int, dtype: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["tokens.npy", "sentences.npy", "vocab.tsv", "meta.json"])
-def test_a_changed_byte_or_a_missing_file_is_found(name: str, path: Path) -> None:
+def test_changed_truncated_and_missing_files_are_refused(name: str, path: Path) -> None:
     content = (path / name).read_bytes()
     (path / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
-    with pytest.raises(ArtifactError, match=rf"{name}: (does not match its sha256|cannot be read)"):
+    with pytest.raises(ArtifactError, match=rf"{name} (does not match its sha256|cannot be read)"):
         TokenDataset.open(path)
     (path / name).write_bytes(content[:-2])
-    with pytest.raises(ArtifactError, match=rf"{name}: (has \d+ bytes|cannot be read)"):
+    with pytest.raises(ArtifactError, match=rf"{name} (has \d+ bytes|cannot be read)"):
         TokenDataset.open(path)
     (path / name).unlink()
-    with pytest.raises(ArtifactError, match=rf"{name}: is missing"):
+    with pytest.raises(ArtifactError, match=rf"{name} is missing"):
         TokenDataset.open(path)
 
 
@@ -128,38 +128,45 @@ def change_vocab(words: list[str], num_specials: int) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (change_array("tokens.npy", 7, 4), "tokens.npy holds an id outside"),
-        (replace_array("tokens.npy", np.zeros(20, np.uint32)), "tokens.npy: holds uint32 of 1 dim"),
-        (replace_array("tokens.npy", np.zeros((4, 5), np.uint16)), "tokens.npy: holds uint16 of 2 dim"),
-        (replace_array("tokens.npy", np.zeros(19, np.uint16)), "num_tokens that does not fit"),
-        (change_array("sentences.npy", 0, 1), "sentences.npy does not hold rising offsets"),
-        (change_array("sentences.npy", 4, 6), "sentences.npy does not hold rising offsets"),
-        (change_array("sentences.npy", 4, -1), "sentences.npy does not hold rising offsets"),
-        (change_array("sentences.npy", 10, 21), "sentences.npy does not hold rising offsets"),
-        (replace_array("sentences.npy", np.arange(10)), "num_sentences that does not fit"),
-        (replace_array("sentences.npy", np.arange(0)), "num_sentences that does not fit"),
-        (change_vocab(["b", "a", "c", "<unk>", "<eos>"], 2), "vocab_digest that does not fit"),
-        (change_vocab(["a", "b", "c", "<eos>", "<unk>"], 2), "vocab.tsv does not end with <unk> and <eos>"),
-        (change_vocab(["a", "b", "c", "<unk>", "<eos>"], 0), "vocab.tsv does not end with <unk> and <eos>"),
+        (change_array("tokens.npy", 7, 4), "tokens.npy: contains an id outside"),
+        (replace_array("tokens.npy", np.zeros(20, np.uint32)), "tokens.npy holds uint32 of 1 dim"),
+        (replace_array("tokens.npy", np.zeros((4, 5), np.uint16)), "tokens.npy holds uint16 of 2 dim"),
+        (replace_array("tokens.npy", np.zeros(19, np.uint16)), "field num_tokens does not match"),
+        (change_array("sentences.npy", 0, 1), "sentences.npy: offsets do not rise"),
+        (change_array("sentences.npy", 4, 6), "sentences.npy: offsets do not rise"),
+        (change_array("sentences.npy", 4, -1), "sentences.npy: offsets do not rise"),
+        (change_array("sentences.npy", 10, 21), "sentences.npy: offsets do not rise"),
+        (replace_array("sentences.npy", np.arange(10)), "field num_sentences does not match"),
+        (replace_array("sentences.npy", np.arange(0)), "field num_sentences does not match"),
+        (change_vocab(["b", "a", "c", "<unk>", "<eos>"], 2), "field vocab_digest does not match"),
+        (change_vocab(["a", "b", "c", "<eos>", "<unk>"], 2), "vocab.tsv: does not end with <unk> and <eos>"),
+        (change_vocab(["a", "b", "c", "<unk>", "<eos>"], 0), "vocab.tsv: does not end with <unk> and <eos>"),
         (change_meta(format="nlpseq-vectors"), "holds word vectors, not an encoded corpus"),
         (change_meta(format_version=2), "format version 2"),
-        (change_meta(config={"tokeniser": "word"}), "meta.json is not valid"),
-        (change_meta(config=None), "meta.json is not valid"),
-        (change_meta(splits={"train": [0, 10]}), "meta.json is not valid"),
-        (change_meta(splits={"train": [0, 6], "valid": [7, 8], "test": [8, 10]}), "splits that does not fit"),
-        (change_meta(splits={"train": [0, 6], "valid": [6, 5], "test": [5, 10]}), "splits that does not fit"),
-        (change_meta(splits={"train": [0, 6], "valid": [6, 8], "test": [8, 9]}), "splits that does not fit"),
+        (change_meta(config={"tokeniser": "word"}), "meta.json: is not valid"),
+        (change_meta(config=None), "meta.json: is not valid"),
+        (change_meta(splits={"train": [0, 10]}), "meta.json: is not valid"),
+        (
+            change_meta(splits={"train": [0, 6], "valid": [7, 8], "test": [8, 10]}),
+            "field splits does not match",
+        ),
+        (
+            change_meta(splits={"train": [0, 6], "valid": [6, 5], "test": [5, 10]}),
+            "field splits does not match",
+        ),
+        (
+            change_meta(splits={"train": [0, 6], "valid": [6, 8], "test": [8, 9]}),
+            "field splits does not match",
+        ),
         (
             change_meta(splits={"train": ["0", 6], "valid": [6, 8], "test": [8, 10]}),
-            "splits that does not fit",
+            "field splits does not match",
         ),
-        (change_meta(notices=[1]), "notices that does not fit"),
+        (change_meta(notices=[1]), "field notices does not match"),
         *((drop_meta(field), "not valid") for field in ("config", "splits", "num_tokens", "notices")),
     ],
 )
-def test_what_does_not_fit_together_is_refused(
-    damage: Callable[[Path], None], message: str, path: Path
-) -> None:
+def test_inconsistent_files_are_refused(damage: Callable[[Path], None], message: str, path: Path) -> None:
     damage(path)
     seal(path)
     with pytest.raises(ArtifactError, match=message) as caught:

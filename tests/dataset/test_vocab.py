@@ -1,4 +1,4 @@
-"""Vocab: exact pruning, a file that survives every character, a digest that tells ids apart."""
+"""Vocab: exact pruning, a file for every character, a digest that depends on words and order."""
 
 from collections import Counter
 from pathlib import Path
@@ -45,15 +45,15 @@ def assert_round_trip(words: list[str], file: Path) -> None:
 
 @settings(deadline=None, derandomize=True)
 @given(words=st.lists(ANY_TEXT, max_size=20))
-def test_any_words_survive_the_file(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_save_and_load_any_words(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     assert_round_trip(words, tmp_path_factory.mktemp("vocab") / "vocab.tsv")
 
 
-def test_hard_words_survive_the_file(tmp_path: Path) -> None:
+def test_save_and_load_special_characters(tmp_path: Path) -> None:
     assert_round_trip(HARD_WORDS, tmp_path / "vocab.tsv")
 
 
-def test_the_file_is_what_a_person_expects(tmp_path: Path) -> None:
+def test_save_writes_readable_tsv(tmp_path: Path) -> None:
     vocab = Vocab(["the", "café\t\\", "\u2028", UNK, EOS], np.array([7, 2, 1, 3, 4]), 2)
     vocab.save(tmp_path / "vocab.tsv")
     expected = "word\tcount\tspecials=2\nthe\t7\ncafé\\t\\\\\t2\n\\u2028\t1\n<unk>\t3\n<eos>\t4\n"
@@ -63,7 +63,7 @@ def test_the_file_is_what_a_person_expects(tmp_path: Path) -> None:
     assert loaded.without_specials().words == ["the", "café\t\\", "\u2028"]
 
 
-def test_digest_tells_words_and_their_order_apart_but_not_counts() -> None:
+def test_digest_depends_on_words_and_order_only() -> None:
     assert vocab_of(["a", "b"]).digest == Vocab(["a", "b"], np.array([9, 9])).digest
     digests = {
         vocab_of(words).digest for words in (["a", "b"], ["b", "a"], ["a\nb"], ["a\\nb"], ["ab"], [], [""])
@@ -77,7 +77,7 @@ def test_equal_digests_mean_equal_words(first: list[str], second: list[str]) -> 
     assert (vocab_of(first).digest == vocab_of(second).digest) == (first == second)
 
 
-def test_ids_number_the_words_and_the_first_of_equal_ones_keeps_its_id() -> None:
+def test_equal_words_have_the_id_of_the_first() -> None:
     vocab = vocab_of(["a", "b", "a"])
     assert vocab.ids == {"a": 0, "b": 1}
     assert "b" in vocab and "c" not in vocab
@@ -88,7 +88,7 @@ def test_ids_number_the_words_and_the_first_of_equal_ones_keeps_its_id() -> None
     tokens=st.lists(st.sampled_from([*"abBé", "zz", "eightbytes", "eightbyte", UNK, EOS]), max_size=60),
     max_vocab=st.none() | st.integers(1, 7),
 )
-def test_prune_keeps_exactly_the_most_frequent(tokens: list[str], max_vocab: int | None) -> None:
+def test_prune_keeps_the_most_frequent(tokens: list[str], max_vocab: int | None) -> None:
     counts = Counter(tokens)
     types, numbers = list(counts), np.array(list(counts.values()), np.int64)
     spelled = [word.encode() for word in types]
@@ -104,18 +104,18 @@ def test_prune_keeps_exactly_the_most_frequent(tokens: list[str], max_vocab: int
     [
         (b"", "not a vocabulary"),
         (b"the\t7\n", "not a vocabulary"),
-        (b"word\tcount\tspecials=0\nthe\t7\nof\t", "cut off"),
+        (b"word\tcount\tspecials=0\nthe\t7\nof\t", "truncated"),
         (b"word\tcount\tspecials=0\nthe 7\n", "not a vocabulary"),
         (b"word\tcount\tspecials=0\nthe\tmany\n", "not a vocabulary"),
         (b"word\tcount\tspecials=0\nthe\t99999999999999999999\n", "not a vocabulary"),
         (b"word\tcount\tspecials=0\na\\x\t7\n", "not a vocabulary"),
         (b"word\tcount\tspecials=0\na\\\t7\n", "not a vocabulary"),
         (b"word\tcount\tspecials=0\n\xff\t7\n", "not a vocabulary"),
-        (b"word\tcount\tspecials=2\nthe\t7\n", "claims 2 specials of 1 words"),
-        (b"word\tcount\tspecials=-1\nthe\t7\n", "claims -1 specials"),
+        (b"word\tcount\tspecials=2\nthe\t7\n", "has 2 specials among 1 words"),
+        (b"word\tcount\tspecials=-1\nthe\t7\n", "has -1 specials"),
     ],
 )
-def test_a_damaged_file_is_refused_by_name(content: bytes, complaint: str, tmp_path: Path) -> None:
+def test_corrupt_file_is_refused_by_name(content: bytes, complaint: str, tmp_path: Path) -> None:
     file = tmp_path / "vocab.tsv"
     file.write_bytes(content)
     with pytest.raises(ArtifactError, match=complaint) as caught:
@@ -123,6 +123,6 @@ def test_a_damaged_file_is_refused_by_name(content: bytes, complaint: str, tmp_p
     assert str(file) in str(caught.value)
 
 
-def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"vocab\.tsv is not a vocabulary"):
+def test_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"vocab\.tsv: is not a vocabulary"):
         Vocab.load(tmp_path / "vocab.tsv")

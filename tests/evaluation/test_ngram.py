@@ -1,15 +1,14 @@
-"""The n-gram baselines are those of a plain reference in dicts, and what they predict sums to one."""
+"""N-gram baselines equal a plain reference, and their probabilities sum to one."""
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
-from math import log
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
+from reference.kneser_ney import KneserNey, estimate_discounts
 
 from nlpseq.dataset.token_dataset import TokenDataset, token_dtype
 from nlpseq.dataset.vocab import SPECIALS, Vocab
@@ -17,13 +16,11 @@ from nlpseq.errors import ConfigError, DataError
 from nlpseq.evaluation.ngram import kneser_ney_log_probs, perplexity, unigram_log_probs
 
 Text = Sequence[Sequence[int]]  # sentences of ids
-Gram = tuple[int, ...]
 
 V = 7  # entries: five words, <unk> and <eos>
 UNK, EOS = V - 2, V - 1
-START = -1  # what the reference puts in front of a sentence
 
-ROUNDING = 1e-12  # of log-probabilities: the same float64 sums in another order
+ROUNDING = 1e-12  # of log-probabilities, because float64 sums are in another order
 
 
 def dataset(text: Text, num_entries: int = V, name: str = "corpus.tokens") -> TokenDataset:
@@ -34,71 +31,11 @@ def dataset(text: Text, num_entries: int = V, name: str = "corpus.tokens") -> To
     return TokenDataset(Path(name), {}, tokens, sentences, vocab)
 
 
-class Reference:
-    """Interpolated modified Kneser-Ney in plain loops: the specification."""
-
-    def __init__(self, text: Text, num_entries: int, order: int) -> None:
-        self.num_entries = num_entries
-        self.uniform = 1 / num_entries
-        self.order = order
-        padded = [[START, *words, num_entries - 1] for words in text]
-        seen = [
-            Counter(
-                tuple(words[end - length : end])
-                for words in padded
-                for end in range(2, len(words) + 1)  # the start itself is never predicted
-                if end >= length
-            )
-            for length in range(order + 2)
-        ]
-        self.counts = [
-            {gram: self.count(gram, seen, length) for gram in seen[length]} for length in range(order + 1)
-        ]
-        self.tables = [discounts(list(counts.values())) for counts in self.counts]
-
-    def count(self, gram: Gram, seen: list[Counter[Gram]], length: int) -> int:
-        if length == self.order or gram[:1] == (START,):
-            return seen[length][gram]
-        return sum(longer[1:] == gram for longer in seen[length + 1])
-
-    def prob(self, word: int, history: Gram, length: int) -> float:
-        """The probability of word, from the last length - 1 words of history."""
-        if length == 0:
-            return self.uniform
-        context = history[len(history) - length + 1 :]
-        lower = self.prob(word, history, length - 1)
-        counts = [self.counts[length].get((*context, v), 0) for v in range(self.num_entries)]
-        taken = [self.tables[length][min(count, 3)] for count in counts]
-        if not sum(counts):
-            return lower
-        return (counts[word] - taken[word] + sum(taken) * lower) / sum(counts)
-
-    def log_probs(self, text: Text) -> list[float]:
-        found = []
-        for words in text:
-            history: Gram = (START,)
-            for word in (*words, self.num_entries - 1):
-                found.append(log(self.prob(word, history, min(self.order, len(history) + 1))))
-                history = (*history, word)
-        return found
-
-
-def discounts(counts: list[int]) -> list[float]:
-    """What is taken from a count of 0, 1, 2, and 3 or more."""
-    n = [counts.count(times) for times in range(5)]
-    if n[1] and n[2] and n[3]:
-        share = n[1] / (n[1] + 2 * n[2])
-        estimates = [times - (times + 1) * share * n[times + 1] / n[times] for times in (1, 2, 3)]
-        if min(estimates) > 0:
-            return [0, *estimates]
-    return [0, 0.5, 1, 1.5]
-
-
 def texts(words: st.SearchStrategy[int], longest: int = 8) -> st.SearchStrategy[Any]:
     return st.lists(st.lists(words, min_size=1, max_size=longest), min_size=1, max_size=12)
 
 
-IN_TRAIN = st.sampled_from([0, 1, 2, 3, UNK])  # so word 4 is new to the model
+IN_TRAIN = st.sampled_from([0, 1, 2, 3, UNK])  # without word 4, so that the test has a new word
 IN_TEST = st.integers(0, UNK)
 ORDERS = st.integers(1, 6)
 ONE_WORD = [[0]]
@@ -109,54 +46,54 @@ ONE_WORD = [[0]]
 @example(ONE_WORD, ONE_WORD, 5)
 @example(ONE_WORD, [[4]], 1)
 @example([[0, 0, 0, 0, 0, 0]], [[0], [0, 0, 0, 0, 0, 0, 0]], 5)
-@example([[0, 1], [2]], [[0, 1, 2, 0], [2, 0, 1]], 4)  # test goes on where train begins a line
-def test_kneser_ney_is_the_reference(train: Text, test: Text, order: int) -> None:
+@example([[0, 1], [2]], [[0, 1, 2, 0], [2, 0, 1]], 4)  # the test continues beyond a sentence of train
+def test_kneser_ney_matches_reference(train: Text, test: Text, order: int) -> None:
     fast = kneser_ney_log_probs(dataset(train), dataset(test), order)
-    np.testing.assert_allclose(fast, Reference(train, V, order).log_probs(test), rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(fast, KneserNey(train, V, order).log_probs(test), rtol=0, atol=ROUNDING)
 
 
 def zipf_text(num_sentences: int, num_entries: int, seed: int) -> list[list[int]]:
-    """Sentences of 1 to 12 words, of which few are frequent; <unk> stands for the rest."""
+    """Return sentences of 1 to 12 words with few frequent ones; <unk> replaces the rest."""
     rng = np.random.default_rng(seed)
     ranks = [rng.zipf(1.4, rng.integers(1, 13)) - 1 for _ in range(num_sentences)]
     return [np.minimum(rank, num_entries - 2).tolist() for rank in ranks]
 
 
 @pytest.mark.parametrize("order", range(1, 6))
-def test_discounts_are_estimated_from_a_larger_corpus(order: int) -> None:
+def test_estimated_discounts_match_reference(order: int) -> None:
     train, test = zipf_text(400, 203, seed=1), zipf_text(5, 203, seed=2)
-    reference = Reference(train, 203, order)
-    assert discounts([]) not in reference.tables[1:]
+    reference = KneserNey(train, 203, order)
+    assert estimate_discounts([]) not in reference.tables[1:]
     fast = kneser_ney_log_probs(dataset(train, 203), dataset(test, 203), order)
     np.testing.assert_allclose(fast, reference.log_probs(test), rtol=0, atol=ROUNDING)
 
 
 def everything_after(context: list[int]) -> TokenDataset:
-    """Every word after a context that starts a sentence, and its end there."""
+    """Return sentences with every word, and <eos>, after a context."""
     return dataset([*([*context, word] for word in range(V - 1)), context])
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(texts(IN_TRAIN), st.lists(IN_TEST, max_size=7), ORDERS)
-def test_probabilities_sum_to_one(train: Text, context: list[int], order: int) -> None:
+def test_kneser_ney_sums_to_one(train: Text, context: list[int], order: int) -> None:
     log_probs = kneser_ney_log_probs(dataset(train), everything_after(context), order)
-    after_V = log_probs[len(context) :: len(context) + 2]  # the last sentence lacks a word, but nothing more
+    after_V = log_probs[len(context) :: len(context) + 2]  # the last sentence is the context alone
     assert len(after_V) == V
     assert abs(np.exp(after_V).sum() - 1) < 1e-12
 
 
-def test_one_prediction_a_token_and_one_a_sentence() -> None:
+def test_one_prediction_per_token_and_sentence() -> None:
     train, test = dataset([[0, 1]]), dataset([[0], [1, UNK]])
     assert kneser_ney_log_probs(train, test).shape == unigram_log_probs(train, test).shape == (5,)
 
 
-def test_a_model_worked_by_hand() -> None:
+def test_kneser_ney_worked_by_hand() -> None:
     train, test = dataset([[0, 1]], 4), dataset([[0, 1], [2]], 4)
     # each of three entries once: 0.5 taken from each, and 1.5 of 3 spread over four
     seen, unseen = 0.5 / 3 + 0.5 / 4, 0.5 / 4
     unigrams = [seen, seen, seen, unseen, seen]
     np.testing.assert_allclose(np.exp(kneser_ney_log_probs(train, test, 1)), unigrams, rtol=1e-14)
-    # every word has one successor: half of the probability is its own, half is that of the unigrams
+    # every word has one successor, with half the probability; the unigrams have the other half
     bigrams = [0.5 + 0.5 * seen] * 3 + [0.5 * unseen, seen]
     np.testing.assert_allclose(np.exp(kneser_ney_log_probs(train, test, 2)), bigrams, rtol=1e-14)
 
@@ -174,7 +111,7 @@ def test_unigrams_sum_to_one(train: Text) -> None:
 
 
 @pytest.mark.parametrize("log_probs", [unigram_log_probs, kneser_ney_log_probs])
-def test_a_split_counts_its_own_sentences_alone(log_probs: Any) -> None:
+def test_split_uses_its_own_sentences_alone(log_probs: Any) -> None:
     text = zipf_text(60, V, seed=3)
     whole = dataset(text)
     parts = [
@@ -185,20 +122,20 @@ def test_a_split_counts_its_own_sentences_alone(log_probs: Any) -> None:
 
 
 @pytest.mark.parametrize("order", [1, 2, 5, 9])
-def test_nothing_leaks_from_the_test(order: int) -> None:
+def test_predictions_are_independent_of_other_sentences(order: int) -> None:
     train, test = zipf_text(50, V, seed=4), zipf_text(9, V, seed=5)
     alone = [kneser_ney_log_probs(dataset(train), dataset([words]), order) for words in test]
     assert np.array_equal(kneser_ney_log_probs(dataset(train), dataset(test), order), np.concatenate(alone))
 
 
 class LargestVocab(Vocab):
-    """A vocabulary that claims as many entries as uint32 can number."""
+    """A vocabulary with as many entries as uint32 can number."""
 
     def __len__(self) -> int:
         return 2**32
 
 
-def test_the_largest_vocabulary_at_a_high_order() -> None:
+def test_largest_vocabulary_at_high_order() -> None:
     vocab = LargestVocab([], np.empty(0, np.int64))
     train, test = zipf_text(80, V, seed=6), zipf_text(9, V, seed=7)
 
@@ -206,31 +143,31 @@ def test_the_largest_vocabulary_at_a_high_order() -> None:
         tokens = data.tokens.astype(np.uint32) * np.uint32(2**32 // V)
         return TokenDataset(data.path, {}, tokens, data.sentences, vocab)
 
-    reference = Reference(train, V, 6)
+    reference = KneserNey(train, V, 6)
     reference.uniform = 2.0**-32
     found = kneser_ney_log_probs(spread(dataset(train)), spread(dataset(test)), 6)
     np.testing.assert_allclose(found, reference.log_probs(test), rtol=0, atol=ROUNDING)
 
 
-def test_perplexity() -> None:
+def test_perplexity_of_known_probabilities() -> None:
     assert perplexity(np.log([0.5, 0.5, 1 / 16])) == pytest.approx(4, rel=1e-14)
     assert perplexity(np.array([-1e4])) == float("inf")
-    with pytest.raises(DataError, match=r"no predictions to take the perplexity of\. Score one"):
+    with pytest.raises(DataError, match=r"perplexity: there are no predictions\. Score one"):
         perplexity(np.empty(0))
 
 
 @pytest.mark.parametrize("log_probs", [unigram_log_probs, kneser_ney_log_probs])
-def test_what_cannot_be_compared_is_named(log_probs: Any) -> None:
+def test_unusable_datasets_are_named(log_probs: Any) -> None:
     some, none = dataset(ONE_WORD), dataset([], name="empty.tokens")
-    with pytest.raises(DataError, match=r"empty\.tokens has no sentences to learn from\. Choose a split"):
+    with pytest.raises(DataError, match=r"empty\.tokens: has no sentences to learn from\. Choose a split"):
         log_probs(none, some)
-    with pytest.raises(DataError, match=r"empty\.tokens has no sentences to score\. Choose a split"):
+    with pytest.raises(DataError, match=r"empty\.tokens: has no sentences to score\. Choose a split"):
         log_probs(some, none)
-    with pytest.raises(DataError, match=r"b\.tokens has another vocabulary than corpus.* by its splits"):
+    with pytest.raises(DataError, match=r"b\.tokens: has another vocabulary than corpus.* Use splits of"):
         log_probs(some, dataset(ONE_WORD, V + 1, "b.tokens"))
 
 
 @pytest.mark.parametrize("order", [0, -1])
-def test_an_order_below_one_is_refused(order: int) -> None:
-    with pytest.raises(ConfigError, match=rf"order is {order}, .*\. Choose 1 or more"):
+def test_order_below_one_is_refused(order: int) -> None:
+    with pytest.raises(ConfigError, match=rf"order: {order} is too small .*\. Choose 1 or more"):
         kneser_ney_log_probs(dataset(ONE_WORD), dataset(ONE_WORD), order)

@@ -1,4 +1,4 @@
-"""The stream and its columns against plain lists."""
+"""The token stream and its columns against plain lists."""
 
 import random
 
@@ -7,13 +7,12 @@ import pytest
 
 import nlpseq as ns
 from nlpseq.config import TextConfig
-from nlpseq.lm import batches
 from nlpseq.lm.batches import Columns, Stream
 
 
 @pytest.fixture
 def encoded(tmp_path):
-    """encoded([3, 1, 2]) -> a dataset of sentences of these lengths, and its stream as a list."""
+    """Return a function from sentence lengths to a dataset and a list of the stream."""
 
     def encode(lengths, seed=1, **settings):
         chance = random.Random(seed)
@@ -28,7 +27,7 @@ def encoded(tmp_path):
 
 
 def plain_stream(data):
-    """Every sentence and an <eos> behind it."""
+    """Return all sentences, each with <eos>, as a list."""
     stream = []
     for sentence in range(data.num_sentences):
         stream += data.tokens[data.sentences[sentence] : data.sentences[sentence + 1]].tolist()
@@ -41,7 +40,7 @@ def around(stream, start, stop):
 
 
 @pytest.mark.parametrize("lengths", [[1], [5], [1, 1, 1], [3, 1, 2], [1, 9, 1, 1, 4], [30, 1, 30]])
-def test_every_piece_of_the_stream_is_that_of_the_list(encoded, lengths):
+def test_stream_read_matches_list(encoded, lengths):
     data, wanted = encoded(lengths)
     stream = Stream(data)
     assert len(stream) == len(wanted) == sum(lengths) + len(lengths)
@@ -49,11 +48,11 @@ def test_every_piece_of_the_stream_is_that_of_the_list(encoded, lengths):
     for start in range(-size - 2, 2 * size + 2):
         for stop in range(start, start + min(size + 3, 12)):
             assert stream.read(start, stop).tolist() == around(wanted, start, stop), (start, stop)
-    for turns in (1, 3):  # more than once round
+    for turns in (1, 3):  # more than a whole turn
         assert stream.read(-1, turns * size + 2).tolist() == around(wanted, -1, turns * size + 2)
 
 
-def test_long_random_streams(encoded):
+def test_stream_read_matches_list_of_long_text(encoded):
     chance = random.Random(3)
     data, wanted = encoded([1 + int(chance.expovariate(0.1)) for _ in range(300)])
     stream = Stream(data)
@@ -63,7 +62,7 @@ def test_long_random_streams(encoded):
         assert stream.read(start, stop).tolist() == around(wanted, start, stop)
 
 
-def test_the_stream_of_a_split_is_its_own_sentences(encoded):
+def test_stream_of_split_has_its_sentences_only(encoded):
     data, whole = encoded([3] * 20, valid_share=0.25, test_share=0.25)
     streams = [Stream(data.split(name)) for name in ("train", "valid", "test")]
     pieces = [stream.read(0, len(stream)).tolist() for stream in streams]
@@ -75,12 +74,9 @@ def test_the_stream_of_a_split_is_its_own_sentences(encoded):
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 7])
 @pytest.mark.parametrize("rows", [1, 2, 5, 100])
 @pytest.mark.parametrize("read_ahead", [1, 4, 1024])
-def test_windows_cover_every_token_once_and_predict_the_next(
-    encoded, monkeypatch, batch_size, rows, read_ahead
-):
-    monkeypatch.setattr(batches, "READ_AHEAD", read_ahead)
+def test_windows_predict_every_token_once(encoded, batch_size, rows, read_ahead):
     data, stream = encoded([3, 1, 2, 7, 1, 4, 9, 2])
-    columns = Columns(Stream(data), batch_size)
+    columns = Columns(Stream(data), batch_size, read_ahead=read_ahead)
     assert columns.length == len(stream) // batch_size
     windows = [
         columns.window(start, min(start + rows, columns.length)) for start in range(0, columns.length, rows)
@@ -92,10 +88,9 @@ def test_windows_cover_every_token_once_and_predict_the_next(
     assert inputs_TB[0, 0] == data.vocab.ids["<eos>"]
 
 
-def test_windows_may_be_asked_for_in_any_order(encoded, monkeypatch):
-    monkeypatch.setattr(batches, "READ_AHEAD", 3)
+def test_windows_in_any_order(encoded):
     data, stream = encoded([4, 2, 8, 1, 6, 5])
-    columns = Columns(Stream(data), 2)
+    columns = Columns(Stream(data), 2, read_ahead=3)
     chance = random.Random(1)
     for _ in range(200):
         start = chance.randrange(columns.length)
@@ -107,7 +102,7 @@ def test_windows_may_be_asked_for_in_any_order(encoded, monkeypatch):
 
 
 @pytest.mark.parametrize("rotation", [0, 1, 9, 25])
-def test_rotation_cuts_the_columns_elsewhere(encoded, rotation):
+def test_rotation_moves_column_borders(encoded, rotation):
     data, stream = encoded([4, 2, 8, 1, 6, 5])
     columns = Columns(Stream(data), 3, rotation)
     inputs_TB, targets_TB = columns.window(0, columns.length)
@@ -116,8 +111,8 @@ def test_rotation_cuts_the_columns_elsewhere(encoded, rotation):
     assert inputs_TB[0].tolist() == [around(stream, each - 1, each)[0] for each in columns.starts]
 
 
-def test_reading_touches_only_what_is_read():
-    """Sentences of a corpus far larger than memory: only the pieces asked for are looked at."""
+def test_stream_read_touches_requested_pieces_only():
+    """The corpus is far larger than memory."""
 
     class Counted(np.ndarray):
         touched = 0

@@ -1,4 +1,4 @@
-"""How far back gradients reach: the reason for gates, seen in networks as they begin."""
+"""The reach of gradients in untrained networks: the reason for gates."""
 
 import pytest
 import torch
@@ -18,10 +18,10 @@ def flow(seed=1, **settings):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_over_100_steps_the_gradient_of_a_plain_rnn_vanishes_and_a_gated_one_does_not(seed):
-    """The uniform rule begins recurrent matrices at a spectral radius of about 1/sqrt(3): 1e-24 in 100 steps.
+def test_gradient_vanishes_in_plain_rnn_and_not_in_lstm(seed):
+    """Over 100 steps, a spectral radius of about 1/sqrt(3) (uniform initialization) leaves 1e-24.
 
-    Half-open gates let as little through, a bias of 1 lets 0.73 a step, a bias of 5 lets 0.993.
+    Half-open gates leave as little; a forget bias of 1 keeps 0.73 per step, a bias of 5 keeps 0.993.
     """
     plain, shut, lstm, wide = (
         flow(seed, **settings)
@@ -40,13 +40,13 @@ def test_over_100_steps_the_gradient_of_a_plain_rnn_vanishes_and_a_gated_one_doe
 
 
 def reach(flow_T):
-    """Steps after which a hundredth of the gradient is left."""
+    """Return the number of steps after which a hundredth of the gradient is left."""
     return int((flow_T < flow_T[0] / 100).double().argmax())
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_the_lengths_are_those_of_each_embedding_alone(cell):
-    """Against autograd for one column at a time, with a leaf for each token."""
+def test_gradient_flow_matches_autograd_per_column(cell):
+    """Autograd runs on one column at a time, with a leaf per token."""
     model = RecurrentLM(LMConfig(cell=cell, hidden=7, dim=5, layers=2), V)
     rows_TB = torch.randint(V, (6, 3), generator=torch.Generator().manual_seed(1))
     found_T = gradient_flow(model, rows_TB[:-1], rows_TB[-1])
@@ -62,12 +62,12 @@ def test_the_lengths_are_those_of_each_embedding_alone(cell):
     torch.testing.assert_close(found_T, torch.stack(lengths).mean(0).double(), rtol=1e-4, atol=1e-9)
 
 
-def test_it_leaves_the_model_as_it_was():
+def test_gradient_flow_leaves_no_hook_or_gradient():
     model = RecurrentLM(LMConfig(hidden=7, dim=5), V)
     rows_TB = torch.zeros(4, 2, dtype=torch.long)
     with torch.no_grad():  # as in evaluation
         first = gradient_flow(model, rows_TB[:-1], rows_TB[-1])
         again = gradient_flow(model, rows_TB[:-1], rows_TB[-1])
     assert torch.equal(first, again) and first.shape == (3,)
-    assert not model.embedding._forward_hooks
+    assert not model.embedding._forward_hooks  # of PyTorch, which has no public list of hooks
     assert all(weight.grad is None for weight in model.parameters())

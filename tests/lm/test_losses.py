@@ -1,11 +1,10 @@
-"""Losses against PyTorch's own and against what a sample must estimate; averages, schedules, clipping."""
+"""Losses against PyTorch and numeric gradients; averages, schedules, clipping, optimizers."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from nlpseq.config import LMConfig
-from nlpseq.lm import losses
 from nlpseq.lm.averaging import Average
 from nlpseq.lm.losses import NegativeSampler, linear_cross_entropy, sampled_cross_entropy
 from nlpseq.lm.optim import clip, make_optimizer, optimizer_tensors, rate_factor, restore_optimizer, set_rate
@@ -14,7 +13,7 @@ N, V, D, S = 7, 5, 3, 2
 
 
 def layer(dtype=torch.float64, rows=N, entries=V, seed=1):
-    """Features, weight and bias that want gradients, and targets that repeat."""
+    """Return features, weight and bias with gradients, and targets with repetitions."""
     generator = torch.Generator().manual_seed(seed)
     sizes = ((rows, D), (entries, D), (entries,))
     tensors = [torch.randn(*size, dtype=dtype, generator=generator).requires_grad_() for size in sizes]
@@ -25,16 +24,15 @@ def sampler(samples=S, entries=V):
     return NegativeSampler(torch.arange(entries, 0, -1) ** 2, samples)
 
 
-@pytest.mark.parametrize("at_once", [1, 2 * V, 3 * V + 1, 1 << 23], ids=["1 row", "2", "3", "all"])
+@pytest.mark.parametrize("max_logits", [1, 2 * V, 3 * V + 1, 1 << 23], ids=["1 row", "2", "3", "all"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_full_loss_is_pytorchs_in_blocks_of_any_size(monkeypatch, at_once, dtype):
-    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", at_once)
+def test_full_loss_matches_pytorch_for_any_block_size(max_logits, dtype):
     *tensors, targets_N = layer(dtype)
     wanted = F.cross_entropy(F.linear(*tensors), targets_N)
-    found = linear_cross_entropy(*tensors, targets_N, dtype)
+    found = linear_cross_entropy(*tensors, targets_N, dtype, max_logits)
     close = {"rtol": 1e-5, "atol": 1e-6}  # gradients are summed in float32
     torch.testing.assert_close(found, wanted, **close)
-    upstream = 2.5  # as where a penalty is added, or several losses are
+    upstream = 2.5  # gradient of a later operation
     for gradient, want in zip(
         torch.autograd.grad(upstream * found, tensors),
         torch.autograd.grad(upstream * wanted, tensors),
@@ -43,7 +41,7 @@ def test_the_full_loss_is_pytorchs_in_blocks_of_any_size(monkeypatch, at_once, d
         torch.testing.assert_close(gradient.to(dtype), want, **close)
 
 
-def test_the_full_loss_has_the_numeric_gradient():
+def test_full_loss_matches_numeric_gradient():
     *tensors, targets_N = layer()
 
     def loss(*tensors):
@@ -56,7 +54,7 @@ def test_the_full_loss_has_the_numeric_gradient():
 
 
 def numeric_gradient(loss, tensor, step=1e-2):
-    """Central differences; the losses are float32, so the step is long: good to about 1e-4."""
+    """Return central differences, accurate to about 1e-4; float32 losses need a long step."""
     gradient = torch.zeros_like(tensor)
     with torch.no_grad():
         for place in range(tensor.numel()):
@@ -70,7 +68,7 @@ def numeric_gradient(loss, tensor, step=1e-2):
     return gradient
 
 
-def test_bf16_is_near_and_leaves_float32_gradients():
+def test_bf16_loss_is_close_with_float32_gradients():
     *tensors, targets_N = layer(torch.float32, rows=64, entries=50)
     wanted = F.cross_entropy(F.linear(*tensors), targets_N)
     found = linear_cross_entropy(*tensors, targets_N, torch.bfloat16)
@@ -82,7 +80,7 @@ def test_bf16_is_near_and_leaves_float32_gradients():
         assert F.cosine_similarity(gradient.flatten(), want.flatten(), dim=0) > 0.999
 
 
-def test_an_impossible_target_costs_a_finite_loss():
+def test_impossible_target_has_finite_loss():
     features, weight = torch.full((1, D), 1e3), torch.tensor([[1.0] * D, [-1.0] * D])
     loss = linear_cross_entropy(features, weight, torch.zeros(2), torch.tensor([1]), torch.float32)
     assert 80 < loss < 90  # log of the smallest float32
@@ -91,8 +89,8 @@ def test_an_impossible_target_costs_a_finite_loss():
 # ---- the sampled softmax
 
 
-def test_the_inclusion_probability_is_that_of_drawing_without_replacement():
-    """To 3 %; 1 - (1 - q)^S would be 8 % low for rare entries, and S q 40 % high for the first, above 1."""
+def test_inclusion_probability_matches_sampling():
+    """Within 3 %; 1 - (1 - q)^S is 8 % low for rare entries, and S q 40 % high (above 1) for the first."""
     entries, samples, trials = 1000, 30, 20_000
     drawer = NegativeSampler((1e6 / torch.arange(1, entries + 1)).long(), samples)
     generator = torch.Generator().manual_seed(1)
@@ -103,18 +101,18 @@ def test_the_inclusion_probability_is_that_of_drawing_without_replacement():
         drawn_V[negatives_S] += 1
     measured_V, stated_V = drawn_V / trials, drawer.log_inclusion_V.exp()
     for band in (*(slice(i, i + 1) for i in range(5)), slice(5, 20), slice(20, 200), slice(200, None)):
-        # 1 % for n draws with replacement in their place, 2 % for what is measured: 5000 times each or more
+        # 1 % for the approximation by n draws with replacement, 2 % for the measurement (5000 draws or more)
         torch.testing.assert_close(measured_V[band].sum(), stated_V[band].sum(), rtol=0.03, atol=0)
     torch.testing.assert_close(stated_V.sum(), torch.tensor(float(samples)))
     assert samples * drawer.share_V[0] > 1.3 > 1 > stated_V[0]
 
 
-def test_shares_are_counts_to_three_quarters_and_an_uncounted_entry_counts_once():
+def test_sampling_shares_are_counts_to_power_three_quarters():
     drawer = NegativeSampler(torch.tensor([16, 1, -1, 0]), 2)
     torch.testing.assert_close(drawer.share_V, torch.tensor([8.0, 1, 1, 1]) / 11)
 
 
-def test_the_sampled_loss_is_its_formula_and_a_drawn_target_counts_once():
+def test_sampled_loss_matches_formula():
     *tensors, targets_N = layer()
     features_ND, weight_VD, bias_V = tensors
     drawer = sampler(samples=3)
@@ -130,7 +128,7 @@ def test_the_sampled_loss_is_its_formula_and_a_drawn_target_counts_once():
     torch.testing.assert_close(found, total / N, rtol=1e-5, atol=1e-6)  # the loss is summed in float32
 
 
-def test_a_sample_of_everything_is_the_full_softmax():
+def test_sample_of_whole_vocabulary_equals_full_softmax():
     *tensors, targets_N = layer()
     for samples in (V, V + 3):  # no more than all can be drawn
         drawer = sampler(samples=samples)
@@ -140,8 +138,8 @@ def test_a_sample_of_everything_is_the_full_softmax():
         )
 
 
-def test_what_the_sampled_loss_teaches_is_what_the_full_one_does():
-    """A bias alone, trained on samples, ends at the log-frequencies; corrected by log(S q) it does not."""
+def test_sampled_loss_learns_log_frequencies():
+    """A bias trained on samples ends at the log frequencies; corrected by log(S q), at other values."""
     entries, samples = 30, 8
     counts_V = (300 / torch.arange(1, entries + 1)).long()
     log_share_V = (counts_V / counts_V.sum()).log()
@@ -153,7 +151,7 @@ def test_what_the_sampled_loss_teaches_is_what_the_full_one_does():
 
 
 def learnt_bias(drawer, counts_V):
-    """Log-probabilities that a bias has learnt from samples of the text that counts_V counts."""
+    """Train a bias on samples of a text with these counts; return its mean log-probabilities."""
     targets = torch.repeat_interleave(torch.arange(len(counts_V)), counts_V)
     generator = torch.Generator().manual_seed(1)
     bias_V = torch.zeros(len(counts_V), requires_grad=True)
@@ -168,7 +166,7 @@ def learnt_bias(drawer, counts_V):
     return mean_V
 
 
-def test_the_sampled_loss_has_the_numeric_gradient():
+def test_sampled_loss_matches_numeric_gradient():
     *tensors, targets_N = layer()
     drawer = sampler(samples=3)
 
@@ -186,7 +184,7 @@ def test_the_sampled_loss_has_the_numeric_gradient():
 
 
 def steps_of(parameter, count):
-    """A parameter that wanders, and all it was."""
+    """Change a parameter at random; yield its values."""
     generator = torch.Generator().manual_seed(1)
     for _ in range(count):
         with torch.no_grad():
@@ -194,7 +192,7 @@ def steps_of(parameter, count):
         yield parameter.detach().clone()
 
 
-def test_a_uniform_average_is_the_mean_of_all():
+def test_uniform_average_is_mean_of_all_updates():
     weight = torch.nn.Parameter(torch.full((4,), 100.0))  # before the first update: not part of it
     average, seen = Average([weight]), []
     for value in steps_of(weight, 9):
@@ -204,7 +202,7 @@ def test_a_uniform_average_is_the_mean_of_all():
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.9])
-def test_an_ema_is_the_mean_until_its_memory_is_full_and_then_forgets(decay):
+def test_ema_starts_as_mean_and_then_decays(decay):
     weight = torch.nn.Parameter(torch.zeros(4))
     average, wanted = Average([weight], decay), torch.zeros(4)
     for number, value in enumerate(steps_of(weight, 30), start=1):
@@ -214,7 +212,7 @@ def test_an_ema_is_the_mean_until_its_memory_is_full_and_then_forgets(decay):
         torch.testing.assert_close(average.values[0], wanted)
 
 
-def test_an_average_is_in_use_inside_the_block_only():
+def test_average_in_use_restores_weights():
     weight = torch.nn.Parameter(torch.zeros(4))
     average = Average([weight])
     for _ in steps_of(weight, 3):
@@ -242,7 +240,7 @@ def test_an_average_is_in_use_inside_the_block_only():
         ({"schedule": "linear", "decay_share": 1.0}, [1, 0.75, 0.5, 0.25, 0]),
     ],
 )
-def test_the_course_of_the_learning_rate(settings, wanted):
+def test_learning_rate_schedules(settings, wanted):
     config = LMConfig(**settings)
     assert [rate_factor(config, done / 4) for done in range(5)] == pytest.approx(wanted, abs=1e-12)
 
@@ -254,7 +252,7 @@ def gradients(*values):
     return parameters
 
 
-def test_clipping_shortens_what_is_too_long_and_nothing_else():
+def test_clipping_shortens_long_gradients_only():
     long = gradients([3.0, 0.0], [0.0, -4.0])
     clip(long, LMConfig(clip_norm=2.5))
     torch.testing.assert_close(long[0].grad, torch.tensor([1.5, 0.0]))  # one length for all, same direction
@@ -271,7 +269,7 @@ def test_clipping_shortens_what_is_too_long_and_nothing_else():
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
-def test_an_optimizer_goes_on_from_its_tensors(name):
+def test_restored_optimizer_takes_same_step(name):
     config = LMConfig(optimizer=name, learning_rate=0.1, beta1=0.9)
     first, second = gradients([1.0, 2.0]), gradients([1.0, 2.0])
     one = make_optimizer(first, config)
@@ -287,7 +285,7 @@ def test_an_optimizer_goes_on_from_its_tensors(name):
     assert torch.equal(first[0], second[0])
 
 
-def test_weight_decay_of_adamw_is_apart_from_the_gradient():
+def test_adamw_decays_weights_apart_from_gradient():
     for name, wanted in (("adamw", 1 - 0.1 * 0.01), ("sgd", 1 - 0.1 * 0.01), ("adam", 1 - 0.1)):
         matrix, bias = (torch.nn.Parameter(torch.ones(shape)) for shape in ((1, 1), (1,)))
         matrix.grad, bias.grad = torch.zeros(1, 1), torch.zeros(1)

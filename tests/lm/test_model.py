@@ -1,9 +1,10 @@
-"""The network and its noise: cells against their equations, states, masks, and how weights begin."""
+"""The network against its equations; state, initial weights, dropout masks."""
 
 import math
 
 import pytest
 import torch
+from reference.language_model import STEPS, slow_logits
 from torch.nn import functional as F
 
 from nlpseq.config import LMConfig
@@ -11,12 +12,14 @@ from nlpseq.lm.dropout import DropoutMasks, resolve_dropout
 from nlpseq.lm.model import GATES, RecurrentLM, begin_at_frequencies, detach, num_parameters
 
 V, T, B, D, H = 11, 6, 3, 5, 7
-QUIET = {"weight_drop": 0.0} | {f"dropout_{name}": 0.0 for name in ("words", "input", "hidden", "output")}
+NO_DROPOUT = {"weight_drop": 0.0} | {
+    f"dropout_{name}": 0.0 for name in ("words", "input", "hidden", "output")
+}
 
 
 def make(**settings):
-    """A small model that drops nothing but what is asked for, its biases random too."""
-    model = RecurrentLM(LMConfig(**{"hidden": H, "dim": D} | QUIET | settings), V)
+    """Build a small model with random biases and without dropout unless set."""
+    model = RecurrentLM(LMConfig(**{"hidden": H, "dim": D} | NO_DROPOUT | settings), V)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -29,51 +32,10 @@ def some_tokens(steps=T, columns=B, seed=2):
     return torch.randint(V, (steps, columns), generator=torch.Generator().manual_seed(seed))
 
 
-def lstm_step(x_BD, state, weights):
-    w_ih, w_hh, b_ih, b_hh = weights
-    h_BH, c_BH = state
-    i, f, g, o = (x_BD @ w_ih.T + b_ih + h_BH @ w_hh.T + b_hh).chunk(4, 1)
-    c_BH = torch.sigmoid(f) * c_BH + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c_BH), c_BH
-
-
-def gru_step(x_BD, state, weights):
-    w_ih, w_hh, b_ih, b_hh = weights
-    (h_BH,) = state
-    reset_x, update_x, new_x = (x_BD @ w_ih.T + b_ih).chunk(3, 1)
-    reset_h, update_h, new_h = (h_BH @ w_hh.T + b_hh).chunk(3, 1)
-    new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
-    update = torch.sigmoid(update_x + update_h)
-    return ((1 - update) * new + update * h_BH,)
-
-
-def rnn_step(x_BD, state, weights):
-    w_ih, w_hh, b_ih, b_hh = weights
-    return (torch.tanh(x_BD @ w_ih.T + b_ih + state[0] @ w_hh.T + b_hh),)
-
-
-STEPS = {"lstm": lstm_step, "gru": gru_step, "rnn": rnn_step}
-
-
-def slow_logits(model, tokens_TB, state):
-    """Two plain loops, over steps and layers; logits and the state at the end."""
-    state, logits = [tuple(part[0] for part in layer) for layer in state], []
-    for tokens_B in tokens_TB:
-        x_BD = model.embedding.weight[tokens_B]
-        for i, layer in enumerate(model.layers):
-            weights = layer.weight_ih, layer.weight_hh, layer.bias_ih, layer.bias_hh
-            state[i] = STEPS[layer.cell](x_BD, state[i], weights)
-            x_BD = state[i][0]
-        if model.projection is not None:
-            x_BD = x_BD @ model.projection.weight.T
-        logits.append(x_BD @ model.softmax_weight.T + model.output_bias)
-    return torch.stack(logits), state
-
-
 @pytest.mark.parametrize("cell", STEPS)
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("shape", [{}, {"tied": False}, {"dim": H}], ids=["projected", "untied", "same size"])
-def test_a_pass_is_its_equations_step_by_step(cell, layers, shape):
+def test_forward_matches_equations(cell, layers, shape):
     model = make(cell=cell, layers=layers, **shape)
     start = [tuple(torch.randn_like(part) for part in each) for each in model.initial_state(B)]
     output = model(some_tokens(), start)
@@ -87,7 +49,7 @@ def test_a_pass_is_its_equations_step_by_step(cell, layers, shape):
 
 
 @pytest.mark.parametrize("cell", STEPS)
-def test_gradients_are_those_of_the_equations(cell):
+def test_gradients_match_gradients_of_equations(cell):
     model = make(cell=cell, layers=2)
     targets_N = some_tokens(seed=3).flatten()
     gradients = []
@@ -103,7 +65,8 @@ def test_gradients_are_those_of_the_equations(cell):
 
 
 @pytest.mark.parametrize("cell", STEPS)
-def test_chunks_with_the_state_carried_give_the_losses_of_one_pass_and_other_gradients(cell):
+def test_carried_state_matches_single_pass_loss(cell):
+    """The losses are equal; gradients differ, because they end at the border of a chunk."""
     model = make(cell=cell, layers=2)
     tokens_TB, targets_TB = some_tokens(12), some_tokens(12, seed=3)
     whole, whole_gradients = losses_and_gradients(model, tokens_TB, targets_TB, chunk=12)
@@ -114,7 +77,7 @@ def test_chunks_with_the_state_carried_give_the_losses_of_one_pass_and_other_gra
 
 
 def losses_and_gradients(model, tokens_TB, targets_TB, chunk):
-    """Loss of every prediction, and the gradient of their sum where it is cut between chunks."""
+    """Return the losses of all predictions, and the gradient of their sum within chunks."""
     state, losses = model.initial_state(tokens_TB.shape[1]), []
     for tokens, targets in zip(tokens_TB.split(chunk), targets_TB.split(chunk), strict=True):
         output = model(tokens, detach(state))
@@ -125,7 +88,7 @@ def losses_and_gradients(model, tokens_TB, targets_TB, chunk):
     return losses_N, torch.autograd.grad(losses_N.sum(), list(model.parameters()))
 
 
-def test_a_detached_state_lets_no_gradient_through():
+def test_detached_state_stops_gradient():
     model = make()
     first = model(some_tokens(), model.initial_state(B))
     assert all(part.requires_grad for layer in first.state for part in layer)
@@ -137,13 +100,13 @@ def test_a_detached_state_lets_no_gradient_through():
 
 
 @pytest.mark.parametrize(("cell", "parts"), [("lstm", 2), ("gru", 1), ("rnn", 1)])
-def test_the_initial_state_is_zeros_of_the_right_shapes(cell, parts):
+def test_initial_state_is_zeros_of_cell_shape(cell, parts):
     state = make(cell=cell, layers=3).initial_state(B)
     assert [len(layer) for layer in state] == [parts] * 3
     assert all(part.shape == (1, B, H) and not part.any() for layer in state for part in layer)
 
 
-def test_tied_weights_are_stored_once_and_projected_where_sizes_differ():
+def test_tied_weights_are_stored_once():
     tied, same, untied = make(), make(dim=H), make(tied=False)
     assert tied.softmax_weight is tied.embedding.weight
     sizes = {name: tuple(weight.shape) for name, weight in tied.named_parameters()}
@@ -154,7 +117,7 @@ def test_tied_weights_are_stored_once_and_projected_where_sizes_differ():
     assert set(dict(untied.named_parameters())) - set(sizes) == {"output_weight"}
 
 
-def test_residual_adds_the_input_of_all_layers_but_the_first():
+def test_residual_adds_input_except_in_first_layer():
     plain, residual = make(layers=3), make(layers=3, residual=True)
     residual.load_state_dict(plain.state_dict())
     x_TBD = plain.embedding(some_tokens())
@@ -166,7 +129,7 @@ def test_residual_adds_the_input_of_all_layers_but_the_first():
     assert not torch.allclose(output.hidden_TBH, plain(some_tokens(), plain.initial_state(B)).hidden_TBH)
 
 
-def test_layer_norm_normalises_the_output_of_each_layer_and_leaves_the_state():
+def test_layer_norm_changes_output_and_not_state():
     normed, plain = make(layer_norm=True), make()
     plain.load_state_dict({k: v for k, v in normed.state_dict().items() if "norms" not in k})
     normed.norms[0].bias.data.zero_()
@@ -175,18 +138,18 @@ def test_layer_norm_normalises_the_output_of_each_layer_and_leaves_the_state():
     torch.testing.assert_close(output.state, wanted.state)
 
 
-def test_matrices_begin_gate_by_gate_by_their_rule():
+def test_matrices_are_initialized_gate_by_gate():
     for cell, gates in GATES.items():
         for rule, bound in (("xavier", math.sqrt(6 / (40 + 60))), ("uniform", 40**-0.5)):
             model = RecurrentLM(LMConfig(cell=cell, hidden=60, dim=40, init=rule), V)
             largest = model.layers[0].weight_ih.abs().max().item()
-            assert 0.98 * bound < largest <= bound  # of 2400 uniform numbers and more
+            assert 0.98 * bound < largest <= bound  # the largest of at least 2400 uniform numbers
         model = RecurrentLM(LMConfig(cell=cell, hidden=60, dim=40, init="orthogonal"), V)
         for gate in model.layers[0].weight_hh.chunk(gates):
             torch.testing.assert_close(gate @ gate.T, torch.eye(60), rtol=0, atol=1e-5)
 
 
-def test_embeddings_begin_small_and_biases_at_zero_but_that_of_the_forget_gate():
+def test_initial_biases_are_zero_except_forget_gate():
     model = RecurrentLM(LMConfig(hidden=H, dim=D, layers=2, forget_bias=1.5, tied=False), V)
     for weight in (model.embedding.weight, model.output_weight):
         assert 0.08 < weight.abs().max() <= 0.1
@@ -198,7 +161,7 @@ def test_embeddings_begin_small_and_biases_at_zero_but_that_of_the_forget_gate()
         assert not layer.bias_ih.any() and not layer.bias_hh.any()
 
 
-def test_weights_begin_by_the_seed_alone():
+def test_initial_weights_depend_on_seed_only():
     torch.manual_seed(1)
     first = RecurrentLM(LMConfig(hidden=H, dim=D, seed=3), V)
     torch.manual_seed(2)
@@ -210,35 +173,35 @@ def test_weights_begin_by_the_seed_alone():
     assert not torch.equal(first.layers[0].weight_hh, other.layers[0].weight_hh)
 
 
-# ---- noise
+# ---- dropout
 
 
-def test_a_new_model_can_begin_with_the_shares_of_the_text():
+def test_begin_at_frequencies_predicts_shares_of_text():
     model = make()
-    counts_V = torch.arange(V)  # one of them 0, which counts once
+    counts_V = torch.arange(V)  # a count of 0 is taken as 1
     begin_at_frequencies(model, counts_V)
     shares_V = counts_V.clamp_min(1) / counts_V.clamp_min(1).sum()
     torch.testing.assert_close(torch.softmax(model.output_bias, 0), shares_V)
 
 
-def test_rates_left_open_follow_the_passes_over_the_text():
+def test_open_dropout_rates_follow_passes():
     rates = [resolve_dropout(LMConfig(), passes).dropout_input for passes in (0.1, 1, 7, 31, 1000)]
     assert rates == pytest.approx([0.014, 0.1, 0.3, 0.5, 0.5])
     found = resolve_dropout(LMConfig(dropout_output=0.0, weight_drop=0.7), 1)
     assert (found.dropout_output, found.weight_drop, found.dropout_hidden) == (0.0, 0.7, 0.06)
-    assert resolve_dropout(found, 50) == found  # nothing is open any more
+    assert resolve_dropout(found, 50) == found  # no rate is open
 
 
-def test_masks_are_drawn_by_seed_and_step():
+def test_masks_depend_on_seed_and_step():
     masks = [DropoutMasks(*key).mask(0.5, 100) for key in ((1, 1), (1, 1), (1, 2), (2, 1))]
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2]) and not torch.equal(masks[0], masks[3])
-    noise = DropoutMasks(1, 1)
-    assert not torch.equal(noise.mask(0.5, 100), noise.mask(0.5, 100))
+    masks = DropoutMasks(1, 1)
+    assert not torch.equal(masks.mask(0.5, 100), masks.mask(0.5, 100))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_a_mask_drops_its_share_and_keeps_the_expectation(rate):
+def test_mask_drops_its_rate_and_keeps_expectation(rate):
     mask = DropoutMasks(1, 1).mask(rate, 100_000)
     torch.testing.assert_close(mask.unique(), torch.tensor([0, 1 / (1 - rate)]))
     spread = math.sqrt(rate * (1 - rate) / mask.numel())
@@ -246,57 +209,59 @@ def test_a_mask_drops_its_share_and_keeps_the_expectation(rate):
     assert abs(mask.double().mean() - 1) < 4 * spread / (1 - rate)
 
 
-def test_locked_dropout_drops_the_same_at_every_step_and_not_in_every_column():
-    dropped_TBD = DropoutMasks(1, 1).locked(torch.ones(T, B, 200), 0.5)
+def test_variational_dropout_is_same_at_every_step():
+    dropped_TBD = DropoutMasks(1, 1).variational(torch.ones(T, B, 200), 0.5)
     assert torch.equal(dropped_TBD, dropped_TBD[:1].expand(T, -1, -1))
     assert not torch.equal(dropped_TBD[0, 0], dropped_TBD[0, 1])
 
 
-def test_word_dropout_drops_an_entry_wherever_it_occurs():
+def test_embedding_dropout_drops_all_uses_of_entry():
     tokens_TB = some_tokens(50)
-    dropped_TBD = DropoutMasks(1, 1).words(torch.ones(50, B, D), tokens_TB, 0.4, V)
-    fates = []
+    dropped_TBD = DropoutMasks(1, 1).embedding(torch.ones(50, B, D), tokens_TB, 0.4, V)
+    values = []
     for word_id in range(V):
-        (value,) = dropped_TBD[tokens_TB == word_id].unique().tolist()  # one: all its places, all features
-        fates.append(value)
-    assert sorted(set(fates)) == pytest.approx([0, 1 / 0.6])
+        (value,) = (
+            dropped_TBD[tokens_TB == word_id].unique().tolist()
+        )  # the same at all positions and features
+        values.append(value)
+    assert sorted(set(values)) == pytest.approx([0, 1 / 0.6])
 
 
-def test_each_place_of_dropout_is_where_config_says():
-    quiet = make(layers=2)
+def test_each_dropout_rate_acts_at_its_place():
+    plain = make(layers=2)
     for name in ("words", "input", "hidden", "output"):
-        noisy = make(layers=2, **{f"dropout_{name}": 0.5})
+        dropped = make(layers=2, **{f"dropout_{name}": 0.5})
         wanted, found = (
-            each(some_tokens(), each.initial_state(B), DropoutMasks(1, 1)) for each in (quiet, noisy)
+            each(some_tokens(), each.initial_state(B), DropoutMasks(1, 1)) for each in (plain, dropped)
         )
         assert torch.equal(wanted.hidden_TBH, found.hidden_TBH) == (name == "output")
         assert torch.equal(wanted.state[0][0], found.state[0][0]) == (name in ("hidden", "output"))
         assert torch.equal(found.dropped_TBH, found.hidden_TBH) == (name != "output")
-        without = noisy(some_tokens(), noisy.initial_state(B))
+        without = dropped(some_tokens(), dropped.initial_state(B))
         assert torch.equal(without.features_TBD, wanted.features_TBD)
 
 
-def test_rates_of_zero_are_no_noise():
+def test_rates_of_zero_drop_nothing():
     model = make(layers=2)
-    outputs = [model(some_tokens(), model.initial_state(B), noise) for noise in (None, DropoutMasks(1, 1))]
+    outputs = [model(some_tokens(), model.initial_state(B), masks) for masks in (None, DropoutMasks(1, 1))]
     assert torch.equal(outputs[0].features_TBD, outputs[1].features_TBD)
 
 
 @pytest.mark.parametrize("cell", STEPS)
-def test_weight_drop_is_of_the_recurrent_weights(cell):
-    """The zero state hides them from the first step; b_hh, inside a gate, is not dropped."""
+def test_weight_drop_acts_on_recurrent_weights(cell):
+    """The first step, from a zero state, does not use them; b_hh is not dropped."""
     dropping, plain = make(cell=cell, weight_drop=0.999), make(cell=cell)
-    noisy = dropping(some_tokens(), dropping.initial_state(B), DropoutMasks(1, 1)).hidden_TBH
+    dropped = dropping(some_tokens(), dropping.initial_state(B), DropoutMasks(1, 1)).hidden_TBH
     wanted = plain(some_tokens(), plain.initial_state(B)).hidden_TBH
-    torch.testing.assert_close(noisy[0], wanted[0])
-    assert not torch.allclose(noisy[1], wanted[1], rtol=1e-2)
-    with torch.no_grad():  # as good as no recurrent weights at all
+    torch.testing.assert_close(dropped[0], wanted[0])
+    assert not torch.allclose(dropped[1], wanted[1], rtol=1e-2)
+    with torch.no_grad():  # nearly all recurrent weights are 0
         plain.layers[0].weight_hh.mul_(DropoutMasks(1, 1).mask(0.999, *plain.layers[0].weight_hh.shape))
-    torch.testing.assert_close(noisy, plain(some_tokens(), plain.initial_state(B)).hidden_TBH)
+    torch.testing.assert_close(dropped, plain(some_tokens(), plain.initial_state(B)).hidden_TBH)
 
 
 @pytest.mark.parametrize("cell", STEPS)
-def test_gradients_pass_weight_drop_to_the_weights_that_are_kept(cell):
+def test_weight_drop_gradient_reaches_kept_weights_only(cell):
     model = make(cell=cell, weight_drop=0.5)
     output = model(some_tokens(), model.initial_state(B), DropoutMasks(1, 1))
     (gradient,) = torch.autograd.grad(output.hidden_TBH.sum(), [model.layers[0].weight_hh])
@@ -304,7 +269,7 @@ def test_gradients_pass_weight_drop_to_the_weights_that_are_kept(cell):
     assert gradient[kept].all() and not gradient[~kept].any()
 
 
-def test_without_noise_weight_drop_changes_nothing():
+def test_weight_drop_needs_masks():
     model = make(weight_drop=0.9)
     first, again = (model(some_tokens(), model.initial_state(B)).features_TBD for _ in range(2))
     wanted = make()(some_tokens(), model.initial_state(B)).features_TBD
@@ -314,7 +279,7 @@ def test_without_noise_weight_drop_changes_nothing():
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("shape", [{"hidden": 7, "dim": 5}, {"hidden": 6, "dim": 6, "layers": 3}])
 @pytest.mark.parametrize("extra", [{}, {"tied": False}, {"layer_norm": True, "residual": True}])
-def test_weights_are_counted_without_making_them(cell, shape, extra):
+def test_num_parameters_matches_model(cell, shape, extra):
     config = LMConfig(cell=cell, **shape, **extra)
     made = sum(weight.numel() for weight in RecurrentLM(config, 11).parameters())
     assert num_parameters(config, 11) == made

@@ -1,4 +1,4 @@
-"""Scores of sentences: each by itself, the same in any company, from the tokens a corpus would have."""
+"""Scores of sentences against one pass per token; batches, tokens and memory."""
 
 import math
 import random
@@ -6,13 +6,12 @@ import random
 import numpy as np
 import pytest
 import torch
+from reference.language_model import token_log_probs
 from support import lm_models
-from torch.nn import functional as F
 
 import nlpseq as ns
 from nlpseq.config import TextConfig
-from nlpseq.lm import score
-from nlpseq.lm.score import score_sentences
+from nlpseq.lm.score import ScoreLimits, score_sentences
 
 LINES = ["The cat sat.", "", "a", "zebra café ... zebra", "the " * 40, "It’s a CAFE\u0301 on the mat", "!?"]
 
@@ -24,43 +23,27 @@ def some_sentences(count, longest=12, seed=1):
 
 
 def plain_log_probs(model, ids):
-    """One token after the other from the zero state, each by a pass of its own."""
-    network, eos = model.model, len(model.vocab) - 1
-    state, before, found = network.initial_state(1), eos, []
-    with torch.no_grad():
-        for token in [*ids, eos]:
-            output = network(torch.tensor([[before]]), state)
-            state, before = output.state, token
-            found.append(float(F.log_softmax(network.logits(output.features_TBD[0]), 1)[0, token]))
-    return np.array(found)
+    return token_log_probs(model.model, [*ids, len(model.vocab) - 1])
 
 
 def ids_of(model, tokens):
-    """Ids of the tokens of a score, without the <eos> at its end."""
+    """Return the ids of the tokens of a score, without <eos>."""
     assert tokens[-1] == "<eos>"
     return [model.vocab.ids.get(token, model.vocab.num_words) for token in tokens[:-1]]
 
 
-@pytest.fixture
-def passes(monkeypatch):
-    """Shapes of what the network was given, pass by pass."""
+def record_passes(model):
+    """Return a list that receives the shape of the input of each pass."""
     shapes = []
-    forward = ns.lm.model.RecurrentLM.forward
-
-    def counted(self, tokens_TB, *rest):
-        shapes.append(tuple(tokens_TB.shape))
-        return forward(self, tokens_TB, *rest)
-
-    monkeypatch.setattr(ns.lm.model.RecurrentLM, "forward", counted)
+    model.model.register_forward_pre_hook(lambda _, arguments: shapes.append(tuple(arguments[0].shape)))
     return shapes
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("at_once", [8192, 7], ids=["one pass", "in pieces"])
-def test_log_probs_equal_those_token_by_token(monkeypatch, cell, at_once):
-    monkeypatch.setattr(score, "TOKENS_AT_ONCE", at_once)
+@pytest.mark.parametrize("pass_tokens", [8192, 7], ids=["one pass", "in pieces"])
+def test_sentence_log_probs_match_token_by_token(cell, pass_tokens):
     model = lm_models.tiny_model(cell=cell, layers=2, dim=5)
-    scores = list(score_sentences(model, LINES))
+    scores = list(score_sentences(model, LINES, ScoreLimits(pass_tokens=pass_tokens)))
     assert [each.text for each in scores] == LINES
     for each in scores:
         expected = plain_log_probs(model, ids_of(model, each.tokens))
@@ -68,7 +51,7 @@ def test_log_probs_equal_those_token_by_token(monkeypatch, cell, at_once):
         np.testing.assert_allclose(each.log_probs, expected, rtol=1e-5)
 
 
-def test_a_batch_scores_as_one_by_one():
+def test_batch_scores_equal_single_scores():
     model = lm_models.tiny_model()
     sentences = some_sentences(200)
     together, alone = list(score_sentences(model, sentences)), [model.score(each) for each in sentences]
@@ -78,7 +61,7 @@ def test_a_batch_scores_as_one_by_one():
         np.testing.assert_allclose(ours.log_probs, theirs.log_probs, rtol=1e-5)
 
 
-def test_figures_of_a_sentence():
+def test_score_has_tokens_unknowns_and_perplexity():
     found = lm_models.tiny_model().score("The zebra sat.")
     assert found.tokens == ["the", "<unk:zebra>", "sat", ".", "<eos>"]
     assert (found.unk, len(found.log_probs)) == (1, 5)
@@ -86,7 +69,7 @@ def test_figures_of_a_sentence():
     assert found.perplexity == pytest.approx(math.exp(-found.log_prob / 5))
 
 
-def test_an_even_model_gives_every_entry_the_same():
+def test_uniform_model_scores_vocabulary_size():
     model = lm_models.tiny_model()
     with torch.no_grad():
         model.model.embedding.weight.zero_()
@@ -94,13 +77,13 @@ def test_an_even_model_gives_every_entry_the_same():
 
 
 @pytest.mark.parametrize("text", ["", " \t ", "\0", "\n"])
-def test_without_tokens_there_is_the_end_alone(text):
+def test_empty_sentence_scores_eos_alone(text):
     found = lm_models.tiny_model().score(text)
     assert (found.text, found.tokens, found.unk) == (text, ["<eos>"], 0)
     assert found.log_prob < 0
 
 
-def test_special_entries_cannot_be_written():
+def test_special_entries_in_text_are_unknown_words():
     model = lm_models.tiny_model(TextConfig(tokenizer="whitespace"))
     found = model.score("the <eos> <unk> cat")
     assert found.tokens == ["the", "<unk:<eos>>", "<unk:<unk>>", "cat", "<eos>"]
@@ -108,7 +91,7 @@ def test_special_entries_cannot_be_written():
     np.testing.assert_allclose(found.log_probs, model.score("the x y cat").log_probs)
 
 
-def test_line_ends_and_nul_are_no_tokens():
+def test_line_ends_and_nul_count_as_spaces():
     model = lm_models.tiny_model(TextConfig(tokenizer="char"), words=("a", "b", " "))
     assert model.score("ab\n").tokens == ["a", "b", "<eos>"]
     assert model.score("a\r\nb\0b").tokens == ["a", " ", " ", "b", " ", "b", "<eos>"]
@@ -125,7 +108,7 @@ TRICKY = [
 
 @pytest.mark.parametrize("normalize", ["NFC", "NFKC", "none"])
 @pytest.mark.parametrize("tokenizer", ["word", "whitespace", "char", "nltk", "toktok", "tweet"])
-def test_tokens_are_those_of_a_corpus(tmp_path, tokenizer, normalize):
+def test_score_tokenizes_like_preprocess(tmp_path, tokenizer, normalize):
     config = TextConfig(
         tokenizer=tokenizer, min_count=2, normalize=normalize, punctuation=tokenizer == "word"
     )
@@ -141,19 +124,21 @@ def test_tokens_are_those_of_a_corpus(tmp_path, tokenizer, normalize):
     assert sum(each.unk for each in scores) == data.vocab.counts[data.vocab.num_words] > 0
 
 
-def test_ten_thousand_sentences_need_few_passes_of_bounded_size_and_little_padding(passes):
-    scores = list(score_sentences(lm_models.tiny_model(), some_sentences(10_000, longest=30)))
+def test_many_sentences_take_few_passes_with_little_padding():
+    model = lm_models.tiny_model()
+    passes = record_passes(model)
+    scores = list(score_sentences(model, some_sentences(10_000, longest=30)))
     assert len(scores) == 10_000
     assert len(passes) < 60
     sizes = [steps * columns for steps, columns in passes]
-    assert max(sizes) <= score.TOKENS_AT_ONCE
+    assert max(sizes) <= ScoreLimits().pass_tokens
     assert sum(sizes) < 1.3 * sum(len(each.tokens) for each in scores)
 
 
-def test_a_sentence_too_long_for_a_pass_is_read_in_several(passes, monkeypatch):
-    monkeypatch.setattr(score, "TOKENS_AT_ONCE", 50)
+def test_long_sentence_takes_several_passes():
     model = lm_models.tiny_model()
-    found = model.score("the cat sat " * 40)
+    passes = record_passes(model)
+    (found,) = score_sentences(model, ["the cat sat " * 40], ScoreLimits(pass_tokens=50))
     assert passes == [(50, 1), (50, 1), (21, 1)]
     np.testing.assert_allclose(
         found.log_probs, plain_log_probs(model, ids_of(model, found.tokens)), rtol=1e-5
@@ -161,26 +146,25 @@ def test_a_sentence_too_long_for_a_pass_is_read_in_several(passes, monkeypatch):
 
 
 @pytest.mark.parametrize("sentence, ahead", [("the cat", 5), ("the " * 99, 2)], ids=["many", "long"])
-def test_answers_come_before_all_was_read(monkeypatch, sentence, ahead):
-    monkeypatch.setattr(score, "SENTENCES_AHEAD", 5)
-    monkeypatch.setattr(score, "TOKENS_AHEAD", 200)
-    asked = 0
+def test_score_sentences_reads_limited_buffer_ahead(sentence, ahead):
+    taken = 0
 
     def endless():
-        nonlocal asked
+        nonlocal taken
         while True:
-            asked += 1
+            taken += 1
             yield sentence
 
-    next(score_sentences(lm_models.tiny_model(), endless()))
-    assert asked == ahead
+    limits = ScoreLimits(buffer_sentences=5, buffer_tokens=200)
+    next(score_sentences(lm_models.tiny_model(), endless(), limits))
+    assert taken == ahead
 
 
-def test_no_sentence_no_score():
+def test_no_sentences_give_no_scores():
     assert list(score_sentences(lm_models.tiny_model(), [])) == []
 
 
-def test_nothing_is_kept_for_a_way_back():
+def test_score_computes_no_gradients():
     model = lm_models.tiny_model()
     model.score("the cat")
     assert all(weight.grad is None for weight in model.model.parameters())

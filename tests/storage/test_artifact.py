@@ -35,7 +35,7 @@ def made(tmp_path):
 
 @pytest.fixture(params=["exchange", "two renames"])
 def file_system(request, monkeypatch):
-    """Commit by an exchange of names, and as on a file system that cannot exchange them."""
+    """Commit by an exchange of names, and as on a file system without an exchange."""
     if request.param == "two renames":
         monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     elif sys.platform != "linux":
@@ -115,7 +115,7 @@ def test_kill_at_every_step_of_a_first_result(tmp_path):
 
 
 def test_kill_amid_recovery_loses_nothing(tmp_path, monkeypatch):
-    """Kill the next holder of the lock, too, where a kill came between two renames."""
+    """Kill the next holder of the lock, too, if a kill comes between two renames."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     for number in itertools.count(1):
         path = make(tmp_path / str(number) / "made", "old")
@@ -252,7 +252,7 @@ def test_foreign_file_is_not_removed_with_a_result(made):
     with pytest.raises(ConfigError, match=r"made: holds 'notes.txt', which nlpseq did not write.*Move this"):
         make(made, "new", force=True)
     (made / "notes.txt").unlink()
-    make(make(made, "new", force=True) / "inner")  # such as counts in an encoded corpus
+    make(make(made, "new", force=True) / "inner")  # for example counts in an encoded corpus
     make(made, "newer", force=True)
     assert text_of(made) == "newer"
 
@@ -468,7 +468,7 @@ def test_load_finds_every_flipped_bit(made):
         for place in range(len(content)):
             (made / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
             if name == "MANIFEST.json" and has_same_json(made / name, content):
-                continue  # a blank that became another blank
+                continue  # because a blank became another blank
             with pytest.raises(ArtifactError):
                 artifact.load_meta(made, "test", 3)
         (made / name).write_bytes(content)

@@ -1,6 +1,6 @@
-"""An array module that is not NumPy: its arrays refuse to become NumPy arrays behind one's back.
+"""Imitate CuPy: an array module whose arrays refuse implicit conversion to NumPy.
 
-CuPy arrays behave so; code that runs on these runs nothing on the wrong device.
+Code that runs on proxy arrays does not call NumPy by mistake.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def wrap(value: Any) -> Any:
 
 
 class ProxyArray:
-    __array_ufunc__ = None  # NumPy scalars leave arithmetic with us to our reflected operators
+    __array_ufunc__ = None  # so that NumPy scalars use the reflected operators of this class
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, host: Any) -> None:
@@ -104,7 +104,7 @@ class _Function:
 
 
 class ProxyModule:
-    """Stands where numpy or cupy is passed as xp."""
+    """Module to pass as xp instead of numpy or cupy."""
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(np, name)
@@ -118,6 +118,6 @@ xp = ProxyModule()
 
 
 def proxied(tables: Tables, *, streamed: bool) -> Tables:
-    """The tables where that module has its arrays, the text as well unless it is streamed."""
+    """Return tables with proxy arrays; the tokens stay in NumPy if streamed."""
     tokens = tables.tokens if streamed else xp.asarray(tables.tokens)
     return Tables(tokens, tables.sentences, xp.asarray(tables.keep_V), xp.asarray(tables.alias_V2))

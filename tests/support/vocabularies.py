@@ -1,4 +1,4 @@
-"""Vocabularies that are hard to store, and what the stated policy says of their words."""
+"""Vocabularies that are hard to store, and the stated policy for their words."""
 
 import os
 import random
@@ -13,9 +13,22 @@ import numpy.typing as npt
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.formats.registry import Written, write_vectors
 
+__all__ = [
+    "FILE_NAMES",
+    "MATRIX",
+    "PLAIN_WORDS",
+    "WORDS",
+    "is_bad",
+    "random_vectors",
+    "same_bits",
+    "vocab_of",
+    "write",
+]
+
 NUM_VOCABULARIES = int(os.environ.get("NLPSEQ_VOCABULARIES", 200))
-NAMES = ("a.vec", "a.txt", "a.bin", "a.npy", "a.tsv")  # every file format
-SPACES = " \t\n\r\v\f"  # ASCII white space, which C splits text at
+FILE_NAMES = ("a.vec", "a.txt", "a.bin", "a.npy", "a.tsv")  # one of each file format
+WORDS, MATRIX = ["one", "둘"], np.array([[0.1, -2], [1e-5, 1024.5]], np.float32)
+SPACES = " \t\n\r\v\f"  # white space in C
 SEPARATORS = {"a.vec": SPACES, "a.txt": SPACES, "a.bin": " \n", "a.tsv": "\t\n\r", "a.npy": None}
 PLAIN_WORDS = (
     *("</s>", "king", "한국어", "12", "0.5", "nan", "1e5", "-", "\\", "\\e", "\\u0020", "\\n", "w" * 150),
@@ -30,10 +43,19 @@ ALPHABET = SPACES + "ab1.-\\ue\u00a0\u2028\x85é왕😀\udce9\udcff\ud83d\ude00"
 
 
 def vocab_of(words: Sequence[str]) -> Vocab:
+    """Return a vocabulary with falling counts."""
     return Vocab(words, np.arange(len(words), 0, -1))
 
 
-def random_words(chance: random.Random) -> list[str]:
+def random_vectors() -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
+    """Yield hard vocabularies with vectors of random finite bits."""
+    for seed in range(NUM_VOCABULARIES):
+        chance = random.Random(seed)
+        words = _random_words(chance)
+        yield words, _random_matrix(chance, len(words))
+
+
+def _random_words(chance: random.Random) -> list[str]:
     def word() -> str:
         if chance.random() < 0.5:
             return chance.choice(PLAIN_WORDS if chance.random() < 0.8 else HARD_WORDS)
@@ -42,23 +64,15 @@ def random_words(chance: random.Random) -> list[str]:
     return list(dict.fromkeys(word() for _ in range(chance.randint(1, 9))))
 
 
-def random_matrix(chance: random.Random, num_words: int) -> npt.NDArray[np.float32]:
-    """Any finite float32 of any bits."""
+def _random_matrix(chance: random.Random, num_words: int) -> npt.NDArray[np.float32]:
     dim = chance.randint(1, 5)
     matrix = np.frombuffer(chance.randbytes(4 * num_words * dim), np.float32).reshape(num_words, dim)
     return np.where(np.isfinite(matrix), matrix, np.float32(-0.0))
 
 
-def vocabularies() -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
-    for number in range(NUM_VOCABULARIES):
-        chance = random.Random(number)
-        words = random_words(chance)
-        yield words, random_matrix(chance, len(words))
-
-
-def is_bad(word: str, name: str) -> bool:
-    """The stated policy, in words of its own."""
-    separators = SEPARATORS[name]
+def is_bad(word: str, file_name: str) -> bool:
+    """Apply the stated policy: tell whether a format cannot hold a word."""
+    separators = SEPARATORS[file_name]
     if separators is None:
         return False
     raw = word.encode("utf-8", "surrogatepass")
@@ -70,8 +84,10 @@ def is_bad(word: str, name: str) -> bool:
 
 
 def same_bits(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
+    """Compare dtype, shape and bits."""
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def write(file: Path, words: Sequence[str], matrix: npt.NDArray[np.float32], **how: Any) -> Written:
-    return write_vectors(file, vocab_of(words), matrix, **how)
+def write(file: Path, words: Sequence[str], matrix: npt.NDArray[np.float32], **options: Any) -> Written:
+    """Write vectors with falling counts to a file."""
+    return write_vectors(file, vocab_of(words), matrix, **options)

@@ -1,15 +1,18 @@
-"""What tests of trust share.
+"""Shared by the trust tests: markers, tallies of promises, and results of every command.
 
-Those that carry `trust` try every case of a promise. The default suite leaves out the ones of them that carry
-`whole`, too, and has a fast slice of each instead.
+`pytest -m trust` tries every case of a promise. Cases marked `trust` in a test file also get the marker
+`whole`, and the default suite leaves them out. In the default suite run the unmarked tests of a second or
+two, and slices with `fast` in the id.
 """
 
+import os
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from faults import build
+from filelock import FileLock
 from tallies import TALLIES, Tally
 from works import WORKS, run, write_corpus
 
@@ -18,6 +21,7 @@ WAS_SKIPPED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark long cases `whole`, and all cases but the fast slices `trust`."""
     for item in items:
         if item.path.parent != Path(__file__).parent:
             continue
@@ -29,15 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
-    """The cases of this test; it fails where one of them did not hold."""
+    """Yield an empty tally, and fail the test if a case did not hold."""
     found = Tally()
     yield found
     promise = request.node.function.__name__.removeprefix("test_").replace("_", " ")
     row = (request.module.__doc__.partition("\n")[0], promise, found.tried, found.held)
     request.node.user_properties.append(("tally", row))
-    assert not found.broken, f"{len(found.broken)} of {found.tried} cases, such as " + "\n".join(
-        found.broken[:3]
-    )
+    examples = "\n".join(found.broken[:3])
+    assert not found.broken, f"{len(found.broken)} of {found.tried} cases are broken: {examples}"
     assert found.tried or request.node.stash[WAS_SKIPPED]
 
 
@@ -70,24 +73,34 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """faults.c, ready to be preloaded."""
+    """Return faults.c, compiled, for LD_PRELOAD."""
     return build(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="session")
-def works(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A text, and everything that the commands make of it."""
-    folder = tmp_path_factory.mktemp("works")
+def works() -> Path:
+    """Return a folder with a text and the results of all commands on it, made by the first worker to ask."""
+    session = Path(os.environ["NLPSEQ_TEST_DIR"])
+    folder, done = session / "works", session / "works.done"
+    with FileLock(session / "works.lock"):
+        if not done.exists():
+            make_works(folder)
+            done.touch()
+    return folder
+
+
+def make_works(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     write_corpus(folder)
     assert run(WORKS["train-w2v"], folder)[0] == 0
     shutil.copytree(folder / "corpus.w2v", folder / "model.w2v")
     for work in WORKS.values():
         code, err = run(work, folder)
         assert code == 0, err
-    return folder
 
 
 @pytest.fixture(scope="module")
 def folder(works: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, for the tests of a file to change."""
+    """Return a copy of `works` that the tests of one file may change."""
     return shutil.copytree(works, tmp_path_factory.mktemp("folder"), dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Inputs of a fuzzer, put in their place."""
+"""Apply inputs of a fuzzer to a file or folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ FINDINGS = Path(__file__).with_name("findings")
 
 @contextmanager
 def put(data: bytes, path: Path) -> Iterator[None]:
-    """The file holds the data; of a folder the file that the first byte names holds the rest."""
+    """Replace a file by the data; in a folder, the first byte of the data selects the file."""
     if not path.is_dir():
         with replaced(path, data):
             yield

@@ -1,13 +1,12 @@
-"""Coverage-guided fuzzing of a reader, for as long as one likes; it needs `pip install atheris`.
+"""Fuzz a reader guided by coverage; needs `pip install atheris`.
 
     python tests/trust/fuzz.py NAME CORPUS [options of libFuzzer, such as -max_total_time=600]
 
-NAME: one of sound.KINDS. CORPUS: a folder for inputs that reach new code. What breaks the reader lies as
-crash-... in the folder where it is run; once that is mended it belongs into findings/NAME, which
-test_findings.py reads ever after.
+NAME: one of sound.KINDS. CORPUS: a folder for inputs with new coverage. libFuzzer saves a breaking input as
+crash-... in the current folder. After the fix, move the file to findings/NAME for test_findings.py.
 
-An input for a folder is one byte, which file, and what that file is to hold; the manifest is made anew, so
-that the reader looks inside.
+An input for a folder is one byte for the choice of a file, then the content of the file. The manifest is
+updated, so that the reader looks inside.
 """
 
 import shutil

@@ -1,7 +1,7 @@
-"""Reads files in a process of its own, as reading them may go wrong in ways that end one.
+"""Read files in a child process, because a hostile file may end the process.
 
-It is told a kind of file and a path a line, and answers with a line of JSON: `digest` of what was read,
-`refused` with the message and its `code`, or `broke`; and by how many MB its memory grew.
+Input is a kind of file and a path a line. Output is a line of JSON: `digest` of the content read, `refused`
+with the error message and exit `code`, or `broke` with a traceback; and `mb`, the growth of memory.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SECONDS = 20.0  # to read a small file
-NEVER = 1e9  # seconds between checkpoints, which would take the place of what is read
-MEMORY = 4 << 30  # bytes of addresses, as torch alone takes more than one
+TIMEOUT = 120.0  # s, generous because a loaded machine is slow
+NEVER = 1e9  # s between checkpoints, because one would overwrite the file under test
+MAX_ADDRESS_BYTES = 4 << 30  # because torch alone takes more than 1 GiB
 
 Answer = dict[str, Any]
 
@@ -143,14 +143,14 @@ READERS: dict[str, Callable[[Path], bytes]] = {
 
 
 class Prober:
-    """The process, begun anew where it came to its end."""
+    """The child process, restarted after it ended."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[str] | None = None
         self._read = set[str]()
 
     def read(self, kind: str, path: Path) -> Answer:
-        """What came of reading; the first of its kind, which loads libraries, is read twice."""
+        """Read a file; read the first of a kind twice, because the first loads libraries."""
         if self._child is None:
             self._read = set()
         if kind not in self._read:
@@ -161,7 +161,7 @@ class Prober:
     def _ask(self, kind: str, path: Path) -> Answer:
         child = self._child or self._start()
         assert child.stdin is not None and child.stdout is not None
-        clock = threading.Timer(SECONDS, child.kill)
+        clock = threading.Timer(TIMEOUT, child.kill)
         clock.start()
         print(kind, path, file=child.stdin, flush=True)
         line = child.stdout.readline()
@@ -170,7 +170,7 @@ class Prober:
             answer: Answer = json.loads(line)
             return answer
         self.close()
-        return {"broke": f"the process ended with {child.returncode}, or took {SECONDS:g} s"}
+        return {"broke": f"the process ended with {child.returncode}, or took {TIMEOUT:g} s"}
 
     def close(self) -> None:
         if self._child is not None:
@@ -188,9 +188,10 @@ class Prober:
 
 
 def answer(kind: str, path: Path) -> Answer:
+    """Read a file in this process."""
     from nlpseq.errors import NlpseqError
 
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is that of this reading
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak of memory
     before = peak_mb()
     try:
         found: Answer = {"digest": hashlib.sha256(READERS[kind](path)).hexdigest()}
@@ -202,14 +203,14 @@ def answer(kind: str, path: Path) -> Answer:
 
 
 def peak_mb() -> float:
-    """Of this process: getrusage would count that of the one it was forked from."""
+    """Return the peak memory of this process, without the parent that getrusage includes."""
     status = Path("/proc/self/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def main() -> None:
-    warnings.simplefilter("ignore")  # NumPy's, of headers as Python 2 wrote them
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    warnings.simplefilter("ignore")  # NumPy's about headers of Python 2
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_BYTES, MAX_ADDRESS_BYTES))
     for line in sys.stdin:
         kind, _, path = line.rstrip("\n").partition(" ")
         print(json.dumps(answer(kind, Path(path))), flush=True)

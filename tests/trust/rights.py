@@ -1,11 +1,14 @@
-"""A process of root that may do what the modes of files say, and no more."""
+"""Run a process of root with the rights of an ordinary user, to make file modes count."""
 
 import ctypes
 
-DROP, OVERRIDES = 24, (1, 2)  # linux/prctl.h, linux/capability.h: by which root may read and write everything
+__all__ = ["lose_rights"]
+
+PR_CAPBSET_DROP = 24  # linux/prctl.h
+OVERRIDES = (1, 2)  # linux/capability.h: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 
 def lose_rights() -> None:
-    """To be called in the new process, before it runs anything else."""
+    """Drop the capabilities above file modes; call in the child before exec."""
     for right in OVERRIDES:
-        ctypes.CDLL(None).prctl(DROP, right, 0, 0, 0)  # which only root has to
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, right, 0, 0, 0)  # fails harmlessly for other users

@@ -1,4 +1,4 @@
-"""A result of every kind and a file of every format, as small as they can be, and ways to spoil them."""
+"""Make the smallest result of every kind and file of every format, and change them."""
 
 import bz2
 import gzip
@@ -61,11 +61,11 @@ FORMATS = {
 KINDS = {name: kind for kinds in (RESULTS, FORMATS) for kind, names in kinds.items() for name in names}
 
 REFUSED = (4, 5)  # exit codes of DataError and ArtifactError
-MOST_MB = 200.0
+MAX_MB = 200.0
 
 
 def make_sound(folder: Path) -> Path:
-    """The folder, with all that KINDS names."""
+    """Fill a folder with everything named in KINDS."""
     (folder / "corpus.txt").write_text(TEXT)
     data = ns.preprocess(ns.open_corpus(folder / "corpus.txt"), COUNTING, folder / "a.tokens")
     counts = count_cooccurrences(data.split("train"), CooccurrenceConfig(window=2))
@@ -88,7 +88,7 @@ def make_sound(folder: Path) -> Path:
 
 
 def _begin_runs(folder: Path, data: ns.TokenDataset, counts: Cooccurrence) -> None:
-    """Training that was stopped at once, that of a language model with a validation behind it."""
+    """Start training runs and stop each at once, a language model after one validation."""
 
     def run(name: str) -> CheckpointConfig:
         return CheckpointConfig(path=folder / name, should_stop=lambda: True)
@@ -100,7 +100,7 @@ def _begin_runs(folder: Path, data: ns.TokenDataset, counts: Cooccurrence) -> No
 
 
 class replaced:
-    """The file with other content, and then as it was."""
+    """The temporary replacement of the content of a file."""
 
     def __init__(self, file: Path, content: bytes) -> None:
         self._file, self._content, self._sound = file, content, file.read_bytes()
@@ -113,6 +113,7 @@ class replaced:
 
 
 def resealed(prober: Prober, kind: str, path: Path) -> Answer:
+    """Read a folder under a new manifest of its changed files."""
     manifest = path / MANIFEST
     if not manifest.exists():
         return prober.read(kind, path)
@@ -122,13 +123,13 @@ def resealed(prober: Prober, kind: str, path: Path) -> Answer:
 
 
 def check(answer: Answer, name: str, sound: str | None = None) -> None:
-    """Refused by name, or taken: then for what it was, where that is known."""
+    """Assert refusal by name, or a content with the digest `sound`, if given."""
     assert "broke" not in answer, answer["broke"]
-    assert answer["mb"] < MOST_MB, f"memory grew by {answer['mb']:.0f} MB"
+    assert answer["mb"] < MAX_MB, f"memory grew by {answer['mb']:.0f} MB"
     if "refused" in answer:
         is_of_a_run = answer["refused"].startswith("training diverged: ")
         assert answer["code"] in REFUSED or is_of_a_run, answer
         assert name.removesuffix("/checkpoint") in answer["refused"], answer["refused"]
-        assert answer["refused"].count(". ") >= 1, f"no way out: {answer['refused']}"
+        assert answer["refused"].count(". ") >= 1, f"no fix: {answer['refused']}"
     elif sound is not None:
-        assert answer["digest"] == sound, "damage was taken for what it is not"
+        assert answer["digest"] == sound, "corrupt content was read as valid"

@@ -1,13 +1,15 @@
-"""A count of the cases tried and held for each promise, told when the tests have ended."""
+"""Count the cases tried and held for each promise, and print the counts after the last test."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-TALLIES = dict[str, dict[str, "Tally"]]()  # by the sentence that heads a file, and by promise
+__all__ = ["TALLIES", "Tally"]
+
+TALLIES = dict[str, dict[str, "Tally"]]()  # by first sentence of the test file, then by promise
 
 
 class Tally:
-    """Cases of one promise. A case that does not hold is noted, and the others are still tried."""
+    """Cases of one promise. A broken case is noted, and the test goes on with the next case."""
 
     def __init__(self) -> None:
         self.tried = self.held = 0
@@ -15,6 +17,7 @@ class Tally:
 
     @contextmanager
     def case(self, name: str) -> Iterator[None]:
+        """Count the block as one case; the case holds if the block raises nothing."""
         self.tried += 1
         try:
             yield

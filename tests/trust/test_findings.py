@@ -1,4 +1,4 @@
-"""What a fuzzer once broke a reader with is refused or read."""
+"""Inputs that once broke a reader are refused or read."""
 
 import pytest
 from findings import FINDINGS, put
@@ -7,9 +7,7 @@ from sound import KINDS, check, make_sound
 from tallies import Tally
 
 
-def test_what_fuzzing_found_is_refused_or_read(
-    tmp_path_factory: pytest.TempPathFactory, tally: Tally
-) -> None:
+def test_fuzzing_findings_are_refused_or_read(tmp_path_factory: pytest.TempPathFactory, tally: Tally) -> None:
     whole, prober = make_sound(tmp_path_factory.mktemp("whole")), Prober()
     for file in sorted(FINDINGS.glob("*/*")):
         name = file.parent.name

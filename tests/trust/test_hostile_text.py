@@ -1,4 +1,4 @@
-"""Text from anywhere: bytes that are no text, endless lines, endless vocabularies, commands to a terminal."""
+"""Text from anywhere: invalid bytes, endless lines and vocabularies, terminal commands."""
 
 import codecs
 import random
@@ -22,23 +22,21 @@ from works import stale_files
 
 import nlpseq as ns
 from nlpseq.config import TextConfig, Tokenizer
-from nlpseq.dataset import _spill
+from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.errors import DataError
-from nlpseq.reading import blocks as _cut
-from nlpseq.reading.blocks import WHOLE_LINE_TOKENIZERS
-from nlpseq.reading.decode import normalized_block
-from nlpseq.tokenizers.word import tokenize
+from nlpseq.reading.blocks import BlockLimits
+from nlpseq.reading.normalize import normalize_block
+from nlpseq.tokenizers.base import TOKENIZERS, tokenize
 from nlpseq.vectors.vectors import Vectors
 
-# Writes a line to stdout: argv[1] MB of argv[2], again and again, and no newline.
+# Writes argv[1] MB of repeated argv[2] to stdout, without a newline.
 ENDLESS = """
 import sys
 part = sys.argv[2].encode() * ((1 << 20) // len(sys.argv[2]))
 for _ in range(int(sys.argv[1])):
     sys.stdout.buffer.write(part)
 """
-# Runs nlpseq, and writes down its most memory, seen every millisecond. That of mapped files is not counted,
-# which is there while nothing else needs it.
+# Runs nlpseq and stores its peak memory, sampled every millisecond, without mapped files.
 WATCHED = """
 import atexit, re, threading, time
 from pathlib import Path
@@ -58,29 +56,33 @@ main()
 """
 # Runs nlpseq with argv[1] bytes in a block and room for argv[2] types, and writes down how often it was full.
 CRAMPED = """
-import atexit, sys
+import sys
+from functools import partial
 from pathlib import Path
 from nlpseq.cli import main
-from nlpseq.reading import blocks as _cut
-from nlpseq.dataset import _spill
+from nlpseq.dataset import encode
+from nlpseq.dataset.external_vocab import ExternalVocabulary
+from nlpseq.dataset.limits import EncodeLimits
+from nlpseq.reading.blocks import BlockLimits
 
-full, empty = [], _spill.Spill._empty
-
-def counted(spill):
-    full.append(spill.file)
-    empty(spill)
-
-block, held = sys.argv[1:3]
+block, held = map(int, sys.argv[1:3])
 del sys.argv[1:3]
-_cut.BLOCK_BYTES, _spill.MOST_HELD, _spill.Spill._empty = int(block), int(held), counted
-atexit.register(lambda: Path("full").write_text(str(len(full))))
+merge = ExternalVocabulary.merge
+
+def count_and_merge(vocab):
+    Path("full").write_text(str(vocab.num_flushed // held))
+    return merge(vocab)
+
+ExternalVocabulary.merge = count_and_merge
+limits = EncodeLimits(blocks=BlockLimits(block_bytes=block), memory_types=held)
+encode.preprocess = partial(encode.preprocess, limits=limits)
 main()
 """
-SOME_MB, MORE_MB = 32, 64  # of a line of many blocks, and what a longer one may take more
+SOME_MB, MORE_MB = 32, 64  # of a line of many blocks, and allowed in addition for a longer one
 ADDRESSES = 2 << 30  # bytes
-SIZES = [1000 * 4**step for step in range(5)]  # characters, the last for what looks at each once
+SIZES = [1000 * 4**step for step in range(5)]  # characters; the last only for linear tokenizers
 PATIENCE = 20.0  # s, for all sizes
-END = "¬"  # of text, which is what a search for the end of bait, from every place in it, does not find
+END = "¬"  # of text, so that every search for another end of the bait fails
 ESCAPES = (
     *("\x1b[31mred", "\x1b]0;title\x07", "\x1b[2J", "\x1b[6n", "\x9b31m", "\x90q\x9c", "\x07", "\b\b"),
     *("\u202eabc", "a\x7f"),
@@ -91,7 +93,7 @@ ESCAPES = (
     "megabytes", [pytest.param(128, id="fast"), pytest.param(3 << 10, id="whole", marks=pytest.mark.trust)]
 )
 @pytest.mark.parametrize("part", ["a b c ", "a", "é "])
-def test_an_endless_line_from_a_pipe_takes_little_memory(
+def test_endless_line_from_a_pipe_takes_little_memory(
     tmp_path: Path, tally: Tally, megabytes: int, part: str
 ) -> None:
     with tally.case(f"{megabytes} MB of {part!r}"):
@@ -100,7 +102,7 @@ def test_an_endless_line_from_a_pipe_takes_little_memory(
 
 
 def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
-    """MB that encoding takes at most; the tokens are those of the line."""
+    """Return the peak memory of encoding in MB, after a check of the tokens."""
     settings = ["--tokenizer", "whitespace", "--valid-share", "0", "--test-share", "0", "--min-count", "1"]
     writer = [sys.executable, "-c", ENDLESS, str(megabytes), part]
     source = subprocess.Popen(writer, stdout=subprocess.PIPE)
@@ -129,15 +131,21 @@ def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
     ("num_words", "block", "held"),
     [
         pytest.param(300_000, 1 << 17, 50_000, id="fast"),
-        pytest.param(20_000_000, _cut.BLOCK_BYTES, _spill.MOST_HELD, id="whole", marks=pytest.mark.trust),
+        pytest.param(
+            20_000_000,
+            BlockLimits().block_bytes,
+            EncodeLimits().memory_types,
+            id="whole",
+            marks=pytest.mark.trust,
+        ),
     ],
 )
 def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
     tmp_path: Path, tally: Tally, num_words: int, block: int, held: int
 ) -> None:
-    """Every word once, some more often; of those that occur twice the first by name are kept.
+    """Keep exactly the first words by name among the repeated words.
 
-    Some words occur again after the table of words that has them was full.
+    All words occur once, some twice, also after the table with their first occurrence was full.
     """
     chance, often, kept = random.Random(1), num_words // 1000, num_words // 2000
     doubled = [f"w{number:x}" for number in chance.sample(range(num_words), often)]
@@ -168,9 +176,7 @@ def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
 @pytest.mark.parametrize(
     "texts", [pytest.param(300, id="fast"), pytest.param(10_000, id="whole", marks=pytest.mark.trust)]
 )
-def test_any_bytes_are_read_alike_on_every_way(
-    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch, texts: int
-) -> None:
+def test_any_bytes_are_read_alike_on_every_way(tmp_path: Path, tally: Tally, texts: int) -> None:
     """Invalid UTF-8, NUL, marks of byte order, line ends of all kinds; many blocks, one thread and two."""
     chance, seen = random.Random(2), Counter[str]()
     pieces = [b"a", b"b ", b" ", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xc3", b"\xc3\xa9", b"\xed\xa0\x80"]
@@ -185,21 +191,22 @@ def test_any_bytes_are_read_alike_on_every_way(
             lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
             expected = [tokens for line in lines if (tokens := tokenize(line, PLAIN))]
             longest = max((len(token.encode()) for tokens in expected for token in tokens), default=0)
-            monkeypatch.setattr(_cut, "BLOCK_BYTES", max(20, longest + 3))  # 3: of white space, to cut at
-            refusal = "holds no words" if not expected else None
+            block_bytes = max(20, longest + 3)  # 3: white space to cut at
+            limits = EncodeLimits(blocks=BlockLimits(block_bytes=block_bytes))
+            refusal = "contains no words" if not expected else None
             if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                refusal = "starts with the mark of UTF-16"
+                refusal = "starts with a UTF-16 byte order mark"
             for threads in (1, 2):
                 corpus, out = ns.open_corpus(tmp_path / "text.txt"), tmp_path / "out"
                 if refusal:
                     with pytest.raises(DataError, match=refusal):
-                        ns.preprocess(corpus, PLAIN, out, threads=threads, force=True)
+                        ns.preprocess(corpus, PLAIN, out, threads=threads, force=True, limits=limits)
                 else:
-                    data = ns.preprocess(corpus, PLAIN, out, threads=threads, force=True)
+                    data = ns.preprocess(corpus, PLAIN, out, threads=threads, force=True, limits=limits)
                     assert sentences(data) == expected
             seen[refusal or "is read"] += 1
             seen["has a mark"] += not refusal and content.startswith(codecs.BOM_UTF8)
-            seen["has blocks"] += not refusal and len(text.encode()) > 2 * _cut.BLOCK_BYTES
+            seen["has blocks"] += not refusal and len(text.encode()) > 2 * block_bytes
     assert len(seen) == 5 and min(seen.values()) >= texts // 60, seen
 
 
@@ -216,10 +223,10 @@ def sentences(data: ns.TokenDataset) -> list[list[str]]:
 
 @pytest.mark.parametrize("tokenizer", get_args(Tokenizer))
 def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None:
-    """Four times the text does not take sixteen times as long."""
+    """Tokenizing takes linear time: four times the text, about four times as long."""
     config = TextConfig(tokenizer=tokenizer)
 
-    sizes = SIZES[:-1] if tokenizer in WHOLE_LINE_TOKENIZERS else SIZES
+    sizes = SIZES[:-1] if TOKENIZERS[tokenizer].whole_lines else SIZES
 
     def split(text: str) -> None:
         tokenize(text, config)
@@ -248,16 +255,16 @@ def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None
     for bait in baits:
         with tally.case(f"{tokenizer}, {bait!r}"):
             check_time(split, bait, sizes)
-        if tally.broken:  # as the next one would take as long
+        if tally.broken:  # because the next one would take as long
             break
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
 def test_marks_made_to_be_slow_are_not(tally: Tally, form: str) -> None:
-    """Out of order, or signs that are two marks out of order, or are marks in one form alone."""
+    """Normalise marks out of order, pairs of such marks, and marks of a single form in linear time."""
 
     def compose(text: str) -> None:
-        normalized_block(text.encode(), form)
+        normalize_block(text.encode(), form)
 
     baits = ["\u0301", "\u0300\u0316", "\u0344\u0316", "é\u0316\u0301", "\u0f73", "\u0f75", "\u0f81"]
     baits += ["\uff9e", "\u0301\uff9e", "\uff9f\u0316", "\u0f73\u0316", "\u0f77", "\u1100\u1161", "\ufdfa"]
@@ -270,18 +277,18 @@ def test_marks_made_to_be_slow_are_not(tally: Tally, form: str) -> None:
 
 
 def check_time(work: Callable[[str], None], bait: str, sizes: list[int], start: str = "") -> None:
-    """work takes four times the text in at most some eight times as long, however much it was before."""
+    """Check that four times the text takes at most eight times as long, for any size."""
 
     def give_up(*_: object) -> None:
         raise TimeoutError(f"more than {PATIENCE} s")
 
-    signal.signal(signal.SIGVTALRM, give_up)  # of processor time, which a regular expression looks at
+    signal.signal(signal.SIGVTALRM, give_up)  # of processor time, checked inside regular expressions
     signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
     try:
         work(start + bait * 10 + END)
         some = 0.0
         for size in sizes:
-            more = seconds(work, start + bait * (size // len(bait)) + END)
+            more = cpu_seconds(work, start + bait * (size // len(bait)) + END)
             assert more < 8 * some + 0.3, f"{more:.2f} s for {size:,} characters, {some:.2f} s for a quarter"
             some = more
     finally:
@@ -289,8 +296,8 @@ def check_time(work: Callable[[str], None], bait: str, sizes: list[int], start: 
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
 
 
-def seconds(work: Callable[[str], None], text: str) -> float:
-    """Of the processor, which other work does not change."""
+def cpu_seconds(work: Callable[[str], None], text: str) -> float:
+    """Return processor time, independent of other load."""
     begun = time.process_time()
     work(text)
     return time.process_time() - begun

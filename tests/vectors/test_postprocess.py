@@ -1,4 +1,4 @@
-"""Adding contexts, centring, and taking out what all vectors share."""
+"""Postprocessing adds contexts, centers, and removes common directions."""
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ def vectors(contexts=True):
     )
 
 
-def test_nothing_asked_nothing_done():
+def test_defaults_return_the_same_vectors():
     plain = vectors()
     assert postprocess(plain) is plain
 
 
-def test_contexts_are_added():
+def test_w_plus_c_adds_contexts():
     plain = vectors()
     both = postprocess(plain, matrix="w+c")
     assert_allclose(both.matrix, plain.matrix + plain.contexts, rtol=1e-6)
@@ -33,12 +33,12 @@ def test_contexts_are_added():
         postprocess(vectors(contexts=False), matrix="w+c")
 
 
-def test_centred_vectors_have_no_mean():
+def test_centered_vectors_have_zero_mean():
     assert abs(vectors().matrix.mean()) > 1
     assert_allclose(postprocess(vectors(), center=True).matrix.mean(axis=0), 0, atol=1e-5)
 
 
-def test_removed_components_are_those_of_largest_variance():
+def test_components_of_largest_variance_are_removed():
     done = postprocess(vectors(), center=True, remove_components=2).matrix
     values = np.linalg.svd(vectors().matrix - vectors().matrix.mean(axis=0), compute_uv=False)
     left = np.linalg.svd(done, compute_uv=False)
@@ -47,6 +47,6 @@ def test_removed_components_are_those_of_largest_variance():
 
 
 @pytest.mark.parametrize("number", [-1, 5, 6])
-def test_as_many_components_as_dimensions_are_too_many(number):
-    with pytest.raises(ConfigError, match=f"remove_components is {number}"):
+def test_number_of_components_is_checked(number):
+    with pytest.raises(ConfigError, match=f"remove_components: {number} is out of range"):
         postprocess(vectors(), remove_components=number)

@@ -1,4 +1,4 @@
-"""word2vec.cu without a GPU: as C++ it equals the specification; lanes agree; NVRTC and nvcc compile it."""
+"""word2vec.cu as C++ equals the specification, lanes agree, and NVRTC and nvcc compile the source."""
 
 import ctypes
 import shutil
@@ -18,20 +18,27 @@ from support.proxy import proxied, xp as proxy
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import ConfigError
-from nlpseq.word2vec.kernels import fused_cupy
-from nlpseq.word2vec.kernels.fused_cupy import SOURCE, WARP, bearable, check_room, constants, spans_kernel
+from nlpseq.word2vec.kernels.fused_cupy import (
+    SOURCE,
+    WARP,
+    Parts,
+    check_room,
+    constants,
+    max_spans,
+    spans_kernel,
+)
 from nlpseq.word2vec.kernels.reference import make_layered
 from nlpseq.word2vec.kernels.select import Span
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.parallel import CHUNK_TOKENS
-from nlpseq.word2vec.sampling import Kept, Tables, epoch_keys, kept_words
+from nlpseq.word2vec.sampling import PART_TOKENS, Kept, Tables, epoch_keys, kept_words
 
 HOST = Path(__file__).parents[1] / "support" / "cuda" / "host.cpp"
 IDS = [f"{variant}-V{v}-D{d}-K{k}-W{w}" for variant, (v, d, k, w) in CASES]
 
 
 def build(config: Word2VecConfig, warp: int = 1) -> ctypes.CDLL:
-    """word2vec.cu for this config as a library of this machine."""
+    """Compile word2vec.cu for this config into a library of this machine."""
     library = Path(mkdtemp(prefix="nlpseq-test-")) / "w2v.so"
     compiler = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", *constants(config, warp)]
     subprocess.run([*compiler, str(HOST), "-o", str(library)], check=True)
@@ -61,7 +68,7 @@ def as_c(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("variant", "size"), CASES, ids=IDS)
-def test_it_equals_the_specification(variant: str, size: tuple[int, int, int, int]) -> None:
+def test_cuda_source_equals_specification(variant: str, size: tuple[int, int, int, int]) -> None:
     num_words, dim, negatives, window = size
     config = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window)
     train_spans, layered = (
@@ -97,45 +104,38 @@ def test_arrays_stay_on_their_device(streamed: bool) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_part_by_part_it_does_what_it_does_with_the_whole_text(
-    variant: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_give_the_result_of_the_whole_text(variant: str) -> None:
     config = replace(VARIANTS[variant], dim=5, negatives=3, window=4)
     tables, keys = make_tables(7), epoch_keys(1, 0)
-    tables = tables._replace(sentences=tables.sentences[2:])  # so that it does not begin at 0
+    tables = tables._replace(sentences=tables.sentences[2:])  # because a text may start after 0
     start, stop = int(tables.sentences[0]), int(tables.sentences[-1])
     spans = [Span(first, min(first + 10, stop), np.float32(0.1)) for first in range(start, stop, 10)]
     spans = spans[8:] + spans[:8]
-    results, asked_for = [], list[tuple[int, int]]()
+    results, drawn = [], list[tuple[int, int]]()
+
+    def draw(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> Kept:
+        drawn.append((start, stop))
+        return kept_words(tables, keys, window, start, stop, xp)
+
     for part in (10**9, 40):
-        monkeypatch.setattr(fused_cupy, "PART", part)
-        monkeypatch.setattr(fused_cupy, "kept_words", noted(asked_for))
-        weights = make_weights(7, 5, WARP)
-        train_spans = spans_kernel(launcher(config), config.window, np)
+        weights, parts = make_weights(7, 5, WARP), Parts(config.window, np, part, draw)
+        train_spans = spans_kernel(launcher(config), config.window, np, parts)
         sums = [train_spans(tables, keys, weights, some) for some in (spans[:6], spans[6:])]
         results.append((*weights, *np.sum(sums, axis=0)))
     for whole, parted in zip(*results, strict=True):
-        np.testing.assert_allclose(whole, parted, rtol=1e-15)  # sums of losses are added up in another order
-    parts = [(start + offset, min(start + offset + 40, stop)) for offset in (80, 120, 0, 40)]
-    assert asked_for == [(start, stop), *parts], "each once"
+        np.testing.assert_allclose(whole, parted, rtol=1e-15)  # because losses are summed in another order
+    wanted = [(start + offset, min(start + offset + 40, stop)) for offset in (80, 120, 0, 40)]
+    assert drawn == [(start, stop), *wanted], "each part once"
 
 
-def test_a_part_holds_whole_chunks() -> None:
-    assert fused_cupy.PART % CHUNK_TOKENS == 0
+def test_part_holds_whole_chunks() -> None:
+    assert PART_TOKENS % CHUNK_TOKENS == 0
 
 
-def noted(asked_for: list[tuple[int, int]]) -> Callable[..., Kept]:
-    def find(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> Kept:
-        asked_for.append((start, stop))
-        return kept_words(tables, keys, window, start, stop, xp)
-
-    return find
-
-
-def test_a_window_that_has_no_room_is_refused_with_the_way_out() -> None:
+def test_check_room_refuses_large_window() -> None:
     check_room(Word2VecConfig(window=96, negatives=15))
     with pytest.raises(
-        ConfigError, match=r"window 100 with 15 negatives needs 51,200 bytes .* --kernel layers"
+        ConfigError, match=r"--window: 100 with 15 negatives needs 51,200 bytes .* --kernel layers"
     ):
         check_room(Word2VecConfig(window=100, negatives=15))
     check_room(Word2VecConfig(objective="cbow", window=100, negatives=15))
@@ -160,7 +160,7 @@ def test_each_span_has_its_own_learning_rate() -> None:
     np.testing.assert_allclose(ours.in_VD, reference.in_VD, atol=2e-6)
 
 
-def test_another_text_of_the_same_epoch_is_looked_at_anew() -> None:
+def test_other_text_of_same_epoch_is_drawn_again() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
     train_spans, keys = spans_kernel(launcher(config), config.window, np), epoch_keys(1, 0)
     tables, weights = make_tables(7), make_weights(7, 5, WARP)
@@ -170,14 +170,14 @@ def test_another_text_of_the_same_epoch_is_looked_at_anew() -> None:
         train_spans(each, keys, weights, [Span(first, first + 90, np.float32(0))])
         for each in (tables, held_out, tables)
     ]
-    assert loss[0] == loss[2] and loss[1] == loss[0]  # sentences end where they end
+    assert loss[0] == loss[2] and loss[1] == loss[0]  # because windows end with their sentence
     beyond = [
         train_spans(each, keys, weights, [Span(0, first, np.float32(0))])[1] for each in (tables, held_out)
     ]
     assert beyond[0] > 0 == beyond[1]
 
 
-def test_lanes_add_up_and_share_a_row_without_gap_or_overlap() -> None:
+def test_lanes_sum_and_cover_a_row_once() -> None:
     for dim in (32, 64, 100, 160, 300):
         config = Word2VecConfig(dim=dim)
         library = build(config, 32)
@@ -185,26 +185,26 @@ def test_lanes_add_up_and_share_a_row_without_gap_or_overlap() -> None:
         total = values.sum()
         library.sum_of_lanes(as_c(values))
         assert (values == total).all()
-        place_LP = np.full((32, -(-dim // 32)), -1, np.int32)
-        library.places(as_c(place_LP))
-        assert sorted(place_LP.ravel()) == list(range(place_LP.size))
-        together = 4 if place_LP.shape[1] % 4 == 0 else 2 if place_LP.shape[1] % 2 == 0 else 1
-        assert (place_LP[:, ::together] % together == 0).all()  # so that a lane reads them at once
-        assert (np.diff(place_LP.reshape(32, -1, together), axis=2) == 1).all()
+        index_LP = np.full((32, -(-dim // 32)), -1, np.int32)
+        library.indices(as_c(index_LP))
+        assert sorted(index_LP.ravel()) == list(range(index_LP.size))
+        adjacent = 4 if index_LP.shape[1] % 4 == 0 else 2 if index_LP.shape[1] % 2 == 0 else 1
+        assert (index_LP[:, ::adjacent] % adjacent == 0).all()  # because a lane loads adjacent floats at once
+        assert (np.diff(index_LP.reshape(32, -1, adjacent), axis=2) == 1).all()
 
 
-def test_no_more_spans_at_once_than_text_and_vocabulary_bear() -> None:
+def test_text_and_vocabulary_limit_spans_at_once() -> None:
     tables = make_tables(7)
-    assert bearable(tables, 2000) == 1
+    assert max_spans(tables, 2000) == 1
     large = tables._replace(tokens=np.empty(10**6, np.uint16), keep_V=np.empty(10**6, np.uint32))
-    assert bearable(large, 2000) == 50 and bearable(large, 8) == 8
-    assert bearable(large._replace(keep_V=np.empty(500, np.uint32)), 2000) == 10
+    assert max_spans(large, 2000) == 50 and max_spans(large, 8) == 8
+    assert max_spans(large._replace(keep_V=np.empty(500, np.uint32)), 2000) == 10
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_nvrtc_compiles_it(variant: str, architecture: str) -> None:
-    spec = find_spec("nvidia")  # a namespace of NVIDIA's wheels; nvidia-cuda-nvrtc needs no GPU
+def test_nvrtc_compiles_source(variant: str, architecture: str) -> None:
+    spec = find_spec("nvidia")  # namespace of the wheels of NVIDIA; nvidia-cuda-nvrtc needs no GPU
     assert spec is not None and spec.submodule_search_locations
     places = map(Path, spec.submodule_search_locations)
     library = next(file for place in places for file in place.glob("cu[0-9]*/lib/libnvrtc.so.*"))
@@ -223,6 +223,6 @@ def test_nvrtc_compiles_it(variant: str, architecture: str) -> None:
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc on this machine")
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_nvcc_compiles_it(variant: str, tmp_path: Path) -> None:
+def test_nvcc_compiles_source(variant: str, tmp_path: Path) -> None:
     options = [*constants(VARIANTS[variant], 32), "-std=c++17", "-arch=sm_90", "-cubin"]
     subprocess.run(["nvcc", *options, str(SOURCE), "-o", str(tmp_path / "word2vec.cubin")], check=True)

@@ -1,4 +1,4 @@
-"""Gradients of the layers and objectives against central differences, in float64, and their array module."""
+"""Layers and objectives match numeric gradients in float64, and call the given array module alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from nlpseq.word2vec.sampling import Windows
 
 V, D, K = 7, 5, 3
 RATE = 1e-2
-# Two windows, one repeats a context word and its centre, negatives repeat and hit the target.
+# Two windows: one repeats a context and its centre; negatives repeat and equal the target.
 WINDOWS = Windows(
     centres_B=np.array([2, 4]),
     pos_B=np.array([10, 11]),
@@ -57,7 +57,7 @@ STEPS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_descends_the_numeric_gradient_of_its_loss(name: str) -> None:
+def test_step_matches_numeric_gradient(name: str) -> None:
     weights = random_weights()
 
     def loss() -> float:
@@ -71,7 +71,7 @@ def test_a_step_descends_the_numeric_gradient_of_its_loss(name: str) -> None:
         np.testing.assert_allclose((before - after) / RATE, gradient, atol=2e-8)
 
 
-def test_legacy_cbow_hands_each_context_the_whole_gradient() -> None:
+def test_legacy_cbow_does_not_divide_gradient() -> None:
     weights = random_weights()
     corrected, legacy = (Weights(*(w.copy() for w in weights)) for _ in range(2))
     cbow_step(corrected, WINDOWS, NEGATIVES_BK, RATE, np, corrected=True)
@@ -82,7 +82,7 @@ def test_legacy_cbow_hands_each_context_the_whole_gradient() -> None:
     np.testing.assert_allclose((legacy.in_VD - weights.in_VD)[[4, 0]], 2 * change[[4, 0]])  # 2 contexts
 
 
-def test_embedding_equals_one_hot_times_weight() -> None:
+def test_embedding_equals_one_hot_product() -> None:
     weight = random_weights().in_VD
     ids = np.array([3, 0, 3, 6])
     one_hot = np.eye(V)[ids]
@@ -92,7 +92,7 @@ def test_embedding_equals_one_hot_times_weight() -> None:
     np.testing.assert_allclose(dense(backward(gradient)), one_hot.T @ gradient, rtol=1e-15)
 
 
-def test_embedding_mean_equals_the_mean_of_one_hot_rows() -> None:
+def test_embedding_mean_equals_one_hot_product() -> None:
     weight = random_weights().in_VD
     membership = np.zeros((2, V))
     np.add.at(membership, (WINDOWS.window_P, WINDOWS.contexts_P), [1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2])
@@ -102,14 +102,14 @@ def test_embedding_mean_equals_the_mean_of_one_hot_rows() -> None:
     np.testing.assert_allclose(dense(backward(gradient)), membership.T @ gradient, rtol=1e-14)
 
 
-def test_negative_sampling_loss_is_the_formula_and_skips_the_target() -> None:
+def test_negative_sampling_equals_formula_without_target() -> None:
     h, out = random_weights(3)
     loss, _ = layers.negative_sampling(h[:1], out, np.array([2]), np.array([[5, 2, 5]]), np)
     wanted = -np.log(1 / (1 + np.exp(-h[0] @ out[2]))) - 2 * np.log(1 / (1 + np.exp(h[0] @ out[5])))
     np.testing.assert_allclose(loss, [wanted], rtol=1e-14)
 
 
-def test_extreme_logits_stay_finite() -> None:
+def test_extreme_logits_give_finite_loss() -> None:
     h, out = np.array([[1e4, 0.0]]), np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 1.0]])
     sampled = layers.negative_sampling(h, out, np.array([1]), np.array([[0, 2]]), np)
     full = layers.softmax_cross_entropy(h, out, np.array([1]), np)
@@ -119,7 +119,7 @@ def test_extreme_logits_stay_finite() -> None:
         assert np.isfinite(grad_h).all() and np.isfinite(grad_out.rows_ND).all()
 
 
-def test_nothing_calls_numpy_behind_the_array_modules_back() -> None:
+def test_objectives_call_given_array_module() -> None:
     weights = random_weights()
     on_proxy = Weights(*(proxy.asarray(w.copy()) for w in weights))
     windows = Windows(*(proxy.asarray(field) for field in WINDOWS))

@@ -1,8 +1,9 @@
-"""What word2vec draws, against brute force and against the distributions it claims."""
+"""Windows equal the plain reference, and draws follow their distributions."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from reference.windows import window_pairs
 from scipy import stats
 from support.proxy import ProxyArray, proxied, xp as proxy
 
@@ -18,7 +19,7 @@ from nlpseq.word2vec.sampling import (
 )
 
 
-def test_keep_probability_is_word2vecs() -> None:
+def test_keep_probability_equals_word2vec() -> None:
     counts = np.array([9_000, 900, 90, 10])
     share = counts / counts.sum()
     wanted = np.minimum(np.sqrt(0.01 / share) + 0.01 / share, 1)
@@ -38,7 +39,7 @@ def test_alias_table_gives_each_word_its_weight(weights: list[float]) -> None:
     np.testing.assert_allclose(probability, wanted, atol=len(weights) * 1e-8)  # thresholds have 32 bits
 
 
-def test_noise_words_follow_the_distribution_by_chi_square() -> None:
+def test_noise_words_follow_smoothed_counts() -> None:
     counts = np.array([1000, 400, 100, 50, 20, 5, 1])
     share = counts**0.75 / (counts**0.75).sum()
     pos = np.arange(40_000)
@@ -47,28 +48,9 @@ def test_noise_words_follow_the_distribution_by_chi_square() -> None:
     assert stats.chisquare(observed, share * drawn.size).pvalue > 1e-3
 
 
-def test_widths_are_uniform_by_chi_square() -> None:
+def test_widths_are_uniform() -> None:
     drawn = widths(np.arange(50_000), 5, epoch_keys(1, 0), np)
     assert stats.chisquare(np.bincount(drawn, minlength=6)[1:]).pvalue > 1e-3
-
-
-def brute_force(tables: Tables, seed: int, window: int, start: int, stop: int) -> list[tuple[int, ...]]:
-    """(centre word, centre pos, context word, slot) of every pair, straight from the definition."""
-    pairs = []
-    for lo, hi in zip(tables.sentences[:-1], tables.sentences[1:], strict=True):
-        kept = [
-            pos
-            for pos in range(lo, hi)
-            if tables.tokens[pos] < len(tables.keep_V)
-            and random_bits(seed, Stream.KEEP, 0, pos) >> 32 <= tables.keep_V[tables.tokens[pos]]
-        ]
-        for place, pos in enumerate(kept):
-            width = 1 + ((random_bits(seed, Stream.WIDTH, 0, pos) >> 32) * window >> 32)
-            for other in range(max(place - width, 0), min(place + width + 1, len(kept))):
-                if other != place and start <= pos < stop:
-                    slot = other - place + window - (other > place)
-                    pairs.append((int(tables.tokens[pos]), pos, int(tables.tokens[kept[other]]), slot))
-    return pairs
 
 
 def example_tables(lengths: list[int], num_words: int, subsample: float) -> Tables:
@@ -86,7 +68,7 @@ def example_tables(lengths: list[int], num_words: int, subsample: float) -> Tabl
     data=st.data(),
 )
 @settings(deadline=None, derandomize=True)
-def test_windows_equal_the_definition_for_any_span(
+def test_windows_equal_reference_for_any_span(
     lengths: list[int], num_words: int, window: int, subsample: float, data: st.DataObject
 ) -> None:
     tables = example_tables(lengths, num_words, subsample)
@@ -95,12 +77,12 @@ def test_windows_equal_the_definition_for_any_span(
     windows = span_windows(tables, epoch_keys(5, 0), window, start, stop, np)
     centre_P, pos_P = windows.centres_B[windows.window_P], windows.pos_B[windows.window_P]
     columns = (centre_P, pos_P, windows.contexts_P, windows.slot_P)
-    assert list(zip(*(c.tolist() for c in columns), strict=True)) == brute_force(
+    assert list(zip(*(c.tolist() for c in columns), strict=True)) == window_pairs(
         tables, 5, window, start, stop
     )
 
 
-def test_parts_and_pairs_are_the_same_windows() -> None:
+def test_parts_and_pairs_hold_the_same_windows() -> None:
     windows = span_windows(example_tables([20, 9], 5, 0), epoch_keys(1, 0), 3, 0, 29, np)
     parts = [windows.part(first, first + 4, np) for first in range(0, len(windows.centres_B), 4)]
     np.testing.assert_array_equal(np.concatenate([p.contexts_P for p in parts]), windows.contexts_P)
@@ -111,7 +93,7 @@ def test_parts_and_pairs_are_the_same_windows() -> None:
     np.testing.assert_array_equal(pairs.window_P, np.arange(len(windows.contexts_P)))
 
 
-def test_a_window_of_one_sentence_does_not_depend_on_what_follows() -> None:
+def test_windows_do_not_depend_on_next_sentence() -> None:
     short, long = example_tables([6], 4, 0), example_tables([6], 4, 0)
     longer = long._replace(
         tokens=np.append(long.tokens, [0, 1]).astype(np.uint16), sentences=np.array([0, 6, 8])
@@ -125,7 +107,7 @@ def test_a_window_of_one_sentence_does_not_depend_on_what_follows() -> None:
 
 
 @pytest.mark.parametrize("span", [(0, 29), (7, 15)])
-def test_sampling_runs_on_another_array_module(span: tuple[int, int]) -> None:
+def test_sampling_calls_given_array_module(span: tuple[int, int]) -> None:
     tables = example_tables([20, 9], 5, 0.05)
     there = proxied(tables, streamed=span == (7, 15))
     keys = epoch_keys(3, 1)
@@ -141,7 +123,7 @@ def test_sampling_runs_on_another_array_module(span: tuple[int, int]) -> None:
     )
 
 
-def test_noise_words_read_the_draws_of_their_position() -> None:
+def test_noise_words_use_bits_of_their_position() -> None:
     table, pos = alias_table(np.arange(1.0, 8.0)), 12
     drawn = noise_words(table, epoch_keys(9, 4), np.array([pos]), np.array([6]), 2, np)[0]
     for n, k in enumerate((6, 7)):

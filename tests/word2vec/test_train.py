@@ -155,11 +155,10 @@ def test_initial_weights_are_small_padded_and_aligned() -> None:
 
 
 @pytest.mark.parametrize("dim", [1, 30, 32])
-def test_without_padding_works_block_by_block(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "BLOCK", 3)
+def test_without_padding_works_block_by_block(dim: int) -> None:
     padded_VP = np.random.default_rng(dim).normal(size=(10, 32)).astype(np.float32)
     expected = padded_VP[:, :dim].copy()
-    found = weights.without_padding(padded_VP, dim)
+    found = weights.without_padding(padded_VP, dim, block_rows=3)
     assert found.flags.c_contiguous and np.shares_memory(found, padded_VP)
     np.testing.assert_array_equal(found, expected)
 

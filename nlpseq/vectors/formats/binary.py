@@ -1,9 +1,8 @@
-"""word2vec binary: a line `V D`, then V times a word, a space and D little-endian float32.
+"""Read and write word2vec binary: a line `V D`, then V times a word, a space and D little-endian float32.
 
-word2vec.c ends each row with a newline, as is done here, and gensim does not; both are read.
+word2vec.c and nlpseq end each row with a newline, gensim does not; both are read.
 """
 
-from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
@@ -14,46 +13,45 @@ from nlpseq.vectors.formats.reader import Header, Source, Window
 from nlpseq.vectors.formats.row_buffer import RowBuffer, VectorFile, without_counts
 from nlpseq.vectors.formats.writer import VectorRows, encode_word
 
-_LONGEST_WORD = 1 << 20  # bytes
+__all__ = ["read_binary", "write_binary"]
+
+_MAX_WORD_BYTES = 1 << 20
 
 
 def read_binary(source: Source) -> VectorFile:
-    promise = source.read_header(bytes_per_number=4)
-    rows = RowBuffer(promise.dim, 0 if source.packed else promise.num_words)
-    window = Window(source.stream, position=promise.num_bytes)
-    _fill(rows, source, window, promise)
+    """Read the rows that the header declares; raises ArtifactError if the file has fewer or more."""
+    header = source.read_header(bytes_per_number=4)
+    rows = RowBuffer(header.dim, 0 if source.compressed else header.num_words)
+    window = Window(source, position=header.num_bytes)
+    _read_rows(rows, source, window, header)
     if window.rest() + source.stream.read(2) not in (b"", b"\n"):
-        raise source.damage(f" goes on after the {promise.num_words} vectors that line 1 promises")
+        raise source.corrupt(f"continues after the {header.num_words} vectors that line 1 declares")
     matrix_VD = rows.matrix().view("<f4").astype(np.float32, copy=False)
     return VectorFile(without_counts(rows.words(" ")), matrix_VD, TITLES["word2vec-binary"], [])
 
 
-def _fill(rows: RowBuffer, source: Source, window: Window, promise: Header) -> None:
-    take_rows = _kernel()
-    num_words, row_bytes = promise.num_words, 4 * promise.dim
+def _read_rows(rows: RowBuffer, source: Source, window: Window, header: Header) -> None:
+    use_cache_for_numba()
+    from nlpseq.vectors.formats.binary_numba import take_rows
+
+    num_words, row_bytes = header.num_words, 4 * header.dim
     while rows.filled < num_words:
         rows.make_room(min(num_words - rows.filled, window.num_bytes // (row_bytes + 1)))
         height = min(num_words, len(rows.matrix_VD))
-        block, start = np.frombuffer(window.block, np.uint8), window.place
+        block, start = np.frombuffer(window.block, np.uint8), window.start
         matrix = rows.matrix_VD.view(np.uint8)
         taken, used, word_bytes = take_rows(block, start, window.end, matrix, rows.filled, height)
         rows.add(taken, block[start : start + word_bytes].tobytes())
-        window.take(used)
-        too_long = taken == 0 and window.num_bytes > row_bytes + _LONGEST_WORD
-        if too_long or (rows.filled < num_words and not window.more()):
-            missing = f"word {rows.filled + 1} of {num_words} and its {promise.dim} numbers"
-            raise source.damage(f", byte {window.position}, holds neither as text nor as binary {missing}")
+        window.consume(used)
+        too_long = taken == 0 and window.num_bytes > row_bytes + _MAX_WORD_BYTES
+        if too_long or (rows.filled < num_words and not window.read_more()):
+            missing = f"word {rows.filled + 1} of {num_words} and its {header.dim} numbers"
+            raise source.corrupt(f"byte {window.position} holds neither as text nor as binary {missing}")
 
 
-def _kernel() -> Callable[..., tuple[int, int, int]]:
-    use_cache_for_numba()
-    from nlpseq.vectors.formats._binary_numba import take_rows
-
-    return take_rows
-
-
-def write_binary(table: VectorRows, stream: BinaryIO) -> None:
-    stream.write(b"%d %d\n" % (len(table.words), table.dim))
-    for words, block_BD in table.blocks():
-        rows = zip(words, block_BD.astype("<f4"), strict=True)
-        stream.write(b"".join(encode_word(word) + b" " + row_D.tobytes() + b"\n" for word, row_D in rows))
+def write_binary(rows: VectorRows, stream: BinaryIO) -> None:
+    """Write the header and the rows."""
+    stream.write(b"%d %d\n" % (len(rows.words), rows.dim))
+    for words, block_BD in rows.blocks():
+        pairs = zip(words, block_BD.astype("<f4"), strict=True)
+        stream.write(b"".join(encode_word(word) + b" " + row_D.tobytes() + b"\n" for word, row_D in pairs))

@@ -1,20 +1,22 @@
-"""The formats of vector files: what they are called, and which one the name of a file asks for.
+"""Names and file endings of the vector formats.
 
-    word2vec          .vec  text under a line `V D`; what fastText calls .vec, too
-    glove             .txt  text without such a line
+    word2vec          .vec  text under a line `V D`; also fastText's .vec
+    glove             .txt  text without a header line
     word2vec-binary   .bin  a line `V D`, then words and float32
-    npy               .npy  an array, and its words with their counts in NAME.vocab.tsv
-    projector         .tsv  numbers for the TensorBoard projector, and their words in NAME.metadata.tsv
-    nlpseq            .w2v  the folder that Vectors.save writes
+    npy               .npy  an array; words and counts are in NAME.vocab.tsv
+    projector         .tsv  numbers for the TensorBoard projector; words are in NAME.metadata.tsv
+    nlpseq            .w2v  the folder written by Vectors.save
 
-All files may be gzipped, which a last .gz asks for. Only the standard library is needed here, so that the
-command line can name the formats without loading anything.
+A final .gz asks for gzip. Files ending in .gz, .bz2, .xz or .zst can be read.
+This module imports the standard library alone, because `--help` lists the formats.
 """
 
 from pathlib import Path
 from typing import Literal
 
 from nlpseq.errors import ConfigError
+
+__all__ = ["ENDINGS", "TITLES", "BadTokens", "Format", "check_format", "files_of", "format_of", "is_gzipped"]
 
 Format = Literal["word2vec", "glove", "word2vec-binary", "npy", "projector", "nlpseq"]
 BadTokens = Literal["error", "skip", "escape"]
@@ -35,41 +37,49 @@ ENDINGS: dict[str, Format] = {
     ".tsv": "projector",
     ".w2v": "nlpseq",
 }
-_PACKED = ".gz"
+_GZIP = ".gz"
+_READ_ONLY = (".bz2", ".xz", ".zst")  # endings of files never written
 _WORDS_ENDING: dict[Format, str] = {"npy": ".vocab.tsv", "projector": ".metadata.tsv"}
 
 
 def format_of(file: Path) -> Format:
-    """The format that a name asks for; ConfigError where it asks for none."""
-    ending = Path(_unpacked_name(file)).suffix.lower()
+    """Return the format named by a file ending; raises ConfigError for other endings."""
+    ending = Path(_split_compression(file)[0]).suffix.lower()
     if ending not in ENDINGS:
         raise ConfigError(
-            f"{file} has no ending that names a format. End it in {', '.join(ENDINGS)}, "
-            f"with {_PACKED} behind it or not, or give --format (in Python format=)."
+            f"{file}: the name has no ending of a format. End it in {', '.join(ENDINGS)}, "
+            f"optionally followed by {_GZIP}, or give --format (in Python format=)."
         )
     return ENDINGS[ending]
 
 
-def checked_format(format: Format) -> Format:
-    """The format itself; ConfigError where there is none of this name."""
+def check_format(format: Format) -> Format:
+    """Return a format; raises ConfigError for unknown names."""
     if format not in TITLES:
-        raise ConfigError(f"format is {format!r}. It must be one of {', '.join(TITLES)}.")
+        raise ConfigError(f"format: {format!r} is unknown. Choose one of {', '.join(TITLES)}.")
     return format
 
 
 def is_gzipped(file: Path) -> bool:
-    """Whether a name asks for gzip."""
-    return file.name.lower().endswith(_PACKED)
+    """Tell whether a file to write is to be gzipped; raises ConfigError for other compressions."""
+    ending = _split_compression(file)[1].lower()
+    if ending in _READ_ONLY:
+        raise ConfigError(
+            f"{file}: {ending} files can be read, but not written. Leave out {ending}, or use {_GZIP}."
+        )
+    return ending == _GZIP
 
 
 def files_of(file: Path, format: Format) -> tuple[Path, ...]:
-    """What is written under a name: the file of the words, where they have one, and the file itself."""
+    """Return the files of one set of vectors: the words file, if the format has one, and the file itself."""
     if format not in _WORDS_ENDING:
         return (file,)
-    name = _unpacked_name(file)
+    name, compression = _split_compression(file)
     stem = Path(name).stem if Path(name).suffix.lower() in ENDINGS else name
-    return file.with_name(stem + _WORDS_ENDING[format] + (_PACKED if is_gzipped(file) else "")), file
+    return file.with_name(stem + _WORDS_ENDING[format] + compression), file
 
 
-def _unpacked_name(file: Path) -> str:
-    return file.name[: -len(_PACKED)] if is_gzipped(file) else file.name
+def _split_compression(file: Path) -> tuple[str, str]:
+    """Split a name such as a.vec.gz into a.vec and .gz."""
+    ending = file.suffix if file.suffix.lower() in (_GZIP, *_READ_ONLY) else ""
+    return file.name.removesuffix(ending), ending

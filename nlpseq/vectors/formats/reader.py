@@ -1,26 +1,38 @@
-"""A file of vectors being read: its bytes unpacked, what it may promise, and damage named."""
+"""Open a vector file for reading: decompress, check the sizes in the header, name corrupt lines."""
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ENOMEM
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from nlpseq.errors import ArtifactError, DataError
+from nlpseq.reading.open import HEAD_BYTES, ChunkStream, RawBytes, decompressed, is_compressed
 
-LONGEST_LINE = 1 << 22  # bytes; 10,000 numbers take a few hundred thousand
-_BLOCK = 1 << 20  # bytes read at once
-_GZIP = b"\x1f\x8b"
-_MOST_UNPACKED = 200  # bytes out of one: vectors give 2 or 3, deflate can give 1032
-_ANY_UNPACKED = 1 << 24  # bytes that may come out of any file
+__all__ = [
+    "DEFAULT_SIZES", "MAX_LINE_BYTES", "Header", "ReadSizes", "Source", "Window", "open_source",
+    "parse_sizes", "path_exists",
+]  # fmt: skip
+
+MAX_LINE_BYTES = 1 << 22  # 10,000 numbers take a few hundred thousand
+_MAX_EXPANSION = 200  # plain bytes out of a compressed one: vectors give 2 or 3, deflate can give 1032
+_MIN_INFLATED_BYTES = 1 << 24  # allowed for any file
+
+
+class ReadSizes(NamedTuple):
+    """Sizes of reading, without influence on the result."""
+
+    block_bytes: int = 1 << 20  # read at once
+    compile_after: int = 1 << 20  # bytes of text; loading the compiled parser pays off later
+
+
+DEFAULT_SIZES = ReadSizes()
 
 
 class Header(NamedTuple):
-    """What the first line of a file says is in it, and the bytes of that line."""
+    """The first line `V D` of a file, and its length."""
 
     num_words: int
     dim: int
@@ -28,167 +40,157 @@ class Header(NamedTuple):
 
 
 class Source(NamedTuple):
-    """An open file; size is that on disk."""
+    """An open file of vectors."""
 
     file: Path
-    stream: io.BufferedReader
-    size: int
-    packed: bool
+    stream: io.BufferedReader  # of plain bytes
+    size: int  # bytes on disk
+    compressed: bool
+    sizes: ReadSizes = DEFAULT_SIZES
 
-    def first_line(self) -> bytes:
-        return self.stream.readline(LONGEST_LINE)
+    def read_line(self) -> bytes:
+        """Read up to the next newline, or MAX_LINE_BYTES."""
+        return self.stream.readline(MAX_LINE_BYTES)
 
     def read_header(self, bytes_per_number: int) -> Header:
-        """The first line `V D`; ArtifactError where there is none, or where the file has no room for them."""
-        line = self.first_line()
-        sizes = sizes_in(line)
+        """Read the first line `V D`; raises ArtifactError if missing or too large for the file."""
+        line = self.read_line()
+        sizes = parse_sizes(line)
         if sizes is None:
             raise ArtifactError(
-                f"{self.file}, line 1, is not `words dimensions`, with which this format begins. "
-                "Name the right format, or none."
+                f"{self.file}: line 1 is not `words dimensions`, with which this format begins. "
+                "Name the right format with --from, or none."
             )
         num_words, dim = sizes
         if dim == 0:
-            raise self.damage(", line 1, promises vectors of 0 numbers")
+            raise self.corrupt("line 1 declares vectors of 0 numbers")
         self.check_room(num_words, dim, num_words * (bytes_per_number * dim + 1))
         return Header(num_words, dim, len(line))
 
     def check_room(self, num_words: int, dim: int, num_bytes: int) -> None:
-        """Raise ArtifactError where the file cannot hold so many bytes; call it before they are allocated."""
-        if num_bytes > (_most_unpacked(self.size) if self.packed else self.size):
-            promise = f"{num_words} vectors of {dim} numbers"
-            raise self.damage(f", line 1, promises {promise}, more than the file can hold")
+        """Raise ArtifactError if the file cannot hold this many bytes, before they are allocated."""
+        if num_bytes > (_max_inflated(self.size) if self.compressed else self.size):
+            raise self.corrupt(
+                f"line 1 declares {num_words} vectors of {dim} numbers, more than the file can hold"
+            )
 
-    def damage(self, what: str) -> ArtifactError:
-        return _damage(self.file, what)
+    def corrupt(self, problem: str) -> ArtifactError:
+        """Return the error for a corrupt file."""
+        return ArtifactError(f"{self.file}: {problem}. Copy the file again, or write a new one.")
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Source]:
-    """The file, unpacked where it is gzip by its content; what goes wrong inside names the file."""
+def open_source(file: Path, sizes: ReadSizes = DEFAULT_SIZES) -> Iterator[Source]:
+    """Open a file, decompressed if its content is compressed; translate errors of the operating system."""
     try:
-        size = _size_of(file)
+        size = _regular_size(file)
         with file.open("rb") as raw:
-            packed = raw.peek(len(_GZIP)).startswith(_GZIP)
-            stream = io.BufferedReader(cast(Any, _Unpacked(raw, file)), _BLOCK) if packed else raw
-            yield Source(file, stream, size, packed)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise _damage(file, f" is damaged gzip ({error})") from error
+            compressed = is_compressed(raw.peek(HEAD_BYTES)[:HEAD_BYTES])
+            stream = raw
+            if compressed:
+                stream = io.BufferedReader(ChunkStream(_inflate(raw, file)), sizes.block_bytes)
+            yield Source(file, stream, size, compressed, sizes)
     except FileNotFoundError:
-        raise DataError(f"{file} does not exist. Name a model or a file of vectors.") from None
+        raise DataError(f"{file}: does not exist. Name a model or a file of vectors.") from None
     except IsADirectoryError:
         raise ArtifactError(
-            f"{file} cannot be read as a file, as it is a folder. Leave its format out if nlpseq wrote it."
+            f"{file}: is a folder, not a file. Leave its format out if nlpseq wrote it."
         ) from None
     except OSError as error:
-        if error.errno == ENOMEM:  # which says nothing of the file
-            raise MemoryError(f"{file} could not be read") from error
+        if error.errno == ENOMEM:  # says nothing about the file
+            raise MemoryError(f"{file}: could not be read") from error
         raise DataError(
-            f"{file} cannot be read ({error.strerror or error}). Check its name, and that you may read it."
+            f"{file}: cannot be read ({error.strerror or error}). Check that the path exists and is readable."
         ) from error
 
 
-def is_there(file: Path) -> bool:
-    """Whether there is such a file; no where there cannot be one, as its name would be too long."""
+def _inflate(raw: io.BufferedReader, file: Path) -> Iterator[bytes]:
+    """Yield the plain bytes of a file up to a ratio beyond all vectors."""
+    stored, num_bytes = RawBytes(raw, str(file), hashed=False), 0
+    for chunk in decompressed(stored, corrupt=ArtifactError):
+        num_bytes += len(chunk)
+        if num_bytes > _max_inflated(stored.bytes_read):
+            raise ArtifactError(
+                f"{file}: decompresses to more than {_MAX_EXPANSION} times its size, unlike any vectors. "
+                "If you trust the file, decompress it by hand and name the result."
+            )
+        yield chunk
+
+
+def _max_inflated(size: int) -> int:
+    return _MIN_INFLATED_BYTES + _MAX_EXPANSION * size
+
+
+def path_exists(file: Path) -> bool:
+    """Tell whether a file exists; False for an impossible name."""
     try:
         return file.exists()
     except OSError:
         return False
 
 
-def _size_of(file: Path) -> int:
-    """Its bytes; DataError where it is a pipe or a device, from which even opening may take something.
-
-    Files are opened twice, once to tell their format, and what a pipe gave is gone by then.
-    """
+def _regular_size(file: Path) -> int:
+    """Return the bytes on disk; raises DataError for pipes and devices."""
     status = file.stat()
     if not (S_ISREG(status.st_mode) or S_ISDIR(status.st_mode)):
         raise DataError(
-            f"{file} cannot be read as vectors, as it is a pipe or a device. Save it to a file and name that."
+            f"{file}: is a pipe or a device, which cannot be read twice. Save the vectors to a file."
         )
     return status.st_size
 
 
-def sizes_in(line: bytes) -> tuple[int, int] | None:
-    """V and D of a line `V D`, None of any other."""
+def parse_sizes(line: bytes) -> tuple[int, int] | None:
+    """Return V and D of a line `V D`, None for any other line."""
     fields = line.split()
     if len(fields) != 2 or not all(field.isdigit() and len(field) < 19 for field in fields):
         return None
     return int(fields[0]), int(fields[1])
 
 
-class _Unpacked(io.RawIOBase):
-    """What gzip packed, as long as it is not out of all proportion."""
-
-    def __init__(self, raw: io.BufferedReader, file: Path) -> None:
-        self._raw = raw
-        self._file = file
-        self._gzip = gzip.GzipFile(fileobj=raw, mode="rb")
-        self._num_bytes = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        count = self._gzip.readinto(buffer)
-        self._num_bytes += count
-        if self._num_bytes > _most_unpacked(self._raw.tell()):
-            raise ArtifactError(
-                f"{self._file} unpacks to more than {_MOST_UNPACKED} times its size, as no vectors do. "
-                "Unpack it with gunzip if that is as it should be."
-            )
-        return count
-
-
-def _most_unpacked(size: int) -> int:
-    return _ANY_UNPACKED + _MOST_UNPACKED * size
-
-
-def _damage(file: Path, what: str) -> ArtifactError:
-    return ArtifactError(f"{file}{what}. Copy the file again, or make it anew.")
-
-
 class Window:
-    """The bytes that were read from a stream and not yet taken: block[place:end].
+    """Bytes read and not yet consumed: block[start:end].
 
-    `position` is where in the unpacked file they begin.
+    `position` is their offset in the plain file.
     """
 
-    def __init__(self, stream: io.BufferedReader, head: bytes = b"", position: int = 0) -> None:
-        self._stream = stream
-        self.block = bytearray(max(_BLOCK, len(head)))
+    def __init__(self, source: Source, head: bytes = b"", position: int = 0) -> None:
+        self._stream = source.stream
+        self.block = bytearray(max(source.sizes.block_bytes, len(head)))
         self.block[: len(head)] = head
-        self.place, self.end, self.position = 0, len(head), position
+        self.start, self.end, self.position = 0, len(head), position
 
     @property
     def num_bytes(self) -> int:
-        return self.end - self.place
+        """Return the number of bytes not yet consumed."""
+        return self.end - self.start
 
-    def more(self) -> bool:
-        """Read on, into a block twice as large where this one is full; False at the end of the file."""
+    def read_more(self) -> bool:
+        """Read on, into a doubled block if full; return False at the end of the file."""
         left = self.rest()
         if 2 * len(left) > len(self.block):
             self.block = bytearray(2 * len(self.block))
         self.block[: len(left)] = left
-        self.place, self.end = 0, len(left)
+        self.start, self.end = 0, len(left)
         with memoryview(self.block) as block:
             count = self._stream.readinto(block[self.end :])
         self.end += count
         return count > 0
 
-    def line(self) -> bytes:
-        """Take the next line with its end, or what there is where the file ends or the line does not."""
-        while (end := self.block.find(b"\n", self.place, self.end)) < 0:
-            if self.num_bytes >= LONGEST_LINE or not self.more():
+    def take_line(self) -> bytes:
+        """Consume a line; at the end of the file, or beyond MAX_LINE_BYTES, without a newline."""
+        while (end := self.block.find(b"\n", self.start, self.end)) < 0:
+            if self.num_bytes >= MAX_LINE_BYTES or not self.read_more():
                 end = self.end - 1
                 break
-        line = bytes(self.block[self.place : end + 1])
-        self.take(len(line))
+        line = bytes(self.block[self.start : end + 1])
+        self.consume(len(line))
         return line
 
     def rest(self) -> bytes:
-        return bytes(self.block[self.place : self.end])
+        """Return the bytes not yet consumed."""
+        return bytes(self.block[self.start : self.end])
 
-    def take(self, num_bytes: int) -> None:
-        self.place += num_bytes
+    def consume(self, num_bytes: int) -> None:
+        """Move past used bytes."""
+        self.start += num_bytes
         self.position += num_bytes

@@ -1,7 +1,7 @@
-"""Files of vectors in the formats of other tools, read and written.
+"""Read and write vector files in the formats of other tools.
 
-naming.py lists the formats; each has its reader and its writer in one file: _text.py, _binary.py, _npy.py and
-_projector.py. Sizes that a file promises are held against those it has before anything is allocated.
+names.py lists the formats; text.py, binary.py, npy.py and projector.py each read and write theirs. The sizes
+in a header are compared with the size of the file before anything is allocated.
 """
 
 import re
@@ -16,11 +16,18 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.vectors.formats.binary import read_binary, write_binary
-from nlpseq.vectors.formats.names import BadTokens, Format, checked_format, files_of, format_of, is_gzipped
+from nlpseq.vectors.formats.names import BadTokens, Format, check_format, files_of, format_of, is_gzipped
 from nlpseq.vectors.formats.npy import MAGIC, read_npy, write_npy
 from nlpseq.vectors.formats.projector import read_projector, tensor_dim, write_projector
-from nlpseq.vectors.formats.reader import Source, opened, sizes_in
-from nlpseq.vectors.formats.row_buffer import VectorFile, some
+from nlpseq.vectors.formats.reader import (
+    DEFAULT_SIZES,
+    ReadSizes,
+    Source,
+    open_source,
+    parse_sizes,
+    path_exists,
+)
+from nlpseq.vectors.formats.row_buffer import VectorFile, quote_first
 from nlpseq.vectors.formats.text import (
     glove_dim,
     is_number,
@@ -32,7 +39,12 @@ from nlpseq.vectors.formats.text import (
 from nlpseq.vectors.formats.words import select_writable
 from nlpseq.vectors.formats.writer import VectorRows, atomic_files, check_files
 
-_MORE_LINES = 8  # looked at to tell text from binary, besides the first two
+__all__ = [
+    "FILE_FORMATS", "Written", "check_output", "is_vector_file", "read_vectors", "sniff_format",
+    "write_vectors",
+]  # fmt: skip
+
+_MORE_LINES = 8  # read to tell text from binary, besides the first two
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
 
 _READERS: dict[Format, Callable[[Source], VectorFile]] = {
@@ -42,70 +54,89 @@ _READERS: dict[Format, Callable[[Source], VectorFile]] = {
     "npy": read_npy,
     "projector": read_projector,
 }
-_WRITERS: dict[Format, Callable[..., None]] = {  # called with a table and a stream for each file
+_WRITERS: dict[Format, Callable[..., None]] = {  # called with the rows and a stream for each file
     "word2vec": write_word2vec,
     "glove": write_glove,
     "word2vec-binary": write_binary,
     "npy": write_npy,
     "projector": write_projector,
 }
+FILE_FORMATS = tuple(_READERS)
 
 
 class Written(NamedTuple):
-    """What was written: the file that was named comes first."""
+    """The files that were written, the named one first."""
 
     files: tuple[Path, ...]
     num_words: int
-    notices: list[str]  # what became of words that the format could not hold
+    notices: list[str]  # about words that the format could not hold
 
 
-def read_vectors(file: Path, format: Format | None = None) -> VectorFile:
-    """Words and vectors of a file, its format told by its content where none is named.
+def read_vectors(file: Path, format: Format | None = None, sizes: ReadSizes = DEFAULT_SIZES) -> VectorFile:
+    """Read words and vectors; the format is recognised by the content unless given.
 
-    Of repeated words the first is kept. Raises DataError where the file cannot be read, and ArtifactError,
-    naming the line or the byte, where it is damaged or of another format. A header that promises more than
-    the file can hold allocates nothing.
+    Of repeated words the first is kept. Compressed files (.gz, .bz2, .xz, .zst) are recognised by their
+    content. Raises DataError if the file cannot be read, ConfigError for an unknown format, and ArtifactError
+    with the line or byte if the file is corrupt or in another format. A header that declares an impossible
+    size never causes an allocation.
     """
-    reader = _READERS.get(checked_format(format) if format else sniff_format(file))
+    reader = _READERS.get(check_format(format) if format else sniff_format(file))
     if reader is None:
-        raise ConfigError(
-            f"format is {format!r}, which is no file, as {file} would be. Leave the format out."
-        )
-    with opened(file) as source:
-        return _without_repeats(reader(source))
+        raise ConfigError(f"format: {format!r} is a folder, and {file} is not. Leave the format out.")
+    with open_source(file, sizes) as source:
+        return _drop_repeats(reader(source))
 
 
 def sniff_format(file: Path) -> Format:
-    """What the first lines say; `words dimensions` counts as such only where so many numbers follow."""
-    with opened(file) as source:
-        first = source.first_line()
+    """Recognise the format by the first lines; raises ArtifactError if they fit none."""
+    with open_source(file) as source:
+        first = source.read_line()
         if first.startswith(MAGIC):
             return "npy"
         if tensor_dim(first):
             return "projector"
-        if (sizes := sizes_in(first)) is not None:
-            second = source.first_line()
+        if (sizes := parse_sizes(first)) is not None:
+            second = source.read_line()
             numbers = second.rstrip().rsplit(b" ", max(1, sizes[1]))[1:]
-            is_text = numbers and all(map(is_number, numbers)) and _goes_on_as_text(source, len(numbers))
+            is_text = numbers and all(map(is_number, numbers)) and _continues_as_text(source, len(numbers))
             if second and not is_text:
                 return "word2vec-binary"
-            return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"
+            return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"  # "12 5": a word and a number
     if glove_dim(first):
         return "glove"
     raise ArtifactError(
-        f"{file}, line 1, is neither `words dimensions` nor a word and its numbers. "
+        f"{file}: line 1 is neither `words dimensions` nor a word and numbers. "
         "Name a file of word2vec (text or binary), GloVe, .npy or projector TSV, or the folder of a model."
     )
 
 
-def _goes_on_as_text(source: Source, dim: int) -> bool:
-    """False where the next lines hold other things than so many numbers, and bytes that no text has.
+def is_vector_file(file: Path) -> bool:
+    """Tell vectors from other files by the rules of the loader.
 
-    The bytes of a float32 may be digits by chance, and end with a newline; those of the next rows are not.
+    A first line with a single number, such as `Chapter 1`, is evidence of vectors only if the next lines
+    have a single number too, or if the words file of the format exists.
     """
-    lines = [source.first_line() for _ in range(_MORE_LINES)]
-    fields = [line.rstrip().rsplit(b" ", dim)[1:] for line in lines if line.strip()]
-    if all(len(numbers) == dim and all(map(is_number, numbers)) for numbers in fields):
+    try:
+        format = sniff_format(file)
+    except (ArtifactError, DataError):
+        return False
+    words_file, *array = files_of(file, format)
+    if array:
+        return path_exists(words_file)
+    if format != "glove":
+        return True
+    with open_source(file) as source:
+        dim, more = glove_dim(source.read_line()), [source.read_line() for _ in range(_MORE_LINES)]
+    return dim > 1 or (dim == 1 and _have_numbers(more, 1))
+
+
+def _continues_as_text(source: Source, dim: int) -> bool:
+    """Tell whether the next lines have `dim` numbers, or hold nothing but text.
+
+    The bytes of a float32 may by chance be digits and a newline, but hardly in every row.
+    """
+    lines = [source.read_line() for _ in range(_MORE_LINES)]
+    if _have_numbers(lines, dim):
         return True
     try:
         return not _CONTROL.search(b"".join(lines).decode())
@@ -113,28 +144,36 @@ def _goes_on_as_text(source: Source, dim: int) -> bool:
         return False
 
 
-def _without_repeats(found: VectorFile) -> VectorFile:
+def _have_numbers(lines: list[bytes], dim: int) -> bool:
+    """Tell whether each line that is not blank ends with `dim` numbers."""
+    fields = [line.rstrip().rsplit(b" ", dim)[1:] for line in lines if line.strip()]
+    return all(len(numbers) == dim and all(map(is_number, numbers)) for numbers in fields)
+
+
+def _drop_repeats(found: VectorFile) -> VectorFile:
+    """Keep the first of repeated words."""
     words = found.vocab.words
-    hashes = np.sort(np.fromiter(map(hash, words), np.int64, len(words)))  # which equal words have in common
+    hashes = np.sort(np.fromiter(map(hash, words), np.int64, len(words)))  # equal words have equal hashes
     if (hashes[1:] != hashes[:-1]).all():
         return found
     first = found.vocab.ids
     if len(first) == len(words):
         return found
     repeats = [word for row, word in enumerate(words) if first[word] != row]
-    notice = f"{len(repeats)} rows repeat an earlier word and were left out: {some(repeats)}"
+    notice = f"{len(repeats)} rows repeat an earlier word and were left out: {quote_first(repeats)}"
     rows = np.sort(np.fromiter(first.values(), np.intp))
     vocab = Vocab([words[row] for row in rows], found.vocab.counts[rows])
     return VectorFile(vocab, found.matrix_VD[rows], found.format, [*found.notices, notice])
 
 
 def check_output(file: Path, format: Format | None = None, *, force: bool = False) -> Format:
-    """Say before long work that its vectors could not be written here; the format they would have."""
-    format = checked_format(format) if format else format_of(file)
+    """Check before long work that vectors can be written to this path, and return their format."""
+    format = check_format(format) if format else format_of(file)
+    gzipped = is_gzipped(file)
     if format != "nlpseq":
         check_files(files_of(file, format), force=force)
-    elif is_gzipped(file):
-        raise ConfigError(f"{file} would be a folder, which cannot be gzipped. Leave out the .gz.")
+    elif gzipped:
+        raise ConfigError(f"{file}: would be a folder, which cannot be gzipped. Leave out the .gz.")
     else:
         artifact.check_writable(file, force=force)
     return format
@@ -149,17 +188,18 @@ def write_vectors(
     *,
     force: bool = False,
 ) -> Written:
-    """Write a file that reads back to the bit, rows in their order, of the format its name asks for.
+    """Write vectors so that they read back bit for bit, in the same order.
 
-    What was there needs force=True and stays until the new file is whole. bad_tokens: what is done with words
-    that the format cannot hold (see _words.py). Counts are kept by .npy alone.
+    format: by default the one that the file name asks for. bad_tokens: how to treat words that the format
+    cannot hold (see words.py). force: overwrite existing files, which stay until the new ones are complete.
+    Only .npy keeps counts.
     """
     format = check_output(file, format, force=force)
     assert format != "nlpseq", "Vectors.save writes folders"
     words, rows, notices = select_writable(vocab.words, format, bad_tokens)
     if not words:
-        raise DataError(f"{file} was not written, as no word is left for it. Choose other vectors.")
-    if not is_gzipped(file):  # every format takes four bytes for a number, or more
+        raise DataError(f"{file}: was not written, because no word is left for it. Choose other vectors.")
+    if not is_gzipped(file):  # every format takes at least four bytes for a number
         artifact.check_free_disk(file, len(words) * matrix_VD.shape[1] * 4)
     files = files_of(file, format)
     with atomic_files(files, force=force) as streams:

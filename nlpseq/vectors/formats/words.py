@@ -1,7 +1,7 @@
-"""Words that a format has no way to write, and what is done with them.
+"""Select the words of a vocabulary for a file format, and treat unwritable words.
 
-A word is bad where it is empty, holds what separates words in that format, or where its bytes would read back
-as another word. Formats that escape what they must, .npy with vocab.tsv and the folder, hold every word.
+A word is bad if it is empty, contains a separator of the format, or would read back as another word. Formats
+with escapes of their own, .npy with vocab.tsv and the folder, hold every word.
 """
 
 import re
@@ -14,20 +14,22 @@ import numpy.typing as npt
 from nlpseq.dataset.vocab import escape
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.formats.names import TITLES, BadTokens, Format
-from nlpseq.vectors.formats.row_buffer import decoded, some
+from nlpseq.vectors.formats.row_buffer import decode_words, quote_first
 from nlpseq.vectors.formats.writer import encode_word
 
+__all__ = ["WritableWords", "select_writable"]
+
 _SEPARATORS: dict[Format, re.Pattern[str]] = {
-    "word2vec": re.compile(r"[ \t\n\r\v\f]"),  # what C takes for white space; a no-break space is none
+    "word2vec": re.compile(r"[ \t\n\r\v\f]"),  # white space in C, without the no-break space
     "glove": re.compile(r"[ \t\n\r\v\f]"),
     "word2vec-binary": re.compile(r"[ \n]"),
     "projector": re.compile(r"[\t\n\r]"),
 }
-_EMPTY = "\\e"  # no escape of a word begins so
+_EMPTY = "\\e"  # because no escaped word begins so
 
 
 class WritableWords(NamedTuple):
-    """The words to write, as they are to be written, and the row each had."""
+    """The words in their written form, and the row of each."""
 
     words: Sequence[str]
     rows: npt.NDArray[np.intp]
@@ -35,24 +37,25 @@ class WritableWords(NamedTuple):
 
 
 def select_writable(words: Sequence[str], format: Format, bad_tokens: BadTokens) -> WritableWords:
-    """What of the words a file of this format gets; DataError for bad ones, unless told what to do with them.
+    r"""Select the words for a file of this format; bad words raise DataError unless treated.
 
-    "skip" leaves them out. "escape" writes every word as vocab.tsv does, bad or not, a space as \\u0020 and
-    the empty word as \\e: no two words become one, and vocab.unescape gives each of them back.
+    bad_tokens: "skip" leaves bad words out. "escape" writes every word as vocab.tsv does, a space as \u0020
+    and the empty word as \e: different words stay different, and vocab.unescape restores each of them.
     """
     if bad_tokens not in ("error", "skip", "escape"):
-        raise ConfigError(f"bad_tokens is {bad_tokens!r}. It must be one of error, skip, escape.")
+        raise ConfigError(f"bad_tokens: {bad_tokens!r} is unknown. Choose one of error, skip, escape.")
     separators, rows = _SEPARATORS.get(format), np.arange(len(words))
     if separators is None:
         return WritableWords(words, rows, [])
     if bad_tokens == "escape":
-        escaped = [_escaped(word, separators) for word in words]
-        return WritableWords(escaped, rows, _changes(words, escaped))
+        escaped = [separators.sub(lambda m: f"\\u{ord(m[0]):04x}", escape(word)) or _EMPTY for word in words]
+        changed = [word for word, new in zip(words, escaped, strict=True) if new != word]
+        return WritableWords(escaped, rows, _notices(changed, "written with escapes"))
     bad = [row for row, word in enumerate(words) if _is_bad(word, separators)]
     if bad and bad_tokens == "error":
         raise DataError(
-            f"{TITLES[format]} cannot hold {len(bad)} of the words, which are empty, hold what separates "
-            f"words or are no text: {some([words[row] for row in bad])}. "
+            f"{TITLES[format]}: cannot hold {len(bad)} of the words, which are empty, contain a separator "
+            f"or are not text: {quote_first([words[row] for row in bad])}. "
             "Skip or escape them (bad_tokens, --bad-tokens), or write .npy or a folder."
         )
     rows = np.delete(rows, bad)
@@ -60,25 +63,15 @@ def select_writable(words: Sequence[str], format: Format, bad_tokens: BadTokens)
     return WritableWords(kept, rows, _notices([words[row] for row in bad], "left out"))
 
 
-def _changes(words: Sequence[str], escaped: Sequence[str]) -> list[str]:
-    changed = [word for word, new in zip(words, escaped, strict=True) if new != word]
-    return _notices(changed, "written with escapes")
-
-
-def _notices(words: Sequence[str], fate: str) -> list[str]:
-    return [f"{len(words)} words were {fate}: {some(words)}"] if words else []
+def _notices(words: Sequence[str], treatment: str) -> list[str]:
+    return [f"{len(words)} words were {treatment}: {quote_first(words)}"] if words else []
 
 
 def _is_bad(word: str, separators: re.Pattern[str]) -> bool:
-    return not word or separators.search(word) is not None or not (word.isascii() or _comes_back(word))
-
-
-def _comes_back(word: str) -> bool:
+    """Tell whether a word is empty, contains a separator, or changes when written and read."""
+    if not word or separators.search(word) is not None:
+        return True
     try:
-        return decoded(encode_word(word)) == word
-    except UnicodeEncodeError:  # a surrogate that stands for no byte
-        return False
-
-
-def _escaped(word: str, separators: re.Pattern[str]) -> str:
-    return separators.sub(lambda match: f"\\u{ord(match[0]):04x}", escape(word)) or _EMPTY
+        return not word.isascii() and decode_words(encode_word(word)) != word
+    except UnicodeEncodeError:  # a surrogate without a byte
+        return True

@@ -1,10 +1,9 @@
-"""word2vec.cu for CuPy: many spans of text at once, a warp for each.
+"""Run word2vec.cu by CuPy: many spans of text at once, one warp per span.
 
-What is kept of the text is found once an epoch, on the device, for PART tokens at a time; the kernel then
-reads it with the windows and the noise words of the specification. So a text may be larger than the memory
-of the device. How many spans are trained at once is a matter of quality as well as of speed, as each learns
-from what the others have not written yet (Gupta & Khare 2017, BlazingText, doi:10.1145/3146347.3146354): no
-more than the text and the vocabulary bear.
+The kept words of the text are drawn on the device once per epoch, for PART_TOKENS tokens at a time, so a text
+may be larger than the memory of the device. The kernel draws windows and negatives as the specification does.
+Spans trained at the same time do not see the changes of each other, so more spans are faster but make worse
+vectors (Gupta & Khare 2017, BlazingText, doi:10.1145/3146347.3146354): text and vocabulary limit the number.
 
 Letters: V words, N kept tokens, S spans.
 """
@@ -21,22 +20,38 @@ from nlpseq.core.counter_rng import Stream
 from nlpseq.errors import ConfigError
 from nlpseq.word2vec.kernels.select import Span, TrainSpans, padded
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.sampling import PART, Kept, Tables, kept_words
+from nlpseq.word2vec.sampling import PART_TOKENS, Kept, Tables, kept_words
+
+__all__ = [
+    "SOURCE",
+    "WARP",
+    "Launch",
+    "Parts",
+    "at_once",
+    "check_room",
+    "constants",
+    "make_kernel",
+    "max_spans",
+    "spans_kernel",
+]
 
 SOURCE = Path(__file__).with_name("word2vec.cu")
-WARP = 32
+WARP = 32  # lanes
 WARPS = 4  # in a block
-SHARED = 48 * 1024  # bytes a block may share
+SHARED_BYTES = 48 * 1024  # shared memory of a block
 WARPS_PER_PROCESSOR = 16
-WORDS_PER_SPAN = 50  # of the vocabulary, for each span trained at once
-TOKENS_PER_SPAN = 20_000  # of the text
+WORDS_PER_SPAN = 50  # words of the vocabulary per span trained at once
+TOKENS_PER_SPAN = 20_000  # tokens of the text per span trained at once
+
+Draw = Callable[..., Kept]
+"""kept_words, or a function of its signature."""
 
 Launch = Callable[[int, tuple[Any, ...]], None]
-"""(number of spans, arguments of train_spans in word2vec.cu) -> None, once all are trained or under way."""
+"""(number of spans, arguments of train_spans in word2vec.cu) -> None, maybe before the spans are done."""
 
 
-def make_kernel(config: Word2VecConfig, xp: Any) -> TrainSpans:
-    """The kernel for this config, compiled for CuPy's device; ConfigError where it has no room."""
+def make_kernel(config: Word2VecConfig, xp: Any, parts: "Parts | None" = None) -> TrainSpans:
+    """Compile the kernel for this config and the device of CuPy. Raises ConfigError if it does not fit."""
     check_room(config)
     module = xp.RawModule(code=SOURCE.read_text(), options=("-std=c++17", *constants(config, WARP)))
     kernel = module.get_function("train_spans")
@@ -44,21 +59,21 @@ def make_kernel(config: Word2VecConfig, xp: Any) -> TrainSpans:
     def launch(num_spans: int, arguments: tuple[Any, ...]) -> None:
         kernel((-(-num_spans // WARPS),), (WARP * WARPS,), arguments)
 
-    return spans_kernel(launch, config.window, xp)
+    return spans_kernel(launch, config.window, xp, parts)
 
 
 def check_room(config: Word2VecConfig) -> None:
-    """Skip-gram keeps a step for every context and output of its window."""
+    """Raise ConfigError if the steps of a window do not fit in the shared memory of skip-gram."""
     needed = 4 * WARPS * 2 * config.window * (1 + config.negatives)
-    if config.objective == "skipgram" and needed > SHARED:
+    if config.objective == "skipgram" and needed > SHARED_BYTES:
         raise ConfigError(
-            f"window {config.window} with {config.negatives} negatives needs {needed:,} bytes of what the "
-            f"lanes of a GPU share: {SHARED:,}. Lower --window or --negatives, or take --kernel layers."
+            f"--window: {config.window} with {config.negatives} negatives needs {needed:,} bytes of shared "
+            f"memory, and a GPU has {SHARED_BYTES:,}. Lower --window or --negatives, or use --kernel layers."
         )
 
 
 def constants(config: Word2VecConfig, warp: int) -> list[str]:
-    """What word2vec.cu is compiled with, for this many lanes."""
+    """Return the compiler options with the constants of word2vec.cu; warp is the number of lanes."""
     values = {
         "WARP": warp,
         "WARPS": WARPS,
@@ -73,45 +88,46 @@ def constants(config: Word2VecConfig, warp: int) -> list[str]:
 
 
 def at_once(xp: Any) -> Callable[[Tables], int]:
-    """How many spans to train at once on the device that CuPy uses."""
+    """Return a function that gives the number of spans to train at once on the device of CuPy."""
     processors = xp.cuda.Device().attributes["MultiProcessorCount"]
-    return lambda tables: bearable(tables, WARPS_PER_PROCESSOR * processors)
+    return lambda tables: max_spans(tables, WARPS_PER_PROCESSOR * processors)
 
 
-def bearable(tables: Tables, most: int) -> int:
-    """As many spans as the text and its vocabulary bear, and at most so many."""
+def max_spans(tables: Tables, device_spans: int) -> int:
+    """Return the number of spans to train at once: limited by text, vocabulary and device."""
     by_words, by_tokens = len(tables.keep_V) // WORDS_PER_SPAN, len(tables.tokens) // TOKENS_PER_SPAN
-    return max(1, min(most, by_words, by_tokens))
+    return max(1, min(device_spans, by_words, by_tokens))
 
 
 class Parts:
-    """What an epoch keeps of the text, for the part of it that was asked for last."""
+    """Kept words of one part of the text at a time, cached until another part is needed."""
 
-    def __init__(self, window: int, xp: Any) -> None:
-        self._window, self._xp = window, xp
+    def __init__(self, window: int, xp: Any, part_tokens: int = PART_TOKENS, draw: Draw = kept_words) -> None:
+        self._window, self._xp, self.part_tokens, self._draw = window, xp, part_tokens, draw
         self._of: tuple[Tables, bytes, int] | None = None
         self._kept: Kept | None = None
 
     def find(self, tables: Tables, keys: Any, number: int) -> Kept:
-        """The kept words of the part with this number, and those around it that its windows reach."""
+        """Return the kept words of a part, and of the windows around its ends."""
         if self._of is None or self._of[0] is not tables or self._of[1:] != (keys.tobytes(), number):
-            self._of = self._kept = None  # whose memory the next one needs
-            start, stop = int(tables.sentences[0]) + number * PART, int(tables.sentences[-1])
-            self._kept = kept_words(tables, keys, self._window, start, min(start + PART, stop), self._xp)
+            self._of = self._kept = None  # because the next part needs the memory
+            start = int(tables.sentences[0]) + number * self.part_tokens
+            stop = min(start + self.part_tokens, int(tables.sentences[-1]))
+            self._kept = self._draw(tables, keys, self._window, start, stop, self._xp)
             self._of = tables, keys.tobytes(), number
         assert self._kept is not None
         return self._kept
 
 
-def spans_kernel(launch: Launch, window: int, xp: Any) -> TrainSpans:
-    """Train spans by `launch`, those of the same part of the text all at once."""
-    parts = Parts(window, xp)
+def spans_kernel(launch: Launch, window: int, xp: Any, parts: Parts | None = None) -> TrainSpans:
+    """Return a TrainSpans that calls `launch` once for all spans of the same part of the text."""
+    parts = parts or Parts(window, xp)
 
     def train_spans(tables: Tables, keys: Any, weights: Weights, spans: list[Span]) -> tuple[float, int]:
         start = int(tables.sentences[0])
         sums = [
             train_part(parts.find(tables, keys, number), tables.alias_V2, keys, weights, list(group))
-            for number, group in groupby(spans, lambda span: (span.start - start) // PART)
+            for number, group in groupby(spans, lambda span: (span.start - start) // parts.part_tokens)
         ]
         return sum(loss for loss, _ in sums), sum(predictions for _, predictions in sums)
 

@@ -1,7 +1,7 @@
-"""The readable kernel: objectives.py over batches of windows, on NumPy or CuPy arrays.
+"""Run objectives.py on batches of windows, on NumPy or CuPy arrays: the readable kernel.
 
-It is what the fused kernels are held against (batch=1 is their order of steps), and the one to read, to
-change, or to run where nothing can be compiled.
+With batch=1 the steps equal the steps of the fused kernels. Read and change this kernel first; no
+compiler is needed.
 """
 
 from typing import Any
@@ -11,13 +11,15 @@ from nlpseq.word2vec.kernels.select import TrainSpan
 from nlpseq.word2vec.objectives import Weights, cbow_step, skipgram_step
 from nlpseq.word2vec.sampling import Tables, Windows, noise_words, span_windows
 
-LARGEST_BATCH = 256  # windows to a step: more are faster, but none sees what others of its step change
-SOFTMAX_BATCH = 8  # as there each of them changes all rows, and many add up to a step too long
-WORDS_PER_WINDOW = 64  # a small vocabulary takes small steps, as their gradients add up on the same rows
+__all__ = ["make_layered"]
+
+MAX_BATCH = 256  # windows per step: more are faster, but windows of a step ignore the changes of each other
+MAX_SOFTMAX_BATCH = 8  # because each window changes all rows, and many add up to a step too long
+WORDS_PER_WINDOW = 64  # because gradients of a small vocabulary add up on the same rows
 
 
 def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> TrainSpan:
-    """A kernel that steps with objectives.py, on `batch` windows at a time (pairs, with pair negatives)."""
+    """Return a kernel that runs objectives.py on `batch` windows at a time, or pairs with pair negatives."""
     pairs = config.objective == "skipgram" and config.share_negatives == "pair"
 
     def train_span(
@@ -26,8 +28,8 @@ def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> T
         windows = span_windows(tables, keys, config.window, start, stop, xp)
         if pairs:
             windows = windows.by_pair()
-        largest = SOFTMAX_BATCH if config.loss == "softmax" else LARGEST_BATCH
-        size = batch or min(largest, max(1, len(tables.keep_V) // WORDS_PER_WINDOW))
+        max_batch = MAX_SOFTMAX_BATCH if config.loss == "softmax" else MAX_BATCH
+        size = batch or min(max_batch, max(1, len(tables.keep_V) // WORDS_PER_WINDOW))
         losses = [
             _step(config, tables, keys, weights, windows.part(first, first + size, xp), learning_rate, xp)
             for first in range(0, len(windows.centres_B), size)
@@ -47,7 +49,7 @@ def _step(
     learning_rate: float,
     xp: Any,
 ) -> Any:
-    """One step on a batch of windows; returns the loss of every prediction."""
+    """Run one step on a batch of windows. Return the loss of every prediction."""
     negatives_BK = None
     if config.loss == "negative-sampling":
         own_draws = config.objective == "skipgram" and config.share_negatives == "pair"

@@ -1,4 +1,4 @@
-"""The word2vec step, readable (reference) and compiled (fused), behind one signature; select() chooses."""
+"""Select the kernel for the steps of word2vec: readable (reference.py) or compiled (fused)."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -11,18 +11,30 @@ from nlpseq.errors import BackendUnavailable, ConfigError
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables
 
+__all__ = [
+    "LANES",
+    "KernelSelection",
+    "Span",
+    "TrainSpan",
+    "TrainSpans",
+    "array_module",
+    "in_turn",
+    "padded",
+    "select",
+    "to_compile",
+]
+
 TrainSpan = Callable[[Tables, Any, Weights, int, int, Any], tuple[float, int]]
 """(tables, epoch keys, weights, start, stop, learning rate as float32) -> (sum of losses, predictions).
 
-Trains `weights` in place on every window whose centre lies in tokens[start:stop]; losses are in nats.
+Train `weights` in place on every window whose centre lies in tokens[start:stop]; losses are in nats.
 """
-
 
 LANES = 16  # floats of a cache line
 
 
 class Span(NamedTuple):
-    """A stretch of text to train on."""
+    """Tokens start..stop-1, to train at one learning rate."""
 
     start: int
     stop: int
@@ -30,34 +42,35 @@ class Span(NamedTuple):
 
 
 TrainSpans = Callable[[Tables, Any, Weights, list[Span]], tuple[float, int]]
-"""TrainSpan for several spans, one after another or all at once."""
+"""A TrainSpan for several spans, one after another or all at once."""
 
 
 class KernelSelection(NamedTuple):
-    """What will run, and where."""
+    """A kernel, and the device that runs it."""
 
     backend: str
     kernel: str
     xp: ModuleType
     train_spans: TrainSpans
-    at_once: Callable[[Tables], int] = lambda tables: 1  # how many spans train_spans likes to be given
-    lanes: int = LANES  # rows of the weights are a multiple of it
+    at_once: Callable[[Tables], int] = lambda tables: 1  # best number of spans for train_spans
+    lanes: int = LANES  # row lengths of the weights are a multiple
 
     @property
     def is_compiled(self) -> bool:
-        """Whether it is compiled for the CPU, where threads can train at the same time."""
+        """Tell whether the kernel is compiled for the CPU, so that threads can share the work."""
         return (self.backend, self.kernel) == ("numpy", "fused")
 
 
 def select(config: Word2VecConfig) -> KernelSelection:
-    """The kernel that config names, or for `auto` the fastest that works here; never another one."""
+    """Return the kernel of config, or for `auto` the fastest that works on this machine.
+
+    Raises ConfigError if the kernel lacks the loss, BackendUnavailable if CuPy does not work.
+    """
     backend = "numpy" if config.backend == "auto" else config.backend
     fastest = "fused" if config.loss == "negative-sampling" else "layers"
     kernel = fastest if config.kernel == "auto" else config.kernel
     if kernel == "fused" and config.loss == "softmax":
-        raise ConfigError(
-            "the fused kernel has no softmax loss. Take --kernel layers, or leave --kernel out."
-        )
+        raise ConfigError("--kernel fused: no softmax loss. Use --kernel layers, or omit --kernel.")
     xp = array_module(backend)
     if kernel == "fused" and backend == "cupy":
         from nlpseq.word2vec.kernels import fused_cupy
@@ -72,7 +85,7 @@ def select(config: Word2VecConfig) -> KernelSelection:
 
 
 def in_turn(train_span: TrainSpan) -> TrainSpans:
-    """One span after another."""
+    """Return a TrainSpans that trains one span after another."""
 
     def train_spans(tables: Tables, keys: Any, weights: Weights, spans: list[Span]) -> tuple[float, int]:
         results = [train_span(tables, keys, weights, *span) for span in spans]
@@ -82,7 +95,7 @@ def in_turn(train_span: TrainSpan) -> TrainSpans:
 
 
 def array_module(backend: str) -> ModuleType:
-    """Numpy or cupy; BackendUnavailable, with the reason, where CuPy cannot be used."""
+    """Return numpy or cupy. Raises BackendUnavailable, with the reason, if CuPy does not work."""
     if backend == "numpy":
         import numpy
 
@@ -94,39 +107,39 @@ def array_module(backend: str) -> ModuleType:
         cupy.zeros(1)
     except ImportError as error:
         raise BackendUnavailable(
-            f"CuPy is not installed ({error}). Run pip install 'nlpseq[cuda12]' or 'nlpseq[cuda13]', "
-            "or take --backend numpy."
+            f"CuPy: not installed ({error}). Run pip install 'nlpseq[cuda12]' or 'nlpseq[cuda13]', "
+            "or use --backend numpy."
         ) from error
-    except Exception as error:  # CuPy raises driver and runtime errors of its own
-        raise BackendUnavailable(f"CuPy finds no usable GPU ({error}). Take --backend numpy.") from error
+    except Exception as error:  # because CuPy raises errors of the driver and the runtime
+        raise BackendUnavailable(f"CuPy: no usable GPU ({error}). Use --backend numpy.") from error
     module: ModuleType = cupy
     return module
 
 
 def _fused(config: Word2VecConfig) -> TrainSpan:
-    """The compiled kernel, loaded when it is first called, as loading the compiler takes memory and time."""
+    """Return the compiled kernel; the first call loads the compiler, which takes memory and time."""
     constants = _constants(config)
 
     def train_span(*work: Any) -> tuple[float, int]:
         use_cache_for_numba()
         from nlpseq.word2vec.kernels.fused_numba import make_kernel
 
-        found: tuple[float, int] = make_kernel(*constants)(*work)
-        return found
+        result: tuple[float, int] = make_kernel(*constants)(*work)
+        return result
 
     return train_span
 
 
 def _constants(config: Word2VecConfig) -> tuple[str, str, bool, int, int, int]:
-    """What a fused kernel is compiled for."""
+    """Return the constants of a fused kernel: the arguments of make_kernel."""
     share = config.share_negatives if config.objective == "skipgram" else "window"
     corrected = config.cbow_update == "corrected" or config.objective == "skipgram"
     return config.objective, share, corrected, padded(config.dim), config.negatives, config.window
 
 
-def to_compile(config: Word2VecConfig, choice: KernelSelection) -> list[Kernel]:
-    """The kernel of the choice, if that is one that has to be compiled for the CPU."""
-    if not choice.is_compiled:
+def to_compile(config: Word2VecConfig, selection: KernelSelection) -> list[Kernel]:
+    """Return the kernels to precompile for a selection: none unless the CPU runs a fused kernel."""
+    if not selection.is_compiled:
         return []
     kernels = [Kernel("nlpseq.word2vec.kernels.fused_numba", "compile_kernel", _constants(config))]
     if config.deterministic:
@@ -135,5 +148,5 @@ def to_compile(config: Word2VecConfig, choice: KernelSelection) -> list[Kernel]:
 
 
 def padded(dim: int, lanes: int = LANES) -> int:
-    """Row length in memory: a multiple of the floats that a kernel works on together."""
+    """Return the row length in memory: dim rounded up to a multiple of lanes."""
     return -(-dim // lanes) * lanes

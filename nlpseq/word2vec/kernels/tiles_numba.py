@@ -1,13 +1,14 @@
-"""The arithmetic of a window in tiles, written for the compiler as vectors that stay in registers.
+"""Compute the products and the step of a window in tiles, as LLVM vectors that stay in registers.
 
-Loops over arrays leave it to the compiler to find out that rows do not overlap, and which sums are worth a
-register, and it does not. Here both are said: LANES floats are worked on together, rows are read and written
-by their address in the order that stands here, and the outputs are taken TILE at a time.
+For loops over arrays the compiler must find out that rows do not overlap and which sums deserve a register,
+and fails. Here the code says so: instructions work on LANES floats together, rows are read and written by
+address in the order of the source, and outputs are taken TILE at a time.
 
-Letters: C contexts, J outputs, D dimensions, N pairs of both, output by output, `stride` apart.
+tests/reference/tiles.py holds a plain version of each function with the same signature.
+
+Letters: C contexts, J outputs, D dimensions, N pairs of an output and a context: pair j * stride + c.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -17,147 +18,146 @@ from numba.np.arrayobj import make_array
 
 from nlpseq.word2vec.kernels.select import LANES
 
+__all__ = ["TILE", "address", "products", "step"]
+
 TILE = 6  # outputs
 
-_FLOAT, _WORD = ir.FloatType(), ir.IntType(64)
+_FLOAT, _INT64 = ir.FloatType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _FLAGS = ("reassoc", "contract", "nsz")
-_BYTES = 4  # of a float
+_FLOAT_BYTES = 4
+
+_intrinsic: Any = intrinsic  # its type does not tell that compiled code passes no typing context
 
 
-def _instruction(function: Callable[..., Any]) -> Any:
-    """Numba's `intrinsic`, whose type does not tell that compiled code passes no context."""
-    return intrinsic(function)
-
-
-@_instruction
+@_intrinsic
 def address(typing_context, matrix, row):  # type: ignore[no-untyped-def]
-    """Where a row of a matrix begins in memory, as an unsigned integer."""
+    """Return the address of a row of a matrix, uint64."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         array = make_array(signature.args[0])(context, builder, arguments[0])
-        place = [arguments[1], context.get_constant(types.uintp, 0)]
-        return builder.ptrtoint(
-            cgutils.get_item_pointer(context, builder, signature.args[0], array, place), _WORD
-        )
+        index = [arguments[1], context.get_constant(types.uintp, 0)]
+        pointer = cgutils.get_item_pointer(context, builder, signature.args[0], array, index)
+        return builder.ptrtoint(pointer, _INT64)
 
     return types.uint64(matrix, types.uint64), generate
 
 
-class _Code:
-    """Instructions for vectors and for the elements of arrays."""
+class _VectorBuilder:
+    """Emit instructions for vectors of LANES floats and for elements of arrays."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
         self.builder, self._context = builder, context
-        self._of = dict(zip(arguments, signature.args, strict=True))
+        self._types = dict(zip(arguments, signature.args, strict=True))
 
-    def element(self, array: Any, place: Any) -> Any:
-        """A pointer to an element of a one-dimensional array."""
-        data = make_array(self._of[array])(self._context, self.builder, array).data
-        return self.builder.gep(data, [place])
+    def element(self, array: Any, index: Any) -> Any:
+        """Return a pointer to an element of a one-dimensional array."""
+        data = make_array(self._types[array])(self._context, self.builder, array).data
+        return self.builder.gep(data, [index])
 
-    def row(self, array: Any, place: Any, offset: Any) -> Any:
-        """A pointer to LANES floats, `offset` bytes into the row whose address is array[place]."""
-        begin = self.builder.load(self.element(array, place))
-        return self.builder.inttoptr(self.builder.add(begin, offset), _VECTOR.as_pointer())
+    def row(self, array: Any, index: Any, offset: Any) -> Any:
+        """Return a pointer to LANES floats, `offset` bytes into the row at the address array[index]."""
+        start = self.builder.load(self.element(array, index))
+        return self.builder.inttoptr(self.builder.add(start, offset), _VECTOR.as_pointer())
 
     def load(self, row: Any) -> Any:
-        return self.builder.load(row, align=_BYTES)
+        """Load a vector."""
+        return self.builder.load(row, align=_FLOAT_BYTES)
 
     def store(self, vector: Any, row: Any) -> None:
-        self.builder.store(vector, row, align=_BYTES)
+        """Store a vector."""
+        self.builder.store(vector, row, align=_FLOAT_BYTES)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """A b + c."""
+        """Return a b + c."""
         return self.builder.fadd(self.builder.fmul(a, b, flags=_FLAGS), c, flags=_FLAGS)
 
-    def spread(self, number: Any) -> Any:
-        """A vector of one number."""
+    def broadcast(self, number: Any) -> Any:
+        """Return a vector whose elements all are `number`."""
         first = self.builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.IntType(32)(0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self.builder.shuffle_vector(first, first, zeros)
 
-    def total(self, vector: Any) -> Any:
-        """The sum of the numbers in a vector."""
-        kind = ir.FunctionType(_FLOAT, [_FLOAT, _VECTOR])
+    def horizontal_sum(self, vector: Any) -> Any:
+        """Return the sum of the elements of a vector."""
+        signature = ir.FunctionType(_FLOAT, [_FLOAT, _VECTOR])
         name = f"llvm.vector.reduce.fadd.v{LANES}f32"
-        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        function = cgutils.get_or_insert_function(self.builder.module, signature, name)
         return self.builder.call(function, [_FLOAT(-0.0), vector], fastmath=_FLAGS)
 
-    def sums(self, count: int) -> list[Any]:
-        """Vectors to add to, which begin at 0."""
+    def accumulators(self, count: int) -> list[Any]:
+        """Return pointers to `count` vectors of zeros."""
         zero = ir.Constant(_VECTOR, None)
-        places = [cgutils.alloca_once(self.builder, _VECTOR) for _ in range(count)]
-        for place in places:
-            self.builder.store(zero, place)
-        return places
+        pointers = [cgutils.alloca_once(self.builder, _VECTOR) for _ in range(count)]
+        for pointer in pointers:
+            self.builder.store(zero, pointer)
+        return pointers
 
 
-@_instruction
+@_intrinsic
 def products(typing_context, x_C, num, y_J, first, out_N, stride, D):  # type: ignore[no-untyped-def]
-    """Logits of being right, of TILE outputs from `first` on: x_c . y_j for output 0, -x_c . y_j for noise.
+    """Fill the logits of TILE outputs from `first` on: x_c.y_j of the target, -x_c.y_j of negatives.
 
-    Contexts are taken by twos: where their number is odd, x_C has one more.
+    Output 0 is the target. x_C and y_J are addresses of rows. Contexts are taken in pairs: if num is odd, x_C
+    has one more address, and out_N room for its logits.
     """
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         x_C, num, y_J, first, out_N, stride, D = arguments
-        code, one = _Code(context, builder, signature, arguments), _WORD(1)
-        with cgutils.for_range_slice(builder, _WORD(0), num, _WORD(2)) as (c, _):
+        code, one = _VectorBuilder(context, builder, signature, arguments), _INT64(1)
+        with cgutils.for_range_slice(builder, _INT64(0), num, _INT64(2)) as (c, _):
             pair = [c, builder.add(c, one)]
-            sums = code.sums(2 * TILE)
-            outputs = [builder.add(first, _WORD(j)) for j in range(TILE)]
-            with cgutils.for_range_slice(
-                builder, _WORD(0), builder.mul(D, _WORD(_BYTES)), _WORD(_BYTES * LANES)
-            ) as (offset, _):
-                x_2 = [code.load(code.row(x_C, each, offset)) for each in pair]
+            sums = code.accumulators(2 * TILE)
+            outputs = [builder.add(first, _INT64(j)) for j in range(TILE)]
+            row_bytes = builder.mul(D, _INT64(_FLOAT_BYTES))
+            vector_bytes = _INT64(_FLOAT_BYTES * LANES)
+            with cgutils.for_range_slice(builder, _INT64(0), row_bytes, vector_bytes) as (offset, _):
+                x_2 = [code.load(code.row(x_C, context_index, offset)) for context_index in pair]
                 for j, output in enumerate(outputs):
                     y = code.load(code.row(y_J, output, offset))
                     for i, x in enumerate(x_2):
-                        place = sums[2 * j + i]
-                        builder.store(code.multiply_add(x, y, builder.load(place)), place)
+                        total = sums[2 * j + i]
+                        builder.store(code.multiply_add(x, y, builder.load(total)), total)
             for j, output in enumerate(outputs):
-                for i, each in enumerate(pair):
-                    place = builder.add(builder.mul(output, stride), each)
-                    product = code.total(builder.load(sums[2 * j + i]))
-                    is_target = builder.icmp_signed("==", output, _WORD(0))
-                    right = builder.select(is_target, product, builder.fneg(product))
-                    builder.store(right, code.element(out_N, place))
+                for i, context_index in enumerate(pair):
+                    n = builder.add(builder.mul(output, stride), context_index)
+                    product = code.horizontal_sum(builder.load(sums[2 * j + i]))
+                    is_target = builder.icmp_signed("==", output, _INT64(0))
+                    logit = builder.select(is_target, product, builder.fneg(product))
+                    builder.store(logit, code.element(out_N, n))
         return context.get_dummy_value()
 
     return types.void(x_C, types.int64, y_J, types.int64, out_N, types.int64, types.int64), generate
 
 
-@_instruction
+@_intrinsic
 def step(typing_context, x_C, from_C, to_C, num, y_J, first, g_N, stride, D):  # type: ignore[no-untyped-def]
-    """to_c = from_c + sum of g y_j, y_j += sum of g x_c for TILE outputs from `first` on; g is of the pair.
+    """Run to_c = from_c + sum of g y_j and y_j += sum of g x_c, for TILE outputs from `first` on.
 
-    No row is there twice among the contexts, or among the outputs that have a g other than 0.
+    x_C, from_C, to_C and y_J are addresses of rows. No row may occur twice among the contexts, nor among the
+    outputs whose g is not 0.
     """
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         x_C, from_C, to_C, num, y_J, first, g_N, stride, D = arguments
-        code = _Code(context, builder, signature, arguments)
-        outputs = [builder.add(first, _WORD(j)) for j in range(TILE)]
-        with cgutils.for_range_slice(
-            builder, _WORD(0), builder.mul(D, _WORD(_BYTES)), _WORD(_BYTES * LANES)
-        ) as (offset, _):
+        code = _VectorBuilder(context, builder, signature, arguments)
+        outputs = [builder.add(first, _INT64(j)) for j in range(TILE)]
+        row_bytes, vector_bytes = builder.mul(D, _INT64(_FLOAT_BYTES)), _INT64(_FLOAT_BYTES * LANES)
+        with cgutils.for_range_slice(builder, _INT64(0), row_bytes, vector_bytes) as (offset, _):
             rows = [code.row(y_J, output, offset) for output in outputs]
-            y_6, dy_6 = [code.load(row) for row in rows], code.sums(TILE)
+            y_T, dy_T = [code.load(row) for row in rows], code.accumulators(TILE)
             with cgutils.for_range(builder, num) as loop:
                 c = loop.index
                 x, changed = code.load(code.row(x_C, c, offset)), code.load(code.row(from_C, c, offset))
-                for output, y, dy in zip(outputs, y_6, dy_6, strict=True):
-                    place = builder.add(builder.mul(output, stride), c)
-                    g = code.spread(builder.load(code.element(g_N, place)))
+                for output, y, dy in zip(outputs, y_T, dy_T, strict=True):
+                    n = builder.add(builder.mul(output, stride), c)
+                    g = code.broadcast(builder.load(code.element(g_N, n)))
                     changed = code.multiply_add(g, y, changed)
                     builder.store(code.multiply_add(g, x, builder.load(dy)), dy)
                 code.store(changed, code.row(to_C, c, offset))
-            for row, y, dy in zip(rows, y_6, dy_6, strict=True):
+            for row, y, dy in zip(rows, y_T, dy_T, strict=True):
                 code.store(builder.fadd(y, builder.load(dy), flags=_FLAGS), row)
         return context.get_dummy_value()
 
-    return (
-        types.void(x_C, from_C, to_C, types.int64, y_J, types.int64, g_N, types.int64, types.int64),
-        generate,
-    )
+    signature = types.void(x_C, from_C, to_C, types.int64, y_J, types.int64, g_N, types.int64, types.int64)
+    return signature, generate

@@ -1,9 +1,14 @@
-"""What a window is made of, as compiled loops: kept tokens, contexts, noise words. See sampling.py."""
+"""Draw the kept tokens, contexts and negatives of windows in compiled loops.
+
+sampling.py holds the specification.
+"""
 
 import numpy as np
 from numba import njit
 
 from nlpseq.core.counter_rng_numba import random_bits
+
+__all__ = ["fill_contexts", "fill_outputs", "keep_tokens"]
 
 HALF = np.uint64(32)
 LOWER = np.uint64(2**32 - 1)
@@ -11,36 +16,36 @@ ZERO = np.uint64(0)
 
 
 @njit(inline="always")
-def _keeps(word_id, pos, keep_V, key):  # type: ignore[no-untyped-def]
+def _is_kept(word_id, pos, keep_V, key):  # type: ignore[no-untyped-def]
     return word_id < len(keep_V) and (random_bits(key, np.uint64(pos), ZERO) >> HALF) <= keep_V[word_id]
 
 
 @njit(inline="always")
-def _noise_word(key, pos, k, alias_V2):  # type: ignore[no-untyped-def]
-    drawn = random_bits(key, np.uint64(pos), np.uint64(k))
-    row = np.int64(((drawn >> HALF) * np.uint64(len(alias_V2))) >> HALF)
-    return row if (drawn & LOWER) <= alias_V2[row, 0] else np.int64(alias_V2[row, 1])
+def _negative(key, pos, k, alias_V2):  # type: ignore[no-untyped-def]
+    bits = random_bits(key, np.uint64(pos), np.uint64(k))
+    row = np.int64(((bits >> HALF) * np.uint64(len(alias_V2))) >> HALF)
+    return row if (bits & LOWER) <= alias_V2[row, 0] else np.int64(alias_V2[row, 1])
 
 
 @njit(nogil=True, cache=True)
-def kept_tokens(  # type: ignore[no-untyped-def]
+def keep_tokens(  # type: ignore[no-untyped-def]
     tables, key, window, start, stop, sentence, ids_N, pos_N, sentence_N
 ):
-    """Fill ids, pos and sentence of the kept tokens in start..stop and `window` more on each side.
+    """Fill ids, positions and sentences of the kept tokens in start..stop, and of `window` more on each side.
 
-    sentence: the one that `start` lies in. Returns how many there are, and which of them lie in start..stop:
-    (count, first, last).
+    sentence: number of the sentence of token `start`. Returns (count, first, last): `count` tokens are kept,
+    first..last-1 of them lie in start..stop.
     """
     tokens, sentences, keep_V = tables.tokens, tables.sentences, tables.keep_V
     begin, found = start, 0
     while begin > sentences[sentence] and found < window:
         begin -= 1
-        found += _keeps(tokens[begin], begin, keep_V, key)
+        found += _is_kept(tokens[begin], begin, keep_V, key)
     count, first, last, pos = 0, 0, 0, begin
     while pos < stop or (pos < sentences[sentence + 1] and count - last < window):
         while pos >= sentences[sentence + 1]:
             sentence += 1
-        if _keeps(tokens[pos], pos, keep_V, key):
+        if _is_kept(tokens[pos], pos, keep_V, key):
             ids_N[count], pos_N[count], sentence_N[count] = tokens[pos], pos, sentence
             count += 1
         pos += 1
@@ -50,8 +55,8 @@ def kept_tokens(  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def contexts(i, count, key, window, ids_N, pos_N, sentence_N, context_C, slot_C):  # type: ignore[no-untyped-def]
-    """The neighbours of token i within its width and its sentence; returns how many."""
+def fill_contexts(i, count, key, window, ids_N, pos_N, sentence_N, context_C, slot_C):  # type: ignore[no-untyped-def]
+    """Fill the neighbours of kept token i within its width and its sentence. Return their number."""
     width = 1 + np.int64(((random_bits(key, np.uint64(pos_N[i]), ZERO) >> HALF) * np.uint64(window)) >> HALF)
     num = 0
     for n in range(max(i - width, 0), min(i + width + 1, count)):
@@ -63,8 +68,8 @@ def contexts(i, count, key, window, ids_N, pos_N, sentence_N, context_C, slot_C)
 
 
 @njit(inline="always")
-def outputs(target, pos, first_k, K, key, alias_V2, output_J):  # type: ignore[no-untyped-def]
-    """The target, then its noise words; what is left of the array keeps being word 0."""
+def fill_outputs(target, pos, first_k, K, key, alias_V2, output_J):  # type: ignore[no-untyped-def]
+    """Fill the target and its K negatives; the padding of output_J stays word 0."""
     output_J[0] = target
     for k in range(K):
-        output_J[1 + k] = _noise_word(key, pos, first_k + k, alias_V2)
+        output_J[1 + k] = _negative(key, pos, first_k + k, alias_V2)

@@ -1,19 +1,18 @@
-// The steps of objectives.py on a GPU: same draws, same arithmetic, one warp for each span of text.
+// Run the steps of objectives.py on a GPU: same random numbers, same arithmetic, one warp per span of text.
 //
-// Compiled with these constants: D floats in a row, K negatives, W the window, and CBOW, PAIRS (negatives for
-// every pair), DIVIDE (the corrected update of CBOW), each 0 or 1. WARP lanes share every row, 32 on a device, and
-// a block has WARPS times as many. Where there is no device the same source is plain C++, with what
-// tests/support/cuda/host.h says of lanes and atomics.
+// Constants of the compilation: D floats in a row, K negatives, W the window, and CBOW, PAIRS (negatives per pair),
+// DIVIDE (corrected update of CBOW), each 0 or 1. WARP lanes share every row, 32 on a device; a block has WARPS
+// warps. Without a device the same source compiles as C++: tests/support/cuda/host.h replaces lanes and atomics.
 //
-// Warps train the same weights without a lock, as threads do on a CPU; additions to a row are atomic.
+// Warps train the same weights without a lock (Hogwild), as threads do on a CPU; additions to a row are atomic.
 
 typedef unsigned long long u64;
 typedef unsigned int u32;
 typedef long long i64;
 
-#define J (1 + K)            // outputs of a step: the target, then its noise words
+#define J (1 + K)            // outputs of a step: the target, then the negatives
 #define PER_LANE (D / WARP)  // floats of a row in each lane
-#define CHUNK (PER_LANE % 4 == 0 ? 4 : PER_LANE % 2 == 0 ? 2 : 1)  // of them side by side in memory
+#define CHUNK (PER_LANE % 4 == 0 ? 4 : PER_LANE % 2 == 0 ? 2 : 1)  // adjacent floats of a lane in memory
 
 #ifdef __CUDACC__
 #define LANE (threadIdx.x % WARP)
@@ -24,7 +23,7 @@ typedef long long i64;
 
 __device__ float from_lane(float value, int distance) { return __shfl_xor_sync(~0u, value, distance); }
 
-// From the second-level cache, where additions happen: the first level would keep what others have changed.
+// Load from the second-level cache, where additions happen: the first level may hold stale values.
 __device__ void load_chunk(const float* row, float* values) {
     if (CHUNK == 4) {
         float4 four = __ldcg((const float4*)row);
@@ -45,7 +44,7 @@ __device__ void add_chunk(float* row, const float* values) {
 }
 #endif
 
-struct Text {  // the words that are kept, of N places in the text
+struct Text {  // kept words, with their positions and sentences, N each
     const u32* ids_N;
     const i64* pos_N;
     const i64* sentence_N;
@@ -63,20 +62,20 @@ struct Sums {
     i64 predictions;
 };
 
-__device__ u64 draw(u64 key, u64 pos, u64 k) {  // draws.draw
+__device__ u64 random_bits(u64 key, u64 pos, u64 k) {  // as in core/counter_rng.py
     u64 z = key + 0x9E3779B97F4A7C15ull * ((pos << 20) + k + 1);
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
     return z ^ (z >> 31);
 }
 
-__device__ u32 noise_word(const Noise& noise, i64 pos, i64 k) {
-    u64 drawn = draw(noise.key, pos, k);
-    u64 row = ((drawn >> 32) * noise.num_words) >> 32;
-    return (u32)drawn <= noise.alias_V2[2 * row] ? (u32)row : noise.alias_V2[2 * row + 1];
+__device__ u32 negative(const Noise& noise, i64 pos, i64 k) {
+    u64 bits = random_bits(noise.key, pos, k);
+    u64 row = ((bits >> 32) * noise.num_words) >> 32;
+    return (u32)bits <= noise.alias_V2[2 * row] ? (u32)row : noise.alias_V2[2 * row + 1];
 }
 
-__device__ int place(int p) {  // in a row, of the p-th float of this lane
+__device__ int place(int p) {  // index in a row of the p-th float of this lane
     return (p / CHUNK * WARP + LANE) * CHUNK + p % CHUNK;
 }
 
@@ -96,7 +95,7 @@ __device__ void add_scaled(float* values, float scale, const float* more) {
 }
 
 template <class T>
-__device__ T over_lanes(T value) {  // the sum of every lane's value, in every lane
+__device__ T over_lanes(T value) {  // sum over the lanes, in every lane
 #pragma unroll
     for (int distance = WARP / 2; distance > 0; distance /= 2) value = value + from_lane(value, distance);
     return value;
@@ -109,7 +108,7 @@ __device__ float dot(const float* x, const float* y) {
     return over_lanes(sum);
 }
 
-// The step along a logit: rate times sign times the probability of being wrong. sign 0: nothing is asked.
+// Return the step of a logit: rate * sign * probability of the wrong answer. Sign 0 masks the logit.
 __device__ float step(float logit, float sign, float rate, Sums& sums) {
     float right = logit * sign, small = expf(-fabsf(right));
     if (sign == 0) return 0;
@@ -117,14 +116,14 @@ __device__ float step(float logit, float sign, float rate, Sums& sums) {
     return rate * sign * (right > 0 ? small : 1) / (1 + small);
 }
 
-// One step: the words from..to-1 around word i predict it. Everything is read before anything is written.
+// Run one step: the words from..to-1 predict word i. All rows are read before any row is written.
 __device__ void learn(const Text& text, const Noise& noise, float* in_VD, float* out_VD, i64 i, i64 from, i64 to,
                       i64 first_k, float rate, float* steps_CJ, Sums& sums) {
     u32 outputs[J];
     float signs[J], y[J][PER_LANE], dy[J][PER_LANE];
 #pragma unroll
     for (int j = 0; j < J; j++) {
-        outputs[j] = j == 0 ? text.ids_N[i] : noise_word(noise, text.pos_N[i], first_k + j - 1);
+        outputs[j] = j == 0 ? text.ids_N[i] : negative(noise, text.pos_N[i], first_k + j - 1);
         signs[j] = j == 0 ? 1 : outputs[j] == outputs[0] ? 0 : -1;
         load(out_VD + (i64)outputs[j] * D, y[j]);
         for (int p = 0; p < PER_LANE; p++) dy[j][p] = 0;
@@ -179,7 +178,7 @@ __device__ void learn(const Text& text, const Noise& noise, float* in_VD, float*
         if (signs[j] != 0) add(out_VD + (i64)outputs[j] * D, dy[j]);
 }
 
-// Span s is the kept words first_S[s]..last_S[s]-1 as centres, at learning rate rate_S[s].
+// Train span s: the kept words first_S[s]..last_S[s]-1 as centres, at learning rate rate_S[s].
 extern "C" __global__ void train_spans(const u32* ids_N, const i64* pos_N, const i64* sentence_N, i64 num,
                                        const u32* alias_V2, u64 num_words, u64 width_key, u64 noise_key,
                                        float* in_VD, float* out_VD, const i64* first_S, const i64* last_S,
@@ -191,7 +190,7 @@ extern "C" __global__ void train_spans(const u32* ids_N, const i64* pos_N, const
     Noise noise = {alias_V2, num_words, noise_key};
     Sums sums = {0, 0};
     for (i64 i = first_S[s]; i < last_S[s]; i++) {
-        i64 width = 1 + (i64)(((draw(width_key, pos_N[i], 0) >> 32) * W) >> 32), from = i, to = i + 1;
+        i64 width = 1 + (i64)(((random_bits(width_key, pos_N[i], 0) >> 32) * W) >> 32), from = i, to = i + 1;
         while (from > 0 && i - from < width && sentence_N[from - 1] == sentence_N[i]) from--;
         while (to < num && to - i <= width && sentence_N[to] == sentence_N[i]) to++;
         if (to - from == 1) continue;

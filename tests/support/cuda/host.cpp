@@ -1,4 +1,4 @@
-// word2vec.cu as a library that tests can call.
+// Compile word2vec.cu into a library for tests.
 #include "host.h"
 
 #include "../../../nlpseq/word2vec/kernels/word2vec.cu"
@@ -13,9 +13,9 @@ static void add_chunk(float* row, const float* values) {
 #if WARP > 1
 extern "C" void sum_of_lanes(float* values) { *(Lanes*)values = over_lanes(*(Lanes*)values); }
 
-extern "C" void places(int* place_LP) {
+extern "C" void indices(int* index_LP) {
     for (host_lane = 0; host_lane < WARP; host_lane++)
-        for (int p = 0; p < PER_LANE; p++) place_LP[host_lane * PER_LANE + p] = place(p);
+        for (int p = 0; p < PER_LANE; p++) index_LP[host_lane * PER_LANE + p] = place(p);
 }
 #else
 extern "C" void launch(const u32* ids_N, const i64* pos_N, const i64* sentence_N, i64 num, const u32* alias_V2,

@@ -1,4 +1,4 @@
-// What word2vec.cu takes for granted on a device, for a C++ compiler: one lane, one thread, one span after another.
+// Define for a C++ compiler what CUDA gives word2vec.cu: here one lane, one thread, one span after another.
 #include <cmath>
 
 #define __device__ static
@@ -8,7 +8,7 @@
 #define SHARED static
 #define SYNC_LANES()
 
-#if WARP > 1  // lanes that take each step together
+#if WARP > 1  // lanes in lockstep
 #define LANE host_lane
 static int host_lane;
 #else

@@ -1,0 +1,53 @@
+"""Settings of word2vec."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nlpseq.config.fields import Config, seed_setting, setting, threads_setting
+
+__all__ = ["Word2VecConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word2VecConfig(Config):
+    """CBOW and skip-gram."""
+
+    objective: Literal["skipgram", "cbow"] = setting(
+        "skipgram", "predict each neighbour from the centre word, or the centre word from its neighbours"
+    )
+    dim: int = setting(100, "length of a word vector", ge=1, le=10_000)
+    window: int = setting(
+        5, "largest distance to a neighbour, in words; each position draws a width up to it", ge=1, le=1000
+    )
+    negatives: int = setting(5, "noise words for each prediction", ge=1, le=500)
+    share_negatives: Literal["window", "pair"] = setting(
+        "window", "draw noise words once for a window, or for every pair (slower; skip-gram only)"
+    )
+    loss: Literal["negative-sampling", "softmax"] = setting(
+        "negative-sampling", "loss function; softmax suits small vocabularies only"
+    )
+    subsample: float = setting(
+        1e-3, "drop some occurrences of words more frequent than this share; 0 keeps all", ge=0, le=1
+    )
+    smoothing: float = setting(0.75, "power of the counts in the distribution of the noise words", ge=0, le=1)
+    learning_rate: float | None = setting(
+        None,
+        "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .15 cbow corrected]",
+        gt=0,
+    )
+    epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]", ge=1)
+    early_stop: bool = setting(
+        False, "keep the epoch of the lowest held-out loss, and stop there; similarity may still rise later"
+    )
+    cbow_update: Literal["corrected", "legacy"] = setting(
+        "legacy", "divide the gradient of the mean by the number of context words, or not"
+    )
+    seed: int = seed_setting()
+    threads: int | None = threads_setting()
+    deterministic: bool = setting(
+        False, "give the same result for the same number of threads; takes more memory and time"
+    )
+    backend: Literal["auto", "numpy", "cupy"] = setting("auto", "library of the arrays")
+    kernel: Literal["auto", "fused", "layers"] = setting(
+        "auto", "training step: compiled, or the readable reference"
+    )

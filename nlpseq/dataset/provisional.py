@@ -1,0 +1,177 @@
+"""A corpus under provisional ids, on disk until all types are counted and their final ids are known.
+
+Letters: T types, L lines of a block.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.config import TextConfig
+from nlpseq.dataset.external_vocab import ExternalVocabulary, join_lines, line_ends, select_lines
+from nlpseq.dataset.limits import EncodeLimits
+from nlpseq.dataset.parallel import TokenBlock, submit_ahead
+from nlpseq.dataset.phrases import find_phrases, merge_phrases, name_phrases
+from nlpseq.dataset.token_dataset import SENTENCES
+from nlpseq.dataset.vocab import SPECIALS, escape
+from nlpseq.reading.corpus import Block
+from nlpseq.reading.decode import UTF_8
+from nlpseq.storage.arrays import NpyWriter
+
+__all__ = ["ProvisionalText", "write_provisional"]
+
+_PROVISIONAL = "provisional.npy"
+_TYPES = "types.txt"  # written only if memory does not hold all types
+_PHRASES = "phrases.tsv"
+_CHUNKS_AHEAD = 3
+
+
+def write_provisional(
+    folder: Path, blocks: Iterator[tuple[Block, TokenBlock]], limits: EncodeLimits
+) -> "ProvisionalText":
+    """Write the provisional ids and sentence offsets of all blocks to a folder."""
+    vocab = ExternalVocabulary(folder / _TYPES, limits)
+    num_tokens, open_tokens = 0, 0
+    with (
+        NpyWriter(folder / _PROVISIONAL, np.uint32) as tokens,
+        NpyWriter(folder / SENTENCES, np.int64) as sentences,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        sentences.append(np.zeros(1, np.int64))
+        writing = pool.submit(tokens.append, np.zeros(0, np.uint32))
+        for block, found in blocks:
+            ends, open_tokens = _sentence_ends(num_tokens, open_tokens, found.lengths_L, block.continues)
+            sentences.append(ends)
+            num_tokens += len(found.ids)
+            ids_T = found.thread_ids.extend(vocab.assign_ids(found.types))
+            writing.result()  # raises the errors of the thread
+            writing = pool.submit(tokens.append, ids_T[found.ids])
+        writing.result()
+    assert not open_tokens, "the last block of a corpus ends its sentence"
+    types, final_T = vocab.merge()
+    if final_T is not None:
+        tokens_N = np.load(folder / _PROVISIONAL, mmap_mode="r")
+        _replace_ids(folder / _PROVISIONAL, tokens_N, final_T, limits)
+    return ProvisionalText(folder, types, limits)
+
+
+def _sentence_ends(
+    num_tokens: int, open_tokens: int, lengths_L: npt.NDArray[np.int64], continues: bool
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Return where the sentences of a block end, and the tokens of a sentence that the next block ends.
+
+    num_tokens, open_tokens: in the blocks before, and in their last sentence if it continues.
+    """
+    start = num_tokens - open_tokens
+    lengths_L[0] += open_tokens
+    if continues:
+        lengths_L, open_tokens = lengths_L[:-1], int(lengths_L[-1])
+    else:
+        open_tokens = 0
+    return start + np.cumsum(lengths_L[lengths_L > 0]), open_tokens
+
+
+class ProvisionalText:
+    """A corpus under provisional ids, in order of first appearance of the types.
+
+    num_types: number of types. Memory-mapped: tokens, uint32, (num_tokens,), and sentences, int64,
+    (num_sentences + 1,).
+    """
+
+    tokens: npt.NDArray[np.uint32]
+    sentences: npt.NDArray[np.int64]
+
+    def __init__(self, folder: Path, types: npt.NDArray[np.uint8], limits: EncodeLimits) -> None:
+        """Open the text of a folder; types: lines of UTF-8 in order of id."""
+        self.folder = folder
+        self.limits = limits
+        self._set_types(types)
+        self._map()
+
+    def _set_types(self, types: npt.NDArray[np.uint8]) -> None:
+        self._types = types
+        self._bounds_T = np.append(0, line_ends(types))
+        self.num_types = len(self._bounds_T) - 1
+
+    def _map(self) -> None:
+        self.tokens = np.load(self.folder / _PROVISIONAL, mmap_mode="r")
+        self.num_tokens = len(self.tokens)
+        self.sentences = np.load(self.folder / SENTENCES, mmap_mode="r")
+
+    def type_chunks(self, chosen_T: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, list[bytes]]]:
+        """Yield (first, end, chosen types as UTF-8) for consecutive ranges of ids, few types at a time."""
+        for first in range(0, self.num_types, self.limits.chunk_types):
+            end = min(first + self.limits.chunk_types, self.num_types)
+            bounds = self._bounds_T[first : end + 1]
+            text = self._types[bounds[0] : bounds[-1]]
+            lines = select_lines(text, bounds[1:] - bounds[0], chosen_T[first:end])
+            yield first, end, lines.split(b"\n")[:-1]
+
+    def count(self, num_sentences: int) -> npt.NDArray[np.int64]:
+        """Count each type in the first sentences: int64, (num_types,)."""
+        counts_T, end = np.zeros(self.num_types, np.int64), int(self.sentences[num_sentences])
+        # at least 4 tokens a type, so that adding takes less time than counting
+        step = min(max(self.limits.write_tokens, 4 * len(counts_T)), self.limits.chunk_tokens)
+        for start in range(0, end, step):
+            counts_T += np.bincount(self.tokens[start : min(start + step, end)], minlength=len(counts_T))
+        return counts_T
+
+    def join_phrases(self, config: TextConfig, train_end: int) -> None:
+        """Replace each phrase of the train split by one token, and list the phrases in a file."""
+        words = self._types.tobytes().decode(*UTF_8).split("\n")[:-1]
+        type_ids = {word: type_id for type_id, word in enumerate(words)}
+        rows = list[tuple[str, int, float]]()
+        for _ in range(config.phrases):
+            num_types, counts_T = len(type_ids), self.count(train_end)
+            counts_T[[type_ids[special] for special in SPECIALS if special in type_ids]] = 0
+            train = self.tokens[: self.sentences[train_end]]
+            ends = self.sentences[: train_end + 1]
+            phrases = find_phrases(train, ends, counts_T, config, self.limits.chunk_tokens)
+            names = name_phrases(type_ids, phrases)
+            if not names:
+                break
+            self._set_types(np.frombuffer(join_lines(type_ids), np.uint8))
+            ids_P = np.array([type_ids[name] for name in names], np.uint32)
+            files = self.folder / _PROVISIONAL, self.folder / SENTENCES
+            merge_phrases(*files, phrases, num_types, ids_P, self.limits.chunk_tokens)
+            self._map()
+            rows += zip(names, phrases.counts_P.tolist(), phrases.scores_P.tolist(), strict=True)
+        rows.sort(key=lambda row: (-row[2], row[0]))
+        lines = [f"{escape(name)}\t{count}\t{score:.6g}\n" for name, count, score in rows]
+        (self.folder / _PHRASES).write_bytes(("phrase\tcount\tscore\n" + "".join(lines)).encode())
+
+    def finish(self, name: str, ids_T: npt.NDArray[Any]) -> str:
+        """Overwrite provisional ids by final ones, which are no wider, and rename the file.
+
+        Only `sentences` and `num_tokens` remain usable. Returns the sha256 of the file.
+        """
+        sha256 = _replace_ids(self.folder / _PROVISIONAL, self.tokens, ids_T, self.limits)
+        del self.tokens  # because the mapped file is shorter now
+        (self.folder / _PROVISIONAL).rename(self.folder / name)
+        (self.folder / _TYPES).unlink(missing_ok=True)
+        return sha256
+
+
+def _replace_ids(
+    file: Path, tokens: npt.NDArray[np.uint32], ids_T: npt.NDArray[Any], limits: EncodeLimits
+) -> str:
+    """Write ids_T[tokens] over the file that `tokens` maps; return its new sha256.
+
+    In place, because new space on a disk takes several times as long.
+    """
+    with (
+        NpyWriter(file, ids_T.dtype, length=len(tokens), over=True) as stream,
+        ThreadPoolExecutor(1) as pool,  # closed first, because it reads the file that is truncated then
+    ):
+
+        def take(start: int) -> Future[npt.NDArray[Any]]:
+            return pool.submit(np.take, ids_T, tokens[start : start + limits.write_tokens])
+
+        chunks = range(0, len(tokens), limits.write_tokens)
+        for _, ids in submit_ahead(take, chunks, _CHUNKS_AHEAD):
+            stream.append(ids.result())
+    return stream.sha256()

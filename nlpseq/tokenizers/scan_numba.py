@@ -1,0 +1,187 @@
+"""Find the tokens of `word` and `whitespace` in UTF-8 text, 64 bytes at a time.
+
+word.py is the specification, with its char_classes; tests/reference/scan.py is the same scan in plain Python.
+
+Letters: N tokens, L lines, R ranges of ASCII characters.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from nlpseq.reading.blocks import NEWLINE
+from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, popcount, trailing_zeros
+from nlpseq.tokenizers.word import APOSTROPHE, PUNCTUATION, SEPARATOR, WORD
+
+__all__ = ["ONE", "PADDING", "ZERO", "Offsets", "find_tokens"]
+
+PADDING = b"\n" * 16  # after a text, because it ends the last token and may be read from any offset
+
+ZERO, ONE = np.uint64(0), np.uint64(1)
+LAST_BIT = np.uint64(VECTOR_BYTES - 1)
+ASCII_END = np.uint8(0x80)
+
+Offsets = npt.NDArray[np.int32]
+
+
+class Classes(NamedTuple):
+    """The class of every code point, and the ASCII characters of classes with a set low or high bit."""
+
+    of_chars: npt.NDArray[np.uint8]
+    low_R2: npt.NDArray[np.uint8]  # first character and length of each range
+    high_R2: npt.NDArray[np.uint8]
+
+
+def find_tokens(
+    text: npt.NDArray[np.uint8],
+    classes: npt.NDArray[np.uint8],
+    apostrophe_tokens: bool,
+    lengths_L: npt.NDArray[np.int64],
+) -> tuple[Offsets, Offsets]:
+    """Return where each token of a text starts and ends: two int32 arrays, (N,), in bytes.
+
+    text: valid UTF-8 followed by PADDING. apostrophe_tokens: an apostrophe outside a word is a token.
+    lengths_L: receives the number of tokens in each line.
+    """
+    max_tokens = len(text) - len(PADDING) + 1  # untouched pages of these arrays take no memory
+    starts, ends = np.empty(max_tokens, np.int32), np.empty(max_tokens, np.int32)
+    ascii_classes = classes[:ASCII_END]
+    with_ranges = Classes(classes, _ranges(ascii_classes % 2 == 1), _ranges(ascii_classes >= 2))
+    num = _scan(text, with_ranges, apostrophe_tokens, starts, ends, lengths_L)
+    return starts[:num], ends[:num]
+
+
+def _ranges(is_member: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Return first index and length of each run of True: uint8, (R, 2)."""
+    edges = np.flatnonzero(np.diff(is_member.astype(np.int8), prepend=0, append=0))
+    return np.stack([edges[::2], edges[1::2] - edges[::2]], axis=1).astype(np.uint8)
+
+
+@njit(inline="always")
+def _char_at(text, at):  # type: ignore[no-untyped-def]
+    """Decode the character that starts at an offset: its code point and its number of bytes."""
+    lead = np.int64(text[at])
+    if lead < 0x80:
+        return lead, 1
+    second = np.int64(text[at + 1]) & 0x3F
+    if lead < 0xE0:
+        return (lead & 0x1F) << 6 | second, 2
+    third = np.int64(text[at + 2]) & 0x3F
+    if lead < 0xF0:
+        return (lead & 0x0F) << 12 | second << 6 | third, 3
+    return (lead & 0x07) << 18 | second << 12 | third << 6 | np.int64(text[at + 3]) & 0x3F, 4
+
+
+class Progress(NamedTuple):
+    """Counts of a scan so far."""
+
+    started: np.uint64  # tokens
+    ended: np.uint64  # tokens
+    line: np.uint64  # lines ended
+    before_line: np.uint64  # tokens ended before the current line
+    inside: np.uint64  # 1 inside a word, else 0
+
+
+@njit(nogil=True, cache=True)
+def _scan(text, classes, apostrophe_tokens, starts, ends, lengths_L):  # type: ignore[no-untyped-def]
+    """Write starts, ends and line lengths; return the number of tokens.
+
+    64 bytes of ASCII are handled as bit masks, other text character by character.
+    """
+    progress = Progress(ZERO, ZERO, ZERO, ZERO, ZERO)
+    at, last = 0, len(text) - len(PADDING)
+    while at <= last:
+        stop = min(at + VECTOR_BYTES, last + 1)
+        if stop <= last and _is_ascii(text, at):
+            progress = _scan_ascii(text, at, classes, apostrophe_tokens, starts, ends, lengths_L, progress)
+            at = stop
+        else:
+            at, progress = _scan_characters(
+                text, at, stop, classes, apostrophe_tokens, starts, ends, lengths_L, progress
+            )
+    return np.int64(progress.ended)
+
+
+@njit(inline="always")
+def _scan_characters(  # type: ignore[no-untyped-def]
+    text, at, stop, classes, apostrophe_tokens, starts, ends, lengths_L, progress
+):
+    """Scan whole characters until `stop` is reached; return the offset after them and the progress."""
+    started, ended, line, before_line, inside = progress
+    while at < stop:
+        char, width = _char_at(text, at)
+        kind = classes.of_chars[char]
+        if kind == APOSTROPHE:
+            is_letter = inside != 0 and classes.of_chars[_char_at(text, at + width)[0]] == WORD
+            kind = np.uint8(WORD if is_letter else PUNCTUATION if apostrophe_tokens else SEPARATOR)
+        starts[started], ends[ended] = at, at  # counted below only if a token starts or ends here
+        if kind == WORD:
+            started, inside = started + ONE - inside, ONE
+        else:
+            ended, inside = ended + inside, ZERO
+            if kind == PUNCTUATION:
+                starts[started], ends[ended] = at, at + width
+                started, ended = started + ONE, ended + ONE
+            if char == NEWLINE:
+                lengths_L[line] = np.int64(ended - before_line)
+                line, before_line = line + ONE, ended
+        at += width
+    return at, Progress(started, ended, line, before_line, inside)
+
+
+@njit(inline="always")
+def _is_ascii(text, at):  # type: ignore[no-untyped-def]
+    """Return True if VECTOR_BYTES bytes are ASCII."""
+    return ~bytes_in_range(text, at, np.uint8(0), ASCII_END) == ZERO
+
+
+@njit(inline="always")
+def _scan_ascii(  # type: ignore[no-untyped-def]
+    text, at, classes, apostrophe_tokens, starts, ends, lengths_L, progress
+):
+    """Scan VECTOR_BYTES bytes of ASCII as bit masks; return the progress."""
+    started, ended, line, before_line, inside = progress
+    low, high = _bits_in_ranges(text, at, classes.low_R2), _bits_in_ranges(text, at, classes.high_R2)
+    newlines = bytes_in_range(text, at, np.uint8(NEWLINE), np.uint8(1))
+    words, apostrophes, marks = low & ~high, high & ~low, low & high
+    if apostrophes != 0:
+        letter_behind = np.uint64(classes.of_chars[_char_at(text, at + VECTOR_BYTES)[0]] == WORD)
+        letters = apostrophes & (words << ONE | inside) & (words >> ONE | letter_behind << LAST_BIT)
+        words |= letters
+        if apostrophe_tokens:
+            marks |= apostrophes & ~letters
+    before = words << ONE | inside
+    finished = before & ~words | marks << ONE
+    while newlines != 0:
+        through = newlines ^ (newlines - ONE)  # the bits up to the lowest newline
+        tokens = ended + popcount(finished & through)
+        lengths_L[line] = np.int64(tokens - before_line)
+        line, before_line = line + ONE, tokens
+        newlines &= newlines - ONE
+    started = _append_bits(words & ~before | marks, at, starts, started)
+    ended = _append_bits(finished, at, ends, ended)
+    if marks >> LAST_BIT != 0:
+        ends[ended] = at + VECTOR_BYTES
+        ended += ONE
+    return Progress(started, ended, line, before_line, words >> LAST_BIT)
+
+
+@njit(inline="always")
+def _bits_in_ranges(text, at, ranges_R2):  # type: ignore[no-untyped-def]
+    """Return a bit for each of VECTOR_BYTES bytes, set if any range holds the byte."""
+    bits = ZERO
+    for r in range(len(ranges_R2)):
+        bits |= bytes_in_range(text, at, ranges_R2[r, 0], ranges_R2[r, 1])
+    return bits
+
+
+@njit(inline="always")
+def _append_bits(bits, at, offsets, num):  # type: ignore[no-untyped-def]
+    """Append the offset of each set bit, the first bit at `at`; return the new number of offsets."""
+    while bits != 0:
+        offsets[num] = at + np.int64(trailing_zeros(bits))
+        num += ONE
+        bits &= bits - ONE
+    return num

@@ -1,0 +1,102 @@
+"""Block tokenizers equal tokenize() on every line, alone and over many blocks and threads."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from support.texts import ANY_TEXT, CHAR_CONFIGS, WORD_CONFIGS, config_name, write_text
+
+from nlpseq.config import TextConfig
+from nlpseq.dataset.limits import EncodeLimits
+from nlpseq.dataset.parallel import ThreadIds, block_tokenizer, tokenize_blocks
+from nlpseq.reading.corpus import Block
+from nlpseq.reading.decode import UTF_8
+from nlpseq.tokenizers.base import tokenize
+
+CONFIGS = [*WORD_CONFIGS, *CHAR_CONFIGS, TextConfig(tokenizer="toktok")]
+
+
+def assert_tokens_of_blocks(
+    texts: list[str], config: TextConfig, limits: EncodeLimits = EncodeLimits()
+) -> None:
+    tokenize_block, types, known = block_tokenizer(config, limits), list[str](), set[ThreadIds]()
+    for text in texts:
+        found = tokenize_block(text.encode(*UTF_8))
+        new_types = found.types.decode(*UTF_8).split("\n")[:-1]
+        ids_T = found.thread_ids.extend(np.arange(len(types), len(types) + len(new_types), dtype=np.uint32))
+        types += new_types
+        known.add(found.thread_ids)
+        lines = [tokenize(line, config) for line in text.split("\n")]
+        assert [types[number] for number in ids_T[found.ids]] == list(chain.from_iterable(lines))
+        assert found.lengths_L.tolist() == [len(line) for line in lines]
+    assert known or not texts
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=config_name)
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(texts=st.lists(ANY_TEXT, min_size=1, max_size=6), thread_types=st.sampled_from([1, 2, 5, 1000]))
+def test_blocks_have_the_tokens_of_their_lines(
+    texts: list[str], thread_types: int, config: TextConfig
+) -> None:
+    assert_tokens_of_blocks(texts, config, EncodeLimits(thread_types=thread_types))
+
+
+@pytest.mark.parametrize("text", ["", "'", "a'", "a’", "a'b", "é", "😀", "’’", "\n", "a\n", "ΑΣ.Α"])
+@pytest.mark.parametrize("config", CONFIGS, ids=config_name)
+def test_block_may_end_anywhere(text: str, config: TextConfig) -> None:
+    assert_tokens_of_blocks([text], config)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=config_name)
+def test_thousands_of_types_grow_the_table(config: TextConfig) -> None:
+    words = (f"w{k * k % 20_011}{chr(0xAC00 + k % 9_000)}" for k in range(30_000))
+    assert_tokens_of_blocks([" ".join(words)], config)
+
+
+@pytest.mark.parametrize("config", WORD_CONFIGS, ids=config_name)
+def test_tokens_around_the_key_length_stay_distinct(config: TextConfig) -> None:
+    stems, lengths = ("abcdefghijklmnopqrst", "bbcdefghijklmnopqrst"), (6, 7, 8, 13, 14, 15, 16)
+    words = [stem[:length] + end for stem in stems for length in lengths for end in "xyz"]
+    texts = [" ".join(words), " ".join(reversed(words)), "é" * 4 + " " + "é" * 5, "\0a a \0\0a aa"]
+    assert_tokens_of_blocks(texts, config)
+
+
+@pytest.mark.parametrize("config", WORD_CONFIGS, ids=config_name)
+def test_very_long_tokens_keep_their_ids(config: TextConfig) -> None:
+    words = [f"{k}{'x' * 9_000}{k}" for k in range(30)]
+    assert_tokens_of_blocks([" ".join(words), " ".join(reversed(words)) + " " + "y" * 50_000], config)
+
+
+def test_blocks_come_in_order_and_few_at_once() -> None:
+    taken = 0
+
+    def blocks() -> Iterator[Block]:
+        nonlocal taken
+        for taken in range(1, 41):
+            yield Block(f"w{taken}".encode(), False, taken)
+
+    tokenized = tokenize_blocks(blocks(), WORD_CONFIGS[0], 3, EncodeLimits())
+    for number, (block, found) in enumerate(tokenized, 1):
+        assert block.data + b"\n" == found.types == f"w{number}\n".encode()
+        assert taken - number < 2 * 3
+
+
+SCRIPT_WITHOUT_GUARD = """
+from nlpseq import TextConfig, open_corpus, preprocess
+preprocess(open_corpus("corpus.txt"), TextConfig(tokenizer="toktok"), "out", threads=2)
+"""
+
+
+@pytest.mark.slow
+def test_dead_process_raises_run_error(tmp_path: Path) -> None:
+    """A script without `if __name__ == "__main__":` kills its own child processes."""
+    write_text(tmp_path / "corpus.txt", "a few words\n" * 9)
+    script = write_text(tmp_path / "script.py", SCRIPT_WITHOUT_GUARD)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "RunError: tokenizing: a process died. Free some memory or use --threads 1" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,67 @@
+"""Texts, tokenizer settings and corpora for tests of reading, tokenizing and encoding."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from nlpseq.config import TextConfig
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.reading.blocks import BlockLimits
+from nlpseq.reading.corpus import Block, ReadReport, open_corpus
+
+WORD_CONFIGS = [
+    TextConfig(tokenizer=tokenizer, lower=lower, punctuation=punctuation, min_count=1)
+    for tokenizer, punctuation in (("word", False), ("word", True), ("whitespace", False))
+    for lower in (True, False)
+]
+CHAR_CONFIGS = [TextConfig(tokenizer="char", lower=lower, min_count=1) for lower in (True, False)]
+TRICKY_TEXT = st.text(
+    st.sampled_from("aAbÀßΣςΟİıſⅧ1_'’ʼ‘.,-\u0300\u0307\u0345\xad\u200d \t\n\r\x1c\x85\xa0\u2028😀한か")
+)
+ANY_TEXT = (
+    st.text(st.characters())
+    | TRICKY_TEXT
+    | st.lists(TRICKY_TEXT | st.text(st.characters(), max_size=3)).map("".join)
+)
+
+
+def config_name(config: TextConfig) -> str:
+    """Name a tokenizer and its options, for test ids."""
+    return f"{config.tokenizer}-{'lower' if config.lower else 'case'}{'-punctuation' * config.punctuation}"
+
+
+def write_text(path: Path, text: str | bytes) -> Path:
+    """Write a file with its folders and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def small_corpus(folder: Path) -> Path:
+    """Write 15 sentences of 5 words."""
+    return write_text(folder / "corpus.txt", "the cat sat\non the mat\n\nthe end\n" * 5)
+
+
+def content(data: TokenDataset) -> tuple[list[tuple[str, int]], list[list[int]]]:
+    """Return vocabulary entries with counts, and the ids of each sentence."""
+    entries = list(zip(data.vocab.words, data.vocab.counts.tolist(), strict=True))
+    tokens = data.tokens.tolist()
+    return entries, [tokens[start:end] for start, end in pairwise(data.sentences.tolist())]
+
+
+def read_blocks(
+    *sources: str | Path,
+    report: ReadReport | None = None,
+    limits: BlockLimits = BlockLimits(),
+    **settings: Any,
+) -> list[Block]:
+    """Return the blocks of a corpus; settings: of its TextConfig."""
+    config = TextConfig(**settings)
+    return list(open_corpus(*sources).blocks(config, report or ReadReport(), limits))
+
+
+def text_of(*sources: str | Path, **how: Any) -> str:
+    """Return the text of a corpus; how: as in read_blocks."""
+    return "".join(block.text for block in read_blocks(*sources, **how))
