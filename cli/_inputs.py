@@ -307,11 +307,13 @@ def example_words(words: list[str]) -> list[str]:
 def run_folder(
     sources: tuple[str, ...], output: Path | None, suffix: str, start_only: Sequence[str]
 ) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder of the run that --resume means, and the corpus if a person named it.
+    """Lock and return the folder of the run that --resume means, and the corpus if a person named one.
 
     start_only: options that only a new run accepts.
     """
+    from nlpseq.storage.artifact import CHECKPOINT
     from nlpseq.storage.locks import remove_stale_temporaries
+    from nlpseq.training.checkpoint import has_checkpoint
     from nlpseq.training.resume import is_run
 
     for name in filter(is_typed, start_only):
@@ -323,5 +325,10 @@ def run_folder(
     if len(sources) == 1 and (is_run(first) or (sources[0].endswith(suffix) and not first.exists())):
         if output is not None and output.resolve() != first.resolve():
             raise ConfigError(f"-o {output}: does not go with --resume of {first}. Leave it out.")
-        return first, ()
-    return output or Path(corpus_name(sources) + suffix), sources
+        path, corpus = first, tuple[str, ...]()
+    else:
+        path, corpus = output or Path(corpus_name(sources) + suffix), sources
+    if path.name == CHECKPOINT and has_checkpoint(path.parent):
+        path = path.parent
+    claim(path)
+    return path, corpus

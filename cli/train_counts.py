@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
 
 COMMAND = "train-counts"
-METHODS: dict[str, tuple[type, ...]] = {  # with their settings, beside those of counting
+METHODS: dict[str, tuple[type, ...]] = {  # with their settings, beside the settings of counting
     "ppmi": (PPMIConfig,),
     "ppmi-svd": (PPMIConfig, SVDConfig),
     "glove": (GloveConfig,),
@@ -122,8 +122,7 @@ def _start(
     refuse_settings_of_phrases(text)
     threads = getattr(configs[METHODS[method][-1]], "threads", explicit_settings(SVDConfig).get("threads"))
     place = output or Path(corpus_name(sources) + SUFFIXES[method])
-    if method != "glove":
-        claim(place)
+    claim(place)
     check_output(place, force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     if method == "glove":

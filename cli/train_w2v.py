@@ -14,6 +14,7 @@ from nlpseq.errors import ConfigError
 from ._app import Command
 from ._inputs import (
     COMPILING,
+    claim,
     corpus_argument,
     corpus_name,
     dataset_folder,
@@ -109,7 +110,9 @@ def _start(
     from nlpseq.word2vec.train import train_word2vec
 
     choice = select(config)
-    check_output(output or Path(corpus_name(sources) + SUFFIX), force=force)
+    place = output or Path(corpus_name(sources) + SUFFIX)
+    claim(place)
+    check_output(place, force=force)
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()

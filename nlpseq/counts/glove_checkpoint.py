@@ -42,7 +42,7 @@ class TrainState(state.TrainState):
     losses: list[float] = field(default_factory=list)  # means of the epochs before
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a value that no run has."""
+        """Raise ConfigError for an impossible value."""
         super().__post_init__()
         check_whole(self, "step")
         check_numbers(self, "total")

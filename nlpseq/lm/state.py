@@ -37,7 +37,7 @@ class TrainState(state.TrainState):
     tokens: int = 0
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a value that no run has."""
+        """Raise ConfigError for an impossible value."""
         super().__post_init__()
         check_whole(self, "step", "row", "best", "loss_steps", "tokens")
         for name in ("valid_done", "rate_scale"):

@@ -33,7 +33,7 @@ from nlpseq.vectors.vectors import Vectors
 __all__ = ["CheckpointConfig", "resolve", "resume_lm", "start_from", "train_lm"]
 
 DEFAULT_BUDGET = 600.0  # seconds
-COVERAGE = {"vectors_cover_words", "vectors_cover_text"}  # probe results of a run that started from vectors
+COVERAGE = {"vectors_cover_words", "vectors_cover_text"}  # probe results of a run started from vectors
 EMBEDDING_STD = 0.1 / 3**0.5  # of the uniform distribution of new embeddings
 
 
@@ -49,7 +49,7 @@ def train_lm(
     """Train a language model on the train split, and return its best state on the valid split.
 
     valid: another text to validate on. vectors: first values of the embeddings of their words. checkpoint:
-    where to store the run; by default it is in memory only. A run stopped by checkpoint.should_stop has
+    where to store the run; by default in memory only. A run stopped by checkpoint.should_stop has
     meta["complete"] False. Raises DataError if the text is too short, RunError if training diverges.
     """
     with lock_new_run(checkpoint):
@@ -70,8 +70,8 @@ def resume_lm(
 ) -> LanguageModel:
     """Continue a run exactly from its last checkpoint.
 
-    changes: new values of threads, device or precision; without changes the model is that of a run that never
-    stopped. Raises ConfigError if the run is complete, ArtifactError if one of its texts has changed.
+    changes: new values of threads, device or precision; without changes the result is the same as
+    without a stop. Raises ConfigError if the run is complete, ArtifactError if a text has changed.
     """
     path = checkpoint.path
     with lock_resumed_run(checkpoint):
@@ -112,7 +112,7 @@ def _check_same_text(path: Path, data: TokenDataset, digest: object, done: str) 
 
 
 def _probe_results(path: Path, meta: artifact.Meta) -> artifact.Meta:
-    """Return the results of start_from and Trainer.probe; raise ArtifactError if they are not valid."""
+    """Return the results of start_from and Trainer.probe; raise ArtifactError if invalid."""
     results = meta.get("facts")
     if not isinstance(results, dict) or not isinstance(results.get("precision_reason"), str):
         raise ArtifactError(
@@ -128,7 +128,7 @@ def _probe_results(path: Path, meta: artifact.Meta) -> artifact.Meta:
 
 
 def resolve(config: LMConfig) -> LMConfig:
-    """Return the config with every default that depends on the machine."""
+    """Fill in defaults from the machine."""
     budget = config.time_budget
     if config.epochs is None and budget is None:
         budget = DEFAULT_BUDGET
@@ -156,7 +156,7 @@ def _make_trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConf
 
 
 def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
-    """Copy word vectors, scaled, into the embedding; return which share of words and text they cover."""
+    """Copy word vectors, scaled, into the embedding; return the shares of words and text covered."""
     dim = trainer.config.dim
     if vectors.is_sparse:
         raise DataError("vectors: are sparse, as long as their vocabulary. Use dense vectors to start from.")

@@ -21,12 +21,12 @@ METRICS = "metrics.jsonl"
 MAX_FIGURE = 1e305  # because a perplexity is at most exp(700), and a picture needs a margin above it
 
 _FIGURES = {"loss", "learning_rate", "valid_loss", "valid_perplexity"}
-_KINDS = {"nlpseq-vectors": "vectors", "nlpseq-lm": "lm"}  # formats that a run may have
+_KINDS = {"nlpseq-vectors": "vectors", "nlpseq-lm": "lm"}  # formats of a run
 _VERSION = 1  # of both
 
 
 class Curves(NamedTuple):
-    """Measurements of a run, with the folder and the meta.json that they are from."""
+    """Measurements of a run, with the folder and meta.json beside them."""
 
     folder: Path
     meta: Meta
@@ -73,7 +73,7 @@ def read_curves(path: Path) -> Curves:
 
 
 def _is_measurement(line: Meta, has_perplexity: bool) -> bool:
-    """Return True if a line has its step, and every figure is a number."""
+    """Return True if a line has a step, and every figure is a number."""
     is_paired = not has_perplexity or ("valid_loss" in line) == ("valid_perplexity" in line)
     return is_paired and all(
         is_number(line.get(name), MAX_FIGURE) for name in {"step", *(_FIGURES & line.keys())}

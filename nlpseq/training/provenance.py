@@ -1,7 +1,7 @@
-"""Provenance of a run: where its corpus is, and how `resume` finds the corpus again.
+"""Provenance of a run: where the corpus is, and how `resume` finds the corpus again.
 
 meta.json of a run stores it as `source`: `sources` are the paths, globs or names of the corpus, `encoded` is
-the folder of the encoded corpus, `valid` the validation text of a language model if that is its own file.
+the folder of the encoded corpus, `valid` the validation file of a language model, or null for a split.
 """
 
 import os
@@ -25,12 +25,15 @@ Encode = Callable[[tuple[str, ...], TextConfig, Vocab | None], TokenDataset]
 
 
 def encode_sources(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
-    """Return a corpus encoded with these settings, from the cache if it is there."""
+    """Return a corpus encoded with these settings, from the cache if possible."""
     return cached_dataset(open_corpus(*sources), config, vocab=vocab)
 
 
 def describe_source(data: TokenDataset, sources: tuple[str, ...] = (), valid: Path | None = None) -> Meta:
-    """Return the provenance of an encoded corpus; sources: what a person named, if not its folder."""
+    """Return the provenance of an encoded corpus.
+
+    sources: the names a person typed, by default the encoded folder. valid: the validation file, if any.
+    """
     encoded = str(data.path.resolve())
     return {
         "sources": [_absolute(source) for source in sources] or [encoded],
@@ -42,15 +45,15 @@ def describe_source(data: TokenDataset, sources: tuple[str, ...] = (), valid: Pa
 def find_dataset(
     path: Path, meta: Meta, named: tuple[str, ...] = (), encode: Encode = encode_sources
 ) -> TokenDataset:
-    """Return the corpus of a run, from its provenance or from the corpus named.
+    """Return the corpus of a run, by its provenance or by the sources named.
 
     A corpus whose encoded folder is missing or corrupt is encoded again. path: of the run, for messages.
-    meta: its meta.json. Raises ArtifactError if the corpus is not found or has changed.
+    meta: of the run. Raises ArtifactError if the corpus is not found or has changed.
     """
     try:
         data = _open_or_encode(meta, named, encode)
     except (KeyError, TypeError, NlpseqError) as error:
-        reason = str(error).rpartition(". ")[0] or str(error)  # without its advice, which is not for here
+        reason = str(error).rpartition(". ")[0] or str(error)  # without the advice, because another follows
         raise ArtifactError(
             f"{path}: the corpus is not found ({reason}). Move it back, or name the corpus with --resume."
         ) from error
@@ -63,7 +66,7 @@ def find_dataset(
 
 
 def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = encode_sources) -> TokenDataset:
-    """Return the validation text of a language model: a file of its own, or a split of its corpus."""
+    """Return the validation text of a language model: a separate file, or a split of the corpus."""
     source = meta.get("source")
     file = source.get("valid") if isinstance(source, dict) else None
     if file is None:
@@ -82,7 +85,7 @@ def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = enco
 
 
 def dataset_dir(sources: tuple[str, ...]) -> Path | None:
-    """Return the folder of an encoded corpus if the sources are one, even a corrupt one."""
+    """Return the folder of an encoded corpus if the sources name exactly this, corrupt or not."""
     encoded = [Path(each) for each in sources if _is_encoded(Path(each))]
     if encoded and len(sources) > 1:
         raise ConfigError(
@@ -113,6 +116,6 @@ def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> Token
     sources = named or tuple(source["sources"])
     if folder := dataset_dir(sources):
         return TokenDataset.open(folder)
-    if not named and open_corpus(*sources).size_bytes() is None:  # never read unasked what may not end
+    if not named and open_corpus(*sources).size_bytes() is None:  # because a pipe may never end
         raise DataError("it is a pipe or a device.")
     return encode(sources, config, None)

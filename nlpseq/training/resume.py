@@ -1,4 +1,4 @@
-"""resume: continue any run exactly from its last checkpoint."""
+"""resume: continue any run exactly from the last checkpoint."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,10 +30,10 @@ __all__ = ["Loaders", "UnfinishedRun", "find_run", "is_run", "resume"]
 
 class _Stage(NamedTuple):
     configs: dict[str, type]  # by key in meta.json
-    changeable: tuple[str, ...]  # settings that do not belong to the run but to the machine
+    changeable: tuple[str, ...]  # settings of the machine, not of the run
 
 
-_STAGES = {  # by the command that continues the run
+_STAGES = {  # by the name of the command
     "train-w2v": _Stage(
         {"config": Word2VecConfig, "text_config": TextConfig}, ("threads", "backend", "kernel")
     ),
@@ -51,7 +51,7 @@ _STAGES = {  # by the command that continues the run
 
 @dataclass(frozen=True)
 class UnfinishedRun:
-    """A run with a checkpoint, before it continues."""
+    """A run with a checkpoint, still stopped."""
 
     path: Path
     command: str
@@ -60,11 +60,11 @@ class UnfinishedRun:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return every setting that the run started with."""
+        """Return every setting of the start of the run."""
         return {name: value for config in self.configs.values() for name, value in to_dict(config).items()}
 
     def changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Return which wanted settings differ; raise ConfigError for a setting that may not change."""
+        """Return the wanted settings with new values; raise ConfigError if one may not change."""
         has, changeable = self.settings, _STAGES[self.command].changeable
         for name, value in wanted.items():
             if name not in changeable and has.get(name) != value:
@@ -83,7 +83,7 @@ class UnfinishedRun:
         return replace(self, configs=configs)
 
     def position(self, name: str) -> float:
-        """Return a counter of the run, such as `epoch`; raise ArtifactError if it is not a number."""
+        """Return a counter of the run, such as `epoch`; raise ArtifactError unless a number is stored."""
         value = self.meta["position"].get(name)
         if not is_number(value):
             raise ArtifactError(
@@ -94,7 +94,7 @@ class UnfinishedRun:
 
 
 class Loaders(NamedTuple):
-    """Functions that load the corpus of a run; commands use others, which show progress."""
+    """Functions that load the corpus of a run; commands pass their own, with progress bars."""
 
     encode: Encode = encode_sources
     count_pairs: "Callable[[TokenDataset, CooccurrenceConfig, int | None], Cooccurrence] | None" = None
@@ -110,10 +110,10 @@ def is_run(path: Path, kind: str | None = None) -> bool:
 
 
 def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
-    """Return the unfinished run in a folder, or in the folder of its checkpoint.
+    """Return the unfinished run of a folder; the folder of the checkpoint will do.
 
-    command: the only one allowed. Raises DataError if nothing is there, ConfigError if the run is complete or
-    of another command, ArtifactError if it is corrupt or of another version.
+    command: the only command allowed. Raises DataError if there is no folder, ConfigError if the run is
+    complete or of another command, ArtifactError if the checkpoint is corrupt or of another version.
     """
     if path.name == artifact.CHECKPOINT and has_checkpoint(path.parent):
         path = path.parent
@@ -164,11 +164,11 @@ def resume(
     loaders: Loaders = Loaders(),  # noqa: B008  (immutable)
     on_start: Callable[[UnfinishedRun, TokenDataset], None] | None = None,
 ) -> "Vectors | LanguageModel":
-    """Continue a run of word2vec, GloVe or the language model, and store its result in the same folder.
+    """Continue a run of word2vec, GloVe or the language model, and store the result in the same folder.
 
     corpus: where the text is now; by default where the run stored it. settings: of the run, checked, or new
-    ones of the machine, such as threads. checkpoint_every: seconds. on_start: called before training. Raises
-    DataError, ConfigError or ArtifactError as find_run does, and ArtifactError if the corpus has changed.
+    values of machine settings, such as threads. checkpoint_every: seconds. on_start: called before training.
+    Raises the errors of find_run, and ArtifactError if the corpus has changed.
     """
     run = find_run(Path(path), command)
     changes = run.changes(settings)

@@ -1,8 +1,8 @@
-"""The training loop that word2vec, GloVe and the language model share.
+"""The training loop of word2vec, GloVe and the language model.
 
     until training is over:   step; report; save a checkpoint or stop if due
 
-A stage implements Trainer; `run` stores its checkpoints and its result.
+A stage implements Trainer; `run` stores checkpoints and the result.
 """
 
 import time
@@ -23,10 +23,10 @@ DIVERGENCE_FACTOR = 10.0  # times the loss of a uniform prediction
 
 
 class Trainer(Protocol):
-    """A training stage, one step after another."""
+    """A training stage, step by step."""
 
-    command: str  # name of the command that continues a run of this stage
-    kind: tuple[str, int]  # format and version of its result
+    command: str  # command-line name of the stage
+    kind: tuple[str, int]  # format and version of the result
     advice: str  # sentence for a person whose run diverged
 
     @property
@@ -35,25 +35,25 @@ class Trainer(Protocol):
 
     @property
     def uniform_loss(self) -> float:
-        """Loss of a model that has learnt nothing, nats."""
+        """Loss of an untrained model, nats."""
 
     def running(self) -> AbstractContextManager[None]:
-        """Hold what training needs, such as threads; on an error end them."""
+        """Hold threads and other resources of training; after an error end the threads."""
 
     def is_over(self) -> bool:
         """Return True if no step is left."""
 
     def step(self) -> TrainProgress | None:
-        """Train a little; return figures if there are new ones."""
+        """Train a little; return new figures, if any."""
 
     def pause(self) -> TrainProgress | None:
-        """Bring threads to rest, so that state and weights can be stored."""
+        """Bring threads to rest, to store state and weights consistently."""
 
     def finish(self) -> None:
-        """Do what is left after the last step, such as a validation."""
+        """Do the work after the last step, such as a validation."""
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
-        """Write a checkpoint; meta: fields that its meta.json must have."""
+        """Write a checkpoint; meta: required fields of meta.json."""
 
     def save_result(self, folder: artifact.Folder) -> None:
         """Write the complete result."""

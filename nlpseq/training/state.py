@@ -15,6 +15,6 @@ class TrainState:
     seconds: float = 0.0  # spent in training
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a value that no run has, as files may hold any."""
+        """Raise ConfigError for an impossible value, as files may hold any."""
         check_whole(self, "epoch")
         check_numbers(self, "seconds")

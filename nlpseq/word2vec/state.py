@@ -1,4 +1,4 @@
-"""Position of a word2vec run, as a checkpoint stores it."""
+"""Position of a word2vec run, stored in a checkpoint."""
 
 from dataclasses import dataclass, field
 
@@ -13,14 +13,14 @@ __all__ = ["TrainState"]
 class TrainState(state.TrainState):
     """Position of a run: with the weights, enough to continue exactly."""
 
-    turn: int = 0  # chunks of the epoch that are done
+    turn: int = 0  # chunks of the epoch done
     sums: list[list[float]] = field(default_factory=list)  # of the epoch by thread: loss, predictions, words
     losses: list[float | None] = field(default_factory=list)  # training losses of the epochs before
     held_out: list[float] = field(default_factory=list)  # validation losses of the epochs before
     predictions: int = 0  # in the epochs before
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a value that no run has."""
+        """Raise ConfigError for an impossible value."""
         super().__post_init__()
         check_whole(self, "turn", "predictions")
         is_list = isinstance(self.losses, list)

@@ -1,4 +1,4 @@
-"""Tables that a word2vec run makes once from its corpus.
+"""Tables of a word2vec run, made once from the corpus.
 
 Letters: V words.
 """
@@ -30,7 +30,7 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
 def resident(tokens: npt.NDArray[Any], xp: Any) -> Any:
     """Return the tokens on the device of xp if half of its free memory can hold them, else unchanged.
 
-    Kernels then copy one part of the text after another.
+    Kernels then copy the text part by part.
     """
     if xp is np:
         return tokens
@@ -39,7 +39,7 @@ def resident(tokens: npt.NDArray[Any], xp: Any) -> Any:
 
 
 def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> npt.NDArray[np.float64]:
-    """Return the pairs that use each word, as input, target or negative, per token of the train split."""
+    """Return pairs per token of the train split with each word, as input, target or negative."""
     counts_V = data.vocab.without_specials().counts
     kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
     noise_V = counts_V**config.smoothing

@@ -34,7 +34,7 @@ def train_word2vec(
     """Train CBOW or skip-gram vectors of every word on the train split.
 
     A valid split is evaluated after each epoch; with config.early_stop training ends after its loss stops
-    falling, and the vectors are those of the best epoch. checkpoint: where to store the run; by default it is
+    falling, and the result is the best epoch. checkpoint: where to store the run; by default
     in memory only. A run stopped by checkpoint.should_stop has meta["complete"] False. Raises DataError if
     the text has nothing to learn from, or no valid split for early_stop, and RunError if training diverges.
     """
@@ -57,8 +57,8 @@ def resume_word2vec(
     """Continue a run exactly from its last checkpoint.
 
     changes: new values of threads, backend or kernel; a run with config.deterministic allows none. Without
-    changes, and deterministic or on one thread, the vectors are those of a run that never stopped. Raises
-    ConfigError if the run is complete, ArtifactError if it was trained on another text.
+    changes, and deterministic or on one thread, the result is the same as without a stop. Raises
+    ConfigError if the run is complete, ArtifactError if the text is another.
     """
     path = checkpoint.path
     with lock_resumed_run(checkpoint):
@@ -92,7 +92,7 @@ def _train(
 
 
 def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2VecConfig:
-    """Return the config with every default that depends on the data or the machine."""
+    """Fill in defaults from the data and the machine."""
     if num_words < 2:
         raise DataError(
             f"corpus: the vocabulary has {num_words} word and word2vec needs at least 2. "

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nlpseq.errors import ResourceError
+from nlpseq.training.checkpoint import Checkpointer
 from nlpseq.vectors.vectors import Vectors
 
 FRUIT, TOOLS = ("apple", "pear", "plum", "cherry"), ("saw", "hammer", "drill", "plane")
@@ -31,7 +32,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("suffix", METHODS)
-def test_words_of_a_kind_come_together(run_cli, here, suffix):
+def test_train_counts_groups_words(run_cli, here, suffix):
     done = run_cli("train-counts", "things.txt", *METHODS[suffix], "--threads", 1)
     assert (done.exit_code, done.stdout) == (0, f"things.{suffix}\n"), done.stderr
     assert "counted in" in done.stderr and f"next: nlpseq neighbors things.{suffix}" in done.stderr
@@ -45,7 +46,7 @@ def test_words_of_a_kind_come_together(run_cli, here, suffix):
     assert run_cli("inspect", f"things.{suffix}").exit_code == 0
 
 
-def test_a_run_repeats_itself(run_cli, here):
+def test_train_counts_gives_same_bytes_again(run_cli, here):
     for path in ("a.svd", "b.svd"):
         assert run_cli("train-counts", "things.txt", *METHODS["svd"], "-o", path).exit_code == 0
     assert Path("a.svd/vectors.npy").read_bytes() == Path("b.svd/vectors.npy").read_bytes()
@@ -53,7 +54,7 @@ def test_a_run_repeats_itself(run_cli, here):
     assert Path("a.svd/vectors.npy").read_bytes() != Path("c.svd/vectors.npy").read_bytes()
 
 
-def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
+def test_stored_counts_are_used_if_settings_match(run_cli, here):
     assert run_cli("preprocess", "things.txt", "--cooccurrence", "--window", 3).exit_code == 0
     common = ["train-counts", "things.tokens", *METHODS["svd"]]
     subsampled = run_cli(*common, "--window", 3)
@@ -78,7 +79,7 @@ def test_counts_of_an_encoded_corpus_are_used_where_they_fit(run_cli, here):
         (["--smoothing", "2"], 2, "--smoothing: 2 is not valid"),
     ],
 )
-def test_what_cannot_be_is_said_and_nothing_is_left(run_cli, here, arguments, code, message):
+def test_train_counts_refuses_impossible_settings(run_cli, here, arguments, code, message):
     done = run_cli("train-counts", "things.txt", *arguments)
     assert (done.exit_code, message in done.stderr) == (code, True), done.stderr
     assert [each.name for each in here.iterdir()] == ["things.txt"]
@@ -88,7 +89,7 @@ GLOVE = ["train-counts", "things.txt", "--method", "glove", "--dim", "6", "--epo
 GLOVE_BYTES = 2 * 4 * 8 * (2 * (6 + 1) + 6)  # values with their sums, and a copy of the vectors
 
 
-def test_memory_of_glove_is_estimated_before_counting(run_cli, here, monkeypatch):
+def test_glove_memory_is_checked_before_counting(run_cli, here, monkeypatch):
     monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: GLOVE_BYTES - 1)
     done = run_cli(*GLOVE)
     assert done.exit_code == 6, done.stderr
@@ -102,7 +103,7 @@ def test_memory_of_glove_is_estimated_before_counting(run_cli, here, monkeypatch
     assert run_cli(*GLOVE).exit_code == 0
 
 
-def test_disk_for_glove_is_looked_at_before_counting(run_cli, here, monkeypatch):
+def test_glove_disk_is_checked_before_counting(run_cli, here, monkeypatch):
     def is_full(path, size):
         if path.name == "things.glove":
             raise ResourceError(f"{size} bytes. There are none.")
@@ -113,13 +114,9 @@ def test_disk_for_glove_is_looked_at_before_counting(run_cli, here, monkeypatch)
     assert "pairs of" not in done.stderr, "it was counted"
 
 
-def test_a_run_of_glove_that_goes_on_has_its_memory_estimated(run_cli, here, monkeypatch):
+def test_resumed_glove_checks_memory(run_cli, here, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "nlpseq.cli._shutdown.GracefulShutdown.requested",
-            property(lambda _: True, lambda *_: None),
-            raising=False,
-        )
+        patch.setattr(Checkpointer, "should_stop", lambda self: True)
         assert run_cli(*GLOVE).exit_code == 130
     monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: GLOVE_BYTES - 1)
     done = run_cli("train-counts", "things.glove", "--resume")
@@ -127,7 +124,7 @@ def test_a_run_of_glove_that_goes_on_has_its_memory_estimated(run_cli, here, mon
     assert "training needs 1.3 kB of memory" in done.stderr and "pairs of" not in done.stderr
 
 
-def test_settings_of_a_file_reach_each_stage(run_cli, here):
+def test_config_file_reaches_each_stage(run_cli, here):
     Path("settings.toml").write_text(
         "[cooccurrence]\nwindow = 2\nsubsample = 0.0\n[ppmi]\nshift = 1.5\n[svd]\ndim = 3\n"
     )

@@ -1,4 +1,4 @@
-"""train-lm and eval-lm as a person meets them."""
+"""train-lm and eval-lm: files, messages, signals and resuming."""
 
 import json
 import math
@@ -16,6 +16,7 @@ import pytest
 
 import nlpseq as ns
 from nlpseq.lm.checkpoint import Checkpoint
+from nlpseq.training.checkpoint import Checkpointer
 
 NETWORK = [
     *("--hidden", "16", "--dim", "12", "--batch-size", "4", "--bptt", "7", "--samples", "5"),
@@ -37,7 +38,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_from_a_text_file_to_a_perplexity(run_cli, here):
+def test_train_lm_then_eval_lm(run_cli, here):
     done = run_cli("train-lm", "story.txt", *FAST, "--epochs", "20", "--learning-rate", "0.01")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
     for said in (
@@ -51,7 +52,7 @@ def test_from_a_text_file_to_a_perplexity(run_cli, here):
     assert meta["complete"] and meta["text_config"]["punctuation"] and not meta["text_config"]["lower"]
     card = Path("story.lm/README.md").read_text()
     modes = {file.name: file.stat().st_mode for file in Path("story.lm").iterdir()}
-    assert len(set(modes.values())) == 1, modes  # who may read one may read all
+    assert len(set(modes.values())) == 1, modes  # all files have equal rights
     for told in (
         "| corpus | story.txt |",
         "1 x lstm of 16 units",
@@ -75,7 +76,7 @@ def test_from_a_text_file_to_a_perplexity(run_cli, here):
         assert re.search(rf"^{row}  +\d", named.stdout, re.M), row
 
 
-def test_without_its_corpus_there_are_no_baselines_and_it_is_said(run_cli, here):
+def test_eval_lm_says_if_baselines_lack_corpus(run_cli, here):
     run_cli("preprocess", "story.txt", "--valid-share", "0.1")
     assert run_cli("train-lm", "story.tokens", *FAST).exit_code == 0
     Path("story.tokens").rename("elsewhere")
@@ -87,7 +88,7 @@ def test_without_its_corpus_there_are_no_baselines_and_it_is_said(run_cli, here)
     assert (asked.exit_code, asked.stdout) == (5, "")
 
 
-def test_a_changed_corpus_is_noticed(run_cli, here):
+def test_eval_lm_refuses_changed_corpus(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     with Path("story.txt").open("a") as text:
         text.write("Nothing is the same.\n" * 50)
@@ -103,7 +104,7 @@ def test_a_changed_corpus_is_noticed(run_cli, here):
     assert done.exit_code == 5 and "has changed since training started" in done.stderr
 
 
-def test_a_file_to_validate_on_has_the_words_of_the_text(run_cli, here):
+def test_valid_file_uses_vocabulary_of_corpus(run_cli, here):
     Path("other.txt").write_text("A zebra sees my aunt.\n" * 30)
     assert run_cli("train-lm", "story.txt", "--valid", "other.txt", *FAST).exit_code == 0
     meta = json.loads(Path("story.lm/meta.json").read_text())
@@ -111,7 +112,7 @@ def test_a_file_to_validate_on_has_the_words_of_the_text(run_cli, here):
     assert "zebra" not in Path("story.lm/vocab.tsv").read_text()
 
 
-def test_vectors_to_start_from(run_cli, here):
+def test_vectors_option_starts_embeddings(run_cli, here):
     assert (
         run_cli("train-w2v", "story.txt", "--dim", "6", "--min-count", "1", "--subsample", "0").exit_code == 0
     )
@@ -124,7 +125,7 @@ def test_vectors_to_start_from(run_cli, here):
 
 
 def stopped(arguments, sign):
-    """Exit code and messages of a run that gets a signal once its first checkpoint is there."""
+    """Return exit code and messages of a run, sent a signal after the first checkpoint."""
     line = [sys.executable, "-m", "nlpseq", "train-lm", *arguments, "--checkpoint-every", "0.1s"]
     run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     wait_for_checkpoint(run)
@@ -141,7 +142,7 @@ def wait_for_checkpoint(run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sign, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_by_a_signal_it_is_saved_and_says_how_to_go_on(run_cli, here, sign, code):
+def test_signal_saves_lm_checkpoint(run_cli, here, sign, code):
     returned, said = stopped(["story.txt", *NETWORK, "--epochs", "100000"], sign)
     assert returned == code, said
     assert "stopped and saved. Continue with: nlpseq train-lm story.lm --resume" in said
@@ -150,7 +151,7 @@ def test_stopped_by_a_signal_it_is_saved_and_says_how_to_go_on(run_cli, here, si
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on(run_cli, here):
+def test_stopped_lm_run_resumes(run_cli, here):
     stopped(["story.txt", *NETWORK, "--time-budget", "8s"], signal.SIGINT)
     used = Checkpoint.load(Path("story.lm/checkpoint")).meta["position"]["seconds"]
     assert run_cli("inspect", "story.lm/checkpoint").exit_code == 0
@@ -162,11 +163,11 @@ def test_a_stopped_run_goes_on(run_cli, here):
 
 
 @pytest.mark.slow
-def test_a_second_signal_ends_it_at_once_and_the_last_checkpoint_is_whole(here):
+def test_second_signal_keeps_last_lm_checkpoint(here):
     line = [sys.executable, "-m", "nlpseq", "train-lm", "story.txt", *NETWORK, "--epochs", "100000"]
     run = subprocess.Popen([*line, "--checkpoint-every", "0.1s"], stderr=subprocess.PIPE, text=True)
     wait_for_checkpoint(run)
-    run.send_signal(signal.SIGSTOP)  # so that both are there when it looks
+    run.send_signal(signal.SIGSTOP)  # to deliver both signals together
     run.send_signal(signal.SIGTERM)
     run.send_signal(signal.SIGINT)
     run.send_signal(signal.SIGCONT)
@@ -179,7 +180,7 @@ def test_a_second_signal_ends_it_at_once_and_the_last_checkpoint_is_whole(here):
 
 
 @pytest.mark.slow
-def test_ctrl_c_that_also_ends_the_reader_of_messages_still_saves(here):
+def test_ctrl_c_saves_with_closed_stderr(here):
     line = [sys.executable, "-m", "nlpseq", "train-lm", "story.txt", *NETWORK, "--epochs", "100000"]
     run = subprocess.Popen([*line, "--checkpoint-every", "1h"], stderr=subprocess.PIPE)
     assert run.stderr is not None
@@ -194,26 +195,25 @@ def test_ctrl_c_that_also_ends_the_reader_of_messages_still_saves(here):
 
 @pytest.fixture
 def unfinished(run_cli, here, monkeypatch):
-    """Return a function to start a run of story.txt and stop at the first step."""
+    """Return a function to start a run of story.txt, stopped at the first step."""
 
     def begin(*arguments):
         with monkeypatch.context() as patch:
-            always = property(lambda _: True, lambda *_: None)
-            patch.setattr("nlpseq.cli._shutdown.GracefulShutdown.requested", always, raising=False)
+            patch.setattr(Checkpointer, "should_stop", lambda self: True)
             done = run_cli("train-lm", *arguments, *FAST)
         assert done.exit_code == 130 and "stopped and saved" in done.stderr, done.stderr
 
     return begin
 
 
-def test_a_run_is_found_by_its_corpus(run_cli, unfinished):
+def test_resume_finds_run_by_corpus(run_cli, unfinished):
     unfinished("story.txt")
     done = run_cli("train-lm", "story.txt", "--resume", "--epochs", "2")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
     assert re.search(r"continuing at step 1, after \d+ s and 28 tokens", done.stderr)
 
 
-def test_an_unfinished_model_says_so_where_it_is_used(run_cli, unfinished):
+def test_lm_checkpoint_answers_with_warning(run_cli, unfinished):
     unfinished("story.txt")
     said = (
         "story.lm/checkpoint is unfinished: this is its best state so far. "
@@ -226,7 +226,7 @@ def test_an_unfinished_model_says_so_where_it_is_used(run_cli, unfinished):
     assert "unfinished" not in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
 
 
-def test_many_unknown_words_are_pointed_out(run_cli, here):
+def test_eval_lm_warns_of_many_unknown_words(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     assert "are <unk>" not in run_cli("eval-lm", "story.lm").stderr
     Path("other.txt").write_text("The zebra sees a dog.\n")
@@ -235,14 +235,14 @@ def test_many_unknown_words_are_pointed_out(run_cli, here):
     assert re.search(r"^tokens <unk> +1$", done.stdout, re.M)
 
 
-def test_a_run_of_an_encoded_corpus_is_found_by_it(run_cli, here, unfinished):
+def test_resume_finds_run_by_encoded_corpus(run_cli, here, unfinished):
     assert run_cli("preprocess", "story.txt", "--valid-share", "0.1").exit_code == 0
     unfinished("story.tokens")
     done = run_cli("train-lm", "story.tokens", "--resume")
     assert (done.exit_code, done.stdout) == (0, "story.lm\n"), done.stderr
 
 
-def test_a_run_goes_on_with_its_corpus_at_another_place(run_cli, here, unfinished):
+def test_resume_finds_moved_lm_corpus_if_named(run_cli, here, unfinished):
     unfinished("story.txt")
     Path("elsewhere").mkdir()
     Path("story.txt").rename("elsewhere/story.txt")
@@ -255,7 +255,7 @@ def test_a_run_goes_on_with_its_corpus_at_another_place(run_cli, here, unfinishe
     assert run_cli("eval-lm", "story.lm", "--json").exit_code == 0
 
 
-def test_a_namesake_of_the_corpus_does_not_go_on_with_the_run(run_cli, here, unfinished):
+def test_resume_refuses_other_corpus_of_same_name(run_cli, here, unfinished):
     unfinished("story.txt")
     Path("b").mkdir()
     Path("b/story.txt").write_text("Another story.\n" * 300)
@@ -274,19 +274,19 @@ def test_a_namesake_of_the_corpus_does_not_go_on_with_the_run(run_cli, here, unf
         (["-o", "other.lm"], "-o other.lm: does not go with --resume of story.lm"),
     ],
 )
-def test_a_run_goes_on_as_it_was_begun(run_cli, unfinished, arguments, message):
+def test_resume_lm_refuses_other_settings(run_cli, unfinished, arguments, message):
     unfinished("story.txt")
     done = run_cli("train-lm", "story.lm", "--resume", *arguments)
     assert done.exit_code == 2 and message in done.stderr, done.stderr
 
 
-def test_the_printed_line_goes_on_whatever_the_environment_says(run_cli, unfinished, monkeypatch):
+def test_resume_ignores_length_from_environment(run_cli, unfinished, monkeypatch):
     monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "1h")
     unfinished("story.txt")
     assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
 
 
-def test_a_damaged_encoded_corpus_is_named_as_such(run_cli, here, unfinished):
+def test_resume_names_corrupt_encoded_corpus(run_cli, here, unfinished):
     run_cli("preprocess", "story.txt", "--valid-share", "0.1")
     unfinished("story.tokens")
     with Path("story.tokens/tokens.npy").open("r+b") as tokens:
@@ -295,7 +295,7 @@ def test_a_damaged_encoded_corpus_is_named_as_such(run_cli, here, unfinished):
     assert done.exit_code == 5 and "tokens.npy: has 200 bytes" in done.stderr
 
 
-def test_a_run_begun_from_python_goes_on_with_its_corpus(run_cli, here):
+def test_command_resumes_lm_run_of_python(run_cli, here):
     from nlpseq.lm.train import CheckpointConfig, train_lm
 
     run_cli("preprocess", "story.txt", "--valid-share", "0.1")
@@ -307,25 +307,26 @@ def test_a_run_begun_from_python_goes_on_with_its_corpus(run_cli, here):
     assert json.loads(run_cli("eval-lm", "run.lm", "story.txt", "--json").stdout)["kneser_ney"] > 1
 
 
-def test_threads_may_change_when_a_run_goes_on(run_cli, unfinished):
+def test_resume_lm_command_accepts_other_threads(run_cli, unfinished):
     unfinished("story.txt")
     assert run_cli("train-lm", "story.lm", "--resume", "--threads", "2").exit_code == 0
     assert json.loads(Path("story.lm/meta.json").read_text())["config"]["threads"] == 2
 
 
-def test_a_changed_validation_text_is_refused(run_cli, here, unfinished):
+def test_resume_refuses_changed_validation_text(run_cli, here, unfinished):
     Path("other.txt").write_text("A zebra sees my aunt.\n" * 30)
     unfinished("story.txt", "--valid", "other.txt")
     Path("other.txt").write_text("A dog sees my aunt.\n" * 30)
     done = run_cli("train-lm", "story.lm", "--resume")
     assert done.exit_code == 5 and "story.lm: the validation text" in done.stderr
     Path("other.txt").unlink()
-    assert run_cli("eval-lm", "story.lm", "story.txt").exit_code == 0
-    asked = run_cli("eval-lm", "story.lm", "story.txt", "--cache")
+    assert run_cli("eval-lm", "story.lm/checkpoint", "story.txt").exit_code == 0
+    asked = run_cli("eval-lm", "story.lm/checkpoint", "story.txt", "--cache")
     assert asked.exit_code == 5 and "--cache and --dynamic need the validation text" in asked.stderr
 
 
-def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
+@pytest.mark.filterwarnings("default:.*holds an unfinished run")
+def test_train_lm_needs_force_over_unfinished_run(run_cli, unfinished):
     unfinished("story.txt")
     done = run_cli("train-lm", "story.txt", *FAST)
     assert (
@@ -335,7 +336,7 @@ def test_an_unfinished_run_is_not_replaced_unasked(run_cli, unfinished):
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
 
 
-def test_a_model_that_is_to_be_replaced_stays_until_then(run_cli, here, unfinished):
+def test_old_model_stays_until_new_one_is_complete(run_cli, here, unfinished):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     whole = Path("story.lm/model.safetensors").read_bytes()
     unfinished("story.txt", "--force")
@@ -348,7 +349,7 @@ def test_a_model_that_is_to_be_replaced_stays_until_then(run_cli, here, unfinish
     assert json.loads(Path("story.lm/meta.json").read_text())["complete"] is True
 
 
-def test_what_is_for_word_vectors_is_refused(run_cli, here):
+def test_train_lm_refuses_phrases_and_sparse_vectors(run_cli, here):
     phrases = run_cli("train-lm", "story.txt", *FAST, "--phrases", "1")
     assert phrases.exit_code == 2 and "--phrases: is only for word vectors" in phrases.stderr
     counted = ["train-counts", "story.txt", "--method", "ppmi", "--subsample", "0", "--min-count", "1"]
@@ -360,13 +361,13 @@ def test_what_is_for_word_vectors_is_refused(run_cli, here):
     assert encoded.exit_code == 2 and "encoded with phrases" in encoded.stderr
 
 
-def test_a_model_is_no_text(run_cli, here):
+def test_train_lm_refuses_model_as_corpus(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.lm", *FAST)
     assert done.exit_code == 2 and "a language model is not a corpus" in done.stderr
 
 
-def test_a_model_never_replaces_what_it_is_made_from(run_cli, here):
+def test_train_lm_never_overwrites_its_inputs(run_cli, here):
     run_cli("preprocess", "story.txt", "--valid-share", "0.1")
     run_cli("train-w2v", "story.txt", "--dim", "12", "--min-count", "1", "--subsample", "0")
     for arguments in (
@@ -379,7 +380,7 @@ def test_a_model_never_replaces_what_it_is_made_from(run_cli, here):
     assert run_cli("inspect", "story.tokens").exit_code == run_cli("inspect", "story.w2v").exit_code == 0
 
 
-def test_of_an_encoded_corpus_only_what_was_not_trained_on_is_judged(run_cli, here):
+def test_eval_lm_uses_test_split_of_encoded_corpus(run_cli, here):
     run_cli("preprocess", "story.txt", "--valid-share", "0.1", "--test-share", "0.1")
     assert run_cli("train-lm", "story.tokens", *FAST).exit_code == 0
     named = run_cli("eval-lm", "story.lm", "story.tokens", "--json")
@@ -394,7 +395,7 @@ def test_of_an_encoded_corpus_only_what_was_not_trained_on_is_judged(run_cli, he
         assert asked.exit_code == 4 and "no test split, and the model was trained on the rest" in asked.stderr
 
 
-def test_a_flag_sets_the_length_of_training_whatever_the_environment_says(run_cli, here, monkeypatch):
+def test_length_flag_outranks_environment_and_file(run_cli, here, monkeypatch):
     monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "1h")
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     Path("lm.toml").write_text("[lm]\nepochs = 100000\nhidden = 17\n")
@@ -405,14 +406,14 @@ def test_a_flag_sets_the_length_of_training_whatever_the_environment_says(run_cl
     assert (config["time_budget"], config["epochs"], config["hidden"]) == (2.0, None, 17)
 
 
-def test_a_preset_sets_sizes_and_a_flag_changes_them(run_cli, here):
+def test_lm_preset_sets_sizes_and_flag_wins(run_cli, here):
     done = run_cli("train-lm", "story.txt", "--preset", "tiny", "--dim", "10", "--epochs", "1", "-q")
     assert done.exit_code == 0
     config = json.loads(Path("story.lm/meta.json").read_text())["config"]
     assert (config["hidden"], config["dim"]) == (128, 10)
 
 
-def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
+def test_torch_out_of_memory_exits_6(run_cli, here, monkeypatch):
     def fail(self):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
 
@@ -441,21 +442,21 @@ def test_memory_that_pytorch_does_not_get_is_said(run_cli, here, monkeypatch):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_turns(run_cli, here, arguments, code, message):
+def test_train_lm_explains_user_errors(run_cli, here, arguments, code, message):
     Path("short.txt").write_text("one two\n")
     done = run_cli("train-lm", *arguments)
     assert done.exit_code == code, done.stderr
     assert message in done.stderr and not done.stdout and not Path("story.lm").exists()
 
 
-def test_without_the_memory_no_work_is_begun(run_cli, here, monkeypatch):
+def test_train_lm_checks_memory_first(run_cli, here, monkeypatch):
     monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: 10_000)
     done = run_cli("train-lm", "story.txt", *FAST)
     assert done.exit_code == 6 and "Lower --hidden, --dim or --max-vocab" in done.stderr
     assert not Path("story.lm").exists()
 
 
-def test_an_existing_model_is_not_overwritten(run_cli, here):
+def test_train_lm_needs_force_to_overwrite(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.txt", *FAST)
     assert done.exit_code == 2 and "story.lm: already exists" in done.stderr
@@ -466,7 +467,7 @@ def test_an_existing_model_is_not_overwritten(run_cli, here):
     "line",
     [["train-lm", "story.txt"], ["eval-lm", "x.lm"], ["score", "x.lm", "story.txt"], ["generate", "x.lm"]],
 )
-def test_without_torch_the_line_that_installs_it_is_said(here, line):
+def test_lm_commands_say_how_to_install_torch(here, line):
     block = "import sys; sys.modules['torch'] = None; from nlpseq.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", block, *line], capture_output=True, text=True)
     assert done.returncode == 3 and done.stdout == ""

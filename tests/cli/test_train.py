@@ -1,4 +1,4 @@
-"""preprocess and train-w2v as a person runs them: files, messages, progress, and being stopped."""
+"""preprocess and train-w2v: files, messages, progress and signals."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ QUICK = ("--epochs", "1", "--threads", "1")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Change to a folder with corpus.txt: 20,000 tokens of 50 types."""
+    """Write corpus.txt with 20,000 tokens of 50 types into the current folder."""
     chance = random.Random(0)
     words = [f"word{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(50)]
     lines = [" ".join(chance.choices(words, k=10)) for _ in range(2000)]
@@ -40,7 +40,7 @@ def leftovers(folder):
     return [file.name for file in folder.iterdir() if file.name.startswith(".nlpseq-tmp-")]
 
 
-def test_train_writes_vectors_under_the_name_of_the_corpus(run_cli, folder):
+def test_train_w2v_names_result_after_corpus(run_cli, folder):
     result = run_cli("train-w2v", "corpus.txt", *QUICK)
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "corpus.w2v\n"
@@ -71,14 +71,14 @@ def test_train_writes_vectors_under_the_name_of_the_corpus(run_cli, folder):
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_settings_that_would_change_nothing_are_refused(run_cli, folder, options, said):
+def test_train_w2v_refuses_settings_without_effect(run_cli, folder, options, said):
     result = run_cli("train-w2v", "corpus.txt", *options)
     assert result.exit_code == 2
     assert said in result.stderr
     assert not Path("corpus.w2v").exists()
 
 
-def test_the_same_command_twice_gives_the_same_vectors_and_needs_force(run_cli, folder):
+def test_same_command_gives_same_bytes_and_needs_force(run_cli, folder):
     first = run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7")
     before = Path("corpus.w2v/vectors.npy").read_bytes()
     again = run_cli("train-w2v", "corpus.txt", *QUICK, "--seed", "7")
@@ -90,7 +90,7 @@ def test_the_same_command_twice_gives_the_same_vectors_and_needs_force(run_cli, 
     assert Vectors.load("corpus.w2v").meta["config"]["seed"] == 7
 
 
-def test_early_stop_takes_a_valid_split_and_keeps_the_best_epoch(run_cli, folder):
+def test_early_stop_makes_valid_split(run_cli, folder):
     done = run_cli("train-w2v", "corpus.txt", "--early-stop", "--epochs", 6, "--threads", 1)
     assert done.exit_code == 0, done.stderr
     meta = Vectors.load("corpus.w2v").meta
@@ -113,7 +113,7 @@ def test_preprocess_then_train(run_cli, folder):
     assert "reading" not in trained.stderr
 
 
-def test_text_settings_must_agree_with_an_encoded_corpus(run_cli, folder):
+def test_text_settings_must_match_encoded_corpus(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     wrong = run_cli("train-w2v", "corpus.tokens", *QUICK, "--min-count", "3")
     assert wrong.exit_code == 2
@@ -121,7 +121,7 @@ def test_text_settings_must_agree_with_an_encoded_corpus(run_cli, folder):
     assert run_cli("train-w2v", "corpus.tokens", *QUICK, "--min-count", "5").exit_code == 0
 
 
-def test_preprocess_counts_neighbours(run_cli, folder):
+def test_preprocess_counts_cooccurrences(run_cli, folder):
     options = ("--cooccurrence", "--window", "3", "--side", "right", "--weighting", "harmonic")
     result = run_cli("preprocess", "corpus.txt", *options, "-o", "new/counted.tokens")
     assert result.exit_code == 0, result.stderr
@@ -131,14 +131,14 @@ def test_preprocess_counts_neighbours(run_cli, folder):
     TokenDataset.open("new/counted.tokens")
 
 
-def test_an_encoded_corpus_is_not_encoded_again(run_cli, folder):
+def test_preprocess_refuses_encoded_corpus(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     result = run_cli("preprocess", "corpus.tokens", "-o", "twice.tokens")
     assert result.exit_code == 2
     assert "corpus.tokens: already encoded" in result.stderr
 
 
-def test_encoded_corpora_are_not_read_as_text(run_cli, folder):
+def test_encoded_corpus_is_not_read_as_text(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     result = run_cli("train-w2v", "corpus.txt", "corpus.tokens")
     assert result.exit_code == 2
@@ -149,7 +149,7 @@ def test_encoded_corpora_are_not_read_as_text(run_cli, folder):
     assert "corpus.w2v: holds word vectors, not an encoded corpus" in vectors.stderr
 
 
-def test_the_corpus_is_never_its_own_output(run_cli, folder):
+def test_train_w2v_never_overwrites_its_corpus(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     result = run_cli("train-w2v", "corpus.tokens", "-o", "corpus.tokens", "--force")
     assert result.exit_code == 2
@@ -157,7 +157,7 @@ def test_the_corpus_is_never_its_own_output(run_cli, folder):
     TokenDataset.open("corpus.tokens")
 
 
-def test_a_damaged_encoded_corpus_is_not_taken_for_text(run_cli, folder):
+def test_corrupt_encoded_corpus_is_not_read_as_text(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     Path("corpus.tokens/MANIFEST.json").unlink()
     result = run_cli("train-w2v", "corpus.tokens", *QUICK)
@@ -165,7 +165,7 @@ def test_a_damaged_encoded_corpus_is_not_taken_for_text(run_cli, folder):
     assert "MANIFEST.json: is missing" in result.stderr
 
 
-def test_suffixes_and_folders_leave_the_name(run_cli, folder):
+def test_output_name_drops_folder_and_suffixes(run_cli, folder):
     elsewhere = folder / "else where"
     elsewhere.mkdir()
     (folder / "corpus.txt").rename(elsewhere / "news.2024.txt")
@@ -173,7 +173,7 @@ def test_suffixes_and_folders_leave_the_name(run_cli, folder):
     assert run_cli("preprocess", "-", input="a b c " * 9).stdout == "stdin.tokens\n"
 
 
-def test_what_was_wrong_with_the_text_is_said(run_cli, folder):
+def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
     Path("bad.txt").write_bytes(b"good \xff good " * 9)
     result = run_cli("preprocess", "bad.txt")
     assert result.exit_code == 0
@@ -183,15 +183,15 @@ def test_what_was_wrong_with_the_text_is_said(run_cli, folder):
     assert "byte 5 is invalid" in strict.stderr
 
 
-def test_quiet_and_verbose(run_cli, folder):
+def test_quiet_and_verbose_set_message_level(run_cli, folder):
     quiet = run_cli("train-w2v", "corpus.txt", *QUICK, "-q")
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "corpus.w2v\n", "")
     verbose = run_cli("train-w2v", "corpus.txt", *QUICK, "-v", "--force")
     assert "Word2VecConfig(objective='skipgram'" in verbose.stderr
 
 
-def test_memory_is_estimated_before_training(run_cli, folder, monkeypatch):
-    """Two matrices of float32 as they are stored, and as they are trained, in rows padded to 16 numbers."""
+def test_train_w2v_checks_memory_first(run_cli, folder, monkeypatch):
+    """Count two matrices of float32, stored, and trained in rows padded to 16."""
     needed = 2 * 4 * 50 * (100 + 112)
     monkeypatch.setattr("nlpseq.core.resources.available_memory", lambda: needed - 1)
     result = run_cli("train-w2v", "corpus.txt", *QUICK)
@@ -202,7 +202,7 @@ def test_memory_is_estimated_before_training(run_cli, folder, monkeypatch):
     assert run_cli("train-w2v", "corpus.txt", *QUICK).exit_code == 0
 
 
-def test_a_backend_that_cannot_run_is_refused_before_the_work(run_cli, folder):
+def test_train_w2v_checks_kernel_first(run_cli, folder):
     result = run_cli("train-w2v", "corpus.txt", "--loss", "softmax", "--kernel", "fused")
     assert result.exit_code == 2
     assert "no softmax loss" in result.stderr
@@ -221,7 +221,7 @@ def test_progress_without_terminal_is_plain_lines(run_cli, folder, monkeypatch):
     assert "words/s, 00:00 left" in training[-1]
 
 
-def test_messages_in_a_file_hold_neither_returns_nor_escapes(folder):
+def test_messages_in_file_have_no_control_characters(folder):
     done = subprocess.run([*NLPSEQ, "train-w2v", "corpus.txt", *QUICK], capture_output=True)
     assert done.returncode == 0
     assert done.stdout == b"corpus.w2v\n"
@@ -231,7 +231,7 @@ def test_messages_in_a_file_hold_neither_returns_nor_escapes(folder):
 
 
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
-def test_progress_on_a_terminal_is_a_line_that_changes_unless_it_is_dumb(folder, term):
+def test_progress_bar_needs_capable_terminal(folder, term):
     master, slave = pty.openpty()
     command = [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "150", "--threads", "1"]
     env = os.environ | {"TERM": term, "NO_COLOR": "1", "COLUMNS": "150"}
@@ -247,9 +247,9 @@ def test_progress_on_a_terminal_is_a_line_that_changes_unless_it_is_dumb(folder,
 
 
 def read_terminal(master):
-    """Everything shown on a terminal until its last program is gone."""
+    """Return everything shown on a terminal."""
     shown = b""
-    with suppress(OSError):  # Linux's way to say that nobody writes any more
+    with suppress(OSError):  # because Linux raises it at the end
         while select.select([master], [], [], 20)[0]:
             shown += os.read(master, 4096)
     os.close(master)
@@ -257,25 +257,27 @@ def read_terminal(master):
 
 
 def started_training(*options):
-    """Nlpseq train-w2v corpus.txt, which would take days, once it trains."""
+    """Start `nlpseq train-w2v corpus.txt` for days, and return once training runs."""
     child = subprocess.Popen(
         [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "100000000", "--threads", "2", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # where it was ignored
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # because SIGINT may be ignored
     )
     assert child.stderr is not None
     said = ""
     while "backend numpy" not in said:
         said = child.stderr.readline()
         assert said, "ended before it trained"
-    time.sleep(3)  # so that training reports
+    time.sleep(3)  # until training reports
     return child
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_has_what_was_learnt_stored(run_cli, folder, sent, code):
+def test_signal_saves_checkpoint(run_cli, folder, sent, code):
     child = started_training()
     child.send_signal(sent)
     out, err = child.communicate(timeout=20)
@@ -291,10 +293,10 @@ def test_a_signal_has_what_was_learnt_stored(run_cli, folder, sent, code):
     assert len(asked.stdout.splitlines()) > 1
 
 
-def test_a_second_signal_stops_at_once_and_leaves_the_last_checkpoint(folder):
+def test_second_signal_keeps_last_checkpoint(folder):
     child = started_training("--checkpoint-every", "1s")
     wait_for(Path("corpus.w2v/checkpoint"))
-    os.kill(child.pid, signal.SIGSTOP)  # so that it hears both together
+    os.kill(child.pid, signal.SIGSTOP)  # to deliver both signals together
     before = Path("corpus.w2v/checkpoint/meta.json").read_bytes()
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
@@ -314,7 +316,7 @@ def wait_for(path):
         time.sleep(0.05)
 
 
-def test_a_signal_while_reading_leaves_nothing(folder):
+def test_signal_during_encoding_leaves_nothing(folder):
     command = [*NLPSEQ, "preprocess", "-"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdin is not None
@@ -330,7 +332,7 @@ def test_a_signal_while_reading_leaves_nothing(folder):
     assert not Path("stdin.tokens").exists()
 
 
-def test_training_reports_are_stored(run_cli, folder):
+def test_meta_holds_training_figures(run_cli, folder):
     run_cli("train-w2v", "corpus.txt", *QUICK)
     meta = json.loads(Path("corpus.w2v/meta.json").read_text())
     assert len(meta["loss"]) == 1
@@ -345,7 +347,7 @@ def test_example_words_skip_most_frequent_words():
     assert example_words(["1", "2"]) == ["2"]
 
 
-def test_a_preset_sets_everything_and_a_flag_changes_it(run_cli, folder):
+def test_preset_sets_defaults_and_flag_wins(run_cli, folder):
     done = run_cli("train-w2v", "corpus.txt", "--preset", "quality", "--dim", "10", *QUICK)
     assert done.exit_code == 0, done.stderr
     config = json.loads(Path("corpus.w2v/meta.json").read_text())["config"]
@@ -353,7 +355,7 @@ def test_a_preset_sets_everything_and_a_flag_changes_it(run_cli, folder):
     assert {name: config[name] for name in wanted} == wanted
 
 
-def test_early_stopping_wants_held_out_text(run_cli, folder):
+def test_early_stop_refuses_valid_share_0(run_cli, folder):
     done = run_cli("train-w2v", "corpus.txt", "--early-stop", "--valid-share", "0", *QUICK)
     assert (
         done.exit_code == 2 and "--early-stop: needs a valid split. Leave out --valid-share 0." in done.stderr

@@ -1,4 +1,4 @@
-"""GloVe: the slopes by finite differences, the kernel against the plain step, and that it learns."""
+"""GloVe: gradients, the kernel against the plain step, learning and checkpoints."""
 
 import itertools
 import json
@@ -91,7 +91,7 @@ def test_initial_weights_take_little_extra_memory():
 
 def test_needed_bytes_matches_memory_and_checkpoint(tmp_path):
     counts, config = counted(2000, density=0.01), GloveConfig(dim=50, epochs=1, threads=1)
-    train_glove(counts, config)  # which loads the compiler
+    train_glove(counts, config)  # load the compiler first
     path = tmp_path / "run.glove"
     stopped = CheckpointConfig(path=path, should_stop=lambda: True)
     took = peak_of(lambda: train_glove(counts, config, checkpoint=stopped))
@@ -102,7 +102,7 @@ def test_needed_bytes_matches_memory_and_checkpoint(tmp_path):
 
 
 def peak_of(work):
-    """Bytes of memory that are taken at once, at most, while it works."""
+    """Return the peak of memory in bytes."""
     tracemalloc.start()
     try:
         work()

@@ -65,7 +65,7 @@ def data(tmp_path_factory):
 
 
 def stop_after(steps):
-    """Return a should_stop that requests one stop, after the given number of steps."""
+    """Return a should_stop for one stop, after a number of steps."""
     count = 0
 
     def asked():
@@ -202,7 +202,7 @@ def test_denormals_work_after_training(data):
 
 
 def test_time_budget_is_kept(data):
-    """Use a clock that moves by a tenth of a second with every look."""
+    """Use a clock with 0.1 s between looks."""
     looks = iter(range(10**9))
     clock = lambda: next(looks) / 10  # noqa: E731
     settings = resolve(config(epochs=None, time_budget=300.0, dropout_input=None))
@@ -251,14 +251,14 @@ def test_patience_stops_early_and_keeps_best(data):
         ),
     )
     losses = model.meta["position"]["valid_losses"]
-    assert len(losses) < 50 and min(losses) == losses[-5]  # three worse ones, and the one at the end
+    assert len(losses) < 50 and min(losses) == losses[-5]  # three worse losses, then the last
     valid = data.split("valid")
-    assert math.log(model.perplexity(valid)) == pytest.approx(min(losses), rel=0.05)  # one column, and a few
+    assert math.log(model.perplexity(valid)) == pytest.approx(min(losses), rel=0.05)  # because columns differ
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_nan_weights_are_never_saved(data, tmp_path, monkeypatch, when):
-    """Refuse weights that became NaN after a step, though no loss shows it yet."""
+    """Refuse weights with NaN before any loss shows them."""
     stop = CheckpointConfig(path=tmp_path / "run.lm", every=0.0)
     real = Trainer.train_chunk
 
@@ -298,7 +298,7 @@ def test_diverged_first_validation_stops_run(data, monkeypatch):
         if ends:
             with pytest.raises(RunError, match=r"the loss became .*--learning-rate"):
                 train_lm(data, settings)
-        else:  # weights that were good before are the result
+        else:  # earlier weights are the result
             position = train_lm(data, settings).meta["position"]
             assert position["valid_losses"] == list(losses) and position["best"] == 0
 

@@ -44,7 +44,7 @@ def test_resume_after_kill_gives_same_bytes(folder: Path, tally: Tally, name: st
     wanted = learnt(folder / work.makes)
     kills = 0
     for number in range(times):
-        replaces = bool(number % 2)  # then the run has its checkpoints inside the old result
+        replaces = bool(number % 2)  # with checkpoints inside the old result
         if not replaces:
             shutil.rmtree(folder / work.makes)
         with tally.case(f"{name}, {number}"):
@@ -79,7 +79,7 @@ def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
 
 
 def stamp(place: Path) -> int | None:
-    """Return a time that changes with every checkpoint."""
+    """Return the time of the last checkpoint."""
     try:
         return place.stat().st_ctime_ns
     except FileNotFoundError:

@@ -25,7 +25,7 @@ TOLD = ("loss", "valid_loss", "predictions")  # of meta.json
     [pytest.param("skipgram, 2 threads", 3, id="fast")]
     + [pytest.param(name, 15, id=name, marks=pytest.mark.trust) for name in SETTINGS],
 )
-def test_the_same_settings_give_the_same_bytes(folder: Path, tally: Tally, name: str, times: int) -> None:
+def test_same_settings_give_same_bytes(folder: Path, tally: Tally, name: str, times: int) -> None:
     work, found = Work((*SETTINGS[name], "-o", "out"), "out"), []
     for number in range(times):
         code, err = run(work, folder)
@@ -36,7 +36,7 @@ def test_the_same_settings_give_the_same_bytes(folder: Path, tally: Tally, name:
             assert found[-1][0] and found[-1] == found[0]
 
 
-def test_glove_has_the_same_bytes_for_any_number_of_threads(folder: Path, tally: Tally) -> None:
+def test_glove_gives_same_bytes_on_any_threads(folder: Path, tally: Tally) -> None:
     found = []
     for threads in (1, 2, 3, 5):
         code, err = run(Work((*GLOVE, "--threads", str(threads), "-o", "out"), "out"), folder)

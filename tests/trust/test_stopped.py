@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment, once or twice: the right exit code, nothing half-made, nothing left."""
+"""Ctrl-C and SIGTERM at any moment, once or twice: exit code, complete outputs, no stale files."""
 
 import random
 import signal
@@ -25,12 +25,12 @@ from works import (
 from nlpseq.storage.locks import remove_stale_temporaries
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-# Python ends itself by a signal that comes before the command line runs, or after; and by SIGINT where that
-# came amid an exec, such as a dataclass's. Shells show 130 and 143 there too.
-STARTING = 1.0  # seconds in which the command line surely runs
+# A signal before or after the command line runs ends Python itself; so does SIGINT during an exec, such as
+# in a dataclass. Shells show 130 and 143 for both.
+STARTING = 1.0  # seconds until the command line surely runs
 AT_ONCE = 15.0  # seconds, on a busy machine
 TRIES = 6  # for each case, as the command may end before the signal comes
-FOR_LONG = {  # so that what does not stop is seen to go on
+FOR_LONG = {  # long runs, to see a missed stop
     "train-w2v": ("--epochs", "1000", "--checkpoint-every", "0.03s"),
     "train-counts": ("--epochs", "50", "--checkpoint-every", "0.03s"),
     "train-lm": ("--epochs", "5", "--checkpoint-every", "0.03s"),
@@ -38,7 +38,7 @@ FOR_LONG = {  # so that what does not stop is seen to go on
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(4, 43))  # 6 times 43, a quarter doubled
-def test_stopped_by_a_signal(folder: Path, tally: Tally, name: str, number: int) -> None:
+def test_signal_leaves_complete_outputs(folder: Path, tally: Tally, name: str, number: int) -> None:
     chance, work = random.Random(name), WORKS[name]
     work = replace(work, args=(*work.args, *FOR_LONG.get(name, ())))
     prepare(work, folder, old=False)
@@ -67,14 +67,14 @@ def test_stopped_by_a_signal(folder: Path, tally: Tally, name: str, number: int)
 
 
 class Sent:
-    """Signals that a process got while it ran."""
+    """Signals sent to a running process."""
 
     def __init__(self, child: subprocess.Popen[str]) -> None:
         self.child, self.signals, self.begun = child, list[signal.Signals](), time.monotonic()
         self.came_early, self.last, self.took = False, 0.0, 0.0
 
     def after(self, seconds: float, number: signal.Signals) -> bool:
-        """Send one so many seconds from now; False where the process ends before."""
+        """Send a signal after some seconds; return False if the process ends before."""
         try:
             self.child.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -86,20 +86,20 @@ class Sent:
         return False
 
     def end(self) -> tuple[int, str]:
-        """Exit code and stderr."""
+        """Return exit code and stderr."""
         _, err = self.child.communicate(timeout=60)
         self.took = time.monotonic() - self.last
         return self.child.returncode, err
 
 
 def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> None:
-    if len(sent.signals) > 1:  # the second stops clearing up as well, which the next command does then
+    if len(sent.signals) > 1:  # because the second stops the cleanup
         remove_stale_temporaries(folder)
     found = what_lies_there(work, folder)
     assert not stale_files(folder), stale_files(folder)
     assert found in ({"none", "new", "unfinished"} if work.trains else {"none", "new"}), found
     assert "internal error" not in err, err
-    is_cut = sent.came_early and len(sent.signals) > 1  # the second, amid what Python says of the first
+    is_cut = sent.came_early and len(sent.signals) > 1  # during the traceback of the first
     assert "Traceback" not in err or "KeyboardInterrupt" in err.splitlines()[-1] or is_cut, err
     assert sent.took < AT_ONCE, f"it went on for {sent.took:.1f} s"
     if code == 0:
@@ -107,7 +107,7 @@ def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> No
     elif code < 0:
         assert -code in sent.signals, (code, err)
         by_exec = code == -signal.SIGINT and "KeyboardInterrupt" in err
-        # The second one, when the first had its effect, or any when all else was over.
+        # the second signal after the first had an effect, or any signal at the end
         over = found == "new" or "stop" in err or (len(sent.signals) > 1 and found == "unfinished")
         by_python = is_cut or (sent.came_early and (code == -signal.SIGINT or not err))
         assert over or by_exec or by_python, (code, err)

@@ -1,4 +1,4 @@
-"""train-w2v that is stopped and goes on, and several threads that give the same each time."""
+"""Stopping and resuming of word2vec, and determinism on several threads."""
 
 import json
 import math
@@ -143,7 +143,7 @@ def test_local_sgd_matches_serial_reference(data: TokenDataset) -> None:
 
 
 def local_sgd_serial(data: TokenDataset, config: Word2VecConfig) -> Weights:
-    """Train as parallel.LocalSGD describes, one thread after another."""
+    """Train as parallel.LocalSGD describes, thread by thread."""
     course, choice = Trainer(data, config), select(config)
     shared, tables = course.weights, course.tables
     pairs_V = pairs_of_words(data.split("train"), config)

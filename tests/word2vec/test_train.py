@@ -1,4 +1,4 @@
-"""train_word2vec: it learns, it repeats itself, and it says what is wrong."""
+"""train_word2vec: learning, determinism, early stopping and errors."""
 
 import time
 from dataclasses import replace
@@ -95,7 +95,7 @@ def test_valid_loss_matches_layers_and_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
-    """Words at random, and few of them: what is learnt by heart makes the held-out loss rise."""
+    """Encode few random words, so that overfitting makes the validation loss rise."""
     rng = np.random.default_rng(3)
     text = "\n".join(" ".join(f"w{rng.integers(40)}" for _ in range(8)) for _ in range(60))
     return encode(tmp_path_factory.mktemp("noise"), text, valid_share=0.3)
@@ -165,7 +165,7 @@ def test_without_padding_works_block_by_block(dim: int) -> None:
 
 def test_meta_counts_predictions_of_all_epochs(data: TokenDataset) -> None:
     one, three = (train_word2vec(data, replace(SMALL, epochs=epochs, window=1)) for epochs in (1, 3))
-    pairs = 2 * (data.num_tokens - data.num_sentences)  # every word with both of its neighbours
+    pairs = 2 * (data.num_tokens - data.num_sentences)  # each word with both neighbours
     assert [one.meta["predictions"], three.meta["predictions"]] == [pairs, 3 * pairs]
 
 
@@ -182,7 +182,7 @@ def test_train_word2vec_refuses_one_word_sentences(tmp_path: Path) -> None:
 
 
 def test_epoch_without_pairs_is_skipped_in_loss(tmp_path: Path) -> None:
-    """Two words, drawn so rarely that most epochs see none of them beside the other."""
+    """Subsample two words so much that most epochs have no pair."""
     data = encode(tmp_path, "one two\n" * 5)
     seldom = replace(SMALL, subsample=0.02, epochs=40)
     vectors = train_word2vec(data, seldom)
@@ -218,7 +218,7 @@ def test_failing_progress_callback_stops_threads(data: TokenDataset) -> None:
         raise KeyboardInterrupt
 
     started = time.process_time()
-    with pytest.raises(KeyboardInterrupt):  # it waits for the threads, which would be busy for minutes
+    with pytest.raises(KeyboardInterrupt):  # because threads would be busy for minutes
         train_word2vec(data, replace(SMALL, epochs=1_000, dim=500, negatives=50), progress=interrupt)
     assert time.process_time() - started < 30
 
@@ -238,7 +238,7 @@ def test_chunks_are_shuffled_and_rate_falls(data: TokenDataset, monkeypatch: pyt
 
     monkeypatch.setattr(trainer, "select", selected)
     train_word2vec(data, replace(SMALL, epochs=2), sizes=ParallelSizes(500))
-    starts, rates = zip(*seen[1:], strict=True)  # the first one is to compile
+    starts, rates = zip(*seen[1:], strict=True)  # without the span that compiles
     chunks = len(range(0, data.num_tokens, 500))
     first, second = list(starts[:chunks]), list(starts[chunks:])
     assert sorted(first) == sorted(second) == list(range(0, data.num_tokens, 500))
