@@ -14,11 +14,11 @@ from nlpseq.errors import ConfigError
 from ._app import Command
 from ._inputs import (
     COMPILING,
-    claim,
     corpus_argument,
     corpus_name,
     dataset_folder,
     encode_as,
+    lock_output,
     prepare,
     run_folder,
     say_contents,
@@ -42,6 +42,8 @@ from ._output import TrainingSession, print_path, say, say_detail
 SUFFIX, COMMAND = ".w2v", "train-w2v"
 SAMPLED = "--loss negative-sampling"
 VALID_SHARE = {"valid_share": 0.05}  # default with --early-stop
+
+__all__ = ["train_w2v"]
 
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
@@ -111,7 +113,7 @@ def _start(
 
     choice = select(config)
     place = output or Path(corpus_name(sources) + SUFFIX)
-    claim(place)
+    lock_output(place)
     check_output(place, force=force)
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster if it keeps free memory

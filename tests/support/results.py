@@ -1,4 +1,4 @@
-"""Change a stored result and bring its manifest up to date, as a forger would."""
+"""Change a stored result and update the manifest, as a forger would."""
 
 import json
 from pathlib import Path
