@@ -34,18 +34,20 @@ class Stopped(KeyboardInterrupt):
 
 
 class SignalDebouncer:
-    """Recognise a signal that was sent twice at once."""
+    """Recognize signals that come at once, such as SIGTERM twice, or SIGTERM and SIGHUP at a logout."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._number, self._time = 0, -math.inf
+        self._time = -math.inf
 
     def is_duplicate(self, number: int) -> bool:
-        """Return True if the same signal came less than DUPLICATE_S ago; never for Ctrl-C."""
+        """Return True if another signal came less than DUPLICATE_S ago; Ctrl-C never counts."""
+        if number == signal.SIGINT:
+            return False
         now = self._clock()
-        if number == self._number != signal.SIGINT and now - self._time < DUPLICATE_S:
+        if now - self._time < DUPLICATE_S:
             return True
-        self._number, self._time = number, now
+        self._time = now
         return False
 
 

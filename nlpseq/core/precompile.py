@@ -25,7 +25,7 @@ from nlpseq.core.cache_dir import use_cache_for_numba
 
 __all__ = ["Kernel", "missing_kernels", "precompile"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Kernel(NamedTuple):

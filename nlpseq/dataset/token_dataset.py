@@ -13,7 +13,7 @@ from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
-from nlpseq.storage.manifest import sums
+from nlpseq.storage.manifest import entries
 
 __all__ = [
     "KIND",
@@ -137,8 +137,8 @@ class TokenDataset:
         vocab = vocab or Vocab.load(path / VOCAB)
         tokens = load_array(path / TOKENS, token_dtype(len(vocab)), 1)
         sentences = load_array(path / SENTENCES, np.int64, 1)
-        sha256 = sums(path)
-        digest = " ".join(sha256[name] for name in (TOKENS, SENTENCES, VOCAB))
+        files = entries(path)
+        digest = " ".join(str(files[name]["sha256"]) for name in (TOKENS, SENTENCES, VOCAB))
         dataset = cls(path, meta, tokens, sentences, vocab, digest)
         _check_vocab(path, vocab)
         _check_meta(dataset)

@@ -17,8 +17,7 @@ __all__ = ["NpyWriter", "load_array", "npy_header"]
 def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """Return the header of a .npy file, as long for any first dimension."""
     header = io.BytesIO()
-    layout = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, layout)
+    np.lib.format.write_array_header_1_0(header, {"descr": dtype.str, "fortran_order": False, "shape": shape})
     return header.getvalue()
 
 

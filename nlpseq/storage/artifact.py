@@ -22,10 +22,10 @@ from nlpseq.storage.locks import PREFIX, REPLACED, remove_stale_temporaries, tem
 from nlpseq.storage.manifest import MANIFEST, Meta, read_json, write_json
 
 __all__ = ["CHECKPOINT", "Folder", "Meta", "atomic_directory", "check_free_disk", "check_writable", "create"]
-__all__ += ["discard", "fsync", "is_result", "load_consistent", "load_meta", "peek_meta", "write_error"]
+__all__ += ["discard", "fsync", "is_checkpoint", "is_result", "load_consistent", "load_meta", "peek_meta"]
+__all__ += ["write_error"]
 
 T = TypeVar("T")
-
 CHECKPOINT = "checkpoint"  # name of a run's checkpoint, inside the folder of the result
 _TITLES = {
     "nlpseq-tokens": "an encoded corpus",
@@ -62,10 +62,6 @@ def atomic_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
         raise
     except OSError as error:
         raise write_error(path, error) from error
-    finally:
-        if path.name == CHECKPOINT:
-            with suppress(OSError):  # unless the run has saved something
-                path.parent.rmdir()
 
 
 def _commit(new: Path, path: Path, *, force: bool) -> None:
@@ -76,10 +72,10 @@ def _commit(new: Path, path: Path, *, force: bool) -> None:
         kept = new.rename(path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}"))
         raise ConfigError(f"{error} The new result is in {kept}.") from error
     renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux, on most file systems
-    cwd, exchange = -100, 2  # AT_FDCWD of fcntl.h, RENAME_EXCHANGE of linux/fs.h
+    names = -100, os.fsencode(new), -100, os.fsencode(path)  # AT_FDCWD of fcntl.h
     if not path.exists():
         new.rename(path)
-    elif not renameat2 or renameat2(cwd, os.fsencode(new), cwd, os.fsencode(path), exchange) != 0:
+    elif not renameat2 or renameat2(*names, 2) != 0:  # RENAME_EXCHANGE of linux/fs.h
         old = new.with_name(REPLACED)
         try:
             path.rename(old)  # if a kill comes now, the next holder of the lock completes the second rename
@@ -104,23 +100,21 @@ def check_writable(path: Path, *, force: bool = False) -> None:
         remove_stale_temporaries(path.resolve().parent)
         _check_replaceable(path, force=force)
         with temporary(path):  # because only an attempt shows the rights and limits of the file system
-            pass
+            if path.is_dir() and not os.access(path, os.W_OK):  # because the commit moves an old folder
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise write_error(path, error) from error
 
 
 def _check_replaceable(path: Path, *, force: bool) -> None:
-    """Raise ConfigError unless `path` is free, or holds a result of nlpseq alone and force is on."""
-    names = {each.name for each in path.iterdir()} if path.is_dir() else {path.name}
-    if is_result(path / CHECKPOINT):
-        names.remove(CHECKPOINT)  # because a run without a result may be completed
-    if not path.exists() or all(name.startswith(PREFIX) for name in names):
+    """Raise ConfigError unless `path` is free, or holds only files of nlpseq and force is on."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if not is_result(path):
+    if not is_result(path) and not is_checkpoint(path / CHECKPOINT):
         problem = "exists and is not a folder written by nlpseq. Remove it yourself"
     elif not force:
         problem = "already exists. Use --force (in Python force=True) to overwrite it"
-    elif foreign := manifest.foreign_files(path):
+    elif foreign := [*manifest.foreign_files(path), *manifest.foreign_files(path / CHECKPOINT)]:
         problem = f"holds {foreign[0]!r}, which nlpseq did not write. Move this file elsewhere"
     else:
         return
@@ -205,7 +199,7 @@ def peek_meta(path: Path) -> Meta:
     """Return meta.json of any nlpseq folder, without further checks."""
     if not path.is_dir():
         raise ArtifactError(f"{path}: is not a folder written by nlpseq. Name a model or encoded corpus.")
-    if is_result(path / CHECKPOINT) and not is_result(path):
+    if is_checkpoint(path / CHECKPOINT) and not is_result(path):
         stamp = read_json(path / CHECKPOINT / "meta.json").get("checkpoint")
         command = stamp.get("command") if isinstance(stamp, dict) else "train-..."
         raise ArtifactError(
@@ -231,9 +225,10 @@ def load_consistent(path: Path, load: Callable[[], T]) -> T:
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
-    """Return numbers that change when another folder gets the name, None without a folder."""
+    """Return numbers that change when another result gets the name, None without a result."""
     with suppress(OSError):
-        return (stat := path.stat()).st_dev, stat.st_ino, stat.st_ctime_ns  # because inodes are reused
+        stat = (path / "meta.json").stat()  # not of the folder, which each checkpoint changes
+        return stat.st_dev, stat.st_ino, stat.st_ctime_ns
     return None
 
 
@@ -241,6 +236,13 @@ def is_result(path: Path) -> bool:
     """Return True for a folder written by nlpseq, also for a corrupt one."""
     with suppress(OSError):
         return (meta := path / "meta.json").is_file() and b'"nlpseq-' in meta.read_bytes()
+    return False
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Return True for the checkpoint of an unfinished run."""
+    with suppress(ArtifactError):
+        return is_result(path) and read_json(path / "meta.json").get("complete") is False
     return False
 
 

@@ -3,7 +3,7 @@
     .nlpseq-lock-<digest of NAME>     an empty file; the lock on it ends with the process
     .nlpseq-tmp-<digest of NAME>/     holds NAME until the commit; only the holder of the lock writes here
 
-Whoever gets the lock first removes the temporary directory of a dead process. README.md explains the rules.
+README.md explains the rules.
 """
 
 import os
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from tempfile import mkdtemp
 
 from nlpseq.errors import ConfigError
 
@@ -22,24 +23,22 @@ PREFIX = ".nlpseq-"
 REPLACED = ".nlpseq-old"  # in a temporary directory: the old result, while the new one gets its name
 
 _LOCK, _TEMPORARY = f"{PREFIX}lock-", f"{PREFIX}tmp-"
-_HIDDEN = re.compile(f"(?:{_LOCK}|{_TEMPORARY})([0-9a-f]{{16}})")
+_HIDDEN = re.compile(f"(?:{_LOCK}|{_TEMPORARY})([0-9a-f]{{16}})(?:-.*)?")
 _BUSY = "is being written by another process. Wait until it has ended, or use -o to choose another path."
-_WAIT_S = 0.5  # because another process may hold the lock while sweeping the folder
 
 
 @contextmanager
-def path_lock(path: Path, *, wait_s: float = _WAIT_S) -> Iterator[None]:
+def path_lock(path: Path, *, wait_s: float = 0.5) -> Iterator[None]:
     """Lock an output path for this thread; ConfigError if another process or thread holds the lock."""
     target = path.resolve()
     digest = _digest(target)
     with ExitStack() as stack:
-        try:
+        with suppress(OSError):  # because the file system has no locks, or the folder cannot be written
             target.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(target.parent, digest, wait_s))
-        except TimeoutError:
-            raise ConfigError(f"{path}: {_BUSY}") from None
-        except OSError:  # because the file system has no locks, or the folder cannot be written
-            _recover(target.with_name(_TEMPORARY + digest))
+            try:
+                stack.enter_context(_locked(target.parent, digest, wait_s))
+            except TimeoutError:
+                raise ConfigError(f"{path}: {_BUSY}") from None
         remove_stale_temporaries(target)  # of checkpoints, if this is the folder of a run
         yield
 
@@ -49,12 +48,16 @@ def temporary(path: Path) -> Iterator[Path]:
     """Lock a path and yield the same name in a temporary directory, removed at the end."""
     path = path.resolve()
     with path_lock(path):
-        directory = path.with_name(_TEMPORARY + _digest(path))
-        directory.mkdir()
+        directory, process = path.with_name(_TEMPORARY + _digest(path)), os.getpid()
+        try:
+            directory.mkdir()
+        except FileExistsError:  # of another user, or of a process on a file system without locks
+            directory = Path(mkdtemp(prefix=f"{directory.name}-", dir=path.parent))
         try:
             yield directory / path.name
         finally:
-            _remove(directory)
+            if os.getpid() == process:  # because a forked child does not own the directory
+                _remove(directory)
 
 
 def remove_stale_temporaries(folder: Path) -> None:
@@ -77,7 +80,8 @@ def _locked(folder: Path, digest: str, wait_s: float) -> Iterator[None]:
     is_outermost = lock.lock_counter == 1
     try:
         if is_outermost:
-            _recover(folder / f"{_TEMPORARY}{digest}")
+            for directory in folder.glob(f"{_TEMPORARY}{digest}*"):
+                _recover(directory)
         yield
     finally:
         if is_outermost and lock.is_locked:  # a forked child holds no lock
@@ -99,7 +103,6 @@ def _recover(directory: Path) -> None:
 
 
 def _remove(directory: Path) -> None:
-    """Remove a directory."""
     try:
         shutil.rmtree(directory, ignore_errors=True)
     finally:  # again, because Ctrl-C may interrupt the first removal

@@ -8,8 +8,8 @@ from typing import Any
 
 from nlpseq.errors import SHORTAGE, ArtifactError
 
-__all__ = ["MANIFEST", "Meta", "check_manifest", "corrupt", "file_sha256", "foreign_files", "read_json"]
-__all__ += ["sums", "write_json", "write_manifest"]
+__all__ = ["MANIFEST", "Meta", "check_manifest", "corrupt", "entries", "file_sha256", "foreign_files"]
+__all__ += ["read_json", "write_json", "write_manifest"]
 
 Meta = dict[str, Any]
 MANIFEST = "MANIFEST.json"
@@ -20,18 +20,18 @@ _DATA_SUFFIXES = (".npy", ".tsv", ".safetensors", ".json", ".jsonl")  # of files
 
 def write_manifest(folder: Path, known_sums: dict[str, str]) -> None:
     """Write the manifest of a folder; known_sums saves time: file name to sha256 (hex)."""
-    entries = {
+    files = {
         file.name: {"bytes": file.stat().st_size, "sha256": known_sums.get(file.name) or file_sha256(file)}
         for file in sorted(folder.iterdir())
         if file.name != MANIFEST
     }
-    write_json(folder / MANIFEST, {"files": entries})
+    write_json(folder / MANIFEST, {"files": files})
 
 
 def check_manifest(path: Path, *, hashes: bool = True) -> None:
     """Raise ArtifactError unless all files, and no other data files, are there and unchanged."""
-    entries = _entries(path)
-    for name, entry in entries.items():
+    listed = entries(path)
+    for name, entry in listed.items():
         file = path / name
         if Path(name).name != name or not isinstance(entry, dict):
             raise corrupt(path / MANIFEST, f"has a bad entry {name!r}")
@@ -47,7 +47,7 @@ def check_manifest(path: Path, *, hashes: bool = True) -> None:
                 raise
             raise corrupt(file, f"cannot be read ({error.strerror or error})") from error
     for file in path.iterdir():
-        if file.suffix in _DATA_SUFFIXES and file.name not in (MANIFEST, *entries) and not file.is_dir():
+        if file.suffix in _DATA_SUFFIXES and file.name not in (MANIFEST, *listed) and not file.is_dir():
             raise ArtifactError(f"{file}: is not in the manifest of its folder. Remove or move the file.")
 
 
@@ -56,25 +56,21 @@ def corrupt(path: Path, problem: str) -> ArtifactError:
     return ArtifactError(f"{path}: {problem}. Run the command that made the folder again, or copy it again.")
 
 
-def sums(path: Path) -> dict[str, str]:
-    """Return the sha256 (hex) of each file of a checked folder."""
-    return {name: str(entry["sha256"]) for name, entry in _entries(path).items()}
-
-
 def foreign_files(path: Path) -> list[str]:
     """Return names of files in a result that nlpseq did not write, except hidden names."""
-    with suppress(ArtifactError):  # because a corrupt result may be overwritten
-        own = {MANIFEST, *_entries(path)}
+    with suppress(ArtifactError, FileNotFoundError):  # because a corrupt result may be overwritten
+        own = {MANIFEST, *entries(path)} if (path / "meta.json").exists() else set()
         others = [each for each in path.iterdir() if each.name not in own and not each.name.startswith(".")]
         return sorted(each.name for each in others if not (each / MANIFEST).exists())
     return []
 
 
-def _entries(path: Path) -> Meta:
-    entries = read_json(path / MANIFEST).get("files")
-    if not isinstance(entries, dict) or "meta.json" not in entries:
+def entries(path: Path) -> Meta:
+    """Return the entries of a manifest: bytes and sha256 (hex) by file name."""
+    files = read_json(path / MANIFEST).get("files")
+    if not isinstance(files, dict) or "meta.json" not in files:
         raise corrupt(path / MANIFEST, "lists no files")
-    return entries
+    return files
 
 
 def read_json(file: Path) -> Meta:

@@ -9,7 +9,7 @@ A folder that holds nothing but a checkpoint counts as an empty place for a resu
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,14 @@ class Checkpointer:
     def save(self) -> None:
         """Write a checkpoint in place of the last."""
         assert self._config is not None
-        self._save(checkpoint_dir(self._config.path))
+        existed = self._config.path.exists()
+        try:
+            self._save(checkpoint_dir(self._config.path))
+        except BaseException:
+            if not existed:
+                with suppress(OSError):  # because the folder may hold the checkpoint already
+                    self._config.path.rmdir()
+            raise
         self._saved_at, self._exists = time.monotonic(), True
 
     def with_hint(self, error: RunError) -> RunError:
@@ -95,7 +102,7 @@ def checkpoint_dir(path: Path) -> Path:
 
 def has_checkpoint(path: Path) -> bool:
     """Return True if the folder of a run holds a checkpoint."""
-    return artifact.is_result(checkpoint_dir(path))
+    return artifact.is_checkpoint(checkpoint_dir(path))
 
 
 def checkpoint_meta(command: str, state: TrainState) -> artifact.Meta:
@@ -118,12 +125,18 @@ def check_unfinished(path: Path, meta: artifact.Meta) -> str:
 def check_output(path: Path, *, force: bool) -> None:
     """Raise ConfigError if a new run may not be stored at the path, ResourceError if it cannot be."""
     artifact.check_writable(path, force=True)  # clears stale files first, which may hide a run
-    if not force and has_checkpoint(path):
+    if has_checkpoint(path) and not force:
         raise ConfigError(
             f"{path}: already exists and holds an unfinished run. "
             "Use --resume to continue the run, --force to overwrite it, or -o to choose another path."
         )
     artifact.check_writable(path, force=force)
+    if has_checkpoint(path):
+        warnings.warn(
+            f"{path}: holds an unfinished run, which this run overwrites. "
+            "Stop this run at once and move the folder to keep it.",
+            stacklevel=4,
+        )
 
 
 @contextmanager
@@ -134,12 +147,6 @@ def lock_new_run(config: CheckpointConfig | None) -> Iterator[None]:
         return
     with path_lock(config.path):
         check_output(config.path, force=config.force)
-        if has_checkpoint(config.path):
-            warnings.warn(
-                f"{config.path}: holds an unfinished run, which the first checkpoint of this run overwrites. "
-                "Stop this run at once and move the folder to keep it.",
-                stacklevel=4,
-            )
         yield
 
 

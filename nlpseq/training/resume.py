@@ -11,6 +11,7 @@ from nlpseq.config.fields import from_dict, is_number, to_dict
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
+from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.training.checkpoint import (
     CheckpointConfig,
     check_unfinished,
@@ -170,6 +171,7 @@ def resume(
     values of machine settings, such as threads. checkpoint_every: seconds. on_start: called before training.
     Raises the errors of find_run, and ArtifactError if the corpus has changed.
     """
+    remove_stale_temporaries(Path(path).resolve().parent)  # completes an interrupted commit
     run = find_run(Path(path), command)
     changes = run.changes(settings)
     run = run.changed(changes)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from nlpseq.errors import RunError
 from nlpseq.storage import artifact
-from nlpseq.training.checkpoint import CheckpointConfig, Checkpointer, checkpoint_meta
+from nlpseq.training.checkpoint import CheckpointConfig, Checkpointer, checkpoint_meta, has_checkpoint
 from nlpseq.training.progress import ProgressCallback, TrainProgress
 from nlpseq.training.state import TrainState
 
@@ -93,7 +93,8 @@ def run(
     except RunError as error:
         raise checkpointer.with_hint(error) from error
     if config is not None:
-        with artifact.create(config.path, *trainer.kind, force=config.force or is_resumed) as folder:
+        force = config.force or has_checkpoint(config.path)  # of this run, which holds the lock
+        with artifact.create(config.path, *trainer.kind, force=force) as folder:
             trainer.save_result(folder)
     return True
 

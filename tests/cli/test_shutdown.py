@@ -62,6 +62,7 @@ def train(tmp_path, monkeypatch):
         ([signal.SIGHUP], 129),
         ([signal.SIGINT], 130),
         ([signal.SIGTERM, signal.SIGTERM], 143),  # as from `timeout`
+        ([signal.SIGTERM, signal.SIGHUP], 143),  # as at a logout
     ],
 )
 def test_first_signal_saves_run(run_cli, train, signals, code):
@@ -73,7 +74,7 @@ def test_first_signal_saves_run(run_cli, train, signals, code):
 
 @pytest.mark.parametrize(
     ("signals", "code"),
-    [([signal.SIGINT, signal.SIGINT], 130), ([signal.SIGHUP, signal.SIGTERM], 143)],
+    [([signal.SIGINT, signal.SIGINT], 130), ([signal.SIGHUP, signal.SIGINT], 130)],
 )
 def test_second_signal_stops_at_once(run_cli, train, signals, code):
     assert (found := train(*signals))[0] == code, found

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -20,11 +21,11 @@ from nlpseq.storage.locks import path_lock, remove_stale_temporaries
 from nlpseq.storage.manifest import file_sha256, read_json, write_json
 
 
-def make(path, text="hello", **options):
+def make(path, text="hello", meta=MappingProxyType({}), **options):
     with artifact.create(path, "test", 3, **options) as folder:
         (folder.path / "text.txt").write_text(text)
         folder.write_array("numbers.npy", np.arange(5))
-        folder.write_meta({"question": "what?", "Umlaut": "ä"})
+        folder.write_meta({"question": "what?", "Umlaut": "ä"} | meta)
     return path
 
 
@@ -276,23 +277,29 @@ def test_new_result_keeps_clear_of_a_path_taken_meanwhile(tmp_path, force):
 # --- checkpoints
 
 
+def make_checkpoint(run, text="half", **options):
+    return make(run / "checkpoint", text, meta={"complete": False}, **options)
+
+
 def test_first_checkpoint_is_not_a_result(tmp_path, file_system):
     run = tmp_path / "run"
-    make(run / "checkpoint", "1")
-    make(run / "checkpoint", "2", force=True)
+    make_checkpoint(run, "1")
+    make_checkpoint(run, "2", force=True)
     assert names(run) == ["checkpoint"] and text_of(run / "checkpoint") == "2"
     assert not artifact.is_result(run)
     with pytest.raises(
         ArtifactError, match=r"run: unfinished run without a result\. Continue with .* --resume"
     ):
         artifact.load_meta(run, "test", 3)
-    make(run, "complete")  # without force
+    with pytest.raises(ConfigError, match="already exists"):
+        make(run, "complete")
+    make(run, "complete", force=True)
     assert text_of(run) == "complete" and "checkpoint" not in names(run)
     assert names(tmp_path) == ["run"]
 
 
 def test_checkpoint_inside_a_complete_result(made, file_system):
-    make(made / "checkpoint", "half")
+    make_checkpoint(made, "half")
     assert text_of(made) == "hello" and text_of(made / "checkpoint") == "half"
     make(made, "new", force=True)
     assert text_of(made) == "new" and "checkpoint" not in names(made)
@@ -300,7 +307,7 @@ def test_checkpoint_inside_a_complete_result(made, file_system):
 
 def test_kill_amid_checkpoint_keeps_the_result(made):
     for number in itertools.count(1):
-        was_killed = is_killed_at(number, lambda: make(made / "checkpoint", "half", force=True))
+        was_killed = is_killed_at(number, lambda: make_checkpoint(made, "half", force=True))
         assert text_of(made) == "hello"
         with path_lock(made):
             assert set(names(made)) - {"checkpoint"} == {
@@ -314,17 +321,44 @@ def test_kill_amid_checkpoint_keeps_the_result(made):
     assert text_of(made / "checkpoint") == "half"
 
 
-def test_failed_first_checkpoint_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError), artifact.create(tmp_path / "run" / "checkpoint", "test", 3):
-        raise ValueError
-    assert names(tmp_path) == []
+@pytest.mark.parametrize("file", ["notes.txt", "checkpoint/notes.txt"])
+def test_foreign_file_in_an_unfinished_run_is_kept(tmp_path, file):
+    run = make_checkpoint(tmp_path / "run").parent
+    (run / file).touch()
+    with pytest.raises(ConfigError, match=r"holds 'notes\.txt', which nlpseq did not write"):
+        make(run, force=True)
+    assert (run / file).exists()
 
 
-def test_foreign_file_beside_a_checkpoint_is_kept(tmp_path):
-    make(tmp_path / "run" / "checkpoint")
-    (tmp_path / "run" / "notes.txt").touch()
+def test_hidden_file_in_an_unfinished_run_is_ignored(tmp_path):
+    run = make_checkpoint(tmp_path / "run").parent
+    (run / ".DS_Store").touch()
+    make(run, "complete", force=True)
+    assert text_of(run) == "complete"
+
+
+def test_complete_result_named_checkpoint_is_kept(tmp_path):
+    make(tmp_path / "out" / "checkpoint")
     with pytest.raises(ConfigError, match="not a folder written by nlpseq"):
-        make(tmp_path / "run", force=True)
+        make(tmp_path / "out", force=True)
+
+
+def test_folder_with_a_temporary_of_another_output_is_occupied(tmp_path):
+    with artifact.create(tmp_path / "models" / "one", "test", 3) as folder:
+        with pytest.raises(ConfigError, match="not a folder written by nlpseq"):
+            make(tmp_path / "models")
+        folder.write_meta({})
+    assert names(tmp_path / "models") == ["one"]
+
+
+def test_checkpoint_does_not_restart_a_reader(made):
+    def load():
+        calls.append(1)
+        make_checkpoint(made, force=True)
+        return text_of(made)
+
+    calls = []
+    assert artifact.load_consistent(made, load) == "hello" and len(calls) == 1
 
 
 # --- disk
