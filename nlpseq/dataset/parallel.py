@@ -1,7 +1,7 @@
 """Blocks of text to type ids, on all cores, in order.
 
 tokenize() of tokenizers/base.py is the specification: the functions here do its work on each line of a block.
-Type ids count from 0 in each thread; provisional.py maps them to ids of the whole corpus.
+Type ids count from 0 in each thread; provisional_ids.py maps them to ids of the whole corpus.
 """
 
 import re

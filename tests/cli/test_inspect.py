@@ -80,7 +80,7 @@ def flip_last_bit(file: Path) -> None:
     file.write_bytes(data)
 
 
-def test_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypatch):
+def test_inspect_shows_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_cli("preprocess", "tiny", "--cooccurrence")
     tokens = inspected(run_cli, "tiny.tokens")
@@ -105,7 +105,7 @@ def language_model(tmp_path):
 
 
 @pytest.mark.parametrize("has_torch", [True, False])
-def test_language_model_with_and_without_torch(run_cli, language_model, monkeypatch, has_torch):
+def test_inspect_shows_lm_with_and_without_torch(run_cli, language_model, monkeypatch, has_torch):
     if not has_torch:
         for name in [each for each in sys.modules if each.startswith("nlpseq.lm")]:
             monkeypatch.delitem(sys.modules, name)
@@ -134,7 +134,7 @@ def test_foreign_folder_gives_5(run_cli, tmp_path):
     assert "is not a complete result of nlpseq" in result.stderr
 
 
-def test_vector_files_of_other_tools(run_cli, tmp_path):
+def test_inspect_shows_vector_files_of_other_tools(run_cli, tmp_path):
     (tmp_path / "glove.txt").write_text("king 1 0 0\nqueen 0 1 0\n")
     (tmp_path / "text.vec").write_text("2 2\nking 1 0\nqueen 0 1\n")
     (tmp_path / "binary.bin").write_bytes(b"1 2\nking " + np.ones(2, "<f4").tobytes() + b"\n")
@@ -164,7 +164,7 @@ def test_text_shows_encoding_and_first_tokens(run_cli, tmp_path):
     assert inspected(run_cli, tmp_path / "empty.txt")["meta"]["first_tokens"] == []
 
 
-def test_text_in_other_encoding_gets_hint(run_cli, tmp_path):
+def test_text_in_other_encoding_suggests_encoding(run_cli, tmp_path):
     (tmp_path / "korean.txt").write_bytes("왕과 여왕이 산다\n".encode("cp949") * 9)
     meta = inspected(run_cli, tmp_path / "korean.txt")["meta"]
     assert meta["encoding"].startswith("not utf-8 (")
@@ -198,7 +198,7 @@ def test_doctor_reports_versions_and_backends(run_cli):
     assert any(line.startswith("backend numpy") and line.endswith("  usable") for line in lines)
 
 
-def test_corpora_list_and_path(run_cli):
+def test_corpora_list_and_path_know_the_corpora(run_cli):
     listed = json.loads(run_cli("corpora", "list", "--json").stdout)
     assert listed["schema"] == 1
     assert {"pydocs", "tiny"} <= {entry["name"] for entry in listed["corpora"]}

@@ -46,7 +46,7 @@ def test_json_token_log_probs_sum_to_sentence(run_cli, model):
     assert sum(each["log_prob"] for each in pairs) == pytest.approx(found["log_prob"])
 
 
-def test_columns_are_separated_by_tabs(run_cli, model):
+def test_score_columns_are_separated_by_tabs(run_cli, model):
     result = run_cli("score", "tiny.lm", input="\n".join(LINES) + "\n")
     assert result.stderr == "columns: log_prob, perplexity, tokens, unk, text\n"
     rows = [line.split("\t") for line in result.stdout.splitlines()]
@@ -58,7 +58,7 @@ def test_columns_are_separated_by_tabs(run_cli, model):
     assert rows[2][2:4] == ["3", "1"]
 
 
-def test_tokens_follow_as_columns(run_cli, model):
+def test_score_prints_tokens_as_columns(run_cli, model):
     result = run_cli("score", "tiny.lm", "-", "--tokens", "-q", input="the zebra\n\n")
     assert result.stderr == ""
     first, second = (line.split("\t") for line in result.stdout.splitlines())

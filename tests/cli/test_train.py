@@ -316,7 +316,7 @@ def wait_for(path):
         time.sleep(0.05)
 
 
-def test_signal_during_encoding_leaves_nothing(folder):
+def test_signal_during_encoding_leaves_no_files(folder):
     command = [*NLPSEQ, "preprocess", "-"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdin is not None

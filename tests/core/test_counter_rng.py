@@ -84,7 +84,7 @@ def test_random_bits_are_uniform(bits):
     ],
     ids=str,
 )
-def test_neighbouring_counters_are_uncorrelated(other):
+def test_neighboring_counters_are_uncorrelated(other):
     assert abs(pearsonr(uniform(), uniform(**other)).statistic) < 0.01  # 4.5 sigma of 200,000 pairs
 
 

@@ -56,7 +56,7 @@ def test_wrong_options_exit_2_with_reason(arguments: list[str], message: str) ->
     assert message in done.stderr
 
 
-def test_absent_python_is_named() -> None:
+def test_missing_python_is_named() -> None:
     done = check(python="no-such-python")
     assert done.returncode == 2
     assert "no-such-python: not found. Name Python with --python." in done.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rights import lose_rights
+from as_ordinary_user import lose_rights
 from support.texts import read_blocks as read, text_of, write_text
 
 from nlpseq.config import TextConfig
@@ -32,7 +32,7 @@ def write(folder: Path, content: bytes, name: str = "a.txt") -> Path:
 # sources
 
 
-def test_name_of_a_file_has_no_suffixes(tmp_path):
+def test_corpus_name_has_no_suffixes(tmp_path):
     corpus = open_corpus(write(tmp_path, b"a b\n", "news.2024.txt.gz"))
     assert corpus.name == "news"
     assert corpus.describe() == str(tmp_path / "news.2024.txt.gz")

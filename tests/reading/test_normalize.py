@@ -49,7 +49,7 @@ def test_long_runs_of_marks_equal_unicodedata(form):
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
 @pytest.mark.parametrize("marks", ["\u0300\u0316", "\u0f73", "\u0f75", "\u0f81", "\u0301\uff9e"])
-def test_normalisation_takes_linear_time(form, marks):
+def test_normalization_takes_linear_time(form, marks):
     start = time.process_time()  # of this process alone, whatever else the machine does
     normalize("a" + marks * 60_000, form)
     assert time.process_time() - start < LINEAR_CPU_SECONDS

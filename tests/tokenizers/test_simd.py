@@ -59,7 +59,7 @@ def test_load_uint64_at_every_offset(size):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("low", "num"), [(0, 128), (10, 1), (97, 26), (250, 6), (0, 0), (128, 127)])
-def test_bytes_in_range_at_every_offset(size, low, num):
+def test_bytes_in_range_equals_reference_at_every_offset(size, low, num):
     data = np.append(random_bytes(size), np.zeros(plain.VECTOR_BYTES, np.uint8))
     assert plain.VECTOR_BYTES == fast.VECTOR_BYTES
     for at in range(size):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rights import lose_rights
+from as_ordinary_user import lose_rights
+from commands import NLPSEQ, Work, check_whole, contents, stale_files, write_corpus
 from tallies import Tally
-from works import NLPSEQ, Work, check_whole, contents, stale_files, write_corpus
 
 USAGE_ERROR, INPUT_ERROR, ARTIFACT_ERROR, RESOURCE_ERROR = 2, 4, 5, 6
 TRAIN = ("train-w2v", "corpus.txt", "--dim", "4", "--epochs", "1", "--threads", "1", "-q")

@@ -136,7 +136,7 @@ def test_early_stop_needs_valid_split(data: TokenDataset, tmp_path: Path) -> Non
     assert train_word2vec(lonely, SMALL).meta["valid_loss"] == []
 
 
-def test_resolve_picks_rate_and_epochs() -> None:
+def test_resolve_picks_learning_rate_and_epochs() -> None:
     assert resolve(Word2VecConfig(), 10, 17_000_000).learning_rate == 0.025
     assert resolve(Word2VecConfig(objective="cbow"), 10, 17_000_000).learning_rate == 0.075
     assert resolve(Word2VecConfig(objective="cbow", cbow_update="corrected"), 10, 10).learning_rate == 0.15

@@ -1,4 +1,4 @@
-"""Select the kernel for the steps of word2vec: readable (reference.py) or compiled (fused)."""
+"""Select the kernel for the steps of word2vec: readable (layered.py) or compiled (fused)."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -79,7 +79,7 @@ def select(config: Word2VecConfig) -> KernelSelection:
         return KernelSelection(backend, kernel, xp, train_spans, at_once, fused_cupy.WARP)
     if kernel == "fused":
         return KernelSelection(backend, kernel, xp, in_turn(_fused(config)))
-    from nlpseq.word2vec.kernels.reference import make_layered
+    from nlpseq.word2vec.kernels.layered import make_layered
 
     return KernelSelection(backend, kernel, xp, in_turn(make_layered(config, xp)))
 

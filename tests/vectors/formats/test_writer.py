@@ -41,7 +41,7 @@ def test_failed_export_keeps_the_old_files(
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)
-def test_failed_first_export_leaves_nothing(
+def test_failed_first_export_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(Path, "replace", no_space)
@@ -51,7 +51,7 @@ def test_failed_first_export_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)
-def test_file_that_appears_meanwhile_stays(
+def test_file_that_appears_during_export_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     fsync = os.fsync
@@ -151,7 +151,7 @@ def test_locked_file_of_a_pair_is_refused(tmp_path: Path, name: str) -> None:
     assert contents(tmp_path) == {}
 
 
-def test_too_small_disk_is_named_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_small_disk_is_refused_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=15))
     with pytest.raises(ResourceError, match="MB free and this needs"):
         write(tmp_path / "a.vec", WORDS, MATRIX)
