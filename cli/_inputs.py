@@ -298,7 +298,7 @@ def say_neighbors(path: Path, vectors: Vectors) -> None:
 
 
 def example_words(words: list[str]) -> list[str]:
-    """Return a few frequent words: from each rank on, the first word that consists of letters."""
+    """Return example words: the first alphabetic word from each of EXAMPLE_RANKS on."""
     ranks = [rank for rank in EXAMPLE_RANKS if rank < len(words)] or [len(words) // 2]
     found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
     return list(dict.fromkeys(found))

@@ -126,7 +126,7 @@ def _record(score: SentenceScore, *, with_tokens: bool) -> dict[str, Any]:
 
 
 def _fields(score: SentenceScore, *, with_tokens: bool) -> Iterator[str]:
-    """Yield the columns of a line."""
+    """Yield the columns printed for a line: scores, text, then tokens with their log-probabilities."""
     yield from (f"{score.log_prob:.4f}", f"{score.perplexity:.4f}", str(len(score.tokens)), str(score.unk))
     yield score.text
     if with_tokens:

@@ -168,7 +168,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
 
             def start(counts: Cooccurrence) -> None:
                 _check_memory(counts, config)
-                say(f"continuing in epoch {run.position('epoch') + 1}")
+                say(f"continuing in epoch {run.stored_counter('epoch') + 1}")
                 session.start(run.path)
 
         def count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:

@@ -33,8 +33,8 @@ from ._options import (
     explicit_settings,
     force_option,
     output_option,
-    refuse_alone,
     refuse_settings_of_phrases,
+    require_with,
     resume_option,
 )
 from ._output import TrainingSession, print_path, say, say_detail
@@ -141,7 +141,9 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
         def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
             say_contents(data)
             _check_room(run.path, data, run.configs["config"])
-            say(f"continuing in epoch {run.position('epoch') + 1}, after {run.position('seconds'):.0f} s")
+            say(
+                f"continuing in epoch {run.stored_counter('epoch') + 1}, after {run.stored_counter('seconds'):.0f} s"
+            )
             session.start(run.path)
 
         vectors = resume(
@@ -168,7 +170,7 @@ def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
         ("share_negatives", "--objective skipgram", not is_cbow),
         *((name, SAMPLED, is_sampled) for name in ("share_negatives", "negatives", "smoothing")),
     ):
-        refuse_alone(name, needed, is_there=is_there)
+        require_with(name, needed, is_there=is_there)
     refuse_settings_of_phrases(text)
 
 

@@ -270,7 +270,10 @@ def _counted(
     threads: int,
     memory_bytes: int,
 ) -> Iterator[_Rows]:
-    """Yield all rows in order, in groups whose word positions fit in memory."""
+    """Count and yield all rows in order.
+
+    memory_bytes: half for the word positions of a group of rows, half for the counted rows.
+    """
     task_bytes = max(1, memory_bytes // 2 // (2 * threads))
     for first, last in _spans(np.diff(starts_V) * _POSITION_BYTES, memory_bytes // 2):
         group = _Group(stream, starts_V, config, first, last)

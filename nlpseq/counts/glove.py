@@ -263,15 +263,16 @@ def in_blocks(matrix: Any, seed: int) -> Pairs:
 
 
 def balanced_groups(pairs_V: Any) -> Any:
-    """Return the group of each word: neighbours in the vocabulary, about as many pairs in each."""
+    """Return the group of each word: neighbors in the vocabulary, about as many pairs in each."""
     before_V = np.cumsum(pairs_V) - pairs_V
     return before_V * GROUPS // max(1, pairs_V.sum())
 
 
 def initial_weights(num_words: int, config: GloveConfig, drawn_numbers: int = DRAWN_NUMBERS) -> Weights:
-    """Draw vectors and biases within 0.5 / dim of 0, and set AdaGrad's sums to 1.
+    """Return random vectors and biases, with AdaGrad's sums at 1.
 
-    drawn_numbers: at once; limits memory and changes nothing.
+    The numbers are uniform in [-0.5 / dim, 0.5 / dim).
+    drawn_numbers: about how many numbers are drawn at a time. The value limits memory and changes no bit.
     """
     key, size = stream_key(config.seed, Stream.INIT, 0), config.dim + 1
     weights = Weights(*(np.ones((num_words, 2, size), np.float32) for _ in range(2)))

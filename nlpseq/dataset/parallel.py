@@ -106,7 +106,7 @@ def block_tokenizer(config: TextConfig, limits: EncodeLimits = EncodeLimits()) -
 
 
 def _tokenize_lines(config: TextConfig, data: bytes) -> TokenBlock:
-    """Tokenize line by line with tokenize(), for every tokenizer."""
+    """Tokenize line by line with tokenize(): slow, but works for every tokenizer."""
     type_ids: dict[str, int] = {}
     ids: list[int] = []
     lengths = []

@@ -98,7 +98,7 @@ class Trainer:
         self.best = on_device(stored.best) if stored and stored.best else self.weights
 
     def _load_text(self) -> None:
-        """Load the text after the weights, because on a GPU it gets the memory that is left."""
+        """Load tables and text after the weights, because on a GPU the text takes free memory."""
         train, xp = self.data.split("train"), self.selection.xp
         self.tables = make_tables(train, self.config, xp)
         self.start, self.stop = int(train.sentences[0]), int(train.sentences[-1])
