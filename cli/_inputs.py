@@ -285,11 +285,11 @@ def load_vectors(model: Path, **options: Any) -> Vectors:
     return postprocess(vectors, **options)
 
 
-EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbours of more frequent words say little
+EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbors of more frequent words say little
 
 
 def say_neighbors(path: Path, vectors: Vectors) -> None:
-    """Print the neighbours of a few words, and the next command."""
+    """Print the neighbors of a few words, and the next command."""
     words = example_words(vectors.vocab.words)
     for word in words:
         nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))

@@ -34,7 +34,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class SignalDebouncer:
-    """Recognise a signal that was sent twice at once."""
+    """Recognize a signal that was sent twice at once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

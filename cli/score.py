@@ -68,7 +68,7 @@ def score(
     corpus = _named_text(file)
     lm = load_model(model, threads, device)
     own = lm.text_config
-    config = TextConfig(  # without normalisation, because score_sentences normalises
+    config = TextConfig(  # without normalization, because score_sentences normalizes
         encoding=encoding or own.encoding,
         encoding_errors=encoding_errors or own.encoding_errors,
         normalize="none",

@@ -42,6 +42,8 @@ from ._options import (
 )
 from ._output import Progress, TrainingSession, print_path, say
 
+__all__ = ["train_counts"]
+
 if TYPE_CHECKING:
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.dataset.token_dataset import TokenDataset
@@ -259,5 +261,5 @@ def _shorten(explicit: Vectors, config: SVDConfig) -> Vectors:
     needed = needed_bytes(explicit.matrix, config)
     say(f"{len(explicit.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
     check_memory(needed, VECTORS_REMEDY)
-    with Progress("factorising", "products", COMPILING) as progress:
+    with Progress("factorizing", "products", COMPILING) as progress:
         return train_svd(explicit, config, progress=progress.update)

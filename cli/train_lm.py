@@ -37,6 +37,8 @@ from ._options import (
 )
 from ._output import TrainingSession, print_path, say, say_detail
 
+__all__ = ["train_lm"]
+
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.lm.language_model import LanguageModel

@@ -39,6 +39,8 @@ from ._options import (
 )
 from ._output import TrainingSession, print_path, say, say_detail
 
+__all__ = ["train_w2v"]
+
 SUFFIX, COMMAND = ".w2v", "train-w2v"
 SAMPLED = "--loss negative-sampling"
 VALID_SHARE = {"valid_share": 0.05}  # default with --early-stop
@@ -90,7 +92,7 @@ def train_w2v(
         path, vectors = _resume(sources, output, checkpoint_every)
     else:
         path, vectors = _start(sources, output, WORD2VEC_PRESETS[preset], checkpoint_every, force=force)
-    vectors.contexts = None  # stored; neighbours need half of the memory without them
+    vectors.contexts = None  # stored; neighbors need half of the memory without them
     _say_result(path, vectors)
     print_path(path)
 
@@ -141,9 +143,8 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
         def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
             say_contents(data)
             _check_room(run.path, data, run.configs["config"])
-            say(
-                f"continuing in epoch {run.stored_counter('epoch') + 1}, after {run.stored_counter('seconds'):.0f} s"
-            )
+            epoch, seconds = run.stored_counter("epoch"), run.stored_counter("seconds")
+            say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
             session.start(run.path)
 
         vectors = resume(

@@ -1,4 +1,4 @@
-"""Run the loops of counting: keep words, list the positions of each word, count its neighbours."""
+"""Run the loops of counting: keep words, list the positions of each word, count its neighbors."""
 
 import numpy as np
 from numba import njit

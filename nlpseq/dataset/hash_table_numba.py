@@ -229,8 +229,9 @@ def _assign_ids(  # type: ignore[no-untyped-def]
     """Write the type ids of the tokens from number `done` on.
 
     Stop when the table has no room for a new type.
-    ids_N: may be the same memory as starts. batch_N3: scratch for the keys and slots of a batch of tokens. All
-    keys of a batch are computed before the first lookup, so that the slots are prefetched in the meantime.
+
+    ids_N: may be the same memory as starts. batch_N3: scratch for the keys and slots of a batch of tokens;
+    all keys come before the first lookup, so that the slots are prefetched in the meantime.
     Returns the number of tokens with an id and the number of types.
     """
     for begin in range(done, len(ids_N), len(batch_N3)):

@@ -32,7 +32,7 @@ from nlpseq.tokenizers.word import CLASSIFIED, char_classes
 
 __all__ = ["BlockTokenizer", "ThreadIds", "TokenBlock", "block_tokenizer", "submit_ahead", "tokenize_blocks"]
 
-_SIGMA = "Σ".encode()  # the only letter whose lower case depends on its neighbours
+_SIGMA = "Σ".encode()  # the only letter whose lower case depends on its neighbors
 _INNER_APOSTROPHE = re.compile("(?<=.)’")  # in lines with a token each; a token ’ stays
 
 

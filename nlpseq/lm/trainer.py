@@ -219,7 +219,7 @@ class Trainer:
     def _losses(
         self, tokens_TB: Tensor, targets_TB: Tensor, precision: Precision
     ) -> tuple[Tensor, Tensor, State]:
-        """Return the log-loss of a chunk, the penalty of regularisers, and the recurrent state after it."""
+        """Return the log-loss of a chunk, the penalty of regularizers, and the recurrent state after it."""
         noise = DropoutMasks(self.config.seed, self.state.step, self.device)
         with autocast(self.device, precision):
             output = self.model(tokens_TB, self.carried, noise)

@@ -79,7 +79,7 @@ def test_random_bits_are_uniform(bits):
         {"seed": 2},
         {"stream": Stream.WIDTH},
         {"epoch": 1},
-        {"offset": 1},  # the neighbouring position
+        {"offset": 1},  # the neighboring position
         {"k": 1},
     ],
     ids=str,

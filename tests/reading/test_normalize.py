@@ -1,4 +1,4 @@
-"""Normalisation equals unicodedata on any text, and takes linear time."""
+"""Normalization equals unicodedata on any text, and takes linear time."""
 
 import random
 import sys

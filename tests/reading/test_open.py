@@ -64,7 +64,7 @@ def test_high_compression_is_inflated_in_pieces(tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert length == 16_000_000
-        assert peak < 20e6  # of which 8 MB are the dictionary of xz
+        assert peak < 20e6  # 8 MB are the dictionary of xz
 
 
 def test_zero_padding_is_ignored(tmp_path):
@@ -88,7 +88,7 @@ def test_truncated_files_are_refused_at_every_length(tmp_path, suffix):
 def test_corrupt_files_are_refused(tmp_path, suffix):
     corrupt = bytearray(COMPRESSORS[suffix](TEXT.encode()))
     corrupt[len(corrupt) // 2] ^= 0x55
-    if suffix == ".zst":  # its checksum is off by default; break the block header
+    if suffix == ".zst":  # break the block header, because the checksum is off by default
         corrupt[6:12] = b"\xff" * 6
     with pytest.raises(DataError, match=rf"bad\{suffix}: is (corrupt|truncated)"):
         text_of(write(tmp_path, bytes(corrupt), f"bad{suffix}"))
@@ -97,16 +97,16 @@ def test_corrupt_files_are_refused(tmp_path, suffix):
 
 
 def xz_with_window(code: int) -> bytes:
-    """TEXT in .xz, whose header asks for (2 | code & 1) << (code // 2 + 11) bytes."""
+    """Return TEXT as .xz; the header asks for (2 | code & 1) << (code // 2 + 11) bytes."""
     content = bytearray(lzma.compress(TEXT.encode()))
-    assert content[14:16] == b"\x21\x01"  # LZMA2, and one byte for it
+    assert content[14:16] == b"\x21\x01"  # LZMA2 with one byte of properties
     content[16] = code
     content[20:24] = zlib.crc32(content[12:20]).to_bytes(4, "little")
     return bytes(content)
 
 
 def zst_with_window(log: int) -> bytes:
-    """TEXT in a frame of one block, as it is, that asks for 1 << log bytes."""
+    """Return TEXT as one raw block in a frame of zstd; the header asks for 1 << log bytes."""
     block = (1 | len(TEXT.encode()) << 3).to_bytes(3, "little") + TEXT.encode()
     return b"\x28\xb5\x2f\xfd\0" + bytes([(log - 10) << 3]) + block
 

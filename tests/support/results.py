@@ -1,4 +1,4 @@
-"""Change a stored result and bring its manifest up to date, as a forger would."""
+"""Change a stored result and update the manifest, as an attacker would."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from nlpseq.storage.manifest import MANIFEST, file_sha256
 
 
 def seal(path: Path, *names: str) -> None:
-    """Write the present size and sha256 of these files, or of all files, into the manifest of a folder."""
+    """Write the present size and sha256 of the named files, or of all files, into the manifest."""
     manifest = path / MANIFEST
     files = json.loads(manifest.read_text())["files"] if names else {}
     for file in path.iterdir():

@@ -261,7 +261,7 @@ def test_worst_case_text_tokenizes_in_linear_time(tally: Tally, tokenizer: Token
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
 def test_worst_case_marks_normalize_in_linear_time(tally: Tally, form: str) -> None:
-    """Normalise marks out of order, pairs of such marks, and marks of a single form in linear time."""
+    """Normalize marks out of order, pairs of such marks, and marks of a single form in linear time."""
 
     def compose(text: str) -> None:
         normalize_block(text.encode(), form)

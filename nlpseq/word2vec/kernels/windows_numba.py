@@ -33,9 +33,9 @@ def keep_tokens(  # type: ignore[no-untyped-def]
 ):
     """Fill ids, positions and sentences of kept tokens from start to stop (exclusive).
 
-    Up to `window` kept tokens of the same sentence are added on each side. sentence: number of the sentence of
-    token `start`. Returns (count, first, last): `count` tokens are filled, and the tokens first to last - 1
-    lie between start and stop.
+    Up to `window` kept tokens of the same sentence are added on each side. sentence: number of the sentence
+    of token `start`. Returns (count, first, last): `count` tokens are filled, and numbers first to
+    last - 1 lie between start and stop.
     """
     tokens, sentences, keep_V = tables.tokens, tables.sentences, tables.keep_V
     begin, found = start, 0

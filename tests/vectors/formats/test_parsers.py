@@ -118,7 +118,7 @@ def test_binary_vectors_of_many_blocks_load(tmp_path: Path, newline: bytes, gzip
 
 
 def test_vector_text_of_many_blocks_loads(tmp_path: Path) -> None:
-    words = ["a b" if v == 3000 else f"word{v}" for v in range(6000)]  # one line is not plain
+    words = ["a b" if v == 3000 else f"word{v}" for v in range(6000)]  # a line with a space in the word
     matrix = np.random.default_rng(1).normal(size=(6000, 40)).astype(np.float32)
     text = io.BytesIO()
     write_word2vec(VectorRows(words, np.zeros(6000, np.int64), np.arange(6000), matrix), text)

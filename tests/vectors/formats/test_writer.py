@@ -1,4 +1,4 @@
-"""A file of vectors appears whole or not at all, pairs recognise each other, and force alone overwrites."""
+"""A file of vectors appears whole or not at all, pairs recognize each other, and force alone overwrites."""
 
 import hashlib
 import itertools
