@@ -8,7 +8,7 @@
 
 Words are put into GROUPS groups that have about as many pairs each, and so are contexts. A block is the pairs
 of one group of words with one group of contexts, in an order drawn once. Blocks that share neither can be
-learnt at the same time, as none touches a row of another: each step of an epoch is GROUPS such blocks (the
+learned at the same time, as none touches a row of another: each step of an epoch is GROUPS such blocks (the
 strata of Gemulla et al.). So the number of threads changes nothing, and the rows of a block stay in the
 processor's cache.
 
@@ -297,7 +297,7 @@ def needed_bytes(num_words: int, config: GloveConfig, num_pairs: int = 0) -> int
 
 
 def loss_of_zeros(pairs: Pairs, config: GloveConfig) -> float:
-    """Return the mean loss if all vectors and biases are 0, so that nothing is learnt."""
+    """Return the mean loss if all vectors and biases are 0, so that nothing is learned."""
     total = 0.0
     for first, last in pairwise(pairs.bounds_B):
         counts_N = pairs.counts_N[first:last]

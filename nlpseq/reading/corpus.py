@@ -1,4 +1,4 @@
-"""The text of files, folders, globs, standard input or a corpus from the catalogue, block by block.
+"""The text of files, folders, globs, standard input or a corpus from the catalog, block by block.
 
     raw bytes ──> decompressed ──> decoded to UTF-8 ──> cut into blocks ──> normalized
 

@@ -27,7 +27,7 @@ __all__ = [
 TrainSpan = Callable[[Tables, Any, Weights, int, int, Any], tuple[float, int]]
 """(tables, epoch keys, weights, start, stop, learning rate as float32) -> (sum of losses, predictions).
 
-Train `weights` in place on every window whose centre lies in tokens[start:stop]; losses are in nats.
+Train `weights` in place on every window whose center lies in tokens[start:stop]; losses are in nats.
 """
 
 LANES = 16  # floats of a cache line
