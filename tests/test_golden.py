@@ -65,7 +65,7 @@ def test_word2vec_still_gives_the_stored_vectors(tokens: ns.TokenDataset, tmp_pa
     np.testing.assert_allclose(vectors.matrix, stored.matrix, rtol=1e-4, atol=1e-6)
 
 
-def test_counts_still_give_the_stored_vectors(tokens: ns.TokenDataset, tmp_path: Path) -> None:
+def test_ppmi_and_glove_still_give_the_stored_vectors(tokens: ns.TokenDataset, tmp_path: Path) -> None:
     counts = ns.count_cooccurrences(tokens.split("train"), ns.CooccurrenceConfig(window=2))
     ppmi = ns.ppmi(counts)
     assert abs(ppmi.matrix - ns.Vectors.load(golden("tiny.ppmi", tmp_path)).matrix).max() < 1e-6

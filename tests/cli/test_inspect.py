@@ -34,7 +34,7 @@ def inspected(run_cli, path, code=0):
     return answer
 
 
-def test_corrupt_counts_in_encoded_corpus_give_5(run_cli, tmp_path, monkeypatch):
+def test_corrupt_counts_of_corpus_give_exit_code_5(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("corpus.txt").write_text("a b c a b\n" * 5)
     assert run_cli("preprocess", "corpus.txt", "--cooccurrence").exit_code == 0
@@ -65,7 +65,7 @@ def test_vectors_folder_shows_meta(run_cli, vectors):
         (lambda folder: (folder / "meta.json").write_text('{"format": "nlpseq-future"}'), "nlpseq-future"),
     ],
 )
-def test_corrupt_file_is_named_and_gives_5(run_cli, vectors, damage, message):
+def test_corrupt_file_is_named_with_exit_code_5(run_cli, vectors, damage, message):
     damage(vectors)
     assert inspected(run_cli, vectors, code=5)["whole"] is False
     result = run_cli("inspect", vectors)
@@ -119,7 +119,7 @@ def test_inspect_shows_lm_with_and_without_torch(run_cli, language_model, monkey
     assert "model.safetensors: does not match its sha256" in run_cli("inspect", language_model).stderr
 
 
-def test_language_model_with_other_vocabulary_gives_5(run_cli, language_model):
+def test_lm_with_other_vocabulary_gives_exit_code_5(run_cli, language_model):
     other = Vocab(["a", "<unk>", "<eos>"], np.array([5, 1, 2]), num_specials=2)
     other.save(language_model / "vocab.tsv")
     seal(language_model)
@@ -127,7 +127,7 @@ def test_language_model_with_other_vocabulary_gives_5(run_cli, language_model):
     assert "is not the vocabulary of this model" in run_cli("inspect", language_model).stderr
 
 
-def test_foreign_folder_gives_5(run_cli, tmp_path):
+def test_foreign_folder_gives_exit_code_5(run_cli, tmp_path):
     (tmp_path / "photo.jpg").touch()
     result = run_cli("inspect", tmp_path)
     assert result.exit_code == 5
@@ -148,7 +148,7 @@ def test_inspect_shows_vector_files_of_other_tools(run_cli, tmp_path):
         assert (answer["meta"]["num_words"], answer["meta"]["dim"]) == size
 
 
-def test_truncated_vector_file_gives_5(run_cli, tmp_path):
+def test_truncated_vector_file_gives_exit_code_5(run_cli, tmp_path):
     (tmp_path / "text.vec").write_text("9 2\nking 1 0\nqueen 0 1\n")
     assert inspected(run_cli, tmp_path / "text.vec", code=5)["kind"] == "vectors"
     assert "declares 9" in run_cli("inspect", tmp_path / "text.vec").stderr
@@ -174,7 +174,7 @@ def test_text_in_other_encoding_suggests_encoding(run_cli, tmp_path):
     assert "Give --encoding utf-16" in meta["notices"][0]
 
 
-def test_truncated_gzip_gives_5(run_cli, tmp_path):
+def test_truncated_gzip_gives_exit_code_5(run_cli, tmp_path):
     (tmp_path / "corpus.txt.gz").write_bytes(gzip.compress(b"many words " * 9)[:-9])
     assert inspected(run_cli, tmp_path / "corpus.txt.gz", code=5)["whole"] is False
 

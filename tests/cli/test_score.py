@@ -135,7 +135,7 @@ def test_encoding_defaults_to_that_of_corpus(run_cli, tmp_path, monkeypatch):
     assert run_cli("score", "old.lm", "--encoding", "klingon", input="x").exit_code == 2
 
 
-def test_missing_file_gives_4(run_cli, model):
+def test_missing_file_gives_exit_code_4(run_cli, model):
     result = run_cli("score", "tiny.lm", "nowhere.txt")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "nowhere.txt is no file" in result.stderr

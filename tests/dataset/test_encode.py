@@ -124,7 +124,7 @@ def test_types_that_exceed_memory_give_same_files(tmp_path: Path, threads: int, 
     assert given.digest == again.digest
 
 
-def test_any_number_of_threads_gives_the_same_files(tmp_path: Path) -> None:
+def test_thread_count_does_not_change_the_files(tmp_path: Path) -> None:
     text = "".join(f"w{k * 7 % 31} w{k % 5}{chr(10) * (k % 3 == 0)} " for k in range(2_000))
     corpus = open_corpus(write_text(tmp_path / "corpus.txt", text))
     config = TextConfig(min_count=2, valid_share=0.1, test_share=0.1)

@@ -26,7 +26,7 @@ def refuse(*_: Any) -> None:
     raise AssertionError("no work was expected")
 
 
-def test_missing_file_is_named(tmp_path: Path) -> None:
+def test_error_names_missing_file(tmp_path: Path) -> None:
     path = small_corpus(tmp_path)
     corpus = open_corpus(path)
     path.unlink()

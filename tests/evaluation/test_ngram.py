@@ -157,7 +157,7 @@ def test_perplexity_of_known_probabilities() -> None:
 
 
 @pytest.mark.parametrize("log_probs", [unigram_log_probs, kneser_ney_log_probs])
-def test_unusable_datasets_are_named(log_probs: Any) -> None:
+def test_errors_name_unusable_datasets(log_probs: Any) -> None:
     some, none = dataset(ONE_WORD), dataset([], name="empty.tokens")
     with pytest.raises(DataError, match=r"empty\.tokens: has no sentences to learn from\. Choose a split"):
         log_probs(none, some)

@@ -23,7 +23,7 @@ LINEAR_CPU_SECONDS = 4.0  # linear time takes 0.1 s, quadratic time 10 s
     form=st.sampled_from(["none", "NFC", "NFKC"]),
     rare_share=st.sampled_from([0.0, 2.0]),  # by lines, by words
 )
-def test_blocks_equal_unicodedata(text, form, rare_share):
+def test_normalized_blocks_equal_unicodedata(text, form, rare_share):
     expected = text if form == "none" else unicodedata.normalize(form, text)
     assert normalize_block(text.encode(*UTF_8), form, rare_share).decode(*UTF_8) == expected
 

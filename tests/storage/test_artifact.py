@@ -227,7 +227,7 @@ def test_link_stays_and_its_target_is_overwritten(made):
     assert names(made.parent) == ["link", "made"]
 
 
-def test_unwritable_path_is_named(tmp_path):
+def test_error_names_unwritable_path(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(
         ResourceError, match=r"file/made: cannot be written \(.*\)\. Choose another path with -o, OUT"
@@ -359,7 +359,7 @@ def test_too_small_disk_is_refused_before_writing(tmp_path):
         artifact.check_free_disk(tmp_path / "made", 10**18)
 
 
-def test_discard_removes_all_or_nothing(tmp_path):
+def test_killed_discard_removes_all_or_nothing(tmp_path):
     for number in itertools.count(1):
         path = make(tmp_path / "made", force=True)
         was_killed = is_killed_at(number, lambda path=path: artifact.discard(path))
@@ -456,7 +456,7 @@ CORRUPTIONS = {
 
 
 @pytest.mark.parametrize(("corrupt", "message"), CORRUPTIONS.values(), ids=CORRUPTIONS)
-def test_each_corruption_is_named(made, corrupt, message):
+def test_error_names_each_corruption(made, corrupt, message):
     corrupt(made)
     with pytest.raises(ArtifactError, match=message):
         artifact.load_meta(made, "test", 3)
@@ -482,7 +482,7 @@ def has_same_json(file, content):
         return False
 
 
-def test_unreadable_file_is_named(made, monkeypatch):
+def test_error_names_unreadable_file(made, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 

@@ -73,7 +73,7 @@ def test_multiply_fold_on_128_bit_products():
             assert int(multiply_fold(np.uint64(a), np.uint64(b))) == plain.multiply_fold(a, b)
 
 
-def test_bit_counts_of_uint64():
+def test_bit_counts_equal_reference_on_uint64():
     for number in numbers():
         assert int(trailing_zeros(np.uint64(number))) == plain.trailing_zeros(number)
         assert int(popcount(np.uint64(number))) == plain.popcount(number)

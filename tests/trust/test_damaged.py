@@ -84,7 +84,7 @@ def test_resealed_corrupt_results_are_refused_or_usable(
 
 
 @pytest.mark.parametrize(("kind", "name", "step"), each_kind(FORMATS, 47))
-def test_corrupt_files_of_other_tools_are_harmless(
+def test_corrupt_files_of_other_tools_are_refused_or_usable(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
     path = whole / name

@@ -93,7 +93,7 @@ ESCAPES = (
     "megabytes", [pytest.param(128, id="fast"), pytest.param(3 << 10, id="whole", marks=pytest.mark.trust)]
 )
 @pytest.mark.parametrize("part", ["a b c ", "a", "é "])
-def test_endless_line_from_a_pipe_takes_little_memory(
+def test_endless_line_from_pipe_takes_little_memory(
     tmp_path: Path, tally: Tally, megabytes: int, part: str
 ) -> None:
     with tally.case(f"{megabytes} MB of {part!r}"):

@@ -70,7 +70,7 @@ def test_texts_too_small_for_training_are_refused(
             assert not stale_files(here)
 
 
-def test_diverging_rates_keep_the_old_result(here: Path, tally: Tally, run_cli: RunCli) -> None:
+def test_diverged_run_keeps_the_old_result(here: Path, tally: Tally, run_cli: RunCli) -> None:
     for name in ("w2v", "glove", "lm"):
         command, *settings = TRAIN[name]
         assert run_cli(command, "text.txt", *settings, "-o", name, "-q").exit_code == 0

@@ -141,7 +141,7 @@ def test_check_room_refuses_large_window() -> None:
     check_room(Word2VecConfig(objective="cbow", window=100, negatives=15))
 
 
-def test_each_span_has_its_own_learning_rate() -> None:
+def test_kernel_uses_learning_rate_of_each_span() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
     train_spans, layered = (
         spans_kernel(launcher(config), config.window, np),

@@ -48,7 +48,7 @@ def test_negatives_follow_smoothed_counts() -> None:
     assert stats.chisquare(observed, share * drawn.size).pvalue > 1e-3
 
 
-def test_widths_are_uniform() -> None:
+def test_window_widths_are_uniform() -> None:
     drawn = widths(np.arange(50_000), 5, epoch_keys(1, 0), np)
     assert stats.chisquare(np.bincount(drawn, minlength=6)[1:]).pvalue > 1e-3
 

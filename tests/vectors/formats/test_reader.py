@@ -89,7 +89,9 @@ CORRUPT = {
 
 @pytest.mark.parametrize("sizes", [ReadSizes(compile_after=0), ReadSizes()], ids=["compiled", "plain"])
 @pytest.mark.parametrize(("content", "message"), CORRUPT.values(), ids=CORRUPT.keys())
-def test_corrupt_file_is_named(tmp_path: Path, content: bytes, message: str, sizes: ReadSizes) -> None:
+def test_error_names_corrupt_vector_file(
+    tmp_path: Path, content: bytes, message: str, sizes: ReadSizes
+) -> None:
     file = tmp_path / "a.vec"
     file.write_bytes(content)
     with pytest.raises(ArtifactError, match=re.escape(str(file)) + f".*({message})") as raised:
@@ -231,7 +233,7 @@ def test_memory_shortage_is_not_corruption(tmp_path: Path, monkeypatch: pytest.M
             read_vectors(file)
 
 
-def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
+def test_errors_name_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_vectors(tmp_path / "no.vec")
     with pytest.raises(ArtifactError, match="is a folder, not a file"):

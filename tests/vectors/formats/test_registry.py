@@ -107,7 +107,7 @@ def test_compressed_files_are_read(tmp_path: Path, name: str, ending: str) -> No
 
 
 @pytest.mark.parametrize("ending", [".bz2", ".xz", ".zst"])
-def test_only_gzip_is_written(tmp_path: Path, ending: str) -> None:
+def test_only_gzip_compression_is_written(tmp_path: Path, ending: str) -> None:
     for name in ("a.vec", "a.w2v"):
         with pytest.raises(ConfigError, match=rf"\{ending} files can be read, but not written"):
             write(tmp_path / (name + ending), WORDS, MATRIX)
@@ -288,7 +288,7 @@ def test_gzip_stores_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(contents) == 1
 
 
-def test_only_npy_keeps_counts(tmp_path: Path) -> None:
+def test_only_npy_files_keep_counts(tmp_path: Path) -> None:
     vocab = Vocab(["a", "b", "c"], np.array([9, -1, 3]))
     write_vectors(tmp_path / "a.npy", vocab, np.eye(3, dtype=np.float32))
     assert read_vectors(tmp_path / "a.npy").vocab.counts.tolist() == [9, -1, 3]

@@ -158,7 +158,7 @@ def test_too_small_disk_is_refused_before_writing(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_error_names_unwritable_output(tmp_path: Path) -> None:
     (tmp_path / "a.metadata.tsv").mkdir()
     with pytest.raises(ConfigError, match=r"a\.metadata\.tsv: is a folder"):
         write(tmp_path / "a.tsv", WORDS, MATRIX, force=True)
