@@ -52,15 +52,16 @@ def corpus_name(sources: tuple[str, ...]) -> str:
 
 
 def output_path(name: str, suffix: str, output: Path | None, *, force: bool) -> Path:
-    """Return the path of the result. Raises an error if the path is not writable."""
+    """Return the path of the result, locked until the command ends. Raises an error if it is not writable."""
     from nlpseq.storage import artifact
 
     path = output or Path(name + suffix)
+    lock_output(path)
     artifact.check_writable(path, force=force)
     return path
 
 
-def claim(path: Path) -> None:
+def lock_output(path: Path) -> None:
     """Lock an output path until the command ends."""
     from nlpseq.storage.locks import path_lock
 
@@ -330,5 +331,5 @@ def run_folder(
         path, corpus = output or Path(corpus_name(sources) + suffix), sources
     if path.name == CHECKPOINT and has_checkpoint(path.parent):
         path = path.parent
-    claim(path)
+    lock_output(path)
     return path, corpus

@@ -10,7 +10,7 @@ import click
 from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens
 
 from ._app import Command
-from ._inputs import claim, model_argument
+from ._inputs import lock_output, model_argument
 from ._options import force_option
 from ._output import print_path, say, say_warning
 
@@ -64,7 +64,7 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
     from nlpseq.vectors.vectors import Vectors
 
     chosen = check_output(out, format, force=force)
-    claim(out)
+    lock_output(out)
     vectors = Vectors.load(model, source_format)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)

@@ -16,7 +16,6 @@ from ._app import Command
 from ._inputs import (
     COMPILING,
     EncodingProgress,
-    claim,
     corpus_argument,
     dataset_folder,
     open_sources,
@@ -79,7 +78,6 @@ def preprocess(
 
     corpus = open_sources(sources)
     path = output_path(corpus.name, ".tokens", output, force=force)
-    claim(path)
     encoding = EncodingProgress(corpus)
     with artifact.atomic_directory(path, force=force) as new:
         with encoding as progress:

@@ -17,10 +17,10 @@ from nlpseq.errors import ConfigError
 from ._app import Command
 from ._inputs import (
     COMPILING,
-    claim,
     corpus_argument,
     corpus_name,
     encode_as,
+    lock_output,
     prepare,
     run_folder,
     say_contents,
@@ -124,7 +124,7 @@ def _start(
     refuse_settings_of_phrases(text)
     threads = getattr(configs[METHODS[method][-1]], "threads", explicit_settings(SVDConfig).get("threads"))
     place = output or Path(corpus_name(sources) + SUFFIXES[method])
-    claim(place)
+    lock_output(place)
     check_output(place, force=force)
     path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
     if method == "glove":

@@ -14,11 +14,11 @@ from nlpseq.errors import ConfigError, DataError
 
 from ._app import Command
 from ._inputs import (
-    claim,
     corpus_name,
     dataset_folder,
     encode_as,
     encode_for,
+    lock_output,
     open_dataset,
     run_folder,
     say_contents,
@@ -173,7 +173,7 @@ def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | 
             raise ConfigError(f"{each}: a language model is not a corpus. Name a text, or use --resume.")
     if path.resolve() in [each.resolve() for each in made_from]:
         raise ConfigError(f"{path}: is an input of the model. Use -o to choose another path.")
-    claim(path)
+    lock_output(path)
     check_output(path, force=force)
     return path
 

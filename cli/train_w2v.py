@@ -14,11 +14,11 @@ from nlpseq.errors import ConfigError
 from ._app import Command
 from ._inputs import (
     COMPILING,
-    claim,
     corpus_argument,
     corpus_name,
     dataset_folder,
     encode_as,
+    lock_output,
     prepare,
     run_folder,
     say_contents,
@@ -113,7 +113,7 @@ def _start(
 
     choice = select(config)
     place = output or Path(corpus_name(sources) + SUFFIX)
-    claim(place)
+    lock_output(place)
     check_output(place, force=force)
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster if it keeps free memory

@@ -180,7 +180,9 @@ def _check_meta(dataset: TokenDataset) -> None:
             "notices": all(isinstance(notice, str) for notice in meta["notices"]),
         }
     except (KeyError, TypeError, ValueError, IndexError, ConfigError) as error:
-        raise ArtifactError(f"{file}: is not valid ({error!r}). Encode the corpus again.") from error
+        raise ArtifactError(
+            f"{file}: is not valid ({type(error).__name__}: {error}). Encode the corpus again."
+        ) from error
     for field, holds in fits.items():
         _require(holds, file, f"field {field} does not match the other files")
 

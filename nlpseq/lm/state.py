@@ -85,7 +85,8 @@ def load_state(trainer: "Trainer", path: Path, checkpoint: Checkpoint) -> None:
         _load_tensors(trainer, _grouped(checkpoint.training), path / TRAINING)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
-            f"{path / TRAINING}: does not fit its meta.json ({error!r}). Train again with --force."
+            f"{path / TRAINING}: does not fit its meta.json ({type(error).__name__}: {error}). "
+            "Train again with --force."
         ) from error
     trainer.best = {name: each.to(trainer.device) for name, each in checkpoint.model.items()}
     trainer.metrics = list(checkpoint.metrics)

@@ -33,8 +33,6 @@ _TITLES = {
     "nlpseq-vectors": "word vectors",
     "nlpseq-lm": "a language model",
 }
-
-_MAX_READS = 100  # of a folder that another process keeps overwriting
 _BLOCK_ROWS = 1 << 14
 
 
@@ -153,11 +151,12 @@ class Folder:
         self.path = path
         self._pool = ThreadPoolExecutor()
         self._known_sums, self._flushed = dict[str, str](), dict[str, Future[None]]()
-        self._stamp = {"format": f"nlpseq-{kind}", "format_version": version}
+        self._stamp: Meta = {"format": f"nlpseq-{kind}", "format_version": version}
+        with suppress(importlib.metadata.PackageNotFoundError):  # because a checkout need not be installed
+            self._stamp["nlpseq_version"] = importlib.metadata.version("nlpseq")
 
     def write_meta(self, meta: Meta) -> None:
-        own_version = {"nlpseq_version": importlib.metadata.version("nlpseq")}
-        write_json(self.path / "meta.json", self._stamp | own_version | meta)
+        write_json(self.path / "meta.json", self._stamp | meta)
 
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
         """Write a .npy file, in blocks because NumPy writes a column slice number by number."""
@@ -207,7 +206,8 @@ def peek_meta(path: Path) -> Meta:
     if not path.is_dir():
         raise ArtifactError(f"{path}: is not a folder written by nlpseq. Name a model or encoded corpus.")
     if is_result(path / CHECKPOINT) and not is_result(path):
-        command = read_json(path / CHECKPOINT / "meta.json").get("checkpoint", {}).get("command", "train-...")
+        stamp = read_json(path / CHECKPOINT / "meta.json").get("checkpoint")
+        command = stamp.get("command") if isinstance(stamp, dict) else "train-..."
         raise ArtifactError(
             f"{path}: unfinished run without a result. Continue with nlpseq {command} {path} --resume, "
             f"or open {path / CHECKPOINT} for the state so far."
@@ -217,7 +217,7 @@ def peek_meta(path: Path) -> Meta:
 
 def load_consistent(path: Path, load: Callable[[], T]) -> T:
     """Call `load`, and call again if another process replaced the folder meanwhile."""
-    for _ in range(_MAX_READS):
+    for _ in range(100):  # because another process may overwrite the folder again and again
         before = _identity(path)
         try:
             loaded = load()

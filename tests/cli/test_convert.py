@@ -152,5 +152,5 @@ def test_gensim_opens_result_by_readme_code(run_cli, folder):
 
 
 def test_readme_lists_every_ending():
-    section = README.read_text("utf-8").partition("\n## Other tools\n")[2].partition("\n## ")[0]
+    section = README.read_text("utf-8").partition("\n## File formats\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\.\w+)`", section, re.MULTILINE) == list(ENDINGS)

@@ -235,7 +235,7 @@ def test_full_disk_behind_stdout_gives_exit_code_6():
         ),
         (["preprocess", "rare.txt", "-o", "rare.txt", "--force"], 2, "is not a folder written by nlpseq"),
         (["train-w2v", "rare.txt", "-o", "rare.txt/deeper"], 6, "cannot be written"),
-        (["train-w2v", "rare.txt", "--backend", "cupy"], 3, "CuPy is not installed"),
+        (["train-w2v", "rare.txt", "--backend", "cupy"], 3, "CuPy: not installed"),
         (["train-w2v", "rare.txt", "-o", ""], 2, ". has no name of its own"),
         (["train-w2v", "rare.txt", "-o", "/", "--force"], 2, "/ has no name of its own"),
         (["train-w2v", "rare.txt", "-o", "a" * 300], 6, "aaa: cannot be written (File name too long)"),

@@ -171,7 +171,7 @@ def test_text_in_other_encoding_suggests_encoding(run_cli, tmp_path):
     (tmp_path / "wide.txt").write_text("wide", encoding="utf-16")
     meta = inspected(run_cli, tmp_path / "wide.txt")["meta"]
     assert meta["encoding"] == "not utf-8"
-    assert "Give --encoding utf-16" in meta["notices"][0]
+    assert "Use --encoding utf-16" in meta["notices"][0]
 
 
 def test_truncated_gzip_gives_exit_code_5(run_cli, tmp_path):
@@ -186,9 +186,7 @@ def test_doctor_reports_versions_and_backends(run_cli):
     assert found["versions"]["numpy"] == np.__version__
     assert found["backends"]["numpy"] == {"usable": True, "reason": None}
     cupy = found["backends"]["cupy"]
-    assert (
-        cupy["usable"] or "Take --backend numpy" in cupy["reason"] or "take --backend numpy" in cupy["reason"]
-    )
+    assert cupy["usable"] or "use --backend numpy" in cupy["reason"].lower()
     assert found["cores"] >= 1
     assert Path(found["cache"]["path"]).is_dir()
     assert found["cache"]["bytes"] >= 0

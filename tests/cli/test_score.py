@@ -138,7 +138,7 @@ def test_encoding_defaults_to_that_of_corpus(run_cli, tmp_path, monkeypatch):
 def test_missing_file_gives_exit_code_4(run_cli, model):
     result = run_cli("score", "tiny.lm", "nowhere.txt")
     assert (result.exit_code, result.stdout) == (4, "")
-    assert "nowhere.txt is no file" in result.stderr
+    assert "nowhere.txt: no such file" in result.stderr
 
 
 def test_result_folder_is_refused_as_text(run_cli, model):

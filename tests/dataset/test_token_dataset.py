@@ -88,10 +88,10 @@ def test_changed_truncated_and_missing_files_are_refused(name: str, path: Path) 
     with pytest.raises(ArtifactError, match=rf"{name}: (does not match its sha256|cannot be read)"):
         TokenDataset.open(path)
     (path / name).write_bytes(content[:-2])
-    with pytest.raises(ArtifactError, match=rf"{name} (has \d+ bytes|cannot be read)"):
+    with pytest.raises(ArtifactError, match=rf"{name}: (has \d+ bytes|cannot be read)"):
         TokenDataset.open(path)
     (path / name).unlink()
-    with pytest.raises(ArtifactError, match=rf"{name} is missing"):
+    with pytest.raises(ArtifactError, match=rf"{name}: is missing"):
         TokenDataset.open(path)
 
 

@@ -64,7 +64,7 @@ def test_high_compression_is_inflated_in_pieces(tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert length == 16_000_000
-        assert peak < 20e6  # 8 MB are the dictionary of xz
+        assert peak < 20e6  # 8 MB of it for the dictionary of xz
 
 
 def test_zero_padding_is_ignored(tmp_path):
@@ -88,7 +88,7 @@ def test_truncated_files_are_refused_at_every_length(tmp_path, suffix):
 def test_corrupt_files_are_refused(tmp_path, suffix):
     corrupt = bytearray(COMPRESSORS[suffix](TEXT.encode()))
     corrupt[len(corrupt) // 2] ^= 0x55
-    if suffix == ".zst":  # break the block header, because the checksum is off by default
+    if suffix == ".zst":  # no checksum by default: break the block header
         corrupt[6:12] = b"\xff" * 6
     with pytest.raises(DataError, match=rf"bad\{suffix}: is (corrupt|truncated)"):
         text_of(write(tmp_path, bytes(corrupt), f"bad{suffix}"))
@@ -97,7 +97,7 @@ def test_corrupt_files_are_refused(tmp_path, suffix):
 
 
 def xz_with_window(code: int) -> bytes:
-    """Return TEXT as .xz; the header asks for (2 | code & 1) << (code // 2 + 11) bytes."""
+    """Return TEXT as .xz with a dictionary of (2 | code & 1) << (code // 2 + 11) bytes in the header."""
     content = bytearray(lzma.compress(TEXT.encode()))
     assert content[14:16] == b"\x21\x01"  # LZMA2 with one byte of properties
     content[16] = code
@@ -106,7 +106,7 @@ def xz_with_window(code: int) -> bytes:
 
 
 def zst_with_window(log: int) -> bytes:
-    """Return TEXT as one raw block in a frame of zstd; the header asks for 1 << log bytes."""
+    """Return TEXT as a zstd frame of one raw block with a window of 1 << log bytes."""
     block = (1 | len(TEXT.encode()) << 3).to_bytes(3, "little") + TEXT.encode()
     return b"\x28\xb5\x2f\xfd\0" + bytes([(log - 10) << 3]) + block
 

@@ -1,4 +1,4 @@
-"""Change a stored result and update the manifest, as an attacker would."""
+"""Change a stored result and update the manifest, as a forger would."""
 
 import json
 from pathlib import Path

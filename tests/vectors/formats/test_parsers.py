@@ -22,7 +22,7 @@ COMPILED = ReadSizes(compile_after=0)
 
 
 def halfway(number: float) -> str:
-    """Return a decimal halfway to the next float32, where the last bit of a double decides."""
+    """Return a decimal halfway to the next float32, decided by the last bit of a double."""
     return repr((number + float(np.nextafter(np.float32(number), np.float32(np.inf)))) / 2)
 
 
@@ -51,7 +51,7 @@ NUMBERS = st.one_of(
 def test_take_lines_matches_reference(
     rows: list[list[str]], end: str, has_word: bool, missing_bytes: int
 ) -> None:
-    """The kernel may stop early only at a line that is not plain."""
+    """Stop early at lines with other white space alone."""
     layout = WORD_FIRST if has_word else NUMBERS_ONLY
     separator = layout.separator.decode()
     lines = [separator.join((["a\u00a0b"] if has_word else []) + numbers) + end for numbers in rows]
