@@ -129,7 +129,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 class SystemFailure(NamedTuple):
-    """An error of Python or of a library, recognised by type, and by text or errno.
+    """An error of Python or of a library, recognized by type, and by text or errno.
 
     The message may hold {error}, the first line of the text.
     """

@@ -286,11 +286,11 @@ def load_vectors(model: Path, **options: Any) -> Vectors:
     return postprocess(vectors, **options)
 
 
-EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbours of more frequent words say little
+EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbors of more frequent words say little
 
 
 def say_neighbors(path: Path, vectors: Vectors) -> None:
-    """Print the neighbours of a few words, and the next command."""
+    """Print the neighbors of a few words, and the next command."""
     words = example_words(vectors.vocab.words)
     for word in words:
         nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))
@@ -299,7 +299,7 @@ def say_neighbors(path: Path, vectors: Vectors) -> None:
 
 
 def example_words(words: list[str]) -> list[str]:
-    """Return a few frequent words: from each rank on, the first word that consists of letters."""
+    """Return example words: the first alphabetic word from each of EXAMPLE_RANKS on."""
     ranks = [rank for rank in EXAMPLE_RANKS if rank < len(words)] or [len(words) // 2]
     found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
     return list(dict.fromkeys(found))

@@ -200,17 +200,17 @@ def option_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def refuse_alone(name: str, needed: str, *, is_there: bool) -> None:
-    """Raise ConfigError for a typed option without effect."""
+def require_with(name: str, needed: str, *, is_there: bool) -> None:
+    """Raise ConfigError for an option typed without the one that it needs."""
     if is_typed(name) and not is_there:
         option = option_name(name)
         raise ConfigError(f"{option}: has no effect without {needed}. Add {needed}, or leave out {option}.")
 
 
 def refuse_settings_of_phrases(text: TextConfig) -> None:
-    """Raise ConfigError for a typed option of phrases without --phrases."""
+    """Raise ConfigError for a typed phrase option without --phrases."""
     for name in PHRASE_DETAILS:
-        refuse_alone(name, "--phrases", is_there=text.phrases > 0)
+        require_with(name, "--phrases", is_there=text.phrases > 0)
 
 
 def _keep_explicit(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

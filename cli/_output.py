@@ -64,7 +64,7 @@ def say_warning(message: str) -> None:
 
 
 def say_error(message: str) -> None:
-    """Print an error that does not end the command, even if -q."""
+    """Print an error without ending the command; -q does not silence it."""
     console().say(f"nlpseq: error: {message}", level=-1)
 
 

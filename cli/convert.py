@@ -57,7 +57,7 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
     .tsv  TensorBoard projector; words in NAME.metadata.tsv  (projector)
     .w2v  a folder of nlpseq                              (nlpseq)
 
-    Add .gz to compress a file. MODEL can have any of these formats, recognised by its content. The numbers
+    Add .gz to compress a file. MODEL can have any of these formats, recognized by its content. The numbers
     stay the same to the bit. The paths of the written files go to stdout.
     """  # noqa: D301  # because click reads the backspace
     from nlpseq.vectors.formats.registry import check_output

@@ -40,10 +40,10 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 def path(name: str) -> None:
     """Print the path of the corpus NAME, and build the corpus first if necessary."""
-    catalogue = import_module("nlpseq.corpora")
-    file = catalogue.find(name)
+    catalog = import_module("nlpseq.corpora")
+    file = catalog.find(name)
     if file is None:
-        known = [entry.name for entry in catalogue.names()]
+        known = [entry.name for entry in catalog.names()]
         close = get_close_matches(name, known, n=1)
         hint = f"Did you mean {close[0]}?" if close else f"Use one of {', '.join(known)}."
         raise DataError(f"{name}: no such corpus. {hint}")

@@ -41,7 +41,7 @@ def eval_w2v(
     as_json: bool,
     **vector_settings: Any,
 ) -> None:
-    """Evaluate the vectors of MODEL on human judgements of words.
+    """Evaluate the vectors of MODEL on human judgments of words.
 
     For word pairs, print Spearman's and Pearson's correlation of the human scores with the cosines, each with
     its p-value. For analogies, print the share of right answers by 3CosAdd and by 3CosMul. Each word is

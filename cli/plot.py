@@ -102,7 +102,7 @@ def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def draw(title: str, metrics: Metrics, flow_T: npt.NDArray[np.float64] | None) -> Figure:
-    """Draw the loss, and below it the learning rate and the gradients if there are any."""
+    """Draw the loss, and below it any learning rates and gradients."""
     from matplotlib.figure import Figure
 
     has_rate = any("learning_rate" in each for each in metrics)

@@ -1,4 +1,4 @@
-"""nlpseq preprocess: encode text into token ids on disk, and count neighbouring words on request."""
+"""nlpseq preprocess: encode text into token ids on disk, and count neighboring words on request."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @click.option(
     "--cooccurrence",
     is_flag=True,
-    help="also count neighbouring words, with the defaults of train-counts, into DIR/cooccurrence",
+    help="also count neighboring words, with the defaults of train-counts, into DIR/cooccurrence",
 )
 @config_options(TextConfig, hide=["normalize"])
 @config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
@@ -88,7 +88,7 @@ def preprocess(
     if config.phrases:
         _say_phrases(data)
     if pairs is not None:
-        say(f"{pairs:,} pairs of neighbours in {path / 'cooccurrence'}")
+        say(f"{pairs:,} pairs of neighbors in {path / 'cooccurrence'}")
     say(f"next: nlpseq train-w2v {shlex.quote(str(path))}")
     print_path(path)
 

@@ -68,7 +68,7 @@ def score(
     corpus = _named_text(file)
     lm = load_model(model, threads, device)
     own = lm.text_config
-    config = TextConfig(  # without normalisation, because score_sentences normalises
+    config = TextConfig(  # without normalization, because score_sentences normalizes
         encoding=encoding or own.encoding,
         encoding_errors=encoding_errors or own.encoding_errors,
         normalize="none",
@@ -126,7 +126,7 @@ def _record(score: SentenceScore, *, with_tokens: bool) -> dict[str, Any]:
 
 
 def _fields(score: SentenceScore, *, with_tokens: bool) -> Iterator[str]:
-    """Yield the columns of a line."""
+    """Yield the columns printed for a line: scores, text, then tokens with their log-probabilities."""
     yield from (f"{score.log_prob:.4f}", f"{score.perplexity:.4f}", str(len(score.tokens)), str(score.unk))
     yield score.text
     if with_tokens:

@@ -170,7 +170,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float, method:
 
             def start(counts: Cooccurrence) -> None:
                 _check_memory(counts, config)
-                say(f"continuing in epoch {run.position('epoch') + 1}")
+                say(f"continuing in epoch {run.stored_counter('epoch') + 1}")
                 session.start(run.path)
 
         def count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
@@ -261,5 +261,5 @@ def _shorten(explicit: Vectors, config: SVDConfig) -> Vectors:
     needed = needed_bytes(explicit.matrix, config)
     say(f"{len(explicit.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
     check_memory(needed, VECTORS_REMEDY)
-    with Progress("factorising", "products", COMPILING) as progress:
+    with Progress("factorizing", "products", COMPILING) as progress:
         return train_svd(explicit, config, progress=progress.update)

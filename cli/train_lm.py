@@ -237,7 +237,7 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
 
         def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
             _check_room(run.path, run.configs["config"], data)
-            step, tokens, seconds = (run.position(name) for name in ("step", "tokens", "seconds"))
+            step, tokens, seconds = (run.stored_counter(name) for name in ("step", "tokens", "seconds"))
             say(f"continuing at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
             session.start(run.path, int(tokens))
 

@@ -33,17 +33,17 @@ from ._options import (
     explicit_settings,
     force_option,
     output_option,
-    refuse_alone,
     refuse_settings_of_phrases,
+    require_with,
     resume_option,
 )
 from ._output import TrainingSession, print_path, say, say_detail
 
+__all__ = ["train_w2v"]
+
 SUFFIX, COMMAND = ".w2v", "train-w2v"
 SAMPLED = "--loss negative-sampling"
 VALID_SHARE = {"valid_share": 0.05}  # default with --early-stop
-
-__all__ = ["train_w2v"]
 
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
@@ -92,7 +92,7 @@ def train_w2v(
         path, vectors = _resume(sources, output, checkpoint_every)
     else:
         path, vectors = _start(sources, output, WORD2VEC_PRESETS[preset], checkpoint_every, force=force)
-    vectors.contexts = None  # stored; neighbours need half of the memory without them
+    vectors.contexts = None  # stored; neighbors need half of the memory without them
     _say_result(path, vectors)
     print_path(path)
 
@@ -143,7 +143,8 @@ def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tupl
         def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
             say_contents(data)
             _check_room(run.path, data, run.configs["config"])
-            say(f"continuing in epoch {run.position('epoch') + 1}, after {run.position('seconds'):.0f} s")
+            epoch, seconds = run.stored_counter("epoch"), run.stored_counter("seconds")
+            say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
             session.start(run.path)
 
         vectors = resume(
@@ -170,7 +171,7 @@ def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
         ("share_negatives", "--objective skipgram", not is_cbow),
         *((name, SAMPLED, is_sampled) for name in ("share_negatives", "negatives", "smoothing")),
     ):
-        refuse_alone(name, needed, is_there=is_there)
+        require_with(name, needed, is_there=is_there)
     refuse_settings_of_phrases(text)
 
 

@@ -10,7 +10,7 @@ __all__ = ["Entry", "find", "names"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One corpus of the catalogue."""
+    """One corpus of the catalog."""
 
     name: str
     summary: str

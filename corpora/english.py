@@ -201,7 +201,7 @@ def _indent(line: str) -> int:
 
 
 def file_paragraphs(file: Path) -> list[str]:
-    """Return the English paragraphs of a source file."""
+    """Return the English paragraphs of the docstrings of a Python file."""
     return [text for docstring in docstrings(file.read_bytes()) for text in paragraphs(docstring)]
 
 

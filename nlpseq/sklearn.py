@@ -61,7 +61,7 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.text = text
 
     def fit(self, X: Iterable[str], y: Any = None) -> Self:
-        """Load the vectors and, for "sif", compute the common component of the documents."""
+        """Load the vectors; for "sif", compute the common direction of the documents X."""
         if self.vectors is None:
             raise ValueError("vectors: is None. Pass trained vectors, or the path of a folder or file.")
         if self.weighting not in ("mean", "sif"):

@@ -30,13 +30,13 @@ def golden(name: str, tmp_path: Path) -> Path:
     return shutil.copytree(GOLDEN / name, tmp_path / "golden" / name)
 
 
-def test_stored_tokens_open(tmp_path: Path) -> None:
+def test_stored_tokens_still_open(tmp_path: Path) -> None:
     stored = ns.TokenDataset.open(golden("tiny.tokens", tmp_path))
     assert stored.config == TEXT
     assert stored.vocab.words[:3] == ["the", "on", "we"]
 
 
-def test_stored_cooccurrence_opens(tmp_path: Path) -> None:
+def test_stored_cooccurrence_still_loads(tmp_path: Path) -> None:
     folder = golden("counted.tokens", tmp_path)
     assert ns.TokenDataset.open(folder).num_tokens == 1414
     counts = ns.Cooccurrence.load(folder / "cooccurrence")
@@ -45,14 +45,14 @@ def test_stored_cooccurrence_opens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokens.npy", "sentences.npy", "vocab.tsv"])
-def test_tokens_are_the_same_bytes(tokens: ns.TokenDataset, name: str) -> None:
+def test_encoding_still_gives_the_stored_bytes(tokens: ns.TokenDataset, name: str) -> None:
     assert (tokens.path / name).read_bytes() == (GOLDEN / "tiny.tokens" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("name", "nearest"), [("w2v", "is"), ("svd", "goat"), ("glove", "saturday"), ("ppmi", "goat")]
 )
-def test_stored_vectors_answer(name: str, nearest: str, tmp_path: Path) -> None:
+def test_stored_vectors_still_answer(name: str, nearest: str, tmp_path: Path) -> None:
     vectors = ns.Vectors.load(golden(f"tiny.{name}", tmp_path))
     assert vectors.neighbors("dog", top=1)[0][0] == nearest
 
@@ -65,7 +65,7 @@ def test_word2vec_still_gives_the_stored_vectors(tokens: ns.TokenDataset, tmp_pa
     np.testing.assert_allclose(vectors.matrix, stored.matrix, rtol=1e-4, atol=1e-6)
 
 
-def test_counts_still_give_the_stored_vectors(tokens: ns.TokenDataset, tmp_path: Path) -> None:
+def test_ppmi_and_glove_still_give_the_stored_vectors(tokens: ns.TokenDataset, tmp_path: Path) -> None:
     counts = ns.count_cooccurrences(tokens.split("train"), ns.CooccurrenceConfig(window=2))
     ppmi = ns.ppmi(counts)
     assert abs(ppmi.matrix - ns.Vectors.load(golden("tiny.ppmi", tmp_path)).matrix).max() < 1e-6
@@ -73,14 +73,14 @@ def test_counts_still_give_the_stored_vectors(tokens: ns.TokenDataset, tmp_path:
     np.testing.assert_allclose(ns.train_glove(counts, GLOVE).matrix, stored.matrix, rtol=1e-4, atol=1e-6)
 
 
-def test_stored_language_model_scores(tmp_path: Path) -> None:
+def test_stored_language_model_still_scores(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the language model needs PyTorch")
     model = ns.LanguageModel.load(golden("tiny.lm", tmp_path))
     assert model.score("the dog is cold").log_prob == pytest.approx(-21.73889, abs=1e-3)
 
 
 @pytest.mark.parametrize("suffix", ["w2v", "glove", "lm"])
-def test_unfinished_run_of_version_1_is_refused(suffix: str, tmp_path: Path) -> None:
+def test_unfinished_run_of_format_1_is_refused(suffix: str, tmp_path: Path) -> None:
     path = golden(f"unfinished.{suffix}", tmp_path)
     message = rf"unfinished\.{suffix}: unfinished run of another version .* Train again with --force"
     with pytest.raises(ns.ArtifactError, match=message):
@@ -88,6 +88,6 @@ def test_unfinished_run_of_version_1_is_refused(suffix: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", ["w2v", "glove"])
-def test_complete_run_of_version_1_is_not_resumed(suffix: str, tmp_path: Path) -> None:
+def test_finished_run_of_format_1_is_not_resumed(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(ns.ConfigError, match=rf"tiny\.{suffix}: training is complete"):
         ns.resume(golden(f"tiny.{suffix}", tmp_path))

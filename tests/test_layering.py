@@ -52,7 +52,7 @@ def test_imports_point_downwards(file: Path) -> None:
         assert file.match(HOMES.get(top, "*")), f"{file} imports {module}"
 
 
-def test_root_holds_four_modules() -> None:
+def test_package_root_has_four_modules() -> None:
     loose = {file.name for file in (ROOT / "nlpseq").glob("*.py")}
     assert loose == {"__init__.py", "__main__.py", "errors.py", "sklearn.py"}
 

@@ -139,7 +139,7 @@ def test_python_m_nlpseq_runs_the_command(tmp_path):
         pytest.param("click", "ModuleNotFoundError: No module named 'click'", id="a-library"),
     ],
 )
-def test_missing_installation_is_said(missing, message, tmp_path):
+def test_missing_installation_is_reported(missing, message, tmp_path):
     code = f"""
 import nlpseq.__main__ as module
 

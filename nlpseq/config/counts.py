@@ -10,11 +10,11 @@ __all__ = ["CooccurrenceConfig", "GloveConfig", "PPMIConfig", "SVDConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class CooccurrenceConfig(Config):
-    """Pairs of words that count as neighbours, and the weight of each pair."""
+    """Pairs of words that count as neighbors, and the weight of each pair."""
 
-    window: int = setting(5, "largest distance of two neighbours, in words", ge=1, le=1000)
+    window: int = setting(5, "largest distance of two neighbors, in words", ge=1, le=1000)
     side: Literal["symmetric", "left", "right"] = setting(
-        "symmetric", "neighbours that are contexts of a word"
+        "symmetric", "neighbors that are contexts of a word"
     )
     weighting: Literal["flat", "harmonic"] = setting("flat", "weight of a pair: 1, or 1/distance")
     subsample: float = setting(

@@ -69,7 +69,7 @@ def setting(
     lt: float | None = None,
     unit: str | None = None,
 ) -> Any:
-    """Return a field whose help text and bounds the command line shows.
+    """Return a dataclass field with the help text and the bounds that the command line shows.
 
     A field with the unit "seconds" also takes 90s, 10m or 1h30m on the command line.
     """
@@ -77,12 +77,12 @@ def setting(
 
 
 def seed_setting() -> Any:
-    """Return the field `seed`."""
+    """Return the field for the seed of all random numbers."""
     return setting(1, "seed of all random numbers", ge=0)
 
 
 def threads_setting() -> Any:
-    """Return the field `threads`."""
+    """Return the field for the number of threads."""
     return setting(None, "threads [default: all cores that this process may use]", ge=1, le=MAX_THREADS)
 
 

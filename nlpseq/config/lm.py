@@ -16,7 +16,7 @@ _MAX_SIZE = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class LMConfig(Config):
-    """The recurrent language model: network, regularisation and training.
+    """The recurrent language model: network, regularization and training.
 
     The defaults are the preset `small`; LM_PRESETS has the others.
     """
@@ -28,7 +28,7 @@ class LMConfig(Config):
     tied: bool = setting(
         True, "use the embedding in the softmax too, through a projection if the sizes differ"
     )
-    layer_norm: bool = setting(False, "normalise the output of each layer")
+    layer_norm: bool = setting(False, "normalize the output of each layer")
     residual: bool = setting(False, "add the input of each layer but the first to its output")
     init: Literal["xavier", "uniform", "orthogonal"] = setting("uniform", "initial values of matrices")
     forget_bias: float = setting(

@@ -13,11 +13,11 @@ class Word2VecConfig(Config):
     """CBOW and skip-gram."""
 
     objective: Literal["skipgram", "cbow"] = setting(
-        "skipgram", "predict each neighbour from the centre word, or the centre word from its neighbours"
+        "skipgram", "predict each neighbor from the center word, or the center word from its neighbors"
     )
     dim: int = setting(100, "length of a word vector", ge=1, le=10_000)
     window: int = setting(
-        5, "largest distance to a neighbour, in words; each position draws a width up to it", ge=1, le=1000
+        5, "largest distance to a neighbor, in words; each position draws a width up to it", ge=1, le=1000
     )
     negatives: int = setting(5, "noise words for each prediction", ge=1, le=500)
     share_negatives: Literal["window", "pair"] = setting(

@@ -14,7 +14,7 @@ _ONE, _S27, _S30, _S31 = np.uint64(1), np.uint64(27), np.uint64(30), np.uint64(3
 
 @njit(inline="always")
 def random_bits(key, pos, k):  # type: ignore[no-untyped-def]
-    """Return 64 random bits; key is stream_key(seed, stream, epoch), all arguments are uint64."""
+    """Return 64 random bits. All arguments are uint64; key: stream_key(seed, stream, epoch)."""
     z = key + _WEYL * ((pos << _K_BITS) + k + _ONE)
     z = (z ^ (z >> _S30)) * _MIX_1
     z = (z ^ (z >> _S27)) * _MIX_2

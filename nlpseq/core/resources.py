@@ -132,7 +132,7 @@ def _glibc() -> Any:
 
 
 def _left_in_cgroup(cgroup: Path) -> int | None:
-    """Return the bytes left in the memory limit of the container; None without a limit."""
+    """Return the bytes left below the memory limit of cgroup v2, None without a limit."""
     used = _field(cgroup / "memory.stat", "anon")  # because pages of files can be dropped
     with suppress(OSError, ValueError):  # no limit ("max"), or a limit of cgroup v1
         return None if used is None else int((cgroup / "memory.max").read_text()) - used

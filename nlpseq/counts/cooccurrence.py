@@ -3,7 +3,7 @@
 Unknown words and tokens dropped by subsampling are removed first, so a window reaches over them. A window
 never reaches into another sentence. tests/reference/cooccurrence.py counts the same in plain loops.
 
-The positions of every word are listed. For a row of the matrix the kernel visits the neighbours of each
+The positions of every word are listed. For a row of the matrix the kernel visits the neighbors of each
 position of the word and adds to a sum for each column. Columns are marked in a bit set, so that they come out
 in order without sorting. Threads share the rows, which are independent, and weights are integers, so the
 result is the same to the bit for any number of threads and any memory limit.
@@ -70,7 +70,7 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Cooccurrence:
-    """Raw counts of neighbouring words, without smoothing.
+    """Raw counts of neighboring words, without smoothing.
 
     matrix: float64, (V, V); row v counts the contexts of word v. vocab: the words, without specials.
     """
@@ -132,7 +132,7 @@ def count_cooccurrences(
     memory_bytes: int = 2 << 30,
     progress: Callable[[int, int], None] | None = None,
 ) -> Cooccurrence:
-    """Count the neighbours of every word of the vocabulary.
+    """Count the neighbors of every word of the vocabulary.
 
     threads: default all cores of this process; the counts do not depend on the number. progress: called with
     words done and words in total. memory_bytes: limit of the memory, besides memory-mapped files in the
@@ -270,7 +270,10 @@ def _counted(
     threads: int,
     memory_bytes: int,
 ) -> Iterator[_Rows]:
-    """Yield all rows in order, in groups whose word positions fit in memory."""
+    """Count and yield all rows in order.
+
+    memory_bytes: half for the word positions of a group of rows, half for the counted rows.
+    """
     task_bytes = max(1, memory_bytes // 2 // (2 * threads))
     for first, last in _spans(np.diff(starts_V) * _POSITION_BYTES, memory_bytes // 2):
         group = _Group(stream, starts_V, config, first, last)

@@ -1,4 +1,4 @@
-"""Run the loops of counting: keep words, list the positions of each word, count its neighbours."""
+"""Run the loops of counting: keep words, list the positions of each word, count its neighbors."""
 
 import numpy as np
 from numba import njit
@@ -70,9 +70,11 @@ def lowest_bit(word):  # type: ignore[no-untyped-def]
 def count_rows(  # type: ignore[no-untyped-def]
     stream, positions, starts_V, first, last, weights, left, right, num_words, columns, sums, sizes
 ):
-    """Count rows first..last-1, in order of column. Return how many columns they have together.
+    """Fill the sparse counts of rows first to last - 1, with sorted columns. Return the number of entries.
 
-    starts_V: where the positions of each word start. weights: weight of each distance, from 0 to the window.
+    starts_V: start of the positions of each word in `positions`, with the end of the last word.
+    weights: weight of each distance, from 0 to the window. columns, sums: one for each entry.
+    sizes: receives the number of entries of each row.
     """
     sums_V = np.zeros(num_words, np.int64)
     bits = np.zeros((num_words >> 6) + 1, np.uint64)

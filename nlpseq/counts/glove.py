@@ -8,7 +8,7 @@
 
 Words are put into GROUPS groups that have about as many pairs each, and so are contexts. A block is the pairs
 of one group of words with one group of contexts, in an order drawn once. Blocks that share neither can be
-learnt at the same time, as none touches a row of another: each step of an epoch is GROUPS such blocks (the
+learned at the same time, as none touches a row of another: each step of an epoch is GROUPS such blocks (the
 strata of Gemulla et al.). So the number of threads changes nothing, and the rows of a block stay in the
 processor's cache.
 
@@ -263,15 +263,16 @@ def in_blocks(matrix: Any, seed: int) -> Pairs:
 
 
 def balanced_groups(pairs_V: Any) -> Any:
-    """Return the group of each word: neighbours in the vocabulary, about as many pairs in each."""
+    """Return the group of each word: neighbors in the vocabulary, about as many pairs in each."""
     before_V = np.cumsum(pairs_V) - pairs_V
     return before_V * GROUPS // max(1, pairs_V.sum())
 
 
 def initial_weights(num_words: int, config: GloveConfig, drawn_numbers: int = DRAWN_NUMBERS) -> Weights:
-    """Draw vectors and biases within 0.5 / dim of 0, and set AdaGrad's sums to 1.
+    """Return random vectors and biases, with AdaGrad's sums at 1.
 
-    drawn_numbers: at once; limits memory and changes nothing.
+    The numbers are uniform in [-0.5 / dim, 0.5 / dim).
+    drawn_numbers: about how many numbers are drawn at a time. The value limits memory and changes no bit.
     """
     key, size = stream_key(config.seed, Stream.INIT, 0), config.dim + 1
     weights = Weights(*(np.ones((num_words, 2, size), np.float32) for _ in range(2)))
@@ -296,7 +297,7 @@ def needed_bytes(num_words: int, config: GloveConfig, num_pairs: int = 0) -> int
 
 
 def loss_of_zeros(pairs: Pairs, config: GloveConfig) -> float:
-    """Return the mean loss if all vectors and biases are 0, so that nothing is learnt."""
+    """Return the mean loss if all vectors and biases are 0, so that nothing is learned."""
     total = 0.0
     for first, last in pairwise(pairs.bounds_B):
         counts_N = pairs.counts_N[first:last]

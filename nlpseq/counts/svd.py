@@ -81,7 +81,10 @@ def needed_bytes(matrix: Any, config: SVDConfig) -> int:
 
 
 def randomized_svd(matrix: Any, config: SVDConfig, progress: Callable[[int, int], None] | None = None) -> SVD:
-    """Return the config.dim largest singular values of a CSR matrix and their vectors."""
+    """Return approximations of the config.dim largest singular values and their vectors.
+
+    matrix: CSR. progress: called with the matrix products done and their total.
+    """
     num_columns = min(config.dim + config.oversampling, *matrix.shape)
     total = 2 * config.power_iterations + 2
     threads = config.threads or available_cores()

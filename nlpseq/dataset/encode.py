@@ -20,7 +20,7 @@ from nlpseq.core.precompile import Kernel
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, tokenize_blocks
-from nlpseq.dataset.provisional import ProvisionalText, write_provisional
+from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
 from nlpseq.dataset.token_dataset import KIND, TOKENS, VERSION, VOCAB, TokenDataset, split_sentences
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.dataset.vocab_builder import build_vocab, map_to_vocab

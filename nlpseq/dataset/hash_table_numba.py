@@ -124,7 +124,7 @@ def _number_all(
     ids_N, batch_N3 = starts.view(np.uint32), np.empty((BATCH_TOKENS, 3), np.uint64)
     done = 0
     while done < len(ids_N):
-        done, num_types = _number(text, starts, ends, lower, seed, ids_N, done, batch_N3, *table)
+        done, num_types = _assign_ids(text, starts, ends, lower, seed, ids_N, done, batch_N3, *table)
         table = table._replace(num=num_types)
         if done < len(ids_N):
             table = _grow(table, int(ends[done] - starts[done]), seed)
@@ -223,14 +223,16 @@ def _write_line(text, start, end, lower, bytes_B, at):  # type: ignore[no-untype
 
 
 @njit(nogil=True, cache=True)
-def _number(  # type: ignore[no-untyped-def]
+def _assign_ids(  # type: ignore[no-untyped-def]
     text, starts, ends, lower, seed, ids_N, done, batch_N3, keys_S2, ids_S, ends_T, bytes_B, num
 ):
-    """Write the ids of tokens from `done` on, until a new type has no room.
+    """Write the type ids of the tokens from number `done` on.
 
-    ids_N: may be the same memory as starts. batch_N3: receives keys and slots of a batch of tokens, computed
-    before the first is looked up because the slots are prefetched meanwhile. Returns the numbers of
-    tokens done and of types.
+    Stop when the table has no room for a new type.
+
+    ids_N: may be the same memory as starts. batch_N3: scratch for the keys and slots of a batch of tokens;
+    all keys come before the first lookup, so that the slots are prefetched in the meantime.
+    Returns the number of tokens with an id and the number of types.
     """
     for begin in range(done, len(ids_N), len(batch_N3)):
         stop = min(begin + len(batch_N3), len(ids_N))

@@ -1,7 +1,7 @@
 """Blocks of text to type ids, on all cores, in order.
 
 tokenize() of tokenizers/base.py is the specification: the functions here do its work on each line of a block.
-Type ids count from 0 in each thread; provisional.py maps them to ids of the whole corpus.
+Type ids count from 0 in each thread; provisional_ids.py maps them to ids of the whole corpus.
 """
 
 import re
@@ -32,7 +32,7 @@ from nlpseq.tokenizers.word import CLASSIFIED, char_classes
 
 __all__ = ["BlockTokenizer", "ThreadIds", "TokenBlock", "block_tokenizer", "submit_ahead", "tokenize_blocks"]
 
-_SIGMA = "Σ".encode()  # the only letter whose lower case depends on its neighbours
+_SIGMA = "Σ".encode()  # the only letter whose lower case depends on its neighbors
 _INNER_APOSTROPHE = re.compile("(?<=.)’")  # in lines with a token each; a token ’ stays
 
 
@@ -106,7 +106,7 @@ def block_tokenizer(config: TextConfig, limits: EncodeLimits = EncodeLimits()) -
 
 
 def _tokenize_lines(config: TextConfig, data: bytes) -> TokenBlock:
-    """Tokenize line by line with tokenize(), for every tokenizer."""
+    """Tokenize line by line with tokenize(): slow, but works for every tokenizer."""
     type_ids: dict[str, int] = {}
     ids: list[int] = []
     lengths = []

@@ -1,10 +1,10 @@
-"""Phrases: frequent pairs of neighbouring words, joined to one token as in new_york.
+"""Phrases: frequent pairs of neighboring words, joined to one token as in new_york.
 
-A pair of neighbouring tokens a b with counts #a, #b, #ab in a text of N tokens is a phrase if #ab is at least
+A pair of neighboring tokens a b with counts #a, #b, #ab in a text of N tokens is a phrase if #ab is at least
 phrase_min_count and min_count, as are #a and #b, and its score exceeds the threshold. The scores are
 
     word2phrase   (#ab - phrase_min_count) N / (#a #b)     Mikolov et al. 2013, arXiv:1310.4546, eq. 6, by N
-    npmi          log(#ab N / (#a #b)) / -log(#ab / N), from -1 to 1          Bouma 2009, normalised PMI
+    npmi          log(#ab N / (#a #b)) / -log(#ab / N), from -1 to 1          Bouma 2009, normalized PMI
 
 Tokens are joined from left to right: in a b c with the phrases a b and b c, the first is joined. A second
 pass over the result finds phrases of up to four words, and so on.
@@ -65,7 +65,7 @@ def find_phrases(
 
 
 def join_known(tokens: list[str], words: Container[str], passes: int) -> list[str]:
-    """Join neighbouring tokens, from left to right, if a vocabulary has them as one word."""
+    """Join neighboring tokens, from left to right, if a vocabulary has them as one word."""
     for _ in range(passes):
         joined = list[str]()
         is_second = False
@@ -161,7 +161,7 @@ def _ends_within(sentences: Ints, start: int, stop: int) -> Ints:
 def _count_pairs(
     tokens: Ids, sentences: Ints, often_T: npt.NDArray[np.bool_], chunk_tokens: int
 ) -> tuple[Keys, Ints]:
-    """Return keys and counts of the pairs of neighbours in a sentence whose types are both frequent."""
+    """Return keys and counts of the pairs of neighbors in a sentence whose types are both frequent."""
     keys_P, counts_P = np.empty(0, np.uint64), np.empty(0, np.int64)
     for start in range(0, len(tokens), chunk_tokens):
         stop = min(start + chunk_tokens, len(tokens))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
-from nlpseq.dataset.provisional import ProvisionalText
+from nlpseq.dataset.provisional_ids import ProvisionalText
 from nlpseq.dataset.token_dataset import token_dtype
 from nlpseq.dataset.vocab import SPECIAL_BYTES, SPECIALS, Vocab, prune
 from nlpseq.errors import DataError

@@ -21,9 +21,9 @@ BASE_RATE, MAX_RATE = 0.1, 0.5
 
 
 def resolve_dropout(config: LMConfig, passes: float) -> LMConfig:
-    """Fill in the open dropout rates from the number of passes over the text.
+    """Choose the dropout rates left unset from the number of passes over the text.
 
-    A text read only once cannot be overfitted, so its rates stay low.
+    Few passes hardly overfit a text, so the rates stay low.
     """
     base = min(MAX_RATE, BASE_RATE * math.log2(1 + passes))
     rates: dict[str, Any] = {name: round(share * base, 3) for name, share in AUTOMATIC_RATES.items()}

@@ -47,7 +47,7 @@ class LanguageModel:
 
     @classmethod
     def load(cls, path: Path | str, *, verify: bool = True) -> "LanguageModel":
-        """Load the model of a folder; of an unfinished run, the best so far.
+        """Load the model of a folder. A checkpoint gives the best weights so far.
 
         Raises ArtifactError if the folder is corrupt.
         """

@@ -90,7 +90,7 @@ class NegativeSampler:
         self.log_inclusion_V = _inclusion(share_V, self.samples).log().float()
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Draw (S,) distinct entries."""
+        """Draw the ids (S,) of distinct entries, in proportion to count ** power."""
         return torch.multinomial(self.share_V, self.samples, replacement=False, generator=generator)
 
 

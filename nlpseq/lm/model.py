@@ -135,7 +135,7 @@ class RecurrentLM(nn.Module):
         return Output(features_TBD.float(), x_TBH, dropped_TBH, end)
 
     def logits(self, features_ND: Tensor) -> Tensor:
-        """Return (N, V) unnormalised log-probabilities of the next token."""
+        """Return (N, V) unnormalized log-probabilities of the next token."""
         return F.linear(features_ND, self.softmax_weight, self.output_bias)
 
 

@@ -107,7 +107,7 @@ def tune_cache(
 
 @torch.no_grad()
 def mean_square_state(model: RecurrentLM, stream: Stream) -> float:
-    """Return the mean |h|^2 at the start of a text."""
+    """Return the mean |h|^2 over the first TEXT_ROWS positions of a text."""
     first = next(read(model, one_column(stream), rows=TEXT_ROWS))
     return float(first.hidden_TBH.square().sum(2).mean())
 
@@ -131,10 +131,11 @@ def _blocks(model: RecurrentLM, stream: Stream, window: int, rows: int, block_ro
 def _compare(hidden_NH: Tensor, words_N: Tensor, model_T: Tensor) -> _Block:
     """Compare the last T of N positions with the N - T positions before each of them.
 
-        cache of t = 0   x x x . .      one matrix product gives all pairs; a stride longer by one
-        cache of t = 1   . x x x .      than the rows selects the diagonal band of x
+        cache of t = 0   x x x . .
+        cache of t = 1   . x x x .
         cache of t = 2   . . x x x
 
+    One matrix product scores all pairs; a view whose stride is one more than the row length picks the band.
     The band ends before t, because the word predicted at t is not known yet.
     """
     count, window = len(model_T), len(words_N) - len(model_T)

@@ -62,7 +62,7 @@ def sample_next(logits_NV: Tensor, seen_NV: Tensor, sampling: Sampling, seed: in
 def penalized(logits_NV: Tensor, seen_NV: Tensor, penalty: float) -> Tensor:
     """Divide positive logits of seen tokens by the penalty, and multiply negative logits.
 
-    Keskar et al. 2019, arXiv:1909.05858, section 4.1. Logits are centred first, because a constant added to
+    Keskar et al. 2019, arXiv:1909.05858, section 4.1. Logits are centered first, because a constant added to
     all logits must not change the result. (The log-probability of a certain token is near 0 and would escape
     the penalty.)
     """

@@ -137,7 +137,10 @@ def _check_moments(trainer: "Trainer", tensors: Tensors) -> None:
 
 
 def _grouped(tensors: Tensors) -> dict[str, Tensors]:
-    """Return the tensors by the part of their name before the first dot."""
+    """Group the tensors by the part of the name before the first dot.
+
+    The rest of the name is the key in the group: "mean.bias" becomes groups["mean"]["bias"].
+    """
     groups: dict[str, Tensors] = {}
     for name, tensor in tensors.items():
         group, _, rest = name.partition(".")

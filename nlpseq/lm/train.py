@@ -128,7 +128,7 @@ def _probe_results(path: Path, meta: artifact.Meta) -> artifact.Meta:
 
 
 def resolve(config: LMConfig) -> LMConfig:
-    """Fill in defaults from the machine."""
+    """Fill in the default time budget, unless epochs are set, and the threads."""
     budget = config.time_budget
     if config.epochs is None and budget is None:
         budget = DEFAULT_BUDGET

@@ -219,7 +219,7 @@ class Trainer:
     def _losses(
         self, tokens_TB: Tensor, targets_TB: Tensor, precision: Precision
     ) -> tuple[Tensor, Tensor, State]:
-        """Return the log-loss of a chunk, the penalty of regularisers, and the recurrent state after it."""
+        """Return the log-loss of a chunk, the penalty of regularizers, and the recurrent state after it."""
         noise = DropoutMasks(self.config.seed, self.state.step, self.device)
         with autocast(self.device, precision):
             output = self.model(tokens_TB, self.carried, noise)
@@ -293,7 +293,7 @@ class Trainer:
         return self.best if self.state.valid_losses else self.weights()
 
     def check(self) -> None:
-        """Raise RunError unless the loss has not diverged and all weights are finite."""
+        """Raise RunError if the loss has diverged or a weight is not finite."""
         check_not_diverged(self, self._training_loss(), self.state.step)
         if not all(weight.isfinite().all() for weight in self.parameters):
             check_not_diverged(self, math.nan, self.state.step)

@@ -1,6 +1,6 @@
-"""The text of files, folders, globs, standard input or a corpus from the catalogue, block by block.
+"""The text of files, folders, globs, standard input or a corpus from the catalog, block by block.
 
-    raw bytes ──> decompressed ──> decoded to UTF-8 ──> cut into blocks ──> normalised
+    raw bytes ──> decompressed ──> decoded to UTF-8 ──> cut into blocks ──> normalized
 
 Memory grows neither with the corpus nor with its longest line.
 """
@@ -30,7 +30,7 @@ __all__ = ["Block", "Corpus", "ReadReport", "open_corpus"]
 
 
 class Block(NamedTuple):
-    r"""A part of a corpus, normalised, with \n for every newline."""
+    r"""A part of a corpus, normalized, with \n for every newline."""
 
     data: bytes  # UTF-8
     continues: bool  # the last line goes on in the next block
@@ -110,7 +110,7 @@ class Corpus:
     def blocks(
         self, config: TextConfig, report: ReadReport, limits: BlockLimits = BlockLimits()
     ) -> Iterator[Block]:
-        """Yield the text in blocks of at most 2 MB of UTF-8 before normalisation.
+        """Yield the text in blocks of at most 2 MB of UTF-8 before normalization.
 
         A block ends after a newline or with its file. Only a line longer than a block is cut, after white
         space if possible, and `continues` is set; tokenizers of whole lines get a newline there instead.

@@ -76,7 +76,10 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
 
 
 def _with_end(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield (chunk, False) for each chunk, the first with four bytes or more; then (b"", True)."""
+    """Yield (chunk, False) pairs, and at the end a pair with True.
+
+    The first chunk has at least four bytes. The last pair holds b"", or the whole content if shorter.
+    """
     head = b""
     for chunk in chunks:
         head += chunk

@@ -82,7 +82,7 @@ def _decompose(char: str, form: str) -> str:
 def _runs_of_marks(form: str, min_length: int) -> re.Pattern[str]:
     """Compile a pattern for runs of characters that decompose into combining marks only.
 
-    Normalisation may reorder them. U+0F73 has combining class 0 and yet decomposes into two marks.
+    Normalization may reorder them. U+0F73 has combining class 0 and yet decomposes into two marks.
     """
 
     def is_marks(char: str) -> bool:

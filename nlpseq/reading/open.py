@@ -1,4 +1,4 @@
-"""Open compressed bytes: .gz, .bz2, .xz and .zst, recognised by their first bytes.
+"""Open compressed bytes: .gz, .bz2, .xz and .zst, recognized by their first bytes.
 
 Corpora and vector files are read by `decompressed`. Memory stays at a few blocks for any compression ratio,
 and an .xz or .zst file whose window exceeds 257 or 128 MiB is refused.
@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
-HEAD_BYTES = 10  # enough to recognise a compression
+HEAD_BYTES = 10  # enough to recognize a compression
 READ_BYTES = 1 << 16  # small, because many short members in one file are copied once each
 _MAX_INFLATED_BYTES = 1 << 20  # of one step of a decompressor
 _MAX_XZ_BYTES = 257 << 20  # for a window of 256 MiB; xz -9 asks for 64, a forged byte for 4 GiB

@@ -53,5 +53,5 @@ def tokenize(text: str, config: TextConfig) -> list[str]:
 
 
 def normalize_and_tokenize(text: str, config: TextConfig) -> list[str]:
-    """Return the tokens of one line after Unicode normalisation."""
+    """Return the tokens of one line after Unicode normalization."""
     return tokenize(normalize(text, config.normalize), config)

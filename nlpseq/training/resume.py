@@ -75,16 +75,19 @@ class UnfinishedRun:
                 )
         return {name: value for name, value in wanted.items() if has.get(name) != value}
 
-    def changed(self, changes: Mapping[str, Any]) -> "UnfinishedRun":
-        """Return the run with other settings of the machine."""
+    def with_changes(self, changes: Mapping[str, Any]) -> "UnfinishedRun":
+        """Return a copy of the run with some settings replaced, such as `threads`."""
         configs = {
             key: replace(config, **{name: new for name, new in changes.items() if hasattr(config, name)})
             for key, config in self.configs.items()
         }
         return replace(self, configs=configs)
 
-    def position(self, name: str) -> float:
-        """Return a counter of the run, such as `epoch`; raise ArtifactError unless a number is stored."""
+    def stored_counter(self, name: str) -> float:
+        """Return a counter of the checkpoint, such as `epoch`.
+
+        Raises ArtifactError if the checkpoint has no such number.
+        """
         value = self.meta["position"].get(name)
         if not is_number(value):
             raise ArtifactError(
@@ -174,7 +177,7 @@ def resume(
     remove_stale_temporaries(Path(path).resolve().parent)  # completes an interrupted commit
     run = find_run(Path(path), command)
     changes = run.changes(settings)
-    run = run.changed(changes)
+    run = run.with_changes(changes)
     sources = (corpus,) if isinstance(corpus, str) else tuple(corpus)
     data = find_dataset(run.path, run.meta, sources, loaders.encode)
     source = run.meta.get("source")

@@ -1,4 +1,4 @@
-"""Answer questions about words: neighbors, analogies, similarity, and suggestions for misspelt words.
+"""Answer questions about words: neighbors, analogies, similarity, and suggestions for misspelled words.
 
 Letters: V words, D dimensions.
 """

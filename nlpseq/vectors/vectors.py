@@ -117,7 +117,7 @@ class Vectors:
     def load(cls, path: str | Path, format: Format | None = None, *, verify: bool = True) -> "Vectors":
         """Load a folder that `save` wrote, with mapped arrays, or a vector file.
 
-        format: of a file, recognised by the content unless given. verify=False skips the sha256 of a folder's
+        format: of a file, recognized by the content unless given. verify=False skips the sha256 of a folder's
         files. Raises ArtifactError if the folder or file is corrupt, DataError if it cannot be read.
         """
         path = Path(path)

@@ -71,11 +71,13 @@ def embedding_mean(
 def negative_sampling(
     h_BD: Array, out_VD: Array, targets_B: Array, negatives_BK: Array, xp: Any
 ) -> tuple[Array, Callable[[], tuple[Array, RowGradient]]]:
-    """Return the loss of each target against its negatives, (B,), in nats: eq. 4 of Mikolov et al. 2013.
+    """Return the loss of each target against its negatives, (B,), in nats.
+
+    Eq. 4 of Mikolov et al. 2013, arXiv:1310.4546:
 
         -log s(h . out[target]) - sum over k of log s(-h . out[negative_k])        s(x) = 1 / (1 + exp(-x))
 
-    Negatives equal to the target are ignored, as in word2vec.c. arXiv:1310.4546.
+    Negatives equal to the target are ignored, as in word2vec.c.
     """
     ids_BJ = xp.concatenate([targets_B[:, None], negatives_BK], axis=1)  # J = 1 + K, the target first
     rows_BJD = out_VD[ids_BJ]

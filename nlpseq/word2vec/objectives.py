@@ -26,9 +26,9 @@ class Weights(NamedTuple):
 def skipgram_step(
     weights: Weights, windows: Windows, negatives_PK: Array | None, learning_rate: float, xp: Any
 ) -> Array:
-    """Run a step in which each context predicts its centre. Return the loss of each pair in nats, (P,).
+    """Run a step in which each context predicts its center. Return the loss of each pair in nats, (P,).
 
-    As in word2vec.c, the context is the input and the centre the target; by the symmetry of windows the
+    As in word2vec.c, the context is the input and the center the target; by the symmetry of windows the
     result equals skip-gram. Pairs of a window that share negatives have equal rows in negatives_PK. Without
     negatives the loss is the full softmax.
     """
@@ -49,7 +49,7 @@ def cbow_step(
     *,
     corrected: bool,
 ) -> Array:
-    """Run a step in which the mean of the contexts predicts the centre.
+    """Run a step in which the mean of the contexts predicts the center.
 
     Return the loss of each window in nats, (B,).
     """

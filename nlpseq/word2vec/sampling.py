@@ -78,10 +78,10 @@ class Kept(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Windows around centre words, with all contexts in one list, window by window, left to right."""
+    """Windows around center words, with all contexts in one list, window by window, left to right."""
 
     centres_B: Array  # word ids
-    pos_B: Array  # positions of the centres in the token stream
+    pos_B: Array  # positions of the centers in the token stream
     contexts_P: Array  # word ids
     window_P: Array  # window of each pair, 0..B-1, ascending
     slot_P: Array  # slot of the context in the widest window, 0..2*window-1
@@ -102,7 +102,7 @@ class Windows(NamedTuple):
 
 
 def span_windows(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> Windows:
-    """Return all windows whose centre is a kept token in tokens[start:stop]; contexts may lie outside.
+    """Return all windows whose center is a kept token in tokens[start:stop]; contexts may lie outside.
 
     Unknown words and tokens dropped by subsampling are removed before windows are formed, so a window reaches
     over them, as in word2vec.c. A window never reaches into another sentence. Windows without contexts are

@@ -17,7 +17,10 @@ __all__ = ["make_tables", "pairs_of_words", "resident"]
 
 
 def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
-    """Return the text and the tables of sampling, on the device of xp; data: the train split."""
+    """Return the text and the sampling tables of a split, mostly as arrays of xp.
+
+    data: the train split. The bounds of sentences stay in NumPy, and so does a text too large for the device.
+    """
     counts_V = data.vocab.without_specials().counts
     return Tables(
         resident(data.tokens, xp),
@@ -39,7 +42,10 @@ def resident(tokens: npt.NDArray[Any], xp: Any) -> Any:
 
 
 def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> npt.NDArray[np.float64]:
-    """Return pairs per token of the train split with each word, as input, target or negative."""
+    """Return about how many training pairs contain each word, (V,), per token of the text.
+
+    A word is in a pair as input, target or negative. data: the train split.
+    """
     counts_V = data.vocab.without_specials().counts
     kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
     noise_V = counts_V**config.smoothing

@@ -98,7 +98,7 @@ class Trainer:
         self.best = on_device(stored.best) if stored and stored.best else self.weights
 
     def _load_text(self) -> None:
-        """Load the text after the weights, because on a GPU it gets the memory that is left."""
+        """Load tables and text after the weights, because on a GPU the text takes free memory."""
         train, xp = self.data.split("train"), self.selection.xp
         self.tables = make_tables(train, self.config, xp)
         self.start, self.stop = int(train.sentences[0]), int(train.sentences[-1])
@@ -132,7 +132,7 @@ class Trainer:
         """Hold the threads; after an error end them."""
         with ThreadPoolExecutor(self.threads) as self._pool:
             if self.config.early_stop and self._valid_loss() is None:
-                raise DataError("valid split: no word in it has a neighbour. Use a larger --valid-share.")
+                raise DataError("valid split: no word in it has a neighbor. Use a larger --valid-share.")
             try:
                 yield
             except BaseException:
@@ -232,7 +232,7 @@ class Trainer:
     def _valid_loss(self) -> float | None:
         """Return the loss of the valid split, by steps at rate 0 with the same random numbers each time.
 
-        Returns None without a valid split, or if no two of its words are neighbours.
+        Returns None without a valid split, or if no two of its words are neighbors.
         """
         if self.valid is None:
             return None
@@ -252,7 +252,7 @@ class Trainer:
     def order(self) -> list[int]:
         """Return the starts of the chunks in the random order of this epoch.
 
-        Neighbouring text has one topic, so chunks are shuffled. A text of more than part_tokens is read part
+        Neighboring text has one topic, so chunks are shuffled. A text of more than part_tokens is read part
         by part: a GPU without memory for all of it loads each part once, and a disk reads with few seeks.
         """
         starts = np.arange(self.start, self.stop, self.sharing.chunk)
@@ -272,7 +272,7 @@ class Trainer:
         """Raise DataError if not one pair of words was trained."""
         if all(loss is None for loss in self.state.losses):
             raise DataError(
-                "corpus: no word has a neighbour, because no sentence has two frequent words. "
+                "corpus: no word has a neighbor, because no sentence has two frequent words. "
                 "Use --subsample 0 for a small text, lower --min-count, or use longer sentences."
             )
 

@@ -1,4 +1,4 @@
-"""Initialise the weights of word2vec, and pad their rows for the kernels."""
+"""Initialize the weights of word2vec, and pad their rows for the kernels."""
 
 from typing import Any
 

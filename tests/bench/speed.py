@@ -76,7 +76,7 @@ ROWS = {
     "counting pairs": Row(
         "counts/test_cooccurrence", "np.unique, SciPy, 1 thread", COUNT, COUNT, "count_seconds", 3, 10
     ),
-    "1,000 neighbours, one by one": Row(
+    "1,000 neighbors, one by one": Row(
         "vectors/test_vectors", GENSIM, QUERIES, QUERIES, "query_seconds", 2, 5
     ),
 }

@@ -92,7 +92,7 @@ def test_symlink_stays_and_device_is_refused(run_cli, folder):
     assert "is a device or a pipe" in done.stderr and Path("/dev/null").is_char_device()
 
 
-def test_corrupt_input_gives_5_and_writes_nothing(run_cli, folder):
+def test_corrupt_input_gives_exit_code_5_and_no_files(run_cli, folder):
     (folder / "bad.vec").write_text("9 2\nking 1 0\n")
     before = sorted(folder.iterdir())
     assert "declares 9 vectors" in converted(run_cli, "bad.vec", "a.bin", code=5).stderr

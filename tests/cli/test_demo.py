@@ -32,7 +32,7 @@ def no_torch(monkeypatch):
     monkeypatch.delitem(sys.modules, "nlpseq.lm", raising=False)
 
 
-def test_demo_without_torch_trains_vectors_alone(run_cli, small_pydocs, no_torch):
+def test_demo_without_torch_trains_only_vectors(run_cli, small_pydocs, no_torch):
     result = run_cli("demo")
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "demo"), result.stderr
     for word in WORDS:

@@ -196,7 +196,7 @@ def test_broken_pipe_is_silent(command):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_broken_stderr_pipe_gives_141(tmp_path):
+def test_broken_stderr_pipe_gives_exit_code_141(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -208,7 +208,7 @@ def test_broken_stderr_pipe_gives_141(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_full_disk_behind_stdout_gives_6():
+def test_full_disk_behind_stdout_gives_exit_code_6():
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*NLPSEQ, "doctor"], stdout=full, stderr=subprocess.PIPE, text=True, env=BUFFERED

@@ -34,7 +34,7 @@ def inspected(run_cli, path, code=0):
     return answer
 
 
-def test_corrupt_counts_in_encoded_corpus_give_5(run_cli, tmp_path, monkeypatch):
+def test_corrupt_counts_of_corpus_give_exit_code_5(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("corpus.txt").write_text("a b c a b\n" * 5)
     assert run_cli("preprocess", "corpus.txt", "--cooccurrence").exit_code == 0
@@ -65,7 +65,7 @@ def test_vectors_folder_shows_meta(run_cli, vectors):
         (lambda folder: (folder / "meta.json").write_text('{"format": "nlpseq-future"}'), "nlpseq-future"),
     ],
 )
-def test_corrupt_file_is_named_and_gives_5(run_cli, vectors, damage, message):
+def test_corrupt_file_is_named_with_exit_code_5(run_cli, vectors, damage, message):
     damage(vectors)
     assert inspected(run_cli, vectors, code=5)["whole"] is False
     result = run_cli("inspect", vectors)
@@ -80,7 +80,7 @@ def flip_last_bit(file: Path) -> None:
     file.write_bytes(data)
 
 
-def test_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypatch):
+def test_inspect_shows_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_cli("preprocess", "tiny", "--cooccurrence")
     tokens = inspected(run_cli, "tiny.tokens")
@@ -105,7 +105,7 @@ def language_model(tmp_path):
 
 
 @pytest.mark.parametrize("has_torch", [True, False])
-def test_language_model_with_and_without_torch(run_cli, language_model, monkeypatch, has_torch):
+def test_inspect_shows_lm_with_and_without_torch(run_cli, language_model, monkeypatch, has_torch):
     if not has_torch:
         for name in [each for each in sys.modules if each.startswith("nlpseq.lm")]:
             monkeypatch.delitem(sys.modules, name)
@@ -119,7 +119,7 @@ def test_language_model_with_and_without_torch(run_cli, language_model, monkeypa
     assert "model.safetensors: does not match its sha256" in run_cli("inspect", language_model).stderr
 
 
-def test_language_model_with_other_vocabulary_gives_5(run_cli, language_model):
+def test_lm_with_other_vocabulary_gives_exit_code_5(run_cli, language_model):
     other = Vocab(["a", "<unk>", "<eos>"], np.array([5, 1, 2]), num_specials=2)
     other.save(language_model / "vocab.tsv")
     seal(language_model)
@@ -127,14 +127,14 @@ def test_language_model_with_other_vocabulary_gives_5(run_cli, language_model):
     assert "is not the vocabulary of this model" in run_cli("inspect", language_model).stderr
 
 
-def test_foreign_folder_gives_5(run_cli, tmp_path):
+def test_foreign_folder_gives_exit_code_5(run_cli, tmp_path):
     (tmp_path / "photo.jpg").touch()
     result = run_cli("inspect", tmp_path)
     assert result.exit_code == 5
     assert "is not a complete result of nlpseq" in result.stderr
 
 
-def test_vector_files_of_other_tools(run_cli, tmp_path):
+def test_inspect_shows_vector_files_of_other_tools(run_cli, tmp_path):
     (tmp_path / "glove.txt").write_text("king 1 0 0\nqueen 0 1 0\n")
     (tmp_path / "text.vec").write_text("2 2\nking 1 0\nqueen 0 1\n")
     (tmp_path / "binary.bin").write_bytes(b"1 2\nking " + np.ones(2, "<f4").tobytes() + b"\n")
@@ -148,7 +148,7 @@ def test_vector_files_of_other_tools(run_cli, tmp_path):
         assert (answer["meta"]["num_words"], answer["meta"]["dim"]) == size
 
 
-def test_truncated_vector_file_gives_5(run_cli, tmp_path):
+def test_truncated_vector_file_gives_exit_code_5(run_cli, tmp_path):
     (tmp_path / "text.vec").write_text("9 2\nking 1 0\nqueen 0 1\n")
     assert inspected(run_cli, tmp_path / "text.vec", code=5)["kind"] == "vectors"
     assert "declares 9" in run_cli("inspect", tmp_path / "text.vec").stderr
@@ -164,7 +164,7 @@ def test_text_shows_encoding_and_first_tokens(run_cli, tmp_path):
     assert inspected(run_cli, tmp_path / "empty.txt")["meta"]["first_tokens"] == []
 
 
-def test_text_in_other_encoding_gets_hint(run_cli, tmp_path):
+def test_text_in_other_encoding_suggests_encoding(run_cli, tmp_path):
     (tmp_path / "korean.txt").write_bytes("왕과 여왕이 산다\n".encode("cp949") * 9)
     meta = inspected(run_cli, tmp_path / "korean.txt")["meta"]
     assert meta["encoding"].startswith("not utf-8 (")
@@ -174,7 +174,7 @@ def test_text_in_other_encoding_gets_hint(run_cli, tmp_path):
     assert "Use --encoding utf-16" in meta["notices"][0]
 
 
-def test_truncated_gzip_gives_5(run_cli, tmp_path):
+def test_truncated_gzip_gives_exit_code_5(run_cli, tmp_path):
     (tmp_path / "corpus.txt.gz").write_bytes(gzip.compress(b"many words " * 9)[:-9])
     assert inspected(run_cli, tmp_path / "corpus.txt.gz", code=5)["whole"] is False
 
@@ -196,7 +196,7 @@ def test_doctor_reports_versions_and_backends(run_cli):
     assert any(line.startswith("backend numpy") and line.endswith("  usable") for line in lines)
 
 
-def test_corpora_list_and_path(run_cli):
+def test_corpora_list_and_path_know_the_corpora(run_cli):
     listed = json.loads(run_cli("corpora", "list", "--json").stdout)
     assert listed["schema"] == 1
     assert {"pydocs", "tiny"} <= {entry["name"] for entry in listed["corpora"]}

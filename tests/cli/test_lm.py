@@ -76,7 +76,7 @@ def test_train_lm_then_eval_lm(run_cli, here):
         assert re.search(rf"^{row}  +\d", named.stdout, re.M), row
 
 
-def test_eval_lm_says_if_baselines_lack_corpus(run_cli, here):
+def test_eval_lm_reports_baselines_without_corpus(run_cli, here):
     run_cli("preprocess", "story.txt", "--valid-share", "0.1")
     assert run_cli("train-lm", "story.tokens", *FAST).exit_code == 0
     Path("story.tokens").rename("elsewhere")
@@ -467,7 +467,7 @@ def test_train_lm_needs_force_to_overwrite(run_cli, here):
     "line",
     [["train-lm", "story.txt"], ["eval-lm", "x.lm"], ["score", "x.lm", "story.txt"], ["generate", "x.lm"]],
 )
-def test_lm_commands_say_how_to_install_torch(here, line):
+def test_lm_commands_explain_how_to_install_torch(here, line):
     block = "import sys; sys.modules['torch'] = None; from nlpseq.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", block, *line], capture_output=True, text=True)
     assert done.returncode == 3 and done.stdout == ""

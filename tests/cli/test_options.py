@@ -39,7 +39,7 @@ def settings(run_cli, tmp_path, monkeypatch):
     return run
 
 
-def test_defaults_hold_without_options(settings):
+def test_no_options_give_the_defaults(settings):
     assert settings() == to_dict(TextConfig()) | to_dict(CooccurrenceConfig(subsample=1e-4))
 
 
@@ -52,7 +52,7 @@ def test_every_field_is_an_option(name):
     assert {"--lower", "--no-lower"} <= options
 
 
-def test_flags_of_every_kind(settings):
+def test_flags_of_every_kind_set_the_config(settings):
     found = settings(
         *("--no-lower", "--min-count", 2, "--subsample", "1e-2", "--weighting", "harmonic"),
         *("--max-vocab", 9, "--encoding", "cp949", "--phrase-threshold", 3.5, "--phrases", 1),

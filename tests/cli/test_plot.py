@@ -80,7 +80,7 @@ def test_draw_marks_end_of_sampling():
     assert len(draw("a run", sampled[1:], None).axes[0].lines) == 1
 
 
-def test_draw_accepts_validation_alone():
+def test_draw_without_training_losses():
     figure = draw("a run", COURSE[1:2], np.array([1.0, 0.1]))
     loss, gradients, perplexity = figure.axes
     assert [each.get_ylabel() for each in (loss, gradients)] == ["loss, nats per token", "gradient"]
@@ -198,7 +198,7 @@ def test_plot_accepts_huge_losses(run_cli, tmp_path, monkeypatch, loss):
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-def test_plot_says_how_to_install_matplotlib(run_cli, run, monkeypatch):
+def test_plot_explains_how_to_install_matplotlib(run_cli, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = run_cli("plot", run)
     assert (result.exit_code, result.stdout) == (3, "")

@@ -86,12 +86,12 @@ def test_lone_surrogate_is_valid_json(run_cli, tmp_path):
     assert run_cli("neighbors", tmp_path / "m", "a").stdout == "b\\udcff  0.0000\n"
 
 
-def test_capitals_and_decomposed_letters_are_normalised(run_cli, model):
+def test_capitals_and_decomposed_letters_are_normalized(run_cli, model):
     assert run_cli("neighbors", model, "King").stdout == run_cli("neighbors", model, "king").stdout
     assert run_cli("similarity", model, "CAFE\u0301", "king").stdout == "0.7071\n"
 
 
-def test_query_word_is_normalised_like_training_text(run_cli, tmp_path):
+def test_query_word_is_normalized_like_training_text(run_cli, tmp_path):
     path = tmp_path / "own.w2v"
     vocab = Vocab(["don't", "café", "b"], np.ones(3, np.int64))
     Vectors(vocab, np.eye(3, dtype=np.float32), meta={"text_config": to_dict(TextConfig())}).save(path)

@@ -221,7 +221,7 @@ def test_resume_refuses_changed_corpus(run_cli, stopped):
     assert "corpus.w2v: the corpus has changed since training started" in result.stderr
 
 
-def test_checkpoint_answers_and_run_without_result_does_not(run_cli, stopped):
+def test_neighbors_reads_checkpoint_but_not_unfinished_run(run_cli, stopped):
     result = run_cli("neighbors", "corpus.w2v/checkpoint", "wordaa")
     assert result.exit_code == 0
     assert "corpus.w2v/checkpoint is unfinished: these are its vectors so far." in result.stderr

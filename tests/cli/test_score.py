@@ -46,7 +46,7 @@ def test_json_token_log_probs_sum_to_sentence(run_cli, model):
     assert sum(each["log_prob"] for each in pairs) == pytest.approx(found["log_prob"])
 
 
-def test_columns_are_separated_by_tabs(run_cli, model):
+def test_score_columns_are_separated_by_tabs(run_cli, model):
     result = run_cli("score", "tiny.lm", input="\n".join(LINES) + "\n")
     assert result.stderr == "columns: log_prob, perplexity, tokens, unk, text\n"
     rows = [line.split("\t") for line in result.stdout.splitlines()]
@@ -58,7 +58,7 @@ def test_columns_are_separated_by_tabs(run_cli, model):
     assert rows[2][2:4] == ["3", "1"]
 
 
-def test_tokens_follow_as_columns(run_cli, model):
+def test_score_prints_tokens_as_columns(run_cli, model):
     result = run_cli("score", "tiny.lm", "-", "--tokens", "-q", input="the zebra\n\n")
     assert result.stderr == ""
     first, second = (line.split("\t") for line in result.stdout.splitlines())
@@ -135,7 +135,7 @@ def test_encoding_defaults_to_that_of_corpus(run_cli, tmp_path, monkeypatch):
     assert run_cli("score", "old.lm", "--encoding", "klingon", input="x").exit_code == 2
 
 
-def test_missing_file_gives_4(run_cli, model):
+def test_missing_file_gives_exit_code_4(run_cli, model):
     result = run_cli("score", "tiny.lm", "nowhere.txt")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "nowhere.txt: no such file" in result.stderr

@@ -125,7 +125,7 @@ def test_preprocess_counts_cooccurrences(run_cli, folder):
     options = ("--cooccurrence", "--window", "3", "--side", "right", "--weighting", "harmonic")
     result = run_cli("preprocess", "corpus.txt", *options, "-o", "new/counted.tokens")
     assert result.exit_code == 0, result.stderr
-    assert "pairs of neighbours in new/counted.tokens/cooccurrence" in result.stderr
+    assert "pairs of neighbors in new/counted.tokens/cooccurrence" in result.stderr
     counts = import_module("nlpseq.counts.cooccurrence").Cooccurrence.load("new/counted.tokens/cooccurrence")
     assert (counts.config.window, counts.config.side, counts.config.weighting) == (3, "right", "harmonic")
     TokenDataset.open("new/counted.tokens")
@@ -243,7 +243,7 @@ def test_progress_bar_needs_capable_terminal(folder, term):
     assert ("\rtraining: " in shown) == (term == "xterm")
     assert ("words/s, loss" in shown and ", learning rate" in shown and " left" in shown) == (term == "xterm")
     assert ("\r" in shown) == (term == "xterm")
-    assert "\x1b[3" not in shown, "no colour"
+    assert "\x1b[3" not in shown, "no color"
 
 
 def read_terminal(master):
@@ -316,7 +316,7 @@ def wait_for(path):
         time.sleep(0.05)
 
 
-def test_signal_during_encoding_leaves_nothing(folder):
+def test_signal_during_encoding_leaves_no_files(folder):
     command = [*NLPSEQ, "preprocess", "-"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdin is not None

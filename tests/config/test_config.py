@@ -104,7 +104,7 @@ def test_config_takes_values_on_bounds(config_type, values):
         (Bounds(), "a finite number", [-1e300, 2**2000], [float("inf"), float("nan")]),
     ],
 )
-def test_bounds_text_and_membership(bounds, text, inside, outside):
+def test_bounds_have_text_and_contain_values(bounds, text, inside, outside):
     assert str(bounds) == text
     assert all(map(bounds.contain, inside)) and not any(map(bounds.contain, outside))
 

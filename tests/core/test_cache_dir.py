@@ -21,7 +21,7 @@ def home(monkeypatch, tmp_path):
     return tmp_path
 
 
-def test_named_folder_comes_first(home, monkeypatch):
+def test_cache_dir_variable_comes_first(home, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "xdg"))
     assert cache_dir() == home / "xdg" / "nlpseq"
     monkeypatch.setenv("NLPSEQ_CACHE_DIR", str(home / "named" / "deep"))
@@ -30,7 +30,7 @@ def test_named_folder_comes_first(home, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other platforms have another default")
-def test_default_is_in_home_folder(home, monkeypatch):
+def test_default_cache_is_in_home_folder(home, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "")  # set but empty counts as unset
     assert cache_dir() == home / ".cache" / "nlpseq"
 

@@ -79,12 +79,12 @@ def test_random_bits_are_uniform(bits):
         {"seed": 2},
         {"stream": Stream.WIDTH},
         {"epoch": 1},
-        {"offset": 1},  # the neighbouring position
+        {"offset": 1},  # the neighboring position
         {"k": 1},
     ],
     ids=str,
 )
-def test_neighbouring_counters_are_uncorrelated(other):
+def test_neighboring_counters_are_uncorrelated(other):
     assert abs(pearsonr(uniform(), uniform(**other)).statistic) < 0.01  # 4.5 sigma of 200,000 pairs
 
 

@@ -27,7 +27,7 @@ precompile(kernels)
 assert missing_kernels(kernels) == []
 folder = Path(os.environ["NUMBA_CACHE_DIR"])
 compiled = {file: file.stat().st_mtime_ns for file in folder.rglob("*.nb?")}
-for name in ("_scan", "_number", "_rehash", "keep_tokens", "train_kept"):
+for name in ("_scan", "_assign_ids", "_rehash", "keep_tokens", "train_kept"):
     assert any(name in file.name for file in compiled), name
 settings = ["--objective", objective, "--dim", "5", "--window", "2"]
 if objective == "skipgram":

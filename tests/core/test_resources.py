@@ -77,7 +77,7 @@ def test_checks_obey_address_space_limit(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries return memory themselves")
-def test_freed_memory_returns_to_the_system() -> None:
+def test_large_freed_blocks_return_to_system_with_mmap() -> None:
     large, _, _ = megabytes_kept()
     large_mapped, small_mapped, trimmed = megabytes_kept("mmap")
     assert large > 30 and large_mapped < 5  # of 34

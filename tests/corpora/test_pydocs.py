@@ -1,4 +1,4 @@
-"""The catalogue, and English paragraphs from docstrings."""
+"""The catalog, and English paragraphs from docstrings."""
 
 import sys
 from importlib import import_module
@@ -269,7 +269,7 @@ def test_docstrings_of_argparse_are_english():
     assert "``" not in text
 
 
-def test_catalogue_finds_every_corpus(monkeypatch):
+def test_catalog_finds_every_corpus(monkeypatch):
     assert [entry.name for entry in corpora.names()] == ["pydocs", "tiny"]
     assert all(entry.summary and entry.licence for entry in corpora.names())
     assert corpora.find("no such corpus") is None

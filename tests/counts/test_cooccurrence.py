@@ -132,7 +132,7 @@ def test_left_counts_are_transposed_right_counts(stream: Any, config: Cooccurren
     assert np.array_equal(both, left + right)
 
 
-def test_counts_of_sentence_worked_by_hand() -> None:
+def test_counts_of_sentence_equal_hand_calculation() -> None:
     right = CooccurrenceConfig(window=2, side="right", weighting="harmonic")
     assert count(ONE_SENTENCE, right).toarray().tolist() == [[0.5, 2.0], [1.0, 0.5]]
     flat = CooccurrenceConfig(window=1)

@@ -111,7 +111,7 @@ def peak_of(work):
         tracemalloc.stop()
 
 
-def test_in_blocks_keeps_every_pair_once_and_shuffles():
+def test_in_blocks_shuffles_and_keeps_every_pair_once():
     matrix = counted(300, density=0.4).matrix
     pairs = in_blocks(matrix, 1)
     found = csr_array((pairs.counts_N, (pairs.rows_N, pairs.columns_N)), shape=matrix.shape)
@@ -121,7 +121,7 @@ def test_in_blocks_keeps_every_pair_once_and_shuffles():
     assert not np.array_equal(in_blocks(matrix, 2).rows_N, pairs.rows_N)
 
 
-def test_strata_share_no_row_and_cover_every_block():
+def test_glove_strata_share_no_row_and_cover_all_blocks():
     pairs = in_blocks(counted(300, density=0.4).matrix, 1)
     spans = [slice(*span) for span in itertools.pairwise(pairs.bounds_B)]
     for blocks in strata(1, 0):

@@ -52,7 +52,7 @@ def test_ppmi_equals_reference_in_any_blocks(table: Any, config: PPMIConfig, blo
         assert math.isclose(found[pair], wanted[pair], rel_tol=1e-5, abs_tol=1e-6)
 
 
-def test_ppmi_of_three_words_worked_by_hand() -> None:
+def test_ppmi_of_three_words_equals_hand_calculation() -> None:
     table = {(0, 1): 3.0, (1, 0): 3.0, (0, 2): 1.0, (2, 0): 1.0}  # 8 in all; 0 has 4, 1 has 3, 2 has 1
     plain = ppmi_reference(table, PPMIConfig(smoothing=1.0))
     assert plain[2, 0] == pytest.approx(math.log(1 * 8 / (1 * 4))) == plain[0, 2]

@@ -105,7 +105,7 @@ def test_splits_end_nearest_to_their_shares(
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("phrases", [0, 1])
-def test_types_beyond_memory_give_the_same_files(tmp_path: Path, threads: int, phrases: int) -> None:
+def test_types_that_exceed_memory_give_same_files(tmp_path: Path, threads: int, phrases: int) -> None:
     chance = random.Random(1)
     words = [f"{'long' * (number % 7)}{number:x}é" for number in range(500)]
     lines = [" ".join(chance.choices(words, k=chance.randint(1, 9))) for _ in range(900)]
@@ -124,7 +124,7 @@ def test_types_beyond_memory_give_the_same_files(tmp_path: Path, threads: int, p
     assert given.digest == again.digest
 
 
-def test_any_number_of_threads_gives_the_same_files(tmp_path: Path) -> None:
+def test_thread_count_does_not_change_the_files(tmp_path: Path) -> None:
     text = "".join(f"w{k * 7 % 31} w{k % 5}{chr(10) * (k % 3 == 0)} " for k in range(2_000))
     corpus = open_corpus(write_text(tmp_path / "corpus.txt", text))
     config = TextConfig(min_count=2, valid_share=0.1, test_share=0.1)
@@ -228,7 +228,7 @@ def test_full_disk_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytes
 # the result
 
 
-def test_files_of_a_small_corpus(tmp_path: Path) -> None:
+def test_preprocess_writes_expected_files(tmp_path: Path) -> None:
     corpus = open_corpus(small_corpus(tmp_path))
     config = TextConfig(min_count=1, max_vocab=3, valid_share=0.2)
     data = preprocess(corpus, config, tmp_path / "out")
@@ -243,7 +243,7 @@ def test_files_of_a_small_corpus(tmp_path: Path) -> None:
     assert data.config == config
 
 
-def test_invalid_bytes_give_a_notice(tmp_path: Path) -> None:
+def test_invalid_bytes_cause_a_notice(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_bytes(b"a b \xff c\n" * 5)
     data = preprocess(open_corpus(tmp_path / "corpus.txt"), TextConfig(), tmp_path / "out")
     assert data.meta["read"]["invalid_bytes"] == 5

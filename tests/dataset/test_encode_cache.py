@@ -26,7 +26,7 @@ def refuse(*_: Any) -> None:
     raise AssertionError("no work was expected")
 
 
-def test_missing_file_is_named(tmp_path: Path) -> None:
+def test_error_names_missing_file(tmp_path: Path) -> None:
     path = small_corpus(tmp_path)
     corpus = open_corpus(path)
     path.unlink()
@@ -47,7 +47,7 @@ def test_second_run_reads_no_blocks(cache: Path, tmp_path: Path, monkeypatch: py
     assert (first.meta["corpus"], second.meta["corpus"]) == (str(path), str(copy))
 
 
-def test_changed_text_or_setting_is_a_new_entry(cache: Path, tmp_path: Path) -> None:
+def test_changed_text_or_setting_makes_new_cache_entry(cache: Path, tmp_path: Path) -> None:
     path = small_corpus(tmp_path)
     first = cached_dataset(open_corpus(path), TextConfig())
     stat = path.stat()
@@ -60,7 +60,7 @@ def test_changed_text_or_setting_is_a_new_entry(cache: Path, tmp_path: Path) -> 
     assert len(list(cache.iterdir())) == 3
 
 
-def test_other_vocabulary_is_a_new_entry(tmp_path: Path) -> None:
+def test_each_vocabulary_has_its_own_cache_entry(tmp_path: Path) -> None:
     config, corpus = TextConfig(min_count=1), open_corpus(small_corpus(tmp_path))
     other = open_corpus(write_text(tmp_path / "other.txt", "cat dog\n"))
     vocab = preprocess(other, config, tmp_path / "other.tokens").vocab

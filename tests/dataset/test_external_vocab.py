@@ -49,7 +49,7 @@ def test_join_lines_refuses_tokens_that_are_no_line(token: str) -> None:
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 3, 100])
-def test_select_lines_of_a_text(chunk_bytes: int) -> None:
+def test_select_lines_keeps_chosen_lines(chunk_bytes: int) -> None:
     text = np.frombuffer("a\nbé\n\nlast\n".encode(), np.uint8)
     ends = line_ends(text, chunk_bytes)
     assert ends.tolist() == [2, 6, 7, 12]

@@ -48,7 +48,7 @@ def test_blocks_have_the_tokens_of_their_lines(
 
 @pytest.mark.parametrize("text", ["", "'", "a'", "a’", "a'b", "é", "😀", "’’", "\n", "a\n", "ΑΣ.Α"])
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
-def test_block_may_end_anywhere(text: str, config: TextConfig) -> None:
+def test_tokens_do_not_depend_on_block_ends(text: str, config: TextConfig) -> None:
     assert_tokens_of_blocks([text], config)
 
 

@@ -89,7 +89,7 @@ def words_of(data):
     return [[data.vocab.words[token] for token in data.tokens[a:b]] for a, b in pairwise(data.sentences)]
 
 
-def test_corpus_with_phrases(tmp_path):
+def test_preprocess_joins_phrases_in_corpus(tmp_path):
     data = encode(tmp_path, phrases=1, phrase_threshold=5.0)
     assert words_of(data)[:2] == [["he_lives", "in", "new_york", "city"], ["the", "new_york", "times"]]
     assert data.vocab.counts[data.vocab.ids["new_york"]] == 60 and "york" not in data.vocab
@@ -148,7 +148,7 @@ def test_invalid_phrase_settings_are_refused(wrong):
         TextConfig(**wrong)
 
 
-def test_queries_join_the_words_of_a_phrase(run_cli, tmp_path, monkeypatch):
+def test_query_finds_phrase_by_its_separate_words(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text(LINES)
     done = run_cli("preprocess", "a.txt", "--phrases", 1, "--phrase-threshold", "5", "--min-count", 1)

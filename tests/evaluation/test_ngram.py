@@ -87,7 +87,7 @@ def test_one_prediction_per_token_and_sentence() -> None:
     assert kneser_ney_log_probs(train, test).shape == unigram_log_probs(train, test).shape == (5,)
 
 
-def test_kneser_ney_worked_by_hand() -> None:
+def test_kneser_ney_equals_hand_calculation() -> None:
     train, test = dataset([[0, 1]], 4), dataset([[0, 1], [2]], 4)
     # each of three entries once: 0.5 taken from each, and 1.5 of 3 spread over four
     seen, unseen = 0.5 / 3 + 0.5 / 4, 0.5 / 4
@@ -98,7 +98,7 @@ def test_kneser_ney_worked_by_hand() -> None:
     np.testing.assert_allclose(np.exp(kneser_ney_log_probs(train, test, 2)), bigrams, rtol=1e-14)
 
 
-def test_unigrams_worked_by_hand() -> None:
+def test_unigrams_equal_hand_calculation() -> None:
     log_probs = unigram_log_probs(dataset([[0, 0], [1]], 4), dataset([[0, 2], [1]], 4))
     np.testing.assert_allclose(np.exp(log_probs), np.array([3, 1, 3, 2, 3]) / 9, rtol=1e-14)
 
@@ -111,7 +111,7 @@ def test_unigrams_sum_to_one(train: Text) -> None:
 
 
 @pytest.mark.parametrize("log_probs", [unigram_log_probs, kneser_ney_log_probs])
-def test_split_uses_its_own_sentences_alone(log_probs: Any) -> None:
+def test_ngram_uses_only_sentences_of_the_split(log_probs: Any) -> None:
     text = zipf_text(60, V, seed=3)
     whole = dataset(text)
     parts = [
@@ -122,7 +122,7 @@ def test_split_uses_its_own_sentences_alone(log_probs: Any) -> None:
 
 
 @pytest.mark.parametrize("order", [1, 2, 5, 9])
-def test_predictions_are_independent_of_other_sentences(order: int) -> None:
+def test_predictions_are_independent_of_other_test_sentences(order: int) -> None:
     train, test = zipf_text(50, V, seed=4), zipf_text(9, V, seed=5)
     alone = [kneser_ney_log_probs(dataset(train), dataset([words]), order) for words in test]
     assert np.array_equal(kneser_ney_log_probs(dataset(train), dataset(test), order), np.concatenate(alone))
@@ -157,7 +157,7 @@ def test_perplexity_of_known_probabilities() -> None:
 
 
 @pytest.mark.parametrize("log_probs", [unigram_log_probs, kneser_ney_log_probs])
-def test_unusable_datasets_are_named(log_probs: Any) -> None:
+def test_errors_name_unusable_datasets(log_probs: Any) -> None:
     some, none = dataset(ONE_WORD), dataset([], name="empty.tokens")
     with pytest.raises(DataError, match=r"empty\.tokens: has no sentences to learn from\. Choose a split"):
         log_probs(none, some)

@@ -56,7 +56,7 @@ def test_wrong_options_exit_2_with_reason(arguments: list[str], message: str) ->
     assert message in done.stderr
 
 
-def test_absent_python_is_named() -> None:
+def test_error_names_missing_python() -> None:
     done = check(python="no-such-python")
     assert done.returncode == 2
     assert "no-such-python: not found. Name Python with --python." in done.stderr
@@ -78,7 +78,7 @@ def test_slow_step_is_ended_and_red(tmp_path: Path) -> None:
     assert "| Packages and GPU | FAILED (longer than 1 s) |" in done.stdout
 
 
-def test_missing_package_is_named_with_command() -> None:
+def test_error_names_missing_package_and_command() -> None:
     rows = dict(package_rows(smoke=False, load=hiding("scipy", "cupy", "torch")))
     missing = [line for line, is_usable in rows.items() if not is_usable]
     assert any(line.startswith("scipy: missing (No module named 'scipy')") for line in missing)

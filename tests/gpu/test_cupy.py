@@ -13,7 +13,7 @@ from support.word2vec_runs import GROUPS, SMALL, encode, sentences, stop_after
 import nlpseq as ns
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.word2vec.kernels.fused_cupy import WARP, Parts, make_kernel
-from nlpseq.word2vec.kernels.reference import make_layered
+from nlpseq.word2vec.kernels.layered import make_layered
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys

@@ -116,7 +116,7 @@ def test_stopped_run_resumes_on_device(device: Any, data: ns.TokenDataset, tmp_p
     assert resumed.perplexity(test) == pytest.approx(whole.perplexity(test), rel=0.02)
 
 
-def test_use_of_model_on_device(device: Any, data: ns.TokenDataset, tmp_path: Path) -> None:
+def test_model_answers_alike_on_device_and_cpu(device: Any, data: ns.TokenDataset, tmp_path: Path) -> None:
     """Generation, beam search, scores, cache and dynamic evaluation agree with the CPU."""
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.dynamic import DynamicSettings, dynamic_log_probs, gradient_statistics

@@ -88,7 +88,7 @@ def test_windows_predict_every_token_once(encoded, batch_size, rows, read_ahead)
     assert inputs_TB[0, 0] == data.vocab.ids["<eos>"]
 
 
-def test_windows_in_any_order(encoded):
+def test_windows_read_in_any_order_are_equal(encoded):
     data, stream = encoded([4, 2, 8, 1, 6, 5])
     columns = Columns(Stream(data), 2, read_ahead=3)
     chance = random.Random(1)

@@ -70,7 +70,7 @@ def test_mean_loss_in_columns_is_close_to_exact_loss(model, data):
     assert mean_loss(model, Stream(data), 1, "fp32", 10**9) == pytest.approx(whole, rel=1e-5)
 
 
-def test_mean_loss_reads_start_of_each_column(model, data):
+def test_mean_loss_with_max_tokens_reads_start_of_columns(model, data):
     found = mean_loss(model, Stream(data), 4, "fp32", 22, rows=8)
     columns = Columns(Stream(data), 4)
     tokens_TB, targets_TB = (torch.from_numpy(each) for each in columns.window(0, 5))

@@ -212,7 +212,7 @@ def test_ema_starts_as_mean_and_then_decays(decay):
         torch.testing.assert_close(average.values[0], wanted)
 
 
-def test_average_in_use_restores_weights():
+def test_average_restores_weights_after_use():
     weight = torch.nn.Parameter(torch.zeros(4))
     average = Average([weight])
     for _ in steps_of(weight, 3):

@@ -77,7 +77,7 @@ def test_uniform_model_scores_vocabulary_size():
 
 
 @pytest.mark.parametrize("text", ["", " \t ", "\0", "\n"])
-def test_empty_sentence_scores_eos_alone(text):
+def test_empty_sentence_scores_only_eos(text):
     found = lm_models.tiny_model().score(text)
     assert (found.text, found.tokens, found.unk) == (text, ["<eos>"], 0)
     assert found.log_prob < 0

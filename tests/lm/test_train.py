@@ -130,7 +130,7 @@ def test_every_optimizer_and_option_learns(data, settings):
     assert model.perplexity(data.split("test")) < 4.5
 
 
-def test_seed_decides_model(data):
+def test_same_seed_gives_same_model(data):
     first, again, other = (train_lm(data, config(seed=seed)) for seed in (1, 1, 2))
     for name, weight in first.model.named_parameters():
         assert torch.equal(weight, again.model.get_parameter(name))
@@ -195,7 +195,7 @@ def wait_for_change(path, run):
         time.sleep(0.01)
 
 
-def test_denormals_work_after_training(data):
+def test_training_restores_denormal_numbers(data):
     train_lm(data, config(epochs=1))
     smallest = np.array([5e-324]) * np.array([1.0])
     assert smallest[0] > 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rights import lose_rights
+from as_ordinary_user import lose_rights
 from support.texts import read_blocks as read, text_of, write_text
 
 from nlpseq.config import TextConfig
@@ -32,7 +32,7 @@ def write(folder: Path, content: bytes, name: str = "a.txt") -> Path:
 # sources
 
 
-def test_name_of_a_file_has_no_suffixes(tmp_path):
+def test_corpus_name_has_no_suffixes(tmp_path):
     corpus = open_corpus(write(tmp_path, b"a b\n", "news.2024.txt.gz"))
     assert corpus.name == "news"
     assert corpus.describe() == str(tmp_path / "news.2024.txt.gz")
@@ -79,15 +79,15 @@ def test_sources_keep_order_and_may_repeat(tmp_path):
     assert text_of(b, a, b) == "b\na\nb\n"
 
 
-def test_catalogue_is_searched_if_no_path_exists(tmp_path, monkeypatch):
-    stored = write(tmp_path, b"from the catalogue\n", "stored.txt")
-    catalogue = SimpleNamespace(
+def test_catalog_is_searched_if_no_path_exists(tmp_path, monkeypatch):
+    stored = write(tmp_path, b"from the catalog\n", "stored.txt")
+    catalog = SimpleNamespace(
         find=lambda name: stored if name == "pydocs" else None, names=lambda: [SimpleNamespace(name="pydocs")]
     )
-    monkeypatch.setitem(sys.modules, "nlpseq.corpora", catalogue)
+    monkeypatch.setitem(sys.modules, "nlpseq.corpora", catalog)
     monkeypatch.chdir(tmp_path)
     assert open_corpus("pydocs").name == "pydocs"
-    assert text_of("pydocs") == "from the catalogue\n"
+    assert text_of("pydocs") == "from the catalog\n"
     with pytest.raises(DataError, match=r"pydoc: no such file, folder or corpus\. Did you mean pydocs\?"):
         open_corpus("pydoc")
     with pytest.raises(DataError, match=r"missing\.txt: no such file, folder or corpus\. Check the path"):

@@ -38,12 +38,12 @@ def test_byte_order_mark_is_removed():
             assert report == ReadReport()
 
 
-def test_each_file_may_have_its_own_mark(tmp_path):
+def test_each_file_may_start_with_a_byte_order_mark(tmp_path):
     a, b = write(tmp_path, codecs.BOM_UTF8 + b"a\n", "a"), write(tmp_path, codecs.BOM_UTF8 + b"b\n", "b")
     assert text_of(a, b) == "a\nb\n"
 
 
-def test_utf_16_gives_a_hint(tmp_path):
+def test_utf_16_file_suggests_encoding(tmp_path):
     with pytest.raises(
         DataError, match=r"a\.txt: starts with a UTF-16 byte order mark\. Use --encoding utf-16\."
     ):
@@ -58,7 +58,7 @@ def test_utf_16_gives_a_hint(tmp_path):
         assert f"looks like UTF-16. Use --encoding utf-16-{order}." in " ".join(report.notices())
 
 
-def test_cp949_gives_a_hint(tmp_path):
+def test_cp949_file_suggests_encoding(tmp_path):
     korean = "한국어 위키백과는 한국어로 쓰인 백과사전이다.\n똠방각하 펲시콜라\n" * 20
     file = write(tmp_path, korean.encode("cp949"))
     report = ReadReport()
@@ -160,7 +160,7 @@ def test_invalid_utf_8_takes_no_call_for_each_byte(tmp_path):
 
 
 @pytest.mark.parametrize("read_bytes", range(1, 8))
-def test_newlines_split_between_reads_become_one(read_bytes):
+def test_crlf_split_between_reads_is_one_newline(read_bytes):
     assert decode_in_chunks(b"ab\r\ncd\r\r\nef\r", read_bytes, ReadReport()) == "ab\ncd\n\nef\n"
 
 

@@ -1,4 +1,4 @@
-"""Normalisation equals unicodedata on any text, and takes linear time."""
+"""Normalization equals unicodedata on any text, and takes linear time."""
 
 import random
 import sys
@@ -23,7 +23,7 @@ LINEAR_CPU_SECONDS = 4.0  # linear time takes 0.1 s, quadratic time 10 s
     form=st.sampled_from(["none", "NFC", "NFKC"]),
     rare_share=st.sampled_from([0.0, 2.0]),  # by lines, by words
 )
-def test_blocks_equal_unicodedata(text, form, rare_share):
+def test_normalized_blocks_equal_unicodedata(text, form, rare_share):
     expected = text if form == "none" else unicodedata.normalize(form, text)
     assert normalize_block(text.encode(*UTF_8), form, rare_share).decode(*UTF_8) == expected
 
@@ -49,7 +49,7 @@ def test_long_runs_of_marks_equal_unicodedata(form):
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
 @pytest.mark.parametrize("marks", ["\u0300\u0316", "\u0f73", "\u0f75", "\u0f81", "\u0301\uff9e"])
-def test_normalisation_takes_linear_time(form, marks):
+def test_normalization_takes_linear_time(form, marks):
     start = time.process_time()  # of this process alone, whatever else the machine does
     normalize("a" + marks * 60_000, form)
     assert time.process_time() - start < LINEAR_CPU_SECONDS

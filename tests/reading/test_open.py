@@ -111,7 +111,7 @@ def zst_with_window(log: int) -> bytes:
     return b"\x28\xb5\x2f\xfd\0" + bytes([(log - 10) << 3]) + block
 
 
-def test_windows_beyond_the_limit_are_refused(tmp_path):
+def test_decompression_windows_above_limit_are_refused(tmp_path):
     for content in (xz_with_window(31), xz_with_window(32), zst_with_window(27)):
         assert text_of(write(tmp_path, content)) == TEXT
     for content, command in (

@@ -1,4 +1,4 @@
-"""Encoding of a text in plain Python: normalise, tokenize, split, count, number."""
+"""Encoding of a text in plain Python: normalize, tokenize, split, count, number."""
 
 import unicodedata
 from collections import Counter

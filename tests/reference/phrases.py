@@ -1,4 +1,4 @@
-"""Counting and joining pairs of neighbours in plain Python."""
+"""Counting and joining pairs of neighbors in plain Python."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ Text = list[list[int]]
 
 
 def count_pairs(text: Text) -> dict[tuple[int, int], int]:
-    """Count the pairs of neighbours inside sentences."""
+    """Count the pairs of neighbors inside sentences."""
     pairs = [pair for sentence in text for pair in pairwise(sentence)]
     return {pair: pairs.count(pair) for pair in sorted(set(pairs))}
 

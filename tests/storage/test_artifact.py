@@ -57,7 +57,7 @@ def text_of(path):
 # --- writing
 
 
-def test_folder_is_sealed_and_loads(made):
+def test_created_folder_has_manifest_and_loads(made):
     meta = artifact.load_meta(made, "test", 3)
     assert meta["format"] == "nlpseq-test"
     assert meta["format_version"] == 3
@@ -115,7 +115,7 @@ def test_kill_at_every_step_of_a_first_result(tmp_path):
     assert text_of(path) == "hello"
 
 
-def test_kill_amid_recovery_loses_nothing(tmp_path, monkeypatch):
+def test_kill_during_recovery_loses_nothing(tmp_path, monkeypatch):
     """Kill the next holder of the lock, too, if a kill comes between two renames."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     for number in itertools.count(1):
@@ -161,7 +161,7 @@ def test_failed_second_rename_keeps_the_old_result(made, monkeypatch, error):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges names")
-def test_overwrite_is_one_step(made, monkeypatch):
+def test_overwrite_exchanges_names_in_one_step(made, monkeypatch):
     def rename(self, target):
         raise AssertionError(f"for a moment there is no {target}")
 
@@ -228,7 +228,7 @@ def test_link_stays_and_its_target_is_overwritten(made):
     assert names(made.parent) == ["link", "made"]
 
 
-def test_unwritable_path_is_named(tmp_path):
+def test_error_names_unwritable_path(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(
         ResourceError, match=r"file/made: cannot be written \(.*\)\. Choose another path with -o, OUT"
@@ -236,7 +236,7 @@ def test_unwritable_path_is_named(tmp_path):
         make(tmp_path / "file" / "made")
 
 
-def test_full_disk_is_named(tmp_path):
+def test_full_disk_error_names_path_and_cause(tmp_path):
     with (
         pytest.raises(ResourceError, match=r"^.*/made/inner: the disk ran full, and nothing was changed\."),
         artifact.atomic_directory(tmp_path / "made") as new,
@@ -259,7 +259,7 @@ def test_foreign_file_is_not_removed_with_a_result(made):
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_new_result_keeps_clear_of_a_path_taken_meanwhile(tmp_path, force):
+def test_result_is_kept_beside_a_path_taken_during_work(tmp_path, force):
     path = tmp_path / "made"
     with (
         pytest.raises(ConfigError, match=r"The new result is in (.*)\.") as found,
@@ -298,14 +298,14 @@ def test_first_checkpoint_is_not_a_result(tmp_path, file_system):
     assert names(tmp_path) == ["run"]
 
 
-def test_checkpoint_inside_a_complete_result(made, file_system):
+def test_checkpoint_inside_result_goes_with_overwriting(made, file_system):
     make_checkpoint(made, "half")
     assert text_of(made) == "hello" and text_of(made / "checkpoint") == "half"
     make(made, "new", force=True)
     assert text_of(made) == "new" and "checkpoint" not in names(made)
 
 
-def test_kill_amid_checkpoint_keeps_the_result(made):
+def test_kill_during_checkpoint_keeps_the_result(made):
     for number in itertools.count(1):
         was_killed = is_killed_at(number, lambda: make_checkpoint(made, "half", force=True))
         assert text_of(made) == "hello"
@@ -365,7 +365,7 @@ def test_checkpoint_does_not_restart_a_reader(made):
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_failed_flush_leaves_nothing(tmp_path, monkeypatch, early):
+def test_failed_fsync_leaves_no_files(tmp_path, monkeypatch, early):
     fsync = os.fsync
 
     def refuse(handle):
@@ -385,7 +385,7 @@ def test_failed_flush_leaves_nothing(tmp_path, monkeypatch, early):
     assert names(tmp_path) == []
 
 
-def test_too_small_disk_is_named_before_the_work(tmp_path):
+def test_too_small_disk_is_refused_before_writing(tmp_path):
     artifact.check_free_disk(tmp_path / "made", 1)
     with pytest.raises(
         ResourceError, match=r"MB free and this needs about 1,000,000,000,000\.0 MB\. Free some space"
@@ -393,7 +393,7 @@ def test_too_small_disk_is_named_before_the_work(tmp_path):
         artifact.check_free_disk(tmp_path / "made", 10**18)
 
 
-def test_discard_removes_all_or_nothing(tmp_path):
+def test_killed_discard_removes_all_or_nothing(tmp_path):
     for number in itertools.count(1):
         path = make(tmp_path / "made", force=True)
         was_killed = is_killed_at(number, lambda path=path: artifact.discard(path))
@@ -490,7 +490,7 @@ CORRUPTIONS = {
 
 
 @pytest.mark.parametrize(("corrupt", "message"), CORRUPTIONS.values(), ids=CORRUPTIONS)
-def test_each_corruption_is_named(made, corrupt, message):
+def test_error_names_each_corruption(made, corrupt, message):
     corrupt(made)
     with pytest.raises(ArtifactError, match=message):
         artifact.load_meta(made, "test", 3)
@@ -516,7 +516,7 @@ def has_same_json(file, content):
         return False
 
 
-def test_unreadable_file_is_named(made, monkeypatch):
+def test_error_names_unreadable_file(made, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -526,7 +526,7 @@ def test_unreadable_file_is_named(made, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["hashlib.file_digest", "json.loads"])
-def test_shortage_of_handles_is_not_corruption(made, monkeypatch, name):
+def test_too_many_open_files_is_not_corruption(made, monkeypatch, name):
     def refuse(*_):
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -576,7 +576,7 @@ def test_corrupt_folder_is_read_once(made):
     assert len(found) == 1
 
 
-def test_without_verify_sizes_alone_are_compared(made):
+def test_load_without_verify_compares_sizes_only(made):
     (made / "text.txt").write_text("hellp")
     artifact.load_meta(made, "test", 3, verify=False)
     (made / "text.txt").write_text("hell")

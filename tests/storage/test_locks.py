@@ -100,7 +100,9 @@ def test_forked_child_neither_holds_nor_releases(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
-def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_file_system_without_locks_still_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
@@ -113,7 +115,7 @@ def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not [name for name in names(tmp_path) if "tmp" in name]
 
 
-def test_next_lock_removes_temporary_of_killed(tmp_path: Path) -> None:
+def test_next_lock_removes_files_of_killed_writer(tmp_path: Path) -> None:
     fill_and_die(tmp_path / "a")
     assert len(names(tmp_path)) == 2
     with path_lock(tmp_path / "a"):
@@ -121,21 +123,21 @@ def test_next_lock_removes_temporary_of_killed(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_sweep_removes_temporaries_of_killed(tmp_path: Path) -> None:
+def test_stale_removal_removes_files_of_killed_writer(tmp_path: Path) -> None:
     for name in ("a", "1\nb", "c" * 255):
         fill_and_die(tmp_path / name)
     remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == set()
 
 
-def test_lock_of_run_sweeps_its_checkpoints(tmp_path: Path) -> None:
+def test_lock_of_run_removes_its_stale_checkpoints(tmp_path: Path) -> None:
     fill_and_die(tmp_path / "run" / "checkpoint")
     assert names(tmp_path / "run")
     with path_lock(tmp_path / "run"):
         assert names(tmp_path / "run") == set()
 
 
-def test_sweep_keeps_temporary_of_live_writer(tmp_path: Path) -> None:
+def test_stale_removal_keeps_files_of_live_writer(tmp_path: Path) -> None:
     with temporary(tmp_path / "a") as new:
         new.touch()
         assert run_in_child(lambda: remove_stale_temporaries(tmp_path)) == 0
@@ -144,7 +146,7 @@ def test_sweep_keeps_temporary_of_live_writer(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_kill_amid_removal_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+def test_next_removal_finishes_a_killed_removal(tmp_path: Path) -> None:
     number, was_killed = 0, True
     while was_killed:
         number += 1
@@ -155,7 +157,7 @@ def test_kill_amid_removal_leaves_nothing_to_the_next(tmp_path: Path) -> None:
     assert number > 5
 
 
-def test_ctrl_c_amid_removal_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_removal_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rmdir, stops = os.rmdir, iter([KeyboardInterrupt])
 
     def stop(*arguments: object, **options: object) -> None:
@@ -170,13 +172,13 @@ def test_ctrl_c_amid_removal_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", [".nlpseq-tmp-", ".nlpseq-tmp-mine", ".nlpseq-lock-0123", "nlpseq-tmp-a"])
-def test_sweep_keeps_other_names(tmp_path: Path, name: str) -> None:
+def test_stale_removal_keeps_other_names(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == {name}
 
 
-def test_sweep_keeps_links_and_other_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stale_removal_keeps_links_and_other_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_and_die(tmp_path / "a")
     (left,) = tmp_path.glob(".nlpseq-tmp-*")
     with monkeypatch.context() as patch:

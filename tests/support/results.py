@@ -8,7 +8,7 @@ from nlpseq.storage.manifest import MANIFEST, file_sha256
 
 
 def seal(path: Path, *names: str) -> None:
-    """Write the present size and sha256 of these files, or of all files, into the manifest of a folder."""
+    """Write the present size and sha256 of the named files, or of all files, into the manifest."""
     manifest = path / MANIFEST
     files = json.loads(manifest.read_text())["files"] if names else {}
     for file in path.iterdir():

@@ -28,7 +28,7 @@ def test_every_configured_tokenizer_is_registered():
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
-def test_documented_example_is_true(config):
+def test_example_in_docstring_is_true(config):
     assert base.__doc__ is not None
     line = re.search(r"for the line {5}(.*)", base.__doc__)
     row = re.search(rf"^    {config_name(config)}  +(\S.*?)(?:   .*)?$", base.__doc__, re.MULTILINE)

@@ -25,19 +25,19 @@ def assert_same_scan(text: str, config: TextConfig) -> None:
     assert lengths_L.tolist() == expected_L.tolist()
 
 
-def test_padding_is_that_of_the_reference():
+def test_padding_equals_reference():
     assert len(fast.PADDING) == plain.PADDING_BYTES
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(text=ANY_TEXT)
-def test_scan_of_any_text(text, config):
+def test_scan_of_any_text_equals_reference(text, config):
     assert_same_scan(text, config)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
-def test_scan_of_ascii_vectors_and_characters(config):
+def test_scan_of_ascii_and_other_text_equals_reference(config):
     for seed in range(300):
         draw = random.Random(seed)
         text = draw.choices("abC9''. \n", k=draw.randrange(60, 600))
@@ -57,5 +57,5 @@ def test_scan_of_apostrophe_at_end_of_vector(behind, config):
     "text", ["", "'", "a'", "a’", "a'b", "é", "한", "😀", "a'😀", "’’", "\n", "a\n", "ΑΣ.Α"]
 )
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
-def test_scan_of_short_texts(text, config):
+def test_scan_of_short_texts_equals_reference(text, config):
     assert_same_scan(text, config)

@@ -59,7 +59,7 @@ def test_load_uint64_at_every_offset(size):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("low", "num"), [(0, 128), (10, 1), (97, 26), (250, 6), (0, 0), (128, 127)])
-def test_bytes_in_range_at_every_offset(size, low, num):
+def test_bytes_in_range_equals_reference_at_every_offset(size, low, num):
     data = np.append(random_bytes(size), np.zeros(plain.VECTOR_BYTES, np.uint8))
     assert plain.VECTOR_BYTES == fast.VECTOR_BYTES
     for at in range(size):
@@ -73,7 +73,7 @@ def test_multiply_fold_on_128_bit_products():
             assert int(multiply_fold(np.uint64(a), np.uint64(b))) == plain.multiply_fold(a, b)
 
 
-def test_bit_counts_of_uint64():
+def test_bit_counts_equal_reference_on_uint64():
     for number in numbers():
         assert int(trailing_zeros(np.uint64(number))) == plain.trailing_zeros(number)
         assert int(popcount(np.uint64(number))) == plain.popcount(number)

@@ -55,7 +55,7 @@ def test_whitespace_equals_str_split(text):
         ("... !", []),
     ],
 )
-def test_word_tokens(text, tokens):
+def test_word_tokenizer_gives_expected_tokens(text, tokens):
     assert tokenize(text, TextConfig()) == tokens
 
 
@@ -70,7 +70,7 @@ def test_word_tokens(text, tokens):
         ("😀👍🏽 \ufffd\u00ad\ufeff\x07", ["😀", "👍", "🏽", "\ufffd"]),
     ],
 )
-def test_word_tokens_with_punctuation(text, tokens):
+def test_punctuation_option_keeps_marks_as_tokens(text, tokens):
     assert tokenize(text, TextConfig(punctuation=True)) == tokens
 
 

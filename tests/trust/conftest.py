@@ -11,10 +11,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from commands import WORKS, run, write_corpus
 from faults import build
 from filelock import FileLock
 from tallies import TALLIES, Tally
-from works import WORKS, run, write_corpus
 
 WAS_SKIPPED = pytest.StashKey[bool]()
 

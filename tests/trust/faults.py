@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from works import Work, prepare, run
+from commands import Work, prepare, run
 
 EXITED = 137  # exit code of a process after the fault "exit"
 

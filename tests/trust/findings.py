@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sound import replaced
+from intact_files import replaced
 from support.results import seal_tree as seal
 
 from nlpseq.storage.manifest import MANIFEST

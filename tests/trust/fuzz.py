@@ -2,8 +2,8 @@
 
     python tests/trust/fuzz.py NAME CORPUS [options of libFuzzer, such as -max_total_time=600]
 
-NAME: one of sound.KINDS. CORPUS: a folder for inputs with new coverage. libFuzzer saves a breaking input as
-crash-... in the current folder. After the fix, move the file to findings/NAME for test_findings.py.
+NAME: one of intact_files.KINDS. CORPUS: a folder for inputs with new coverage. libFuzzer saves a breaking
+input as crash-... in the current folder. After the fix, move the file to findings/NAME for test_findings.py.
 
 An input for a folder is one byte for the choice of a file, then the content of the file. The manifest is
 updated, so that the reader looks inside.
@@ -27,8 +27,8 @@ COMPILED = sorted(
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 with atheris.instrument_imports(include=["nlpseq", "numpy.lib", "json"], exclude=COMPILED):
     from findings import put
+    from intact_files import KINDS, make_sound
     from prober import READERS
-    from sound import KINDS, make_sound
 
     from nlpseq.errors import NlpseqError
 

@@ -76,7 +76,7 @@ def read_glove(path: Path) -> bytes:
 
 
 def read_resumed_run(path: Path) -> bytes:
-    """Resume a copy of the run, and return what it learnt."""
+    """Resume a copy of the run, and return what it learned."""
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.word2vec.train import resume_word2vec
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 from _pytest.mark.structures import ParameterSet
+from intact_files import FORMATS, PACKERS, RESULTS, RUNS, check, make_sound, replaced, resealed
 from prober import Prober
-from sound import FORMATS, PACKERS, RESULTS, RUNS, check, make_sound, replaced, resealed
 from support.results import seal_tree as seal
 from tallies import Tally
 
@@ -66,7 +66,7 @@ def test_corrupt_results_are_refused(
 
 
 @pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 59))
-def test_corrupt_results_with_new_manifest_are_harmless(
+def test_resealed_corrupt_results_are_refused_or_usable(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
     """Seal the corrupt files as an attacker would: accepted content must be usable."""
@@ -84,7 +84,7 @@ def test_corrupt_results_with_new_manifest_are_harmless(
 
 
 @pytest.mark.parametrize(("kind", "name", "step"), each_kind(FORMATS, 47))
-def test_corrupt_files_of_other_tools_are_harmless(
+def test_corrupt_files_of_other_tools_are_refused_or_usable(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
     path = whole / name
@@ -151,7 +151,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", ["a.w2v", "a.npy", "a.counts", "a.tokens"])
-def test_forged_headers_are_refused(whole: Path, prober: Prober, tally: Tally, name: str) -> None:
+def test_forged_npy_headers_are_refused(whole: Path, prober: Prober, tally: Tally, name: str) -> None:
     path = whole / name
     kind = {"a.counts": "counts", "a.tokens": "tokens"}.get(name, "vectors")
     arrays = sorted(path.glob("*.npy")) if path.is_dir() else [path]

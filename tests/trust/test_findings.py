@@ -2,12 +2,14 @@
 
 import pytest
 from findings import FINDINGS, put
+from intact_files import KINDS, check, make_sound
 from prober import Prober
-from sound import KINDS, check, make_sound
 from tallies import Tally
 
 
-def test_fuzzing_findings_are_refused_or_read(tmp_path_factory: pytest.TempPathFactory, tally: Tally) -> None:
+def test_inputs_found_by_fuzzing_are_refused_or_read(
+    tmp_path_factory: pytest.TempPathFactory, tally: Tally
+) -> None:
     whole, prober = make_sound(tmp_path_factory.mktemp("whole")), Prober()
     for file in sorted(FINDINGS.glob("*/*")):
         name = file.parent.name

@@ -5,15 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from commands import COLD, WORKS, each_work, prepare, run, stale_files, what_lies_there
 from faults import count_calls, fault
 from tallies import Tally
-from works import COLD, WORKS, each_work, prepare, run, stale_files, what_lies_there
 
 OF_RESOURCES = 6
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(4, 40, *COLD))
-def test_disk_full_from_every_write_on(
+def test_full_disk_at_every_write_keeps_old_result(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:
     """Fill the disk at about `number` of the calls."""
@@ -34,7 +34,7 @@ def test_disk_full_from_every_write_on(
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(1, 3))
-def test_limit_of_file_size(folder: Path, tally: Tally, name: str, number: int) -> None:
+def test_file_size_limit_keeps_old_result(folder: Path, tally: Tally, name: str, number: int) -> None:
     """Set RLIMIT_FSIZE, which also sends SIGXFSZ."""
     work = WORKS[name]
     prepare(work, folder, old=True)

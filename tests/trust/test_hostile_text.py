@@ -16,9 +16,9 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from commands import stale_files
 from conftest import RunCli
 from tallies import Tally
-from works import stale_files
 
 import nlpseq as ns
 from nlpseq.config import TextConfig, Tokenizer
@@ -93,7 +93,7 @@ ESCAPES = (
     "megabytes", [pytest.param(128, id="fast"), pytest.param(3 << 10, id="whole", marks=pytest.mark.trust)]
 )
 @pytest.mark.parametrize("part", ["a b c ", "a", "é "])
-def test_endless_line_from_a_pipe_takes_little_memory(
+def test_endless_line_from_pipe_takes_little_memory(
     tmp_path: Path, tally: Tally, megabytes: int, part: str
 ) -> None:
     with tally.case(f"{megabytes} MB of {part!r}"):
@@ -140,7 +140,7 @@ def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
         ),
     ],
 )
-def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
+def test_vocabulary_larger_than_memory_is_pruned_exactly(
     tmp_path: Path, tally: Tally, num_words: int, block: int, held: int
 ) -> None:
     """Keep exactly the first words by name among the repeated words.
@@ -176,7 +176,7 @@ def test_a_vocabulary_larger_than_memory_is_pruned_exactly(
 @pytest.mark.parametrize(
     "texts", [pytest.param(300, id="fast"), pytest.param(10_000, id="whole", marks=pytest.mark.trust)]
 )
-def test_any_bytes_are_read_alike_on_every_way(tmp_path: Path, tally: Tally, texts: int) -> None:
+def test_any_bytes_encode_alike_in_any_blocks_and_threads(tmp_path: Path, tally: Tally, texts: int) -> None:
     """Invalid UTF-8, NUL, marks of byte order, line ends of all kinds; many blocks, one thread and two."""
     chance, seen = random.Random(2), Counter[str]()
     pieces = [b"a", b"b ", b" ", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xc3", b"\xc3\xa9", b"\xed\xa0\x80"]
@@ -222,7 +222,7 @@ def sentences(data: ns.TokenDataset) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("tokenizer", get_args(Tokenizer))
-def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None:
+def test_worst_case_text_tokenizes_in_linear_time(tally: Tally, tokenizer: Tokenizer) -> None:
     """Tokenizing takes linear time: four times the text, about four times as long."""
     config = TextConfig(tokenizer=tokenizer)
 
@@ -260,8 +260,8 @@ def test_text_made_to_be_slow_is_not(tally: Tally, tokenizer: Tokenizer) -> None
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
-def test_marks_made_to_be_slow_are_not(tally: Tally, form: str) -> None:
-    """Normalise marks out of order, pairs of such marks, and marks of a single form in linear time."""
+def test_worst_case_marks_normalize_in_linear_time(tally: Tally, form: str) -> None:
+    """Normalize marks out of order, pairs of such marks, and marks of a single form in linear time."""
 
     def compose(text: str) -> None:
         normalize_block(text.encode(), form)

@@ -7,9 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from faults import EXITED, count_calls, fault, log_calls
-from tallies import Tally
-from works import (
+from commands import (
     CACHE,
     COLD,
     WORKS,
@@ -26,6 +24,8 @@ from works import (
     start,
     what_lies_there,
 )
+from faults import EXITED, count_calls, fault, log_calls
+from tallies import Tally
 
 from nlpseq.errors import ArtifactError
 from nlpseq.storage.locks import PREFIX, remove_stale_temporaries
@@ -37,7 +37,7 @@ TRIES = 5  # for each kill, because the command may end before
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(2, 84))  # 6 times 84 are 504
-def test_killed_at_a_random_moment(folder: Path, tally: Tally, name: str, number: int) -> None:
+def test_kill_at_random_moment_leaves_old_or_new(folder: Path, tally: Tally, name: str, number: int) -> None:
     """Kill every other time during a write, because writes take little of the time."""
     work, chance = WORKS[name], random.Random(name)
     prepare(work, folder, old=False)
@@ -97,7 +97,7 @@ def stamp(path: Path) -> int | None:
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(6, 80, *COLD))
-def test_killed_at_every_write_fsync_and_rename(
+def test_kill_at_every_system_call_leaves_old_or_new(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:
     """Kill at about `number` of the calls."""
@@ -146,7 +146,7 @@ def is_mixed_pair(work: Work, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize(("name", "number"), each_work(1, 1, *COLD))
-def test_flush_comes_before_the_final_name(
+def test_files_are_flushed_before_the_final_rename(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:
     """Flush all files, the manifest last, and in the end the name, which then survive a power failure."""

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import Work, checkpoint_of, learnt, run, stale_files, start
 from tallies import Tally
-from works import Work, checkpoint_of, learnt, run, stale_files, start
 
 from nlpseq.storage.locks import remove_stale_temporaries
 

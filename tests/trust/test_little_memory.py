@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from commands import NLPSEQ, WORKS, Work, check_whole, prepare, stale_files, write_corpus
 from tallies import Tally
-from works import NLPSEQ, WORKS, Work, check_whole, prepare, stale_files, write_corpus
 
 from nlpseq.core.resources import NUMBA, TORCH, available_cores
 
@@ -62,7 +62,7 @@ def test_small_address_space_is_refused(folder: Path, tally: Tally, name: str) -
 
 
 @pytest.mark.trust
-def test_too_large_work_is_refused_before_it_begins(folder: Path, tally: Tally) -> None:
+def test_command_too_large_for_memory_is_refused_first(folder: Path, tally: Tally) -> None:
     """Try 1 GB of matrices (200 copies for 60 words), and a network of 6 GB (20,000 units)."""
     for name, more, addresses in (
         ("train-w2v", ("--dim", "10000", "--threads", "200", "--deterministic"), 1100 << 20),

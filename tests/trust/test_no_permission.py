@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rights import lose_rights
+from as_ordinary_user import lose_rights
+from commands import NLPSEQ, Work, check_whole, contents, stale_files, write_corpus
 from tallies import Tally
-from works import NLPSEQ, Work, check_whole, contents, stale_files, write_corpus
 
 USAGE_ERROR, INPUT_ERROR, ARTIFACT_ERROR, RESOURCE_ERROR = 2, 4, 5, 6
 TRAIN = ("train-w2v", "corpus.txt", "--dim", "4", "--epochs", "1", "--threads", "1", "-q")
@@ -65,7 +65,7 @@ OUTPUTS = [
     "commands",
     [pytest.param(OUTPUTS[:1], id="fast"), pytest.param(OUTPUTS, id="all", marks=pytest.mark.trust)],
 )
-def test_unwritable_output_folder_is_named_first(
+def test_unwritable_output_folder_is_reported_first(
     folder: Path, tally: Tally, commands: list[tuple[str, ...]]
 ) -> None:
     if len(commands) > 1:
@@ -80,7 +80,7 @@ def test_unwritable_output_folder_is_named_first(
 
 
 @pytest.mark.trust
-def test_unsearchable_folders_are_named(folder: Path, tally: Tally) -> None:
+def test_errors_name_unsearchable_folders(folder: Path, tally: Tally) -> None:
     (folder / "own" / "model.w2v").mkdir(mode=0o000)
     for code, command in (
         (RESOURCE_ERROR, (*TRAIN, "-o", "shut/x.w2v")),
@@ -114,7 +114,7 @@ def test_training_works_without_home_or_cache(folder: Path, tally: Tally) -> Non
 
 
 @pytest.mark.trust
-def test_unreadable_files_are_named(folder: Path, tally: Tally) -> None:
+def test_errors_name_unreadable_files(folder: Path, tally: Tally) -> None:
     assert run(folder, *TRAIN, "-o", "own/model.w2v")[0] == 0
     (folder / "corpus.txt").chmod(0o000)
     with tally.case("a text"):

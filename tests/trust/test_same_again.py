@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from commands import Work, learnt, run
 from tallies import Tally
-from works import Work, learnt, run
 
 from nlpseq.storage import artifact
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tallies import Tally
-from works import (
+from commands import (
     WORKS,
     Work,
     duration,
@@ -21,6 +20,7 @@ from works import (
     start,
     what_lies_there,
 )
+from tallies import Tally
 
 from nlpseq.storage.locks import remove_stale_temporaries
 

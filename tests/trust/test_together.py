@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import NLPSEQ, WORKS, each_work, prepare, run, stale_files, start, write_corpus
 from tallies import Tally
-from works import NLPSEQ, WORKS, each_work, prepare, run, stale_files, start, write_corpus
 
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors

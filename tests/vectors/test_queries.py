@@ -125,7 +125,7 @@ def test_best_words_match_a_full_sort(spread: int, top: int) -> None:
     assert [word for word, _ in vectors.neighbors("w0", top)] == [f"w{v}" for v in expected]
 
 
-def test_top_beyond_the_vocabulary(vectors: Vectors) -> None:
+def test_top_larger_than_vocabulary_gives_all_words(vectors: Vectors) -> None:
     assert len(vectors.neighbors("king", top=100)) == 6
     assert Vectors(vocab_of(["alone"]), np.ones((1, 2), np.float32)).neighbors("alone") == []
     with pytest.raises(ConfigError, match="top: 0 is too small"):

@@ -61,7 +61,7 @@ def test_save_overwrites_mapped_files_with_force(tmp_path: Path, vectors: Vector
     assert np.array_equal(Vectors.load(tmp_path / "a.w2v").matrix, vectors.matrix)
 
 
-def test_load_of_a_vector_file(tmp_path: Path, vectors: Vectors) -> None:
+def test_vector_file_loads_with_unknown_counts(tmp_path: Path, vectors: Vectors) -> None:
     vectors.write(tmp_path / "a.vec")
     loaded = Vectors.load(tmp_path / "a.vec")
     assert loaded.vocab.words == WORDS

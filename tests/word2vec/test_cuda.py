@@ -27,7 +27,7 @@ from nlpseq.word2vec.kernels.fused_cupy import (
     max_spans,
     spans_kernel,
 )
-from nlpseq.word2vec.kernels.reference import make_layered
+from nlpseq.word2vec.kernels.layered import make_layered
 from nlpseq.word2vec.kernels.select import Span
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.parallel import CHUNK_TOKENS
@@ -104,7 +104,7 @@ def test_arrays_stay_on_their_device(streamed: bool) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_parts_give_the_result_of_the_whole_text(variant: str) -> None:
+def test_text_in_parts_equals_whole_text(variant: str) -> None:
     config = replace(VARIANTS[variant], dim=5, negatives=3, window=4)
     tables, keys = make_tables(7), epoch_keys(1, 0)
     tables = tables._replace(sentences=tables.sentences[2:])  # because a text may start after 0
@@ -128,7 +128,7 @@ def test_parts_give_the_result_of_the_whole_text(variant: str) -> None:
     assert drawn == [(start, stop), *wanted], "each part once"
 
 
-def test_part_holds_whole_chunks() -> None:
+def test_part_is_a_multiple_of_chunks() -> None:
     assert PART_TOKENS % CHUNK_TOKENS == 0
 
 
@@ -141,7 +141,7 @@ def test_check_room_refuses_large_window() -> None:
     check_room(Word2VecConfig(objective="cbow", window=100, negatives=15))
 
 
-def test_each_span_has_its_own_learning_rate() -> None:
+def test_kernel_uses_learning_rate_of_each_span() -> None:
     config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
     train_spans, layered = (
         spans_kernel(launcher(config), config.window, np),
@@ -177,7 +177,7 @@ def test_other_text_of_same_epoch_is_drawn_again() -> None:
     assert beyond[0] > 0 == beyond[1]
 
 
-def test_lanes_sum_and_cover_a_row_once() -> None:
+def test_warp_lanes_sum_and_cover_each_row_once() -> None:
     for dim in (32, 64, 100, 160, 300):
         config = Word2VecConfig(dim=dim)
         library = build(config, 32)

@@ -11,7 +11,7 @@ from support.proxy import proxied, xp as proxy
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.errors import BackendUnavailable, ConfigError
-from nlpseq.word2vec.kernels.reference import make_layered
+from nlpseq.word2vec.kernels.layered import make_layered
 from nlpseq.word2vec.kernels.select import KernelSelection, Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys

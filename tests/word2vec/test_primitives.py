@@ -55,13 +55,13 @@ def addresses(matrix: Any) -> Any:
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (7, 5), (4, 2 * LANES)])
-def test_address_equals_reference(shape: tuple[int, int]) -> None:
+def test_row_address_equals_reference(shape: tuple[int, int]) -> None:
     matrix = np.zeros(shape, np.float32)
     assert [address_of(matrix, row) for row in range(len(matrix))] == addresses(matrix).tolist()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_products_equal_reference(size: tuple[int, int, int]) -> None:
+def test_tile_products_equal_reference(size: tuple[int, int, int]) -> None:
     C, D, J = size
     x_CD, y_JD, stride = small_integers(C + 1, D), small_integers(J, D), C + C % 2
     logits_2N = np.zeros((2, J * stride + 1), np.float32)
@@ -74,7 +74,7 @@ def test_products_equal_reference(size: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_step_equals_reference(size: tuple[int, int, int]) -> None:
+def test_tile_step_equals_reference(size: tuple[int, int, int]) -> None:
     C, D, J = size
     stride, g_N = C + C % 2, small_integers(J * (C + C % 2))
     results = []
@@ -121,7 +121,7 @@ def test_gather_and_scatter_equal_reference(num: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(5, TILE), (17, 2 * TILE), (33, 3 * TILE)], ids=str)
-def test_one_input_equals_reference(size: tuple[int, int]) -> None:
+def test_functions_of_one_input_equal_reference(size: tuple[int, int]) -> None:
     D, J = size
     y_VD, x_D, g_N = small_integers(V, D), small_integers(D), small_integers(J)
     y_ids = np.random.default_rng(J).integers(0, V, J).astype(np.uint64)

@@ -265,7 +265,7 @@ def test_resume_refuses_other_text_and_complete_run(data: TokenDataset, tmp_path
 
 
 @pytest.mark.parametrize("changes", [{"threads": 2}, {"threads": 1}, {"kernel": "layers"}], ids=str)
-def test_resume_refuses_changes_of_deterministic_run(
+def test_resume_refuses_new_settings_if_deterministic(
     data: TokenDataset, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     path = tmp_path / "run.w2v"
@@ -274,7 +274,7 @@ def test_resume_refuses_changes_of_deterministic_run(
         resume_word2vec(CheckpointConfig(path=path), data, changes=changes)
 
 
-def test_resume_refuses_position_beyond_end(data: TokenDataset, tmp_path: Path) -> None:
+def test_resume_refuses_checkpoint_past_end_of_run(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
     train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
     meta = read_meta(path / "checkpoint")

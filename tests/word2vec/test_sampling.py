@@ -39,7 +39,7 @@ def test_alias_table_gives_each_word_its_weight(weights: list[float]) -> None:
     np.testing.assert_allclose(probability, wanted, atol=len(weights) * 1e-8)  # thresholds have 32 bits
 
 
-def test_noise_words_follow_smoothed_counts() -> None:
+def test_negatives_follow_smoothed_counts() -> None:
     counts = np.array([1000, 400, 100, 50, 20, 5, 1])
     share = counts**0.75 / (counts**0.75).sum()
     pos = np.arange(40_000)
@@ -48,7 +48,7 @@ def test_noise_words_follow_smoothed_counts() -> None:
     assert stats.chisquare(observed, share * drawn.size).pvalue > 1e-3
 
 
-def test_widths_are_uniform() -> None:
+def test_window_widths_are_uniform() -> None:
     drawn = widths(np.arange(50_000), 5, epoch_keys(1, 0), np)
     assert stats.chisquare(np.bincount(drawn, minlength=6)[1:]).pvalue > 1e-3
 
@@ -82,7 +82,7 @@ def test_windows_equal_reference_for_any_span(
     )
 
 
-def test_parts_and_pairs_hold_the_same_windows() -> None:
+def test_windows_by_part_and_by_pair_are_equal() -> None:
     windows = span_windows(example_tables([20, 9], 5, 0), epoch_keys(1, 0), 3, 0, 29, np)
     parts = [windows.part(first, first + 4, np) for first in range(0, len(windows.centres_B), 4)]
     np.testing.assert_array_equal(np.concatenate([p.contexts_P for p in parts]), windows.contexts_P)
@@ -123,7 +123,7 @@ def test_sampling_calls_given_array_module(span: tuple[int, int]) -> None:
     )
 
 
-def test_noise_words_use_bits_of_their_position() -> None:
+def test_negatives_use_bits_of_their_position() -> None:
     table, pos = alias_table(np.arange(1.0, 8.0)), 12
     drawn = noise_words(table, epoch_keys(9, 4), np.array([pos]), np.array([6]), 2, np)[0]
     for n, k in enumerate((6, 7)):

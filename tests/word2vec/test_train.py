@@ -131,12 +131,12 @@ def test_early_stop_needs_valid_split(data: TokenDataset, tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"has no valid split.*--valid-share"):
         train_word2vec(data, replace(SMALL, early_stop=True))
     lonely = encode(tmp_path, sentences(100) + "dog\ncat\n" * 30, valid_share=0.05)
-    with pytest.raises(DataError, match="valid split: no word in it has a neighbour"):
+    with pytest.raises(DataError, match="valid split: no word in it has a neighbor"):
         train_word2vec(lonely, replace(SMALL, early_stop=True))
     assert train_word2vec(lonely, SMALL).meta["valid_loss"] == []
 
 
-def test_resolve_picks_rate_and_epochs() -> None:
+def test_resolve_picks_learning_rate_and_epochs() -> None:
     assert resolve(Word2VecConfig(), 10, 17_000_000).learning_rate == 0.025
     assert resolve(Word2VecConfig(objective="cbow"), 10, 17_000_000).learning_rate == 0.075
     assert resolve(Word2VecConfig(objective="cbow", cbow_update="corrected"), 10, 10).learning_rate == 0.15
@@ -165,7 +165,7 @@ def test_without_padding_works_block_by_block(dim: int) -> None:
 
 def test_meta_counts_predictions_of_all_epochs(data: TokenDataset) -> None:
     one, three = (train_word2vec(data, replace(SMALL, epochs=epochs, window=1)) for epochs in (1, 3))
-    pairs = 2 * (data.num_tokens - data.num_sentences)  # each word with both neighbours
+    pairs = 2 * (data.num_tokens - data.num_sentences)  # each word with both neighbors
     assert [one.meta["predictions"], three.meta["predictions"]] == [pairs, 3 * pairs]
 
 
@@ -177,7 +177,7 @@ def test_train_word2vec_refuses_one_word(tmp_path: Path) -> None:
 
 def test_train_word2vec_refuses_one_word_sentences(tmp_path: Path) -> None:
     data = encode(tmp_path, "one\ntwo\none\ntwo\n")
-    with pytest.raises(DataError, match=r"no word has a neighbour, .* --subsample 0"):
+    with pytest.raises(DataError, match=r"no word has a neighbor, .* --subsample 0"):
         train_word2vec(data, SMALL)
 
 

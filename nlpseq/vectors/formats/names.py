@@ -71,7 +71,7 @@ def is_gzipped(file: Path) -> bool:
 
 
 def files_of(file: Path, format: Format) -> tuple[Path, ...]:
-    """Return the files of one set of vectors: the words file, if the format has one, and the file itself."""
+    """Return the files of stored vectors: the words file, if any, then `file`."""
     if format not in _WORDS_ENDING:
         return (file,)
     name, compression = _split_compression(file)

@@ -73,9 +73,9 @@ class Written(NamedTuple):
 
 
 def read_vectors(file: Path, format: Format | None = None, sizes: ReadSizes = DEFAULT_SIZES) -> VectorFile:
-    """Read words and vectors; the format is recognised by the content unless given.
+    """Read words and vectors; the format is recognized by the content unless given.
 
-    Of repeated words the first is kept. Compressed files (.gz, .bz2, .xz, .zst) are recognised by their
+    Of repeated words the first is kept. Compressed files (.gz, .bz2, .xz, .zst) are recognized by their
     content. Raises DataError if the file cannot be read, ConfigError for an unknown format, and ArtifactError
     with the line or byte if the file is corrupt or in another format. A header that declares an impossible
     size never causes an allocation.
@@ -88,7 +88,7 @@ def read_vectors(file: Path, format: Format | None = None, sizes: ReadSizes = DE
 
 
 def sniff_format(file: Path) -> Format:
-    """Recognise the format by the first lines; raises ArtifactError if they fit none."""
+    """Recognize the format by the first lines; raises ArtifactError if they fit none."""
     with open_source(file) as source:
         first = source.read_line()
         if first.startswith(MAGIC):

@@ -1,4 +1,4 @@
-"""Output files of vectors: each file appears whole or not at all, and pairs of files recognise each other.
+"""Output files of vectors: each file appears whole or not at all, and pairs of files recognize each other.
 
 Two formats take two files, an array and its words: .npy with .vocab.tsv, .tsv with .metadata.tsv. A kill
 between the two renames leaves files of different exports. Therefore the first line of the words file ends in

@@ -1,6 +1,6 @@
 """Run the steps of objectives.py in compiled loops: same random numbers, same arithmetic, no temporaries.
 
-A call trains on every window whose centre lies in tokens[start:stop], one window after another. The call
+A call trains on every window whose center lies in tokens[start:stop], one window after another. The call
 releases the GIL, so that several threads can train the same weights without a lock (Niu et al. 2011,
 arXiv:1106.5730). Integer arrays are allocated outside of the compiled loop, because code that allocates
 compiles longer; float arrays inside, because the compiler then knows that they overlap no other array.

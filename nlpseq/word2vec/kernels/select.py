@@ -1,4 +1,4 @@
-"""Select the kernel for the steps of word2vec: readable (reference.py) or compiled (fused)."""
+"""Select the kernel for the steps of word2vec: readable (layered.py) or compiled (fused)."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -27,7 +27,7 @@ __all__ = [
 TrainSpan = Callable[[Tables, Any, Weights, int, int, Any], tuple[float, int]]
 """(tables, epoch keys, weights, start, stop, learning rate as float32) -> (sum of losses, predictions).
 
-Train `weights` in place on every window whose centre lies in tokens[start:stop]; losses are in nats.
+Train `weights` in place on every window whose center lies in tokens[start:stop]; losses are in nats.
 """
 
 LANES = 16  # floats of a cache line
@@ -79,7 +79,7 @@ def select(config: Word2VecConfig) -> KernelSelection:
         return KernelSelection(backend, kernel, xp, train_spans, at_once, fused_cupy.WARP)
     if kernel == "fused":
         return KernelSelection(backend, kernel, xp, in_turn(_fused(config)))
-    from nlpseq.word2vec.kernels.reference import make_layered
+    from nlpseq.word2vec.kernels.layered import make_layered
 
     return KernelSelection(backend, kernel, xp, in_turn(make_layered(config, xp)))
 

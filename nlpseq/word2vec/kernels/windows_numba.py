@@ -31,10 +31,11 @@ def _negative(key, pos, k, alias_V2):  # type: ignore[no-untyped-def]
 def keep_tokens(  # type: ignore[no-untyped-def]
     tables, key, window, start, stop, sentence, ids_N, pos_N, sentence_N
 ):
-    """Fill ids, positions and sentences of the kept tokens in start..stop, and of `window` more on each side.
+    """Fill ids, positions and sentences of kept tokens from start to stop (exclusive).
 
-    sentence: number of the sentence of token `start`. Returns (count, first, last): `count` tokens are kept,
-    first..last-1 of them lie in start..stop.
+    Up to `window` kept tokens of the same sentence are added on each side. sentence: number of the sentence
+    of token `start`. Returns (count, first, last): `count` tokens are filled, and numbers first to
+    last - 1 lie between start and stop.
     """
     tokens, sentences, keep_V = tables.tokens, tables.sentences, tables.keep_V
     begin, found = start, 0
@@ -56,7 +57,7 @@ def keep_tokens(  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def fill_contexts(i, count, key, window, ids_N, pos_N, sentence_N, context_C, slot_C):  # type: ignore[no-untyped-def]
-    """Fill the neighbours of kept token i within its width and its sentence. Return their number."""
+    """Fill the neighbors of kept token i within its width and its sentence. Return their number."""
     width = 1 + np.int64(((random_bits(key, np.uint64(pos_N[i]), ZERO) >> HALF) * np.uint64(window)) >> HALF)
     num = 0
     for n in range(max(i - width, 0), min(i + width + 1, count)):

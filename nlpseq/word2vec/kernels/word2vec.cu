@@ -178,7 +178,7 @@ __device__ void learn(const Text& text, const Noise& noise, float* in_VD, float*
         if (signs[j] != 0) add(out_VD + (i64)outputs[j] * D, dy[j]);
 }
 
-// Train span s: the kept words first_S[s]..last_S[s]-1 as centres, at learning rate rate_S[s].
+// Train span s: the kept words first_S[s]..last_S[s]-1 as centers, at learning rate rate_S[s].
 extern "C" __global__ void train_spans(const u32* ids_N, const i64* pos_N, const i64* sentence_N, i64 num,
                                        const u32* alias_V2, u64 num_words, u64 width_key, u64 noise_key,
                                        float* in_VD, float* out_VD, const i64* first_S, const i64* last_S,

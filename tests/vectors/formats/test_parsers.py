@@ -106,7 +106,7 @@ def test_parsers_accept_blocks_of_any_size(tmp_path: Path, name: str, block_byte
 
 @pytest.mark.parametrize("gzipped", [False, True])
 @pytest.mark.parametrize("newline", [b"", b"\n"])
-def test_binary_of_many_blocks(tmp_path: Path, newline: bytes, gzipped: bool) -> None:
+def test_binary_vectors_of_many_blocks_load(tmp_path: Path, newline: bytes, gzipped: bool) -> None:
     words = [f"word{v}" for v in range(9000)]
     matrix = np.random.default_rng(1).normal(size=(9000, 61)).astype("<f4")
     rows = [word.encode() + b" " + row.tobytes() + newline for word, row in zip(words, matrix, strict=True)]
@@ -117,8 +117,8 @@ def test_binary_of_many_blocks(tmp_path: Path, newline: bytes, gzipped: bool) ->
     assert same_bits(found.matrix_VD, matrix)
 
 
-def test_text_of_many_blocks(tmp_path: Path) -> None:
-    words = ["a b" if v == 3000 else f"word{v}" for v in range(6000)]  # one word with a space
+def test_vector_text_of_many_blocks_loads(tmp_path: Path) -> None:
+    words = ["a b" if v == 3000 else f"word{v}" for v in range(6000)]  # a line with a space in the word
     matrix = np.random.default_rng(1).normal(size=(6000, 40)).astype(np.float32)
     text = io.BytesIO()
     write_word2vec(VectorRows(words, np.zeros(6000, np.int64), np.arange(6000), matrix), text)

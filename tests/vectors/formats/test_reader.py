@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rights import lose_rights
+from as_ordinary_user import lose_rights
 from support.vocabularies import FILE_NAMES, MATRIX, WORDS, same_bits, vocab_of, write
 
 from nlpseq.errors import ArtifactError, DataError
@@ -89,7 +89,9 @@ CORRUPT = {
 
 @pytest.mark.parametrize("sizes", [ReadSizes(compile_after=0), ReadSizes()], ids=["compiled", "plain"])
 @pytest.mark.parametrize(("content", "message"), CORRUPT.values(), ids=CORRUPT.keys())
-def test_corrupt_file_is_named(tmp_path: Path, content: bytes, message: str, sizes: ReadSizes) -> None:
+def test_error_names_corrupt_vector_file(
+    tmp_path: Path, content: bytes, message: str, sizes: ReadSizes
+) -> None:
     file = tmp_path / "a.vec"
     file.write_bytes(content)
     with pytest.raises(ArtifactError, match=re.escape(str(file)) + f".*({message})") as raised:
@@ -173,7 +175,7 @@ def test_words_file_must_fit_the_array(tmp_path: Path) -> None:
         read_vectors(tmp_path / "a.npy")
 
 
-def test_metadata_of_other_tools(tmp_path: Path) -> None:
+def test_projector_metadata_of_other_tools_loads(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(b"1\t2\n3\t4\n")
     metadata = tmp_path / "a.metadata.tsv"
     for content in (b"king\nthe queen\n", b"king\r\nthe queen\r\n", b"king\nthe queen"):
@@ -189,7 +191,7 @@ def test_metadata_of_other_tools(tmp_path: Path) -> None:
             read_vectors(tmp_path / "a.tsv")
 
 
-def test_array_without_rows(tmp_path: Path) -> None:
+def test_array_without_rows_loads(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(npy((0, 2), body=b""))
     (tmp_path / "a.vocab.tsv").write_bytes(b"word\tcount\tspecials=0\n")
     assert read_vectors(tmp_path / "a.npy").matrix_VD.shape == (0, 2)
@@ -231,7 +233,7 @@ def test_memory_shortage_is_not_corruption(tmp_path: Path, monkeypatch: pytest.M
             read_vectors(file)
 
 
-def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
+def test_errors_name_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_vectors(tmp_path / "no.vec")
     with pytest.raises(ArtifactError, match="is a folder, not a file"):
@@ -250,7 +252,7 @@ def test_impossible_names_are_refused(tmp_path: Path, format: Format | None) -> 
 
 
 @pytest.mark.parametrize("ending", [".npy", ".tsv"])
-def test_name_too_long_for_a_words_file(tmp_path: Path, ending: str) -> None:
+def test_name_too_long_for_words_file_is_refused(tmp_path: Path, ending: str) -> None:
     file = write(tmp_path / f"a{ending}", WORDS, MATRIX).files[0]
     long = file.rename(tmp_path / ("a" * 250 + ending))
     with pytest.raises(ArtifactError, match=f"{long}: holds numbers alone, and aaa"):

@@ -107,7 +107,7 @@ def test_compressed_files_are_read(tmp_path: Path, name: str, ending: str) -> No
 
 
 @pytest.mark.parametrize("ending", [".bz2", ".xz", ".zst"])
-def test_only_gzip_is_written(tmp_path: Path, ending: str) -> None:
+def test_only_gzip_compression_is_written(tmp_path: Path, ending: str) -> None:
     for name in ("a.vec", "a.w2v"):
         with pytest.raises(ConfigError, match=rf"\{ending} files can be read, but not written"):
             write(tmp_path / (name + ending), WORDS, MATRIX)
@@ -168,7 +168,7 @@ def test_files_of_gensim_are_read(tmp_path: Path, binary: bool) -> None:
     ],
     ids=["word2vec.c", "fastText", "CRLF", "GloVe", "blank lines"],
 )
-def test_text_of_other_tools_is_read(tmp_path: Path, content: bytes, title: str) -> None:
+def test_vector_text_files_of_other_tools_load(tmp_path: Path, content: bytes, title: str) -> None:
     found = read(content, tmp_path / "a.txt")
     assert (found.vocab.words, found.format, found.notices) == (["</s>", "king"], title, [])
     assert same_bits(found.matrix_VD, np.array([[0.1, 0.2], [-1, 3]], np.float32))
@@ -266,7 +266,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)
-def test_bytes_of_each_format(tmp_path: Path, name: str) -> None:
+def test_each_vector_format_writes_expected_bytes(tmp_path: Path, name: str) -> None:
     written = write(tmp_path / name, WORDS, MATRIX)
     assert written.files == (tmp_path / name, *[tmp_path / each for each in CONTENTS[name] if each != name])
     assert sorted(tmp_path.iterdir()) == sorted(written.files)
@@ -288,7 +288,7 @@ def test_gzip_stores_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(contents) == 1
 
 
-def test_only_npy_keeps_counts(tmp_path: Path) -> None:
+def test_only_npy_files_keep_counts(tmp_path: Path) -> None:
     vocab = Vocab(["a", "b", "c"], np.array([9, -1, 3]))
     write_vectors(tmp_path / "a.npy", vocab, np.eye(3, dtype=np.float32))
     assert read_vectors(tmp_path / "a.npy").vocab.counts.tolist() == [9, -1, 3]
@@ -296,7 +296,7 @@ def test_only_npy_keeps_counts(tmp_path: Path) -> None:
     assert read_vectors(tmp_path / "a.vec").vocab.counts.tolist() == [-1, -1, -1]
 
 
-def test_format_of_file_endings() -> None:
+def test_file_ending_selects_format() -> None:
     for compression in ("", *COMPRESSED_ENDINGS):
         assert {ending: format_of(Path(f"a.b{ending}{compression}")) for ending in ENDINGS} == ENDINGS
     assert format_of(Path("A.VEC")) == "word2vec"

@@ -1,4 +1,4 @@
-"""A file of vectors appears whole or not at all, pairs recognise each other, and force alone overwrites."""
+"""A file of vectors appears whole or not at all, pairs recognize each other, and force alone overwrites."""
 
 import hashlib
 import itertools
@@ -41,7 +41,7 @@ def test_failed_export_keeps_the_old_files(
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)
-def test_failed_first_export_leaves_nothing(
+def test_failed_first_export_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(Path, "replace", no_space)
@@ -51,7 +51,7 @@ def test_failed_first_export_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)
-def test_file_that_appears_meanwhile_stays(
+def test_file_that_appears_during_export_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     fsync = os.fsync
@@ -151,14 +151,14 @@ def test_locked_file_of_a_pair_is_refused(tmp_path: Path, name: str) -> None:
     assert contents(tmp_path) == {}
 
 
-def test_too_small_disk_is_named_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_small_disk_is_refused_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=15))
     with pytest.raises(ResourceError, match="MB free and this needs"):
         write(tmp_path / "a.vec", WORDS, MATRIX)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_error_names_unwritable_output(tmp_path: Path) -> None:
     (tmp_path / "a.metadata.tsv").mkdir()
     with pytest.raises(ConfigError, match=r"a\.metadata\.tsv: is a folder"):
         write(tmp_path / "a.tsv", WORDS, MATRIX, force=True)

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from commands import NLPSEQ, stale_files
 from conftest import RunCli
 from tallies import Tally
-from works import NLPSEQ, stale_files
 
 import nlpseq as ns
 from nlpseq.storage.manifest import MANIFEST
@@ -56,7 +56,7 @@ def check_exit(result: object, wanted: int) -> None:
 
 
 @pytest.mark.parametrize("name", TRAIN)
-def test_texts_too_small_to_train_on_are_refused(
+def test_texts_too_small_for_training_are_refused(
     here: Path, tally: Tally, run_cli: RunCli, name: str
 ) -> None:
     for what, text in SMALL.items():
@@ -70,7 +70,7 @@ def test_texts_too_small_to_train_on_are_refused(
             assert not stale_files(here)
 
 
-def test_diverging_rates_keep_the_old_result(here: Path, tally: Tally, run_cli: RunCli) -> None:
+def test_diverged_run_keeps_the_old_result(here: Path, tally: Tally, run_cli: RunCli) -> None:
     for name in ("w2v", "glove", "lm"):
         command, *settings = TRAIN[name]
         assert run_cli(command, "text.txt", *settings, "-o", name, "-q").exit_code == 0
