@@ -52,7 +52,12 @@ def fail_to_fork():
 
 
 @pytest.mark.parametrize(
-    ("objective", "share"), [("skipgram", "window"), ("skipgram", "pair"), ("cbow", "window")]
+    ("objective", "share"),
+    [
+        ("skipgram", "window"),
+        pytest.param("skipgram", "pair", marks=pytest.mark.slow),
+        pytest.param("cbow", "window", marks=pytest.mark.slow),
+    ],
 )
 def test_precompiled_kernels_are_not_compiled_again(
     objective: str, share: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

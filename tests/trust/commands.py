@@ -127,7 +127,8 @@ def each_work(fast: int, whole: int, *more: str) -> list[ParameterSet]:
 
     more: names in COLD.
     """
-    few = [pytest.param(name, fast, id=f"{name}-fast") for name in QUICK]
+    slow = {name: pytest.mark.slow for name in QUICK[1:]}
+    few = [pytest.param(name, fast, id=f"{name}-fast", marks=slow.get(name, ())) for name in QUICK]
     return few + [pytest.param(name, whole, id=name, marks=pytest.mark.trust) for name in (*WORKS, *more)]
 
 

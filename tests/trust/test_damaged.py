@@ -298,6 +298,7 @@ def test_manifest_paths_stay_in_the_folder(whole: Path, prober: Prober, tally: T
             check(answer, "a.w2v")
 
 
+@pytest.mark.slow
 def test_decompression_bombs_take_little_memory(prober: Prober, tally: Tally, tmp_path: Path) -> None:
     for name, pack in PACKERS.items():
         file = tmp_path / f"bomb.{name}"

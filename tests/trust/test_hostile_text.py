@@ -90,7 +90,11 @@ ESCAPES = (
 
 
 @pytest.mark.parametrize(
-    "megabytes", [pytest.param(128, id="fast"), pytest.param(3 << 10, id="whole", marks=pytest.mark.trust)]
+    "megabytes",
+    [
+        pytest.param(128, id="fast", marks=pytest.mark.slow),
+        pytest.param(3 << 10, id="whole", marks=pytest.mark.trust),
+    ],
 )
 @pytest.mark.parametrize("part", ["a b c ", "a", "é "])
 def test_endless_line_from_pipe_takes_little_memory(
@@ -174,7 +178,7 @@ def test_vocabulary_larger_than_memory_is_pruned_exactly(
 
 
 @pytest.mark.parametrize(
-    "texts", [pytest.param(300, id="fast"), pytest.param(10_000, id="whole", marks=pytest.mark.trust)]
+    "texts", [pytest.param(60, id="fast"), pytest.param(10_000, id="whole", marks=pytest.mark.trust)]
 )
 def test_any_bytes_encode_alike_in_any_blocks_and_threads(tmp_path: Path, tally: Tally, texts: int) -> None:
     """Invalid UTF-8, NUL, marks of byte order, line ends of all kinds; many blocks, one thread and two."""
@@ -221,6 +225,7 @@ def sentences(data: ns.TokenDataset) -> list[list[str]]:
     return [words[start:end] for start, end in pairwise(bounds)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", get_args(Tokenizer))
 def test_worst_case_text_tokenizes_in_linear_time(tally: Tally, tokenizer: Tokenizer) -> None:
     """Tokenizing takes linear time: four times the text, about four times as long."""

@@ -36,6 +36,7 @@ def test_same_settings_give_same_bytes(folder: Path, tally: Tally, name: str, ti
             assert found[-1][0] and found[-1] == found[0]
 
 
+@pytest.mark.slow
 def test_glove_gives_same_bytes_on_any_threads(folder: Path, tally: Tally) -> None:
     found = []
     for threads in (1, 2, 3, 5):
