@@ -216,9 +216,11 @@ def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
 
 def _signal_behind(error: BaseException | None) -> int | None:
     """Return the number of the signal behind an error, None without a signal."""
-    while error is not None:
+    seen = set[int]()  # because a cause may lead back to the error
+    while error is not None and id(error) not in seen:
         if isinstance(error, KeyboardInterrupt):
             return getattr(error, "number", signal.SIGINT)
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
 

@@ -57,7 +57,7 @@ def temporary(path: Path) -> Iterator[Path]:
             yield directory / path.name
         finally:
             if os.getpid() == process:  # because a forked child does not own the directory
-                _remove(directory)
+                _recover(directory)
 
 
 def remove_stale_temporaries(folder: Path) -> None:

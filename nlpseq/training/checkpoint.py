@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nlpseq.errors import ArtifactError, ConfigError, RunError
+from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import path_lock
 from nlpseq.training.state import TrainState
@@ -88,11 +88,11 @@ class Checkpointer:
             raise
         self._saved_at, self._exists = time.monotonic(), True
 
-    def with_hint(self, error: RunError) -> RunError:
-        """Return the error of a run that cannot go on, with the path of its last checkpoint."""
+    def hint(self) -> str | None:
+        """Return a sentence with the path of the last checkpoint, None without a checkpoint."""
         if self._config is None or not self._exists:
-            return error
-        return RunError(f"{error} The last checkpoint is in {checkpoint_dir(self._config.path)}.")
+            return None
+        return f"The last checkpoint is in {checkpoint_dir(self._config.path)}."
 
 
 def checkpoint_dir(path: Path) -> Path:

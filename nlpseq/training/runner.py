@@ -91,7 +91,9 @@ def run(
             trainer.finish()
             trainer.state.seconds = clock() - started
     except RunError as error:
-        raise checkpointer.with_hint(error) from error
+        if hint := checkpointer.hint():
+            raise RunError(f"{error} {hint}") from error
+        raise
     if config is not None:
         force = config.force or has_checkpoint(config.path)  # of this run, which holds the lock
         with artifact.create(config.path, *trainer.kind, force=force) as folder:

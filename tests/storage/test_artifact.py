@@ -160,6 +160,26 @@ def test_failed_second_rename_keeps_the_old_result(made, monkeypatch, error):
     assert text_of(made) == "hello"
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "broken"), KeyboardInterrupt()], ids=["error", "Ctrl-C"]
+)
+def test_result_that_cannot_be_put_back_stays_on_disk(made, monkeypatch, error):
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    real = Path.rename
+
+    def rename(self, target):
+        if target == made:
+            raise error
+        return real(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises((ResourceError, KeyboardInterrupt)):
+        patch.setattr(Path, "rename", rename)
+        make(made, "new", force=True)
+    with path_lock(made):  # the next holder of the lock completes the overwrite
+        assert text_of(made) == "new"
+    assert names(made.parent) == ["made"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges names")
 def test_overwrite_exchanges_names_in_one_step(made, monkeypatch):
     def rename(self, target):

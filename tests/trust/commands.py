@@ -127,7 +127,7 @@ def each_work(fast: int, whole: int, *more: str) -> list[ParameterSet]:
 
     more: names in COLD.
     """
-    slow = {name: pytest.mark.slow for name in QUICK[1:]}
+    slow = dict.fromkeys(QUICK[1:], pytest.mark.slow)
     few = [pytest.param(name, fast, id=f"{name}-fast", marks=slow.get(name, ())) for name in QUICK]
     return few + [pytest.param(name, whole, id=name, marks=pytest.mark.trust) for name in (*WORKS, *more)]
 
