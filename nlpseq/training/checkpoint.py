@@ -131,12 +131,6 @@ def check_output(path: Path, *, force: bool) -> None:
             "Use --resume to continue the run, --force to overwrite it, or -o to choose another path."
         )
     artifact.check_writable(path, force=force)
-    if has_checkpoint(path):
-        warnings.warn(
-            f"{path}: holds an unfinished run, which this run overwrites. "
-            "Stop this run at once and move the folder to keep it.",
-            stacklevel=4,
-        )
 
 
 @contextmanager
@@ -147,6 +141,12 @@ def lock_new_run(config: CheckpointConfig | None) -> Iterator[None]:
         return
     with path_lock(config.path):
         check_output(config.path, force=config.force)
+        if has_checkpoint(config.path):
+            warnings.warn(
+                f"{config.path}: holds an unfinished run, which the first checkpoint of this run overwrites. "
+                "Stop this run at once and move the folder to keep it.",
+                stacklevel=4,
+            )
         yield
 
 
