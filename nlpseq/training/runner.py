@@ -95,7 +95,8 @@ def run(
             raise RunError(f"{error} {hint}") from error
         raise
     if config is not None:
-        force = config.force or has_checkpoint(config.path)  # of this run, which holds the lock
+        # a checkpoint there is of this run, which holds the lock
+        force = config.force or is_resumed or has_checkpoint(config.path)
         with artifact.create(config.path, *trainer.kind, force=force) as folder:
             trainer.save_result(folder)
     return True

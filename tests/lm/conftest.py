@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from support.lm_models import encode, letters
+
+from nlpseq.lm.batches import Stream
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +14,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Encode a text of letters."""
+    return encode(tmp_path_factory.mktemp("data"), letters(12))
+
+
+@pytest.fixture
+def stream(data):
+    """Return the whole text as one stream."""
+    return Stream(data)

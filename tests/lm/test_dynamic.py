@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from reference.language_model import dynamic_evaluation_log_probs, mean_squared_gradients
-from support.lm_models import changed_stream, encode, letters, stream_position, tiny_network
+from support.lm_models import changed_stream, encode, stream_position, tiny_network
 
 from nlpseq.errors import ConfigError, DataError, RunError
 from nlpseq.lm.batches import Stream
@@ -23,16 +23,6 @@ from nlpseq.lm.evaluate import text_log_probs
 from nlpseq.lm.model import RecurrentLM
 
 SETTINGS = DynamicSettings(0.02, 0.2, 7)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return encode(tmp_path_factory.mktemp("data"), letters(12))
-
-
-@pytest.fixture
-def stream(data):
-    return Stream(data)
 
 
 @pytest.fixture

@@ -22,16 +22,6 @@ from nlpseq.lm.neural_cache import (
 SCALE = 4.0  # of the weights, so that predictions are far from uniform
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return encode(tmp_path_factory.mktemp("data"), letters(12))
-
-
-@pytest.fixture
-def stream(data):
-    return Stream(data)
-
-
 @pytest.fixture
 def model(data):
     return tiny_network(len(data.vocab), SCALE)
