@@ -31,7 +31,7 @@ __all__ = [
     "lock_resumed_run",
 ]
 
-VERSION = 2  # version 1 stored an unfinished run in the place of its result
+VERSION = 3  # 1 stored an unfinished run in the place of its result, 2 had another TrainState of word2vec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,15 +83,15 @@ class Hogwild:
         self._taking, self._halt = threading.Lock(), threading.Event()
 
     def work(self, thread: int, num_chunks: int) -> Work:
-        """Yield the chunks of an epoch from position.turn up to the end or a pause."""
+        """Yield the chunks of an epoch from position.chunk_index up to the end or a pause."""
         position = self._position
         while not self._halt.is_set():
             with self._taking:
-                turns = range(position.turn, min(position.turn + self._at_once, num_chunks))
-                position.turn = turns.stop
-            if not turns:
+                indices = range(position.chunk_index, min(position.chunk_index + self._at_once, num_chunks))
+                position.chunk_index = indices.stop
+            if not indices:
                 return
-            yield self._weights, turns
+            yield self._weights, indices
 
     def begin(self) -> None:
         """Let the threads work again after a pause."""
@@ -129,14 +129,14 @@ class LocalSGD:
         self._done, self._is_full_sync = 0, False  # chunks done after this round; whether all rows are synced
 
     def work(self, thread: int, num_chunks: int) -> Work:
-        """Yield the chunks of this thread from position.turn up to the end of the epoch or a pause."""
+        """Yield the chunks of this thread from position.chunk_index up to the end of the epoch or a pause."""
         position = self._position
         mine = Weights(*(copies_TVD[thread] for copies_TVD in self._copies))
-        while position.turn < num_chunks and not self._is_paused:
-            turns = range(position.turn, num_chunks)[: self._threads]
-            yield mine, turns[thread : thread + 1]
+        while position.chunk_index < num_chunks and not self._is_paused:
+            indices = range(position.chunk_index, num_chunks)[: self._threads]
+            yield mine, indices[thread : thread + 1]
             try:
-                self._average(thread, turns.stop, is_last=turns.stop == num_chunks)
+                self._average(thread, indices.stop, is_last=indices.stop == num_chunks)
             except threading.BrokenBarrierError:  # because another thread failed, and raises its error
                 return
 
@@ -156,7 +156,7 @@ class LocalSGD:
 
     def _end_round(self) -> None:
         """Count the chunks of the round, in one thread, before any thread starts the next round."""
-        self._position.turn = self._done
+        self._position.chunk_index = self._done
         self._is_paused = self._is_full_sync and self._halt.is_set()
 
     def begin(self) -> None:

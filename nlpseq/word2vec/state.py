@@ -13,7 +13,7 @@ __all__ = ["TrainState"]
 class TrainState(state.TrainState):
     """Position of a run: with the weights, enough to continue exactly."""
 
-    turn: int = 0  # chunks of the epoch done
+    chunk_index: int = 0  # chunks of the epoch done
     sums: list[list[float]] = field(default_factory=list)  # of the epoch by thread: loss, predictions, words
     losses: list[float | None] = field(default_factory=list)  # training losses of the epochs before
     held_out: list[float] = field(default_factory=list)  # validation losses of the epochs before
@@ -22,7 +22,7 @@ class TrainState(state.TrainState):
     def __post_init__(self) -> None:
         """Raise ConfigError for an impossible value."""
         super().__post_init__()
-        check_whole(self, "turn", "predictions")
+        check_whole(self, "chunk_index", "predictions")
         is_list = isinstance(self.losses, list)
         losses = [loss for loss in self.losses if loss is not None] if is_list else self.losses
         check(are_numbers(losses), self, "losses", "a list of numbers from 0 on, or null")
@@ -35,7 +35,12 @@ class TrainState(state.TrainState):
         assert config.epochs
         last, max_pairs = config.epochs - 1, self.epoch * num_tokens * 2 * config.window
         check(self.epoch <= last, self, "epoch", f"at most {last}, because epochs is {config.epochs}")
-        check(self.turn <= num_tokens, self, "turn", f"at most the {num_tokens} tokens of the text")
+        check(
+            self.chunk_index <= num_tokens,
+            self,
+            "chunk_index",
+            f"at most the {num_tokens} tokens of the text",
+        )
         check(self.predictions <= max_pairs, self, "predictions", f"at most {max_pairs}")
         check(len(self.losses) == self.epoch, self, "losses", f"as many as the epochs done, {self.epoch}")
         lengths = (self.epoch,) if config.early_stop else (0, self.epoch)

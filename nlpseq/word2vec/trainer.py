@@ -76,9 +76,9 @@ class Trainer:
             self.sums[thread % self.threads] += sums
         self.sharing = self._share(config)
         num_chunks = -(-(self.stop - self.start) // self.sharing.chunk)
-        if self.state.turn > num_chunks:  # which only the text can show
+        if self.state.chunk_index > num_chunks:  # which only the text can show
             raise ArtifactError(
-                f"{data.path}: the checkpoint is at chunk {self.state.turn} of an epoch of {num_chunks}. "
+                f"{data.path}: the checkpoint is at chunk {self.state.chunk_index} of an epoch of {num_chunks}. "
                 "Train again with --force."
             )
         self._workers = set[Future[None]]()
@@ -171,7 +171,7 @@ class Trainer:
 
     def _after_work(self) -> TrainProgress | None:
         figures = self._progress()
-        if not self._workers and self.state.turn >= len(self._starts):
+        if not self._workers and self.state.chunk_index >= len(self._starts):
             self._end_epoch()
         self.state.sums = self.sums.tolist()
         return figures
@@ -183,7 +183,7 @@ class Trainer:
         if not predictions and np.isfinite(loss):
             return None
         epoch, size, valid = self.state.epoch, self.stop - self.start, self.state.held_out
-        done, chunks = epoch * size + int(sums[2]), epoch * len(self._starts) + self.state.turn
+        done, chunks = epoch * size + int(sums[2]), epoch * len(self._starts) + self.state.chunk_index
         mean, rate = float(loss / max(1, predictions)), self.rate(sums[2])
         return TrainProgress(
             done, self.epochs * size, chunks, epoch, mean, rate, valid[-1] if valid else None
@@ -192,10 +192,10 @@ class Trainer:
     def _work(self, thread: int) -> None:
         """Train the chunks of one thread."""
         keys, chunk = epoch_keys(self.config.seed, self.state.epoch), self.sharing.chunk
-        for weights, turns in self.sharing.work(thread, len(self._starts)):
+        for weights, indices in self.sharing.work(thread, len(self._starts)):
             spans = [
-                Span(start, min(start + chunk, self.stop), np.float32(self.rate(turn * chunk)))
-                for turn, start in ((turn, self._starts[turn]) for turn in turns)
+                Span(start, min(start + chunk, self.stop), np.float32(self.rate(index * chunk)))
+                for index, start in ((index, self._starts[index]) for index in indices)
             ]
             with np.errstate(over="ignore", invalid="ignore"):  # because the runner checks the loss
                 loss, predictions = self.selection.train_spans(self.tables, keys, weights, spans)
@@ -214,7 +214,7 @@ class Trainer:
             self.best = Weights(*(weight.copy() for weight in self.weights))
         self._measure(words, loss=mean, learning_rate=self.rate(words), valid_loss=valid_loss)
         self.sums[:] = 0
-        state.epoch, state.turn = state.epoch + 1, 0
+        state.epoch, state.chunk_index = state.epoch + 1, 0
 
     def _measure(self, words: float, **figures: float | None) -> None:
         """Add a line of metrics."""

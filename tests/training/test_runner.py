@@ -134,7 +134,9 @@ def test_new_run_locks_path_and_respects_existing_runs(tmp_path: Path) -> None:
         checkpoints.lock_resumed_run(CheckpointConfig(path=path)).__enter__()
 
 
-@pytest.mark.parametrize("stamp", [None, {}, {"version": 1}, {"version": 3, "command": "train-w2v"}])
+@pytest.mark.parametrize(
+    "stamp", [None, {}, *({"version": version, "command": "train-w2v"} for version in (1, 2, 4))]
+)
 def test_check_unfinished_refuses_other_versions(stamp: Any) -> None:
     meta = {"complete": False, "checkpoint": stamp}
     with pytest.raises(ArtifactError, match=r"run: unfinished run of another version .* Train again"):

@@ -92,12 +92,12 @@ def test_resume_after_stops_gives_same_bytes(
     positions = []
     while not vectors.meta["complete"]:
         position = read_meta(path / "checkpoint")["position"]
-        positions.append((position["epoch"], position["turn"]))
+        positions.append((position["epoch"], position["chunk_index"]))
         stops += 1
         vectors = resume_word2vec(CheckpointConfig(path=path, should_stop=stop_after(1 + stops % 3)), data)
     assert stops > 2
     assert positions == sorted(positions)
-    assert any(turn for _, turn in positions), "never stopped amid an epoch"
+    assert any(chunk_index for _, chunk_index in positions), "never stopped amid an epoch"
     assert bytes_of(path) == bytes_of(whole)
     assert told(path) == told(whole)
     assert metrics_of(path) == metrics_of(uninterrupted)
@@ -216,7 +216,7 @@ def test_diverged_run_keeps_checkpoint(data: TokenDataset, tmp_path: Path) -> No
     [
         ("position", {"epoch": -1}),
         ("position", {"sums": [1.0]}),
-        ("position", {"turn": "7"}),
+        ("position", {"chunk_index": "7"}),
         ("position", {"losses": 3}),
         ("position", None),
         ("position", {"unheard": 1}),
@@ -225,8 +225,8 @@ def test_diverged_run_keeps_checkpoint(data: TokenDataset, tmp_path: Path) -> No
         ("position", {"epoch": math.inf}),
         ("position", {"epoch": 10**6, "losses": [1.0] * 10**6}),
         ("position", {"epoch": 9, "losses": [1.0]}),
-        ("position", {"turn": 2.5}),
-        ("position", {"turn": 10**12}),
+        ("position", {"chunk_index": 2.5}),
+        ("position", {"chunk_index": 10**12}),
         ("position", {"sums": [[1.0, 2.0, math.nan]]}),
         ("position", {"sums": [[1.0, 2.0, 3.0]] * 5000}),
         ("position", {"epoch": 1, "losses": []}),
@@ -286,7 +286,7 @@ def test_resume_refuses_checkpoint_past_end_of_run(data: TokenDataset, tmp_path:
     ):
         resume_word2vec(CheckpointConfig(path=path), data)
     chunks = -(-data.split("train").num_tokens // 100)
-    write_sealed_meta(path / "checkpoint", meta | {"position": meta["position"] | {"turn": chunks + 1}})
+    write_sealed_meta(path / "checkpoint", meta | {"position": meta["position"] | {"chunk_index": chunks + 1}})
     with pytest.raises(ArtifactError, match=rf"is at chunk {chunks + 1} of an epoch of {chunks}\. Train"):
         resume_word2vec(CheckpointConfig(path=path), data)
 
