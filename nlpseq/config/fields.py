@@ -16,8 +16,7 @@ __all__ = [
     "Config",
     "are_numbers",
     "check",
-    "check_numbers",
-    "check_whole",
+    "check_counters",
     "choices",
     "from_dict",
     "is_number",
@@ -113,16 +112,15 @@ def check(holds: bool, config: Any, name: str, wanted: str) -> None:
         raise ConfigError(f"{name}: {shown} is not valid. The value must be {wanted}.")
 
 
-def check_numbers(config: Any, *names: str) -> None:
-    """Check fields of a JSON file, which may hold NaN: finite numbers, at least 0."""
-    for name in names:
-        check(is_number(getattr(config, name)), config, name, "a number, at least 0")
-
-
-def check_whole(config: Any, *names: str) -> None:
-    """Check fields of a JSON file: integers, at least 0."""
-    for name in names:
-        check(is_whole(getattr(config, name)), config, name, "an integer, at least 0")
+def check_counters(state: Any) -> None:
+    """Check the int and float fields of a state from a JSON file, which may hold NaN: finite, at least 0."""
+    hints = get_type_hints(type(state))
+    for each in fields(state):
+        value, hint = getattr(state, each.name), hints[each.name]
+        if hint is int:
+            check(is_whole(value), state, each.name, "an integer, at least 0")
+        elif hint is float:
+            check(is_number(value), state, each.name, "a number, at least 0")
 
 
 def is_number(value: object, most: float = sys.float_info.max) -> TypeGuard[float]:

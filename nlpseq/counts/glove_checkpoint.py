@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import GloveConfig
-from nlpseq.config.fields import are_numbers, check, check_numbers, check_whole, from_dict
+from nlpseq.config.fields import are_numbers, check, from_dict
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
@@ -44,8 +44,6 @@ class TrainState(state.TrainState):
     def __post_init__(self) -> None:
         """Raise ConfigError for an impossible value."""
         super().__post_init__()
-        check_whole(self, "step")
-        check_numbers(self, "total")
         check(are_numbers(self.losses), self, "losses", "a list of numbers from 0 on")
 
     def validate(self, config: GloveConfig) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nlpseq.config import LMConfig
-from nlpseq.config.fields import are_numbers, check, check_whole, from_dict, is_number
+from nlpseq.config.fields import are_numbers, check, from_dict, is_number
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint, Tensors
 from nlpseq.lm.device import DTYPES
@@ -39,7 +39,6 @@ class TrainState(state.TrainState):
     def __post_init__(self) -> None:
         """Raise ConfigError for an impossible value."""
         super().__post_init__()
-        check_whole(self, "step", "row", "best", "loss_steps", "tokens")
         for name in ("valid_done", "rate_scale"):
             check(is_number(getattr(self, name), 1), self, name, "a number from 0 to 1")
         valid_seconds, losses = self.valid_seconds, self.valid_losses

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nlpseq.config.fields import check_numbers, check_whole
+from nlpseq.config.fields import check_counters
 
 __all__ = ["TrainState"]
 
@@ -16,5 +16,4 @@ class TrainState:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for an impossible value, as files may hold any."""
-        check_whole(self, "epoch")
-        check_numbers(self, "seconds")
+        check_counters(self)

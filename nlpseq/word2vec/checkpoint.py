@@ -6,27 +6,70 @@ meta.json                             `complete: false` and `position`, the Trai
 metrics.jsonl, vocab.tsv
 """
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from nlpseq.config import Word2VecConfig
-from nlpseq.config.fields import check, from_dict, is_whole
+from nlpseq.config import MAX_THREADS, Word2VecConfig
+from nlpseq.config.fields import are_numbers, check, from_dict, is_whole
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
+from nlpseq.training import state
 from nlpseq.training.checkpoint import check_unfinished, checkpoint_dir
 from nlpseq.training.metrics import read_metrics, write_metrics
 from nlpseq.vectors.vectors import Vectors, load_matrix
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.state import TrainState
 from nlpseq.word2vec.weights import to_numpy
 
-__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
 PRESENT = ("vectors.npy", "contexts.npy")
 BEST = ("best_vectors.npy", "best_contexts.npy")
+
+
+@dataclass
+class TrainState(state.TrainState):
+    """Position of a run: with the weights, enough to continue exactly."""
+
+    chunk_index: int = 0  # chunks of the epoch done
+    sums: list[list[float]] = field(default_factory=list)  # of the epoch by thread: loss, predictions, words
+    losses: list[float | None] = field(default_factory=list)  # training losses of the epochs before
+    held_out: list[float] = field(default_factory=list)  # validation losses of the epochs before
+    predictions: int = 0  # in the epochs before
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an impossible value."""
+        super().__post_init__()
+        is_list = isinstance(self.losses, list)
+        losses = [loss for loss in self.losses if loss is not None] if is_list else self.losses
+        check(are_numbers(losses), self, "losses", "a list of numbers from 0 on, or null")
+        check(are_numbers(self.held_out), self, "held_out", "a list of numbers from 0 on")
+        of_threads = isinstance(self.sums, list) and all(are_numbers(each, 3) for each in self.sums)
+        check(of_threads and len(self.sums) <= MAX_THREADS, self, "sums", "three numbers for each thread")
+
+    def validate(self, config: Word2VecConfig, num_tokens: int) -> None:
+        """Raise ConfigError unless a run with this config, of this many tokens, can stop here."""
+        assert config.epochs
+        last, max_pairs = config.epochs - 1, self.epoch * num_tokens * 2 * config.window
+        check(self.epoch <= last, self, "epoch", f"at most {last}, because epochs is {config.epochs}")
+        check(
+            self.chunk_index <= num_tokens,
+            self,
+            "chunk_index",
+            f"at most the {num_tokens} tokens of the text",
+        )
+        check(self.predictions <= max_pairs, self, "predictions", f"at most {max_pairs}")
+        check(len(self.losses) == self.epoch, self, "losses", f"as many as the epochs done, {self.epoch}")
+        lengths = (self.epoch,) if config.early_stop else (0, self.epoch)
+        check(len(self.held_out) in lengths, self, "held_out", f"as many as the epochs done, {self.epoch}")
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Return the epoch with the lowest validation loss, from 0."""
+        return self.held_out.index(min(self.held_out)) if self.held_out else None
 
 
 class Checkpoint(NamedTuple):
@@ -58,24 +101,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _load(path: Path) -> Checkpoint:
     vectors = Vectors.load(path)
-    check_unfinished(path, vectors.meta)
-    config, position = _read_position(path, vectors.meta)
-    shape = (len(vectors.vocab), config.dim)
-
-    def weights(names: tuple[str, str]) -> Weights:
-        return Weights(*(load_matrix(path / name, shape) for name in names))
-
-    best = weights(BEST) if (path / BEST[0]).exists() else None
-    for name, weight_VD in zip(BEST, best or (), strict=False):
-        if not np.isfinite(weight_VD).all():  # Vectors.load has checked PRESENT
-            raise ArtifactError(
-                f"{path / name}: holds numbers that are not finite. Train again with --force."
-            )
-    metrics = read_metrics(path)
-    return Checkpoint(vectors.meta, vectors.vocab, config, position, metrics, weights(PRESENT), best)
-
-
-def _read_position(path: Path, meta: artifact.Meta) -> tuple[Word2VecConfig, TrainState]:
+    meta = vectors.meta
+    check_unfinished(path, meta)
     try:
         config, position = from_dict(Word2VecConfig, meta["config"]), from_dict(TrainState, meta["position"])
         for name in ("epochs", "learning_rate", "threads"):
@@ -83,8 +110,17 @@ def _read_position(path: Path, meta: artifact.Meta) -> tuple[Word2VecConfig, Tra
         if not is_whole(meta["tokens"]):
             raise ValueError(f"tokens is {meta['tokens']!r}")
         position.validate(config, meta["tokens"])
-        return config, position
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(
             f"{path / 'meta.json'}: is not valid ({error}). Train again with --force."
         ) from error
+    shape = (len(vectors.vocab), config.dim)
+    names = (*PRESENT, *BEST) if (path / BEST[0]).exists() else PRESENT
+    matrices = [load_matrix(path / name, shape) for name in names]
+    for name, weight_VD in zip(BEST, matrices[2:], strict=False):
+        if not np.isfinite(weight_VD).all():  # Vectors.load has checked PRESENT
+            raise ArtifactError(
+                f"{path / name}: holds numbers that are not finite. Train again with --force."
+            )
+    weights, best = Weights(*matrices[:2]), Weights(*matrices[2:]) if matrices[2:] else None
+    return Checkpoint(meta, vectors.vocab, config, position, read_metrics(path), weights, best)

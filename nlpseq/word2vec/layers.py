@@ -11,14 +11,7 @@ Letters: V words, D dimensions, B predictions, P contexts, K negatives, N any nu
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = [
-    "RowGradient",
-    "embedding",
-    "embedding_mean",
-    "negative_sampling",
-    "sigmoid",
-    "softmax_cross_entropy",
-]
+__all__ = ["RowGradient", "embedding", "embedding_mean", "negative_sampling", "softmax_cross_entropy"]
 
 Array = Any  # a NumPy or CuPy array
 
@@ -36,11 +29,7 @@ class RowGradient(NamedTuple):
 
 def embedding(weight_VD: Array, ids_N: Array) -> tuple[Array, Callable[[Array], RowGradient]]:
     """Return rows of the weight: one_hot(ids) @ weight, without the one-hot matrix."""
-
-    def backward(grad_ND: Array) -> RowGradient:
-        return RowGradient(ids_N, grad_ND)
-
-    return weight_VD[ids_N], backward
+    return weight_VD[ids_N], lambda grad_ND: RowGradient(ids_N, grad_ND)
 
 
 def embedding_mean(
@@ -89,7 +78,9 @@ def negative_sampling(
     loss_B = (counts_BJ * xp.logaddexp(xp.zeros_like(logits_BJ), sign_BJ * logits_BJ)).sum(axis=1)
 
     def backward() -> tuple[Array, RowGradient]:
-        grad_BJ = counts_BJ * (sigmoid(logits_BJ, xp) - label_BJ)
+        small_BJ = xp.exp(-xp.abs(logits_BJ))  # so that the sigmoid does not overflow
+        sigmoid_BJ = xp.where(logits_BJ >= 0, 1 / (1 + small_BJ), small_BJ / (1 + small_BJ))
+        grad_BJ = counts_BJ * (sigmoid_BJ - label_BJ)
         grad_h_BD = (grad_BJ[:, :, None] * rows_BJD).sum(axis=1)
         grad_rows_BJD = grad_BJ[:, :, None] * h_BD[:, None, :]
         return grad_h_BD, RowGradient(ids_BJ.reshape(-1), grad_rows_BJD.reshape(-1, h_BD.shape[1]))
@@ -112,9 +103,3 @@ def softmax_cross_entropy(
         return grad_BV @ out_VD, RowGradient(xp.arange(len(out_VD)), grad_BV.T @ h_BD)
 
     return log_sum_B - shifted_BV[row_B, targets_B], backward
-
-
-def sigmoid(x: Array, xp: Any) -> Array:
-    """Return 1 / (1 + exp(-x)) without overflow."""
-    small = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1 / (1 + small), small / (1 + small))

@@ -6,9 +6,16 @@ window per batch the steps equal the steps of the fused kernels.
 Letters: V words, D dimensions, B windows, P pairs of a window and one of its contexts, K negatives.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from nlpseq.word2vec.layers import embedding, embedding_mean, negative_sampling, softmax_cross_entropy
+from nlpseq.word2vec.layers import (
+    RowGradient,
+    embedding,
+    embedding_mean,
+    negative_sampling,
+    softmax_cross_entropy,
+)
 from nlpseq.word2vec.sampling import Windows
 
 __all__ = ["Weights", "cbow_step", "skipgram_step"]
@@ -32,12 +39,8 @@ def skipgram_step(
     result equals skip-gram. Pairs of a window that share negatives have equal rows in negatives_PK. Without
     negatives the loss is the full softmax.
     """
-    h_PD, embedding_backward = embedding(weights.in_VD, windows.contexts_P)
-    loss_P, backward = _predict(h_PD, weights.out_VD, windows.centres_B[windows.window_P], negatives_PK, xp)
-    grad_h_PD, grad_out = backward()
-    embedding_backward(grad_h_PD).descend(weights.in_VD, learning_rate, xp)
-    grad_out.descend(weights.out_VD, learning_rate, xp)
-    return loss_P
+    h_PD = embedding(weights.in_VD, windows.contexts_P)
+    return _descend(weights, h_PD, windows.centres_B[windows.window_P], negatives_PK, learning_rate, xp)
 
 
 def cbow_step(
@@ -53,7 +56,7 @@ def cbow_step(
 
     Return the loss of each window in nats, (B,).
     """
-    h_BD, embedding_backward = embedding_mean(
+    h_BD = embedding_mean(
         weights.in_VD,
         windows.contexts_P,
         windows.window_P,
@@ -61,14 +64,24 @@ def cbow_step(
         xp,
         divide_gradient=corrected,
     )
-    loss_B, backward = _predict(h_BD, weights.out_VD, windows.centres_B, negatives_BK, xp)
+    return _descend(weights, h_BD, windows.centres_B, negatives_BK, learning_rate, xp)
+
+
+def _descend(
+    weights: Weights,
+    hidden: tuple[Array, Callable[[Array], RowGradient]],
+    targets_B: Array,
+    negatives_BK: Array | None,
+    learning_rate: float,
+    xp: Any,
+) -> Array:
+    """Predict the targets from the hidden layer, and descend along all gradients. Return the losses, (B,)."""
+    h_BD, hidden_backward = hidden
+    if negatives_BK is None:
+        loss_B, backward = softmax_cross_entropy(h_BD, weights.out_VD, targets_B, xp)
+    else:
+        loss_B, backward = negative_sampling(h_BD, weights.out_VD, targets_B, negatives_BK, xp)
     grad_h_BD, grad_out = backward()
-    embedding_backward(grad_h_BD).descend(weights.in_VD, learning_rate, xp)
+    hidden_backward(grad_h_BD).descend(weights.in_VD, learning_rate, xp)
     grad_out.descend(weights.out_VD, learning_rate, xp)
     return loss_B
-
-
-def _predict(h_BD: Array, out_VD: Array, targets_B: Array, negatives_BK: Array | None, xp: Any) -> Any:
-    if negatives_BK is None:
-        return softmax_cross_entropy(h_BD, out_VD, targets_B, xp)
-    return negative_sampling(h_BD, out_VD, targets_B, negatives_BK, xp)

@@ -31,20 +31,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.config import Word2VecConfig
 from nlpseq.core.cache_dir import use_cache_for_numba
+from nlpseq.dataset.subsample import HALF, keep_thresholds
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.word2vec.checkpoint import TrainState
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.state import TrainState
 from nlpseq.word2vec.weights import aligned_zeros
 
 __all__ = [
     "CHUNK_TOKENS",
-    "DEFAULT_SIZES",
-    "MAX_PULL",
     "PULL",
     "Hogwild",
     "LocalSGD",
     "ParallelSizes",
-    "Work",
+    "pairs_of_words",
     "row_weights",
     "synced_rows",
 ]
@@ -73,44 +74,41 @@ DEFAULT_SIZES = ParallelSizes()
 
 
 class Hogwild:
-    """Threads take `at_once` chunks at a time and train the same weights."""
+    """Threads take `at_once` chunks at a time and train the same weights; `halt` stops them after these."""
 
     def __init__(
-        self, weights: Weights, position: TrainState, at_once: int, sizes: ParallelSizes = DEFAULT_SIZES
+        self, weights: Weights, state: TrainState, at_once: int, sizes: ParallelSizes = DEFAULT_SIZES
     ) -> None:
-        self.chunk = sizes.chunk_tokens
-        self._weights, self._position, self._at_once = weights, position, at_once
-        self._taking, self._halt = threading.Lock(), threading.Event()
+        self.chunk, self.halt = sizes.chunk_tokens, threading.Event()
+        self._weights, self._state, self._at_once = weights, state, at_once
+        self._taking = threading.Lock()
 
     def work(self, thread: int, num_chunks: int) -> Work:
-        """Yield the chunks of an epoch from position.chunk_index up to the end or a pause."""
-        position = self._position
-        while not self._halt.is_set():
+        """Yield the chunks of an epoch from state.chunk_index up to the end or a halt."""
+        state = self._state
+        while not self.halt.is_set():
             with self._taking:
-                indices = range(position.chunk_index, min(position.chunk_index + self._at_once, num_chunks))
-                position.chunk_index = indices.stop
+                indices = range(state.chunk_index, min(state.chunk_index + self._at_once, num_chunks))
+                state.chunk_index = indices.stop
             if not indices:
                 return
             yield self._weights, indices
 
-    def begin(self) -> None:
-        """Let the threads work again after a pause."""
-        self._halt.clear()
-
-    def pause(self) -> None:
-        """Stop each thread after its present chunks."""
-        self._halt.set()
-
-    abandon = pause  # because no thread waits for a failed one
+    def abandon(self) -> None:
+        """Stop the threads after an error in one of them."""
+        self.halt.set()
 
 
 class LocalSGD:
-    """Threads train a copy of the weights each, and average the copies after every round."""
+    """Threads train a copy of the weights each, and average the copies after every round.
+
+    `halt` stops the threads after the next average of all rows.
+    """
 
     def __init__(
         self,
         weights: Weights,
-        position: TrainState,
+        state: TrainState,
         threads: int,
         pairs_V: npt.NDArray[np.float64],
         sizes: ParallelSizes = DEFAULT_SIZES,
@@ -119,59 +117,64 @@ class LocalSGD:
 
         pairs_V: pairs per token of the text that use each word.
         """
-        self._weights, self._position, self._threads, self._sizes = weights, position, threads, sizes
-        self.chunk = max(1, sizes.sync_every_tokens // threads)
+        self.chunk, self.halt = max(1, sizes.sync_every_tokens // threads), threading.Event()
+        self._weights, self._state, self._threads, self._sizes = weights, state, threads, sizes
         self._weight_V = row_weights(pairs_V * self.chunk, threads, sizes)
-        self._copies = Weights(*(_copies(weight, threads) for weight in weights))  # (T, V, D) each
-        self._trained = threading.Barrier(threads)
-        self._averaged = threading.Barrier(threads, self._end_round)
-        self._halt, self._is_paused = threading.Event(), False
-        self._done, self._is_full_sync = 0, False  # chunks done after this round; whether all rows are synced
+        num_words, dim = weights.in_VD.shape
+        self._copies = Weights(
+            *(aligned_zeros(threads * num_words, dim).reshape(threads, num_words, dim) for _ in weights)
+        )
+        for weight_VD, copies_TVD in zip(weights, self._copies, strict=True):
+            copies_TVD[:] = weight_VD
+        self._trained, self._averaged = threading.Barrier(threads), threading.Barrier(threads)
+        self._is_halted = False
 
     def work(self, thread: int, num_chunks: int) -> Work:
-        """Yield the chunks of this thread from position.chunk_index up to the end of the epoch or a pause."""
-        position = self._position
-        mine = Weights(*(copies_TVD[thread] for copies_TVD in self._copies))
-        while position.chunk_index < num_chunks and not self._is_paused:
-            indices = range(position.chunk_index, num_chunks)[: self._threads]
-            yield mine, indices[thread : thread + 1]
-            try:
-                self._average(thread, indices.stop, is_last=indices.stop == num_chunks)
-            except threading.BrokenBarrierError:  # because another thread failed, and raises its error
-                return
+        """Yield the chunks of this thread from state.chunk_index up to the end of the epoch or a halt.
 
-    def _average(self, thread: int, done: int, *, is_last: bool) -> None:
-        """Wait until all threads have trained, then average the part of the rows that this thread owns."""
+        After each round the thread averages a part of the rows.
+        """
         use_cache_for_numba()
         from nlpseq.word2vec.average_numba import add_changes
 
-        self._trained.wait()
-        num_words = len(self._weights.in_VD)
-        num_rows = num_words if is_last else synced_rows(-(-done // self._threads), num_words, self._sizes)
-        first, last = (num_rows * part // self._threads for part in (thread, thread + 1))
-        for shared_VD, copies_TVD in zip(self._weights, self._copies, strict=True):
-            add_changes(shared_VD, copies_TVD, self._weight_V, first, last)
-        self._done, self._is_full_sync = done, num_rows == num_words
-        self._averaged.wait()
-
-    def _end_round(self) -> None:
-        """Count the chunks of the round, in one thread, before any thread starts the next round."""
-        self._position.chunk_index = self._done
-        self._is_paused = self._is_full_sync and self._halt.is_set()
-
-    def begin(self) -> None:
-        """Let the threads work again after a pause."""
-        self._halt.clear()
-        self._is_paused = False
-
-    def pause(self) -> None:
-        """Stop the threads after the next average of all rows."""
-        self._halt.set()
+        state, threads, num_words = self._state, self._threads, len(self._weights.in_VD)
+        mine = Weights(*(copies_TVD[thread] for copies_TVD in self._copies))
+        while state.chunk_index < num_chunks:
+            indices = range(state.chunk_index, num_chunks)[:threads]
+            yield mine, indices[thread : thread + 1]
+            is_last, round = indices.stop == num_chunks, -(-indices.stop // threads)
+            num_rows = num_words if is_last else synced_rows(round, num_words, self._sizes)
+            first, last = (num_rows * part // threads for part in (thread, thread + 1))
+            try:
+                self._trained.wait()
+                if thread == 0:  # the others read both after the average
+                    state.chunk_index = indices.stop
+                    self._is_halted = num_rows == num_words and self.halt.is_set()
+                for shared_VD, copies_TVD in zip(self._weights, self._copies, strict=True):
+                    add_changes(shared_VD, copies_TVD, self._weight_V, first, last)
+                self._averaged.wait()
+            except threading.BrokenBarrierError:  # because another thread failed, and raises its error
+                return
+            if self._is_halted:
+                return
 
     def abandon(self) -> None:
-        """Stop the threads after their present chunks, without an average."""
+        """Stop the threads after an error in one of them, without an average."""
         self._trained.abort()
         self._averaged.abort()
+
+
+def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> npt.NDArray[np.float64]:
+    """Return about how many training pairs contain each word, (V,), per token of the text.
+
+    A word is in a pair as input, target or negative. data: the train split.
+    """
+    counts_V = data.vocab.without_specials().counts
+    kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
+    noise_V = counts_V**config.smoothing
+    noise_V *= kept_V.sum() / noise_V.sum()
+    pairs_V: npt.NDArray[np.float64] = (1 + config.negatives) * kept_V + config.negatives * noise_V
+    return (config.window + 1) * pairs_V
 
 
 def synced_rows(round: int, num_words: int, sizes: ParallelSizes = DEFAULT_SIZES) -> int:
@@ -195,11 +198,3 @@ def row_weights(
     left_V = np.minimum((1 - min(PULL * (threads - 1), MAX_PULL)) ** (uses_V * rounds_V), 1 - 1e-9)
     weight_V: npt.NDArray[np.float64] = (1 - left_V**threads) / (threads * (1 - left_V))
     return weight_V.astype(np.float32)
-
-
-def _copies(weight_VD: npt.NDArray[np.float32], threads: int) -> npt.NDArray[np.float32]:
-    """Return a copy of the weight for each thread, (T, V, D)."""
-    num_words, dim = weight_VD.shape
-    copies_TVD = aligned_zeros(threads * num_words, dim).reshape(threads, num_words, dim)
-    copies_TVD[:] = weight_VD
-    return copies_TVD

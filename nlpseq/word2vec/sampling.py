@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
-from nlpseq.dataset.subsample import HALF, as_threshold, kept
+from nlpseq.dataset.subsample import HALF, as_threshold, keep_thresholds, kept
+from nlpseq.dataset.token_dataset import TokenDataset
 
 __all__ = [
     "PART_TOKENS",
@@ -22,7 +24,9 @@ __all__ = [
     "alias_table",
     "epoch_keys",
     "kept_words",
+    "make_tables",
     "noise_words",
+    "resident",
     "span_windows",
     "widths",
 ]
@@ -61,6 +65,31 @@ class Tables(NamedTuple):
     sentences: npt.NDArray[np.int64]  # (num_sentences + 1,): start of each in tokens, end of the last
     keep_V: Array  # keep_thresholds of the words
     alias_V2: Array  # alias_table of the noise distribution
+
+
+def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
+    """Return the text and the sampling tables of a split, mostly as arrays of xp.
+
+    data: the train split. The bounds of sentences stay in NumPy, and so does a text too large for the device.
+    """
+    counts_V = data.vocab.without_specials().counts
+    return Tables(
+        resident(data.tokens, xp),
+        data.sentences,
+        xp.asarray(keep_thresholds(counts_V, config.subsample)),
+        xp.asarray(alias_table(np.maximum(counts_V, 1).astype(np.float64) ** config.smoothing)),
+    )
+
+
+def resident(tokens: npt.NDArray[Any], xp: Any) -> Any:
+    """Return the tokens on the device of xp if half of its free memory can hold them, else unchanged.
+
+    Kernels then copy the text part by part.
+    """
+    if xp is np:
+        return tokens
+    free, _ = xp.cuda.runtime.memGetInfo()
+    return xp.asarray(tokens) if tokens.nbytes <= free // 2 else tokens
 
 
 def epoch_keys(seed: int, epoch: int) -> npt.NDArray[np.uint64]:
@@ -142,38 +171,28 @@ def noise_words(alias_V2: Array, keys: Any, pos_N: Array, first_k_N: Array, num:
 
 
 def kept_words(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> Kept:
-    """Return the kept words of tokens[start:stop] and of all their windows, on the device of xp."""
-    begin, end = _reach(tables, keys, window, start, stop, xp)
-    blocks = []
-    for first in range(begin, end, BLOCK_TOKENS):
-        tokens_N = xp.asarray(tables.tokens[first : min(first + BLOCK_TOKENS, end)])
-        offset_N = xp.flatnonzero(kept(tokens_N, first, tables.keep_V, int(keys[Stream.KEEP]), xp))
-        blocks.append((tokens_N[offset_N].astype(xp.uint32), first + offset_N))
-    ids_N, pos_N = (xp.concatenate([block[side] for block in blocks]) for side in (0, 1))
-    del blocks  # because they take as much memory
-    first, last = _sentences(tables, begin, end)
-    sentence_N = xp.searchsorted(xp.asarray(tables.sentences[first:last]), pos_N, side="right")
-    return Kept(ids_N, pos_N, sentence_N.astype(xp.int64, copy=False))
+    """Return the kept words of tokens[start:stop] and of all their windows, on the device of xp.
 
+    The text is widened by `window` kept words on each side, within the sentence.
+    """
+    after, last = np.searchsorted(tables.sentences, [start, stop - 1], side="right")
+    lowest, highest = int(tables.sentences[after - 1]), int(tables.sentences[last])
 
-def _sentences(tables: Tables, start: int, stop: int) -> tuple[int, int]:
-    """Return the sentence of token `start`, and the sentence of token stop-1 plus one."""
-    first, last = np.searchsorted(tables.sentences, [start, stop - 1], side="right")
-    return int(first) - 1, int(last)
-
-
-def _reach(tables: Tables, keys: Any, window: int, start: int, stop: int, xp: Any) -> tuple[int, int]:
-    """Return start..stop, widened by `window` kept tokens on each side, within the sentence."""
-    lowest, highest = (int(tables.sentences[number]) for number in _sentences(tables, start, stop))
-
-    def num_kept(first: int, last: int) -> int:
-        tokens_N = xp.asarray(tables.tokens[first:last])
-        return int(kept(tokens_N, first, tables.keep_V, int(keys[Stream.KEEP]), xp).sum())
+    def find(begin: int, end: int) -> tuple[Array, Array]:
+        tokens_N = xp.asarray(tables.tokens[begin:end])
+        return tokens_N, xp.flatnonzero(kept(tokens_N, begin, tables.keep_V, int(keys[Stream.KEEP]), xp))
 
     step, begin, end = 4 * window, start, stop
-    while begin > lowest and num_kept(begin, start) < window:
+    while begin > lowest and len(find(begin, start)[1]) < window:
         begin, step = max(lowest, begin - step), 2 * step
     step = 4 * window
-    while end < highest and num_kept(stop, end) < window:
+    while end < highest and len(find(stop, end)[1]) < window:
         end, step = min(highest, end + step), 2 * step
-    return begin, end
+    blocks = []
+    for block in range(begin, end, BLOCK_TOKENS):
+        tokens_N, offset_N = find(block, min(block + BLOCK_TOKENS, end))
+        blocks.append((tokens_N[offset_N].astype(xp.uint32), block + offset_N))
+    ids_N, pos_N = (xp.concatenate([block[side] for block in blocks]) for side in (0, 1))
+    del blocks  # because they take as much memory
+    sentence_N = xp.searchsorted(xp.asarray(tables.sentences[after - 1 : last]), pos_N, side="right")
+    return Kept(ids_N, pos_N, sentence_N.astype(xp.int64, copy=False))

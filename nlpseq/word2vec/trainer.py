@@ -4,9 +4,10 @@ Letters: V words, D dimensions.
 """
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import log
 
 import numpy as np
@@ -22,13 +23,11 @@ from nlpseq.training.progress import TrainProgress
 from nlpseq.training.provenance import describe_source
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 from nlpseq.word2vec import parallel
-from nlpseq.word2vec.checkpoint import Checkpoint, save_checkpoint
+from nlpseq.word2vec.checkpoint import Checkpoint, TrainState, save_checkpoint
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD, ParallelSizes
-from nlpseq.word2vec.sampling import PART_TOKENS, epoch_keys
-from nlpseq.word2vec.state import TrainState
-from nlpseq.word2vec.tables import make_tables, pairs_of_words
+from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD, ParallelSizes, pairs_of_words
+from nlpseq.word2vec.sampling import PART_TOKENS, epoch_keys, make_tables
 from nlpseq.word2vec.weights import initial_weights, to_numpy, with_padding, without_padding
 
 __all__ = ["Trainer"]
@@ -69,50 +68,45 @@ class Trainer:
         self.state = stored.state if stored else TrainState()
         self.metrics = list(stored.metrics) if stored else []
         self.compile_seconds = 0.0
-        self._load_weights(stored)
-        self._load_text()
+        self._load(stored)
         self.sums = np.zeros((self.threads, 3))  # of the epoch by thread: loss, predictions, words
         for thread, sums in enumerate(self.state.sums):  # a checkpoint may have more threads
             self.sums[thread % self.threads] += sums
-        self.sharing = self._share(config)
+        self.sharing: Hogwild | LocalSGD
+        if config.deterministic and self.selection.is_compiled and self.threads > 1:
+            pairs_V = pairs_of_words(data.split("train"), config)
+            self.sharing = LocalSGD(self.weights, self.state, self.threads, pairs_V, self.sizes)
+        else:
+            self.sharing = Hogwild(self.weights, self.state, self.at_once, self.sizes)
         num_chunks = -(-(self.stop - self.start) // self.sharing.chunk)
         if self.state.chunk_index > num_chunks:  # which only the text can show
             raise ArtifactError(
-                f"{data.path}: the checkpoint is at chunk {self.state.chunk_index} of an epoch of {num_chunks}. "
-                "Train again with --force."
+                f"{data.path}: the checkpoint is at chunk {self.state.chunk_index} of an epoch of "
+                f"{num_chunks}. Train again with --force."
             )
         self._workers = set[Future[None]]()
         self._result: Vectors | None = None
 
-    def _load_weights(self, stored: Checkpoint | None) -> None:
+    def _load(self, stored: Checkpoint | None) -> None:
+        """Load the weights, then tables and text, because on a GPU the text takes free memory."""
         lanes, xp = self.selection.lanes, self.selection.xp
-
-        def on_device(weights: Weights) -> Weights:
-            return Weights(*(xp.asarray(with_padding(rows_VD, lanes)) for rows_VD in weights))
-
         if stored is None:
-            start = initial_weights(len(self.data.vocab.without_specials()), self.config, lanes)
-            self.weights = Weights(*map(xp.asarray, start))
+            host = initial_weights(len(self.data.vocab.without_specials()), self.config, lanes)
         else:
-            self.weights = on_device(stored.weights)
-        self.best = on_device(stored.best) if stored and stored.best else self.weights
-
-    def _load_text(self) -> None:
-        """Load tables and text after the weights, because on a GPU the text takes free memory."""
-        train, xp = self.data.split("train"), self.selection.xp
+            host = Weights(*(with_padding(rows_VD, lanes) for rows_VD in stored.weights))
+        self.best = self.weights = Weights(*map(xp.asarray, host))
+        if stored and stored.best:
+            self.best = Weights(*(xp.asarray(with_padding(rows_VD, lanes)) for rows_VD in stored.best))
+        train = self.data.split("train")
         self.tables = make_tables(train, self.config, xp)
         self.start, self.stop = int(train.sentences[0]), int(train.sentences[-1])
         self.at_once = self.selection.at_once(self.tables)
+        is_softmax, num_words = self.config.loss == "softmax", len(self.tables.keep_V)
+        self.uniform_loss = log(num_words) if is_softmax else (1 + self.config.negatives) * log(2)
         first, last = self.data.meta["splits"]["valid"]
         self.valid = None
         if first < last or self.config.early_stop:
             self.valid = self.tables._replace(sentences=self.data.split("valid").sentences)
-
-    def _share(self, config: Word2VecConfig) -> Hogwild | LocalSGD:
-        if config.deterministic and self.selection.is_compiled and self.threads > 1:
-            pairs_V = pairs_of_words(self.data.split("train"), config)
-            return LocalSGD(self.weights, self.state, self.threads, pairs_V, self.sizes)
-        return Hogwild(self.weights, self.state, self.at_once, self.sizes)
 
     def compile(self) -> None:
         """Compile the kernel of the CPU, or load it from the cache, by a span without tokens."""
@@ -120,12 +114,6 @@ class Trainer:
             nothing = Span(self.start, self.start, np.float32(0))
             keys = epoch_keys(self.config.seed, 0)
             self.selection.train_spans(self.tables, keys, self.weights, [nothing])
-
-    @property
-    def uniform_loss(self) -> float:
-        """Return the loss of a prediction if every word is equally likely, nats."""
-        is_softmax = self.config.loss == "softmax"
-        return log(len(self.tables.keep_V)) if is_softmax else (1 + self.config.negatives) * log(2)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -149,45 +137,42 @@ class Trainer:
         """Start the threads unless they work; return the figures of a moment later."""
         if not self._workers:
             self._starts = self.order()
-            self.sharing.begin()
+            self.sharing.halt.clear()
             self._reported = self.sums.sum(axis=0)
             self._workers = {self._pool.submit(self._work, thread) for thread in range(self.threads)}
-        self._wait()
-        return self._after_work()
+        return self._wait(self.sizes.poll_seconds)
 
     def pause(self) -> TrainProgress | None:
         """Wait until the threads rest."""
         if not self._workers:
             return None
-        self.sharing.pause()
-        while self._workers:
-            self._wait()
-        return self._after_work()
+        self.sharing.halt.set()
+        return self._wait(None)
 
-    def _wait(self) -> None:
-        done, self._workers = wait(self._workers, timeout=self.sizes.poll_seconds)
+    def _wait(self, seconds: float | None) -> TrainProgress | None:
+        """Wait for the threads, end an epoch if it is over, and return figures if there are new ones."""
+        done, self._workers = wait(self._workers, seconds, FIRST_EXCEPTION)
         for worker in done:
             worker.result()
-
-    def _after_work(self) -> TrainProgress | None:
-        figures = self._progress()
-        if not self._workers and self.state.chunk_index >= len(self._starts):
-            self._end_epoch()
-        self.state.sums = self.sums.tolist()
-        return figures
-
-    def _progress(self) -> TrainProgress | None:
+        state, size, num_chunks = self.state, self.stop - self.start, len(self._starts)
         sums = self.sums.sum(axis=0)
         loss, predictions, _ = sums - self._reported
         self._reported = sums
-        if not predictions and np.isfinite(loss):
-            return None
-        epoch, size, valid = self.state.epoch, self.stop - self.start, self.state.held_out
-        done, chunks = epoch * size + int(sums[2]), epoch * len(self._starts) + self.state.chunk_index
-        mean, rate = float(loss / max(1, predictions)), self.rate(sums[2])
-        return TrainProgress(
-            done, self.epochs * size, chunks, epoch, mean, rate, valid[-1] if valid else None
-        )
+        figures: TrainProgress | None = None
+        if predictions or not np.isfinite(loss):
+            figures = TrainProgress(
+                done=state.epoch * size + int(sums[2]),
+                total=self.epochs * size,
+                step=state.epoch * num_chunks + state.chunk_index,
+                epoch=state.epoch,
+                loss=float(loss / max(1, predictions)),
+                learning_rate=self.rate(sums[2]),
+                valid_loss=state.held_out[-1] if state.held_out else None,
+            )
+        if not self._workers and state.chunk_index >= num_chunks:
+            self._end_epoch()
+        state.sums = self.sums.tolist()
+        return figures
 
     def _work(self, thread: int) -> None:
         """Train the chunks of one thread."""
@@ -202,6 +187,7 @@ class Trainer:
             self.sums[thread] += loss, predictions, sum(span.stop - span.start for span in spans)
 
     def _end_epoch(self) -> None:
+        """Count the epoch, evaluate the valid split, and add a line of metrics."""
         state = self.state
         loss, predictions, words = self.sums.sum(axis=0)
         state.predictions += int(predictions)
@@ -212,22 +198,18 @@ class Trainer:
             state.held_out.append(valid_loss)
         if self.config.early_stop and state.best_epoch == state.epoch:
             self.best = Weights(*(weight.copy() for weight in self.weights))
-        self._measure(words, loss=mean, learning_rate=self.rate(words), valid_loss=valid_loss)
+        line = {
+            "step": (state.epoch + 1) * len(self._starts),
+            "epoch": state.epoch,
+            "tokens": state.epoch * (self.stop - self.start) + int(words),
+            "seconds": round(state.seconds, 3),
+            "loss": mean,
+            "learning_rate": self.rate(words),
+            "valid_loss": valid_loss,
+        }
+        self.metrics.append({name: value for name, value in line.items() if value is not None})
         self.sums[:] = 0
         state.epoch, state.chunk_index = state.epoch + 1, 0
-
-    def _measure(self, words: float, **figures: float | None) -> None:
-        """Add a line of metrics."""
-        state, size = self.state, self.stop - self.start
-        self.metrics.append(
-            {
-                "step": (state.epoch + 1) * len(self._starts),
-                "epoch": state.epoch,
-                "tokens": state.epoch * size + int(words),
-                "seconds": round(state.seconds, 3),
-                **{name: value for name, value in figures.items() if value is not None},
-            }
-        )
 
     def _valid_loss(self) -> float | None:
         """Return the loss of the valid split, by steps at rate 0 with the same random numbers each time.
@@ -238,13 +220,10 @@ class Trainer:
             return None
         valid, first, end = self.valid, int(self.valid.sentences[0]), int(self.valid.sentences[-1])
         keys = epoch_keys(self.config.seed, VALID_EPOCH)
-
-        def evaluate(spans: list[Span]) -> tuple[float, int]:
-            return self.selection.train_spans(valid, keys, self.weights, spans)
-
         starts = range(first, end, CHUNK_TOKENS)
         spans = [Span(start, min(start + CHUNK_TOKENS, end), np.float32(0)) for start in starts]
         groups = [spans[n : n + self.at_once] for n in range(0, len(spans), self.at_once)]
+        evaluate = partial(self.selection.train_spans, valid, keys, self.weights)
         sums = list(self._pool.map(evaluate, groups))  # which skips the rest after an error
         loss, predictions = (sum(column) for column in zip(*sums, strict=True))
         return float(loss / predictions) if predictions else None
@@ -278,13 +257,12 @@ class Trainer:
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
         """Write a checkpoint."""
-
-        def unpadded(weights: Weights) -> Weights:
-            return Weights(*(weight[:, : self.config.dim] for weight in weights))
-
-        best = None if self.best is self.weights else unpadded(self.best)
-        vocab, weights = self.data.vocab.without_specials(), unpadded(self.weights)
-        run = Checkpoint(self._describe(), vocab, self.config, self.state, self.metrics, weights, best)
+        weights, best = (
+            Weights(*(weight[:, : self.config.dim] for weight in each)) for each in (self.weights, self.best)
+        )
+        kept = None if self.best is self.weights else best
+        vocab = self.data.vocab.without_specials()
+        run = Checkpoint(self._describe(), vocab, self.config, self.state, self.metrics, weights, kept)
         save_checkpoint(folder, run, meta)
 
     def save_result(self, folder: artifact.Folder) -> None:

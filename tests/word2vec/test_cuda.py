@@ -195,10 +195,10 @@ def test_warp_lanes_sum_and_cover_each_row_once() -> None:
 
 def test_text_and_vocabulary_limit_spans_at_once() -> None:
     tables = make_tables(7)
-    assert max_spans(tables, 2000) == 1
+    assert max_spans(tables, 125) == 1
     large = tables._replace(tokens=np.empty(10**6, np.uint16), keep_V=np.empty(10**6, np.uint32))
-    assert max_spans(large, 2000) == 50 and max_spans(large, 8) == 8
-    assert max_spans(large._replace(keep_V=np.empty(500, np.uint32)), 2000) == 10
+    assert max_spans(large, 125) == 50 and max_spans(large, 2) == 32
+    assert max_spans(large._replace(keep_V=np.empty(500, np.uint32)), 125) == 10
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90"])

@@ -23,7 +23,6 @@ from nlpseq.word2vec import parallel, trainer
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import epoch_keys
-from nlpseq.word2vec.tables import pairs_of_words
 from nlpseq.word2vec.train import resume_word2vec, train_word2vec
 from nlpseq.word2vec.trainer import Trainer
 
@@ -146,7 +145,7 @@ def local_sgd_serial(data: TokenDataset, config: Word2VecConfig) -> Weights:
     """Train as parallel.LocalSGD describes, thread by thread."""
     course, choice = Trainer(data, config), select(config)
     shared, tables = course.weights, course.tables
-    pairs_V = pairs_of_words(data.split("train"), config)
+    pairs_V = parallel.pairs_of_words(data.split("train"), config)
     copies = [Weights(*(weight.copy() for weight in shared)) for _ in range(THREADS)]
     part_V1 = parallel.row_weights(pairs_V * 200, THREADS, SIZES)[:, None]
     for epoch in range(config.epochs or 0):
@@ -286,7 +285,9 @@ def test_resume_refuses_checkpoint_past_end_of_run(data: TokenDataset, tmp_path:
     ):
         resume_word2vec(CheckpointConfig(path=path), data)
     chunks = -(-data.split("train").num_tokens // 100)
-    write_sealed_meta(path / "checkpoint", meta | {"position": meta["position"] | {"chunk_index": chunks + 1}})
+    write_sealed_meta(
+        path / "checkpoint", meta | {"position": meta["position"] | {"chunk_index": chunks + 1}}
+    )
     with pytest.raises(ArtifactError, match=rf"is at chunk {chunks + 1} of an epoch of {chunks}\. Train"):
         resume_word2vec(CheckpointConfig(path=path), data)
 

@@ -19,7 +19,7 @@ from nlpseq.training.progress import TrainProgress
 from nlpseq.word2vec import trainer, weights
 from nlpseq.word2vec.kernels.select import KernelSelection
 from nlpseq.word2vec.parallel import ParallelSizes
-from nlpseq.word2vec.tables import resident
+from nlpseq.word2vec.sampling import resident
 from nlpseq.word2vec.train import resolve, train_word2vec
 from nlpseq.word2vec.trainer import Trainer
 

@@ -9,6 +9,7 @@ Letters: V words, N kept tokens, S spans.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ __all__ = [
     "WARP",
     "Launch",
     "Parts",
-    "at_once",
     "check_room",
     "constants",
     "make_kernel",
@@ -87,25 +87,22 @@ def constants(config: Word2VecConfig, warp: int) -> list[str]:
     return [f"-D{name}={int(value)}" for name, value in values.items()]
 
 
-def at_once(xp: Any) -> Callable[[Tables], int]:
-    """Return a function that gives the number of spans to train at once on the device of CuPy."""
-    processors = xp.cuda.Device().attributes["MultiProcessorCount"]
-    return lambda tables: max_spans(tables, WARPS_PER_PROCESSOR * processors)
-
-
-def max_spans(tables: Tables, device_spans: int) -> int:
-    """Return the number of spans to train at once: limited by text, vocabulary and device."""
+def max_spans(tables: Tables, processors: int) -> int:
+    """Return the number of spans to train at once; processors: multiprocessors of the device."""
     by_words, by_tokens = len(tables.keep_V) // WORDS_PER_SPAN, len(tables.tokens) // TOKENS_PER_SPAN
-    return max(1, min(device_spans, by_words, by_tokens))
+    return max(1, min(WARPS_PER_PROCESSOR * processors, by_words, by_tokens))
 
 
+@dataclass
 class Parts:
     """Kept words of one part of the text at a time, cached until another part is needed."""
 
-    def __init__(self, window: int, xp: Any, part_tokens: int = PART_TOKENS, draw: Draw = kept_words) -> None:
-        self._window, self._xp, self.part_tokens, self._draw = window, xp, part_tokens, draw
-        self._of: tuple[Tables, bytes, int] | None = None
-        self._kept: Kept | None = None
+    window: int
+    xp: Any
+    part_tokens: int = PART_TOKENS
+    draw: Draw = kept_words
+    _of: tuple[Tables, bytes, int] | None = None
+    _kept: Kept | None = None
 
     def find(self, tables: Tables, keys: Any, number: int) -> Kept:
         """Return the kept words of a part, and of the windows around its ends."""
@@ -113,7 +110,7 @@ class Parts:
             self._of = self._kept = None  # because the next part needs the memory
             start = int(tables.sentences[0]) + number * self.part_tokens
             stop = min(start + self.part_tokens, int(tables.sentences[-1]))
-            self._kept = self._draw(tables, keys, self._window, start, stop, self._xp)
+            self._kept = self.draw(tables, keys, self.window, start, stop, self.xp)
             self._of = tables, keys.tobytes(), number
         assert self._kept is not None
         return self._kept

@@ -66,13 +66,6 @@ class Scratch(NamedTuple):
 
 
 @njit(inline="always")
-def _prefetch_rows(weight_VD, ids_N, num, D):  # type: ignore[no-untyped-def]
-    for n in range(num):
-        for d in range(0, D, LANES):
-            prefetch(weight_VD, (np.uint64(ids_N[n]), np.uint64(d)))
-
-
-@njit(inline="always")
 def _fill_addresses(in_VD, context_C, num, spare, out_VD, output_J, J, x_C, y_J):  # type: ignore[no-untyped-def]
     for c in range(num):
         x_C[c] = address(in_VD, context_C[c])
@@ -101,11 +94,6 @@ def make_kernel(
     ONE = -(-J // LANES) * LANES  # logits of one input, rounded up to whole vectors
     MEAN, PAIRS, DIVIDE = objective == "cbow", share_negatives == "pair", corrected
 
-    def new_scratch() -> Scratch:
-        ids = (np.zeros(num, np.uint64) for num in (J, J, C + 1, J, C, C, C))
-        rows = (np.zeros((num, D), np.float32) for num in (C, 1))
-        return Scratch._make([np.zeros(C, np.uint64), np.empty(C, np.int64), *ids, *rows])
-
     @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
     def train_kept(  # type: ignore[no-untyped-def]
         ids_N, pos_N, sentence_N, count, first, last, keys, alias_V2, weights, learning_rate, scratch
@@ -124,9 +112,12 @@ def make_kernel(
             output_J, next_output_J = next_output_J, output_J
             if i + 1 < last and not PAIRS:
                 fill_outputs(ids_N[i + 1], pos_N[i + 1], 0, K, keys[NEGATIVE], alias_V2, next_output_J)
-                _prefetch_rows(out_VD, next_output_J, 1 + K, D)
+                for j in range(1 + K):
+                    for d in range(0, D, LANES):
+                        prefetch(out_VD, (next_output_J[j], np.uint64(d)))
                 if i + 1 + W < count:
-                    _prefetch_rows(in_VD, ids_N[i + 1 + W :], 1, D)  # the new context of the next window
+                    for d in range(0, D, LANES):  # the new context of the next window
+                        prefetch(in_VD, (np.uint64(ids_N[i + 1 + W]), np.uint64(d)))
             num = fill_contexts(i, count, keys[WIDTH], W, ids_N, pos_N, sentence_N, context_C, slot_C)
             if num == 0:
                 continue
@@ -167,7 +158,10 @@ def make_kernel(
         sentence = np.searchsorted(tables.sentences, start, side="right") - 1
         kept = [np.empty(stop - start + 2 * W, np.int64) for _ in range(3)]
         span = keep_tokens(tables, keys[Stream.KEEP], W, start, stop, sentence, *kept)
-        work = (*kept, *span, keys, tables.alias_V2, weights, learning_rate, new_scratch())
+        ids = (np.zeros(num, np.uint64) for num in (J, J, C + 1, J, C, C, C))
+        rows = (np.zeros((num, D), np.float32) for num in (C, 1))
+        scratch = Scratch._make([np.zeros(C, np.uint64), np.empty(C, np.int64), *ids, *rows])
+        work = (*kept, *span, keys, tables.alias_V2, weights, learning_rate, scratch)
         result: tuple[float, int] = train_kept(*work)
         return result
 

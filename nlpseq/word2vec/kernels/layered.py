@@ -9,7 +9,7 @@ from typing import Any
 from nlpseq.config import Word2VecConfig
 from nlpseq.word2vec.kernels.select import TrainSpan
 from nlpseq.word2vec.objectives import Weights, cbow_step, skipgram_step
-from nlpseq.word2vec.sampling import Tables, Windows, noise_words, span_windows
+from nlpseq.word2vec.sampling import Tables, noise_words, span_windows
 
 __all__ = ["make_layered"]
 
@@ -21,6 +21,8 @@ WORDS_PER_WINDOW = 64  # because gradients of a small vocabulary add up on the s
 def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> TrainSpan:
     """Return a kernel that runs objectives.py on `batch` windows at a time, or pairs with pair negatives."""
     pairs = config.objective == "skipgram" and config.share_negatives == "pair"
+    max_batch = MAX_SOFTMAX_BATCH if config.loss == "softmax" else MAX_BATCH
+    corrected = config.cbow_update == "corrected"
 
     def train_span(
         tables: Tables, keys: Any, weights: Weights, start: int, stop: int, learning_rate: float
@@ -28,35 +30,20 @@ def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> T
         windows = span_windows(tables, keys, config.window, start, stop, xp)
         if pairs:
             windows = windows.by_pair()
-        max_batch = MAX_SOFTMAX_BATCH if config.loss == "softmax" else MAX_BATCH
         size = batch or min(max_batch, max(1, len(tables.keep_V) // WORDS_PER_WINDOW))
-        losses = [
-            _step(config, tables, keys, weights, windows.part(first, first + size, xp), learning_rate, xp)
-            for first in range(0, len(windows.centres_B), size)
-        ]
-        loss = sum((each.sum(dtype=xp.float64) for each in losses), start=xp.zeros((), xp.float64))
-        return float(loss), sum(len(each) for each in losses)
+        losses = []
+        for first in range(0, len(windows.centres_B), size):
+            part, negatives_BK = windows.part(first, first + size, xp), None
+            if config.loss == "negative-sampling":
+                first_k_B = part.slot_P * config.negatives if pairs else xp.zeros_like(part.pos_B)
+                negatives_BK = noise_words(tables.alias_V2, keys, part.pos_B, first_k_B, config.negatives, xp)
+            if config.objective == "cbow":
+                loss = cbow_step(weights, part, negatives_BK, learning_rate, xp, corrected=corrected)
+            else:
+                negatives_PK = None if negatives_BK is None else negatives_BK[part.window_P]
+                loss = skipgram_step(weights, part, negatives_PK, learning_rate, xp)
+            losses.append(loss)
+        total = sum((each.sum(dtype=xp.float64) for each in losses), start=xp.zeros((), xp.float64))
+        return float(total), sum(len(each) for each in losses)
 
     return train_span
-
-
-def _step(
-    config: Word2VecConfig,
-    tables: Tables,
-    keys: Any,
-    weights: Weights,
-    windows: Windows,
-    learning_rate: float,
-    xp: Any,
-) -> Any:
-    """Run one step on a batch of windows. Return the loss of every prediction."""
-    negatives_BK = None
-    if config.loss == "negative-sampling":
-        own_draws = config.objective == "skipgram" and config.share_negatives == "pair"
-        first_k_B = windows.slot_P * config.negatives if own_draws else xp.zeros_like(windows.pos_B)
-        negatives_BK = noise_words(tables.alias_V2, keys, windows.pos_B, first_k_B, config.negatives, xp)
-    if config.objective == "cbow":
-        corrected = config.cbow_update == "corrected"
-        return cbow_step(weights, windows, negatives_BK, learning_rate, xp, corrected=corrected)
-    negatives_PK = None if negatives_BK is None else negatives_BK[windows.window_P]
-    return skipgram_step(weights, windows, negatives_PK, learning_rate, xp)

@@ -1,6 +1,7 @@
 """Select the kernel for the steps of word2vec: readable (layered.py) or compiled (fused)."""
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -18,7 +19,6 @@ __all__ = [
     "TrainSpan",
     "TrainSpans",
     "array_module",
-    "in_turn",
     "padded",
     "select",
     "to_compile",
@@ -75,23 +75,31 @@ def select(config: Word2VecConfig) -> KernelSelection:
     if kernel == "fused" and backend == "cupy":
         from nlpseq.word2vec.kernels import fused_cupy
 
-        train_spans, at_once = fused_cupy.make_kernel(config, xp), fused_cupy.at_once(xp)
+        train_spans = fused_cupy.make_kernel(config, xp)
+        processors = xp.cuda.Device().attributes["MultiProcessorCount"]
+        at_once = partial(fused_cupy.max_spans, processors=processors)
         return KernelSelection(backend, kernel, xp, train_spans, at_once, fused_cupy.WARP)
     if kernel == "fused":
-        return KernelSelection(backend, kernel, xp, in_turn(_fused(config)))
+        return KernelSelection(backend, kernel, xp, partial(_train_fused, _constants(config)))
     from nlpseq.word2vec.kernels.layered import make_layered
 
-    return KernelSelection(backend, kernel, xp, in_turn(make_layered(config, xp)))
+    return KernelSelection(backend, kernel, xp, partial(_train_in_turn, make_layered(config, xp)))
 
 
-def in_turn(train_span: TrainSpan) -> TrainSpans:
-    """Return a TrainSpans that trains one span after another."""
+def _train_in_turn(
+    train_span: TrainSpan, tables: Tables, keys: Any, weights: Weights, spans: list[Span]
+) -> tuple[float, int]:
+    """Train one span after another."""
+    results = [train_span(tables, keys, weights, *span) for span in spans]
+    return sum(loss for loss, _ in results), sum(predictions for _, predictions in results)
 
-    def train_spans(tables: Tables, keys: Any, weights: Weights, spans: list[Span]) -> tuple[float, int]:
-        results = [train_span(tables, keys, weights, *span) for span in spans]
-        return sum(loss for loss, _ in results), sum(predictions for _, predictions in results)
 
-    return train_spans
+def _train_fused(constants: tuple[Any, ...], *work: Any) -> tuple[float, int]:
+    """Train by the compiled kernel; the first call loads the compiler, which takes memory and time."""
+    use_cache_for_numba()
+    from nlpseq.word2vec.kernels.fused_numba import make_kernel
+
+    return _train_in_turn(make_kernel(*constants), *work)
 
 
 def array_module(backend: str) -> ModuleType:
@@ -114,20 +122,6 @@ def array_module(backend: str) -> ModuleType:
         raise BackendUnavailable(f"CuPy: no usable GPU ({error}). Use --backend numpy.") from error
     module: ModuleType = cupy
     return module
-
-
-def _fused(config: Word2VecConfig) -> TrainSpan:
-    """Return the compiled kernel; the first call loads the compiler, which takes memory and time."""
-    constants = _constants(config)
-
-    def train_span(*work: Any) -> tuple[float, int]:
-        use_cache_for_numba()
-        from nlpseq.word2vec.kernels.fused_numba import make_kernel
-
-        result: tuple[float, int] = make_kernel(*constants)(*work)
-        return result
-
-    return train_span
 
 
 def _constants(config: Word2VecConfig) -> tuple[str, str, bool, int, int, int]:

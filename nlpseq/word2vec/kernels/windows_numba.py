@@ -20,13 +20,6 @@ def _is_kept(word_id, pos, keep_V, key):  # type: ignore[no-untyped-def]
     return word_id < len(keep_V) and (random_bits(key, np.uint64(pos), ZERO) >> HALF) <= keep_V[word_id]
 
 
-@njit(inline="always")
-def _negative(key, pos, k, alias_V2):  # type: ignore[no-untyped-def]
-    bits = random_bits(key, np.uint64(pos), np.uint64(k))
-    row = np.int64(((bits >> HALF) * np.uint64(len(alias_V2))) >> HALF)
-    return row if (bits & LOWER) <= alias_V2[row, 0] else np.int64(alias_V2[row, 1])
-
-
 @njit(nogil=True, cache=True)
 def keep_tokens(  # type: ignore[no-untyped-def]
     tables, key, window, start, stop, sentence, ids_N, pos_N, sentence_N
@@ -73,4 +66,6 @@ def fill_outputs(target, pos, first_k, K, key, alias_V2, output_J):  # type: ign
     """Fill the target and its K negatives; the padding of output_J stays word 0."""
     output_J[0] = target
     for k in range(K):
-        output_J[1 + k] = _negative(key, pos, first_k + k, alias_V2)
+        bits = random_bits(key, np.uint64(pos), np.uint64(first_k + k))
+        row = np.int64(((bits >> HALF) * np.uint64(len(alias_V2))) >> HALF)
+        output_J[1 + k] = row if (bits & LOWER) <= alias_V2[row, 0] else np.int64(alias_V2[row, 1])
