@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,11 +113,8 @@ class Cooccurrence:
             raise ArtifactError(
                 f"{path / 'meta.json'}: no valid config ({error}). Run nlpseq train-counts again."
             ) from error
-        if (len(vocab), vocab.num_specials, vocab.digest) != (
-            meta.get("num_words"),
-            0,
-            meta.get("vocab_digest"),
-        ):
+        described = meta.get("num_words"), 0, meta.get("vocab_digest")
+        if (len(vocab), vocab.num_specials, vocab.digest) != described:
             raise ArtifactError(
                 f"{path / 'vocab.tsv'}: not the vocabulary of meta.json. Run nlpseq train-counts again."
             )
@@ -159,24 +157,22 @@ def find_or_count(
     started, stored, counts = time.perf_counter(), data.path / "cooccurrence", None
     if stored.exists():
         found = Cooccurrence.load(stored)
-        if found.config == config and found.vocab.digest == data.vocab.without_specials().digest:
+        has, wanted = to_dict(found.config), to_dict(config)
+        differences = [
+            f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name]
+        ]
+        if found.vocab.digest != data.vocab.without_specials().digest:
+            differences = ["another vocabulary"]
+        if differences:
+            notice(f"counts of {stored} have {', '.join(differences)}; counting again")
+        else:
             notice(f"counts of {stored}")
             meta = found.meta | _meta_of(data.split("train"))
             counts = Cooccurrence(found.matrix, found.vocab, config, meta)
-        else:
-            notice(f"counts of {stored} have {_difference(found, data, config)}; counting again")
     if counts is None:
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress)
     counts.meta["count_seconds"] = time.perf_counter() - started
     return counts
-
-
-def _difference(found: Cooccurrence, data: TokenDataset, config: CooccurrenceConfig) -> str:
-    """Return which settings of stored counts differ from those wanted."""
-    if found.vocab.digest != data.vocab.without_specials().digest:
-        return "another vocabulary"
-    has, wanted = to_dict(found.config), to_dict(config)
-    return ", ".join(f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name])
 
 
 def _meta_of(data: TokenDataset) -> artifact.Meta:
@@ -274,50 +270,33 @@ def _counted(
 
     memory_bytes: half for the word positions of a group of rows, half for the counted rows.
     """
-    task_bytes = max(1, memory_bytes // 2 // (2 * threads))
-    for first, last in _spans(np.diff(starts_V) * _POSITION_BYTES, memory_bytes // 2):
-        group = _Group(stream, starts_V, config, first, last)
-        spans = _spans(group.max_columns_V[first:last] * _COLUMN_BYTES, task_bytes)
-        tasks = [(first + begin, first + end) for begin, end in spans]
-        for start in range(0, len(tasks), 2 * threads):  # because results take memory
-            yield from pool.map(group.count, tasks[start : start + 2 * threads])
+    from nlpseq.counts.cooccurrence_numba import count_rows, find_positions
 
+    num_words, sides = len(starts_V) - 1, (config.side != "right", config.side != "left")
+    weights = np.array([0, *(pair_weight(distance, config) for distance in range(1, config.window + 1))])
+    max_columns_V = np.minimum(np.diff(starts_V) * config.window * sum(sides), num_words)
 
-class _Group:
-    """Rows whose word positions are in memory together."""
-
-    def __init__(
-        self,
-        stream: npt.NDArray[np.uint32],
-        starts_V: npt.NDArray[np.int64],
-        config: CooccurrenceConfig,
-        first: int,
-        last: int,
-    ) -> None:
-        from nlpseq.counts.cooccurrence_numba import find_positions
-
-        self.stream, self.num_words = stream, len(starts_V) - 1
-        self.sides = config.side != "right", config.side != "left"
-        self.weights = np.array(
-            [0, *(pair_weight(distance, config) for distance in range(1, config.window + 1))]
-        )
-        neighbors_V = np.diff(starts_V) * config.window * sum(self.sides)
-        self.max_columns_V = np.minimum(neighbors_V, self.num_words)
-        self.starts_V = starts_V - starts_V[first]
-        self.positions = np.empty(int(self.starts_V[last]), np.int64)
-        find_positions(stream, first, last, self.starts_V[:-1].copy(), self.positions)
-
-    def count(self, span: tuple[int, int]) -> _Rows:
-        """Count the rows span[0]..span[1]-1."""
-        from nlpseq.counts.cooccurrence_numba import count_rows
-
+    def count(
+        positions: npt.NDArray[np.int64], first_V: npt.NDArray[np.int64], span: tuple[int, int]
+    ) -> _Rows:
         first, last = span
-        capacity = int(self.max_columns_V[first:last].sum())
+        capacity = int(max_columns_V[first:last].sum())
         columns, sums = np.empty(capacity, np.int32), np.empty(capacity, np.int64)
         sizes = np.empty(last - first, np.int64)
-        tables = self.stream, self.positions, self.starts_V, first, last, self.weights, *self.sides
-        found = count_rows(*tables, self.num_words, columns, sums, sizes)
+        found = count_rows(
+            stream, positions, first_V, first, last, weights, *sides, num_words, columns, sums, sizes
+        )
         return _Rows(last, columns[:found], sums[:found], sizes)
+
+    task_bytes = max(1, memory_bytes // 2 // (2 * threads))
+    for first, last in _spans(np.diff(starts_V) * _POSITION_BYTES, memory_bytes // 2):
+        first_V = starts_V - starts_V[first]
+        positions = np.empty(int(first_V[last]), np.int64)
+        find_positions(stream, first, last, first_V[:-1].copy(), positions)
+        spans = _spans(max_columns_V[first:last] * _COLUMN_BYTES, task_bytes)
+        tasks = [(first + begin, first + end) for begin, end in spans]
+        for start in range(0, len(tasks), 2 * threads):  # because results take memory
+            yield from pool.map(partial(count, positions, first_V), tasks[start : start + 2 * threads])
 
 
 def _spans(bytes_N: npt.NDArray[np.int64], max_bytes: int) -> list[tuple[int, int]]:

@@ -2,6 +2,8 @@
 
     loss = sum over pairs of f(x) (w . c + b_w + b_c - log x)^2,      f(x) = min(1, (x / x_max)^alpha)
 
+glove_numba.py takes the steps; tests/reference/glove.py holds a plain version.
+
     J. Pennington, R. Socher & C. D. Manning 2014, GloVe: global vectors for word representation,
     doi:10.3115/v1/D14-1162
     J. Duchi, E. Hazan & Y. Singer 2011, Adaptive subgradient methods: AdaGrad, its sums begin at 1
@@ -57,8 +59,6 @@ __all__ = [
     "Pairs",
     "Trainer",
     "balanced_groups",
-    "glove_loss",
-    "glove_step",
     "in_blocks",
     "initial_weights",
     "loss_of_zeros",
@@ -136,10 +136,10 @@ class Trainer:
 
     def __init__(self, counts: Cooccurrence, run: Checkpoint, checkpoint: CheckpointConfig | None) -> None:
         self._counts, self._run = counts, run
-        self._facts = {name: run.meta[name] for name in _PROVENANCE if name in run.meta}
-        self._facts |= {name: counts.meta[name] for name in _PROVENANCE if name in counts.meta}
+        known = run.meta | counts.meta
         if checkpoint is not None and checkpoint.provenance:
-            self._facts["source"] = checkpoint.provenance
+            known["source"] = checkpoint.provenance
+        self._provenance = {name: known[name] for name in _PROVENANCE if name in known}
         self.config, self.state = run.config, run.state
         self.advice = f"Lower --learning-rate (it is {run.config.learning_rate})."
         self.pairs = in_blocks(counts.matrix, run.config.seed)
@@ -208,7 +208,7 @@ class Trainer:
             "loss": state.losses,
             "train_seconds": state.seconds,
             **_identity(counts),
-            **self._facts,
+            **self._provenance,
             **meta,
         }
         words_VD, contexts_VD = (np.ascontiguousarray(each_V2E[:, 0, :-1]) for each_V2E in self._run.weights)
@@ -222,30 +222,6 @@ def _identity(counts: Cooccurrence) -> artifact.Meta:
     """Return fields that differ for other counts."""
     matrix = counts.matrix
     return {"counts_vocab_digest": counts.vocab.digest, "pairs": matrix.nnz, "counted": float(matrix.sum())}
-
-
-def glove_step(weights: Weights, pair: tuple[int, int, float], config: GloveConfig) -> float:
-    """Take a step of AdaGrad for one pair (word, context, count), and return its loss.
-
-    The specification of glove_numba.train_pairs.
-    """
-    w, c, count = pair
-    rows_2E = weights.words_V2E[w], weights.contexts_V2E[c]
-    loss, slopes_E = glove_loss(rows_2E[0][0], rows_2E[1][0], count, config)
-    for (values_E, squares_E), slope_E in zip(rows_2E, slopes_E, strict=True):
-        squares_E += slope_E**2
-        values_E -= config.learning_rate * slope_E / np.sqrt(squares_E)
-    return loss
-
-
-def glove_loss(
-    word_E: Floats, context_E: Floats, count: float, config: GloveConfig
-) -> tuple[float, tuple[Floats, Floats]]:
-    """Return the loss of a pair and its gradients, for the word and for the context."""
-    error = word_E[:-1] @ context_E[:-1] + word_E[-1] + context_E[-1] - np.log(count)
-    weight = min(1.0, (count / config.x_max) ** config.alpha)
-    slope = 2 * weight * error
-    return float(weight * error**2), (slope * np.append(context_E[:-1], 1), slope * np.append(word_E[:-1], 1))
 
 
 def in_blocks(matrix: Any, seed: int) -> Pairs:

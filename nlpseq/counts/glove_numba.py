@@ -1,4 +1,4 @@
-"""Run glove.glove_step on a span of pairs, without the GIL, so that threads share the blocks."""
+"""Take the steps of GloVe on a span of pairs, without the GIL, so that threads share the blocks."""
 
 import numpy as np
 from numba import njit

@@ -13,6 +13,8 @@ negative samples of skip-gram.
 Letters: V words, N pairs that are stored.
 """
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,15 +60,13 @@ def ppmi_matrix(counts: Any, config: PPMIConfig, block_pairs: int = BLOCK_PAIRS)
 
     Pairs below config.min_pairs are dropped first.
     """
-    blocks = _row_blocks(counts.indptr, block_pairs)
-    word_V, context_V = _marginals(counts, blocks, config.min_pairs)
+    word_V, context_V = _marginals(counts, block_pairs, config.min_pairs)
     smoothed_V = context_V**config.smoothing * (context_V > 0)
     with np.errstate(divide="ignore", invalid="ignore"):  # log 0 of words without pairs, whose rows are empty
         word_term_V = np.log(smoothed_V.sum()) - np.log(config.shift) - np.log(word_V)
         context_term_V = -np.log(smoothed_V)
     found, sizes_V = [], np.zeros(len(word_V), np.int64)
-    for first, last in blocks:
-        span, row_N = _pairs(counts.indptr, first, last)
+    for first, last, span, row_N in _row_blocks(counts.indptr, block_pairs):
         count_N, column_N = counts.data[span], counts.indices[span]
         with np.errstate(invalid="ignore"):
             value_N = np.log(count_N) + word_term_V[row_N] + context_term_V[column_N]
@@ -78,27 +78,22 @@ def ppmi_matrix(counts: Any, config: PPMIConfig, block_pairs: int = BLOCK_PAIRS)
     return as_csr(counts.shape, data, indices, np.concatenate([[0], np.cumsum(sizes_V)]))
 
 
-def _marginals(counts: Any, blocks: list[tuple[int, int]], min_pairs: float) -> tuple[Floats, Floats]:
+def _marginals(counts: Any, block_pairs: int, min_pairs: float) -> tuple[Floats, Floats]:
     """Return the sums over rows and over columns of counts that are at least min_pairs."""
     word_V, context_V = np.zeros(counts.shape[0]), np.zeros(counts.shape[1])
-    for first, last in blocks:
-        span, row_N = _pairs(counts.indptr, first, last)
+    for first, last, span, row_N in _row_blocks(counts.indptr, block_pairs):
         count_N = np.where(counts.data[span] >= min_pairs, counts.data[span], 0)
         word_V[first:last] = np.bincount(row_N - first, count_N, minlength=last - first)
         context_V += np.bincount(counts.indices[span], count_N, minlength=len(context_V))
     return word_V, context_V
 
 
-def _row_blocks(indptr: npt.NDArray[np.integer[Any]], block_pairs: int) -> list[tuple[int, int]]:
-    """Return first and last row (exclusive) of blocks with about block_pairs pairs each."""
+def _row_blocks(
+    indptr: npt.NDArray[np.integer[Any]], block_pairs: int
+) -> Iterator[tuple[int, int, slice, npt.NDArray[np.int64]]]:
+    """Yield (first row, last row plus one, slice of the pairs, row of each pair) of blocks of whole rows."""
     wanted = np.arange(0, int(indptr[-1]), block_pairs)
     firsts = np.unique([0, *(np.searchsorted(indptr, wanted, side="right") - 1)])
-    return list(zip(firsts.tolist(), [*firsts[1:].tolist(), len(indptr) - 1], strict=True))
-
-
-def _pairs(
-    indptr: npt.NDArray[np.integer[Any]], first: int, last: int
-) -> tuple[slice, npt.NDArray[np.int64]]:
-    """Return the slice of the pairs of some rows, and the row of each pair."""
-    row_N = np.repeat(np.arange(first, last), np.diff(indptr[first : last + 1]))
-    return slice(int(indptr[first]), int(indptr[last])), row_N
+    for first, last in pairwise([*firsts.tolist(), len(indptr) - 1]):
+        row_N = np.repeat(np.arange(first, last), np.diff(indptr[first : last + 1]))
+        yield first, last, slice(int(indptr[first]), int(indptr[last])), row_N

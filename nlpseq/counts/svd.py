@@ -106,9 +106,9 @@ def randomized_svd(matrix: Any, config: SVDConfig, progress: Callable[[int, int]
         projected_CL = columns(span_RL)
         report(total)
     # matrix ~ span projected^T; the eigenvectors of projected^T projected turn this product into an SVD
-    directions_LL, values_L = _principal(projected_CL)
+    directions_LL, values_L, normalized_LL = _principal(projected_CL)
     kept = slice(0, config.dim)
-    right_CD = projected_CL @ _normalized(directions_LL, values_L)[:, kept]
+    right_CD = projected_CL @ normalized_LL[:, kept]
     left_RD = span_RL @ directions_LL[:, kept].astype(np.float32)
     return SVD(left_RD, values_L[kept].astype(np.float32), right_CD)
 
@@ -154,22 +154,20 @@ def _random_signs(num_rows: int, num_columns: int, seed: int) -> Floats:
 
 def _orthonormal(span_RL: Floats) -> Floats:
     """Return an orthonormal basis of the columns; zero columns if their rank is lower."""
-    return span_RL @ _normalized(*_principal(span_RL))
+    return span_RL @ _principal(span_RL)[2]
 
 
-def _principal(span_RL: Floats) -> tuple[Doubles, Doubles]:
+def _principal(span_RL: Floats) -> tuple[Doubles, Doubles, Floats]:
     """Return right singular vectors, in columns, and singular values, descending, from the Gram matrix.
 
-    The Gram matrix is many times faster than a QR decomposition of a long matrix, but loses half of the
-    digits, hence the double precision.
+    The third array holds the vectors divided by their values, or 0 for values within rounding of 0. The Gram
+    matrix is many times faster than a QR decomposition of a long matrix, but loses half of the digits, hence
+    the double precision.
     """
     long_RL = span_RL.astype(np.float64)
     squares_L, directions_LL = np.linalg.eigh(long_RL.T @ long_RL)  # ascending
     values_L = np.sqrt(np.maximum(squares_L[::-1], 0))
-    return directions_LL[:, ::-1], values_L
-
-
-def _normalized(directions_LL: Doubles, values_L: Doubles) -> Floats:
-    """Divide directions by their singular values; return zeros for values within rounding of 0."""
+    directions_LL = directions_LL[:, ::-1]
     nonzero_L = values_L > _ROUNDING * values_L[0]
-    return (directions_LL * np.where(nonzero_L, 1 / np.where(nonzero_L, values_L, 1), 0)).astype(np.float32)
+    normalized_LL = directions_LL * np.where(nonzero_L, 1 / np.where(nonzero_L, values_L, 1), 0)
+    return directions_LL, values_L, normalized_LL.astype(np.float32)

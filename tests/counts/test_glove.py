@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from reference.glove import glove_loss, glove_step
 from scipy.sparse import csr_array
 from support.results import seal, write_sealed_meta
 from support.word2vec_runs import stop_after
@@ -19,8 +20,6 @@ from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.counts.glove import (
     GROUPS,
     balanced_groups,
-    glove_loss,
-    glove_step,
     in_blocks,
     initial_weights,
     loss_of_zeros,
