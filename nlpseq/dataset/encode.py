@@ -3,6 +3,8 @@
     blocks ──> type ids, on all cores ──> provisional ids, on disk ──> splits, vocabulary ──> final ids
 
 Provisional ids number the types in order of appearance; final ids are known once all tokens are counted.
+
+Letters: T types.
 """
 
 import unicodedata
@@ -11,7 +13,10 @@ from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import to_dict
@@ -21,16 +26,26 @@ from nlpseq.core.resources import available_cores
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, tokenize_blocks
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
-from nlpseq.dataset.token_dataset import KIND, TOKENS, VERSION, VOCAB, TokenDataset, split_sentences
-from nlpseq.dataset.vocab import Vocab
-from nlpseq.dataset.vocab_builder import build_vocab, map_to_vocab
+from nlpseq.dataset.token_dataset import (
+    KIND,
+    TOKENS,
+    VERSION,
+    VOCAB,
+    TokenDataset,
+    split_sentences,
+    token_dtype,
+)
+from nlpseq.dataset.vocab import SPECIAL_BYTES, SPECIALS, Vocab, prune
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.corpus import Block, Corpus, ReadReport
+from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
 from nlpseq.tokenizers.base import TOKENIZERS
 from nlpseq.tokenizers.word import CLASSIFIED
 
 __all__ = ["EncodeCallback", "EncodeProgress", "preprocess", "to_compile", "tokenizer_versions"]
+
+Counts = npt.NDArray[np.int64]
 
 
 class EncodeProgress(NamedTuple):
@@ -73,14 +88,15 @@ def preprocess(
             "Use phrases=0, also for the text of the vocabulary."
         )
     artifact.check_writable(path, force=force)
-    artifact.check_free_disk(path, _min_disk_bytes(corpus, config))
+    bytes_a_token = 1 if config.tokenizer == "char" else 6
+    artifact.check_free_disk(path, (corpus.size_bytes() or 0) // bytes_a_token * 4)
     stamp, report = corpus.stamp(), ReadReport()
     with resources.gc_paused(), artifact.create(path, KIND, VERSION, force=force) as folder:
         blocks = corpus.blocks(config, report, limits.blocks)
         with closing(tokenize_blocks(blocks, config, threads, limits)) as tokenized:
             reported = _report(tokenized, corpus.size_bytes(), progress)
             text = write_provisional(folder.path, reported, limits)
-        splits = _split(text, config, corpus.describe())
+        splits = split_sentences(text.sentences, config, corpus.describe())
         vocab = _write_final_ids(folder, text, config, vocab, splits["train"][1], corpus.describe())
         if corpus.stamp() != stamp:
             raise DataError(
@@ -103,12 +119,6 @@ def preprocess(
     return TokenDataset.open(path, verify=False, vocab=vocab)
 
 
-def _min_disk_bytes(corpus: Corpus, config: TextConfig) -> int:
-    """Return the least bytes that encoding can take on disk, 4 a token."""
-    bytes_a_token = 1 if config.tokenizer == "char" else 6
-    return (corpus.size_bytes() or 0) // bytes_a_token * 4
-
-
 def _report(
     blocks: Iterator[tuple[Block, TokenBlock]], total_bytes: int | None, progress: EncodeCallback | None
 ) -> Iterator[tuple[Block, TokenBlock]]:
@@ -119,14 +129,6 @@ def _report(
         tokens += len(found.ids)
         if progress is not None:
             progress(EncodeProgress(block.bytes_read, total_bytes, tokens))
-
-
-def _split(text: ProvisionalText, config: TextConfig, name: str) -> dict[str, list[int]]:
-    if not text.num_tokens:
-        raise DataError(
-            f"{name}: contains no words (empty, or white space or punctuation only). Name a corpus with text."
-        )
-    return split_sentences(text.sentences, config, name)
 
 
 def _write_final_ids(
@@ -141,12 +143,75 @@ def _write_final_ids(
     if config.phrases:
         text.join_phrases(config, train_end)
     if vocab is None:
-        vocab, ids_T = build_vocab(text, train_end, config, name)
+        vocab, ids_T = _build_vocab(text, config, train_end, name)
     else:
-        ids_T = map_to_vocab(text, vocab)
+        all_types = np.ones(text.num_types, np.bool_)
+        chunks = [vocab.ids_of(_as_strings(types)) for _, _, types in text.type_chunks(all_types)]
+        ids_T = np.concatenate([np.array(ids, token_dtype(len(vocab))) for ids in chunks])
     folder.complete(TOKENS, text.finish(TOKENS, ids_T))
     vocab.save(folder.path / VOCAB)
     return vocab
+
+
+def _build_vocab(
+    text: ProvisionalText, config: TextConfig, train_end: int, name: str
+) -> tuple[Vocab, npt.NDArray[Any]]:
+    """Return the vocabulary of a text and the id of each type: uint16 or uint32, (T,).
+
+    Words are counted in the first train_end sentences; <unk> counts the tokens of all other types, <eos> the
+    sentences. Raises DataError if no word remains.
+    """
+    counts_T = text.count(train_end)
+    type_ids, words = _choose_words(text, counts_T, config)
+    if not words:
+        raise DataError(_explain_empty_vocab(text, counts_T, config.min_count, name))
+    counts = np.append(counts_T[type_ids], [counts_T.sum() - counts_T[type_ids].sum(), train_end])
+    ids_T = np.full(text.num_types, len(words), token_dtype(len(counts)))
+    ids_T[type_ids] = np.arange(len(words))
+    return Vocab([*_as_strings(words), *SPECIALS], counts, len(SPECIALS)), ids_T
+
+
+def _choose_words(text: ProvisionalText, counts_T: Counts, config: TextConfig) -> tuple[Counts, list[bytes]]:
+    """Return type ids and UTF-8 of the words to keep, the most frequent first.
+
+    Memory holds the types of a chunk and the words chosen so far only.
+    """
+    is_frequent_T = counts_T >= config.min_count
+    type_ids, words = np.empty(0, np.int64), list[bytes]()
+    for first, end, types in text.type_chunks(is_frequent_T):
+        type_ids = np.append(type_ids, first + np.flatnonzero(is_frequent_T[first:end]))
+        words += types
+        is_last = end == text.num_types
+        if is_last or (config.max_vocab is not None and len(words) > 4 * config.max_vocab):
+            kept = prune(words, counts_T[type_ids], config.max_vocab)
+            type_ids, words = type_ids[kept], [*map(words.__getitem__, kept.tolist())]
+    return type_ids, words
+
+
+def _as_strings(types: list[bytes]) -> list[str]:
+    return b"\n".join(types).decode(*UTF_8).split("\n")
+
+
+def _explain_empty_vocab(text: ProvisionalText, counts_T: Counts, min_count: int, name: str) -> str:
+    """Return a message with lower bounds of min_count that would keep words."""
+    is_seen_T = counts_T > 0
+    counts = np.concatenate(
+        [
+            counts_T[first:end][is_seen_T[first:end]][[word not in SPECIAL_BYTES for word in types]]
+            for first, end, types in text.type_chunks(is_seen_T)
+        ]
+    )
+    if not len(counts):
+        return f"{name}: contains no words but {' and '.join(SPECIALS)}. Name a corpus with text."
+    highest = int(counts.max())
+    offers = [
+        f"--min-count {bound} would keep {np.count_nonzero(counts >= bound):,}"
+        for bound in sorted({1, min(2, highest), highest})
+    ]
+    return (
+        f"{name}: 0 of {len(counts):,} words have count >= {min_count}. "
+        f"Use a larger corpus or a lower bound: {', '.join(offers)}."
+    )
 
 
 def tokenizer_versions(config: TextConfig) -> dict[str, str]:

@@ -83,7 +83,8 @@ class ExternalVocabulary:
                 tokens = select_lines(text, line_ends(text), inside_L)
                 ids, table = self._hash_table.number_lines(tokens, table)
                 numbers = (start + np.flatnonzero(inside_L)).astype(np.uint32)
-                firsts = np.append(firsts, numbers[_is_new(ids, num_known)])
+                next_new = np.maximum.accumulate(np.append(num_known, ids.astype(np.int64) + 1))[:-1]
+                firsts = np.append(firsts, numbers[ids >= next_new])  # because new ids appear in rising order
                 first_T[numbers] = firsts[ids]
         return first_T
 
@@ -106,12 +107,6 @@ class ExternalVocabulary:
                 yield start, lines + newline
                 start += lines.count(b"\n") + len(newline)
         assert not rest, "the last type has no newline"
-
-
-def _is_new(ids: Ids, num_known: int) -> npt.NDArray[np.bool_]:
-    """Mark the first occurrence of each id from num_known on; new ids appear in rising order."""
-    highest = np.maximum.accumulate(np.append(num_known, ids.astype(np.int64) + 1))
-    return ids >= highest[:-1]
 
 
 def join_lines(tokens: Iterable[str]) -> bytes:

@@ -39,10 +39,8 @@ HASH_SEED = tuple(np.frombuffer(os.urandom(16), np.uint64))
 EIGHT, HALF = np.uint64(8), np.uint64(32)
 SEVEN_BYTES = np.uint64(56)  # bits
 HIGH_BITS = np.uint64(0x8080808080808080)
-FROM_A, BEYOND_Z = (
-    np.uint64(0x3F3F3F3F3F3F3F3F),
-    np.uint64(0x2525252525252525),
-)  # carry "A", "[" to the high bit
+FROM_A = np.uint64(0x3F3F3F3F3F3F3F3F)  # carries "A" to the high bit
+BEYOND_Z = np.uint64(0x2525252525252525)  # carries "[" to the high bit
 BATCH_TOKENS = 32  # tokens whose slots are prefetched together
 
 Ids = npt.NDArray[np.uint32]
@@ -155,12 +153,6 @@ def _eight_bytes(text, at, lower):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _first_bytes(eight, num):  # type: ignore[no-untyped-def]
-    """Keep the first `num` bytes of a number, at most seven."""
-    return eight & ((ONE << EIGHT * num) - ONE)
-
-
-@njit(inline="always")
 def _key(text, at, end, lower, seed):  # type: ignore[no-untyped-def]
     """Return the key of a token as two numbers: bytes and length if short, else a hash.
 
@@ -171,7 +163,7 @@ def _key(text, at, end, lower, seed):  # type: ignore[no-untyped-def]
         return _hash(text, at, end, lower, seed)
     beyond = EIGHT * (EIGHT - min(length, EIGHT))  # bits of the first eight bytes
     first = _eight_bytes(text, at, lower) << beyond >> beyond
-    second = _first_bytes(_eight_bytes(text, at + 8, lower), max(length, EIGHT) - EIGHT)
+    second = _eight_bytes(text, at + 8, lower) & ((ONE << EIGHT * (max(length, EIGHT) - EIGHT)) - ONE)
     return first, second | length << SEVEN_BYTES
 
 
@@ -217,7 +209,7 @@ def _is_type(text, start, end, lower, bytes_B, first, last):  # type: ignore[no-
 def _write_line(text, start, end, lower, bytes_B, at):  # type: ignore[no-untyped-def]
     """Write a token and a newline; return the offset behind them."""
     for k in range(end - start):
-        bytes_B[at + k] = _first_bytes(_eight_bytes(text, start + k, lower), ONE)
+        bytes_B[at + k] = _eight_bytes(text, start + k, lower) & np.uint64(0xFF)
     bytes_B[at + end - start] = NEWLINE
     return at + end - start + 1
 

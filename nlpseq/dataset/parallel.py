@@ -30,31 +30,21 @@ from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import TOKENIZERS, tokenize
 from nlpseq.tokenizers.word import CLASSIFIED, char_classes
 
-__all__ = ["BlockTokenizer", "ThreadIds", "TokenBlock", "block_tokenizer", "submit_ahead", "tokenize_blocks"]
+__all__ = ["BlockTokenizer", "TokenBlock", "block_tokenizer", "submit_ahead", "tokenize_blocks"]
 
 _SIGMA = "Σ".encode()  # the only letter whose lower case depends on its neighbors
 _INNER_APOSTROPHE = re.compile("(?<=.)’")  # in lines with a token each; a token ’ stays
 
-
-class ThreadIds:
-    """Ids of the corpus for the type ids of one thread, extended block by block."""
-
-    def __init__(self) -> None:
-        self.ids_T = np.empty(0, np.uint32)
-
-    def extend(self, new_ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-        """Append the ids of new types; return the ids of all."""
-        self.ids_T = np.append(self.ids_T, new_ids)
-        return self.ids_T
+Ids = npt.NDArray[np.uint32]
 
 
 class TokenBlock(NamedTuple):
     """The tokens of a block."""
 
     types: bytes  # types new to the thread, a line of UTF-8 each, perhaps equal after lower-casing
-    ids: npt.NDArray[np.uint32]  # (num_tokens,), type ids of the thread
+    ids: Ids  # (num_tokens,), type ids of the thread
     lengths_L: npt.NDArray[np.int64]  # (num_lines,), tokens in each line, also in empty lines
-    thread_ids: ThreadIds
+    thread_ids: list[Ids]  # shared by blocks of the thread: one array, the ids in the corpus of its types
 
 
 BlockTokenizer = Callable[[bytes], TokenBlock]
@@ -114,9 +104,7 @@ def _tokenize_lines(config: TextConfig, data: bytes) -> TokenBlock:
         tokens = tokenize(line, config)
         ids += [type_ids.setdefault(token, len(type_ids)) for token in tokens]
         lengths.append(len(tokens))
-    return TokenBlock(
-        join_lines(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64), ThreadIds()
-    )
+    return TokenBlock(join_lines(type_ids), np.array(ids, np.uint32), np.array(lengths, np.int64), [])
 
 
 def _split_characters(config: TextConfig, data: bytes) -> TokenBlock:
@@ -132,7 +120,7 @@ def _split_characters(config: TextConfig, data: bytes) -> TokenBlock:
     types = np.flatnonzero(counts)
     type_ids = np.zeros(len(counts), np.uint32)
     type_ids[types] = np.arange(len(types))
-    return TokenBlock(join_lines(map(chr, types)), type_ids[codes], lengths_L.astype(np.int64), ThreadIds())
+    return TokenBlock(join_lines(map(chr, types)), type_ids[codes], lengths_L.astype(np.int64), [])
 
 
 class _Scanner:
@@ -158,7 +146,7 @@ class _Scanner:
             data = data.decode(*UTF_8).lower().encode(*UTF_8)
         text = np.frombuffer(data + PADDING, np.uint8)
         lengths_L = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
-        table, thread_ids = getattr(self._thread, "table", None) or (empty_table(), ThreadIds())
+        table, thread_ids = getattr(self._thread, "table", None) or (empty_table(), [])
         first = table.num
         ids, table = number_tokens(text, self._classes, config.punctuation, config.lower, lengths_L, table)
         self._thread.table = (table, thread_ids) if table.num < self._limits.thread_types else None
@@ -182,15 +170,11 @@ def _open_pool(config: TextConfig, threads: int) -> Iterator[Executor]:
     pool: Executor
     if TOKENIZERS[config.tokenizer].whole_lines and threads > 1:  # all of these are plain Python
         # spawned, because a forked copy of a process with threads may hang
-        pool = ProcessPoolExecutor(threads, get_context("spawn"), _ignore_interrupts)
+        ignore_interrupts = signal.SIGINT, signal.SIG_IGN  # so that Ctrl-C reaches the parent process only
+        pool = ProcessPoolExecutor(threads, get_context("spawn"), signal.signal, ignore_interrupts)
     else:
         pool = ThreadPoolExecutor(threads)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,7 +12,7 @@ pass over the result finds phrases of up to four words, and so on.
 Letters: T types, N tokens of a chunk, P pairs.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ __all__ = ["JOINT", "Phrases", "find_phrases", "join_known", "merge_phrases", "n
 
 JOINT = "_"
 THRESHOLDS = {"word2phrase": 100.0, "npmi": 0.5}
+NO_PAIR = np.uint64(2**64 - 1)  # key of a token without a next token
 
 Ids = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int64]
@@ -47,9 +48,7 @@ def find_phrases(
 ) -> Phrases:
     """Return the phrases of a text; counts_T: count of each type, 0 for types to keep out of phrases."""
     total = int(counts_T.sum())
-    min_count = max(
-        config.phrase_min_count, config.min_count
-    )  # because rarer phrases get no vocabulary entry
+    min_count = max(config.phrase_min_count, config.min_count)  # rarer phrases get no vocabulary entry
     keys_P, counts_P = _count_pairs(tokens, sentences, counts_T >= min_count, chunk_tokens)
     often = counts_P >= min_count
     keys_P, counts_P = keys_P[often], counts_P[often]
@@ -108,16 +107,14 @@ def merge_phrases(
     with NpyWriter(files[0], np.uint32) as stream, NpyWriter(files[1], np.int64) as ends:
         ends.append(np.zeros(1, np.int64))
         removed, is_second = 0, False  # tokens so far; the next token is the second of a phrase
-        for start in range(0, len(tokens), chunk_tokens):
-            stop = min(start + chunk_tokens, len(tokens))
-            phrase_N = _phrase_at(tokens, sentences, phrases.keys_P, num_types, start, stop)
-            begins_N = _take_from_left(phrase_N >= 0, is_second)
+        for start, keys_N, sentence_ends in _pair_keys(tokens, sentences, num_types, chunk_tokens):
+            phrase_N = np.minimum(np.searchsorted(phrases.keys_P, keys_N), len(phrases.keys_P) - 1)
+            begins_N = _take_from_left(phrases.keys_P[phrase_N] == keys_N, is_second)
             second_N = np.concatenate([[is_second], begins_N[:-1]])
-            merged_N = np.where(begins_N, ids_P[phrase_N], tokens[start:stop])
+            merged_N = np.where(begins_N, ids_P[phrase_N], tokens[start : start + len(keys_N)])
             removed_N = removed + np.cumsum(second_N)
-            ends_before = _ends_within(sentences, start, stop)
             stream.append(merged_N[~second_N])
-            ends.append(ends_before - removed_N[ends_before - 1 - start])
+            ends.append(sentence_ends - removed_N[sentence_ends - 1 - start])
             removed, is_second = int(removed_N[-1]), bool(begins_N[-1])
     for new, old in zip(files, (tokens_file, sentences_file), strict=True):
         new.replace(old)
@@ -133,29 +130,22 @@ def _take_from_left(candidate_N: npt.NDArray[np.bool_], is_taken: bool) -> npt.N
     return even_N
 
 
-def _phrase_at(tokens: Ids, sentences: Ints, keys_P: Keys, num_types: int, start: int, stop: int) -> Ints:
-    """Return the phrase that each token of a chunk forms with the next token, or -1."""
-    phrase_N = np.full(stop - start, -1)
-    keys_N = _pair_keys(tokens, num_types, start, stop)
-    found_N = np.minimum(np.searchsorted(keys_P, keys_N), len(keys_P) - 1)
-    found_N[keys_P[found_N] != keys_N] = -1
-    phrase_N[: len(keys_N)] = found_N
-    phrase_N[_ends_within(sentences, start, stop) - 1 - start] = -1
-    return phrase_N
+def _pair_keys(
+    tokens: Ids, sentences: Ints, num_types: int, chunk_tokens: int
+) -> Iterator[tuple[int, Keys, Ints]]:
+    """Yield (number of the first token, key of each token with the next, ends of sentences) of each chunk.
 
-
-def _pair_keys(tokens: Ids, num_types: int, start: int, stop: int) -> Keys:
-    """Return the key of each token of a chunk with the next token; the last token of a text has none."""
-    span = tokens[start : stop + 1].astype(np.uint64)
-    keys: Keys = span[:-1] * np.uint64(num_types) + span[1:]
-    return keys
-
-
-def _ends_within(sentences: Ints, start: int, stop: int) -> Ints:
-    """Return the ends of sentences from start + 1 to stop."""
-    first, last = np.searchsorted(sentences, [start, stop], side="right")
-    ends: Ints = sentences[max(first, 1) : last]
-    return ends
+    The key of the last token of a sentence is NO_PAIR.
+    """
+    for start in range(0, len(tokens), chunk_tokens):
+        stop = min(start + chunk_tokens, len(tokens))
+        span = tokens[start : stop + 1].astype(np.uint64)
+        keys_N = np.full(stop - start, NO_PAIR)
+        keys_N[: len(span) - 1] = span[:-1] * np.uint64(num_types) + span[1:]
+        first, last = np.searchsorted(sentences, [start, stop], side="right")
+        ends = sentences[max(first, 1) : last]
+        keys_N[ends - 1 - start] = NO_PAIR
+        yield start, keys_N, ends
 
 
 def _count_pairs(
@@ -163,14 +153,9 @@ def _count_pairs(
 ) -> tuple[Keys, Ints]:
     """Return keys and counts of the pairs of neighbors in a sentence whose types are both frequent."""
     keys_P, counts_P = np.empty(0, np.uint64), np.empty(0, np.int64)
-    for start in range(0, len(tokens), chunk_tokens):
-        stop = min(start + chunk_tokens, len(tokens))
-        keys_N = _pair_keys(tokens, len(often_T), start, stop)
-        inside_N = np.ones(stop - start, np.bool_)
-        inside_N[_ends_within(sentences, start, stop) - 1 - start] = False
-        inside_N = inside_N[: len(keys_N)]
-        span = tokens[start : stop + 1]
-        inside_N &= often_T[span[:-1]] & often_T[span[1:]]
+    for start, keys_N, _ in _pair_keys(tokens, sentences, len(often_T), chunk_tokens):
+        often_N = np.append(often_T[tokens[start : start + len(keys_N) + 1]], False)  # with the next token
+        inside_N = (keys_N != NO_PAIR) & often_N[: len(keys_N)] & often_N[1 : len(keys_N) + 1]
         new_P, number_P = np.unique(keys_N[inside_N], return_counts=True)
         keys_P, inverse = np.unique(np.concatenate([keys_P, new_P]), return_inverse=True)
         counts_P = np.bincount(inverse, np.concatenate([counts_P, number_P]), len(keys_P)).astype(np.int64)

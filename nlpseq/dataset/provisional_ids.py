@@ -4,7 +4,7 @@ Letters: T types, L lines of a block.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ def write_provisional(
             ends, open_tokens = _sentence_ends(num_tokens, open_tokens, found.lengths_L, block.continues)
             sentences.append(ends)
             num_tokens += len(found.ids)
-            ids_T = found.thread_ids.extend(vocab.assign_ids(found.types))
+            ids_T = np.concatenate([*found.thread_ids, vocab.assign_ids(found.types)])
+            found.thread_ids[:] = [ids_T]
             writing.result()  # raises the errors of the thread
             writing = pool.submit(tokens.append, ids_T[found.ids])
         writing.result()
@@ -89,15 +90,12 @@ class ProvisionalText:
         """Open the text of a folder; types: lines of UTF-8 in order of id."""
         self.folder = folder
         self.limits = limits
-        self._set_types(types)
-        self._map()
+        self._open(types)
 
-    def _set_types(self, types: npt.NDArray[np.uint8]) -> None:
+    def _open(self, types: npt.NDArray[np.uint8]) -> None:
         self._types = types
         self._bounds_T = np.append(0, line_ends(types))
         self.num_types = len(self._bounds_T) - 1
-
-    def _map(self) -> None:
         self.tokens = np.load(self.folder / _PROVISIONAL, mmap_mode="r")
         self.num_tokens = len(self.tokens)
         self.sentences = np.load(self.folder / SENTENCES, mmap_mode="r")
@@ -134,11 +132,10 @@ class ProvisionalText:
             names = name_phrases(type_ids, phrases)
             if not names:
                 break
-            self._set_types(np.frombuffer(join_lines(type_ids), np.uint8))
             ids_P = np.array([type_ids[name] for name in names], np.uint32)
             files = self.folder / _PROVISIONAL, self.folder / SENTENCES
             merge_phrases(*files, phrases, num_types, ids_P, self.limits.chunk_tokens)
-            self._map()
+            self._open(np.frombuffer(join_lines(type_ids), np.uint8))
             rows += zip(names, phrases.counts_P.tolist(), phrases.scores_P.tolist(), strict=True)
         rows.sort(key=lambda row: (-row[2], row[0]))
         lines = [f"{escape(name)}\t{count}\t{score:.6g}\n" for name, count, score in rows]
@@ -167,11 +164,8 @@ def _replace_ids(
         NpyWriter(file, ids_T.dtype, length=len(tokens), over=True) as stream,
         ThreadPoolExecutor(1) as pool,  # closed first, because it reads the file that is truncated then
     ):
-
-        def take(start: int) -> Future[npt.NDArray[Any]]:
-            return pool.submit(np.take, ids_T, tokens[start : start + limits.write_tokens])
-
-        chunks = range(0, len(tokens), limits.write_tokens)
-        for _, ids in submit_ahead(take, chunks, _CHUNKS_AHEAD):
+        starts = range(0, len(tokens), limits.write_tokens)
+        chunks = (tokens[start : start + limits.write_tokens] for start in starts)
+        for _, ids in submit_ahead(lambda part: pool.submit(np.take, ids_T, part), chunks, _CHUNKS_AHEAD):
             stream.append(ids.result())
     return stream.sha256()

@@ -1,5 +1,6 @@
 """TokenDataset: an encoded corpus on disk, memory-mapped, the input of all training and counting."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -45,9 +46,14 @@ def token_dtype(num_entries: int) -> type[np.uint16] | type[np.uint32]:
 def split_sentences(sentences: npt.NDArray[np.int64], config: TextConfig, name: str) -> dict[str, list[int]]:
     """Return first sentence and end of each split, at the boundaries nearest to the shares of tokens.
 
-    name: of the corpus, for messages. Raises DataError if a split with a share would be empty.
+    name: of the corpus, for messages. Raises DataError if there are no tokens, or a split with a share would
+    be empty.
     """
     num_tokens, num_sentences = int(sentences[-1]), len(sentences) - 1
+    if not num_tokens:
+        raise DataError(
+            f"{name}: contains no words (empty, or white space or punctuation only). Name a corpus with text."
+        )
     before_test = 1 - config.test_share
     train_share = before_test - config.valid_share
     train_end = _nearest(sentences, round(num_tokens * train_share))
@@ -82,6 +88,7 @@ def _explain_empty_split(name: str, num_sentences: int, split: str, share: float
     )
 
 
+@dataclass(eq=False, repr=False)
 class TokenDataset:
     """Token ids and the sentences that they form.
 
@@ -91,21 +98,12 @@ class TokenDataset:
     digest: equal digests mean equal tokens, sentences and words of the whole corpus.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        meta: artifact.Meta,
-        tokens: npt.NDArray[Any],
-        sentences: npt.NDArray[np.int64],
-        vocab: Vocab,
-        digest: str = "",
-    ) -> None:
-        self.path = path
-        self.meta = meta
-        self.tokens = tokens
-        self.sentences = sentences
-        self.vocab = vocab
-        self.digest = digest
+    path: Path
+    meta: artifact.Meta
+    tokens: npt.NDArray[Any]
+    sentences: npt.NDArray[np.int64]
+    vocab: Vocab
+    digest: str = ""
 
     @property
     def config(self) -> TextConfig:
@@ -140,10 +138,7 @@ class TokenDataset:
         files = entries(path)
         digest = " ".join(str(files[name]["sha256"]) for name in (TOKENS, SENTENCES, VOCAB))
         dataset = cls(path, meta, tokens, sentences, vocab, digest)
-        _check_vocab(path, vocab)
-        _check_meta(dataset)
-        if verify:
-            _check_arrays(dataset)
+        _check(dataset, verify)
         return dataset
 
     def split(self, name: Split) -> "TokenDataset":
@@ -159,6 +154,23 @@ class TokenDataset:
         meta = self.meta | {"splits": bounds}
         sentences = self.sentences[first : end + 1]
         return TokenDataset(self.path, meta, self.tokens, sentences, self.vocab, self.digest)
+
+
+def _check(dataset: TokenDataset, verify: bool) -> None:
+    """Raise ArtifactError if the files disagree; verify: also read every offset and id."""
+    path, vocab, sentences, tokens = dataset.path, dataset.vocab, dataset.sentences, dataset.tokens
+    specials = tuple(vocab.words[vocab.num_words :])
+    _require(specials == SPECIALS, path / VOCAB, f"does not end with {' and '.join(SPECIALS)}")
+    possible = vocab.counts.min() >= -1 and vocab.counts.sum(dtype=np.float64) < 2**62
+    _require(possible, path / VOCAB, "contains impossible counts")
+    _check_meta(dataset)
+    if verify:
+        starts = range(0, len(sentences), _CHECK_SENTENCES)
+        parts = (sentences[start : start + _CHECK_SENTENCES + 1] for start in starts)
+        rising = all((part[1:] > part[:-1]).all() for part in parts)  # because differences could overflow
+        spans_all = sentences[0] == 0 and sentences[-1] == len(tokens)
+        _require(rising and spans_all, path / SENTENCES, "offsets do not rise from 0 to the number of tokens")
+        _require(tokens.max() <= vocab.num_words, path / TOKENS, "contains an id outside the vocabulary")
 
 
 def _check_meta(dataset: TokenDataset) -> None:
@@ -185,27 +197,6 @@ def _check_meta(dataset: TokenDataset) -> None:
         ) from error
     for field, holds in fits.items():
         _require(holds, file, f"field {field} does not match the other files")
-
-
-def _check_vocab(path: Path, vocab: Vocab) -> None:
-    specials = tuple(vocab.words[vocab.num_words :])
-    _require(specials == SPECIALS, path / VOCAB, f"does not end with {' and '.join(SPECIALS)}")
-    known = vocab.counts.min() >= -1 and vocab.counts.sum(dtype=np.float64) < 2**62
-    _require(known, path / VOCAB, "contains impossible counts")
-
-
-def _check_arrays(dataset: TokenDataset) -> None:
-    """Raise ArtifactError if offsets do not rise from 0 to num_tokens or an id is beyond <unk>."""
-    path, sentences, tokens = dataset.path, dataset.sentences, dataset.tokens
-    starts = range(0, len(sentences), _CHECK_SENTENCES)
-    parts = (sentences[start : start + _CHECK_SENTENCES + 1] for start in starts)
-    rising = all(
-        (part[1:] > part[:-1]).all() for part in parts
-    )  # compared, because differences could overflow
-    spans_all = sentences[0] == 0 and sentences[-1] == len(tokens)
-    _require(rising and spans_all, path / SENTENCES, "offsets do not rise from 0 to the number of tokens")
-    known = tokens.max() <= dataset.vocab.num_words
-    _require(known, path / TOKENS, "contains an id outside the vocabulary")
 
 
 def _require(holds: bool, file: Path, problem: str) -> None:
