@@ -15,7 +15,6 @@ import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -102,14 +101,9 @@ def _fork_compiler(kernel: Kernel) -> int:
     return child
 
 
-@cache
-def _toolchain() -> tuple[str, ...]:
-    """Return the versions and the machine of compiled kernels."""
-    return platform.python_version(), version("numba"), version("numpy"), platform.node()
-
-
 def _cache_marker(kernel: Kernel) -> Path:
-    """Return the path of the empty file beside a cached kernel."""
+    """Return the path of the empty file beside a cached kernel, by versions and machine."""
     use_cache_for_numba()
-    name = hashlib.sha256(json.dumps([kernel, *_toolchain()]).encode()).hexdigest()[:32]
+    toolchain = platform.python_version(), version("numba"), version("numpy"), platform.node()
+    name = hashlib.sha256(json.dumps([kernel, *toolchain]).encode()).hexdigest()[:32]
     return Path(os.environ["NUMBA_CACHE_DIR"], f"{name}.compiled")

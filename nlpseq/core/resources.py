@@ -50,14 +50,19 @@ def available_cores() -> int:
 def available_memory(cgroup: Path = CGROUP) -> int:
     """Return the bytes of memory available to this process without swapping.
 
-    cgroup: folder with the memory limit of this container.
+    cgroup: folder with the memory limit of this container, of cgroup v2.
     """
     free = _field(Path("/proc/meminfo"), "MemAvailable")
     if free is None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    sizes = [free]
     limit, used = _address_space_limit(), _field(Path("/proc/self/status"), "VmSize")
-    own = None if limit is None or used is None else limit - used
-    return max(0, min(size for size in (free, own, _left_in_cgroup(cgroup)) if size is not None))
+    if limit is not None and used is not None:
+        sizes.append(limit - used)
+    if (used := _field(cgroup / "memory.stat", "anon")) is not None:  # because pages of files can be dropped
+        with suppress(OSError, ValueError):  # no limit ("max"), or a limit of cgroup v1
+            sizes.append(int((cgroup / "memory.max").read_text()) - used)
+    return max(0, min(sizes))
 
 
 def check_memory(needed: int, remedy: str) -> None:
@@ -129,14 +134,6 @@ def gc_paused() -> Iterator[None]:
 
 def _glibc() -> Any:
     return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
-
-
-def _left_in_cgroup(cgroup: Path) -> int | None:
-    """Return the bytes left below the memory limit of cgroup v2, None without a limit."""
-    used = _field(cgroup / "memory.stat", "anon")  # because pages of files can be dropped
-    with suppress(OSError, ValueError):  # no limit ("max"), or a limit of cgroup v1
-        return None if used is None else int((cgroup / "memory.max").read_text()) - used
-    return None
 
 
 def _field(file: Path, name: str) -> int | None:
