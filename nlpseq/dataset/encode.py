@@ -89,7 +89,7 @@ def preprocess(
         )
     artifact.check_writable(path, force=force)
     bytes_a_token = 1 if config.tokenizer == "char" else 6
-    artifact.check_free_disk(path, (corpus.size_bytes() or 0) // bytes_a_token * 4)
+    artifact.check_free_disk(path, (corpus.size_bytes() or 0) // bytes_a_token * 4)  # 4 a token on disk
     stamp, report = corpus.stamp(), ReadReport()
     with resources.gc_paused(), artifact.create(path, KIND, VERSION, force=force) as folder:
         blocks = corpus.blocks(config, report, limits.blocks)
