@@ -322,7 +322,7 @@ class Trainer:
     def _measure(self, **figures: Any) -> None:
         state = self.state
         place = {"step": state.step, "epoch": state.epoch, "tokens": state.tokens}
-        self.metrics.append(place | {"seconds": round(state.seconds, 3)} | figures)
+        self.metrics.append(place | figures)
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
         """Write a checkpoint."""

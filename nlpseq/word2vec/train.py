@@ -1,6 +1,5 @@
 """train_word2vec: word vectors from an encoded corpus."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -43,7 +42,7 @@ def train_word2vec(
         config = resolve(config or Word2VecConfig(), words, tokens)
         provenance = checkpoint.provenance if checkpoint else None
         trainer = Trainer(data, config, provenance=provenance, sizes=sizes)
-        return _train(trainer, checkpoint, progress)
+        return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
 
 
 def resume_word2vec(
@@ -74,21 +73,7 @@ def resume_word2vec(
         provenance = checkpoint.provenance or stored.meta.get("source")
         config = replace(stored.config, **changes)
         trainer = Trainer(data, config, stored, provenance=provenance, sizes=sizes)
-        return _train(trainer, checkpoint, progress, is_resumed=True)
-
-
-def _train(
-    trainer: Trainer,
-    checkpoint: CheckpointConfig | None,
-    progress: ProgressCallback | None,
-    *,
-    is_resumed: bool = False,
-) -> Vectors:
-    started = time.perf_counter()
-    trainer.compile()
-    trainer.compile_seconds = time.perf_counter() - started
-    is_complete = runner.run(trainer, checkpoint, progress, is_resumed=is_resumed)
-    return trainer.vectors(complete=is_complete)
+        return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
 
 
 def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2VecConfig:
