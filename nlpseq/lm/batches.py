@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError
 
-__all__ = ["READ_AHEAD_ROWS", "Columns", "Stream", "one_column"]
+__all__ = ["READ_AHEAD_ROWS", "Columns", "Stream"]
 
 READ_AHEAD_ROWS = 1024
 
@@ -57,23 +57,18 @@ class Stream:
         return bisect_right(starts, position, key=lambda s: int(self.sentences[s]) - self.first + s)
 
 
-def one_column(stream: Stream) -> "Columns":
-    """Return a whole text as one column. Raises DataError if the text is empty."""
-    if not len(stream):
-        raise DataError("text: has no tokens. Name a text with at least one word.")
-    return Columns(stream, 1)
-
-
 class Columns:
     """A stream folded into B columns of equal length; up to B - 1 tokens remain unread.
 
     rotation: start of the first column in the stream; another value per epoch moves the column borders.
-    read_ahead: rows read from disk at a time.
+    read_ahead: rows read from disk at a time. Raises DataError if the stream is empty.
     """
 
     def __init__(
-        self, stream: Stream, batch_size: int, rotation: int = 0, read_ahead: int = READ_AHEAD_ROWS
+        self, stream: Stream, batch_size: int = 1, rotation: int = 0, read_ahead: int = READ_AHEAD_ROWS
     ) -> None:
+        if not len(stream):
+            raise DataError("text: has no tokens. Name a text with at least one word.")
         self.stream, self.read_ahead = stream, read_ahead
         self.length = len(stream) // batch_size
         self.starts = [rotation + column * self.length for column in range(batch_size)]

@@ -24,18 +24,11 @@ from torch.nn import functional as F
 
 from nlpseq.config.fields import check
 from nlpseq.errors import RunError
-from nlpseq.lm.batches import Stream, one_column
+from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.model import RecurrentLM, State, detach
 
-__all__ = [
-    "CONTEXT_TOKENS",
-    "DynamicGrid",
-    "DynamicSettings",
-    "dynamic_log_probs",
-    "gradient_statistics",
-    "tune_dynamic",
-    "update_scales",
-]
+__all__ = ["CONTEXT_TOKENS", "DynamicGrid", "DynamicSettings", "dynamic_log_probs"]
+__all__ += ["gradient_statistics", "tune_dynamic", "update_scales"]
 
 ROWS = 20  # because 10 take twice the time
 MAX_CHUNKS = 300
@@ -92,7 +85,7 @@ def gradient_statistics(
     model: RecurrentLM, stream: Stream, max_chunks: int = MAX_CHUNKS, rows: int = ROWS
 ) -> list[Tensor]:
     """Return each weight's mean squared gradient over chunks spread over a training text."""
-    columns, device = one_column(stream), model.output_bias.device
+    columns, device = Columns(stream), model.output_bias.device
     sums = [torch.zeros_like(each) for each in model.parameters()]
     count = max(1, min(max_chunks, len(stream) // rows))
     for number in range(count):
@@ -140,7 +133,7 @@ def _learn(
     num_tokens: int,
 ) -> npt.NDArray[np.float64]:
     """Return (N,) log-probabilities of the first num_tokens tokens, learning from each chunk."""
-    columns, pieces = one_column(stream), []
+    columns, pieces = Columns(stream), []
     state = model.initial_state(1)
     with _restored(model) as (weights, trained):
         step_sizes, pulls = update_scales(statistics, settings)

@@ -453,7 +453,7 @@ def refuse(data, run, forged, field):
     [
         (MODEL, {"output_bias": float("nan")}, r"numbers in output_bias that are not finite\. Copy"),
         (TRAINING, {"average.0": float("inf")}, r"numbers in average\.0 that are not finite\. Copy"),
-        (TRAINING, {"optimizer.1.exp_avg": None}, r"see 1\.exp_avg of the optimizer"),
+        (TRAINING, {"optimizer.1.exp_avg": None}, r"does not fit meta\.json \(see optimizer\.1\.exp_avg\)"),
         (TRAINING, {"state.0.0": torch.zeros(1, 3, 3)}, "does not fit"),
         (TRAINING, {"average_updates": torch.tensor(-1)}, "average_updates is -1"),
         (TRAINING, {"average.0": torch.zeros(2, dtype=torch.float16)}, r"average\.0 as torch\.float16"),
