@@ -37,24 +37,18 @@ class Stream:
         if start // size != (stop - 1) // size and stop > start:
             end = (start // size + 1) * size
             return np.concatenate([self.read(start, end), self.read(end, stop)])
-        offset = start // size * size
-        return self._piece(start - offset, stop - offset)
-
-    def _piece(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """Return positions start to stop, both from 0 to the length of the stream."""
-        first, last = self._sentence(start), self._sentence(stop)  # also the number of <eos> before
+        offset, starts = start // size * size, range(1, len(self.sentences))
+        start, stop = start - offset, stop - offset
+        first, last = (  # sentences at both positions, also the number of <eos> before
+            bisect_right(starts, position, key=lambda s: int(self.sentences[s]) - self.first + s)
+            for position in (start, stop)
+        )
         ends = self.sentences[first + 1 : last + 1] - self.first + np.arange(first, last) - start
         piece = np.full(stop - start, self.eos, np.int64)
         is_word = np.ones(stop - start, bool)
         is_word[ends] = False
         piece[is_word] = self.tokens[self.first + start - first : self.first + stop - last]
         return piece
-
-    def _sentence(self, position: int) -> int:
-        """Return the number of the sentence at a position; <eos> belongs to its sentence."""
-        count = len(self.sentences) - 1
-        starts = range(1, count + 1)
-        return bisect_right(starts, position, key=lambda s: int(self.sentences[s]) - self.first + s)
 
 
 class Columns:

@@ -28,6 +28,7 @@ from nlpseq.training.checkpoint import (
     lock_resumed_run,
 )
 from nlpseq.training.progress import ProgressCallback
+from nlpseq.training.provenance import check_same_text
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["CheckpointConfig", "resolve", "resume_lm", "start_from", "train_lm"]
@@ -79,9 +80,10 @@ def resume_lm(
         stored = Checkpoint.load(place)
         check_unfinished(path, stored.meta)
         config, _ = model_config(place, stored.meta)
-        _check_same_text(path, data, stored.meta.get("data_digest"), "trained")
+        check_same_text(path, data, is_same=data.digest == stored.meta.get("data_digest"))
         trainer = _make_trainer(data, valid, replace(config, **changes))
-        _check_same_text(path, trainer.valid, stored.meta.get("valid_digest"), "validated")
+        is_same = trainer.valid.digest == stored.meta.get("valid_digest")
+        check_same_text(path, trainer.valid, is_same=is_same, done="validated")
         trainer.probe_results = _probe_results(place, stored.meta)
         trainer.provenance = checkpoint.provenance or stored.meta.get("source") or trainer.provenance
         load_state(trainer, place, stored)
@@ -89,14 +91,6 @@ def resume_lm(
             trainer.choose_precision(changes.get("precision", trainer.precision))
         is_complete = runner.run(trainer, checkpoint, progress, is_resumed=True)
         return trainer.language_model(is_complete=is_complete)
-
-
-def _check_same_text(path: Path, data: TokenDataset, digest: object, done: str) -> None:
-    if data.digest != digest:
-        raise ArtifactError(
-            f"{path}: was {done} on another text than {data.path}, or the text has changed. "
-            "Restore the text as it was, or train again with --force."
-        )
 
 
 def _probe_results(path: Path, meta: artifact.Meta) -> artifact.Meta:

@@ -96,12 +96,8 @@ class Trainer:
 
     def start_epoch(self) -> None:
         """Cut the columns at other positions than in the last epoch."""
-        epoch = self.state.epoch
-        rotation = (
-            random_bits(self.config.seed, counter_rng.Stream.ORDER, epoch, 0) % len(self.stream)
-            if epoch
-            else 0
-        )
+        drawn = random_bits(self.config.seed, counter_rng.Stream.ORDER, self.state.epoch, 0)
+        rotation = drawn % len(self.stream) if self.state.epoch else 0
         self.columns = Columns(self.stream, self.config.batch_size, rotation)
         self.carried = self.model.initial_state(self.config.batch_size)
 

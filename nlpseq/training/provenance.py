@@ -19,7 +19,8 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
 from nlpseq.reading.corpus import open_corpus
 from nlpseq.storage.artifact import Meta
 
-__all__ = ["Encode", "dataset_dir", "describe_source", "encode_sources", "find_dataset", "find_valid"]
+__all__ = ["Encode", "check_same_text", "dataset_dir", "describe_source", "encode_sources", "find_dataset"]
+__all__ += ["find_valid"]
 
 Encode = Callable[[tuple[str, ...], TextConfig, Vocab | None], TokenDataset]
 
@@ -85,6 +86,18 @@ def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = enco
     if valid.digest != meta.get("valid_digest"):
         raise ArtifactError(f"{path}: the validation text {file} has changed. Restore the text as it was.")
     return valid
+
+
+def check_same_text(path: Path, data: TokenDataset, *, is_same: bool, done: str = "trained") -> None:
+    """Raise ArtifactError if a resumed run gets another text than at its start.
+
+    done: past participle of the use of the text.
+    """
+    if not is_same:
+        raise ArtifactError(
+            f"{path}: was {done} on another text than {data.path}, or the text has changed. "
+            "Restore the text as it was, or train again with --force."
+        )
 
 
 def dataset_dir(sources: tuple[str, ...]) -> Path | None:

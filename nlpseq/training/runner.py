@@ -8,7 +8,7 @@ A stage implements Trainer; `run` counts the seconds, and stores checkpoints and
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from nlpseq.errors import RunError
@@ -140,28 +140,27 @@ def check_not_diverged(trainer: Trainer, loss: float, step: int) -> None:
         )
 
 
+@dataclass
 class Checkpointer:
-    """The checkpoints of a run; without a config the run is never saved or stopped.
+    """The checkpoints of a run; without a config the run is never saved or stopped."""
 
-    has_saved: whether this run has a checkpoint already.
-    """
-
-    def __init__(self, trainer: Trainer, config: CheckpointConfig | None, *, has_saved: bool) -> None:
-        self._trainer, self._config, self.has_saved = trainer, config, has_saved
-        self._saved_at = time.monotonic()
+    trainer: Trainer
+    config: CheckpointConfig | None
+    has_saved: bool  # whether this run has a checkpoint already
+    saved_at: float = field(default_factory=time.monotonic)
 
     def should_stop(self) -> bool:
         """Return True if a stop is requested."""
-        return self._config is not None and self._config.should_stop()
+        return self.config is not None and self.config.should_stop()
 
     def is_due(self) -> bool:
         """Return True if the interval since the last checkpoint is over."""
-        return self._config is not None and time.monotonic() - self._saved_at >= self._config.every
+        return self.config is not None and time.monotonic() - self.saved_at >= self.config.every
 
     def save(self) -> None:
         """Write a checkpoint in place of the last."""
-        assert self._config is not None
-        path, trainer = self._config.path, self._trainer
+        assert self.config is not None
+        path, trainer = self.config.path, self.trainer
         stamp = {"version": VERSION, "command": trainer.command}
         meta = {"complete": False, "position": asdict(trainer.state), "checkpoint": stamp}
         existed = path.exists()
@@ -173,4 +172,4 @@ class Checkpointer:
                 with suppress(OSError):  # because the folder may hold the checkpoint already
                     path.rmdir()
             raise
-        self._saved_at, self.has_saved = time.monotonic(), True
+        self.saved_at, self.has_saved = time.monotonic(), True

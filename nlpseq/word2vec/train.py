@@ -8,10 +8,11 @@ from typing import Any
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.errors import ConfigError, DataError
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
 from nlpseq.training.progress import ProgressCallback
+from nlpseq.training.provenance import check_same_text
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.checkpoint import load_checkpoint
 from nlpseq.word2vec.parallel import ParallelSizes
@@ -63,11 +64,8 @@ def resume_word2vec(
     with lock_resumed_run(checkpoint):
         stored = load_checkpoint(path)
         words = data.vocab.without_specials()
-        if (data.digest, words.digest) != (stored.meta.get("data_digest"), stored.vocab.digest):
-            raise ArtifactError(
-                f"{path}: was trained on another text than {data.path}, or the text has changed. "
-                "Restore the corpus as it was, or train again with --force."
-            )
+        is_same = (data.digest, words.digest) == (stored.meta.get("data_digest"), stored.vocab.digest)
+        check_same_text(path, data, is_same=is_same)
         if changes and stored.config.deterministic:
             raise ConfigError(f"{path}: is deterministic. Leave out {', '.join(changes)} to continue it.")
         provenance = checkpoint.provenance or stored.meta.get("source")
