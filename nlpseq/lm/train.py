@@ -88,7 +88,9 @@ def resume_lm(
         trainer.provenance = checkpoint.provenance or stored.meta.get("source") or trainer.provenance
         load_state(trainer, place, stored)
         if changes:  # because another device may lack the precision
-            trainer.choose_precision(changes.get("precision", trainer.precision))
+            choice = trainer.choose_precision(changes.get("precision", trainer.precision))
+            if "precision" in changes:
+                trainer.probe_results["precision_reason"] = choice.reason
         is_complete = runner.run(trainer, checkpoint, progress, is_resumed=True)
         return trainer.language_model(is_complete=is_complete)
 
