@@ -44,7 +44,7 @@ class Section(NamedTuple):
 
     @property
     def is_syntactic(self) -> bool:
-        """Return whether the relation is one of grammar."""
+        """Return True for a relation of grammar."""
         return self.name.startswith("gram")
 
 
