@@ -91,7 +91,7 @@ def generate(
     from nlpseq.lm.sampling import Sampling
 
     _warn_of_unknown_words(lm, prompt)
-    length, sampling = Length(num_tokens, sentences), Sampling(**filters).check()
+    length, sampling = Length(num_tokens, sentences), Sampling(**filters)
     if beam is not None:
         _print_all([beam_search(lm, prompt, beam=beam, length=length, unk=unk)], as_json)
         return

@@ -140,7 +140,7 @@ class Trainer:
         if checkpoint is not None and checkpoint.provenance:
             known["source"] = checkpoint.provenance
         self._provenance = {name: known[name] for name in _PROVENANCE if name in known}
-        self.config, self.state = run.config, run.state
+        self.config, self.state, self.metrics = run.config, run.state, run.metrics
         self.advice = f"Lower --learning-rate (it is {run.config.learning_rate})."
         self.pairs = in_blocks(counts.matrix, run.config.seed)
         self.uniform_loss = max(1.0, loss_of_zeros(self.pairs, run.config))
@@ -169,8 +169,8 @@ class Trainer:
         loss, rate = state.total / num_pairs, self.config.learning_rate
         figures = TrainProgress(done, self.config.epochs * num_pairs, steps, state.epoch, loss, rate)
         runner.check_not_diverged(self, loss, steps)
-        place = {"step": steps, "epoch": state.epoch, "pairs": done, "seconds": round(state.seconds, 3)}
-        self._run.metrics.append(place | {"loss": loss, "learning_rate": rate})
+        place = {"step": steps, "epoch": state.epoch, "pairs": done}
+        self.metrics.append(place | {"loss": loss, "learning_rate": rate})
         state.losses.append(loss)
         state.epoch, state.step, state.total = state.epoch + 1, 0, 0.0
         return figures
@@ -194,7 +194,7 @@ class Trainer:
     def save_result(self, folder: artifact.Folder) -> None:
         """Write the vectors and the metrics."""
         self.vectors().fill(folder)
-        write_metrics(folder.path, self._run.metrics)
+        write_metrics(folder.path, self.metrics)
 
     def vectors(self, **meta: Any) -> Vectors:
         """Return the vectors so far; meta: more fields of their meta.json."""

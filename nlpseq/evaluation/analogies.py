@@ -44,7 +44,7 @@ class Section(NamedTuple):
 
     @property
     def is_syntactic(self) -> bool:
-        """Return whether the relation is one of grammar."""
+        """Return True for a relation of grammar."""
         return self.name.startswith("gram")
 
 
@@ -151,8 +151,11 @@ def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None
         for first, table_UX in _tables(vectors, word_U, candidates, table_bytes):
 
             def work(batch: slice, first: int = first, table_UX: Floats = table_UX) -> None:
-                for method, scores_QX in enumerate(_scores(table_UX, row_Q3[batch])):
-                    column_Q3 = abc_Q3[batch] - first
+                a_QX, b_QX, c_QX = (table_UX[row_Q3[batch, k]] for k in range(3))
+                # the shift of all cosines does not change the order of 3CosAdd
+                cos_add_QX, cos_mul_QX = b_QX - a_QX + c_QX, b_QX * c_QX / (a_QX + np.float32(COSMUL_EPSILON))
+                column_Q3 = abc_Q3[batch] - first
+                for method, scores_QX in enumerate((cos_add_QX, cos_mul_QX)):
                     question, k = np.nonzero((column_Q3 >= 0) & (column_Q3 < scores_QX.shape[1]))
                     scores_QX[question, column_Q3[question, k]] = -np.inf  # a, b and c never answer
                     found = scores_QX.argmax(axis=1)
@@ -176,10 +179,3 @@ def _tables(vectors: Vectors, word_U: Ids, candidates: int, table_bytes: int) ->
             table_UX += 1
             table_UX /= 2
         yield first, table_UX
-
-
-def _scores(table_UX: Floats, row_Q3: Ids) -> Iterator[Floats]:
-    """Yield 3CosAdd and 3CosMul of every candidate, (Q, X); a shift of all cosines keeps the order."""
-    a_QX, b_QX, c_QX = (table_UX[row_Q3[:, k]] for k in range(3))
-    yield b_QX - a_QX + c_QX
-    yield b_QX * c_QX / (a_QX + np.float32(COSMUL_EPSILON))

@@ -85,7 +85,7 @@ def _fields(line: str) -> list[str]:
 
 
 def _is_numbered(fields: list[str]) -> bool:
-    """Tell whether a number precedes two words and their score."""
+    """Return True if a number precedes two words and their score."""
     are_words = [_number(field) is None for field in fields[:3]]
     return len(fields) > 3 and are_words == [False, True, True]
 

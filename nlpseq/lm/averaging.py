@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-__all__ = ["Average"]
+__all__ = ["Average", "restored"]
 
 
 class Average:
@@ -29,9 +29,16 @@ class Average:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Set the parameters to their mean inside the block, and restore them afterwards."""
-        kept = [each.clone() for each in self.parameters]
-        torch._foreach_copy_(self.parameters, self.values)
-        try:
+        with restored(self.parameters):
+            torch._foreach_copy_(self.parameters, self.values)
             yield
-        finally:
-            torch._foreach_copy_(self.parameters, kept)
+
+
+@contextmanager
+def restored(weights: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Yield a copy of the weights, and restore the weights from the copy at the end."""
+    kept = [each.clone() for each in weights]
+    try:
+        yield kept
+    finally:
+        torch._foreach_copy_(weights, kept)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError
 
-__all__ = ["READ_AHEAD_ROWS", "Columns", "Stream", "one_column"]
+__all__ = ["READ_AHEAD_ROWS", "Columns", "Stream"]
 
 READ_AHEAD_ROWS = 1024
 
@@ -37,12 +37,12 @@ class Stream:
         if start // size != (stop - 1) // size and stop > start:
             end = (start // size + 1) * size
             return np.concatenate([self.read(start, end), self.read(end, stop)])
-        offset = start // size * size
-        return self._piece(start - offset, stop - offset)
-
-    def _piece(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """Return positions start to stop, both from 0 to the length of the stream."""
-        first, last = self._sentence(start), self._sentence(stop)  # also the number of <eos> before
+        offset, starts = start // size * size, range(1, len(self.sentences))
+        start, stop = start - offset, stop - offset
+        first, last = (  # sentences at both positions, also the number of <eos> before
+            bisect_right(starts, position, key=lambda s: int(self.sentences[s]) - self.first + s)
+            for position in (start, stop)
+        )
         ends = self.sentences[first + 1 : last + 1] - self.first + np.arange(first, last) - start
         piece = np.full(stop - start, self.eos, np.int64)
         is_word = np.ones(stop - start, bool)
@@ -50,30 +50,19 @@ class Stream:
         piece[is_word] = self.tokens[self.first + start - first : self.first + stop - last]
         return piece
 
-    def _sentence(self, position: int) -> int:
-        """Return the number of the sentence at a position; <eos> belongs to its sentence."""
-        count = len(self.sentences) - 1
-        starts = range(1, count + 1)
-        return bisect_right(starts, position, key=lambda s: int(self.sentences[s]) - self.first + s)
-
-
-def one_column(stream: Stream) -> "Columns":
-    """Return a whole text as one column. Raises DataError if the text is empty."""
-    if not len(stream):
-        raise DataError("text: has no tokens. Name a text with at least one word.")
-    return Columns(stream, 1)
-
 
 class Columns:
     """A stream folded into B columns of equal length; up to B - 1 tokens remain unread.
 
     rotation: start of the first column in the stream; another value per epoch moves the column borders.
-    read_ahead: rows read from disk at a time.
+    read_ahead: rows read from disk at a time. Raises DataError if the stream is empty.
     """
 
     def __init__(
-        self, stream: Stream, batch_size: int, rotation: int = 0, read_ahead: int = READ_AHEAD_ROWS
+        self, stream: Stream, batch_size: int = 1, rotation: int = 0, read_ahead: int = READ_AHEAD_ROWS
     ) -> None:
+        if not len(stream):
+            raise DataError("text: has no tokens. Name a text with at least one word.")
         self.stream, self.read_ahead = stream, read_ahead
         self.length = len(stream) // batch_size
         self.starts = [rotation + column * self.length for column in range(batch_size)]

@@ -9,7 +9,7 @@ meta.json, vocab.tsv, README.md
 
 import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,15 +26,7 @@ from nlpseq.lm.model import num_parameters
 from nlpseq.storage import artifact
 from nlpseq.training.metrics import read_metrics, write_metrics
 
-__all__ = [
-    "KIND",
-    "MODEL",
-    "TRAINING",
-    "VERSION",
-    "Checkpoint",
-    "Tensors",
-    "model_config",
-]
+__all__ = ["KIND", "MODEL", "TRAINING", "VERSION", "Checkpoint", "Tensors", "check_shapes", "model_config"]
 
 KIND, VERSION = "lm", 1
 MODEL, TRAINING, VOCAB, CARD = "model.safetensors", "training.safetensors", "vocab.tsv", "README.md"
@@ -73,17 +65,15 @@ class Checkpoint(NamedTuple):
     @classmethod
     def load(cls, path: Path, *, verify: bool = True) -> "Checkpoint":
         """Return the content of a folder; raise ArtifactError if it is corrupt or does not fit together."""
-        return artifact.load_consistent(path, lambda: cls._load(path, verify))
 
-    @classmethod
-    def _load(cls, path: Path, verify: bool) -> "Checkpoint":
-        meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
-        vocab = Vocab.load(path / VOCAB)
-        _check_meta(path, meta, vocab)
-        model = _load_tensors(path / MODEL)
-        _check_size(path, meta, vocab, model)
-        training = None if meta["complete"] else _load_tensors(path / TRAINING)
-        return cls(meta, vocab, model, read_metrics(path, has_perplexity=True), training)
+        def load() -> Checkpoint:
+            meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
+            vocab, model = Vocab.load(path / VOCAB), _load_tensors(path / MODEL)
+            _check_meta(path, meta, vocab, model)
+            training = None if meta["complete"] else _load_tensors(path / TRAINING)
+            return cls(meta, vocab, model, read_metrics(path, has_perplexity=True), training)
+
+        return artifact.load_consistent(path, load)
 
 
 def model_config(path: Path, meta: artifact.Meta) -> tuple[LMConfig, TextConfig]:
@@ -96,18 +86,21 @@ def model_config(path: Path, meta: artifact.Meta) -> tuple[LMConfig, TextConfig]
         ) from error
 
 
-def _check_meta(path: Path, meta: artifact.Meta, vocab: Vocab) -> None:
-    model_config(path, meta)
+def check_shapes(wanted: Mapping[str, Tensor], found: Tensors, file: Path) -> None:
+    """Raise ArtifactError if the tensors of a file have other names or shapes than wanted."""
+    shapes = [{name: tuple(each.shape) for name, each in part.items()} for part in (wanted, found)]
+    if wrong := sorted(set(shapes[0].items()) ^ set(shapes[1].items())):
+        raise ArtifactError(f"{file}: does not fit meta.json (see {wrong[0][0]}). Train again with --force.")
+
+
+def _check_meta(path: Path, meta: artifact.Meta, vocab: Vocab, model: Tensors) -> None:
+    """Check meta.json, also the number of weights, before a network of this size takes memory."""
+    config, _ = model_config(path, meta)
     if meta.get("vocab_digest") != vocab.digest or tuple(vocab.words[vocab.num_words :]) != SPECIALS:
         raise ArtifactError(f"{path / VOCAB}: is not the vocabulary of this model. Copy the folder again.")
     if not isinstance(meta.get("complete"), bool):
         raise ArtifactError(f"{path / 'meta.json'}: has no field `complete`. Copy the folder again.")
-
-
-def _check_size(path: Path, meta: artifact.Meta, vocab: Vocab, model: Tensors) -> None:
-    """Check the number of weights before a network of the size in meta.json takes memory."""
-    described = num_parameters(model_config(path, meta)[0], len(vocab))
-    found = sum(weight.numel() for weight in model.values())
+    described, found = num_parameters(config, len(vocab)), sum(weight.numel() for weight in model.values())
     if described != found:
         raise ArtifactError(
             f"{path / MODEL}: has {found:,} weights and its meta.json describes {described:,}. "

@@ -2,8 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,15 +13,7 @@ from nlpseq.core import resources
 from nlpseq.core.resources import available_cores
 from nlpseq.errors import BackendUnavailable, ConfigError
 
-__all__ = [
-    "DTYPES",
-    "Precision",
-    "PrecisionTrial",
-    "autocast",
-    "choose_precision",
-    "denormals_as_zero",
-    "open_device",
-]
+__all__ = ["DTYPES", "Precision", "PrecisionTrial", "choose_precision", "open_device"]
 
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -55,16 +46,6 @@ def open_device(config: LMConfig) -> torch.device:
     return device
 
 
-@contextmanager
-def denormals_as_zero() -> Iterator[None]:
-    """Flush denormal numbers to zero inside the block, because CPUs compute with them slowly."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
 class PrecisionTrial(NamedTuple):
     """The chosen precision, the seconds of a forward and backward pass, and the reason of the choice."""
 
@@ -82,23 +63,24 @@ def choose_precision(
     fp32.
     Raises BackendUnavailable if a precision named by the user does not work.
     """
-    if wanted != "auto":
+    trials: dict[Precision, tuple[float, float]] = {}
+    tried: tuple[Precision, ...] = ("fp32", "bf16") if wanted == "auto" else (wanted,)
+    for precision in tried:
         try:
-            return PrecisionTrial(wanted, _time_passes(loss_in, wanted)[0], f"{wanted} was requested")
-        except RuntimeError as error:
-            if _is_out_of_memory(error):
-                raise
+            trials[precision] = _time_passes(loss_in, precision)
+        except RuntimeError as error:  # some processors have no bf16 LSTM
+            is_out_of_memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
             reason = str(error).splitlines()[0]
+            if is_out_of_memory or (wanted == "auto" and precision == "fp32"):
+                raise
+            if wanted == "auto":
+                return PrecisionTrial("fp32", trials["fp32"][0], f"bf16 does not work here ({reason})")
             raise BackendUnavailable(
                 f"precision {wanted}: does not work on {device} ({reason}). Use --precision auto."
             ) from error
-    fp32_seconds, fp32_loss = _time_passes(loss_in, "fp32")
-    try:
-        bf16_seconds, bf16_loss = _time_passes(loss_in, "bf16")
-    except RuntimeError as error:  # some processors have no bf16 LSTM
-        if _is_out_of_memory(error):
-            raise
-        return PrecisionTrial("fp32", fp32_seconds, f"bf16 does not work here ({str(error).splitlines()[0]})")
+    if wanted != "auto":
+        return PrecisionTrial(wanted, trials[wanted][0], f"{wanted} was requested")
+    (fp32_seconds, fp32_loss), (bf16_seconds, bf16_loss) = trials["fp32"], trials["bf16"]
     if not abs(bf16_loss - fp32_loss) < MAX_LOSS_GAP:
         reason = f"bf16 gives a loss of {bf16_loss:.3f}, fp32 of {fp32_loss:.3f}"
         return PrecisionTrial("fp32", fp32_seconds, reason)
@@ -106,10 +88,6 @@ def choose_precision(
     return PrecisionTrial(
         "bf16" if bf16_seconds < fp32_seconds else "fp32", min(bf16_seconds, fp32_seconds), reason
     )
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _time_passes(loss_in: Callable[[Precision], Tensor], precision: Precision) -> tuple[float, float]:
@@ -122,8 +100,3 @@ def _time_passes(loss_in: Callable[[Precision], Tensor], precision: Precision) -
         value = loss.item()  # because a GPU runs asynchronously: wait for the pass to end
         seconds.append(time.perf_counter() - started)
     return min(seconds[1:]), value
-
-
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which matrices are multiplied in this precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -56,7 +56,3 @@ class DropoutMasks:
     def embedding(self, x_TBD: Tensor, tokens_TB: Tensor, rate: float, num_entries: int) -> Tensor:
         """Drop whole vocabulary entries, at all their positions (Gal & Ghahramani 2016)."""
         return x_TBD * self.mask(rate, num_entries)[tokens_TB].unsqueeze(-1) if rate else x_TBD
-
-    def drop_connect(self, weight: Tensor, rate: float | None) -> Tensor:
-        """Drop single weights for one step (Merity et al. 2017, arXiv:1708.02182)."""
-        return weight * self.mask(rate, *weight.shape) if rate else weight

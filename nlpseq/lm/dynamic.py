@@ -11,8 +11,6 @@ means the same for every model. Krause et al. 2017, arXiv:1709.07432, section 4.
 Letters: N predictions, T predictions between two steps, V vocabulary entries.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -24,18 +22,12 @@ from torch.nn import functional as F
 
 from nlpseq.config.fields import check
 from nlpseq.errors import RunError
-from nlpseq.lm.batches import Stream, one_column
+from nlpseq.lm.averaging import restored
+from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.model import RecurrentLM, State, detach
 
-__all__ = [
-    "CONTEXT_TOKENS",
-    "DynamicGrid",
-    "DynamicSettings",
-    "dynamic_log_probs",
-    "gradient_statistics",
-    "tune_dynamic",
-    "update_scales",
-]
+__all__ = ["CONTEXT_TOKENS", "DynamicGrid", "DynamicSettings", "dynamic_log_probs"]
+__all__ += ["gradient_statistics", "tune_dynamic", "update_scales"]
 
 ROWS = 20  # because 10 take twice the time
 MAX_CHUNKS = 300
@@ -92,7 +84,7 @@ def gradient_statistics(
     model: RecurrentLM, stream: Stream, max_chunks: int = MAX_CHUNKS, rows: int = ROWS
 ) -> list[Tensor]:
     """Return each weight's mean squared gradient over chunks spread over a training text."""
-    columns, device = one_column(stream), model.output_bias.device
+    columns, device = Columns(stream), model.output_bias.device
     sums = [torch.zeros_like(each) for each in model.parameters()]
     count = max(1, min(max_chunks, len(stream) // rows))
     for number in range(count):
@@ -140,9 +132,9 @@ def _learn(
     num_tokens: int,
 ) -> npt.NDArray[np.float64]:
     """Return (N,) log-probabilities of the first num_tokens tokens, learning from each chunk."""
-    columns, pieces = one_column(stream), []
-    state = model.initial_state(1)
-    with _restored(model) as (weights, trained):
+    columns, pieces = Columns(stream), []
+    state, weights = model.initial_state(1), [each.detach() for each in model.parameters()]
+    with restored(weights) as trained:
         step_sizes, pulls = update_scales(statistics, settings)
         for start in range(0, num_tokens, settings.rows):
             chunk = _predict(model, columns.window(start, min(start + settings.rows, num_tokens)), state)
@@ -172,14 +164,3 @@ def _predict(model: RecurrentLM, window: Window, state: State) -> _Chunk:
     losses_T = F.cross_entropy(logits_TV, targets_TB[:, 0], reduction="none")
     gradients = torch.autograd.grad(losses_T.mean(), list(model.parameters()))
     return _Chunk(-losses_T.detach(), list(gradients), detach(output.state))
-
-
-@contextmanager
-def _restored(model: RecurrentLM) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Yield the weights and a copy; restore the weights from the copy at the end."""
-    weights = [each.detach() for each in model.parameters()]
-    trained = [each.clone() for each in weights]
-    try:
-        yield weights, trained
-    finally:
-        torch._foreach_copy_(weights, trained)

@@ -15,24 +15,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.lm.batches import Columns, Stream, one_column
-from nlpseq.lm.device import Precision, autocast
+from nlpseq.lm.batches import Columns, Stream
+from nlpseq.lm.device import Precision
 from nlpseq.lm.losses import MAX_LOGITS
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.tokenizers.detokenize import detokenize
 
-__all__ = [
-    "TEXT_ROWS",
-    "Evaluation",
-    "Reading",
-    "count_characters",
-    "evaluate",
-    "log_probs",
-    "mean_loss",
-    "perplexity_of",
-    "read",
-    "text_log_probs",
-]
+__all__ = ["TEXT_ROWS", "Evaluation", "Reading", "count_characters", "evaluate", "log_probs"]
+__all__ += ["mean_loss", "perplexity_of", "read", "text_log_probs"]
 
 ROWS = 128  # time steps per pass over several columns
 TEXT_ROWS = 1024  # time steps per pass over a single column
@@ -47,36 +37,28 @@ class Reading(NamedTuple):
 
 
 @torch.no_grad()
-def read(
-    model: RecurrentLM, columns: Columns, precision: Precision = "fp32", rows: int = ROWS
-) -> Iterator[Reading]:
+def read(model: RecurrentLM, columns: Columns, rows: int = ROWS) -> Iterator[Reading]:
     """Read columns to the end, `rows` time steps per pass, carrying the state, without dropout."""
     device = model.output_bias.device
     state = model.initial_state(len(columns.starts))
     for start in range(0, columns.length, rows):
         window = columns.window(start, min(start + rows, columns.length))
         tokens_TB, targets_TB = (torch.from_numpy(each).to(device) for each in window)
-        with autocast(device, precision):
-            output = model(tokens_TB, state)
+        output = model(tokens_TB, state)
         state = output.state
         yield Reading(output.hidden_TBH, output.features_TBD, targets_TB)
 
 
 @torch.no_grad()
 def log_probs(
-    model: RecurrentLM,
-    features_ND: Tensor,
-    targets_N: Tensor,
-    precision: Precision = "fp32",
-    max_logits: int = MAX_LOGITS,
+    model: RecurrentLM, features_ND: Tensor, targets_N: Tensor, max_logits: int = MAX_LOGITS
 ) -> Tensor:
     """Return (N,) natural log-probabilities of the targets, computed in blocks of up to max_logits."""
     rows = max(1, max_logits // model.num_entries)
     blocks = []
     for start in range(0, len(targets_N), rows):
         block = slice(start, start + rows)
-        with autocast(features_ND.device, precision):
-            logits_NV = model.logits(features_ND[block])
+        logits_NV = model.logits(features_ND[block])
         blocks.append(-F.cross_entropy(logits_NV.float(), targets_N[block], reduction="none"))
     return torch.cat(blocks)
 
@@ -97,10 +79,11 @@ def mean_loss(
     columns = Columns(stream, max(1, min(num_columns, len(stream) // rows)))
     columns.length = min(columns.length, max(1, max_tokens // len(columns.starts)))
     total, count = 0.0, 0
-    for reading in read(model, columns, precision, rows):
-        features_ND, targets_N = reading.features_TBD.flatten(0, 1), reading.targets_TB.flatten()
-        total -= float(log_probs(model, features_ND, targets_N, precision).double().sum())
-        count += len(targets_N)
+    with torch.autocast(model.output_bias.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        for reading in read(model, columns, rows):
+            features_ND, targets_N = reading.features_TBD.flatten(0, 1), reading.targets_TB.flatten()
+            total -= float(log_probs(model, features_ND, targets_N).double().sum())
+            count += len(targets_N)
     return total / count
 
 
@@ -114,7 +97,7 @@ def text_log_probs(
     """
     pieces = [
         log_probs(model, each.features_TBD[:, 0], each.targets_TB[:, 0], max_logits=max_logits)
-        for each in read(model, one_column(stream), rows=rows)
+        for each in read(model, Columns(stream), rows=rows)
     ]
     return torch.cat(pieces).double().cpu().numpy()
 

@@ -6,13 +6,14 @@ Letters: N texts, V vocabulary entries.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nlpseq.config.fields import check
+from nlpseq.config.fields import Config, setting
 from nlpseq.dataset.vocab import UNK
 from nlpseq.errors import ConfigError
 from nlpseq.lm.model import State
@@ -23,38 +24,25 @@ from nlpseq.tokenizers.detokenize import Detokenizer
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
 
-__all__ = [
-    "Length",
-    "TextWriter",
-    "beam_search",
-    "generate",
-    "likeliest",
-    "sample",
-    "stream",
-    "unknown_words",
-]
+__all__ = ["Length", "TextWriter", "beam_search", "generate", "likeliest", "sample", "stream"]
+__all__ += ["unknown_words"]
 
 PROMPT_ROWS = 512  # tokens of a prompt per pass
 
 
-class Length(NamedTuple):
+@dataclass(frozen=True)
+class Length(Config):
     """The length of a text: a number of tokens, or of line ends if reached first."""
 
-    num_tokens: int = 100
-    sentences: int | None = None
-
-    def check(self) -> Length:
-        """Return self; raise ConfigError if a value is out of range."""
-        check(self.num_tokens >= 1, self, "num_tokens", "at least 1")
-        check(self.sentences is None or self.sentences >= 1, self, "sentences", "at least 1")
-        return self
+    num_tokens: int = setting(100, "tokens", ge=1)
+    sentences: int | None = setting(None, "line ends", ge=1)
 
 
 def stream(
     model: LanguageModel,
     prompt: str = "",
     *,
-    length: Length = Length(),  # noqa: B008  # immutable
+    length: Length = Length(),
     sampling: Sampling = Sampling(),  # noqa: B008
     unk: bool = False,
     seed: int = 1,
@@ -63,7 +51,7 @@ def stream(
     writer = TextWriter(model, prompt)
     for tokens in sample(model, prompt, 1, length=length, sampling=sampling, unk=unk, seed=seed):
         yield writer.push(int(tokens[0]))
-    yield writer.finish()
+    yield writer.push(None)
 
 
 def generate(
@@ -71,17 +59,20 @@ def generate(
     prompt: str = "",
     *,
     samples: int = 1,
-    length: Length = Length(),  # noqa: B008
+    length: Length = Length(),
     sampling: Sampling = Sampling(),  # noqa: B008
     unk: bool = False,
     seed: int = 1,
 ) -> list[str]:
     """Return texts that begin with the prompt; text n is the same for any number of samples."""
-    written: list[list[int]] = [[] for _ in range(samples)]
+    writers = [TextWriter(model, prompt) for _ in range(samples)]
+    texts, ends, eos = [prompt] * samples, [0] * samples, len(model.vocab) - 1
     for tokens in sample(model, prompt, samples, length=length, sampling=sampling, unk=unk, seed=seed):
-        for text, token in zip(written, tokens.tolist(), strict=True):
-            text.append(token)
-    return [_text(model, prompt, _truncated(model, each, length)) for each in written]
+        for n, token in enumerate(tokens.tolist()):
+            if ends[n] != length.sentences:  # else the text has ended
+                texts[n] += writers[n].push(token)
+                ends[n] += token == eos
+    return [text + writer.push(None) for text, writer in zip(texts, writers, strict=True)]
 
 
 def beam_search(
@@ -89,13 +80,15 @@ def beam_search(
     prompt: str = "",
     *,
     beam: int = 5,
-    length: Length = Length(),  # noqa: B008
+    length: Length = Length(),
     unk: bool = False,
 ) -> str:
     """Return the likeliest text found by a search that keeps `beam` hypotheses."""
     if beam < 1:
         raise ConfigError(f"beam: {beam} is not valid. The value must be at least 1.")
-    return _text(model, prompt, likeliest(model, prompt, beam, length.check(), unk=unk))
+    writer = TextWriter(model, prompt)
+    tokens = likeliest(model, prompt, beam, length, unk=unk)
+    return prompt + "".join(writer.push(token) for token in [*tokens, None])
 
 
 def unknown_words(model: LanguageModel, prompt: str) -> list[str]:
@@ -118,22 +111,19 @@ def sample(
     seed: int,
 ) -> Iterator[Tensor]:
     """Yield (N,) next tokens until all texts have ended; tokens after a text's end must be dropped."""
-    length.check()
-    sampling.check()
-    network, eos = model.model, len(model.vocab) - 1
-    logits_NV, state = _read_prompt(model, prompt, samples)
+    eos = len(model.vocab) - 1
+    logits_NV, state = _read_prompt(model, prompt, samples, unk)
     seen_NV = torch.zeros(samples, len(model.vocab), dtype=torch.bool, device=logits_NV.device)
     seen_NV[:, _prompt_ids(model, prompt)] = True
     ends_N = torch.zeros(samples, dtype=torch.long, device=logits_NV.device)
     for step in range(length.num_tokens):
-        tokens_N = sample_next(_allowed(model, logits_NV, unk), seen_NV, sampling, seed, step)
+        tokens_N = sample_next(logits_NV, seen_NV, sampling, seed, step)
         yield tokens_N
         seen_NV.scatter_(1, tokens_N.unsqueeze(1), True)
         ends_N += tokens_N == eos
         if length.sentences is not None and int(ends_N.min()) >= length.sentences:
             return
-        output = network(tokens_N.unsqueeze(0), state)
-        logits_NV, state = network.logits(output.features_TBD[0]), output.state
+        logits_NV, state = _read(model, tokens_N.unsqueeze(0), state, unk)
 
 
 class _Hypothesis(NamedTuple):
@@ -147,10 +137,10 @@ class _Hypothesis(NamedTuple):
 def likeliest(model: LanguageModel, prompt: str, beam: int, length: Length, *, unk: bool) -> list[int]:
     """Return the tokens of the likeliest text found; an ended text keeps its score."""
     eos = len(model.vocab) - 1
-    logits_NV, state = _read_prompt(model, prompt, 1)
+    logits_NV, state = _read_prompt(model, prompt, 1, unk)
     best, active = _Hypothesis(NEVER, []), [_Hypothesis(0.0, [])]
     for _ in range(length.num_tokens):
-        extended = _extended(active, _allowed(model, logits_NV, unk), beam)
+        extended = _extended(active, logits_NV, beam)
         ended = [text for text, _ in extended if text.tokens.count(eos) == length.sentences]
         best = max([best, *ended])
         extended = [(text, row) for text, row in extended if text.score > best.score]  # scores only fall
@@ -159,8 +149,7 @@ def likeliest(model: LanguageModel, prompt: str, beam: int, length: Length, *, u
         active, rows = [text for text, _ in extended], [row for _, row in extended]
         last_tokens = torch.tensor([[text.tokens[-1] for text in active]], device=logits_NV.device)
         state = [tuple(part[:, rows] for part in layer) for layer in state]
-        output = model.model(last_tokens, state)
-        logits_NV, state = model.model.logits(output.features_TBD[0]), output.state
+        logits_NV, state = _read(model, last_tokens, state, unk)
     return max([best, *active]).tokens
 
 
@@ -177,13 +166,6 @@ def _extended(active: list[_Hypothesis], logits_NV: Tensor, beam: int) -> list[t
     return extended
 
 
-def _allowed(model: LanguageModel, logits_NV: Tensor, unk: bool) -> Tensor:
-    """Exclude <unk> from the logits, in place, unless allowed."""
-    if not unk:
-        logits_NV[:, model.vocab.num_words] = NEVER
-    return logits_NV
-
-
 def _prompt_ids(model: LanguageModel, prompt: str) -> list[int]:
     """Return the ids of a prompt, with <eos> between lines."""
     vocab, eos = model.vocab, len(model.vocab) - 1
@@ -194,32 +176,24 @@ def _prompt_ids(model: LanguageModel, prompt: str) -> list[int]:
     return ids
 
 
-def _read_prompt(model: LanguageModel, prompt: str, samples: int) -> tuple[Tensor, State]:
+def _read_prompt(model: LanguageModel, prompt: str, samples: int, unk: bool) -> tuple[Tensor, State]:
     """Return (N, V) logits after the prompt and the state, repeated N times."""
-    network = model.model
     ids = [len(model.vocab) - 1, *_prompt_ids(model, prompt)]
-    tokens_TB = torch.tensor(ids, device=network.output_bias.device).unsqueeze(1)
-    state = network.initial_state(1)
-    for start in range(0, len(ids), PROMPT_ROWS):
-        output = network(tokens_TB[start : start + PROMPT_ROWS], state)
+    tokens_T1 = torch.tensor(ids, device=model.model.output_bias.device).unsqueeze(1)
+    logits_1V, state = _read(model, tokens_T1, model.model.initial_state(1), unk)
+    state = [tuple(part.repeat(1, samples, 1) for part in layer) for layer in state]
+    return logits_1V.repeat(samples, 1), state
+
+
+def _read(model: LanguageModel, tokens_TN: Tensor, state: State, unk: bool) -> tuple[Tensor, State]:
+    """Read on; return (N, V) logits of the next tokens, of <unk> only if allowed, and the state."""
+    for tokens in torch.split(tokens_TN, PROMPT_ROWS):
+        output = model.model(tokens, state)
         state = output.state
-    logits_NV = network.logits(output.features_TBD[-1]).repeat(samples, 1)
-    return logits_NV, [tuple(part.repeat(1, samples, 1) for part in layer) for layer in state]
-
-
-def _truncated(model: LanguageModel, tokens: list[int], length: Length) -> list[int]:
-    """Return the tokens up to the last line end of the length."""
-    eos, ends = len(model.vocab) - 1, 0
-    for i, token in enumerate(tokens):
-        ends += token == eos
-        if ends == length.sentences:
-            return tokens[: i + 1]
-    return tokens
-
-
-def _text(model: LanguageModel, prompt: str, tokens: list[int]) -> str:
-    writer = TextWriter(model, prompt)
-    return prompt + "".join(writer.push(token) for token in tokens) + writer.finish()
+    logits_NV = model.model.logits(output.features_TBD[-1])
+    if not unk:
+        logits_NV[:, model.vocab.num_words] = NEVER
+    return logits_NV, state
 
 
 class TextWriter:
@@ -231,20 +205,13 @@ class TextWriter:
         self._line = Detokenizer(self._config, before)
         self._has_space = prompt[-1:].isspace() and self._config.tokenizer != "char"
 
-    def push(self, token: int) -> str:
-        """Add a token; return the text known to be final."""
-        if token < len(self._words) - 1:
-            return self._without_double_space(self._line.push(self._words[token]))
-        ended = self._line.finish()
-        self._line = Detokenizer(self._config)
-        return self._without_double_space(ended + "\n")
-
-    def finish(self) -> str:
-        """Return the remaining text."""
-        return self._without_double_space(self._line.finish())
-
-    def _without_double_space(self, text: str) -> str:
-        """Remove a leading space if the prompt ends with a space."""
-        if text and self._has_space:
+    def push(self, token: int | None) -> str:
+        """Add a token, or None at the end; return the text known to be final."""
+        if token is not None and token < len(self._words) - 1:
+            text = self._line.push(self._words[token])
+        else:
+            text = self._line.finish() + "\n" * (token is not None)
+            self._line = Detokenizer(self._config)
+        if text and self._has_space:  # because the prompt ends with a space
             text, self._has_space = text.removeprefix(" "), False
         return text

@@ -10,10 +10,9 @@ Letters: T time steps, B columns, D embedding, V vocabulary entries.
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from nlpseq.errors import DataError
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.model import RecurrentLM
 
@@ -28,11 +27,8 @@ def gradient_flow_in(model: RecurrentLM, stream: Stream) -> npt.NDArray[np.float
 
     Raises DataError if the text is empty.
     """
-    if not len(stream):
-        raise DataError("text: has no tokens. Name a text with at least one word.")
-    steps = min(MAX_STEPS, len(stream))
-    columns = Columns(stream, min(MAX_COLUMNS, len(stream) // steps))
-    window = columns.window(0, steps)
+    columns = Columns(stream, max(1, min(MAX_COLUMNS, len(stream) // MAX_STEPS)))
+    window = columns.window(0, min(MAX_STEPS, columns.length))
     tokens_TB, targets_TB = (torch.from_numpy(each).to(model.output_bias.device) for each in window)
     return gradient_flow(model, tokens_TB, targets_TB[-1]).cpu().numpy()
 
@@ -45,11 +41,7 @@ def gradient_flow(model: RecurrentLM, tokens_TB: Tensor, targets_B: Tensor) -> T
     at the embedded tokens; norms are averaged over columns.
     """
     embedded: list[Tensor] = []
-
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...], embedded_TBD: Tensor) -> None:
-        embedded.append(embedded_TBD)
-
-    hook = model.embedding.register_forward_hook(keep)
+    hook = model.embedding.register_forward_hook(lambda module, inputs, output: embedded.append(output))
     try:
         output = model(tokens_TB, model.initial_state(tokens_TB.shape[1]))
     finally:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlpseq.config import LMConfig, TextConfig
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.card import model_card
-from nlpseq.lm.checkpoint import MODEL, Checkpoint, Tensors, model_config
+from nlpseq.lm.checkpoint import MODEL, Checkpoint, Tensors, check_shapes, model_config
 from nlpseq.lm.evaluate import perplexity_of, text_log_probs
 from nlpseq.lm.generate import Length, generate
 from nlpseq.lm.model import RecurrentLM
@@ -17,33 +16,23 @@ from nlpseq.lm.sampling import Sampling
 from nlpseq.lm.score import SentenceScore, score_sentences
 from nlpseq.storage import artifact
 
-__all__ = ["LanguageModel", "fit_weights"]
+__all__ = ["LanguageModel"]
 
 
 class LanguageModel:
     """Predict the next token from all tokens before.
 
     model: the network, on its device. vocab: its entries, <unk> and <eos> last. meta, metrics: settings and
-    measurements of the training, stored with the model.
+    measurements of the training, stored with the model. config, text_config: settings of the network and its
+    training, and of tokenization.
     """
 
     def __init__(
         self, model: RecurrentLM, vocab: Vocab, meta: artifact.Meta, metrics: Sequence[artifact.Meta] = ()
     ) -> None:
-        self.model = model.eval()
-        self.vocab = vocab
-        self.meta = meta
-        self.metrics = metrics
-
-    @property
-    def config(self) -> LMConfig:
-        """Return the settings of the network and its training."""
-        return self.model.config
-
-    @property
-    def text_config(self) -> TextConfig:
-        """Return the settings of tokenization."""
-        return model_config(Path("the model"), self.meta)[1]
+        self.model, self.config = model.eval(), model.config
+        self.vocab, self.meta, self.metrics = vocab, meta, metrics
+        self.text_config = model_config(Path("the model"), meta)[1]
 
     @classmethod
     def load(cls, path: Path | str, *, verify: bool = True) -> "LanguageModel":
@@ -59,7 +48,8 @@ class LanguageModel:
         """Build the model of a checkpoint; `path` is for messages."""
         config, _ = model_config(path, checkpoint.meta)
         model = RecurrentLM(config, len(checkpoint.vocab))
-        fit_weights(model, checkpoint.model, path / MODEL)
+        check_shapes(dict(model.named_parameters()), checkpoint.model, path / MODEL)
+        model.load_state_dict(checkpoint.model)
         return cls(model, checkpoint.vocab, checkpoint.meta, checkpoint.metrics)
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
@@ -91,13 +81,3 @@ class LanguageModel:
                 f"{data.path}: was not encoded with the vocabulary of this model. "
                 "Name the text file instead; the command encodes the text with that vocabulary."
             )
-
-
-def fit_weights(model: RecurrentLM, weights: Tensors, file: Path) -> None:
-    """Load weights into a model; raise ArtifactError if names or shapes differ."""
-    wanted = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    found = {name: tuple(weight.shape) for name, weight in weights.items()}
-    if wanted != found:
-        wrong = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
-        raise ArtifactError(f"{file}: does not fit meta.json (see {wrong}). Train the model again.")
-    model.load_state_dict(weights)

@@ -12,13 +12,8 @@ from torch.nn import functional as F
 from nlpseq.config import LMConfig
 from nlpseq.lm.model import Output
 
-__all__ = [
-    "MAX_LOGITS",
-    "NegativeSampler",
-    "activation_penalty",
-    "linear_cross_entropy",
-    "sampled_cross_entropy",
-]
+__all__ = ["MAX_LOGITS", "NegativeSampler", "activation_penalty", "linear_cross_entropy"]
+__all__ += ["sampled_cross_entropy"]
 
 MAX_LOGITS = 1 << 23  # per block, because the allocator reuses arrays of up to this size
 
@@ -42,7 +37,16 @@ def linear_cross_entropy(
     return loss
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
+class _MeanLoss(torch.autograd.Function):
+    """A mean loss; its forward pass saves the gradients of the sum, and three inputs have none."""
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        scale = grad_outputs[0] / ctx.num_predictions
+        return *(grad * scale for grad in ctx.saved_tensors), None, None, None
+
+
+class _LinearCrossEntropy(_MeanLoss):
     @staticmethod
     def forward(
         ctx: Any,
@@ -69,10 +73,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(*grads)
         ctx.num_predictions = len(features)
         return loss / len(features)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
-        return *_scaled(ctx, grad_outputs[0]), None, None, None
 
 
 class NegativeSampler:
@@ -129,7 +129,7 @@ def sampled_cross_entropy(
     return loss
 
 
-class _SampledCrossEntropy(torch.autograd.Function):
+class _SampledCrossEntropy(_MeanLoss):
     """A softmax of C = 1 + S columns: each row's own target first, then the sample."""
 
     @staticmethod
@@ -161,10 +161,6 @@ class _SampledCrossEntropy(torch.autograd.Function):
         ctx.num_predictions = len(features)
         return (loss / len(features)).to(features)
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
-        return *_scaled(ctx, grad_outputs[0]), None, None, None
-
 
 def _mask_drawn_targets(logits_NC: Tensor, targets_N: Tensor, drawn_S: Tensor, num_entries: int) -> None:
     """Set the logit of a drawn entry to -inf if the entry is the row's own target."""
@@ -182,12 +178,6 @@ def _softmax_error(logits_NC: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor
     target_N = error_NC[row_N, targets_N].float()
     error_NC[row_N, targets_N] -= 1
     return -target_N.clamp_min(torch.finfo(torch.float32).tiny).log().sum(), error_NC
-
-
-def _scaled(ctx: Any, grad_output: Tensor) -> tuple[Tensor, ...]:
-    """Return the gradients of the mean loss, computed in the forward pass."""
-    scale = grad_output / ctx.num_predictions
-    return tuple(grad * scale for grad in ctx.saved_tensors)
 
 
 def activation_penalty(output: Output, config: LMConfig) -> Tensor:

@@ -18,18 +18,8 @@ from nlpseq.config import LMConfig
 from nlpseq.core.counter_rng import Stream, random_bits
 from nlpseq.lm.dropout import DropoutMasks
 
-__all__ = [
-    "GATES",
-    "LayerState",
-    "Output",
-    "Recurrent",
-    "RecurrentLM",
-    "State",
-    "begin_at_frequencies",
-    "detach",
-    "initialize",
-    "num_parameters",
-]
+__all__ = ["GATES", "LayerState", "Output", "Recurrent", "RecurrentLM", "State", "begin_at_frequencies"]
+__all__ += ["detach", "initialize", "num_parameters"]
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 CELLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
@@ -67,7 +57,9 @@ class Recurrent(nn.Module):
         self, x_TBD: Tensor, state: Sequence[Tensor], masks: DropoutMasks | None, weight_drop: float | None
     ) -> tuple[Tensor, LayerState]:
         """Return the hidden states (T, B, H) and the state after the last step, both float32."""
-        weight_hh = masks.drop_connect(self.weight_hh, weight_drop) if masks else self.weight_hh
+        weight_hh: Tensor = self.weight_hh
+        if masks and weight_drop:  # DropConnect (Merity et al. 2017, arXiv:1708.02182)
+            weight_hh = weight_hh * masks.mask(weight_drop, *weight_hh.shape)
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
         context: AbstractContextManager[object] = nullcontext()
         if x_TBD.is_cuda and torch.is_autocast_enabled("cuda"):  # because autocast runs CUDA cells in fp16

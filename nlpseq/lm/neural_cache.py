@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nlpseq.config.fields import check
-from nlpseq.lm.batches import Stream, one_column
+from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.evaluate import TEXT_ROWS, log_probs, read
 from nlpseq.lm.model import RecurrentLM
 
@@ -108,7 +108,7 @@ def tune_cache(
 @torch.no_grad()
 def mean_square_state(model: RecurrentLM, stream: Stream) -> float:
     """Return the mean |h|^2 over the first TEXT_ROWS positions of a text."""
-    first = next(read(model, one_column(stream), rows=TEXT_ROWS))
+    first = next(read(model, Columns(stream), rows=TEXT_ROWS))
     return float(first.hidden_TBH.square().sum(2).mean())
 
 
@@ -119,7 +119,7 @@ def _blocks(model: RecurrentLM, stream: Stream, window: int, rows: int, block_ro
     window = min(window, len(stream))  # because a user may ask for far more
     hidden_NH = torch.zeros(window, model.config.hidden, device=device)
     words_N = torch.full((window,), EMPTY, device=device)
-    for reading in read(model, one_column(stream), rows=rows):
+    for reading in read(model, Columns(stream), rows=rows):
         hidden_NH = torch.cat([hidden_NH[-window:], reading.hidden_TBH[:, 0]])
         words_N = torch.cat([words_N[-window:], reading.targets_TB[:, 0]])
         model_N = log_probs(model, reading.features_TBD[:, 0], reading.targets_TB[:, 0]).double()

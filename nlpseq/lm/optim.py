@@ -4,18 +4,11 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nlpseq.config import LMConfig
 
-__all__ = [
-    "clip",
-    "make_optimizer",
-    "optimizer_tensors",
-    "rate_factor",
-    "restore_optimizer",
-    "set_rate",
-]
+__all__ = ["clip", "make_optimizer", "rate_factor"]
 
 BETA2 = 0.999
 
@@ -44,35 +37,9 @@ def rate_factor(config: LMConfig, done: float) -> float:
     return 1.0  # constant; the Trainer handles plateau
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all parameters."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
 def clip(parameters: Sequence[nn.Parameter], config: LMConfig) -> None:
     """Clip the gradients by value, then by norm (Pascanu et al. 2013, arXiv:1211.5063)."""
     if config.clip_value is not None:
         nn.utils.clip_grad_value_(parameters, config.clip_value)
     if config.clip_norm is not None:
         nn.utils.clip_grad_norm_(parameters, config.clip_norm)
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the tensors of the optimizer state, by `<parameter number>.<key>`."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{number}.{key}": value
-        for number, values in state.items()
-        for key, value in values.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Load the tensors that optimizer_tensors returned."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        number, _, key = name.partition(".")
-        state.setdefault(int(number), {})[key] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -3,45 +3,28 @@
 Letters: N texts, V vocabulary entries.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nlpseq.config.fields import check
+from nlpseq.config.fields import Config, setting
 from nlpseq.core.counter_rng import Stream, random_bits
 
-__all__ = [
-    "NEVER",
-    "Sampling",
-    "inverse_cdf",
-    "min_p",
-    "penalized",
-    "sample_next",
-    "top_k",
-    "top_p",
-]
+__all__ = ["NEVER", "Sampling", "inverse_cdf", "min_p", "penalized", "sample_next", "top_k", "top_p"]
 
 NEVER = float("-inf")  # logit of an impossible token
 
 
-class Sampling(NamedTuple):
+@dataclass(frozen=True)
+class Sampling(Config):
     """The settings of sampling."""
 
-    temperature: float = 1.0  # below 1: prefer likely tokens; 0: take the likeliest
-    top_k: int | None = None  # keep the k likeliest tokens
-    top_p: float = 1.0  # keep the likeliest tokens up to this total probability
-    min_p: float = 0.0  # keep tokens with this share of the highest probability
-    repetition_penalty: float = 1.0  # above 1: lower the logits of tokens already in the text
-
-    def check(self) -> "Sampling":
-        """Return self; raise ConfigError if a value is out of range."""
-        check(0 <= self.temperature < float("inf"), self, "temperature", "at least 0")
-        check(self.top_k is None or self.top_k >= 1, self, "top_k", "at least 1")
-        check(0 < self.top_p <= 1, self, "top_p", "above 0 and at most 1")
-        check(0 <= self.min_p <= 1, self, "min_p", "from 0 to 1")
-        check(0 < self.repetition_penalty < float("inf"), self, "repetition_penalty", "above 0")
-        return self
+    temperature: float = setting(1.0, "below 1: prefer likely tokens; 0: take the likeliest", ge=0)
+    top_k: int | None = setting(None, "keep the k likeliest tokens", ge=1)
+    top_p: float = setting(1.0, "keep the likeliest tokens up to this total probability", gt=0, le=1)
+    min_p: float = setting(0.0, "keep tokens with this share of the highest probability", ge=0, le=1)
+    repetition_penalty: float = setting(1.0, "above 1: lower the logits of tokens already in the text", gt=0)
 
 
 def sample_next(logits_NV: Tensor, seen_NV: Tensor, sampling: Sampling, seed: int, step: int) -> Tensor:

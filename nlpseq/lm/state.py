@@ -5,15 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from nlpseq.config import LMConfig
 from nlpseq.config.fields import are_numbers, check, from_dict, is_number
 from nlpseq.errors import ArtifactError, ConfigError
-from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint, Tensors
-from nlpseq.lm.device import DTYPES
-from nlpseq.lm.language_model import fit_weights
-from nlpseq.lm.optim import optimizer_tensors, restore_optimizer
+from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint, Tensors, check_shapes
+from nlpseq.lm.device import DTYPES, Precision
 from nlpseq.training import state
 
 if TYPE_CHECKING:
@@ -62,86 +59,52 @@ class TrainState(state.TrainState):
 
 
 def training_tensors(trainer: "Trainer") -> Tensors:
-    """Return every tensor that training needs to continue exactly."""
+    """Return every tensor that training needs to continue exactly, without copies."""
+    moments = trainer.optimizer.state_dict()["state"]  # by the number of the parameter
     tensors: Tensors = {f"weights.{name}": each for name, each in trainer.model.named_parameters()}
-    tensors |= {f"optimizer.{name}": each for name, each in optimizer_tensors(trainer.optimizer).items()}
+    for i, values in moments.items():
+        tensors |= {f"optimizer.{i}.{key}": each for key, each in values.items()}
+    for i, layer in enumerate(trainer.carried):
+        tensors |= {f"state.{i}.{j}": part for j, part in enumerate(layer)}
     tensors |= {f"average.{i}": each for i, each in enumerate(trainer.average.values)}
-    tensors |= {
-        f"state.{i}.{j}": each for i, layer in enumerate(trainer.carried) for j, each in enumerate(layer)
-    }
-    return tensors | {
-        "average_updates": torch.tensor(trainer.average.updates),
-        "loss_sum": trainer.loss_sum,
-    }
+    updates = torch.tensor(trainer.average.updates)
+    return tensors | {"average_updates": updates, "loss_sum": trainer.loss_sum}
 
 
+@torch.no_grad()
 def load_state(trainer: "Trainer", path: Path, checkpoint: Checkpoint) -> None:
     """Bring a trainer to the state of a checkpoint; raise ArtifactError if the two do not fit together."""
-    assert checkpoint.training is not None
-    _load_position(trainer, path, checkpoint.meta)
-    fit_weights(trainer.model, checkpoint.model, path / MODEL)  # the best weights, before the present ones
-    try:
-        _load_tensors(trainer, _grouped(checkpoint.training), path / TRAINING)
-    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+    stored, file = checkpoint.training, path / TRAINING
+    assert stored is not None
+    trainer.state, trainer.precision = _read_position(trainer, path, checkpoint.meta)
+    trainer.start_epoch()
+    check_shapes(dict(trainer.model.named_parameters()), checkpoint.model, path / MODEL)
+    for parameter in trainer.parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    trainer.optimizer.step()  # because the first step makes the tensors of the optimizer
+    trainer.optimizer.zero_grad()
+    tensors = training_tensors(trainer)
+    check_shapes(tensors, stored, file)
+    for name, tensor in tensors.items():
+        tensor.copy_(stored[name])
+    trainer.average.updates = int(stored["average_updates"])
+    if not 0 <= trainer.average.updates <= trainer.state.step:
         raise ArtifactError(
-            f"{path / TRAINING}: does not fit its meta.json ({type(error).__name__}: {error}). "
+            f"{file}: does not fit meta.json, because average_updates is {trainer.average.updates}. "
             "Train again with --force."
-        ) from error
+        )
     trainer.best = {name: each.to(trainer.device) for name, each in checkpoint.model.items()}
     trainer.metrics = list(checkpoint.metrics)
 
 
-def _load_position(trainer: "Trainer", path: Path, meta: dict[str, Any]) -> None:
+def _read_position(trainer: "Trainer", path: Path, meta: dict[str, Any]) -> tuple[TrainState, Precision]:
     try:
         position, precision = from_dict(TrainState, meta["position"]), meta["precision"]
         position.validate(trainer.config, trainer.columns.length)
         if precision not in tuple(DTYPES):  # a tuple, because a forged precision may not be hashable
             raise ValueError(f"precision is {precision!r}")
+        return position, precision
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(
             f"{path / 'meta.json'}: is not valid ({error}). Train again with --force."
         ) from error
-    trainer.state, trainer.precision = position, precision
-    trainer.start_epoch()
-
-
-def _load_tensors(trainer: "Trainer", parts: dict[str, Tensors], file: Path) -> None:
-    fit_weights(trainer.model, parts["weights"], file)
-    moments = parts.get("optimizer", {})  # empty for plain SGD
-    _check_moments(trainer, moments)
-    restore_optimizer(trainer.optimizer, moments)
-    for i, value in enumerate(trainer.average.values):
-        value.copy_(parts["average"][str(i)])
-    trainer.average.updates = int(parts["average_updates"][""])
-    if not 0 <= trainer.average.updates <= trainer.state.step:
-        raise ValueError(f"average_updates is {trainer.average.updates}")
-    for i, layer in enumerate(trainer.carried):
-        for j, value in enumerate(layer):
-            value.copy_(parts["state"][f"{i}.{j}"])
-    trainer.loss_sum.copy_(parts["loss_sum"][""])
-
-
-def _check_moments(trainer: "Trainer", tensors: Tensors) -> None:
-    """Raise ValueError if a tensor of the optimizer is missing or has another shape than its weight."""
-    names = () if trainer.config.optimizer == "sgd" else ("step", "exp_avg", "exp_avg_sq")
-    weights: list[Tensor] = [each for group in trainer.optimizer.param_groups for each in group["params"]]
-    wanted = {
-        f"{number}.{name}": () if name == "step" else tuple(weight.shape)
-        for number, weight in enumerate(weights)
-        for name in names
-    }
-    wrong = {(name, tuple(each.shape)) for name, each in tensors.items()} ^ wanted.items()
-    if wrong:
-        raise ValueError(f"see {min(wrong)[0]} of the optimizer")
-
-
-def _grouped(tensors: Tensors) -> dict[str, Tensors]:
-    """Group the tensors by the part of the name before the first dot.
-
-    The rest of the name is the key in the group: "mean.bias" becomes groups["mean"]["bias"].
-    """
-    groups: dict[str, Tensors] = {}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition(".")
-        groups.setdefault(group, {})[rest] = tensor
-    return groups

@@ -15,7 +15,7 @@ from nlpseq.core.resources import available_cores
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.lm.checkpoint import Checkpoint, model_config
-from nlpseq.lm.language_model import LanguageModel, fit_weights
+from nlpseq.lm.language_model import LanguageModel
 from nlpseq.lm.state import load_state
 from nlpseq.lm.trainer import Trainer
 from nlpseq.storage import artifact
@@ -28,6 +28,7 @@ from nlpseq.training.checkpoint import (
     lock_resumed_run,
 )
 from nlpseq.training.progress import ProgressCallback
+from nlpseq.training.provenance import check_same_text
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["CheckpointConfig", "resolve", "resume_lm", "start_from", "train_lm"]
@@ -57,7 +58,7 @@ def train_lm(
         trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
         trainer.probe_results = start_from(trainer, vectors) if vectors else {}
         trainer.probe_results |= trainer.probe()
-        return _train(trainer, checkpoint, progress)
+        return trainer.language_model(is_complete=runner.run(trainer, checkpoint, progress))
 
 
 def resume_lm(
@@ -79,52 +80,31 @@ def resume_lm(
         stored = Checkpoint.load(place)
         check_unfinished(path, stored.meta)
         config, _ = model_config(place, stored.meta)
-        _check_same_text(path, data, stored.meta.get("data_digest"), "trained")
+        check_same_text(path, data, is_same=data.digest == stored.meta.get("data_digest"))
         trainer = _make_trainer(data, valid, replace(config, **changes))
-        _check_same_text(path, trainer.valid, stored.meta.get("valid_digest"), "validated")
+        is_same = trainer.valid.digest == stored.meta.get("valid_digest")
+        check_same_text(path, trainer.valid, is_same=is_same, done="validated")
         trainer.probe_results = _probe_results(place, stored.meta)
         trainer.provenance = checkpoint.provenance or stored.meta.get("source") or trainer.provenance
         load_state(trainer, place, stored)
         if changes:  # because another device may lack the precision
-            trainer.choose_precision(changes.get("precision", trainer.precision))
-        return _train(trainer, checkpoint, progress, is_resumed=True)
-
-
-def _train(
-    trainer: Trainer,
-    checkpoint: CheckpointConfig | None,
-    progress: ProgressCallback | None,
-    *,
-    is_resumed: bool = False,
-) -> LanguageModel:
-    is_complete = runner.run(trainer, checkpoint, progress, is_resumed=is_resumed)
-    fit_weights(trainer.model, trainer.result(), Path("the best weights"))
-    meta = trainer.describe() | {"complete": is_complete}
-    return LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)
-
-
-def _check_same_text(path: Path, data: TokenDataset, digest: object, done: str) -> None:
-    if data.digest != digest:
-        raise ArtifactError(
-            f"{path}: was {done} on another text than {data.path}, or the text has changed. "
-            "Restore the text as it was, or train again with --force."
-        )
+            choice = trainer.choose_precision(changes.get("precision", trainer.precision))
+            if "precision" in changes:
+                trainer.probe_results["precision_reason"] = choice.reason
+        is_complete = runner.run(trainer, checkpoint, progress, is_resumed=True)
+        return trainer.language_model(is_complete=is_complete)
 
 
 def _probe_results(path: Path, meta: artifact.Meta) -> artifact.Meta:
     """Return the results of start_from and Trainer.probe; raise ArtifactError if invalid."""
     results = meta.get("facts")
-    if not isinstance(results, dict) or not isinstance(results.get("precision_reason"), str):
-        raise ArtifactError(
-            f"{path / 'meta.json'}: is not valid (facts: {results!r:.50}). Train again with --force."
-        )
-    for name in {"expected_passes"} | (COVERAGE if results.keys() & COVERAGE else set()):
-        if not is_number(results.get(name)):
-            raise ArtifactError(
-                f"{path / 'meta.json'}: is not valid ({name}: {results.get(name)!r:.50}). "
-                "Train again with --force."
-            )
-    return results
+    if isinstance(results, dict) and isinstance(results.get("precision_reason"), str):
+        names = {"expected_passes"} | (COVERAGE if results.keys() & COVERAGE else set())
+        if all(is_number(results.get(name)) for name in names):
+            return results
+    raise ArtifactError(
+        f"{path / 'meta.json'}: is not valid (facts: {results!r:.150}). Train again with --force."
+    )
 
 
 def resolve(config: LMConfig) -> LMConfig:

@@ -24,21 +24,14 @@ from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.lm.averaging import Average
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.card import model_card
-from nlpseq.lm.checkpoint import KIND, VERSION, Checkpoint
-from nlpseq.lm.device import (
-    DTYPES,
-    Precision,
-    PrecisionTrial,
-    autocast,
-    choose_precision,
-    denormals_as_zero,
-    open_device,
-)
+from nlpseq.lm.checkpoint import KIND, VERSION, Checkpoint, Tensors
+from nlpseq.lm.device import DTYPES, Precision, PrecisionTrial, choose_precision, open_device
 from nlpseq.lm.dropout import DropoutMasks, resolve_dropout
 from nlpseq.lm.evaluate import mean_loss, perplexity_of
+from nlpseq.lm.language_model import LanguageModel
 from nlpseq.lm.losses import NegativeSampler, activation_penalty, linear_cross_entropy, sampled_cross_entropy
 from nlpseq.lm.model import RecurrentLM, State, begin_at_frequencies, detach
-from nlpseq.lm.optim import clip, make_optimizer, rate_factor, set_rate
+from nlpseq.lm.optim import clip, make_optimizer, rate_factor
 from nlpseq.lm.state import TrainState, training_tensors
 from nlpseq.storage import artifact
 from nlpseq.training.progress import TrainProgress
@@ -88,25 +81,23 @@ class Trainer:
         self.average = Average(self.parameters, config.average_decay if config.averaging == "ema" else 1.0)
         self.sampler = NegativeSampler(counts_V, config.samples)
         self.precision: Precision = "fp32"  # until probe()
-        self.state, self.clock, self._max_valid_tokens = TrainState(), clock, max_valid_tokens
+        self.state, self.clock = TrainState(), clock
+        enough = max(MIN_VALID_TOKENS, MAX_VALID_LOGITS // self.model.num_entries)
+        self.max_valid_tokens = min(max_valid_tokens, enough)  # of a validation
         self.metrics: list[artifact.Meta] = []
         self.probe_results: artifact.Meta = {}
         self.provenance = describe_source(data, valid=None if valid.path == data.path else valid.path)
         self.advice = f"Lower --learning-rate (it is {config.learning_rate:g}) or --clip-norm."
         self.uniform_loss = math.log(self.model.num_entries)
-        self.best = self.weights()  # on validation
+        self.best: Tensors = {}  # weights with the lowest validation loss
         self.loss_sum = torch.zeros((), device=self.device)  # since the last line of metrics
         self.stream = Stream(data)
         self.start_epoch()
 
     def start_epoch(self) -> None:
         """Cut the columns at other positions than in the last epoch."""
-        epoch = self.state.epoch
-        rotation = (
-            random_bits(self.config.seed, counter_rng.Stream.ORDER, epoch, 0) % len(self.stream)
-            if epoch
-            else 0
-        )
+        drawn = random_bits(self.config.seed, counter_rng.Stream.ORDER, self.state.epoch, 0)
+        rotation = drawn % len(self.stream) if self.state.epoch else 0
         self.columns = Columns(self.stream, self.config.batch_size, rotation)
         self.carried = self.model.initial_state(self.config.batch_size)
 
@@ -124,37 +115,42 @@ class Trainer:
 
     def choose_precision(self, wanted: Literal["auto", "fp32", "bf16"]) -> PrecisionTrial:
         """Set the precision of training by a trial on the next chunk."""
-        tokens_TB, targets_TB = self._chunk(self._rows())
-
-        def loss_in(precision: Precision) -> Tensor:
-            return self._losses(tokens_TB, targets_TB, precision)[0]
-
-        choice = choose_precision(wanted, loss_in, self.device)
+        rows = self._rows()
+        choice = choose_precision(wanted, lambda each: self._losses(rows, each)[0], self.device)
         self.optimizer.zero_grad()
         self.precision = choice.precision
         return choice
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Flush denormal numbers to zero."""
-        with denormals_as_zero():
+        """Flush denormal numbers to zero, because CPUs compute with them slowly."""
+        torch.set_flush_denormal(True)
+        try:
             yield
+        finally:
+            torch.set_flush_denormal(False)
 
     def step(self) -> TrainProgress | None:
         """Train a chunk; measure and validate if due."""
         self.train_chunk()
-        step, figures = self.state.step, None
-        if step % REPORT_EVERY == 0 or self.is_over():
-            figures = self._progress()
-        if step % LOG_EVERY == 0:
+        state, losses, figures = self.state, self.state.valid_losses, None
+        if state.step % REPORT_EVERY == 0 or self.is_over():
+            done, loss = min(1.0, self.done()), self._training_loss()
+            total, valid_loss = round(state.tokens / done) if done else None, losses[-1] if losses else None
+            figures = TrainProgress(
+                state.tokens, total, state.step, state.epoch, loss, self.rate(), valid_loss
+            )
+        if state.step % LOG_EVERY == 0:
             self._log()
         if self._validation_due():
             self.validate()
         return figures
 
     def pause(self) -> None:
-        """Check that the weights are worth a checkpoint."""
-        self.check()
+        """Raise RunError if the loss has diverged or a weight is not finite."""
+        self._training_loss()
+        if not all(weight.isfinite().all() for weight in self.parameters):
+            check_not_diverged(self, math.nan, self.state.step)
 
     def finish(self) -> None:
         """Measure and validate once more."""
@@ -180,11 +176,13 @@ class Trainer:
         """Run forward, backward and a step of the optimizer."""
         state, config = self.state, self.config
         rows = self._rows()
-        loss, penalty, carried = self._losses(*self._chunk(rows), self.precision)
+        loss, penalty, carried = self._losses(rows, self.precision)
         self.optimizer.zero_grad()
         (loss + penalty).backward()  # type: ignore[no-untyped-call]
         clip(self.parameters, config)
-        set_rate(self.optimizer, self.rate() * rows / config.bptt)
+        rate = self.rate() * rows / config.bptt
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.optimizer.step()
         self.carried = detach(carried)
         if self._is_averaging():
@@ -211,17 +209,12 @@ class Trainer:
             bptt = max(MIN_ROWS, round(bptt * BUCKETS[int(uniform * len(BUCKETS))]))
         return min(bptt, self.columns.length - self.state.row)
 
-    def _chunk(self, rows: int) -> tuple[Tensor, Tensor]:
-        row = self.state.row
-        tokens_TB, targets_TB = (torch.from_numpy(each) for each in self.columns.window(row, row + rows))
-        return tokens_TB.to(self.device), targets_TB.to(self.device)
-
-    def _losses(
-        self, tokens_TB: Tensor, targets_TB: Tensor, precision: Precision
-    ) -> tuple[Tensor, Tensor, State]:
-        """Return the log-loss of a chunk, the penalty of regularizers, and the recurrent state after it."""
+    def _losses(self, rows: int, precision: Precision) -> tuple[Tensor, Tensor, State]:
+        """Return the log-loss of the next rows, the penalty of regularizers, and the recurrent state."""
+        window = self.columns.window(self.state.row, self.state.row + rows)
+        tokens_TB, targets_TB = (torch.from_numpy(each).to(self.device) for each in window)
         noise = DropoutMasks(self.config.seed, self.state.step, self.device)
-        with autocast(self.device, precision):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16"):
             output = self.model(tokens_TB, self.carried, noise)
             features_ND, targets_N = output.features_TBD.flatten(0, 1), targets_TB.flatten()
             layer = self.model.softmax_weight, self.model.output_bias, targets_N
@@ -258,18 +251,18 @@ class Trainer:
 
     def validate(self) -> None:
         """Evaluate the weights, or their mean, on the validation text, and keep the best."""
-        self.check()  # also waits for the device
+        self.pause()  # also waits for the device
         started = self.clock()
         with self.average.in_use() if self.average.updates else nullcontext():
-            stream, max_tokens = Stream(self.valid), self.max_valid_tokens()
-            loss = mean_loss(self.model, stream, VALID_COLUMNS, self.precision, max_tokens)
+            stream = Stream(self.valid)
+            loss = mean_loss(self.model, stream, VALID_COLUMNS, self.precision, self.max_valid_tokens)
             losses = self.state.valid_losses
             if not losses or not math.isfinite(loss):  # later a finite loss does no harm to the best weights
                 check_not_diverged(self, loss, self.state.step)
             losses.append(loss)
             if loss <= min(losses):
                 self.state.best = len(losses) - 1
-                self.best = self.weights()
+                self.best = {name: each.detach().clone() for name, each in self.model.named_parameters()}
             elif self.config.schedule == "plateau":
                 self.state.rate_scale *= PLATEAU_FACTOR
         self.state.valid_done = self.done()
@@ -278,42 +271,27 @@ class Trainer:
             valid_loss=loss, valid_perplexity=perplexity_of(loss), averaged=self.average.updates > 0
         )
 
-    def max_valid_tokens(self) -> int:
-        """Return how many tokens of the validation text are read between steps."""
-        return min(
-            self._max_valid_tokens,
-            max(MIN_VALID_TOKENS, MAX_VALID_LOGITS // self.model.num_entries),
-        )
-
-    def weights(self) -> dict[str, Tensor]:
-        return {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
-
-    def result(self) -> dict[str, Tensor]:
+    def result(self) -> Tensors:
         """Return the weights with the lowest validation loss; before a validation the present weights."""
-        return self.best if self.state.valid_losses else self.weights()
+        if self.state.valid_losses:
+            return self.best
+        return {name: each.detach() for name, each in self.model.named_parameters()}
 
-    def check(self) -> None:
-        """Raise RunError if the loss has diverged or a weight is not finite."""
-        check_not_diverged(self, self._training_loss(), self.state.step)
-        if not all(weight.isfinite().all() for weight in self.parameters):
-            check_not_diverged(self, math.nan, self.state.step)
+    def language_model(self, *, is_complete: bool) -> LanguageModel:
+        """Return the model with its best weights, so training cannot continue after it."""
+        self.model.load_state_dict(self.result())
+        meta = self.describe() | {"complete": is_complete}
+        return LanguageModel(self.model, self.data.vocab, meta, self.metrics)
 
     def _training_loss(self) -> float:
-        """Return the mean loss since the last line of metrics."""
-        return float(self.loss_sum) / max(1, self.state.loss_steps)
-
-    def _progress(self) -> TrainProgress:
-        state, losses = self.state, self.state.valid_losses
-        done = min(1.0, self.done())
-        total = round(state.tokens / done) if done else None
-        loss, valid_loss = self._training_loss(), losses[-1] if losses else None
-        check_not_diverged(self, loss, state.step)
-        return TrainProgress(state.tokens, total, state.step, state.epoch, loss, self.rate(), valid_loss)
+        """Return the mean loss since the last line of metrics; raise RunError if it has diverged."""
+        loss = float(self.loss_sum) / max(1, self.state.loss_steps)
+        check_not_diverged(self, loss, self.state.step)
+        return loss
 
     def _log(self) -> None:
         """Add a line of metrics, and start a new mean of the loss."""
         loss = self._training_loss()
-        check_not_diverged(self, loss, self.state.step)
         softmax = "sampled" if self._is_sampling() else "full"
         self._measure(loss=loss, perplexity=perplexity_of(loss), learning_rate=self.rate(), softmax=softmax)
         self.loss_sum.zero_()
@@ -322,7 +300,7 @@ class Trainer:
     def _measure(self, **figures: Any) -> None:
         state = self.state
         place = {"step": state.step, "epoch": state.epoch, "tokens": state.tokens}
-        self.metrics.append(place | {"seconds": round(state.seconds, 3)} | figures)
+        self.metrics.append(place | figures)
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
         """Write a checkpoint."""
@@ -349,7 +327,7 @@ class Trainer:
             "num_parameters": sum(weight.numel() for weight in self.parameters),
             "train_tokens": data.num_tokens + data.num_sentences,
             "valid_digest": valid.digest,
-            "valid_tokens_read": min(self.max_valid_tokens(), len(Stream(valid))),
+            "valid_tokens_read": min(self.max_valid_tokens, len(Stream(valid))),
             "valid_tokens": valid.num_tokens + valid.num_sentences,
             "position": asdict(self.state),
             "precision": self.precision,

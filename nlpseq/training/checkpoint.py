@@ -6,30 +6,19 @@
 A folder that holds nothing but a checkpoint counts as an empty place for a result.
 """
 
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import path_lock
-from nlpseq.training.state import TrainState
 
-__all__ = [
-    "CheckpointConfig",
-    "Checkpointer",
-    "check_output",
-    "check_unfinished",
-    "checkpoint_dir",
-    "checkpoint_meta",
-    "has_checkpoint",
-    "lock_new_run",
-    "lock_resumed_run",
-]
+__all__ = ["VERSION", "CheckpointConfig", "check_output", "check_unfinished", "checkpoint_dir"]
+__all__ += ["has_checkpoint", "lock_new_run", "lock_resumed_run", "require_checkpoint"]
 
 VERSION = 3  # 1 stored an unfinished run in the place of its result, 2 had another TrainState of word2vec
 
@@ -55,46 +44,6 @@ class CheckpointConfig:
         object.__setattr__(self, "path", Path(self.path))
 
 
-class Checkpointer:
-    """Saves a run by `save` at intervals; a run without a config is never saved or stopped.
-
-    exists: whether this run has a checkpoint already.
-    """
-
-    def __init__(
-        self, config: CheckpointConfig | None, save: Callable[[Path], None], *, exists: bool = False
-    ) -> None:
-        self._config, self._save, self._exists = config, save, exists
-        self._saved_at = time.monotonic()
-
-    def should_stop(self) -> bool:
-        """Return True if a stop is requested."""
-        return self._config is not None and self._config.should_stop()
-
-    def is_due(self) -> bool:
-        """Return True if the interval since the last checkpoint is over."""
-        return self._config is not None and time.monotonic() - self._saved_at >= self._config.every
-
-    def save(self) -> None:
-        """Write a checkpoint in place of the last."""
-        assert self._config is not None
-        existed = self._config.path.exists()
-        try:
-            self._save(checkpoint_dir(self._config.path))
-        except BaseException:
-            if not existed:
-                with suppress(OSError):  # because the folder may hold the checkpoint already
-                    self._config.path.rmdir()
-            raise
-        self._saved_at, self._exists = time.monotonic(), True
-
-    def hint(self) -> str | None:
-        """Return a sentence with the path of the last checkpoint, None without a checkpoint."""
-        if self._config is None or not self._exists:
-            return None
-        return f"The last checkpoint is in {checkpoint_dir(self._config.path)}."
-
-
 def checkpoint_dir(path: Path) -> Path:
     """Return the folder of the checkpoint of a run."""
     return path / artifact.CHECKPOINT
@@ -103,12 +52,6 @@ def checkpoint_dir(path: Path) -> Path:
 def has_checkpoint(path: Path) -> bool:
     """Return True if the folder of a run holds a checkpoint."""
     return artifact.is_checkpoint(checkpoint_dir(path))
-
-
-def checkpoint_meta(command: str, state: TrainState) -> artifact.Meta:
-    """Return the fields of meta.json that mark a checkpoint; command: continues the run by --resume."""
-    stamp = {"version": VERSION, "command": command}
-    return {"complete": False, "position": asdict(state), "checkpoint": stamp}
 
 
 def check_unfinished(path: Path, meta: artifact.Meta) -> str:
@@ -152,15 +95,32 @@ def lock_new_run(config: CheckpointConfig | None) -> Iterator[None]:
 
 @contextmanager
 def lock_resumed_run(config: CheckpointConfig) -> Iterator[None]:
-    """Lock the output path of a run that continues; raise ConfigError if it has no checkpoint."""
+    """Lock the output path of a run that continues; raise the errors of require_checkpoint."""
     with path_lock(config.path):
         artifact.check_writable(config.path, force=True)
-        if not has_checkpoint(config.path):
-            meta = artifact.peek_meta(config.path)
-            if meta.get("complete") is False:
-                check_unfinished(config.path, meta)
-            raise ConfigError(
-                f"{config.path}: training is complete. "
-                "Use the result as it is, or train again from the text with --force."
-            )
+        require_checkpoint(config.path)
         yield
+
+
+def require_checkpoint(path: Path) -> None:
+    """Raise an error with the reason if the folder of a run holds no checkpoint.
+
+    DataError: there is no folder. ArtifactError: an unfinished run of an older version. ConfigError: a
+    complete run, or a copy of a checkpoint.
+    """
+    if has_checkpoint(path):
+        return
+    if not path.exists():
+        raise DataError(
+            f"{path}: not found, so there is no run to continue. Leave out --resume to start one."
+        )
+    meta = artifact.peek_meta(path)
+    if meta.get("complete") is False:
+        check_unfinished(path, meta)
+        raise ConfigError(
+            f"{path}: is a checkpoint without its run. "
+            f"Move it to RUN/{artifact.CHECKPOINT}, and continue RUN."
+        )
+    raise ConfigError(
+        f"{path}: training is complete. Use the result as it is, or train again from the text with --force."
+    )

@@ -19,7 +19,8 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
 from nlpseq.reading.corpus import open_corpus
 from nlpseq.storage.artifact import Meta
 
-__all__ = ["Encode", "dataset_dir", "describe_source", "encode_sources", "find_dataset", "find_valid"]
+__all__ = ["Encode", "check_same_text", "dataset_dir", "describe_source", "encode_sources", "find_dataset"]
+__all__ += ["find_valid"]
 
 Encode = Callable[[tuple[str, ...], TextConfig, Vocab | None], TokenDataset]
 
@@ -34,9 +35,12 @@ def describe_source(data: TokenDataset, sources: tuple[str, ...] = (), valid: Pa
 
     sources: the names a person typed, by default the encoded folder. valid: the validation file, if any.
     """
-    encoded = str(data.path.resolve())
+    encoded, absolute = str(data.path.resolve()), []
+    for source in sources:  # the name of a corpus and - stay
+        is_path = Path(source).exists() or any(char in source for char in "*?[")
+        absolute.append(os.path.abspath(source) if is_path else source)  # noqa: PTH100  # keep a glob
     return {
-        "sources": [_absolute(source) for source in sources] or [encoded],
+        "sources": absolute or [encoded],
         "encoded": encoded,
         "valid": None if valid is None else str(valid.resolve()),
     }
@@ -84,24 +88,27 @@ def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = enco
     return valid
 
 
+def check_same_text(path: Path, data: TokenDataset, *, is_same: bool, done: str = "trained") -> None:
+    """Raise ArtifactError if a resumed run gets another text than at its start.
+
+    done: past participle of the use of the text.
+    """
+    if not is_same:
+        raise ArtifactError(
+            f"{path}: was {done} on another text than {data.path}, or the text has changed. "
+            "Restore the text as it was, or train again with --force."
+        )
+
+
 def dataset_dir(sources: tuple[str, ...]) -> Path | None:
     """Return the folder of an encoded corpus if the sources name exactly this, corrupt or not."""
-    encoded = [Path(each) for each in sources if _is_encoded(Path(each))]
+    files = ("MANIFEST.json", "tokens.npy")
+    encoded = [Path(each) for each in sources if any(Path(each, file).exists() for file in files)]
     if encoded and len(sources) > 1:
         raise ConfigError(
             f"{encoded[0]}: an encoded corpus can only be used alone. Name only this folder, or only texts."
         )
     return encoded[0] if encoded else None
-
-
-def _is_encoded(path: Path) -> bool:
-    return any((path / file).exists() for file in ("MANIFEST.json", "tokens.npy"))
-
-
-def _absolute(source: str) -> str:
-    """Return the absolute path of a file or glob; the name of a corpus and - stay."""
-    is_path = Path(source).exists() or any(char in source for char in "*?[")
-    return os.path.abspath(source) if is_path else source  # noqa: PTH100  # keep a glob
 
 
 def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> TokenDataset:

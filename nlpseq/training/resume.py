@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig, Word2VecConfig
 from nlpseq.config.fields import from_dict, is_number, to_dict
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.training.checkpoint import (
@@ -17,6 +17,7 @@ from nlpseq.training.checkpoint import (
     check_unfinished,
     checkpoint_dir,
     has_checkpoint,
+    require_checkpoint,
 )
 from nlpseq.training.progress import ProgressCallback
 from nlpseq.training.provenance import Encode, describe_source, encode_sources, find_dataset, find_valid
@@ -39,11 +40,7 @@ _STAGES = {  # by the name of the command
         {"config": Word2VecConfig, "text_config": TextConfig}, ("threads", "backend", "kernel")
     ),
     "train-counts": _Stage(
-        {
-            "glove_config": GloveConfig,
-            "cooccurrence_config": CooccurrenceConfig,
-            "text_config": TextConfig,
-        },
+        {"glove_config": GloveConfig, "cooccurrence_config": CooccurrenceConfig, "text_config": TextConfig},
         ("threads",),
     ),
     "train-lm": _Stage({"config": LMConfig, "text_config": TextConfig}, ("threads", "device", "precision")),
@@ -64,24 +61,24 @@ class UnfinishedRun:
         """Return every setting of the start of the run."""
         return {name: value for config in self.configs.values() for name, value in to_dict(config).items()}
 
-    def changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the wanted settings with new values; raise ConfigError if one may not change."""
+    def changed(self, wanted: Mapping[str, Any]) -> "tuple[UnfinishedRun, dict[str, Any]]":
+        """Return the run with the wanted settings, and the settings with new values, such as `threads`.
+
+        Raises ConfigError if a setting may not change.
+        """
         has, changeable = self.settings, _STAGES[self.command].changeable
-        for name, value in wanted.items():
-            if name not in changeable and has.get(name) != value:
+        changes = {name: value for name, value in wanted.items() if has.get(name) != value}
+        for name, value in changes.items():
+            if name not in changeable:
                 raise ConfigError(
                     f"{self.path}: the run started with {name} {has.get(name)}, not {value}. Leave out the "
                     "setting (also of --config and NLPSEQ_* variables), or train again with --force."
                 )
-        return {name: value for name, value in wanted.items() if has.get(name) != value}
-
-    def with_changes(self, changes: Mapping[str, Any]) -> "UnfinishedRun":
-        """Return a copy of the run with some settings replaced, such as `threads`."""
         configs = {
             key: replace(config, **{name: new for name, new in changes.items() if hasattr(config, name)})
             for key, config in self.configs.items()
         }
-        return replace(self, configs=configs)
+        return replace(self, configs=configs), changes
 
     def stored_counter(self, name: str) -> float:
         """Return a counter of the checkpoint, such as `epoch`.
@@ -121,8 +118,7 @@ def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
     """
     if path.name == artifact.CHECKPOINT and has_checkpoint(path.parent):
         path = path.parent
-    if not has_checkpoint(path):
-        _explain_missing(path)
+    require_checkpoint(path)
     place = checkpoint_dir(path)
     meta = artifact.load_consistent(place, lambda: artifact.peek_meta(place))
     own_command = check_unfinished(path, meta)
@@ -133,27 +129,13 @@ def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
             f"{path}: is a run of {own_command}. Continue it with nlpseq {own_command} {path} --resume."
         )
     try:
-        configs: dict[str, Any] = {
-            key: from_dict(each, meta[key]) for key, each in _STAGES[own_command].configs.items()
-        }
+        stage = _STAGES[own_command]
+        configs: dict[str, Any] = {key: from_dict(each, meta[key]) for key, each in stage.configs.items()}
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(
             f"{place / 'meta.json'}: is not valid ({error}). Train again with --force."
         ) from error
     return UnfinishedRun(path, own_command, meta, configs)
-
-
-def _explain_missing(path: Path) -> None:
-    if not path.exists():
-        raise DataError(
-            f"{path}: not found, so there is no run to continue. Leave out --resume to start one."
-        )
-    meta = artifact.peek_meta(path)
-    if meta.get("complete") is False:
-        check_unfinished(path, meta | {"checkpoint": None})
-    raise ConfigError(
-        f"{path}: training is complete. Use the result as it is, or train again from the text with --force."
-    )
 
 
 def resume(
@@ -175,9 +157,7 @@ def resume(
     Raises the errors of find_run, and ArtifactError if the corpus has changed.
     """
     remove_stale_temporaries(Path(path).resolve().parent)  # completes an interrupted commit
-    run = find_run(Path(path), command)
-    changes = run.changes(settings)
-    run = run.with_changes(changes)
+    run, changes = find_run(Path(path), command).changed(settings)
     sources = (corpus,) if isinstance(corpus, str) else tuple(corpus)
     data = find_dataset(run.path, run.meta, sources, loaders.encode)
     source = run.meta.get("source")

@@ -2,32 +2,36 @@
 
     until training is over:   step; report; save a checkpoint or stop if due
 
-A stage implements Trainer; `run` stores checkpoints and the result.
+A stage implements Trainer; `run` counts the seconds, and stores checkpoints and the result.
 """
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from nlpseq.errors import RunError
 from nlpseq.storage import artifact
-from nlpseq.training.checkpoint import CheckpointConfig, Checkpointer, checkpoint_meta, has_checkpoint
+from nlpseq.training.checkpoint import VERSION, CheckpointConfig, checkpoint_dir, has_checkpoint
 from nlpseq.training.progress import ProgressCallback, TrainProgress
 from nlpseq.training.state import TrainState
 
-__all__ = ["DIVERGENCE_FACTOR", "Trainer", "check_not_diverged", "run"]
+__all__ = ["DIVERGENCE_FACTOR", "Checkpointer", "Trainer", "check_not_diverged", "run"]
 
 DIVERGENCE_FACTOR = 10.0  # times the loss of a uniform prediction
 
 
 class Trainer(Protocol):
-    """A training stage, step by step."""
+    """A training stage, step by step.
+
+    A method raises RunError if training has diverged: see check_not_diverged.
+    """
 
     command: str  # command-line name of the stage
     kind: tuple[str, int]  # format and version of the result
     advice: str  # sentence for a person whose run diverged
+    metrics: list[artifact.Meta]  # lines of metrics.jsonl; `run` adds the seconds to each new line
 
     @property
     def state(self) -> TrainState:
@@ -38,25 +42,37 @@ class Trainer(Protocol):
         """Loss of an untrained model, nats."""
 
     def running(self) -> AbstractContextManager[None]:
-        """Hold threads and other resources of training; after an error end the threads."""
+        """Prepare threads and other resources, hold them during training, and end them after an error.
+
+        The seconds of the run do not include the preparation.
+        """
 
     def is_over(self) -> bool:
         """Return True if no step is left."""
 
     def step(self) -> TrainProgress | None:
-        """Train a little; return new figures, if any."""
+        """Train a little; return new figures, if any.
+
+        A stop and a checkpoint wait for the end of a step, so a step takes a second at most.
+        """
 
     def pause(self) -> TrainProgress | None:
-        """Bring threads to rest, to store state and weights consistently."""
+        """Bring threads to rest, to store state and weights consistently.
+
+        Called before each checkpoint. Returns figures like `step`, because threads may have trained on.
+        """
 
     def finish(self) -> None:
         """Do the work after the last step, such as a validation."""
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
-        """Write a checkpoint; meta: required fields of meta.json."""
+        """Write a checkpoint, called after `pause`.
+
+        meta: fields that meta.json must have, so that training.resume recognizes the run.
+        """
 
     def save_result(self, folder: artifact.Folder) -> None:
-        """Write the complete result."""
+        """Write the complete result, called after `finish`."""
 
 
 def run(
@@ -72,27 +88,25 @@ def run(
     Returns whether training is complete. Raises RunError if the loss is not finite, or DIVERGENCE_FACTOR
     times trainer.uniform_loss.
     """
-    checkpointer = Checkpointer(config, lambda path: _save_checkpoint(trainer, path), exists=is_resumed)
-    started = clock() - trainer.state.seconds
+    checkpointer = Checkpointer(trainer, config, has_saved=is_resumed)
     try:
         with trainer.running():
+            started = clock() - trainer.state.seconds
             while not trainer.is_over():
-                _report(trainer, trainer.step(), progress)
-                trainer.state.seconds = clock() - started
+                _record(trainer, trainer.step(), progress, clock() - started)
                 stop = checkpointer.should_stop()
                 if stop or checkpointer.is_due():
-                    _report(trainer, trainer.pause(), progress)
-                    trainer.state.seconds = clock() - started
+                    _record(trainer, trainer.pause(), progress, clock() - started)
                     if trainer.is_over():
                         break
                     checkpointer.save()
                 if stop:
                     return False
             trainer.finish()
-            trainer.state.seconds = clock() - started
+            _record(trainer, None, progress, clock() - started)
     except RunError as error:
-        if hint := checkpointer.hint():
-            raise RunError(f"{error} {hint}") from error
+        if config is not None and checkpointer.has_saved:
+            raise RunError(f"{error} The last checkpoint is in {checkpoint_dir(config.path)}.") from error
         raise
     if config is not None:
         # a checkpoint there is of this run, which holds the lock
@@ -100,6 +114,21 @@ def run(
         with artifact.create(config.path, *trainer.kind, force=force) as folder:
             trainer.save_result(folder)
     return True
+
+
+def _record(
+    trainer: Trainer, figures: TrainProgress | None, progress: ProgressCallback | None, seconds: float
+) -> None:
+    """Store the seconds of training so far, also in new lines of metrics; check and report new figures."""
+    trainer.state.seconds = seconds
+    for line in reversed(trainer.metrics):
+        if "seconds" in line:
+            break
+        line["seconds"] = round(seconds, 3)
+    if figures is not None:
+        check_not_diverged(trainer, figures.loss, figures.step)
+        if progress is not None:
+            progress(figures)
 
 
 def check_not_diverged(trainer: Trainer, loss: float, step: int) -> None:
@@ -111,14 +140,36 @@ def check_not_diverged(trainer: Trainer, loss: float, step: int) -> None:
         )
 
 
-def _report(trainer: Trainer, figures: TrainProgress | None, progress: ProgressCallback | None) -> None:
-    if figures is None:
-        return
-    check_not_diverged(trainer, figures.loss, figures.step)
-    if progress is not None:
-        progress(figures)
+@dataclass
+class Checkpointer:
+    """The checkpoints of a run; without a config the run is never saved or stopped."""
 
+    trainer: Trainer
+    config: CheckpointConfig | None
+    has_saved: bool  # whether this run has a checkpoint already
+    saved_at: float = field(default_factory=time.monotonic)
 
-def _save_checkpoint(trainer: Trainer, path: Path) -> None:
-    with artifact.create(path, *trainer.kind, force=True) as folder:
-        trainer.save_state(folder, checkpoint_meta(trainer.command, trainer.state))
+    def should_stop(self) -> bool:
+        """Return True if a stop is requested."""
+        return self.config is not None and self.config.should_stop()
+
+    def is_due(self) -> bool:
+        """Return True if the interval since the last checkpoint is over."""
+        return self.config is not None and time.monotonic() - self.saved_at >= self.config.every
+
+    def save(self) -> None:
+        """Write a checkpoint in place of the last."""
+        assert self.config is not None
+        path, trainer = self.config.path, self.trainer
+        stamp = {"version": VERSION, "command": trainer.command}
+        meta = {"complete": False, "position": asdict(trainer.state), "checkpoint": stamp}
+        existed = path.exists()
+        try:
+            with artifact.create(checkpoint_dir(path), *trainer.kind, force=True) as folder:
+                trainer.save_state(folder, meta)
+        except BaseException:
+            if not existed:
+                with suppress(OSError):  # because the folder may hold the checkpoint already
+                    path.rmdir()
+            raise
+        self.saved_at, self.has_saved = time.monotonic(), True

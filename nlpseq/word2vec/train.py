@@ -1,6 +1,5 @@
 """train_word2vec: word vectors from an encoded corpus."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -9,10 +8,11 @@ from typing import Any
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.errors import ConfigError, DataError
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
 from nlpseq.training.progress import ProgressCallback
+from nlpseq.training.provenance import check_same_text
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.checkpoint import load_checkpoint
 from nlpseq.word2vec.parallel import ParallelSizes
@@ -43,7 +43,7 @@ def train_word2vec(
         config = resolve(config or Word2VecConfig(), words, tokens)
         provenance = checkpoint.provenance if checkpoint else None
         trainer = Trainer(data, config, provenance=provenance, sizes=sizes)
-        return _train(trainer, checkpoint, progress)
+        return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
 
 
 def resume_word2vec(
@@ -64,31 +64,14 @@ def resume_word2vec(
     with lock_resumed_run(checkpoint):
         stored = load_checkpoint(path)
         words = data.vocab.without_specials()
-        if (data.digest, words.digest) != (stored.meta.get("data_digest"), stored.vocab.digest):
-            raise ArtifactError(
-                f"{path}: was trained on another text than {data.path}, or the text has changed. "
-                "Restore the corpus as it was, or train again with --force."
-            )
+        is_same = (data.digest, words.digest) == (stored.meta.get("data_digest"), stored.vocab.digest)
+        check_same_text(path, data, is_same=is_same)
         if changes and stored.config.deterministic:
             raise ConfigError(f"{path}: is deterministic. Leave out {', '.join(changes)} to continue it.")
         provenance = checkpoint.provenance or stored.meta.get("source")
         config = replace(stored.config, **changes)
         trainer = Trainer(data, config, stored, provenance=provenance, sizes=sizes)
-        return _train(trainer, checkpoint, progress, is_resumed=True)
-
-
-def _train(
-    trainer: Trainer,
-    checkpoint: CheckpointConfig | None,
-    progress: ProgressCallback | None,
-    *,
-    is_resumed: bool = False,
-) -> Vectors:
-    started = time.perf_counter()
-    trainer.compile()
-    trainer.compile_seconds = time.perf_counter() - started
-    is_complete = runner.run(trainer, checkpoint, progress, is_resumed=is_resumed)
-    return trainer.vectors(complete=is_complete)
+        return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
 
 
 def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2VecConfig:

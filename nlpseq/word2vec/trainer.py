@@ -3,6 +3,7 @@
 Letters: V words, D dimensions.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -117,7 +118,10 @@ class Trainer:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Hold the threads; after an error end them."""
+        """Compile the kernel, and hold the threads; after an error end them."""
+        started = time.perf_counter()
+        self.compile()
+        self.compile_seconds = time.perf_counter() - started
         with ThreadPoolExecutor(self.threads) as self._pool:
             if self.config.early_stop and self._valid_loss() is None:
                 raise DataError("valid split: no word in it has a neighbor. Use a larger --valid-share.")
@@ -202,7 +206,6 @@ class Trainer:
             "step": (state.epoch + 1) * len(self._starts),
             "epoch": state.epoch,
             "tokens": state.epoch * (self.stop - self.start) + int(words),
-            "seconds": round(state.seconds, 3),
             "loss": mean,
             "learning_rate": self.rate(words),
             "valid_loss": valid_loss,

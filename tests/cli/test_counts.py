@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nlpseq.errors import ResourceError
-from nlpseq.training.checkpoint import Checkpointer
+from nlpseq.training.runner import Checkpointer
 from nlpseq.vectors.vectors import Vectors
 
 FRUIT, TOOLS = ("apple", "pear", "plum", "cherry"), ("saw", "hammer", "drill", "plane")

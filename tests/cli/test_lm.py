@@ -16,7 +16,7 @@ import pytest
 
 import nlpseq as ns
 from nlpseq.lm.checkpoint import Checkpoint
-from nlpseq.training.checkpoint import Checkpointer
+from nlpseq.training.runner import Checkpointer
 
 NETWORK = [
     *("--hidden", "16", "--dim", "12", "--batch-size", "4", "--bptt", "7", "--samples", "5"),

@@ -11,7 +11,7 @@ import pytest
 
 import nlpseq as ns
 from nlpseq.storage.manifest import write_json, write_manifest
-from nlpseq.training.checkpoint import Checkpointer
+from nlpseq.training.runner import Checkpointer
 from nlpseq.word2vec import parallel
 
 COMMANDS = {

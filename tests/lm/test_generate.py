@@ -189,7 +189,7 @@ def test_text_writer_joins_words_to_prompt():
 
 def written(model, prompt, words):
     writer = TextWriter(model, prompt)
-    return prompt + "".join(writer.push(model.vocab.ids[word]) for word in words) + writer.finish()
+    return prompt + "".join(writer.push(token) for token in [*map(model.vocab.ids.get, words), None])
 
 
 def test_unknown_words_of_prompt_are_distinct():
@@ -238,21 +238,18 @@ def test_beam_of_one_is_greedy():
 
 
 @pytest.mark.parametrize(
-    "wrong, message",
+    "kind, wrong, message",
     [
-        (
-            {"sampling": Sampling(temperature=-1.0)},
-            r"temperature: \-1\.0 is not valid\. The value must be at least 0",
-        ),
-        ({"sampling": Sampling(temperature=math.nan)}, "temperature: nan is not valid"),
-        ({"sampling": Sampling(top_p=0.0)}, r"top_p: 0\.0 is not valid\. The value must be above 0"),
-        ({"sampling": Sampling(top_k=0)}, "top_k: 0 is not valid"),
-        ({"sampling": Sampling(min_p=2.0)}, "min_p: 2.0 is not valid"),
-        ({"sampling": Sampling(repetition_penalty=0.0)}, "repetition_penalty: 0.0 is not valid"),
-        ({"length": Length(0)}, "num_tokens: 0 is not valid"),
-        ({"length": Length(5, sentences=0)}, "sentences: 0 is not valid"),
+        (Sampling, {"temperature": -1.0}, r"temperature: \-1\.0 is not valid\. The value must be at least 0"),
+        (Sampling, {"temperature": math.nan}, "temperature: nan is not valid"),
+        (Sampling, {"top_p": 0.0}, r"top_p: 0\.0 is not valid\. The value must be above 0"),
+        (Sampling, {"top_k": 0}, "top_k: 0 is not valid"),
+        (Sampling, {"min_p": 2.0}, "min_p: 2.0 is not valid"),
+        (Sampling, {"repetition_penalty": 0.0}, "repetition_penalty: 0.0 is not valid"),
+        (Length, {"num_tokens": 0}, "num_tokens: 0 is not valid"),
+        (Length, {"num_tokens": 5, "sentences": 0}, "sentences: 0 is not valid"),
     ],
 )
-def test_generate_settings_out_of_range(wrong, message):
+def test_generate_settings_out_of_range(kind, wrong, message):
     with pytest.raises(ConfigError, match=message):
-        generate(tiny_model(["a"]), **wrong)
+        kind(**wrong)

@@ -349,6 +349,17 @@ def test_resume_lm_keeps_probe_results(data, tmp_path, monkeypatch):
     assert model.meta["precision"] == stored["precision"] and model.meta["config"] == stored["config"]
 
 
+def test_resume_lm_stores_reason_of_new_precision(data, tmp_path):
+    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(3))
+    train_lm(data, config(precision="auto"), checkpoint=stop)
+    resume = CheckpointConfig(path=stop.path, should_stop=stop_after(1))
+    reasons = [
+        resume_lm(resume, data, changes=changes).meta["facts"]["precision_reason"]
+        for changes in ({"threads": 2}, {"precision": "fp32"})
+    ]
+    assert reasons[0].startswith("bf16 ") and reasons[1] == "fp32 was requested"
+
+
 def test_epochs_fix_open_dropout_rates(data):
     model = train_lm(data, config(epochs=3, dropout_input=None))
     assert model.config.dropout_input == model.model.config.dropout_input == 0.2
@@ -453,7 +464,7 @@ def refuse(data, run, forged, field):
     [
         (MODEL, {"output_bias": float("nan")}, r"numbers in output_bias that are not finite\. Copy"),
         (TRAINING, {"average.0": float("inf")}, r"numbers in average\.0 that are not finite\. Copy"),
-        (TRAINING, {"optimizer.1.exp_avg": None}, r"see 1\.exp_avg of the optimizer"),
+        (TRAINING, {"optimizer.1.exp_avg": None}, r"does not fit meta\.json \(see optimizer\.1\.exp_avg\)"),
         (TRAINING, {"state.0.0": torch.zeros(1, 3, 3)}, "does not fit"),
         (TRAINING, {"average_updates": torch.tensor(-1)}, "average_updates is -1"),
         (TRAINING, {"average.0": torch.zeros(2, dtype=torch.float16)}, r"average\.0 as torch\.float16"),

@@ -47,6 +47,16 @@ def test_resume_gives_result_of_uninterrupted_run(train: Callable[..., Any], tmp
     assert lines[0] == lines[1]
 
 
+@pytest.mark.parametrize("train", [train_word2vec, train_glove, train_lm], ids=lambda train: train.__name__)
+def test_metrics_have_seconds_of_last_step(train: Callable[..., Any], tmp_path: Path) -> None:
+    data = encode(tmp_path, sentences(60), valid_share=0.2)
+    path = tmp_path / "run"
+    meta = train(data, ns.CheckpointConfig(path=path)).meta
+    seconds = [line["seconds"] for line in read_curves(path).metrics]
+    whole = meta.get("train_seconds") or meta.get("seconds") or meta["position"]["seconds"]
+    assert seconds == sorted(seconds) and seconds[-1] == round(whole, 3) > 0
+
+
 def test_resume_reports_start_and_refuses_other_settings(tmp_path: Path) -> None:
     data = encode(tmp_path, sentences(60))
     path = tmp_path / "run"

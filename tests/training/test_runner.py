@@ -1,5 +1,6 @@
 """training.runner and its checkpoints, with a stage that only counts."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ class Counter:
     def __init__(self, **losses: float) -> None:
         self.state, self.count, self.losses = TrainState(), 0, losses
         self.log: list[str] = []
+        self.metrics: list[dict[str, Any]] = []
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -44,6 +46,7 @@ class Counter:
 
     def step(self) -> TrainProgress:
         self.count += 1
+        self.metrics.append({"step": self.count})
         loss = self.losses.get(f"step{self.count}", 1.0)
         return TrainProgress(self.count, STEPS, self.count, 0, loss, 0.1)
 
@@ -52,6 +55,7 @@ class Counter:
 
     def finish(self) -> None:
         self.log.append("finish")
+        self.metrics.append({"step": self.count})
 
     def save_state(self, folder: artifact.Folder, meta: dict[str, Any]) -> None:
         folder.write_meta(meta | {"count": self.count})
@@ -103,6 +107,7 @@ def test_clock_counts_seconds_of_earlier_runs() -> None:
     counter.state.seconds = 50.0
     run(counter, clock=lambda: next(ticks))
     assert counter.state.seconds == 50 + STEPS + 1
+    assert [line["seconds"] for line in counter.metrics] == [51, 52, 53, 54, 55, 56]
 
 
 def test_failed_checkpoint_leaves_no_empty_folder(tmp_path: Path) -> None:
@@ -132,6 +137,14 @@ def test_new_run_locks_path_and_respects_existing_runs(tmp_path: Path) -> None:
     assert run(Counter(), CheckpointConfig(path=path))
     with pytest.raises(ConfigError, match="training is complete"):
         checkpoints.lock_resumed_run(CheckpointConfig(path=path)).__enter__()
+
+
+def test_copied_checkpoint_is_not_of_another_version(tmp_path: Path) -> None:
+    path, copy = tmp_path / "run", tmp_path / "copy"
+    run(Counter(), CheckpointConfig(path=path, should_stop=lambda: True))
+    shutil.copytree(checkpoint_dir(path), copy)
+    with pytest.raises(ConfigError, match=r"copy: is a checkpoint without its run\. Move it to RUN"):
+        checkpoints.require_checkpoint(copy)
 
 
 @pytest.mark.parametrize(
