@@ -1,6 +1,6 @@
 """Read and write vector files in the formats of other tools.
 
-names.py lists the formats; text.py, binary.py, npy.py and projector.py each read and write theirs. The sizes
+names.py lists the formats; text.py, binary.py and npy.py read and write them. The sizes
 in a header are compared with the size of the file before anything is allocated.
 """
 
@@ -18,7 +18,6 @@ from nlpseq.storage import artifact
 from nlpseq.vectors.formats.binary import read_binary, write_binary
 from nlpseq.vectors.formats.names import BadTokens, Format, check_format, files_of, format_of, is_gzipped
 from nlpseq.vectors.formats.npy import MAGIC, read_npy, write_npy
-from nlpseq.vectors.formats.projector import read_projector, tensor_dim, write_projector
 from nlpseq.vectors.formats.reader import (
     DEFAULT_SIZES,
     ReadSizes,
@@ -27,17 +26,20 @@ from nlpseq.vectors.formats.reader import (
     parse_sizes,
     path_exists,
 )
-from nlpseq.vectors.formats.row_buffer import VectorFile, quote_first
+from nlpseq.vectors.formats.rows import VectorFile, VectorRows, quote_first
 from nlpseq.vectors.formats.text import (
     glove_dim,
     is_number,
     read_glove,
+    read_projector,
     read_word2vec,
+    tensor_dim,
     write_glove,
+    write_projector,
     write_word2vec,
 )
 from nlpseq.vectors.formats.words import select_writable
-from nlpseq.vectors.formats.writer import VectorRows, atomic_files, check_files
+from nlpseq.vectors.formats.writer import atomic_files, check_files
 
 __all__ = [
     "FILE_FORMATS", "Written", "check_output", "is_vector_file", "read_vectors", "sniff_format",

@@ -14,8 +14,7 @@ import numpy.typing as npt
 from nlpseq.dataset.vocab import escape
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.formats.names import TITLES, BadTokens, Format
-from nlpseq.vectors.formats.row_buffer import decode_words, quote_first
-from nlpseq.vectors.formats.writer import encode_word
+from nlpseq.vectors.formats.rows import decode_words, encode_word, quote_first
 
 __all__ = ["WritableWords", "select_writable"]
 
@@ -50,21 +49,19 @@ def select_writable(words: Sequence[str], format: Format, bad_tokens: BadTokens)
     if bad_tokens == "escape":
         escaped = [separators.sub(lambda m: f"\\u{ord(m[0]):04x}", escape(word)) or _EMPTY for word in words]
         changed = [word for word, new in zip(words, escaped, strict=True) if new != word]
-        return WritableWords(escaped, rows, _notices(changed, "written with escapes"))
+        notice = f"{len(changed)} words were written with escapes: {quote_first(changed)}"
+        return WritableWords(escaped, rows, [notice] if changed else [])
     bad = [row for row, word in enumerate(words) if _is_bad(word, separators)]
+    quoted = quote_first([words[row] for row in bad])
     if bad and bad_tokens == "error":
         raise DataError(
             f"{TITLES[format]}: cannot hold {len(bad)} of the words, which are empty, contain a separator "
-            f"or are not text: {quote_first([words[row] for row in bad])}. "
+            f"or are not text: {quoted}. "
             "Skip or escape them (bad_tokens, --bad-tokens), or write .npy or a folder."
         )
     rows = np.delete(rows, bad)
     kept = [words[row] for row in rows.tolist()]
-    return WritableWords(kept, rows, _notices([words[row] for row in bad], "left out"))
-
-
-def _notices(words: Sequence[str], treatment: str) -> list[str]:
-    return [f"{len(words)} words were {treatment}: {quote_first(words)}"] if words else []
+    return WritableWords(kept, rows, [f"{len(bad)} words were left out: {quoted}"] if bad else [])
 
 
 def _is_bad(word: str, separators: re.Pattern[str]) -> bool:

@@ -1,4 +1,7 @@
-"""Sparse matrices on disk as scipy's CSR: row r is data[indptr[r] : indptr[r + 1]]."""
+"""Sparse matrices as scipy's CSR, in memory and on disk: row r is data[indptr[r] : indptr[r + 1]].
+
+Letters: V words.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
+from nlpseq.storage.artifact import Folder
 from nlpseq.storage.manifest import corrupt
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["as_csr", "load_csr", "save_csr"]
+__all__ = ["as_csr", "load_csr", "save_csr", "unit_rows"]
 
 _INDEX_TYPES = {"indices": np.int32, "indptr": np.int64}
 
 
-def save_csr(folder: artifact.Folder, matrix: Any, dtype: npt.DTypeLike) -> None:
+def save_csr(folder: Folder, matrix: Any, dtype: npt.DTypeLike) -> None:
     """Write data.npy of this dtype, indices.npy and indptr.npy."""
     for name, stored in {"data": dtype, **_INDEX_TYPES}.items():
         folder.write_array(f"{name}.npy", getattr(matrix, name).astype(stored, copy=False))
@@ -52,3 +55,12 @@ def as_csr(shape: tuple[int, int], data: Any, indices: Any, indptr: Any) -> "csr
     if len(data) < 2**31:  # because scipy wants indices and indptr of one type
         indptr = indptr.astype(np.int32)
     return csr_array((data, indices, indptr), shape=shape)
+
+
+def unit_rows(matrix: Any) -> Any:
+    """Scale every row of a CSR matrix to length 1."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))  # of each stored number
+    length_V = np.sqrt(np.bincount(rows, np.square(matrix.data, dtype=np.float64), matrix.shape[0]))
+    length_V[length_V == 0] = 1
+    data = (matrix.data / length_V[rows]).astype(np.float32)
+    return as_csr(matrix.shape, data, matrix.indices, matrix.indptr)

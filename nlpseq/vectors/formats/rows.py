@@ -1,9 +1,9 @@
-"""Collect words and vectors while a file is read.
+"""Words and vectors, as they are collected from a file and as they are written to one.
 
-Letters: V words, D dimensions.
+Letters: V words, D dimensions, B rows of a block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from nlpseq.dataset.vocab import Vocab
 
-__all__ = ["UNKNOWN_COUNT", "RowBuffer", "VectorFile", "decode_words", "quote_first", "without_counts"]
+__all__ = ["RowBuffer", "VectorFile", "VectorRows", "decode_words", "encode_word", "quote_first"]
+__all__ += ["without_counts"]
 
-UNKNOWN_COUNT = -1
+_UNKNOWN_COUNT = -1
+_BLOCK_ROWS = 1024
 
 
 class VectorFile(NamedTuple):
@@ -50,19 +52,36 @@ class RowBuffer:
         self.filled += num_rows
         self._words.append(words)
 
-    def words(self, separator: str) -> list[str]:
-        """Return the words, decoded at once, which is safe because the separator is ASCII."""
-        return decode_words(b"".join(self._words)).split(separator)[:-1]
-
-    def matrix(self) -> npt.NDArray[np.float32]:
-        """Return the filled rows, float32, (V, D)."""
+    def finish(self, separator: str) -> tuple[list[str], npt.NDArray[np.float32]]:
+        """Return the words, and the filled rows, float32, (V, D)."""
+        words = decode_words(b"".join(self._words))  # at once, which is safe because the separator is ASCII
         self.matrix_VD.resize((self.filled, self.dim), refcheck=False)
-        return self.matrix_VD
+        return words.split(separator)[:-1], self.matrix_VD
+
+
+class VectorRows(NamedTuple):
+    """Words as they are written, their counts, and the row of the matrix for each word."""
+
+    words: Sequence[str]
+    counts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.intp]
+    matrix_VD: npt.NDArray[np.float32]
+
+    def blocks(self) -> Iterator[tuple[Sequence[str], npt.NDArray[np.float32]]]:
+        """Yield words and their vectors in blocks of rows."""
+        for start in range(0, len(self.words), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            yield self.words[block], self.matrix_VD[self.rows[block]]
 
 
 def without_counts(words: Sequence[str]) -> Vocab:
     """Return the vocabulary of a format that stores no counts."""
-    return Vocab(words, np.full(len(words), UNKNOWN_COUNT))
+    return Vocab(words, np.full(len(words), _UNKNOWN_COUNT))
+
+
+def encode_word(word: str) -> bytes:
+    """Encode a word as UTF-8, and surrogate escapes as the bytes they stand for."""
+    return word.encode("utf-8", "surrogateescape")
 
 
 def decode_words(words: bytes) -> str:
