@@ -59,7 +59,9 @@ def build(sources: Sequence[Source] | None = None, max_words: int = MAX_WORDS) -
     sources: default Python and the packages installed. Raises ResourceError if the disk is full.
     """
     sources = list(installed_sources()) if sources is None else sources
-    text = cache_dir("corpora") / f"pydocs-{_key(sources)}.txt"
+    names = "\n".join([f"builder {_BUILDER}", *(name for name, _ in sources)])
+    key = hashlib.sha256(names.encode()).hexdigest()[:16]
+    text = cache_dir("corpora") / f"pydocs-{key}.txt"
     if text.exists():
         return text
     remove_stale_temporaries(text.parent)
@@ -95,11 +97,6 @@ def installed_sources() -> Iterator[Source]:
         except PackageNotFoundError:
             continue
         yield f"{name} {found.version}", Path(str(found.locate_file(folder)))
-
-
-def _key(sources: Sequence[Source]) -> str:
-    names = "\n".join([f"builder {_BUILDER}", *(name for name, _ in sources)])
-    return hashlib.sha256(names.encode()).hexdigest()[:16]
 
 
 def python_files(root: Path) -> list[Path]:

@@ -39,18 +39,18 @@ def path_lock(path: Path, *, wait_s: float = 0.5) -> Iterator[str]:
 
     Yields how the names of temporary directories begin.
     """
-    path = path.resolve()
-    digest, machine = sha256(os.fsencode(path.name)).hexdigest()[:16], _NO_LOCK
+    target, machine = path.resolve(), _NO_LOCK
+    digest = sha256(os.fsencode(target.name)).hexdigest()[:16]
     with ExitStack() as stack:
         with suppress(OSError):  # because the file system has no locks, or the folder cannot be written
-            path.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                stack.enter_context(_locked(path.parent, digest, wait_s))
+                stack.enter_context(_locked(target.parent, digest, wait_s))
             except TimeoutError:
                 raise ConfigError(f"{path}: {_BUSY}") from None
-            machine = _machine()
-        _empty_trash(path.parent)
-        remove_stale_temporaries(path)  # of checkpoints, if this is the folder of a run
+            machine = "-".join(_machine())
+        _empty_trash(target.parent)
+        remove_stale_temporaries(target)  # of checkpoints, if this is the folder of a run
         yield f"{_TEMPORARY}{digest}-{machine}-"
 
 
@@ -112,12 +112,13 @@ def _is_removable(hidden: Path) -> bool:
 
     Some file systems lock on each machine alone, so the directories of other machines stay for a week.
     """
+    if hidden.name.startswith(_LOCK):
+        return True
     with suppress(OSError):
         if hidden.is_symlink() or (hasattr(os, "getuid") and hidden.lstat().st_uid != os.getuid()):
-            return (
-                False  # because nlpseq makes no links, and the files of another user are not ours to remove
-            )
-        if _LOCK in hidden.name or f"-{_machine()}-" in hidden.name or (hidden / REPLACED).exists():
+            return False  # because nlpseq makes no links, and never removes files of another user
+        is_from_here = any(f"-{name}-" in hidden.name for name in _machine())
+        if is_from_here or (hidden / REPLACED).exists():
             return True
         changed = max(entry.lstat().st_mtime for entry in (hidden, *hidden.rglob("*")))
         return changed < time.time() - _STALE_AFTER_S
@@ -147,10 +148,9 @@ def _empty_trash(folder: Path) -> None:
 
 
 @cache
-def _machine() -> str:
-    """Return a digest that differs between machines, and on Linux after each start."""
-    try:
-        identity = Path("/proc/sys/kernel/random/boot_id").read_bytes()
-    except OSError:
-        identity = platform.node().encode()
-    return sha256(identity).hexdigest()[:16]
+def _machine() -> list[str]:
+    """Return digests of the host name and, on Linux, of this start of the kernel, which containers share."""
+    names = [platform.node().encode()]
+    with suppress(OSError):
+        names.append(Path("/proc/sys/kernel/random/boot_id").read_bytes())
+    return [sha256(name).hexdigest()[:16] for name in names]

@@ -32,7 +32,7 @@ def read_binary(source: Source) -> VectorFile:
 
 def _read_rows(rows: RowBuffer, source: Source, window: Window, header: Header) -> None:
     use_cache_for_numba()
-    from nlpseq.vectors.formats.binary_numba import take_rows
+    from nlpseq.vectors.formats.parse_numba import take_rows
 
     num_words, row_bytes = header.num_words, 4 * header.dim
     while rows.filled < num_words:

@@ -58,11 +58,11 @@ def read_words_beside(
         if found:
             content = content[: found.start()] + content[found.end() :]
         vocab = parse(content, found is not None, beside)
-    if len(vocab) != len(matrix_VD):
-        raise stored.corrupt(f"has {len(vocab)} words, but {source.file.name} has {len(matrix_VD)} vectors")
     if found and found[0] != digest_headings(vocab.words, [matrix_VD]):
         raise ArtifactError(
             f"{source.file} and {beside}: do not belong together, because their digests differ. "
             "Convert the model again, or copy both files again."
         )
+    if len(vocab) != len(matrix_VD):
+        raise stored.corrupt(f"has {len(vocab)} words, but {source.file.name} has {len(matrix_VD)} vectors")
     return vocab
