@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import os
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
@@ -152,6 +153,19 @@ def test_temporary_of_another_machine_is_kept_for_a_week(tmp_path: Path) -> None
     remove_stale_temporaries(tmp_path)
     assert other.exists(), "a file inside is new"
     os.utime(other / "a" / "meta.json", (long_ago, long_ago))
+    remove_stale_temporaries(tmp_path)
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux names each start of the kernel")
+@pytest.mark.parametrize("changed", [3, 4], ids=["container", "restart"])
+def test_temporary_of_a_container_or_restart_is_removed(tmp_path: Path, changed: int) -> None:
+    """Remove the files of a killed writer with another host name, or of an earlier start of the kernel."""
+    fill_and_die(tmp_path / "a")
+    (left,) = tmp_path.glob(".nlpseq-tmp-*")
+    parts = left.name.split("-")
+    parts[changed] = "0" * 16
+    left.rename(tmp_path / "-".join(parts))
     remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == set()
 
