@@ -36,8 +36,8 @@ from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, ResourceError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import NpyWriter, load_array
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
+from nlpseq.storage.sparse import as_csr, load_csr, save_csr
 from nlpseq.training.provenance import describe_source
-from nlpseq.vectors.sparse import as_csr, load_csr, save_csr
 
 __all__ = [
     "BLOCK_TOKENS",

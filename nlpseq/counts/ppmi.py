@@ -22,7 +22,7 @@ from nlpseq.config import PPMIConfig
 from nlpseq.config.fields import to_dict
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.errors import DataError
-from nlpseq.vectors.sparse import as_csr
+from nlpseq.storage.sparse import as_csr
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["ppmi", "ppmi_matrix"]

@@ -134,9 +134,8 @@ def write_errors(path: Path) -> Iterator[None]:
         else:
             problem = f"cannot be written ({error.strerror or error}). Choose another path"
         path = Path(*(part for part in path.parts if not part.startswith(PREFIX)))  # without the temporary
-        raise ResourceError(
-            f"{path}: {problem} with -o, OUT of convert, or NLPSEQ_CACHE_DIR for the cache."
-        ) from error
+        way_out = "with -o, OUT of convert, or NLPSEQ_CACHE_DIR for the cache"
+        raise ResourceError(f"{path}: {problem} {way_out}.") from error
 
 
 class Folder:

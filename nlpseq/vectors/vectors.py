@@ -17,10 +17,10 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, Ru
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.locks import remove_stale_temporaries
+from nlpseq.storage.sparse import as_csr, load_csr, save_csr
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 from nlpseq.vectors.queries import COSMUL_EPSILON, AnalogyMethod, Answers, best_answers, suggest_words
-from nlpseq.vectors.sparse import load_csr, save_csr, unit_rows
 
 __all__ = ["KIND", "VERSION", "Vectors", "load_matrix"]
 
@@ -56,7 +56,7 @@ class Vectors:
     def unit(self) -> Any:
         """Return the matrix with every row scaled to length 1; zero rows stay zero."""
         if self.is_sparse:
-            return unit_rows(self.matrix)
+            return _unit_rows(self.matrix)
         length_V = np.sqrt(np.einsum("vd,vd->v", self.matrix, self.matrix, dtype=np.float64))
         length_V[length_V == 0] = 1
         unit_VD = np.empty(self.matrix.shape, np.float32)
@@ -231,3 +231,12 @@ def load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
             f"{file}: has shape {matrix.shape}, meta.json says {shape}. Train the vectors again."
         )
     return matrix
+
+
+def _unit_rows(matrix: Any) -> Any:
+    """Scale every row of a CSR matrix to length 1."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))  # of each stored number
+    length_V = np.sqrt(np.bincount(rows, np.square(matrix.data, dtype=np.float64), matrix.shape[0]))
+    length_V[length_V == 0] = 1
+    data = (matrix.data / length_V[rows]).astype(np.float32)
+    return as_csr(matrix.shape, data, matrix.indices, matrix.indptr)

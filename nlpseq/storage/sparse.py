@@ -1,7 +1,4 @@
-"""Sparse matrices as scipy's CSR, in memory and on disk: row r is data[indptr[r] : indptr[r + 1]].
-
-Letters: V words.
-"""
+"""Sparse matrices on disk as scipy's CSR: row r is data[indptr[r] : indptr[r + 1]]."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +13,7 @@ from nlpseq.storage.manifest import corrupt
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["as_csr", "load_csr", "save_csr", "unit_rows"]
+__all__ = ["as_csr", "load_csr", "save_csr"]
 
 _INDEX_TYPES = {"indices": np.int32, "indptr": np.int64}
 
@@ -34,15 +31,14 @@ def load_csr(path: Path, shape: tuple[int, int], num_stored: object, dtype: npt.
     """
     types = {"data": dtype, **_INDEX_TYPES}
     data, indices, indptr = (load_array(path / f"{name}.npy", stored, 1) for name, stored in types.items())
-    rows, columns = shape
     if not len(data) == len(indices) == num_stored:
-        sizes = f"{len(data)} values and {len(indices)} columns"
-        raise corrupt(path, f"holds {sizes}, meta.json says {num_stored}")
-    spans_all = len(indptr) == rows + 1 and indptr[0] == 0 and indptr[-1] == num_stored
+        holds = f"holds {len(data)} values and {len(indices)} columns"
+        raise corrupt(path, f"{holds}, meta.json says {num_stored}")
+    spans_all = len(indptr) == shape[0] + 1 and indptr[0] == 0 and indptr[-1] == num_stored
     if not spans_all or (indptr[1:] < indptr[:-1]).any():  # because differences could overflow
         raise corrupt(path / "indptr.npy", f"does not rise from 0 to {num_stored} by row")
-    if num_stored and not (indices.min() >= 0 and indices.max() < columns):
-        raise corrupt(path / "indices.npy", f"names columns beyond {columns}")
+    if num_stored and not (indices.min() >= 0 and indices.max() < shape[1]):
+        raise corrupt(path / "indices.npy", f"names columns beyond {shape[1]}")
     if num_stored and not (data.min() > 0 and data.max() < np.inf):
         raise corrupt(path / "data.npy", "holds values that are not above 0")
     return as_csr(shape, data, indices, indptr)
@@ -55,12 +51,3 @@ def as_csr(shape: tuple[int, int], data: Any, indices: Any, indptr: Any) -> "csr
     if len(data) < 2**31:  # because scipy wants indices and indptr of one type
         indptr = indptr.astype(np.int32)
     return csr_array((data, indices, indptr), shape=shape)
-
-
-def unit_rows(matrix: Any) -> Any:
-    """Scale every row of a CSR matrix to length 1."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))  # of each stored number
-    length_V = np.sqrt(np.bincount(rows, np.square(matrix.data, dtype=np.float64), matrix.shape[0]))
-    length_V[length_V == 0] = 1
-    data = (matrix.data / length_V[rows]).astype(np.float32)
-    return as_csr(matrix.shape, data, matrix.indices, matrix.indptr)
