@@ -164,10 +164,7 @@ def _save(figure: Figure, file: Path) -> None:
     from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
     remove_stale_temporaries(file.resolve().parent)
-    try:
-        with temporary(file) as new, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph")  # because a font may lack a character of the title
-            figure.savefig(new, format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
-            new.replace(file.resolve())  # because a link stays, and its target is overwritten
-    except OSError as error:
-        raise artifact.write_error(file, error) from error
+    with artifact.write_errors(file), temporary(file) as new, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # because a font may lack a character of the title
+        figure.savefig(new, format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
+        new.replace(file.resolve())  # because a link stays, and its target is overwritten

@@ -141,19 +141,14 @@ def _drop_names(lines: Iterable[str]) -> Iterator[str]:
             yield ""
             continue
         entry_of = section if _indent(line) <= section_indent else ""  # because entries are unindented
+        is_name = _TYPED_NAME.fullmatch(text) and _indent(line) < _indent(following)
         if entry_of == "see also":
             yield ""
             yield re.sub(r"^[^:]*:\s", "", text)
-        elif entry_of in _NAMED_SECTIONS or section in _SILENT_SECTIONS or _is_rule_or_name(line, following):
+        elif entry_of in _NAMED_SECTIONS or section in _SILENT_SECTIONS or is_name or _RULER.fullmatch(text):
             yield ""
         else:
             yield from _without_field_name(line)
-
-
-def _is_rule_or_name(line: str, following: str) -> bool:
-    text = line.strip()
-    is_name = _TYPED_NAME.fullmatch(text) and _indent(line) < _indent(following)
-    return bool(is_name or _RULER.fullmatch(text))
 
 
 def _without_field_name(line: str) -> Iterator[str]:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.core.resources import available_cores
-from nlpseq.storage.artifact import write_error
+from nlpseq.storage.artifact import write_errors
+from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
 __all__ = ["MAX_FILE_BYTES", "PACKAGES", "build", "installed_sources", "python_files"]
 
@@ -58,20 +59,18 @@ def build(sources: Sequence[Source] | None = None, max_words: int = MAX_WORDS) -
     sources: default Python and the packages installed. Raises ResourceError if the disk is full.
     """
     sources = list(installed_sources()) if sources is None else sources
-    text = cache_dir("corpora") / f"pydocs-{_key(sources)}.txt"
+    names = "\n".join([f"builder {_BUILDER}", *(name for name, _ in sources)])
+    key = hashlib.sha256(names.encode()).hexdigest()[:16]
+    text = cache_dir("corpora") / f"pydocs-{key}.txt"
     if text.exists():
         return text
-    unfinished = text.with_suffix(f".{uuid.uuid4().hex}")
-    try:
-        text.parent.mkdir(exist_ok=True)
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+    remove_stale_temporaries(text.parent)
+    # another name than the text's, because several processes may build the same
+    with write_errors(text), temporary(text.with_name(uuid.uuid4().hex)) as new:
+        with new.open("w", encoding="utf-8", newline="\n") as file:
             paragraphs = (text for _, root in sources for text in _read(python_files(root)))
             file.writelines(f"{paragraph}\n" for paragraph in _take_words(paragraphs, max_words))
-        unfinished.replace(text)
-    except OSError as error:
-        raise write_error(text, error) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        new.replace(text)
     return text
 
 
@@ -98,11 +97,6 @@ def installed_sources() -> Iterator[Source]:
         except PackageNotFoundError:
             continue
         yield f"{name} {found.version}", Path(str(found.locate_file(folder)))
-
-
-def _key(sources: Sequence[Source]) -> str:
-    names = "\n".join([f"builder {_BUILDER}", *(name for name, _ in sources)])
-    return hashlib.sha256(names.encode()).hexdigest()[:16]
 
 
 def python_files(root: Path) -> list[Path]:

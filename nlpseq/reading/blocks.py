@@ -100,12 +100,9 @@ def _cut_in_line(text: str, limit: int, config: TextConfig, report: ReadReport) 
     if cut:
         return cut
     report.cut_tokens += config.tokenizer != "char"  # because there each character is its own token
-    candidates = range(limit, max(limit - _REACH_CHARS, 0), -1)
-    return next((at for at in candidates if _can_cut(text, at, config)), limit)
-
-
-def _can_cut(text: str, at: int, config: TextConfig) -> bool:
-    """Return True if no letter is separated from its marks and no Hangul syllable is split."""
-    left, right = text[max(at - _REACH_CHARS, 0) : at], text[at : at + _REACH_CHARS]
-    form = config.normalize
-    return normalize(left, form) + normalize(right, form) == normalize(left + right, form)
+    for at in range(limit, max(limit - _REACH_CHARS, 0), -1):
+        left, right = text[max(at - _REACH_CHARS, 0) : at], text[at : at + _REACH_CHARS]
+        parts = normalize(left, config.normalize) + normalize(right, config.normalize)
+        if parts == normalize(left + right, config.normalize):  # else a letter loses its marks
+            return at
+    return limit

@@ -22,7 +22,7 @@ from nlpseq.errors import DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
 from nlpseq.reading.decode import UTF_8, ReadReport, decode
 from nlpseq.reading.normalize import normalize_block
-from nlpseq.reading.open import RawBytes, decompressed, unreadable
+from nlpseq.reading.open import RawBytes, decompressed, read_errors
 from nlpseq.storage.artifact import is_result
 from nlpseq.storage.manifest import file_sha256
 
@@ -44,10 +44,7 @@ class Block(NamedTuple):
 @dataclass(frozen=True)
 class _File:
     path: Path | None  # None: standard input
-    label: str = ""  # name for messages if not the path
-
-    def __str__(self) -> str:
-        return self.label or str(self.path)
+    name: str  # for messages
 
     @property
     def is_stored(self) -> bool:
@@ -57,10 +54,8 @@ class _File:
     def open(self) -> AbstractContextManager[BinaryIO]:
         if self.path is None:
             return nullcontext(sys.stdin.buffer)
-        try:
+        with read_errors(self.name):
             return self.path.open("rb")
-        except OSError as error:
-            raise unreadable(str(self), error) from error
 
 
 class Corpus:
@@ -76,31 +71,27 @@ class Corpus:
     def describe(self) -> str:
         """Name the corpus in a few words, for messages."""
         more = len(self._files) - 1
-        return str(self._files[0]) + (f" and {more} more file{'s' * (more > 1)}" if more else "")
+        return self._files[0].name + (f" and {more} more file{'s' * (more > 1)}" if more else "")
 
     def content_key(self) -> str | None:
         """Return the sha256 (hex) of bytes and file boundaries; None for a pipe or standard input."""
         if not self._is_stored:
             return None
-        digests = []
+        digest = hashlib.sha256()
         for file in self._files:
             assert file.path is not None
-            try:
-                digests.append(file_sha256(file.path))
-            except OSError as error:
-                raise unreadable(str(file), error) from error
-        return _hash_digests(digests)
+            with read_errors(file.name):
+                digest.update(bytes.fromhex(file_sha256(file.path)))
+        return digest.hexdigest()
 
     def stamp(self) -> list[tuple[int, int]]:
         """Return (bytes, modification time in ns) of each stored file, to detect a change."""
         stamps = []
         for file in self._files:
-            try:
+            with read_errors(file.name):
                 if file.path is not None and file.is_stored:
                     stat = file.path.stat()
                     stamps.append((stat.st_size, stat.st_mtime_ns))
-            except OSError as error:
-                raise unreadable(str(file), error) from error
         return stamps
 
     def size_bytes(self) -> int | None:
@@ -125,21 +116,17 @@ class Corpus:
         return self._read(config, report, limits)
 
     def _read(self, config: TextConfig, report: ReadReport, limits: BlockLimits) -> Iterator[Block]:
-        bytes_before, digests = 0, []
+        bytes_before, digest = 0, hashlib.sha256()
         for file in self._files:
             with file.open() as stream:
-                raw = RawBytes(stream, str(file))
-                pieces = decode(decompressed(raw), str(file), config, report)
+                raw = RawBytes(stream, file.name)
+                pieces = decode(decompressed(raw), file.name, config, report)
                 for text, continues in cut_blocks(pieces, config, report, limits):
                     data = normalize_block(text, config.normalize)
                     yield Block(data, continues, bytes_before + raw.bytes_read)
             bytes_before += raw.bytes_read
-            digests.append(raw.sha256.hexdigest())
-        self.read_key = _hash_digests(digests) if self._is_stored else None
-
-
-def _hash_digests(digests: list[str]) -> str:
-    return hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest()
+            digest.update(raw.sha256.digest())
+        self.read_key = digest.hexdigest() if self._is_stored else None
 
 
 def open_corpus(*sources: str | Path) -> Corpus:
@@ -164,14 +151,12 @@ def _find(source: str) -> tuple[str, list[_File]]:
     if source == "-":
         return "stdin", [_File(None, "stdin")]
     path = Path(source)
-    try:
+    with read_errors(source):  # no permission for a parent folder, or a name too long
         is_folder, exists = path.is_dir(), path.exists()
-    except OSError as error:  # no permission for a parent folder, or a name too long
-        raise unreadable(source, error) from error
     if is_folder:
         return path.resolve().name or "corpus", _files_below(path)
     if exists:
-        return path.name.lstrip(".").partition(".")[0] or "corpus", [_File(path)]
+        return path.name.lstrip(".").partition(".")[0] or "corpus", [_File(path, str(path))]
     if glob.has_magic(source):
         return _expand(source)
     return source, _from_catalogue(source)
@@ -179,24 +164,21 @@ def _find(source: str) -> tuple[str, list[_File]]:
 
 def _files_below(folder: Path) -> list[_File]:
     """Return the files below a folder, sorted; no hidden ones, linked folders or results of nlpseq."""
-    try:
-        files = [_File(path) for path in sorted(_paths_below(folder)) if path.is_file()]
-    except OSError as error:  # no permission to list or to enter a folder
-        raise unreadable(str(error.filename), error) from error
+
+    def refuse(error: OSError) -> None:  # no permission to list or to enter a folder
+        raise error
+
+    paths = list[Path]()
+    with read_errors(str(folder)):
+        for parent, folders, names in os.walk(folder, onerror=refuse):
+            folders[:] = [
+                name for name in folders if not name.startswith(".") and not is_result(Path(parent, name))
+            ]
+            paths += [Path(parent, name) for name in names if not name.startswith(".")]
+        files = [_File(path, str(path)) for path in sorted(paths) if path.is_file()]
     if not files:
         raise DataError(f"{folder}: contains no file to read. Name a folder with text files.")
     return files
-
-
-def _paths_below(folder: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [
-            name for name in folders if not name.startswith(".") and not is_result(Path(parent, name))
-        ]
-        yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def _expand(pattern: str) -> tuple[str, list[_File]]:

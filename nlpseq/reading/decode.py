@@ -4,6 +4,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nlpseq.config import TextConfig
@@ -123,9 +124,16 @@ class _CountingDecoder:
 
     def finish(self) -> None:
         """Report a hint or doubt if the encoding of the file seems wrong."""
-        if self._invalid * 100 > self._offset or b"\0" in self._head:
-            self.report.hint = self.report.hint or self._hint()
-            self.report.doubt = self.report.doubt or self._doubt()
+        has_nul = b"\0" in self._head
+        if self._invalid * 100 <= self._offset and not has_nul:
+            return
+        self.report.hint = self.report.hint or self._hint()
+        if self.report.doubt is None and self.encoding == "utf-8":
+            self.report.doubt = f"{self.name}: " + (
+                "contains NUL bytes, unlike text. Leave the file out if it is not text."
+                if has_nul
+                else "mostly invalid as UTF-8. Use --encoding cp1252 for older Western European text."
+            )
 
     def _locate(self, offset: int) -> None:
         """Record the first invalid byte; raise DataError if the config is strict."""
@@ -159,17 +167,10 @@ class _CountingDecoder:
         if self._head.count(0) * 4 > len(self._head):
             order = "le" if self._head[1::2].count(0) > self._head[::2].count(0) else "be"
             return f"{self.name}: looks like UTF-16. Use --encoding utf-16-{order}."
-        if _is_korean_cp949(self._head):
-            return f"{self.name}: looks like Korean in cp949. Use --encoding cp949."
+        with suppress(UnicodeDecodeError):
+            if re.search("[가-힣]", codecs.getincrementaldecoder("cp949")().decode(self._head)):
+                return f"{self.name}: looks like Korean in cp949. Use --encoding cp949."
         return None
-
-    def _doubt(self) -> str | None:
-        """Return a sentence about a file that hardly is UTF-8 text."""
-        if self.encoding != "utf-8":
-            return None
-        if b"\0" in self._head:
-            return f"{self.name}: contains NUL bytes, unlike text. Leave the file out if it is not text."
-        return f"{self.name}: mostly invalid as UTF-8. Use --encoding cp1252 for older Western European text."
 
 
 def _count_invalid(error: UnicodeError) -> tuple[str, int]:
@@ -190,11 +191,3 @@ def _check_byte_order(head: bytes, name: str, encoding: str) -> None:
         raise DataError(
             f"{name}: has no byte order mark. Use --encoding {encoding}-le or --encoding {encoding}-be."
         )
-
-
-def _is_korean_cp949(head: bytes) -> bool:
-    try:
-        text = codecs.getincrementaldecoder("cp949")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return re.search("[가-힣]", text) is not None

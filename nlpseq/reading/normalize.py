@@ -64,14 +64,10 @@ def normalize(text: str, form: str) -> str:
     # unicodedata sorts marks by insertion, quadratic in their number; marks sorted here stay as they are
     if _runs_of_marks(form, _MARK_STEPS).search(text[::_MARK_STEP]):  # every long run shows in this sample
         long_runs = _runs_of_marks(form, _MARK_STEPS * _MARK_STEP)
-        text = long_runs.sub(lambda run: _sort_marks(run[0], form), text)
+        parts = {ord(mark): _decompose(mark, form) for mark in set("".join(long_runs.findall(text)))}
+        by_class = unicodedata.combining
+        text = long_runs.sub(lambda run: "".join(sorted(run[0].translate(parts), key=by_class)), text)
     return unicodedata.normalize(form, text)  # type: ignore[arg-type]
-
-
-def _sort_marks(marks: str, form: str) -> str:
-    """Decompose a run of marks and sort it by combining class."""
-    decomposed = marks.translate({ord(mark): _decompose(mark, form) for mark in set(marks)})
-    return "".join(sorted(decomposed, key=unicodedata.combining))
 
 
 def _decompose(char: str, form: str) -> str:

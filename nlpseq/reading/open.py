@@ -11,8 +11,9 @@ import lzma
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from errno import ENOMEM
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from nlpseq.errors import DataError, NlpseqError
 
@@ -22,8 +23,8 @@ else:
     from backports import zstd
 
 __all__ = [
-    "COMPRESSED_ENDINGS", "HEAD_BYTES", "READ_BYTES", "ChunkStream", "RawBytes", "decompressed",
-    "is_compressed", "unreadable",
+    "COMPRESSED_ENDINGS", "HEAD_BYTES", "READ_BYTES", "ChunkStream", "RawBytes", "decoder_for",
+    "decompressed", "read_errors",
 ]  # fmt: skip
 
 COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
@@ -46,42 +47,39 @@ class RawBytes:
 
     def read(self, size: int) -> bytes:
         """Read up to `size` bytes; raises DataError if the operating system refuses."""
-        try:
+        with read_errors(self.name):
             data = self._stream.read(size)
-        except OSError as error:
-            if error.errno == ENOMEM:  # says nothing about the file
-                raise MemoryError(f"{self.name}: could not be read") from error
-            raise unreadable(self.name, error) from error
         self.bytes_read += len(data)
         if self._hashed:
             self.sha256.update(data)
         return data
 
 
-def unreadable(name: str, error: OSError) -> DataError:
-    """Return the DataError for a file that the operating system refuses to read."""
-    return DataError(
-        f"{name}: cannot be read ({error.strerror or error}). Check that the path exists and is readable."
-    )
-
-
-def is_compressed(head: bytes) -> bool:
-    """Tell from the first HEAD_BYTES bytes whether a file is compressed."""
-    return _decoder_for(head) is not None
+@contextmanager
+def read_errors(name: str) -> Iterator[None]:
+    """Raise DataError instead of an OSError of a block that reads a file or lists a folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == ENOMEM:  # says nothing about the file
+            raise MemoryError(f"{name}: could not be read") from error
+        raise DataError(
+            f"{error.filename or name}: cannot be read ({error.strerror or error}). "
+            "Check that the path exists and is readable."
+        ) from error
 
 
 def decompressed(
-    raw: RawBytes, read_bytes: int | None = None, corrupt: type[NlpseqError] = DataError
+    raw: RawBytes, read_bytes: int = READ_BYTES, corrupt: type[NlpseqError] = DataError
 ) -> Iterator[bytes]:
     """Yield the plain content in chunks of at most 1 MiB.
 
-    raw: the stored bytes, from their start. read_bytes: how many are read at once, READ_BYTES by default.
-    corrupt: class of the error raised if the data are corrupt or truncated, or if a name ends like a
-    compressed file's and the content is plain.
+    raw: the stored bytes, from their start. read_bytes: how many are read at once. corrupt: class of the
+    error raised if the data are corrupt or truncated, or if a name ends like a compressed file's and the
+    content is plain.
     """
-    read_bytes = read_bytes or READ_BYTES
     head = raw.read(HEAD_BYTES)
-    new_decoder = _decoder_for(head)
+    new_decoder = decoder_for(head)
     if new_decoder is None and raw.name.lower().endswith(COMPRESSED_ENDINGS):
         raise corrupt(
             f"{raw.name}: is not compressed as its name says. Copy or download the file again, or rename it."
@@ -121,41 +119,25 @@ class ChunkStream(io.RawIOBase):
         return count
 
 
-class _Decoder(Protocol):
-    """The common interface of the bz2, lzma and zstd decompressors."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
-
-
 class _GzipDecoder:
     """zlib's decompressor with the interface of the other three."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._zlib.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
+        self.eof, self.needs_input, self.unused_data = False, True, b""
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        plain = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        self.eof, self.unused_data = self._zlib.eof, self._zlib.unused_data
+        self.needs_input = not self._zlib.unconsumed_tail
+        return plain
 
 
-def _decoder_for(head: bytes) -> Callable[[], _Decoder] | None:
+_Decoder = _GzipDecoder | bz2.BZ2Decompressor | lzma.LZMADecompressor | zstd.ZstdDecompressor
+
+
+def decoder_for(head: bytes) -> Callable[[], _Decoder] | None:
+    """Return the decompressor that the first HEAD_BYTES bytes of a file ask for, None for a plain file."""
     if head.startswith(b"\x1f\x8b"):
         return _GzipDecoder
     if head.startswith(b"BZh") and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):  # the second: an empty file

@@ -2,13 +2,13 @@
 
 import hashlib
 import io
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import SHORTAGE
 from nlpseq.storage.manifest import corrupt
 
 __all__ = ["NpyWriter", "load_array", "npy_header"]
@@ -21,7 +21,7 @@ def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     return header.getvalue()
 
 
-class NpyWriter:
+class NpyWriter(AbstractContextManager["NpyWriter"]):
     """Context manager that writes a one-dimensional .npy file from appended arrays.
 
     length: number of elements, if known, for a sha256. over: overwrite an existing file from its start.
@@ -33,25 +33,22 @@ class NpyWriter:
         self.dtype = np.dtype(dtype)
         self.length, self._expected_length = 0, length
         self._file: BinaryIO = path.open("r+b" if over else "wb")
-        self._sum = None if length is None else hashlib.sha256()
-        self._write(npy_header(self.dtype, (length or 0,)))
-
-    def _write(self, data: bytes | memoryview) -> None:
-        self._file.write(data)
-        if self._sum is not None:
-            self._sum.update(data)
+        header = npy_header(self.dtype, (length or 0,))
+        self._file.write(header)
+        self._sum = hashlib.sha256(header)
 
     def append(self, array: npt.NDArray[Any]) -> None:
-        self._write(np.ascontiguousarray(array, self.dtype).data)
+        """Write the elements of an array."""
+        data = np.ascontiguousarray(array, self.dtype).data
+        self._file.write(data)
+        if self._expected_length is not None:
+            self._sum.update(data)
         self.length += len(array)
 
     def sha256(self) -> str:
         """Return the sha256 (hex) of the closed file, if the length was known."""
-        assert self._sum is not None and self.length == self._expected_length
+        assert self.length == self._expected_length
         return self._sum.hexdigest()
-
-    def __enter__(self) -> "NpyWriter":
-        return self
 
     def __exit__(self, *exc: object) -> None:
         with self._file:
@@ -65,9 +62,7 @@ def load_array(file: Path, dtype: npt.DTypeLike, ndim: int) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # any, because NumPy parses the header as Python
-        if isinstance(error, OSError) and error.errno in SHORTAGE:
-            raise
-        raise corrupt(file, f"is not a readable .npy array ({error})") from error
+        raise corrupt(file, f"is not a readable .npy array ({error})", error) from error
     if array.ndim != ndim or array.dtype != np.dtype(dtype) or not array.flags.c_contiguous:
         holds = f"{array.dtype} of {array.ndim} dimensions"
         raise corrupt(file, f"holds {holds}, expected {np.dtype(dtype)} of {ndim}, row by row")

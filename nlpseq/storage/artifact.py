@@ -23,7 +23,7 @@ from nlpseq.storage.manifest import MANIFEST, Meta, read_json, write_json
 
 __all__ = ["CHECKPOINT", "Folder", "Meta", "atomic_directory", "check_free_disk", "check_writable", "create"]
 __all__ += ["discard", "fsync", "is_checkpoint", "is_result", "load_consistent", "load_meta", "peek_meta"]
-__all__ += ["write_error"]
+__all__ += ["write_errors"]
 
 T = TypeVar("T")
 CHECKPOINT = "checkpoint"  # name of a run's checkpoint, inside the folder of the result
@@ -54,14 +54,9 @@ def atomic_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
     disk is full or the folder cannot be written.
     """
     check_writable(path, force=force)
-    try:
-        with temporary(path) as new:
-            yield new
-            _commit(new, path.resolve(), force=force)
-    except BrokenPipeError:  # because a pipe is not the disk
-        raise
-    except OSError as error:
-        raise write_error(path, error) from error
+    with write_errors(path), temporary(path) as new:
+        yield new
+        _commit(new, path.resolve(), force=force)
 
 
 def _commit(new: Path, path: Path, *, force: bool) -> None:
@@ -96,14 +91,12 @@ def discard(path: Path) -> None:
 
 def check_writable(path: Path, *, force: bool = False) -> None:
     """Raise an error before long work if `path` could not be written, and remove stale temporaries."""
-    try:
+    with write_errors(path):
         remove_stale_temporaries(path.resolve().parent)
         _check_replaceable(path, force=force)
         with temporary(path):  # because only an attempt shows the rights and limits of the file system
             if path.is_dir() and not os.access(path, os.W_OK):  # because the commit moves an old folder
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise write_error(path, error) from error
 
 
 def _check_replaceable(path: Path, *, force: bool) -> None:
@@ -128,14 +121,21 @@ def check_free_disk(path: Path, needed_bytes: int) -> None:
         raise ResourceError(f"{path.parent}: {needed}. Free some space, or use -o or NLPSEQ_CACHE_DIR.")
 
 
-def write_error(path: Path, error: OSError) -> ResourceError:
-    """Return the error to raise after writing below `path` failed."""
-    if error.errno in DISK_FULL:
-        problem = "the disk ran full, and nothing was changed. Free some space, or choose another disk"
-    else:
-        problem = f"cannot be written ({error.strerror or error}). Choose another path"
-    path = Path(*(part for part in path.parts if not part.startswith(PREFIX)))  # without the temporary
-    return ResourceError(f"{path}: {problem} with -o, OUT of convert, or NLPSEQ_CACHE_DIR for the cache.")
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Raise ResourceError instead of an OSError of a block that writes below a path."""
+    try:
+        yield
+    except BrokenPipeError:  # because a pipe is not the disk
+        raise
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            problem = "the disk ran full, and nothing was changed. Free some space, or choose another disk"
+        else:
+            problem = f"cannot be written ({error.strerror or error}). Choose another path"
+        path = Path(*(part for part in path.parts if not part.startswith(PREFIX)))  # without the temporary
+        way_out = "with -o, OUT of convert, or NLPSEQ_CACHE_DIR for the cache"
+        raise ResourceError(f"{path}: {problem} {way_out}.") from error
 
 
 class Folder:

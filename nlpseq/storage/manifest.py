@@ -43,16 +43,16 @@ def check_manifest(path: Path, *, hashes: bool = True) -> None:
             if hashes and file_sha256(file) != entry.get("sha256"):
                 raise corrupt(file, "does not match its sha256")
         except OSError as error:
-            if error.errno in SHORTAGE:
-                raise
-            raise corrupt(file, f"cannot be read ({error.strerror or error})") from error
+            raise corrupt(file, f"cannot be read ({error.strerror or error})", error) from error
     for file in path.iterdir():
         if file.suffix in _DATA_SUFFIXES and file.name not in (MANIFEST, *listed) and not file.is_dir():
             raise ArtifactError(f"{file}: is not in the manifest of its folder. Remove or move the file.")
 
 
-def corrupt(path: Path, problem: str) -> ArtifactError:
-    """Return the error to raise for a file or folder that fails a check."""
+def corrupt(path: Path, problem: str, cause: Exception | None = None) -> ArtifactError:
+    """Return the error to raise for a file or folder that fails a check; raise a shortage as it is."""
+    if isinstance(cause, OSError) and cause.errno in SHORTAGE:
+        raise cause
     return ArtifactError(f"{path}: {problem}. Run the command that made the folder again, or copy it again.")
 
 
@@ -82,9 +82,7 @@ def read_json(file: Path) -> Meta:
     except FileNotFoundError:
         raise corrupt(file, "is missing, so the folder is not a complete result of nlpseq") from None
     except (ValueError, RecursionError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in SHORTAGE:
-            raise
-        raise corrupt(file, f"cannot be read as JSON ({error})") from error
+        raise corrupt(file, f"cannot be read as JSON ({error})", error) from error
     if not isinstance(value, dict):
         raise corrupt(file, "does not hold a JSON object")
     return value

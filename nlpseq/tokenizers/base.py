@@ -12,7 +12,7 @@ The tokens of each tokenizer for the line     Don't pay $3.50 — it's l’été
 
 Text is lower-cased first, unless lower=False. Every tokenizer takes linear time on any input.
 
-A new tokenizer is one file here, one line in TOKENIZERS and one name in nlpseq.config.Tokenizer.
+A new tokenizer is one function, one line in TOKENIZERS and one name in nlpseq.config.Tokenizer.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,8 @@ from typing import NamedTuple
 
 from nlpseq.config import TextConfig, Tokenizer
 from nlpseq.reading.normalize import normalize
-from nlpseq.tokenizers.char import split_characters
 from nlpseq.tokenizers.nltk import split_with_nltk
-from nlpseq.tokenizers.word import split_whitespace, split_words
+from nlpseq.tokenizers.word import split_words
 
 __all__ = ["TOKENIZERS", "TokenizerEntry", "normalize_and_tokenize", "tokenize"]
 
@@ -37,8 +36,8 @@ class TokenizerEntry(NamedTuple):
 
 TOKENIZERS: dict[Tokenizer, TokenizerEntry] = {
     "word": TokenizerEntry(split_words),
-    "whitespace": TokenizerEntry(split_whitespace),
-    "char": TokenizerEntry(split_characters),
+    "whitespace": TokenizerEntry(lambda text, _: text.split()),
+    "char": TokenizerEntry(lambda text, _: list(text)),
     "nltk": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),
     "toktok": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),
     "tweet": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),

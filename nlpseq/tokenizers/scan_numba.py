@@ -94,7 +94,7 @@ def _scan(text, classes, apostrophe_tokens, starts, ends, lengths_L):  # type: i
     at, last = 0, len(text) - len(PADDING)
     while at <= last:
         stop = min(at + VECTOR_BYTES, last + 1)
-        if stop <= last and _is_ascii(text, at):
+        if stop <= last and ~bytes_in_range(text, at, np.uint8(0), ASCII_END) == ZERO:  # all ASCII
             progress = _scan_ascii(text, at, classes, apostrophe_tokens, starts, ends, lengths_L, progress)
             at = stop
         else:
@@ -129,12 +129,6 @@ def _scan_characters(  # type: ignore[no-untyped-def]
                 line, before_line = line + ONE, ended
         at += width
     return at, Progress(started, ended, line, before_line, inside)
-
-
-@njit(inline="always")
-def _is_ascii(text, at):  # type: ignore[no-untyped-def]
-    """Return True if VECTOR_BYTES bytes are ASCII."""
-    return ~bytes_in_range(text, at, np.uint8(0), ASCII_END) == ZERO
 
 
 @njit(inline="always")

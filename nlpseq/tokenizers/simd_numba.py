@@ -18,11 +18,7 @@ _VECTOR = ir.VectorType(ir.IntType(8), VECTOR_BYTES)
 
 def _load_uint64(typing_context, data, at):  # type: ignore[no-untyped-def]
     """Load data[at : at + 8] of uint8 as a little-endian number."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return _load(context, builder, signature, arguments, ir.IntType(64))
-
-    return types.uint64(data, at), generate
+    return types.uint64(data, at), lambda *call: _load(ir.IntType(64), *call)
 
 
 def _bytes_in_range(typing_context, data, at, low, num):  # type: ignore[no-untyped-def]
@@ -30,7 +26,7 @@ def _bytes_in_range(typing_context, data, at, low, num):  # type: ignore[no-unty
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         _, _, low, num = arguments
-        vector = _load(context, builder, signature, arguments, _VECTOR)
+        vector = _load(_VECTOR, context, builder, signature, arguments)
         from_low = builder.sub(vector, _broadcast(builder, low))
         in_range = builder.icmp_unsigned("<", from_low, _broadcast(builder, num))
         return builder.bitcast(in_range, ir.IntType(64))
@@ -38,7 +34,7 @@ def _bytes_in_range(typing_context, data, at, low, num):  # type: ignore[no-unty
     return types.uint64(data, at, types.uint8, types.uint8), generate
 
 
-def _load(context: Any, builder: Any, signature: Any, arguments: Any, kind: Any) -> Any:
+def _load(kind: Any, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Load a value of an LLVM type from the array and offset that come first among the arguments."""
     array = make_array(signature.args[0])(context, builder, arguments[0])  # type: ignore[no-untyped-call]
     pointer = cgutils.get_item_pointer(context, builder, signature.args[0], array, arguments[1:2])  # type: ignore[no-untyped-call]
@@ -69,20 +65,13 @@ def _multiply_fold(typing_context, a, b):  # type: ignore[no-untyped-def]
 
 def _trailing_zeros(typing_context, number):  # type: ignore[no-untyped-def]
     """Return the index of the lowest set bit of a uint64 other than 0."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint64(types.uint64), generate
+    zero_is_undefined = ir.Constant(ir.IntType(1), 1)
+    return types.uint64(types.uint64), lambda _, builder, __, call: builder.cttz(call[0], zero_is_undefined)
 
 
 def _popcount(typing_context, number):  # type: ignore[no-untyped-def]
     """Count the set bits of a uint64."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
+    return types.uint64(types.uint64), lambda _, builder, __, call: builder.ctpop(call[0])
 
 
 # Any, because a type checker sees the code generator instead of the function that Numba makes from it.

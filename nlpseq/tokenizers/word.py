@@ -20,7 +20,6 @@ __all__ = [
     "SEPARATOR",
     "WORD",
     "char_classes",
-    "split_whitespace",
     "split_words",
 ]
 
@@ -34,11 +33,6 @@ def split_words(text: str, config: TextConfig) -> list[str]:
     """Return the `word` tokens of a line, with ' for ’ inside words."""
     tokens: list[str] = _word_pattern(config.punctuation).findall(text)
     return [token.replace("’", "'") if len(token) > 1 else token for token in tokens]
-
-
-def split_whitespace(text: str, config: TextConfig) -> list[str]:
-    """Return the runs of a line that hold no white space."""
-    return text.split()
 
 
 @cache

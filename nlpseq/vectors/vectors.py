@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ArtifactError, DataError, NlpseqError, RunError
+from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
-from nlpseq.vectors import queries
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
+from nlpseq.vectors.queries import COSMUL_EPSILON, AnalogyMethod, Answers, best_answers, suggest_words
 
 __all__ = ["KIND", "VERSION", "Vectors", "load_matrix"]
 
@@ -67,28 +67,51 @@ class Vectors:
         """Return the row of a word; raises DataError with suggestions if the word is unknown."""
         word_id = self.vocab.ids.get(word)
         if word_id is None:
-            close = queries.suggest_words(word, self.vocab.words)
+            close = suggest_words(word, self.vocab.words)
             hint = f"Did you mean {' or '.join(close)}?" if close else "See vocab.tsv for all words."
             raise DataError(f"{word!r}: is not among the {len(self.vocab)} words of these vectors. {hint}")
         return word_id
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
         """Return the unit vectors of some words, dense, (len(word_ids), D)."""
-        return queries.dense_rows(self.unit[list(word_ids)])
+        rows = self.unit[list(word_ids)]
+        dense: Floats = rows.toarray() if self.is_sparse else rows
+        return dense
 
     def similarity(self, a: str, b: str) -> float:
-        """Return the cosine of two words, from -1 to 1."""
-        return queries.similarity(self, a, b)
+        """Return the cosine of two words, from -1 to 1; 0 if a vector is zero."""
+        rows = self.matrix[[self.word_id(word) for word in (a, b)]]
+        a_D, b_D = (rows.toarray() if self.is_sparse else rows).astype(np.float64)
+        lengths = float(np.sqrt(a_D @ a_D) * np.sqrt(b_D @ b_D))
+        return float(np.clip(a_D @ b_D / lengths, -1, 1)) if lengths else 0.0
 
-    def neighbors(self, word: str, top: int = 10) -> queries.Answers:
+    def neighbors(self, word: str, top: int = 10) -> Answers:
         """Return the `top` words with the highest cosine, best first, without the word itself."""
-        return queries.neighbors(self, word, top)
+        word_id = self.word_id(word)
+        scores_V = self.unit @ self.rows([word_id])[0]
+        return best_answers(self.vocab.words, scores_V, [word_id], top)
 
-    def analogy(
-        self, a: str, b: str, c: str, top: int = 10, method: queries.AnalogyMethod = "3cosadd"
-    ) -> queries.Answers:
-        """Return the `top` best answers to "a is to b as c is to ?", without a, b and c."""
-        return queries.analogy(self, (a, b, c), top, method)
+    def analogy(self, a: str, b: str, c: str, top: int = 10, method: AnalogyMethod = "3cosadd") -> Answers:
+        """Return the `top` answers to "a is to b as c is to ?", best first, without a, b and c.
+
+        3cosadd scores a word x by cos(x, b - a + c) (Mikolov, Yih & Zweig 2013, N13-1090), 3cosmul by
+        cos(x, b) cos(x, c) / cos(x, a) with cosines shifted to 0..1, which explicit vectors do not need
+        because their cosines are never negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618).
+        """
+        word_ids = [self.word_id(word) for word in (a, b, c)]
+        a_D, b_D, c_D = self.rows(word_ids)
+        if method == "3cosadd":
+            query_D = b_D - a_D + c_D
+            scores_V = self.unit @ (query_D / (np.linalg.norm(query_D) or 1))
+        elif method == "3cosmul":
+            cosines = [self.unit @ word_D for word_D in (a_D, b_D, c_D)]
+            if not self.is_sparse:
+                cosines = [(cosine_V + np.float32(1)) / np.float32(2) for cosine_V in cosines]
+            a_V, b_V, c_V = cosines
+            scores_V = b_V * c_V / (a_V + COSMUL_EPSILON)
+        else:
+            raise ConfigError(f"method: {method!r} is unknown. Choose one of 3cosadd, 3cosmul.")
+        return best_answers(self.vocab.words, scores_V, word_ids, top)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Save everything as a folder; raises RunError if a vector is not finite."""
@@ -153,11 +176,17 @@ class Vectors:
             raise ArtifactError(
                 f"{path / 'vocab.tsv'}: does not hold {shape[0]} words. Train the vectors again."
             )
-        if "num_stored" in meta:
-            return cls(vocab, _load_explicit(path, shape, meta["num_stored"]), meta=meta)
-        matrix = load_matrix(path / "vectors.npy", shape)
+        if "num_stored" in meta:  # explicit vectors, (V, V)
+            if shape[0] != shape[1]:
+                raise ArtifactError(
+                    f"{path / 'meta.json'}: has {shape[0]} words and {shape[1]} dimensions, but PPMI vectors "
+                    "are square. Run `nlpseq train-counts` again."
+                )
+            matrix = load_csr(path, (len(vocab), len(vocab)), meta["num_stored"], np.float32)
+            return cls(vocab, matrix, meta=meta)
+        vectors = load_matrix(path / "vectors.npy", shape)
         contexts = load_matrix(path / "contexts.npy", shape) if meta.get("has_contexts") else None
-        return cls(vocab, matrix, contexts, meta)
+        return cls(vocab, vectors, contexts, meta)
 
     def write(
         self,
@@ -194,14 +223,14 @@ class Vectors:
                     raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
 
 
-def _load_explicit(path: Path, shape: tuple[object, object], num_stored: object) -> Any:
-    """Load the sparse matrix of explicit vectors, (V, V)."""
-    if shape[0] != shape[1]:
+def load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
+    """Map a float32 matrix of this shape; raises ArtifactError for any other array."""
+    matrix = load_array(file, np.float32, ndim=2)
+    if matrix.shape != shape:
         raise ArtifactError(
-            f"{path / 'meta.json'}: has {shape[0]} words and {shape[1]} dimensions, but PPMI vectors are "
-            "square. Run `nlpseq train-counts` again."
+            f"{file}: has shape {matrix.shape}, meta.json says {shape}. Train the vectors again."
         )
-    return load_csr(path, (cast(int, shape[0]), cast(int, shape[0])), num_stored, np.float32)
+    return matrix
 
 
 def _unit_rows(matrix: Any) -> Any:
@@ -211,13 +240,3 @@ def _unit_rows(matrix: Any) -> Any:
     length_V[length_V == 0] = 1
     data = (matrix.data / length_V[rows]).astype(np.float32)
     return as_csr(matrix.shape, data, matrix.indices, matrix.indptr)
-
-
-def load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
-    """Map a float32 matrix of this shape; raises ArtifactError for any other array."""
-    matrix = load_array(file, np.float32, ndim=2)
-    if matrix.shape != shape:
-        raise ArtifactError(
-            f"{file}: has shape {matrix.shape}, meta.json says {shape}. Train the vectors again."
-        )
-    return matrix

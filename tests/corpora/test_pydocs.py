@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from support.killing import is_killed_at
 
 from nlpseq.errors import ResourceError
 
@@ -243,6 +244,14 @@ def test_failed_build_leaves_no_files(package, monkeypatch):
     with pytest.raises(ResourceError, match="the disk ran full"):
         pydocs.build([("package 1", package)])
     assert list((package.parent / "cache" / "corpora").iterdir()) == []
+
+
+def test_next_build_removes_files_of_a_killed_build(package):
+    assert is_killed_at(1, lambda: pydocs.build([("package 1", package)]), ["os.rename"])
+    folder = package.parent / "cache" / "corpora"
+    assert len([*folder.iterdir()]) > 0
+    text = pydocs.build([("package 2", package)])
+    assert [*folder.iterdir()] == [text]
 
 
 def test_python_files_are_sorted(tmp_path):

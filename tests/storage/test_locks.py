@@ -2,7 +2,9 @@
 
 import errno
 import fcntl
+import itertools
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -110,9 +112,60 @@ def test_file_system_without_locks_still_writes(
     for _ in range(2):
         with temporary(tmp_path / "a") as new:
             new.touch()
+            remove_stale_temporaries(tmp_path)
             new.rename(tmp_path / "a")
-    assert (tmp_path / "a").exists()
-    assert not [name for name in names(tmp_path) if "tmp" in name]
+    assert names(tmp_path) == {"a"}
+
+
+def test_temporary_without_a_lock_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the files of a writer whose lock failed, if locks work for the next process."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse)
+        writer = temporary(tmp_path / "a")
+        new = writer.__enter__()
+        new.touch()
+    remove_stale_temporaries(tmp_path)
+    lock_elsewhere(tmp_path / "a")
+    assert new.exists()
+    writer.__exit__(None, None, None)
+    assert names(tmp_path) == set()
+
+
+def test_removal_of_stale_files_blocks_no_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_and_die(tmp_path / "a")
+    rmtree, times, exits = shutil.rmtree, itertools.count(), list[int]()
+
+    def slow(*arguments: object, **options: object) -> None:
+        if next(times) == 0:
+            exits.append(run_in_child(lambda: lock_elsewhere(tmp_path / "a")))
+        rmtree(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shutil, "rmtree", slow)
+    remove_stale_temporaries(tmp_path)
+    assert exits == [0]
+    assert names(tmp_path) == set()
+
+
+def test_file_that_cannot_be_removed_keeps_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        fill_and_die(tmp_path / name)
+    rmdir = os.rmdir
+
+    def refuse(path: object, **options: object) -> None:
+        if path == "b":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        rmdir(path, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", refuse)
+        remove_stale_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.glob(".nlpseq-*/*")] == ["b"] and len(names(tmp_path)) == 1
+    remove_stale_temporaries(tmp_path)
+    assert names(tmp_path) == set()
 
 
 def test_next_lock_removes_files_of_killed_writer(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import numpy as np
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.vectors.formats.names import TITLES
 from nlpseq.vectors.formats.reader import Header, Source, Window
-from nlpseq.vectors.formats.row_buffer import RowBuffer, VectorFile, without_counts
-from nlpseq.vectors.formats.writer import VectorRows, encode_word
+from nlpseq.vectors.formats.rows import RowBuffer, VectorFile, VectorRows, encode_word, without_counts
 
 __all__ = ["read_binary", "write_binary"]
 
@@ -26,13 +25,14 @@ def read_binary(source: Source) -> VectorFile:
     _read_rows(rows, source, window, header)
     if window.rest() + source.stream.read(2) not in (b"", b"\n"):
         raise source.corrupt(f"continues after the {header.num_words} vectors that line 1 declares")
-    matrix_VD = rows.matrix().view("<f4").astype(np.float32, copy=False)
-    return VectorFile(without_counts(rows.words(" ")), matrix_VD, TITLES["word2vec-binary"], [])
+    words, matrix_VD = rows.finish(" ")
+    matrix_VD = matrix_VD.view("<f4").astype(np.float32, copy=False)
+    return VectorFile(without_counts(words), matrix_VD, TITLES["word2vec-binary"], [])
 
 
 def _read_rows(rows: RowBuffer, source: Source, window: Window, header: Header) -> None:
     use_cache_for_numba()
-    from nlpseq.vectors.formats.binary_numba import take_rows
+    from nlpseq.vectors.formats.parse_numba import take_rows
 
     num_words, row_bytes = header.num_words, 4 * header.dim
     while rows.filled < num_words:
@@ -51,7 +51,7 @@ def _read_rows(rows: RowBuffer, source: Source, window: Window, header: Header) 
 
 def write_binary(rows: VectorRows, stream: BinaryIO) -> None:
     """Write the header and the rows."""
-    stream.write(b"%d %d\n" % (len(rows.words), rows.dim))
+    stream.write(b"%d %d\n" % (len(rows.words), rows.matrix_VD.shape[1]))
     for words, block_BD in rows.blocks():
         pairs = zip(words, block_BD.astype("<f4"), strict=True)
         stream.write(b"".join(encode_word(word) + b" " + row_D.tobytes() + b"\n" for word, row_D in pairs))

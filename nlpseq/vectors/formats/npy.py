@@ -8,15 +8,14 @@ from io import BytesIO
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
 from nlpseq.storage.arrays import npy_header
-from nlpseq.vectors.formats.names import TITLES, files_of
-from nlpseq.vectors.formats.reader import Source, open_source, path_exists
-from nlpseq.vectors.formats.row_buffer import VectorFile
-from nlpseq.vectors.formats.writer import VectorRows, check_pair, digest_headings, split_digests
+from nlpseq.vectors.formats.names import TITLES
+from nlpseq.vectors.formats.pairs import digest_headings, read_words_beside
+from nlpseq.vectors.formats.reader import Source
+from nlpseq.vectors.formats.rows import VectorFile, VectorRows
 
 __all__ = ["MAGIC", "read_npy", "write_npy"]
 
@@ -29,8 +28,20 @@ _MAX_HEADER_BYTES = 512  # NumPy writes 118 for an array of two dimensions
 def read_npy(source: Source) -> VectorFile:
     """Read an array and the words beside it."""
     shape = _shape(source)
-    matrix_VD = _inflated(source, shape) if source.compressed else _plain(source, shape)
-    return VectorFile(_vocab_beside(source, matrix_VD), matrix_VD, TITLES["npy"], [])
+    num_bytes = shape[0] * shape[1] * _DTYPE.itemsize
+    if source.compressed:  # memory follows the bytes that were read
+        content = bytearray()
+        while block := source.stream.read(min(num_bytes - len(content), _BLOCK_BYTES)):
+            content += block
+        num_read, numbers = len(content), np.frombuffer(content, _DTYPE, len(content) // _DTYPE.itemsize)
+    else:
+        numbers = np.empty(shape[0] * shape[1], _DTYPE)
+        num_read = source.stream.readinto(numbers.view(np.uint8).data)
+    if num_read < num_bytes or source.stream.read(1):
+        raise source.corrupt(f"does not hold the {shape[0]} x {shape[1]} numbers that its header declares")
+    matrix_VD = numbers.astype(np.float32, copy=False).reshape(shape)
+    vocab = read_words_beside(source, "npy", matrix_VD, lambda words, _, file: Vocab.from_bytes(words, file))
+    return VectorFile(Vocab(vocab.words, vocab.counts), matrix_VD, TITLES["npy"], [])
 
 
 def _shape(source: Source) -> tuple[int, int]:
@@ -69,53 +80,11 @@ def _header(source: Source) -> BinaryIO:
     return BytesIO(magic + size + source.stream.read(num_bytes))
 
 
-def _plain(source: Source, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Read the array after the header, whose size was compared with the file's."""
-    matrix_VD = np.empty(shape, _DTYPE)
-    content, filled = matrix_VD.reshape(-1).view(np.uint8).data, 0
-    while count := source.stream.readinto(content[filled : filled + _BLOCK_BYTES]):
-        filled += count
-    if filled < len(content):
-        raise _wrong_length(source, shape)
-    return matrix_VD.astype(np.float32, copy=False)
-
-
-def _inflated(source: Source, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Read the array after the header; memory follows the bytes that were read."""
-    content, missing = bytearray(), shape[0] * shape[1] * _DTYPE.itemsize
-    while block := source.stream.read(min(missing, _BLOCK_BYTES)):
-        content += block
-        missing -= len(block)
-    if missing or source.stream.read(1):
-        raise _wrong_length(source, shape)
-    return np.frombuffer(content, _DTYPE).astype(np.float32, copy=False).reshape(shape)
-
-
-def _wrong_length(source: Source, shape: tuple[int, int]) -> ArtifactError:
-    return source.corrupt(f"does not hold the {shape[0]} x {shape[1]} numbers that its header declares")
-
-
-def _vocab_beside(source: Source, matrix_VD: npt.NDArray[np.float32]) -> Vocab:
-    beside = files_of(source.file, "npy")[0]
-    if not path_exists(beside):
-        raise ArtifactError(
-            f"{source.file}: holds numbers alone, and {beside.name} with their words is missing. "
-            "Copy both files, or convert the model again."
-        )
-    with open_source(beside) as words:
-        content, headings = split_digests(words.stream.read())
-        vocab = Vocab.from_bytes(content, beside)
-    if len(vocab) != len(matrix_VD):
-        raise words.corrupt(f"has {len(vocab)} words, but {source.file.name} has {len(matrix_VD)} vectors")
-    check_pair((source.file, beside), headings, vocab.words, matrix_VD)
-    return Vocab(vocab.words, vocab.counts)
-
-
 def write_npy(rows: VectorRows, words: BinaryIO, array: BinaryIO) -> None:
     """Write the array, and the words with their counts and the digests of both."""
     heading, end, lines = Vocab(rows.words, rows.counts[rows.rows]).to_bytes().partition(b"\n")
     digests = digest_headings(rows.words, (block_BD for _, block_BD in rows.blocks()))
     words.write(heading + digests + end + lines)
-    array.write(npy_header(_DTYPE, (len(rows.words), rows.dim)))
+    array.write(npy_header(_DTYPE, (len(rows.words), rows.matrix_VD.shape[1])))
     for _, block_BD in rows.blocks():
         array.write(block_BD.astype(_DTYPE).tobytes())

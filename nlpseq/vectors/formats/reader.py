@@ -3,13 +3,12 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import ENOMEM
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from nlpseq.errors import ArtifactError, DataError
-from nlpseq.reading.open import HEAD_BYTES, ChunkStream, RawBytes, decompressed, is_compressed
+from nlpseq.reading.open import HEAD_BYTES, ChunkStream, RawBytes, decoder_for, decompressed, read_errors
 
 __all__ = [
     "DEFAULT_SIZES", "MAX_LINE_BYTES", "Header", "ReadSizes", "Source", "Window", "open_source",
@@ -82,26 +81,21 @@ class Source(NamedTuple):
 @contextmanager
 def open_source(file: Path, sizes: ReadSizes = DEFAULT_SIZES) -> Iterator[Source]:
     """Open a file, decompressed if its content is compressed; translate errors of the operating system."""
-    try:
-        size = _regular_size(file)
-        with file.open("rb") as raw:
-            compressed = is_compressed(raw.peek(HEAD_BYTES)[:HEAD_BYTES])
-            stream = raw
-            if compressed:
-                stream = io.BufferedReader(ChunkStream(_inflate(raw, file)), sizes.block_bytes)
-            yield Source(file, stream, size, compressed, sizes)
-    except FileNotFoundError:
-        raise DataError(f"{file}: does not exist. Name a model or a file of vectors.") from None
-    except IsADirectoryError:
-        raise ArtifactError(
-            f"{file}: is a folder, not a file. Leave its format out if nlpseq wrote it."
-        ) from None
-    except OSError as error:
-        if error.errno == ENOMEM:  # says nothing about the file
-            raise MemoryError(f"{file}: could not be read") from error
-        raise DataError(
-            f"{file}: cannot be read ({error.strerror or error}). Check that the path exists and is readable."
-        ) from error
+    with read_errors(str(file)):
+        try:
+            size = _regular_size(file)
+            with file.open("rb") as raw:
+                compressed = decoder_for(raw.peek(HEAD_BYTES)[:HEAD_BYTES]) is not None
+                stream = raw
+                if compressed:
+                    stream = io.BufferedReader(ChunkStream(_inflate(raw, file)), sizes.block_bytes)
+                yield Source(file, stream, size, compressed, sizes)
+        except FileNotFoundError:
+            raise DataError(f"{file}: does not exist. Name a model or a file of vectors.") from None
+        except IsADirectoryError:
+            raise ArtifactError(
+                f"{file}: is a folder, not a file. Leave its format out if nlpseq wrote it."
+            ) from None
 
 
 def _inflate(raw: io.BufferedReader, file: Path) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """Read and write vector files in the formats of other tools.
 
-names.py lists the formats; text.py, binary.py, npy.py and projector.py each read and write theirs. The sizes
+names.py lists the formats; text.py, binary.py and npy.py read and write them. The sizes
 in a header are compared with the size of the file before anything is allocated.
 """
 
@@ -15,10 +15,8 @@ import numpy.typing as npt
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
-from nlpseq.vectors.formats.binary import read_binary, write_binary
+from nlpseq.vectors.formats import binary, npy, text
 from nlpseq.vectors.formats.names import BadTokens, Format, check_format, files_of, format_of, is_gzipped
-from nlpseq.vectors.formats.npy import MAGIC, read_npy, write_npy
-from nlpseq.vectors.formats.projector import read_projector, tensor_dim, write_projector
 from nlpseq.vectors.formats.reader import (
     DEFAULT_SIZES,
     ReadSizes,
@@ -27,17 +25,8 @@ from nlpseq.vectors.formats.reader import (
     parse_sizes,
     path_exists,
 )
-from nlpseq.vectors.formats.row_buffer import VectorFile, quote_first
-from nlpseq.vectors.formats.text import (
-    glove_dim,
-    is_number,
-    read_glove,
-    read_word2vec,
-    write_glove,
-    write_word2vec,
-)
-from nlpseq.vectors.formats.words import select_writable
-from nlpseq.vectors.formats.writer import VectorRows, atomic_files, check_files
+from nlpseq.vectors.formats.rows import VectorFile, VectorRows, quote_first, select_writable
+from nlpseq.vectors.formats.writer import atomic_files, check_files
 
 __all__ = [
     "FILE_FORMATS", "Written", "check_output", "is_vector_file", "read_vectors", "sniff_format",
@@ -47,21 +36,15 @@ __all__ = [
 _MORE_LINES = 8  # read to tell text from binary, besides the first two
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
 
-_READERS: dict[Format, Callable[[Source], VectorFile]] = {
-    "word2vec": read_word2vec,
-    "glove": read_glove,
-    "word2vec-binary": read_binary,
-    "npy": read_npy,
-    "projector": read_projector,
+# (reader, writer); a writer takes the rows and a stream for each file
+_FORMATS: dict[Format, tuple[Callable[[Source], VectorFile], Callable[..., None]]] = {
+    "word2vec": (text.read_word2vec, text.write_word2vec),
+    "glove": (text.read_glove, text.write_glove),
+    "word2vec-binary": (binary.read_binary, binary.write_binary),
+    "npy": (npy.read_npy, npy.write_npy),
+    "projector": (text.read_projector, text.write_projector),
 }
-_WRITERS: dict[Format, Callable[..., None]] = {  # called with the rows and a stream for each file
-    "word2vec": write_word2vec,
-    "glove": write_glove,
-    "word2vec-binary": write_binary,
-    "npy": write_npy,
-    "projector": write_projector,
-}
-FILE_FORMATS = tuple(_READERS)
+FILE_FORMATS = tuple(_FORMATS)
 
 
 class Written(NamedTuple):
@@ -80,29 +63,30 @@ def read_vectors(file: Path, format: Format | None = None, sizes: ReadSizes = DE
     with the line or byte if the file is corrupt or in another format. A header that declares an impossible
     size never causes an allocation.
     """
-    reader = _READERS.get(check_format(format) if format else sniff_format(file))
-    if reader is None:
+    format = check_format(format) if format else sniff_format(file)
+    if format not in _FORMATS:
         raise ConfigError(f"format: {format!r} is a folder, and {file} is not. Leave the format out.")
+    read, _ = _FORMATS[format]
     with open_source(file, sizes) as source:
-        return _drop_repeats(reader(source))
+        return _drop_repeats(read(source))
 
 
 def sniff_format(file: Path) -> Format:
     """Recognize the format by the first lines; raises ArtifactError if they fit none."""
     with open_source(file) as source:
         first = source.read_line()
-        if first.startswith(MAGIC):
+        if first.startswith(npy.MAGIC):
             return "npy"
-        if tensor_dim(first):
+        if text.tensor_dim(first):
             return "projector"
         if (sizes := parse_sizes(first)) is not None:
             second = source.read_line()
             numbers = second.rstrip().rsplit(b" ", max(1, sizes[1]))[1:]
-            is_text = numbers and all(map(is_number, numbers)) and _continues_as_text(source, len(numbers))
-            if second and not is_text:
+            is_row = numbers and all(map(text.is_number, numbers))
+            if second and not (is_row and _continues_as_text(source, len(numbers))):
                 return "word2vec-binary"
             return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"  # "12 5": a word and a number
-    if glove_dim(first):
+    if text.glove_dim(first):
         return "glove"
     raise ArtifactError(
         f"{file}: line 1 is neither `words dimensions` nor a word and numbers. "
@@ -126,7 +110,7 @@ def is_vector_file(file: Path) -> bool:
     if format != "glove":
         return True
     with open_source(file) as source:
-        dim, more = glove_dim(source.read_line()), [source.read_line() for _ in range(_MORE_LINES)]
+        dim, more = text.glove_dim(source.read_line()), [source.read_line() for _ in range(_MORE_LINES)]
     return dim > 1 or (dim == 1 and _have_numbers(more, 1))
 
 
@@ -147,7 +131,7 @@ def _continues_as_text(source: Source, dim: int) -> bool:
 def _have_numbers(lines: list[bytes], dim: int) -> bool:
     """Tell whether each line that is not blank ends with `dim` numbers."""
     fields = [line.rstrip().rsplit(b" ", dim)[1:] for line in lines if line.strip()]
-    return all(len(numbers) == dim and all(map(is_number, numbers)) for numbers in fields)
+    return all(len(numbers) == dim and all(map(text.is_number, numbers)) for numbers in fields)
 
 
 def _drop_repeats(found: VectorFile) -> VectorFile:
@@ -191,7 +175,7 @@ def write_vectors(
     """Write vectors so that they read back bit for bit, in the same order.
 
     format: by default the one that the file name asks for. bad_tokens: how to treat words that the format
-    cannot hold (see words.py). force: overwrite existing files, which stay until the new ones are complete.
+    cannot hold (see rows.py). force: overwrite existing files, which stay until the new ones are complete.
     Only .npy keeps counts.
     """
     format = check_output(file, format, force=force)
@@ -201,7 +185,7 @@ def write_vectors(
         raise DataError(f"{file}: was not written, because no word is left for it. Choose other vectors.")
     if not is_gzipped(file):  # every format takes at least four bytes for a number
         artifact.check_free_disk(file, len(words) * matrix_VD.shape[1] * 4)
-    files = files_of(file, format)
+    files, (_, write) = files_of(file, format), _FORMATS[format]
     with atomic_files(files, force=force) as streams:
-        _WRITERS[format](VectorRows(words, vocab.counts, rows, matrix_VD), *streams)
+        write(VectorRows(words, vocab.counts, rows, matrix_VD), *streams)
     return Written(files[::-1], len(words), notices)

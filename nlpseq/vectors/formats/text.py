@@ -2,27 +2,39 @@
 
     word2vec text     a line `V D`, then V lines `word number ... number`; also fastText's .vec
     GloVe text        the same lines without the first; a few words of published files contain spaces
-    tensors           lines `number<TAB>...<TAB>number`; the words are in another file
+    tensors           lines `number<TAB>...<TAB>number`; the words are in NAME.metadata.tsv
 
+The metadata have headings for the digests of pairs.py; metadata of other tools have a single column, in which
+the projector takes every line as a word.
 Numbers are written with the fewest digits that read back bit for bit.
 Letters: V words, D dimensions, B rows of a block.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq.core.cache_dir import use_cache_for_numba
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.errors import ArtifactError
 from nlpseq.vectors.formats.names import TITLES
+from nlpseq.vectors.formats.pairs import digest_headings, read_words_beside
 from nlpseq.vectors.formats.reader import MAX_LINE_BYTES, Source, Window
-from nlpseq.vectors.formats.row_buffer import RowBuffer, VectorFile, without_counts
-from nlpseq.vectors.formats.writer import VectorRows, encode_word
+from nlpseq.vectors.formats.rows import (
+    RowBuffer,
+    VectorFile,
+    VectorRows,
+    decode_words,
+    encode_word,
+    without_counts,
+)
 
 __all__ = [
-    "NUMBERS_ONLY", "WORD_FIRST", "LineLayout", "glove_dim", "is_number", "number_line", "parse_row",
-    "read_glove", "read_lines", "read_word2vec", "write_glove", "write_word2vec",
+    "NUMBERS_ONLY", "WORD_FIRST", "LineLayout", "glove_dim", "is_number", "parse_row", "read_glove",
+    "read_projector", "read_word2vec", "tensor_dim", "write_glove", "write_projector", "write_word2vec",
 ]  # fmt: skip
 
 _TakeLines = Callable[..., tuple[int, int, int]]
@@ -43,18 +55,38 @@ def read_word2vec(source: Source) -> VectorFile:
     """Read the rows that the header declares; raises ArtifactError if the file has fewer or more."""
     header = source.read_header(bytes_per_number=2)
     rows = RowBuffer(header.dim, 0 if source.compressed else header.num_words)
-    notices = read_lines(rows, source, Window(source, position=header.num_bytes), 2, WORD_FIRST)
-    if rows.filled != header.num_words:
-        raise source.corrupt(f"holds {rows.filled} vectors, but line 1 declares {header.num_words}")
-    return VectorFile(without_counts(rows.words("\n")), rows.matrix(), TITLES["word2vec"], notices)
+    notices = _read_lines(rows, source, Window(source, position=header.num_bytes), 2, WORD_FIRST)
+    words, matrix_VD = rows.finish("\n")
+    if len(words) != header.num_words:
+        raise source.corrupt(f"holds {len(words)} vectors, but line 1 declares {header.num_words}")
+    return VectorFile(without_counts(words), matrix_VD, TITLES["word2vec"], notices)
 
 
 def read_glove(source: Source) -> VectorFile:
     """Read lines with as many numbers as the first."""
     first = source.read_line()
     rows = RowBuffer(glove_dim(first) or 1)  # 1, so that the parser refuses the line
-    notices = read_lines(rows, source, Window(source, first), 1, WORD_FIRST)
-    return VectorFile(without_counts(rows.words("\n")), rows.matrix(), TITLES["glove"], notices)
+    notices = _read_lines(rows, source, Window(source, first), 1, WORD_FIRST)
+    words, matrix_VD = rows.finish("\n")
+    return VectorFile(without_counts(words), matrix_VD, TITLES["glove"], notices)
+
+
+def read_projector(source: Source) -> VectorFile:
+    """Read lines of numbers and the words beside them."""
+    first = source.read_line()
+    rows = RowBuffer(tensor_dim(first) or 1)  # 1, so that the parser refuses the line
+    notices = _read_lines(rows, source, Window(source, first), 1, NUMBERS_ONLY)
+    _, matrix_VD = rows.finish("\n")
+    vocab = read_words_beside(source, "projector", matrix_VD, _parse_metadata)
+    return VectorFile(vocab, matrix_VD, TITLES["projector"], notices)
+
+
+def _parse_metadata(content: bytes, has_heading: bool, file: Path) -> Vocab:
+    """Read a word a line, without the heading."""
+    if b"\t" in content:
+        raise ArtifactError(f"{file}: has several columns. Keep the words alone, without a heading.")
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    return without_counts([decode_words(line.removesuffix(b"\r")) for line in lines[has_heading:]])
 
 
 def glove_dim(line: bytes) -> int:
@@ -63,7 +95,13 @@ def glove_dim(line: bytes) -> int:
     return next((d for d, field in enumerate(fields[:0:-1]) if not is_number(field)), len(fields) - 1)
 
 
-def read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layout: LineLayout) -> list[str]:
+def tensor_dim(line: bytes) -> int:
+    """Count the tab-separated numbers of a line; 0 if it holds anything else."""
+    fields = line.rstrip().split(b"\t")
+    return len(fields) if all(map(is_number, fields)) else 0
+
+
+def _read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layout: LineLayout) -> list[str]:
     """Read rows to the end of the file and return notices; line: number of the first line."""
     take_lines: _TakeLines | None = None
     while True:
@@ -135,7 +173,7 @@ def is_number(field: bytes) -> bool:
 
 def write_word2vec(rows: VectorRows, stream: BinaryIO) -> None:
     """Write the header and the rows."""
-    stream.write(b"%d %d\n" % (len(rows.words), rows.dim))
+    stream.write(b"%d %d\n" % (len(rows.words), rows.matrix_VD.shape[1]))
     write_glove(rows, stream)
 
 
@@ -143,9 +181,18 @@ def write_glove(rows: VectorRows, stream: BinaryIO) -> None:
     """Write a line `word number ... number` for each row."""
     for words, block_BD in rows.blocks():
         pairs = zip(words, block_BD, strict=True)
-        stream.write(b"".join(encode_word(word) + b" " + number_line(row_D, " ") for word, row_D in pairs))
+        stream.write(b"".join(encode_word(word) + b" " + _number_line(row_D, " ") for word, row_D in pairs))
 
 
-def number_line(row_D: npt.NDArray[np.float32], separator: str) -> bytes:
+def write_projector(rows: VectorRows, metadata: BinaryIO, tensors: BinaryIO) -> None:
+    """Write the numbers, and a word a line under the digests of both."""
+    digests = digest_headings(rows.words, (block_BD for _, block_BD in rows.blocks()))
+    metadata.write(b"word" + digests + b"\n")
+    for words, block_BD in rows.blocks():
+        metadata.write(b"".join(encode_word(word) + b"\n" for word in words))
+        tensors.write(b"".join(_number_line(row_D, "\t") for row_D in block_BD))
+
+
+def _number_line(row_D: npt.NDArray[np.float32], separator: str) -> bytes:
     """Format numbers as a line; str of a float32 is the shortest text that reads back the same."""
     return (separator.join(map(str, row_D)) + "\n").encode()

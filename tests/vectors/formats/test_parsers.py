@@ -11,12 +11,11 @@ from hypothesis import given, settings, strategies as st
 from reference import vector_rows
 from support.vocabularies import PLAIN_WORDS, same_bits, write
 
-from nlpseq.vectors.formats.binary_numba import take_rows
-from nlpseq.vectors.formats.parse_numba import take_lines
+from nlpseq.vectors.formats.parse_numba import take_lines, take_rows
 from nlpseq.vectors.formats.reader import ReadSizes
 from nlpseq.vectors.formats.registry import read_vectors
+from nlpseq.vectors.formats.rows import VectorRows
 from nlpseq.vectors.formats.text import NUMBERS_ONLY, WORD_FIRST, write_word2vec
-from nlpseq.vectors.formats.writer import VectorRows
 
 COMPILED = ReadSizes(compile_after=0)
 

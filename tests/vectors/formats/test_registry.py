@@ -30,10 +30,10 @@ from nlpseq.dataset.vocab import Vocab, unescape
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.reading.open import COMPRESSED_ENDINGS
 from nlpseq.vectors.formats.names import ENDINGS, TITLES, Format, files_of, format_of
+from nlpseq.vectors.formats.pairs import digest_headings
 from nlpseq.vectors.formats.reader import ReadSizes
 from nlpseq.vectors.formats.registry import is_vector_file, read_vectors, write_vectors
-from nlpseq.vectors.formats.row_buffer import VectorFile
-from nlpseq.vectors.formats.writer import digest_headings
+from nlpseq.vectors.formats.rows import VectorFile
 
 if sys.version_info >= (3, 14):
     from compression import zstd

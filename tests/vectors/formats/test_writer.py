@@ -1,10 +1,12 @@
 """A file of vectors appears whole or not at all, pairs recognize each other, and force alone overwrites."""
 
+import errno
 import hashlib
 import itertools
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from support.killing import is_killed_at, run_in_child
@@ -17,8 +19,8 @@ from nlpseq.vectors.formats.registry import read_vectors
 PAIRS = {"a.npy": "a.vocab.tsv", "a.tsv": "a.metadata.tsv", "a.npy.gz": "a.vocab.tsv.gz"}
 
 
-def no_space(*_: object) -> None:
-    raise OSError(28, "No space left on device")
+def no_space(*_: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -88,6 +90,91 @@ def test_killed_export_never_mixes_two_exports(tmp_path: Path, name: str) -> Non
         if not was_killed:
             break
     assert [key for key, _ in itertools.groupby(found)] == ["old", *["mixed"] * (name in PAIRS), "new"]
+
+
+@pytest.mark.parametrize("had_old", [False, True])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "broken"), KeyboardInterrupt()], ids=["error", "Ctrl-C"]
+)
+@pytest.mark.parametrize("name", ["a.npy", "a.tsv"])
+def test_failed_second_rename_puts_the_first_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException, had_old: bool
+) -> None:
+    if had_old:
+        write(tmp_path / name, ["old", "words"], MATRIX)
+    before, replace = contents(tmp_path), Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target.name == name:
+            raise error
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises((ResourceError, KeyboardInterrupt)):
+        write(tmp_path / name, ["new"], MATRIX[:1], force=True)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tsv"])
+def test_ctrl_c_after_the_second_rename_keeps_the_new_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(tmp_path / name, ["old", "words"], MATRIX)
+    replace = Path.replace
+
+    def stop(self: Path, target: Path) -> Path:
+        replace(self, target)
+        if target.name == name:
+            raise KeyboardInterrupt
+        return target
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", stop)
+        write(tmp_path / name, ["new"], MATRIX[:1], force=True)
+    assert read_vectors(tmp_path / name).vocab.words == ["new"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tsv"])
+def test_error_names_a_pair_that_cannot_be_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(tmp_path / name, ["old", "words"], MATRIX)
+    replace, calls = Path.replace, itertools.count(1)
+
+    def refuse(self: Path, target: Path) -> Path:
+        return replace(self, target) if next(calls) == 1 else no_space()
+
+    with monkeypatch.context() as patch, pytest.raises(ResourceError) as refused:
+        patch.setattr(Path, "replace", refuse)
+        write(tmp_path / name, ["new"], MATRIX[:1], force=True)
+    assert "nothing was changed" not in str(refused.value)
+    assert str(refused.value).startswith(f"{tmp_path / PAIRS[name]}: is new and {name} is old, because")
+    assert "Export both again with --force" in str(refused.value)
+    with pytest.raises(ArtifactError, match="do not belong together"):
+        read_vectors(tmp_path / name)
+    write(tmp_path / name, ["new"], MATRIX[:1], force=True)
+    assert read_vectors(tmp_path / name).vocab.words == ["new"]
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tsv"])
+def test_kill_between_the_renames_is_refused_by_readers(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, ["old", "words"], MATRIX)
+    assert is_killed_at(
+        2, lambda: write(tmp_path / name, ["new", "ones"], 2 * MATRIX, force=True), ["os.rename"]
+    )
+    with pytest.raises(ArtifactError, match=r"do not belong together.*Convert the model again"):
+        read_vectors(tmp_path / name)
+    write(tmp_path / name, ["new", "ones"], 2 * MATRIX, force=True)
+    assert read_vectors(tmp_path / name).vocab.words == ["new", "ones"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_export_removes_stale_temporaries_of_its_folder(tmp_path: Path) -> None:
+    assert is_killed_at(1, lambda: write(tmp_path / "a.vec", WORDS, MATRIX), ["os.rename"])
+    assert len(list(tmp_path.iterdir())) == 2
+    write(tmp_path / "b.vec", WORDS, MATRIX)
+    assert [*contents(tmp_path)] == ["b.vec"]
 
 
 @pytest.mark.parametrize("name", PAIRS)

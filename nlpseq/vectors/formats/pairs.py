@@ -1,0 +1,68 @@
+"""Formats of two files, an array and its words: .npy with .vocab.tsv, .tsv with .metadata.tsv.
+
+Both files get their names one after the other, so a kill between the two renames leaves files of different
+exports. Therefore the first line of the words file ends in two more headings, `array=<sha256 of the numbers>`
+and `words=<sha256 of the words>`; readers compare both.
+
+Other tools accept these headings: pandas reads two empty columns, the Embedding Projector takes a first line
+with tabs as headings and skips missing values. Older versions of nlpseq refuse such a words file. Files
+without digests, of older versions or other tools, are still read.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.errors import ArtifactError
+from nlpseq.vectors.formats.names import Format, files_of
+from nlpseq.vectors.formats.reader import Source, open_source, path_exists
+
+__all__ = ["digest_headings", "read_words_beside"]
+
+_DIGESTS = re.compile(rb"(?<=\S)\tarray=[0-9a-f]{64}\twords=[0-9a-f]{64}(?=\r?\n)")
+
+
+def digest_headings(words: Sequence[str], blocks: Iterable[npt.NDArray[np.float32]]) -> bytes:
+    """Return the column headings that identify these words and vectors."""
+    digest = sha256()
+    for block_BD in blocks:
+        digest.update(np.ascontiguousarray(block_BD, "<f4").data)
+    word_digest = Vocab(words, np.zeros(len(words), np.int64)).digest
+    return f"\tarray={digest.hexdigest()}\twords={word_digest}".encode()
+
+
+def read_words_beside(
+    source: Source,
+    format: Format,
+    matrix_VD: npt.NDArray[np.float32],
+    parse: Callable[[bytes, bool, Path], Vocab],
+) -> Vocab:
+    """Read the words file of an array; raise ArtifactError unless the two belong together.
+
+    parse: called with the content without digests, whether it had digests, and the path.
+    """
+    beside = files_of(source.file, format)[0]
+    if not path_exists(beside):
+        raise ArtifactError(
+            f"{source.file}: holds numbers alone, and {beside.name} with their words is missing. "
+            "Copy both files, rename the words file so, or convert the model again."
+        )
+    with open_source(beside) as stored:
+        content = stored.stream.read()
+        found = _DIGESTS.search(content, 0, content.find(b"\n") + 1)
+        if found:
+            content = content[: found.start()] + content[found.end() :]
+        vocab = parse(content, found is not None, beside)
+    if found and found[0] != digest_headings(vocab.words, [matrix_VD]):
+        raise ArtifactError(
+            f"{source.file} and {beside}: do not belong together, because their digests differ. "
+            "Convert the model again, or copy both files again."
+        )
+    if len(vocab) != len(matrix_VD):
+        raise stored.corrupt(f"has {len(vocab)} words, but {source.file.name} has {len(matrix_VD)} vectors")
+    return vocab

@@ -1,0 +1,150 @@
+"""Words and vectors, as they are collected from a file and as they are written to one.
+
+A format cannot hold a word that is empty, contains a separator of the format, or would read back as another
+word. Formats with escapes of their own, .npy with vocab.tsv and the folder, hold every word.
+
+Letters: V words, D dimensions, B rows of a block.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.dataset.vocab import Vocab, escape
+from nlpseq.errors import ConfigError, DataError
+from nlpseq.vectors.formats.names import TITLES, BadTokens, Format
+
+__all__ = ["RowBuffer", "VectorFile", "VectorRows", "decode_words", "encode_word", "quote_first"]
+__all__ += ["select_writable", "without_counts"]
+
+_UNKNOWN_COUNT = -1
+_BLOCK_ROWS = 1024
+_SEPARATORS: dict[Format, re.Pattern[str]] = {
+    "word2vec": re.compile(r"[ \t\n\r\v\f]"),  # white space in C, without the no-break space
+    "glove": re.compile(r"[ \t\n\r\v\f]"),
+    "word2vec-binary": re.compile(r"[ \n]"),
+    "projector": re.compile(r"[\t\n\r]"),
+}
+_EMPTY = "\\e"  # because no escaped word begins so
+
+
+class VectorFile(NamedTuple):
+    """The content of a vector file."""
+
+    vocab: Vocab
+    matrix_VD: npt.NDArray[np.float32]
+    format: str
+    notices: list[str]  # for the user, such as about repeated words
+
+
+class RowBuffer:
+    """Words and vectors read so far, in a matrix that grows if `height` was too low.
+
+    height: rows to allocate at once. Pass 0 if the file size does not bound the number of rows, so that
+    memory follows the bytes that were read.
+    """
+
+    def __init__(self, dim: int, height: int = 0) -> None:
+        self.dim = dim
+        self.matrix_VD = np.empty((height, dim), np.float32)
+        self.filled = 0
+        self._words = list[bytes]()
+
+    def make_room(self, num_rows: int) -> None:
+        """Grow the matrix to at least `num_rows` free rows."""
+        height = len(self.matrix_VD)
+        if self.filled + num_rows > height:
+            height = max(self.filled + num_rows, height + height // 4)
+            self.matrix_VD.resize((height, self.dim), refcheck=False)  # in place: no view outlives this call
+
+    def add(self, num_rows: int, words: bytes) -> None:
+        """Count rows as filled; words: their words, each followed by a separator."""
+        self.filled += num_rows
+        self._words.append(words)
+
+    def finish(self, separator: str) -> tuple[list[str], npt.NDArray[np.float32]]:
+        """Return the words, and the filled rows, float32, (V, D)."""
+        words = decode_words(b"".join(self._words))  # at once, which is safe because the separator is ASCII
+        self.matrix_VD.resize((self.filled, self.dim), refcheck=False)
+        return words.split(separator)[:-1], self.matrix_VD
+
+
+class VectorRows(NamedTuple):
+    """Words as they are written, their counts, and the row of the matrix for each word."""
+
+    words: Sequence[str]
+    counts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.intp]
+    matrix_VD: npt.NDArray[np.float32]
+
+    def blocks(self) -> Iterator[tuple[Sequence[str], npt.NDArray[np.float32]]]:
+        """Yield words and their vectors in blocks of rows."""
+        for start in range(0, len(self.words), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            yield self.words[block], self.matrix_VD[self.rows[block]]
+
+
+def without_counts(words: Sequence[str]) -> Vocab:
+    """Return the vocabulary of a format that stores no counts."""
+    return Vocab(words, np.full(len(words), _UNKNOWN_COUNT))
+
+
+def encode_word(word: str) -> bytes:
+    """Encode a word as UTF-8, and surrogate escapes as the bytes they stand for."""
+    return word.encode("utf-8", "surrogateescape")
+
+
+def decode_words(words: bytes) -> str:
+    """Decode UTF-8; invalid bytes (word2vec.c cuts inside characters) become surrogate escapes."""
+    return words.decode("utf-8", "surrogateescape")
+
+
+def quote_first(words: Sequence[str]) -> str:
+    """Quote the first five words for a message."""
+    return ", ".join(map(repr, words[:5])) + (", ..." if len(words) > 5 else "")
+
+
+def select_writable(
+    words: Sequence[str], format: Format, bad_tokens: BadTokens
+) -> tuple[Sequence[str], npt.NDArray[np.intp], list[str]]:
+    r"""Return the words as a file of this format holds them, the row of each, and notices.
+
+    Bad words raise DataError unless treated.
+
+    bad_tokens: "skip" leaves bad words out. "escape" writes every word as vocab.tsv does, a space as \u0020
+    and the empty word as \e: different words stay different, and vocab.unescape restores each of them.
+    """
+    if bad_tokens not in ("error", "skip", "escape"):
+        raise ConfigError(f"bad_tokens: {bad_tokens!r} is unknown. Choose one of error, skip, escape.")
+    separators, rows = _SEPARATORS.get(format), np.arange(len(words))
+    if separators is None:
+        return words, rows, []
+    if bad_tokens == "escape":
+        escaped = [separators.sub(lambda m: f"\\u{ord(m[0]):04x}", escape(word)) or _EMPTY for word in words]
+        changed = [word for word, new in zip(words, escaped, strict=True) if new != word]
+        notice = f"{len(changed)} words were written with escapes: {quote_first(changed)}"
+        return escaped, rows, [notice] if changed else []
+    bad = [row for row, word in enumerate(words) if _is_bad(word, separators)]
+    quoted = quote_first([words[row] for row in bad])
+    if bad and bad_tokens == "error":
+        raise DataError(
+            f"{TITLES[format]}: cannot hold {len(bad)} of the words, which are empty, contain a separator "
+            f"or are not text: {quoted}. "
+            "Skip or escape them (bad_tokens, --bad-tokens), or write .npy or a folder."
+        )
+    rows = np.delete(rows, bad)
+    kept = [words[row] for row in rows.tolist()]
+    return kept, rows, [f"{len(bad)} words were left out: {quoted}"] if bad else []
+
+
+def _is_bad(word: str, separators: re.Pattern[str]) -> bool:
+    """Tell whether a word is empty, contains a separator, or changes when written and read."""
+    if not word or separators.search(word) is not None:
+        return True
+    try:
+        return not word.isascii() and decode_words(encode_word(word)) != word
+    except UnicodeEncodeError:  # a surrogate without a byte
+        return True
