@@ -250,10 +250,13 @@ def _drop_output(*streams: TextIO) -> None:
 
 @contextmanager
 def _warnings_on(console: Console) -> Iterator[None]:
-    """Print warnings as one line, without their place in the code."""
+    """Print each warning once, as one line, without its place in the code."""
+    shown = set[str]()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        console.say(f"nlpseq: warning: {message}")
+        if str(message) not in shown:  # a command checks its output before the run does
+            shown.add(str(message))
+            console.say(f"nlpseq: warning: {message}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show

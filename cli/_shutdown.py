@@ -9,11 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn, Self
-
-import click
+from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DUPLICATE_S = 0.5  # because `timeout` signals a process, and then its group
@@ -110,29 +107,3 @@ class StopSignals:
             self._retry()
         elif not self.number:  # because a signal can leave an object half-made, whose __del__ fails then
             self._hook_before(unraisable)
-
-
-class GracefulShutdown:
-    """Inside the with-statement, the first signal sets `requested`; the second raises Stopped."""
-
-    def __init__(self) -> None:
-        from ._output import console  # here, because _output imports StopSignals
-
-        self.requested = False
-        self._console = console()
-
-    def __enter__(self) -> Self:
-        self._console.signals.on_first = self._request
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._console.signals.on_first = None
-
-    def _request(self) -> None:
-        self.requested = True
-        with suppress(OSError, RuntimeError):  # stderr is closed, or the signal interrupted another message
-            self._console.say("stopping after this step; send the signal again to stop at once")
-
-    def exit(self) -> NoReturn:
-        """End the command with the exit code of the signal."""
-        raise click.exceptions.Exit(128 + (self._console.signals.number or signal.SIGINT))

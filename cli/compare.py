@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from ._app import Command
-from ._evaluate import EvaluationSets, evaluation_options, share_text
-from ._inputs import load_vectors, vector_options
-from ._options import integer, json_option
+from ._inputs import load_vectors
+from ._options import evaluation_options, integer, json_option, vector_options
 from ._output import print_json, print_table, say
+from .eval_w2v import EvaluationSets, share_text
 
 __all__ = ["compare"]
 
@@ -57,7 +57,7 @@ def compare(
     if len(models) < 2:
         raise click.UsageError("One model is not enough to compare. Name two or more models.")
     has_sets = bool(pairs) or analogies is not None
-    sets = EvaluationSets.read(pairs, analogies, restrict_vocab, oov, threads) if has_sets else None
+    sets = EvaluationSets(pairs, analogies, restrict_vocab, oov, threads) if has_sets else None
     from nlpseq.evaluation.neighbor_overlap import neighbor_overlap
 
     loaded = [load_vectors(model, **vector_settings) for model in models]

@@ -6,9 +6,10 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,9 +19,7 @@ from nlpseq.errors import MissingExtra
 from ._app import Command
 from ._options import force_option, output_option
 from ._output import print_line, print_path, say
-
-if TYPE_CHECKING:
-    from nlpseq.dataset.token_dataset import TokenDataset
+from ._training import TrainingSession
 
 __all__ = ["ANALOGIES", "RESULTS", "WORDS", "demo", "show_model", "show_vectors"]
 
@@ -32,6 +31,7 @@ ANALOGIES = (  # (a, b, c, d): a is to b as c is to d, and the vectors find d
     ("upper", "lower", "left", "right"),
 )
 EPOCHS = 10
+CHECKPOINT_EVERY = 60.0  # seconds
 MODEL = LMConfig(time_budget=45.0)  # seconds
 PROMPT, NUM_TOKENS = "Return the", 40
 RESULTS = ("pydocs.tokens", "pydocs.w2v", "pydocs-lm.tokens", "pydocs.lm")
@@ -46,11 +46,11 @@ def demo(output: Path | None, force: bool) -> None:
     Trains word vectors, prints neighbors and analogies, trains a small language model (if PyTorch is
     installed) and generates a sentence. Results go to the folder `demo`, or to the folder of -o.
     """
-    from nlpseq.storage import artifact
+    from nlpseq.training.checkpoint import lock_output
 
     output = output or Path("demo")
     for name in RESULTS:
-        artifact.check_writable(output / name, force=force)
+        click.get_current_context().with_resource(lock_output(output / name, force=force))
     show_vectors(output, force=force)
     has_model = show_model(output, force=force)
     folder = shlex.quote(str(output))
@@ -66,13 +66,17 @@ def demo(output: Path | None, force: bool) -> None:
 def show_vectors(output: Path, *, force: bool = False, epochs: int = EPOCHS) -> None:
     """Train word vectors, and print neighbors and analogies."""
     import nlpseq as ns
+    from nlpseq.training.provenance import describe_source
 
     with step("1. Collect the text, and number its words"):
-        data = encode(output / "pydocs.tokens", TextConfig(), force=force)
+        corpus = ns.open_corpus("pydocs")
+        data = ns.preprocess(corpus, TextConfig(), output / "pydocs.tokens", force=force)
     print_line(f"{data.num_tokens:,} words, {data.vocab.num_words:,} of them different")
     with step("2. Train word vectors (skip-gram)"):
-        vectors = ns.train_word2vec(data, Word2VecConfig(epochs=epochs))
-    vectors.save(output / "pydocs.w2v", force=force)
+        session = TrainingSession("train-w2v", "words", CHECKPOINT_EVERY)
+        train = partial(ns.train_word2vec, data, Word2VecConfig(epochs=epochs))
+        source = describe_source(data)
+        vectors = session.train(train, output / "pydocs.w2v", force=force, provenance=source)
     for word in WORDS:
         nearest = ", ".join(other for other, _ in vectors.neighbors(word, top=4))
         print_line(f"nearest to {word}: {nearest}")
@@ -90,21 +94,18 @@ def show_model(output: Path, *, force: bool = False, config: LMConfig = MODEL) -
     except MissingExtra as error:
         say(f"3. No language model: {error}")
         return False
+    from nlpseq.training.provenance import describe_source
+
     with step(f"3. Train a language model (LSTM) for {config.time_budget:.0f} s"):
         settings: dict[str, Any] = LM_TEXT | LM_SHARES
-        data = encode(output / "pydocs-lm.tokens", TextConfig(**settings), force=force)
-        model = ns.train_lm(data, config)
-    model.save(output / "pydocs.lm", force=force)
+        corpus, path = ns.open_corpus("pydocs"), output / "pydocs-lm.tokens"
+        data = ns.preprocess(corpus, TextConfig(**settings), path, force=force)
+        session = TrainingSession("train-lm", "tokens", CHECKPOINT_EVERY)
+        train, source = partial(ns.train_lm, data, config), describe_source(data)
+        model = session.train(train, output / "pydocs.lm", force=force, provenance=source)
     sentence = model.generate(PROMPT, num_tokens=NUM_TOKENS, temperature=0.6).partition("\n")[0]
     print_line(f"generated: {sentence}")
     return True
-
-
-def encode(path: Path, config: TextConfig, *, force: bool) -> TokenDataset:
-    """Encode the corpus `pydocs` into a folder."""
-    import nlpseq as ns
-
-    return ns.preprocess(ns.open_corpus("pydocs"), config, path, force=force)
 
 
 @contextmanager

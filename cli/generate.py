@@ -11,8 +11,8 @@ from nlpseq.core.resources import TORCH
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import lm_argument, load_model, machine_options
-from ._options import integer, is_typed, json_option, option_name
+from ._inputs import load_model
+from ._options import integer, is_typed, json_option, lm_argument, machine_options, option_name
 from ._output import print_json, print_text, say, say_warning
 
 __all__ = ["generate"]

@@ -13,6 +13,7 @@ from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, DataError, MissingExtra, NlpseqError
 
 from ._app import Command
+from ._inputs import warn_if_unfinished
 from ._options import json_option
 from ._output import print_columns, print_json
 
@@ -56,6 +57,7 @@ def inspect(path: Path, as_json: bool) -> None:
         print_columns([("kind", found.kind or "unknown"), ("whole", whole), *_flattened(found.meta)])
     if found.error is not None:
         raise found.error
+    warn_if_unfinished(path, found.meta)
 
 
 def _inspect_folder(path: Path) -> Finding:

@@ -14,9 +14,9 @@ from nlpseq.config.fields import from_dict
 from nlpseq.errors import DataError
 
 from ._app import Command
-from ._inputs import load_vectors, model_argument, vector_options
-from ._options import integer, json_option
-from ._output import print_columns, print_json, print_line, say, say_error
+from ._inputs import load_vectors
+from ._options import integer, json_option, model_argument, vector_options
+from ._output import print_columns, print_json, print_line, say
 
 __all__ = ["analogy", "neighbors", "similarity"]
 
@@ -58,7 +58,7 @@ def neighbors(
         except DataError as error:
             if len(words) == 1:
                 raise
-            say_error(str(error))
+            say(f"nlpseq: error: {error}", level=-1)
             all_known = False
             continue
         if as_json:

@@ -14,8 +14,8 @@ from nlpseq.core.resources import TORCH
 from nlpseq.errors import DataError
 
 from ._app import Command
-from ._inputs import dataset_folder, lm_argument, load_model, machine_options, open_sources
-from ._options import json_option
+from ._inputs import dataset_folder, load_model, open_sources
+from ._options import json_option, lm_argument, machine_options
 from ._output import print_json, print_line, say, say_warning
 
 __all__ = ["lines", "score"]

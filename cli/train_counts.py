@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,32 +15,19 @@ from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import (
-    COMPILING,
-    corpus_argument,
-    corpus_name,
-    encode_as,
-    lock_output,
-    prepare,
-    run_folder,
-    say_contents,
-    say_neighbors,
-)
+from ._inputs import COMPILING, say_contents
 from ._options import (
     RARE_TEXT,
     build_config,
-    checkpoint_option,
-    config_file_option,
+    build_text_config,
     config_options,
     explicit_settings,
-    force_option,
     is_typed,
     option_name,
-    output_option,
-    refuse_settings_of_phrases,
-    resume_option,
+    training_options,
 )
-from ._output import Progress, TrainingSession, print_path, say
+from ._output import Progress, print_path, say
+from ._training import TrainingSession, find_unfinished, new_output, prepare, say_neighbors
 
 __all__ = ["train_counts"]
 
@@ -68,12 +55,7 @@ SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
         "nlpseq train-counts corpus.txt --method glove --dim 20 --epochs 5",
     ],
 )
-@corpus_argument
-@output_option
-@force_option
-@resume_option
-@checkpoint_option("5m")
-@config_file_option
+@training_options("5m")
 @click.option(
     "--method",
     type=click.Choice(list(METHODS)),
@@ -101,10 +83,11 @@ def train_counts(
     If nothing else is said, GloVe has 100 dimensions and counts harmonically in a window of 10, without
     subsampling. GloVe is saved as it goes, and a run that was stopped goes on with --resume.
     """
+    session = TrainingSession(COMMAND, "pairs", checkpoint_every)
     if resume:
-        path, vectors = _resume(sources, output, checkpoint_every, method)
+        path, vectors = _resume(session, sources, output, method)
     else:
-        path, vectors = _start(sources, output, checkpoint_every, method, force=force)
+        path, vectors = _start(session, sources, output, method, force=force)
     seconds = vectors.meta
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
     say_neighbors(path, vectors)
@@ -112,87 +95,51 @@ def train_counts(
 
 
 def _start(
-    sources: tuple[str, ...], output: Path | None, every: float, method: str, *, force: bool
+    session: TrainingSession, sources: tuple[str, ...], output: Path | None, method: str, *, force: bool
 ) -> tuple[Path, Vectors]:
-    from nlpseq.training.checkpoint import check_output
     from nlpseq.training.provenance import describe_source
 
     _refuse_useless(method)
     counting = build_config(CooccurrenceConfig, COUNTING[method])
     configs: dict[type, Any] = {config_type: build_config(config_type) for config_type in METHODS[method]}
-    text = build_config(TextConfig)  # wrong settings fail before any work
-    refuse_settings_of_phrases(text)
+    text = build_text_config()
     threads = getattr(configs[METHODS[method][-1]], "threads", explicit_settings(SVDConfig).get("threads"))
-    place = output or Path(corpus_name(sources) + SUFFIXES[method])
-    lock_output(place)
-    check_output(place, force=force)
-    path, data = prepare(sources, SUFFIXES[method], output, threads, force=force, text=text)
-    if method == "glove":
-        _check_room(path, data.vocab.num_words, configs[GloveConfig])
-    counts = _count(data, counting, threads)
+    path = new_output(sources, SUFFIXES[method], output, force=force)
+    data = prepare(sources, text, threads)
     source = describe_source(data, sources)
-    if method != "glove":
-        vectors = _factorize(counts, configs, source)
-        vectors.save(path, force=force)
-        return path, vectors
+    if method == "glove":
+        from nlpseq.counts.glove import train_glove
 
-    from nlpseq.counts.glove import train_glove
-    from nlpseq.training.checkpoint import CheckpointConfig
-
-    config = configs[GloveConfig]
-    _check_memory(counts, config)
-    with TrainingSession(COMMAND, "pairs", COMPILING) as session:
-        session.start(path)
-        checkpoint = CheckpointConfig(
-            path=path, every=every, should_stop=session.should_stop, force=force, provenance=source
-        )
-        vectors = train_glove(counts, config, progress=session.progress, checkpoint=checkpoint)
-        session.end(vectors.meta)
+        config = configs[GloveConfig]
+        _check_room(path, data.vocab.num_words, config)
+        counts = _count(data, counting, threads)
+        _check_memory(counts, config)
+        return path, session.train(partial(train_glove, counts, config), path, force=force, provenance=source)
+    vectors = _factorize(_count(data, counting, threads), configs, source)
+    vectors.save(path, force=force)
     return path, vectors
 
 
-def _resume(sources: tuple[str, ...], output: Path | None, every: float, method: str) -> tuple[Path, Vectors]:
-    from nlpseq.training.resume import Loaders, resume
-    from nlpseq.vectors.vectors import Vectors
+def _resume(
+    session: TrainingSession, sources: tuple[str, ...], output: Path | None, method: str
+) -> tuple[Path, Vectors]:
+    def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
+        say_contents(data)
+        _check_room(run.path, data.vocab.num_words, run.configs["glove_config"])
+
+    def count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
+        counts = _count(data, config, threads)
+        _check_memory(counts, run.configs["glove_config"])
+        say(f"continuing in epoch {run.stored_counter('epoch') + 1}")
+        session.start(run.path)
+        return counts
 
     if is_typed("method") and method != "glove":
         raise ConfigError(f"--resume: is only for --method glove, not {method}. Leave it out.")
     _refuse_useless("glove")
-    path, corpus = run_folder(sources, output, SUFFIXES["glove"], ("force",))
-    with TrainingSession(COMMAND, "pairs", COMPILING) as session:
-        start: Callable[[Cooccurrence], None]
-
-        def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
-            nonlocal start
-            say_contents(data)
-            config = run.configs["glove_config"]
-            _check_room(run.path, data.vocab.num_words, config)
-
-            def start(counts: Cooccurrence) -> None:
-                _check_memory(counts, config)
-                say(f"continuing in epoch {run.stored_counter('epoch') + 1}")
-                session.start(run.path)
-
-        def count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
-            counts = _count(data, config, threads)
-            start(counts)
-            return counts
-
-        settings = [explicit_settings(each) for each in (GloveConfig, CooccurrenceConfig, TextConfig)]
-        vectors = resume(
-            path,
-            corpus,
-            command=COMMAND,
-            settings=settings[0] | settings[1] | settings[2],
-            checkpoint_every=every,
-            should_stop=session.should_stop,
-            progress=session.progress,
-            loaders=Loaders(encode_as, count),
-            on_start=on_start,
-        )
-        session.end(vectors.meta)
-    assert isinstance(vectors, Vectors)
-    return session.path, vectors
+    run, corpus = find_unfinished(sources, output, SUFFIXES["glove"], COMMAND)
+    settings = explicit_settings(GloveConfig, CooccurrenceConfig, TextConfig)
+    return run.path, session.resume(run, corpus, settings, on_start, count)
 
 
 def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:

@@ -216,8 +216,8 @@ def test_resume_finds_run_by_corpus(run_cli, unfinished):
 def test_lm_checkpoint_answers_with_warning(run_cli, unfinished):
     unfinished("story.txt")
     said = (
-        "story.lm/checkpoint is unfinished: this is its best state so far. "
-        "Continue with: nlpseq train-lm story.lm/checkpoint --resume"
+        "warning: story.lm/checkpoint: is of an unfinished run. "
+        "Continue it with nlpseq train-lm story.lm/checkpoint --resume"
     )
     assert said in run_cli("generate", "story.lm/checkpoint", "--num-tokens", "3").stderr
     refused = run_cli("generate", "story.lm", "--num-tokens", "3")
@@ -376,7 +376,7 @@ def test_train_lm_never_overwrites_its_inputs(run_cli, here):
         ["story.txt", "--valid", "story.tokens", "-o", "./story.tokens"],
     ):
         done = run_cli("train-lm", *arguments, *FAST, "--force")
-        assert done.exit_code == 2 and "is an input of the model" in done.stderr, arguments
+        assert done.exit_code == 2 and "is an input of this command" in done.stderr, arguments
     assert run_cli("inspect", "story.tokens").exit_code == run_cli("inspect", "story.w2v").exit_code == 0
 
 
