@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -74,13 +73,16 @@ def open_dataset(path: Path) -> TokenDataset:
     return data
 
 
-@contextmanager
-def encoding_progress(corpus: Corpus) -> Iterator[Callable[[EncodeProgress], None]]:
-    """Describe a corpus, and yield a callback for progress in bytes on disk."""
-    size = corpus.size_bytes()
-    say(f"reading {corpus.describe()}" + (f" ({size_text(size)})" if size is not None else ""))
-    with Progress("encoding", "B", COMPILING) as bar:
-        yield lambda now: bar.update(now.bytes_read, now.total_bytes, f"{now.tokens:,} tokens")
+class EncodingProgress(Progress):
+    """Progress of encoding, in bytes on disk."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        size = corpus.size_bytes()
+        say(f"reading {corpus.describe()}" + (f" ({size_text(size)})" if size is not None else ""))
+        super().__init__("encoding", "B", COMPILING)
+
+    def report(self, progress: EncodeProgress) -> None:
+        self.update(progress.bytes_read, progress.total_bytes, f"{progress.tokens:,} tokens")
 
 
 def encode_as(
@@ -92,8 +94,8 @@ def encode_as(
     corpus = open_sources(sources)
     threads = threads or explicit_settings(LMConfig).get("threads")
     threads = threads or click.get_current_context().params.get("threads")
-    with encoding_progress(corpus) as report:
-        return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=report)
+    with EncodingProgress(corpus) as bar:
+        return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=bar.report)
 
 
 def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> TokenDataset:

@@ -33,23 +33,6 @@ Model = TypeVar("Model", bound="Vectors | LanguageModel")
 EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbors of more frequent words say little
 
 
-def new_output(
-    sources: Sequence[str], suffix: str, output: Path | None, *, force: bool, inputs: Sequence[Path] = ()
-) -> Path:
-    """Return the path of a new result, locked until the command ends.
-
-    inputs: paths that may not be overwritten, besides the corpus. Raises an error if the path is taken.
-    """
-    from nlpseq.training.checkpoint import lock_output
-
-    name = corpus_name(tuple(sources))
-    path = output or Path(name + suffix)
-    if path.resolve() in [each.resolve() for each in (*map(Path, sources), *inputs)]:
-        raise ConfigError(f"{path}: is an input of this command. Use -o to choose another path.")
-    click.get_current_context().with_resource(lock_output(path, force=force))
-    return path
-
-
 def prepare(
     sources: tuple[str, ...], text: TextConfig, threads: int | None = None, kernels: Sequence[Kernel] = ()
 ) -> TokenDataset:
@@ -73,56 +56,95 @@ def prepare(
     return data
 
 
-def find_unfinished(
-    sources: tuple[str, ...], output: Path | None, suffix: str, command: str, start_only: Sequence[str] = ()
-) -> tuple[UnfinishedRun, tuple[str, ...]]:
-    """Return the run that --resume means, locked until the command ends, and the corpus if the user named it.
+def lock_result(path: Path, *, force: bool) -> None:
+    """Lock the path of a new result until the command ends, and check it."""
+    from nlpseq.training.checkpoint import lock_output
 
-    start_only: options that only a new run accepts, besides --force.
-    """
-    from nlpseq.storage.locks import path_lock
-    from nlpseq.training.resume import find_run, is_run, run_dir
-
-    for name in filter(is_typed, ("force", *start_only)):
-        raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
-    path, corpus = run_dir(Path(sources[0])), tuple[str, ...]()
-    if len(sources) > 1 or not (is_run(path) or (sources[0].endswith(suffix) and not path.exists())):
-        path, corpus = run_dir(output or Path(corpus_name(sources) + suffix)), sources
-    elif output is not None and output.resolve() != path.resolve():
-        raise ConfigError(f"-o {output}: does not go with --resume of {path}. Leave it out.")
-    if path.exists():  # because a lock creates the folders above
-        click.get_current_context().with_resource(path_lock(path))
-    return find_run(path, command), corpus
+    click.get_current_context().with_resource(lock_output(path, force=force))
 
 
 class TrainingSession(ExitStack):
-    """A run with progress, checkpoints and graceful shutdown.
+    """A train command: its output, its progress, checkpoints and graceful shutdown.
 
-    unit: of TrainProgress.done. every: seconds between checkpoints. slow_start: see Progress.
+    suffix: of the result. unit: of TrainProgress.done. slow_start: see Progress. The others are
+    training_options. path: of the result, None until it is locked.
     """
 
-    def __init__(self, command: str, unit: str, every: float, slow_start: str = COMPILING) -> None:
+    def __init__(
+        self,
+        command: str,
+        suffix: str,
+        unit: str,
+        slow_start: str = COMPILING,
+        *,
+        sources: tuple[str, ...],
+        output: Path | None,
+        force: bool,
+        resume: bool,
+        checkpoint_every: float,
+    ) -> None:
         super().__init__()
-        self._command, self._unit, self._every, self._slow_start = command, unit, every, slow_start
+        self._command, self._suffix, self._unit, self._slow_start = command, suffix, unit, slow_start
+        self.sources, self.is_resumed = sources, resume
+        self._output, self.force, self._every = output, force, checkpoint_every
+        self.path = output or Path()
         self._console, self._is_stopping = console(), False
 
-    def train(
-        self, train: Callable[..., Model], path: Path, *, force: bool, provenance: dict[str, Any]
-    ) -> Model:
-        """Call a function of the library with its `progress` and `checkpoint`, and return the model."""
+    def lock_output(self, *inputs: Path | None) -> Path:
+        """Return the path of a new result, locked until the command ends.
+
+        inputs: paths that may not be overwritten, besides the corpus. Raises an error if the path is taken.
+        """
+        name = corpus_name(self.sources)
+        self.path = self._output or Path(name + self._suffix)
+        if self.path.resolve() in [Path(each).resolve() for each in (*self.sources, *inputs) if each]:
+            raise ConfigError(f"{self.path}: is an input of this command. Use -o to choose another path.")
+        lock_result(self.path, force=self.force)
+        return self.path
+
+    def train(self, function: Callable[..., Model], data: TokenDataset, valid: Path | None = None) -> Model:
+        """Call a function of the library with `progress` and `checkpoint`, and return the model.
+
+        data, valid: for the provenance of the run.
+        """
         from nlpseq.training.checkpoint import CheckpointConfig
+        from nlpseq.training.provenance import describe_source
 
         checkpoint = CheckpointConfig(
-            path=path,
+            path=self.path,
             every=self._every,
             should_stop=lambda: self._is_stopping,
-            force=force,
-            provenance=provenance,
+            force=self.force,
+            provenance=describe_source(data, self.sources, valid),
         )
         with self:
-            self.start(path)
-            model = train(checkpoint=checkpoint, progress=self._report)
+            self.start()
+            model = function(checkpoint=checkpoint, progress=self._report)
         return self._complete(model)
+
+    def find_run(self, *start_only: str) -> tuple[UnfinishedRun, tuple[str, ...]]:
+        """Return the run that --resume means, locked until the command ends, and the corpus if it is named.
+
+        start_only: options that only a new run accepts, besides --force.
+        """
+        from nlpseq.storage.locks import path_lock
+        from nlpseq.training.resume import find_run, is_run, run_dir
+
+        for name in filter(is_typed, ("force", *start_only)):
+            raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
+        first, output, corpus = self.sources[0], self._output, tuple[str, ...]()
+        path = run_dir(Path(first))
+        if len(self.sources) > 1 or not (
+            is_run(path) or (first.endswith(self._suffix) and not path.exists())
+        ):
+            corpus = self.sources
+            path = run_dir(output or Path(corpus_name(corpus) + self._suffix))
+        elif output is not None and output.resolve() != path.resolve():
+            raise ConfigError(f"-o {output}: does not go with --resume of {path}. Leave it out.")
+        if path.exists():  # because a lock creates the folders above
+            click.get_current_context().with_resource(path_lock(path))
+        self.path = path
+        return find_run(path, self._command), corpus
 
     def resume(
         self,
@@ -148,9 +170,9 @@ class TrainingSession(ExitStack):
             )
         return self._complete(model)
 
-    def start(self, path: Path, done: int = 0) -> None:
+    def start(self, done: int = 0) -> None:
         """Begin progress and graceful shutdown; done: units that a resumed run has done before."""
-        self._line = f"nlpseq {self._command} {shlex.quote(str(path))} --resume"
+        self._line = f"nlpseq {self._command} {shlex.quote(str(self.path))} --resume"
         note = f"its last checkpoint, if there is one yet, continues with: {self._line}"
         self._console.signals.on_first = self._request_stop
         self.callback(setattr, self._console.signals, "on_first", None)

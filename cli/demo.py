@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,10 @@ from nlpseq.errors import MissingExtra
 from ._app import Command
 from ._options import force_option, output_option
 from ._output import print_line, print_path, say
-from ._training import TrainingSession
+from ._training import TrainingSession, lock_result
+
+if TYPE_CHECKING:
+    from nlpseq.dataset.token_dataset import TokenDataset
 
 __all__ = ["ANALOGIES", "RESULTS", "WORDS", "demo", "show_model", "show_vectors"]
 
@@ -46,11 +49,9 @@ def demo(output: Path | None, force: bool) -> None:
     Trains word vectors, prints neighbors and analogies, trains a small language model (if PyTorch is
     installed) and generates a sentence. Results go to the folder `demo`, or to the folder of -o.
     """
-    from nlpseq.training.checkpoint import lock_output
-
     output = output or Path("demo")
     for name in RESULTS:
-        click.get_current_context().with_resource(lock_output(output / name, force=force))
+        lock_result(output / name, force=force)
     show_vectors(output, force=force)
     has_model = show_model(output, force=force)
     folder = shlex.quote(str(output))
@@ -66,17 +67,14 @@ def demo(output: Path | None, force: bool) -> None:
 def show_vectors(output: Path, *, force: bool = False, epochs: int = EPOCHS) -> None:
     """Train word vectors, and print neighbors and analogies."""
     import nlpseq as ns
-    from nlpseq.training.provenance import describe_source
 
     with step("1. Collect the text, and number its words"):
         corpus = ns.open_corpus("pydocs")
         data = ns.preprocess(corpus, TextConfig(), output / "pydocs.tokens", force=force)
     print_line(f"{data.num_tokens:,} words, {data.vocab.num_words:,} of them different")
     with step("2. Train word vectors (skip-gram)"):
-        session = TrainingSession("train-w2v", "words", CHECKPOINT_EVERY)
         train = partial(ns.train_word2vec, data, Word2VecConfig(epochs=epochs))
-        source = describe_source(data)
-        vectors = session.train(train, output / "pydocs.w2v", force=force, provenance=source)
+        vectors = session(data, output / "pydocs.w2v", "train-w2v", "words", force=force).train(train, data)
     for word in WORDS:
         nearest = ", ".join(other for other, _ in vectors.neighbors(word, top=4))
         print_line(f"nearest to {word}: {nearest}")
@@ -94,18 +92,29 @@ def show_model(output: Path, *, force: bool = False, config: LMConfig = MODEL) -
     except MissingExtra as error:
         say(f"3. No language model: {error}")
         return False
-    from nlpseq.training.provenance import describe_source
-
     with step(f"3. Train a language model (LSTM) for {config.time_budget:.0f} s"):
         settings: dict[str, Any] = LM_TEXT | LM_SHARES
         corpus, path = ns.open_corpus("pydocs"), output / "pydocs-lm.tokens"
         data = ns.preprocess(corpus, TextConfig(**settings), path, force=force)
-        session = TrainingSession("train-lm", "tokens", CHECKPOINT_EVERY)
-        train, source = partial(ns.train_lm, data, config), describe_source(data)
-        model = session.train(train, output / "pydocs.lm", force=force, provenance=source)
+        train = partial(ns.train_lm, data, config)
+        model = session(data, output / "pydocs.lm", "train-lm", "tokens", force=force).train(train, data)
     sentence = model.generate(PROMPT, num_tokens=NUM_TOKENS, temperature=0.6).partition("\n")[0]
     print_line(f"generated: {sentence}")
     return True
+
+
+def session(data: TokenDataset, path: Path, command: str, unit: str, *, force: bool) -> TrainingSession:
+    """Return the session of a run; a stopped run continues with its command."""
+    return TrainingSession(
+        command,
+        path.suffix,
+        unit,
+        sources=(str(data.path),),
+        output=path,
+        force=force,
+        resume=False,
+        checkpoint_every=CHECKPOINT_EVERY,
+    )
 
 
 @contextmanager

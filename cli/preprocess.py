@@ -13,7 +13,7 @@ from nlpseq.config import COUNTING, CooccurrenceConfig, TextConfig
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import COMPILING, dataset_folder, encoding_progress, open_sources, say_contents
+from ._inputs import COMPILING, EncodingProgress, dataset_folder, open_sources, say_contents
 from ._options import (
     build_config,
     build_text_config,
@@ -26,7 +26,7 @@ from ._options import (
     threads_option,
 )
 from ._output import Progress, print_path, printable, say
-from ._training import new_output
+from ._training import lock_result
 
 __all__ = ["preprocess"]
 
@@ -71,10 +71,13 @@ def preprocess(
     from nlpseq.dataset.encode import preprocess as encode_into
     from nlpseq.storage import artifact
 
-    path, corpus = new_output(sources, ".tokens", output, force=force), open_sources(sources)
+    corpus = open_sources(sources)
+    path = output or Path(f"{corpus.name}.tokens")
+    lock_result(path, force=force)
+    encoding = EncodingProgress(corpus)
     with artifact.atomic_directory(path, force=force) as new:
-        with encoding_progress(corpus) as report:
-            data = encode_into(corpus, config, new, threads=threads, progress=report)
+        with encoding as bar:
+            data = encode_into(corpus, config, new, threads=threads, progress=bar.report)
         pairs = _count(data, counting, threads) if cooccurrence else None
     data.path = path
     say_contents(data)

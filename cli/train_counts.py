@@ -27,7 +27,7 @@ from ._options import (
     training_options,
 )
 from ._output import Progress, print_path, say
-from ._training import TrainingSession, find_unfinished, new_output, prepare, say_neighbors
+from ._training import TrainingSession, prepare, say_neighbors
 
 __all__ = ["train_counts"]
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from nlpseq.training.resume import UnfinishedRun
     from nlpseq.vectors.vectors import Vectors
 
-COMMAND = "train-counts"
 METHODS: dict[str, tuple[type, ...]] = {  # with their settings, beside the settings of counting
     "ppmi": (PPMIConfig,),
     "ppmi-svd": (PPMIConfig, SVDConfig),
@@ -68,14 +67,7 @@ SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
 @config_options(SVDConfig, skip=["seed"], hide=["oversampling", "power_iterations"])
 @config_options(GloveConfig, skip=["seed", "threads", "dim"])
 @config_options(TextConfig, hide=RARE_TEXT)
-def train_counts(
-    sources: tuple[str, ...],
-    output: Path | None,
-    force: bool,
-    resume: bool,
-    checkpoint_every: float,
-    method: str,
-) -> None:
+def train_counts(method: str, **arguments: Any) -> None:
     """Train word vectors on CORPUS by counting which words occur near each other.
 
     CORPUS may also be a folder made by `nlpseq preprocess`; counts of the same settings that are in it are
@@ -83,46 +75,35 @@ def train_counts(
     If nothing else is said, GloVe has 100 dimensions and counts harmonically in a window of 10, without
     subsampling. GloVe is saved as it goes, and a run that was stopped goes on with --resume.
     """
-    session = TrainingSession(COMMAND, "pairs", checkpoint_every)
-    if resume:
-        path, vectors = _resume(session, sources, output, method)
-    else:
-        path, vectors = _start(session, sources, output, method, force=force)
+    suffix = SUFFIXES["glove" if arguments["resume"] else method]
+    session = TrainingSession("train-counts", suffix, "pairs", **arguments)
+    vectors = _resume(session, method) if session.is_resumed else _start(session, method)
     seconds = vectors.meta
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
-    say_neighbors(path, vectors)
-    print_path(path)
+    say_neighbors(session.path, vectors)
+    print_path(session.path)
 
 
-def _start(
-    session: TrainingSession, sources: tuple[str, ...], output: Path | None, method: str, *, force: bool
-) -> tuple[Path, Vectors]:
-    from nlpseq.training.provenance import describe_source
-
+def _start(session: TrainingSession, method: str) -> Vectors:
     _refuse_useless(method)
     counting = build_config(CooccurrenceConfig, COUNTING[method])
     configs: dict[type, Any] = {config_type: build_config(config_type) for config_type in METHODS[method]}
     text = build_text_config()
     threads = getattr(configs[METHODS[method][-1]], "threads", explicit_settings(SVDConfig).get("threads"))
-    path = new_output(sources, SUFFIXES[method], output, force=force)
-    data = prepare(sources, text, threads)
-    source = describe_source(data, sources)
-    if method == "glove":
-        from nlpseq.counts.glove import train_glove
+    path = session.lock_output()
+    data = prepare(session.sources, text, threads)
+    if method != "glove":
+        return _factorize(session, data, _count(data, counting, threads), configs)
+    from nlpseq.counts.glove import train_glove
 
-        config = configs[GloveConfig]
-        _check_room(path, data.vocab.num_words, config)
-        counts = _count(data, counting, threads)
-        _check_memory(counts, config)
-        return path, session.train(partial(train_glove, counts, config), path, force=force, provenance=source)
-    vectors = _factorize(_count(data, counting, threads), configs, source)
-    vectors.save(path, force=force)
-    return path, vectors
+    config = configs[GloveConfig]
+    _check_room(path, data.vocab.num_words, config)
+    counts = _count(data, counting, threads)
+    _check_memory(counts, config)
+    return session.train(partial(train_glove, counts, config), data)
 
 
-def _resume(
-    session: TrainingSession, sources: tuple[str, ...], output: Path | None, method: str
-) -> tuple[Path, Vectors]:
+def _resume(session: TrainingSession, method: str) -> Vectors:
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
         say_contents(data)
         _check_room(run.path, data.vocab.num_words, run.configs["glove_config"])
@@ -131,15 +112,16 @@ def _resume(
         counts = _count(data, config, threads)
         _check_memory(counts, run.configs["glove_config"])
         say(f"continuing in epoch {run.stored_counter('epoch') + 1}")
-        session.start(run.path)
+        session.start()
         return counts
 
     if is_typed("method") and method != "glove":
         raise ConfigError(f"--resume: is only for --method glove, not {method}. Leave it out.")
     _refuse_useless("glove")
-    run, corpus = find_unfinished(sources, output, SUFFIXES["glove"], COMMAND)
+    run, corpus = session.find_run()
     settings = explicit_settings(GloveConfig, CooccurrenceConfig, TextConfig)
-    return run.path, session.resume(run, corpus, settings, on_start, count)
+    vectors: Vectors = session.resume(run, corpus, settings, on_start, count)
+    return vectors
 
 
 def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
@@ -187,26 +169,26 @@ def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) 
     return counts
 
 
-def _factorize(counts: Cooccurrence, configs: dict[type, Any], source: dict[str, Any]) -> Vectors:
-    """Return vectors of mutual information, explicit or dense."""
+def _factorize(
+    session: TrainingSession, data: TokenDataset, counts: Cooccurrence, configs: dict[type, Any]
+) -> Vectors:
+    """Store and return vectors of mutual information, explicit or dense."""
     from nlpseq.counts.ppmi import ppmi
+    from nlpseq.counts.svd import needed_bytes, train_svd
+    from nlpseq.training.provenance import describe_source
 
     started = time.perf_counter()
     vectors = ppmi(counts, configs[PPMIConfig])
     say(f"{vectors.matrix.nnz:,} of them occur together more often than by chance")
-    if SVDConfig in configs:
-        vectors = _shorten(vectors, configs[SVDConfig])
+    if config := configs.get(SVDConfig):
+        needed = needed_bytes(vectors.matrix, config)
+        say(f"{len(vectors.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
+        check_memory(needed, VECTORS_REMEDY)
+        with Progress("factorizing", "products", COMPILING) as progress:
+            vectors = train_svd(vectors, config, progress=progress.update)
     facts = ("corpus", "data_digest", "data_vocab_digest", "count_seconds")
     vectors.meta |= {name: counts.meta[name] for name in facts}
+    source = describe_source(data, session.sources)
     vectors.meta |= {"source": source, "train_seconds": time.perf_counter() - started}
+    vectors.save(session.path, force=session.force)
     return vectors
-
-
-def _shorten(explicit: Vectors, config: SVDConfig) -> Vectors:
-    from nlpseq.counts.svd import needed_bytes, train_svd
-
-    needed = needed_bytes(explicit.matrix, config)
-    say(f"{len(explicit.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
-    check_memory(needed, VECTORS_REMEDY)
-    with Progress("factorizing", "products", COMPILING) as progress:
-        return train_svd(explicit, config, progress=progress.update)

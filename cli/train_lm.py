@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,7 +25,7 @@ from ._options import (
     training_options,
 )
 from ._output import print_path, say
-from ._training import TrainingSession, find_unfinished, new_output, prepare
+from ._training import TrainingSession, prepare
 
 __all__ = ["train_lm"]
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from nlpseq.training.resume import UnfinishedRun
     from nlpseq.vectors.vectors import Vectors
 
-SUFFIX, COMMAND = ".lm", "train-lm"
-STARTING, RESUMING = "trying out what is fastest here", "reading the checkpoint"  # shown if that is slow
 LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
 COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
 RARELY_TURNED = [
@@ -66,16 +64,7 @@ RARELY_TURNED = [
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
-def train_lm(
-    sources: tuple[str, ...],
-    output: Path | None,
-    force: bool,
-    resume: bool,
-    preset: str,
-    valid: Path | None,
-    vectors: Path | None,
-    checkpoint_every: float,
-) -> None:
+def train_lm(preset: str, valid: Path | None, vectors: Path | None, **arguments: Any) -> None:
     """Train a recurrent language model on CORPUS: an LSTM, a GRU or a plain RNN.
 
     CORPUS may also be a folder made by `nlpseq preprocess --valid-share`, and with --resume the folder of an
@@ -84,62 +73,47 @@ def train_lm(
     """
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
-    session = TrainingSession(COMMAND, "tokens", checkpoint_every, RESUMING if resume else STARTING)
-    if resume:
-        path, model = _resume(session, sources, output)
-    else:
-        path, model = _start(session, sources, output, preset, valid, vectors, force=force)
-    _say_result(path, model)
-    print_path(path)
+    slow_start = "reading the checkpoint" if arguments["resume"] else "trying out what is fastest here"
+    session = TrainingSession("train-lm", ".lm", "tokens", slow_start, **arguments)
+    model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors)
+    _say_result(session.path, model)
+    print_path(session.path)
 
 
-def _start(
-    session: TrainingSession,
-    sources: tuple[str, ...],
-    output: Path | None,
-    preset: str,
-    valid: Path | None,
-    vectors: Path | None,
-    *,
-    force: bool,
-) -> tuple[Path, LanguageModel]:
+def _start(session: TrainingSession, preset: str, valid: Path | None, vectors: Path | None) -> LanguageModel:
     from nlpseq.lm.train import train_lm as train
-    from nlpseq.training.provenance import describe_source
     from nlpseq.training.resume import is_run
 
     config, word_vectors = _config(preset, vectors)
     text = _text_config(valid)
-    for source in map(Path, sources):
+    for source in map(Path, session.sources):
         if is_run(source, "lm"):
             raise ConfigError(f"{source}: a language model is not a corpus. Name a text, or use --resume.")
-    inputs = [each for each in (valid, vectors) if each is not None]
-    path = new_output(sources, SUFFIX, output, force=force, inputs=inputs)
+    path = session.lock_output(valid, vectors)
     if valid is not None and not valid.exists():
         raise DataError(f"{valid}: not found. Name a text to validate on.")
-    data, valid_data = prepare(sources, text), None
+    data, valid_data = prepare(session.sources, text), None
     if valid is not None:
         valid_data = encode_for((str(valid),), data.config, data.vocab)
         say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
     _check_room(path, config, data)
-    run = partial(train, data, config, valid=valid_data, vectors=word_vectors)
-    return path, session.train(run, path, force=force, provenance=describe_source(data, sources, valid))
+    return session.train(partial(train, data, config, valid=valid_data, vectors=word_vectors), data, valid)
 
 
-def _resume(
-    session: TrainingSession, sources: tuple[str, ...], output: Path | None
-) -> tuple[Path, LanguageModel]:
+def _resume(session: TrainingSession) -> LanguageModel:
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
         _check_room(run.path, run.configs["config"], data)
         step, tokens, seconds = (run.stored_counter(name) for name in ("step", "tokens", "seconds"))
         say(f"continuing at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
-        session.start(run.path, int(tokens))
+        session.start(int(tokens))
 
-    run, corpus = find_unfinished(sources, output, SUFFIX, COMMAND, ["preset", "valid", "vectors"])
+    run, corpus = session.find_run("preset", "valid", "vectors")
     settings = explicit_settings(LMConfig, TextConfig)
     for name in LENGTHS:  # a length from the environment does not replace the other length of the run
         if name in settings and run.settings[name] is None and not is_typed(name):
             del settings[name]
-    return run.path, session.resume(run, corpus, settings, on_start)
+    model: LanguageModel = session.resume(run, corpus, settings, on_start)
+    return model
 
 
 def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,11 +24,10 @@ from ._options import (
     training_options,
 )
 from ._output import print_path, say
-from ._training import TrainingSession, find_unfinished, new_output, prepare, say_neighbors
+from ._training import TrainingSession, prepare, say_neighbors
 
 __all__ = ["train_w2v"]
 
-SUFFIX, COMMAND = ".w2v", "train-w2v"
 SAMPLED = "--loss negative-sampling"
 VALID_SHARE = {"valid_share": 0.05}  # default with --early-stop
 
@@ -57,66 +56,52 @@ if TYPE_CHECKING:
 )
 @config_options(Word2VecConfig, hide=["smoothing"])
 @config_options(TextConfig, hide=RARE_TEXT)
-def train_w2v(
-    sources: tuple[str, ...],
-    output: Path | None,
-    force: bool,
-    resume: bool,
-    preset: str,
-    checkpoint_every: float,
-) -> None:
+def train_w2v(preset: str, **arguments: Any) -> None:
     """Train word vectors on CORPUS, by word2vec.
 
     CORPUS may also be a folder made by `nlpseq preprocess`, and with --resume the folder of an unfinished
     run. The vectors go to a folder; its path is printed.
     """
-    session = TrainingSession(COMMAND, "words", checkpoint_every)
-    if resume:
-        path, vectors = _resume(session, sources, output)
-    else:
-        path, vectors = _start(session, sources, output, preset, force=force)
+    session = TrainingSession("train-w2v", ".w2v", "words", **arguments)
+    vectors = _resume(session) if session.is_resumed else _start(session, preset)
     vectors.contexts = None  # stored; neighbors need half of the memory without them
-    _say_result(path, vectors)
-    print_path(path)
+    _say_result(session.path, vectors)
+    print_path(session.path)
 
 
-def _start(
-    session: TrainingSession, sources: tuple[str, ...], output: Path | None, preset: str, *, force: bool
-) -> tuple[Path, Vectors]:
+def _start(session: TrainingSession, preset: str) -> Vectors:
     config = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset])
     text = build_text_config(VALID_SHARE if config.early_stop else {})
     _refuse_useless(config)
-    if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
+    if config.early_stop and not text.valid_share and dataset_folder(session.sources) is None:
         raise ConfigError("--early-stop: needs a valid split. Leave out --valid-share 0.")
     from nlpseq.core import resources
-    from nlpseq.training.provenance import describe_source
     from nlpseq.word2vec.kernels.select import select, to_compile
     from nlpseq.word2vec.train import train_word2vec
 
     choice = select(config)
-    path = new_output(sources, SUFFIX, output, force=force)
+    path = session.lock_output()
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()
-    data = prepare(sources, text, config.threads, kernels)
+    data = prepare(session.sources, text, config.threads, kernels)
     resources.trim_heap()
     _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
-    train, source = partial(train_word2vec, data, config), describe_source(data, sources)
-    return path, session.train(train, path, force=force, provenance=source)
+    return session.train(partial(train_word2vec, data, config), data)
 
 
-def _resume(session: TrainingSession, sources: tuple[str, ...], output: Path | None) -> tuple[Path, Vectors]:
+def _resume(session: TrainingSession) -> Vectors:
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
         say_contents(data)
         _check_room(run.path, data, run.configs["config"])
         epoch, seconds = run.stored_counter("epoch"), run.stored_counter("seconds")
         say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
-        session.start(run.path)
+        session.start()
 
-    run, corpus = find_unfinished(sources, output, SUFFIX, COMMAND, start_only=["preset"])
-    settings = explicit_settings(Word2VecConfig, TextConfig)
-    return run.path, session.resume(run, corpus, settings, on_start)
+    run, corpus = session.find_run("preset")
+    vectors: Vectors = session.resume(run, corpus, explicit_settings(Word2VecConfig, TextConfig), on_start)
+    return vectors
 
 
 def _refuse_useless(config: Word2VecConfig) -> None:
