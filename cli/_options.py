@@ -222,28 +222,25 @@ def _click_type(each: Field[Any], hint: Any) -> Any:
 
 
 def _read_file(ctx: click.Context, param: click.Parameter, file: Path | None) -> None:
+    """Read and check the tables of the --config file."""
     if file is None:
         return
     try:
         tables = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: not readable as TOML ({error}). Correct the file.") from error
-    for name, table in tables.items():
-        _check_table(file, name, table)
-    ctx.meta[_FROM_FILE] = tables
-
-
-def _check_table(file: Path, name: str, table: Any) -> None:
     config_types = {known: config_type for config_type, (known, _) in SECTIONS.items()}
-    if name not in config_types or not isinstance(table, dict):
-        close = get_close_matches(name, set(config_types) - {name}, n=1)
-        known = ", ".join(f"[{each}]" for each in config_types)
-        hint = f"Did you mean [{close[0]}]?" if close else f"Use one of {known}."
-        raise ConfigError(f"{file}: {name} is not a table of settings. {hint}")
-    try:
-        from_dict(config_types[name], table)
-    except ConfigError as error:
-        raise ConfigError(f"{file}, table [{name}]: {error}") from error
+    for name, table in tables.items():
+        if name not in config_types or not isinstance(table, dict):
+            close = get_close_matches(name, set(config_types) - {name}, n=1)
+            known = ", ".join(f"[{each}]" for each in config_types)
+            hint = f"Did you mean [{close[0]}]?" if close else f"Use one of {known}."
+            raise ConfigError(f"{file}: {name} is not a table of settings. {hint}")
+        try:
+            from_dict(config_types[name], table)
+        except ConfigError as error:
+            raise ConfigError(f"{file}, table [{name}]: {error}") from error
+    ctx.meta[_FROM_FILE] = tables
 
 
 config_file_option = click.option(
@@ -319,49 +316,17 @@ def training_options(checkpoint_every: str) -> Callable[[F], F]:
             "--checkpoint-every",
             type=Duration(),
             default=checkpoint_every,
-            show_default=True,
             help="time between checkpoints",
         ),
         config_file_option,
     )
 
 
-evaluation_options = option_group(
-    click.option(
-        "--pairs",
-        type=click.Path(exists=False, dir_okay=False, path_type=Path),
-        multiple=True,
-        metavar="FILE",
-        help="word pairs with scores; repeatable",
-    ),
-    click.option(
-        "--analogies",
-        type=click.Path(exists=False, dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="analogies in sections",
-    ),
-    click.option(
-        "--restrict-vocab",
-        type=integer(4),
-        metavar="N",
-        help="answer analogies with the N first words only [default: all]",
-    ),
-    click.option(
-        "--oov",
-        type=click.Choice(["skip", "zero"]),
-        default="skip",
-        show_default=True,
-        help="skip items with an unknown word, or count them as cosine 0 and as wrong",
-    ),
-    threads_option,
-)
-
 vector_options = option_group(
     click.option(
         "--matrix",
         type=click.Choice(["w", "w+c"]),
         default="w",
-        show_default=True,
         help="word vectors, or word vectors plus context vectors",
     ),
     click.option("--center", is_flag=True, help="subtract the mean vector"),
@@ -369,7 +334,6 @@ vector_options = option_group(
         "--remove-components",
         type=integer(0),
         default=0,
-        show_default=True,
         metavar="N",
         help="remove the N principal components of largest variance",
     ),
@@ -377,7 +341,5 @@ vector_options = option_group(
 
 machine_options = option_group(
     threads_option,
-    click.option(
-        "--device", default="cpu", show_default=True, help="device of the model: cpu, cuda or cuda:N"
-    ),
+    click.option("--device", default="cpu", help="device of the model: cpu, cuda or cuda:N"),
 )

@@ -167,7 +167,7 @@ class Progress:
         self._share = f"{done / total:.0%}" if total else ""
         if self._console.verbosity < 0:
             return
-        if _on_terminal():
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             self._update_bar(done, total, figures)
         elif time.monotonic() - self._printed >= PLAIN_LINE_S:
             self._printed = time.monotonic()
@@ -203,7 +203,3 @@ class Progress:
         if total and rate:
             parts.append(f"{tqdm.format_interval((total - done) / rate)} left")
         return f"{self.label}: " + ", ".join(part for part in parts if part)
-
-
-def _on_terminal() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

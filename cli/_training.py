@@ -66,8 +66,8 @@ def lock_result(path: Path, *, force: bool) -> None:
 class TrainingSession(ExitStack):
     """A train command: its output, its progress, checkpoints and graceful shutdown.
 
-    suffix: of the result. unit: of TrainProgress.done. slow_start: see Progress. The others are
-    training_options. path: of the result, None until it is locked.
+    suffix: of the result. unit: of TrainProgress.done. slow_start: see Progress. The others are the
+    training_options. path: of the result or the run, after lock_output or find_run.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class TrainingSession(ExitStack):
         slow_start: str = COMPILING,
         *,
         sources: tuple[str, ...],
-        output: Path | None,
-        force: bool,
-        resume: bool,
-        checkpoint_every: float,
+        output: Path | None = None,
+        force: bool = False,
+        resume: bool = False,
+        checkpoint_every: float = 60.0,
     ) -> None:
         super().__init__()
         self._command, self._suffix, self._unit, self._slow_start = command, suffix, unit, slow_start

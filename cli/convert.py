@@ -41,7 +41,6 @@ _NAMES = list(ENDINGS.values())
     "--bad-tokens",
     type=click.Choice(get_args(BadTokens)),
     default="error",
-    show_default=True,
     help="treatment of words that are empty or contain a separator of the format: stop with an error, skip "
     "the word, or escape every word as in vocab.tsv (a space as \\u0020)",
 )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,9 +20,7 @@ from ._app import Command
 from ._options import force_option, output_option
 from ._output import print_line, print_path, say
 from ._training import TrainingSession, lock_result
-
-if TYPE_CHECKING:
-    from nlpseq.dataset.token_dataset import TokenDataset
+from .train_lm import STARTING
 
 __all__ = ["ANALOGIES", "RESULTS", "WORDS", "demo", "show_model", "show_vectors"]
 
@@ -34,7 +32,7 @@ ANALOGIES = (  # (a, b, c, d): a is to b as c is to d, and the vectors find d
     ("upper", "lower", "left", "right"),
 )
 EPOCHS = 10
-CHECKPOINT_EVERY = 60.0  # seconds
+SOURCES = ("pydocs",)
 MODEL = LMConfig(time_budget=45.0)  # seconds
 PROMPT, NUM_TOKENS = "Return the", 40
 RESULTS = ("pydocs.tokens", "pydocs.w2v", "pydocs-lm.tokens", "pydocs.lm")
@@ -69,12 +67,13 @@ def show_vectors(output: Path, *, force: bool = False, epochs: int = EPOCHS) -> 
     import nlpseq as ns
 
     with step("1. Collect the text, and number its words"):
-        corpus = ns.open_corpus("pydocs")
+        corpus = ns.open_corpus(*SOURCES)
         data = ns.preprocess(corpus, TextConfig(), output / "pydocs.tokens", force=force)
     print_line(f"{data.num_tokens:,} words, {data.vocab.num_words:,} of them different")
     with step("2. Train word vectors (skip-gram)"):
-        train = partial(ns.train_word2vec, data, Word2VecConfig(epochs=epochs))
-        vectors = session(data, output / "pydocs.w2v", "train-w2v", "words", force=force).train(train, data)
+        path, train = output / "pydocs.w2v", partial(ns.train_word2vec, data, Word2VecConfig(epochs=epochs))
+        session = TrainingSession("train-w2v", ".w2v", "words", sources=SOURCES, output=path, force=force)
+        vectors = session.train(train, data)
     for word in WORDS:
         nearest = ", ".join(other for other, _ in vectors.neighbors(word, top=4))
         print_line(f"nearest to {word}: {nearest}")
@@ -94,27 +93,16 @@ def show_model(output: Path, *, force: bool = False, config: LMConfig = MODEL) -
         return False
     with step(f"3. Train a language model (LSTM) for {config.time_budget:.0f} s"):
         settings: dict[str, Any] = LM_TEXT | LM_SHARES
-        corpus, path = ns.open_corpus("pydocs"), output / "pydocs-lm.tokens"
-        data = ns.preprocess(corpus, TextConfig(**settings), path, force=force)
-        train = partial(ns.train_lm, data, config)
-        model = session(data, output / "pydocs.lm", "train-lm", "tokens", force=force).train(train, data)
+        corpus, text = ns.open_corpus(*SOURCES), TextConfig(**settings)
+        data = ns.preprocess(corpus, text, output / "pydocs-lm.tokens", force=force)
+        path, train = output / "pydocs.lm", partial(ns.train_lm, data, config)
+        session = TrainingSession(
+            "train-lm", ".lm", "tokens", STARTING, sources=SOURCES, output=path, force=force
+        )
+        model = session.train(train, data)
     sentence = model.generate(PROMPT, num_tokens=NUM_TOKENS, temperature=0.6).partition("\n")[0]
     print_line(f"generated: {sentence}")
     return True
-
-
-def session(data: TokenDataset, path: Path, command: str, unit: str, *, force: bool) -> TrainingSession:
-    """Return the session of a run; a stopped run continues with its command."""
-    return TrainingSession(
-        command,
-        path.suffix,
-        unit,
-        sources=(str(data.path),),
-        output=path,
-        force=force,
-        resume=False,
-        checkpoint_every=CHECKPOINT_EVERY,
-    )
 
 
 @contextmanager

@@ -194,7 +194,7 @@ def _baselines(own: TokenDataset | ArtifactError, data: TokenDataset) -> dict[st
     return answer
 
 
-def _shown(value: float | None) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+def _shown(value: float) -> str:
+    if math.isnan(value):
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if value < 10 else f"{value:,.2f}"

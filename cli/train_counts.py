@@ -59,7 +59,6 @@ SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
     "--method",
     type=click.Choice(list(METHODS)),
     default="ppmi-svd",
-    show_default=True,
     help="mutual information as it is, made short and dense, or GloVe",
 )
 @config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
@@ -98,8 +97,7 @@ def _start(session: TrainingSession, method: str) -> Vectors:
 
     config = configs[GloveConfig]
     _check_room(path, data.vocab.num_words, config)
-    counts = _count(data, counting, threads)
-    _check_memory(counts, config)
+    counts = _count(data, counting, threads, config)
     return session.train(partial(train_glove, counts, config), data)
 
 
@@ -109,8 +107,7 @@ def _resume(session: TrainingSession, method: str) -> Vectors:
         _check_room(run.path, data.vocab.num_words, run.configs["glove_config"])
 
     def count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
-        counts = _count(data, config, threads)
-        _check_memory(counts, run.configs["glove_config"])
+        counts = _count(data, config, threads, run.configs["glove_config"])
         say(f"continuing in epoch {run.stored_counter('epoch') + 1}")
         session.start()
         return counts
@@ -138,13 +135,6 @@ def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
     artifact.check_free_disk(path, 2 * needed)  # two checkpoints, during a commit
 
 
-def _check_memory(counts: Cooccurrence, config: GloveConfig) -> None:
-    """Raise ResourceError if memory does not suffice for the pairs."""
-    from nlpseq.counts.glove import needed_bytes
-
-    check_memory(needed_bytes(len(counts.vocab), config, counts.matrix.nnz), VECTORS_REMEDY)
-
-
 def _refuse_useless(method: str) -> None:
     """Raise ConfigError for explicit settings of another method."""
     used = {
@@ -159,13 +149,18 @@ def _refuse_useless(method: str) -> None:
                 )
 
 
-def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
-    """Return the counts of the train split, with progress."""
+def _count(
+    data: TokenDataset, config: CooccurrenceConfig, threads: int | None, glove: GloveConfig | None = None
+) -> Cooccurrence:
+    """Return the counts of the train split; raise ResourceError if memory does not suffice for GloVe."""
     from nlpseq.counts.cooccurrence import find_or_count
+    from nlpseq.counts.glove import needed_bytes
 
     with Progress("counting", "words", COMPILING) as progress:
         counts = find_or_count(data, config, threads=threads, progress=progress.update, notice=say)
     say(f"{counts.matrix.nnz:,} pairs of {len(counts.vocab):,} words; seed: {counts.config.seed}")
+    if glove is not None:
+        check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
 
 

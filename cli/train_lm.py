@@ -27,7 +27,7 @@ from ._options import (
 from ._output import print_path, say
 from ._training import TrainingSession, prepare
 
-__all__ = ["train_lm"]
+__all__ = ["STARTING", "train_lm"]
 
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nlpseq.training.resume import UnfinishedRun
     from nlpseq.vectors.vectors import Vectors
 
+STARTING = "trying out what is fastest here"
 LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
 COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
 RARELY_TURNED = [
@@ -57,7 +58,6 @@ RARELY_TURNED = [
     "--preset",
     type=click.Choice(list(LM_PRESETS)),
     default="small",
-    show_default=True,
     help="an LSTM of 128 units, of 512, of 1024, or the three of AWD-LSTM",
 )
 @click.option("--valid", type=click.Path(path_type=Path), metavar="FILE", help="text to validate on")
@@ -73,7 +73,7 @@ def train_lm(preset: str, valid: Path | None, vectors: Path | None, **arguments:
     """
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
-    slow_start = "reading the checkpoint" if arguments["resume"] else "trying out what is fastest here"
+    slow_start = "reading the checkpoint" if arguments["resume"] else STARTING
     session = TrainingSession("train-lm", ".lm", "tokens", slow_start, **arguments)
     model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors)
     _say_result(session.path, model)

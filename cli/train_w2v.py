@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     "--preset",
     type=click.Choice(list(WORD2VEC_PRESETS)),
     default="standard",
-    show_default=True,
     help="quality: 300 dimensions and 15 epochs, for better vectors of a text of some 10 M words",
 )
 @config_options(Word2VecConfig, hide=["smoothing"])

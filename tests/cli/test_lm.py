@@ -219,10 +219,12 @@ def test_lm_checkpoint_answers_with_warning(run_cli, unfinished):
         "warning: story.lm/checkpoint: is of an unfinished run. "
         "Continue it with nlpseq train-lm story.lm/checkpoint --resume"
     )
-    assert said in run_cli("generate", "story.lm/checkpoint", "--num-tokens", "3").stderr
-    refused = run_cli("generate", "story.lm", "--num-tokens", "3")
-    assert refused.exit_code == 5 and "story.lm: unfinished run without a result" in refused.stderr
-    assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
+    for command, *more in (["generate", "--num-tokens", 3], ["score", "story.txt"], ["eval-lm"], ["inspect"]):
+        done = run_cli(command, "story.lm/checkpoint", *more)
+        assert done.exit_code == 0 and said in done.stderr, command
+        refused = run_cli(command, "story.lm", *more)
+        assert refused.exit_code == 5 and "story.lm: unfinished run without a result" in refused.stderr
+    assert run_cli("train-lm", "story.lm/checkpoint", "--resume").exit_code == 0
     assert "unfinished" not in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
 
 
