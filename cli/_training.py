@@ -87,7 +87,7 @@ class TrainingSession(ExitStack):
         self._command, self._suffix, self._unit, self._slow_start = command, suffix, unit, slow_start
         self.sources, self.is_resumed = sources, resume
         self._output, self.force, self._every = output, force, checkpoint_every
-        self.path = output or Path()
+        self.path, self._corpus = output or Path(), tuple[str, ...]()  # the corpus of a run, if it is named
         self._console, self._is_stopping = console(), False
 
     def lock_output(self, *inputs: Path | None) -> Path:
@@ -122,8 +122,8 @@ class TrainingSession(ExitStack):
             model = function(checkpoint=checkpoint, progress=self._report)
         return self._complete(model)
 
-    def find_run(self, *start_only: str) -> tuple[UnfinishedRun, tuple[str, ...]]:
-        """Return the run that --resume means, locked until the command ends, and the corpus if it is named.
+    def find_run(self, *start_only: str) -> UnfinishedRun:
+        """Return the run that --resume means, locked until the command ends.
 
         start_only: options that only a new run accepts, besides --force.
         """
@@ -132,24 +132,22 @@ class TrainingSession(ExitStack):
 
         for name in filter(is_typed, ("force", *start_only)):
             raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
-        first, output, corpus = self.sources[0], self._output, tuple[str, ...]()
+        first, output = self.sources[0], self._output
         path = run_dir(Path(first))
-        if len(self.sources) > 1 or not (
-            is_run(path) or (first.endswith(self._suffix) and not path.exists())
-        ):
-            corpus = self.sources
-            path = run_dir(output or Path(corpus_name(corpus) + self._suffix))
+        is_named = is_run(path) or (first.endswith(self._suffix) and not path.exists())
+        if len(self.sources) > 1 or not is_named:
+            self._corpus = self.sources
+            path = run_dir(output or Path(corpus_name(self.sources) + self._suffix))
         elif output is not None and output.resolve() != path.resolve():
             raise ConfigError(f"-o {output}: does not go with --resume of {path}. Leave it out.")
         if path.exists():  # because a lock creates the folders above
             click.get_current_context().with_resource(path_lock(path))
         self.path = path
-        return find_run(path, self._command), corpus
+        return find_run(path, self._command)
 
     def resume(
         self,
         run: UnfinishedRun,
-        corpus: tuple[str, ...],
         settings: dict[str, Any],
         on_start: Callable[[UnfinishedRun, TokenDataset], None],
         count_pairs: Callable[..., Cooccurrence] | None = None,
@@ -160,7 +158,7 @@ class TrainingSession(ExitStack):
         with self:
             model = resume(
                 run,
-                corpus,
+                self._corpus,
                 settings=settings,
                 checkpoint_every=self._every,
                 should_stop=lambda: self._is_stopping,

@@ -115,9 +115,8 @@ def _resume(session: TrainingSession, method: str) -> Vectors:
     if is_typed("method") and method != "glove":
         raise ConfigError(f"--resume: is only for --method glove, not {method}. Leave it out.")
     _refuse_useless("glove")
-    run, corpus = session.find_run()
-    settings = explicit_settings(GloveConfig, CooccurrenceConfig, TextConfig)
-    vectors: Vectors = session.resume(run, corpus, settings, on_start, count)
+    run, settings = session.find_run(), explicit_settings(GloveConfig, CooccurrenceConfig, TextConfig)
+    vectors: Vectors = session.resume(run, settings, on_start, count)
     return vectors
 
 
@@ -154,12 +153,13 @@ def _count(
 ) -> Cooccurrence:
     """Return the counts of the train split; raise ResourceError if memory does not suffice for GloVe."""
     from nlpseq.counts.cooccurrence import find_or_count
-    from nlpseq.counts.glove import needed_bytes
 
     with Progress("counting", "words", COMPILING) as progress:
         counts = find_or_count(data, config, threads=threads, progress=progress.update, notice=say)
     say(f"{counts.matrix.nnz:,} pairs of {len(counts.vocab):,} words; seed: {counts.config.seed}")
     if glove is not None:
+        from nlpseq.counts.glove import needed_bytes
+
         check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
 

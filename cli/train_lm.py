@@ -107,12 +107,12 @@ def _resume(session: TrainingSession) -> LanguageModel:
         say(f"continuing at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
         session.start(int(tokens))
 
-    run, corpus = session.find_run("preset", "valid", "vectors")
+    run = session.find_run("preset", "valid", "vectors")
     settings = explicit_settings(LMConfig, TextConfig)
     for name in LENGTHS:  # a length from the environment does not replace the other length of the run
         if name in settings and run.settings[name] is None and not is_typed(name):
             del settings[name]
-    model: LanguageModel = session.resume(run, corpus, settings, on_start)
+    model: LanguageModel = session.resume(run, settings, on_start)
     return model
 
 

@@ -98,8 +98,8 @@ def _resume(session: TrainingSession) -> Vectors:
         say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
         session.start()
 
-    run, corpus = session.find_run("preset")
-    vectors: Vectors = session.resume(run, corpus, explicit_settings(Word2VecConfig, TextConfig), on_start)
+    run, settings = session.find_run("preset"), explicit_settings(Word2VecConfig, TextConfig)
+    vectors: Vectors = session.resume(run, settings, on_start)
     return vectors
 
 
