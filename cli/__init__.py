@@ -24,7 +24,7 @@ HOMES = {
     "analogy": "queries",
     "similarity": "queries",
     "eval-w2v": "eval_w2v",
-    "compare": "compare",
+    "compare": "eval_w2v",
     "plot": "plot",
     "convert": "convert",
     "inspect": "inspect",

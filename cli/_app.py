@@ -18,7 +18,6 @@ from nlpseq.errors import DISK_FULL, SHORTAGE, ConfigError, NlpseqError
 
 from ._options import option_name
 from ._output import Console
-from ._shutdown import signal_name
 
 
 class WithExamples(click.Command):
@@ -41,7 +40,7 @@ class Command(WithExamples):
     """
 
     def __init__(self, *args: Any, addresses: tuple[int, int] = NUMBA, **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
+        super().__init__(*args, context_settings={"show_default": True}, **attributes)
         self._addresses = addresses
         self.params += [
             _message_option("-q", "--quiet", help="print errors only", verbosity=-1),
@@ -136,9 +135,9 @@ class SystemFailure(NamedTuple):
 
     type: type[Exception]
     pattern: str
-    exit_code: int
     message: str
     numbers: tuple[int, ...] = ()  # of errno
+    exit_code: int = RESOURCE
 
     def matches(self, error: BaseException) -> bool:
         return (
@@ -152,41 +151,36 @@ SYSTEM_FAILURES = (
     SystemFailure(
         MemoryError,
         "",
-        RESOURCE,
         "memory ran out ({error}). "
         "Use a smaller vocabulary (--max-vocab) or shorter vectors (--dim), or close other programs.",
     ),
     SystemFailure(
         RuntimeError,
         "can't start new thread",
-        RESOURCE,
         "the system starts no more threads. "
         "Use fewer (--threads), close other programs, or raise a limit (ulimit -u, ulimit -v).",
     ),
     SystemFailure(
         RuntimeError,  # of PyTorch
         "out of memory|allocate memory",
-        RESOURCE,
         "memory ran out ({error}). "
         "Lower --batch-size, --bptt, --hidden or --max-vocab, or close other programs.",
     ),
     SystemFailure(
         RuntimeError,  # of pathlib
         "Symlink loop",
-        INPUT,
         "a symbolic link points to itself ({error}). Choose another path.",
+        exit_code=INPUT,
     ),
     SystemFailure(
         FileNotFoundError,  # of tempfile
         "No usable temporary directory",
-        RESOURCE,
         "no folder for temporary files is writable. Free some space, or name a folder in TMPDIR.",
     ),
-    SystemFailure(OSError, "", RESOURCE, "the disk ran full ({error}). Free some space.", DISK_FULL),
+    SystemFailure(OSError, "", "the disk ran full ({error}). Free some space.", DISK_FULL),
     SystemFailure(
         OSError,
         "",
-        RESOURCE,
         "the system ran out of a resource ({error}). Close other programs, or raise a limit (ulimit -a).",
         SHORTAGE,
     ),
@@ -195,7 +189,8 @@ SYSTEM_FAILURES = (
 
 def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
     if (number := _signal_behind(error)) is not None:
-        return 128 + number, f"nlpseq: stopped by {signal_name(number)}"
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        return 128 + number, f"nlpseq: stopped by {name}"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return USAGE, error.format_message()
     if isinstance(error, click.UsageError):
@@ -250,10 +245,13 @@ def _drop_output(*streams: TextIO) -> None:
 
 @contextmanager
 def _warnings_on(console: Console) -> Iterator[None]:
-    """Print warnings as one line, without their place in the code."""
+    """Print each warning once, as one line, without its place in the code."""
+    shown = set[str]()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        console.say(f"nlpseq: warning: {message}")
+        if str(message) not in shown:  # a command checks its output before the run does
+            shown.add(str(message))
+            console.say(f"nlpseq: warning: {message}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -1,4 +1,4 @@
-"""Options made from the config dataclasses, and the precedence of their values.
+"""Options of several commands, options of the config dataclasses, and the precedence of their values.
 
 A setting comes from the first of: the command line, the environment variable NLPSEQ_<NAME>, the table of the
 --config file, the default.
@@ -32,23 +32,14 @@ from nlpseq.errors import ConfigError
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-TABLES: dict[type, str] = {  # of the --config file
-    TextConfig: "text",
-    Word2VecConfig: "word2vec",
-    CooccurrenceConfig: "cooccurrence",
-    PPMIConfig: "ppmi",
-    SVDConfig: "svd",
-    GloveConfig: "glove",
-    LMConfig: "lm",
-}
-TITLES: dict[type, str] = {  # in help texts
-    TextConfig: "Text",
-    Word2VecConfig: "word2vec",
-    CooccurrenceConfig: "Co-occurrence",
-    PPMIConfig: "PPMI",
-    SVDConfig: "SVD",
-    GloveConfig: "GloVe",
-    LMConfig: "Language model",
+SECTIONS: dict[type, tuple[str, str]] = {  # table of the --config file, title in help texts
+    TextConfig: ("text", "Text"),
+    Word2VecConfig: ("word2vec", "word2vec"),
+    CooccurrenceConfig: ("cooccurrence", "Co-occurrence"),
+    PPMIConfig: ("ppmi", "PPMI"),
+    SVDConfig: ("svd", "SVD"),
+    GloveConfig: ("glove", "GloVe"),
+    LMConfig: ("lm", "Language model"),
 }
 PHRASE_DETAILS = ("phrase_score", "phrase_threshold", "phrase_min_count")
 RARE_TEXT = ("normalize", *PHRASE_DETAILS)  # hidden in the help of train commands
@@ -140,7 +131,7 @@ def config_options(
             ConfigOption(
                 each,
                 hints[each.name],
-                TITLES[config_type],
+                SECTIONS[config_type][1],
                 defaults.get(each.name, each.default),
                 hidden=each.name in hide,
             )
@@ -154,13 +145,14 @@ def config_options(
     return decorate
 
 
-def explicit_settings(config_type: type) -> dict[str, Any]:
-    """Return the explicit settings of a config, without the defaults."""
-    meta = click.get_current_context().meta
-    names = {each.name for each in fields(config_type)}
-    from_file: dict[str, Any] = meta.get(_FROM_FILE, {}).get(TABLES[config_type], {})
-    from_person = {name: value for name, value in meta.get(_FROM_PERSON, {}).items() if name in names}
-    return from_file | from_person
+def explicit_settings(*config_types: type) -> dict[str, Any]:
+    """Return the explicit settings of configs, without the defaults."""
+    meta, found = click.get_current_context().meta, dict[str, Any]()
+    for config_type in config_types:
+        names = {each.name for each in fields(config_type)}
+        found |= meta.get(_FROM_FILE, {}).get(SECTIONS[config_type][0], {})
+        found |= {name: value for name, value in meta.get(_FROM_PERSON, {}).items() if name in names}
+    return found
 
 
 def build_config(
@@ -174,11 +166,6 @@ def build_config(
     exclusive: settings to reduce to the setting of the highest precedence.
     """
     settings = explicit_settings(config_type)
-    return from_dict(config_type, {**defaults, **resolve_exclusive(settings, exclusive)})
-
-
-def resolve_exclusive(settings: Mapping[str, Any], exclusive: Collection[str]) -> dict[str, Any]:
-    """Return the settings without exclusive settings of lower precedence."""
     order = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)  # then the file
     sources = {name: click.get_current_context().get_parameter_source(name) for name in exclusive}
     ranks = {
@@ -187,7 +174,16 @@ def resolve_exclusive(settings: Mapping[str, Any], exclusive: Collection[str]) -
         if name in settings
     }
     weaker = [name for name, rank in ranks.items() if rank > min(ranks.values())]
-    return {name: value for name, value in settings.items() if name not in weaker}
+    kept = {name: value for name, value in settings.items() if name not in weaker}
+    return from_dict(config_type, {**defaults, **kept})
+
+
+def build_text_config(defaults: Mapping[str, Any] = MappingProxyType({})) -> TextConfig:
+    """Return the text settings. Raises ConfigError for a phrase option typed without --phrases."""
+    config = build_config(TextConfig, defaults)
+    for name in PHRASE_DETAILS:
+        require_with(name, "--phrases", is_there=config.phrases > 0)
+    return config
 
 
 def is_typed(name: str) -> bool:
@@ -205,12 +201,6 @@ def require_with(name: str, needed: str, *, is_there: bool) -> None:
     if is_typed(name) and not is_there:
         option = option_name(name)
         raise ConfigError(f"{option}: has no effect without {needed}. Add {needed}, or leave out {option}.")
-
-
-def refuse_settings_of_phrases(text: TextConfig) -> None:
-    """Raise ConfigError for a typed phrase option without --phrases."""
-    for name in PHRASE_DETAILS:
-        require_with(name, "--phrases", is_there=text.phrases > 0)
 
 
 def _keep_explicit(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
@@ -232,28 +222,25 @@ def _click_type(each: Field[Any], hint: Any) -> Any:
 
 
 def _read_file(ctx: click.Context, param: click.Parameter, file: Path | None) -> None:
+    """Read and check the tables of the --config file."""
     if file is None:
         return
     try:
         tables = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: not readable as TOML ({error}). Correct the file.") from error
+    config_types = {known: config_type for config_type, (known, _) in SECTIONS.items()}
     for name, table in tables.items():
-        _check_table(file, name, table)
+        if name not in config_types or not isinstance(table, dict):
+            close = get_close_matches(name, set(config_types) - {name}, n=1)
+            known = ", ".join(f"[{each}]" for each in config_types)
+            hint = f"Did you mean [{close[0]}]?" if close else f"Use one of {known}."
+            raise ConfigError(f"{file}: {name} is not a table of settings. {hint}")
+        try:
+            from_dict(config_types[name], table)
+        except ConfigError as error:
+            raise ConfigError(f"{file}, table [{name}]: {error}") from error
     ctx.meta[_FROM_FILE] = tables
-
-
-def _check_table(file: Path, name: str, table: Any) -> None:
-    config_types = {known: config_type for config_type, known in TABLES.items()}
-    if name not in config_types or not isinstance(table, dict):
-        close = get_close_matches(name, set(config_types) - {name}, n=1)
-        known = ", ".join(f"[{each}]" for each in config_types)
-        hint = f"Did you mean [{close[0]}]?" if close else f"Use one of {known}."
-        raise ConfigError(f"{file}: {name} is not a table of settings. {hint}")
-    try:
-        from_dict(config_types[name], table)
-    except ConfigError as error:
-        raise ConfigError(f"{file}, table [{name}]: {error}") from error
 
 
 config_file_option = click.option(
@@ -264,7 +251,7 @@ config_file_option = click.option(
     is_eager=True,
     callback=_read_file,
     help="file with settings such as min_count = 3 in the tables "
-    + ", ".join(f"[{table}]" for table in TABLES.values())
+    + ", ".join(f"[{table}]" for table, _ in SECTIONS.values())
     + "; variables such as NLPSEQ_MIN_COUNT override the file, options override both",
 )
 
@@ -289,10 +276,6 @@ force_option = click.option("--force", is_flag=True, help="overwrite an existing
 
 json_option = click.option("--json", "as_json", is_flag=True, help="print the answer as JSON")
 
-resume_option = click.option(
-    "--resume", is_flag=True, help="continue the unfinished run of this corpus, or the run that CORPUS names"
-)
-
 threads_option = click.option(
     "--threads",
     type=integer(1, MAX_THREADS),
@@ -300,13 +283,63 @@ threads_option = click.option(
     help="threads [default: all cores that this process may use]",
 )
 
+corpus_argument = click.argument("sources", metavar="CORPUS...", nargs=-1, required=True)
 
-def checkpoint_option(default: str) -> Callable[[F], F]:
-    """Return a decorator that adds --checkpoint-every, the parameter checkpoint_every."""
-    return click.option(
-        "--checkpoint-every",
-        type=Duration(),
-        default=default,
-        show_default=True,
-        help="time between checkpoints",
+model_argument = click.argument("model", type=click.Path(path_type=Path))
+
+lm_argument = click.argument("model", metavar="LM", type=click.Path(path_type=Path))
+
+
+def option_group(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds several options, in the order of the help."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def training_options(checkpoint_every: str) -> Callable[[F], F]:
+    """Return a decorator that adds corpus, output and checkpoints of a train command."""
+    return option_group(
+        corpus_argument,
+        output_option,
+        force_option,
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="continue the unfinished run of this corpus, or the run that CORPUS names",
+        ),
+        click.option(
+            "--checkpoint-every",
+            type=Duration(),
+            default=checkpoint_every,
+            help="time between checkpoints",
+        ),
+        config_file_option,
     )
+
+
+vector_options = option_group(
+    click.option(
+        "--matrix",
+        type=click.Choice(["w", "w+c"]),
+        default="w",
+        help="word vectors, or word vectors plus context vectors",
+    ),
+    click.option("--center", is_flag=True, help="subtract the mean vector"),
+    click.option(
+        "--remove-components",
+        type=integer(0),
+        default=0,
+        metavar="N",
+        help="remove the N principal components of largest variance",
+    ),
+)
+
+machine_options = option_group(
+    threads_option,
+    click.option("--device", default="cpu", help="device of the model: cpu, cuda or cuda:N"),
+)

@@ -1,26 +1,20 @@
 """Messages and progress on stderr, results on stdout."""
 
 import json
-import math
 import os
-import shlex
 import sys
 import threading
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import click
 
-from ._shutdown import GracefulShutdown, StopSignals
-
-if TYPE_CHECKING:
-    from nlpseq.training.progress import TrainProgress
+from ._shutdown import StopSignals
 
 _CONTROL_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # controls, lone surrogates, line and paragraph separators
 _DIRECTION_MARKS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # change the direction of text
@@ -48,24 +42,14 @@ class Console:
             pass
 
 
-def say(message: str) -> None:
-    """Print a message, unless -q."""
-    console().say(message)
-
-
-def say_detail(message: str) -> None:
-    """Print a message if -v."""
-    console().say(message, level=1)
+def say(message: str, level: int = 0) -> None:
+    """Print a message: by default unless -q, at level 1 if -v, at level -1 always."""
+    console().say(message, level)
 
 
 def say_warning(message: str) -> None:
     """Print a warning, unless -q."""
     say(f"nlpseq: warning: {message}")
-
-
-def say_error(message: str) -> None:
-    """Print an error without ending the command; -q does not silence it."""
-    console().say(f"nlpseq: error: {message}", level=-1)
 
 
 def console() -> Console:
@@ -183,7 +167,7 @@ class Progress:
         self._share = f"{done / total:.0%}" if total else ""
         if self._console.verbosity < 0:
             return
-        if _on_terminal():
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             self._update_bar(done, total, figures)
         elif time.monotonic() - self._printed >= PLAIN_LINE_S:
             self._printed = time.monotonic()
@@ -219,48 +203,3 @@ class Progress:
         if total and rate:
             parts.append(f"{tqdm.format_interval((total - done) / rate)} left")
         return f"{self.label}: " + ", ".join(part for part in parts if part)
-
-
-def _on_terminal() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
-class TrainingSession(ExitStack):
-    """Progress bar and graceful shutdown of a training command; `start` begins both.
-
-    unit: of TrainProgress.done. slow_start: see Progress.
-    """
-
-    def __init__(self, command: str, unit: str, slow_start: str) -> None:
-        super().__init__()
-        self._command, self._unit, self._slow_start = command, unit, slow_start
-        self.path = Path()
-
-    def start(self, path: Path, done: int = 0) -> None:
-        """Begin; done: units that a resumed run has done before."""
-        self.path = path
-        self._line = f"nlpseq {self._command} {shlex.quote(str(path))} --resume"
-        note = f"its last checkpoint, if there is one yet, continues with: {self._line}"
-        self._stop = self.enter_context(GracefulShutdown())
-        bar = Progress("training", self._unit, self._slow_start, begun=done, stopped_note=note)
-        self._bar = self.enter_context(bar)
-
-    def should_stop(self) -> bool:
-        """Return True after a signal."""
-        return self._stop.requested
-
-    def progress(self, report: "TrainProgress") -> None:
-        """Show a report."""
-        figures = f"loss {report.loss:.4f}, learning rate {report.learning_rate:.5f}"
-        if report.valid_loss is not None and self._command == "train-lm":
-            figures += f", validation perplexity {math.exp(min(report.valid_loss, 700)):.2f}"
-        elif report.valid_loss is not None:
-            figures += f", validation loss {report.valid_loss:.4f}"
-        self._bar.update(report.done, report.total, figures)
-
-    def end(self, meta: Mapping[str, Any]) -> None:
-        """End progress; if a signal stopped training, say how to continue, and exit."""
-        self.close()
-        if not meta["complete"]:
-            say(f"stopped and saved. Continue with: {self._line}")
-            self._stop.exit()

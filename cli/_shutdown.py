@@ -9,20 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn, Self
-
-import click
+from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-DUPLICATE_S = 0.5  # because `timeout` signals a process, and then its group
+DUPLICATE_S = 0.5  # because `timeout` signals a process and then its group, and a logout sends two signals
 RETRY_S = 0.05
-
-
-def signal_name(number: int) -> str:
-    """Return the name of a signal for a message."""
-    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 class Stopped(KeyboardInterrupt):
@@ -33,24 +25,6 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-class SignalDebouncer:
-    """Recognize signals that come at once, such as SIGTERM twice, or SIGTERM and SIGHUP at a logout."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._time = -math.inf
-
-    def is_duplicate(self, number: int) -> bool:
-        """Return True if another signal came less than DUPLICATE_S ago; Ctrl-C never counts."""
-        if number == signal.SIGINT:
-            return False
-        now = self._clock()
-        if now - self._time < DUPLICATE_S:
-            return True
-        self._time = now
-        return False
-
-
 class StopSignals:
     """Raise Stopped at each signal, inside the with-statement; with `on_first`, from the second on.
 
@@ -58,10 +32,10 @@ class StopSignals:
     after a callback of a library that swallowed it.
     """
 
-    def __init__(self, debouncer: SignalDebouncer | None = None) -> None:
+    def __init__(self) -> None:
         self.number = 0  # of the last signal
         self.on_first: Callable[[], None] | None = None
-        self._debouncer = debouncer or SignalDebouncer()
+        self._received_at = -math.inf  # the last signal but Ctrl-C
         self._before: dict[int, Any] = {}
         self._caller: FrameType | None = None
 
@@ -83,8 +57,11 @@ class StopSignals:
         sys.unraisablehook, self._caller = self._hook_before, None
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._debouncer.is_duplicate(number):
-            return
+        now, before = time.monotonic(), self._received_at
+        if number != signal.SIGINT:
+            if now - before < DUPLICATE_S:
+                return
+            self._received_at = now
         self.number = number
         if self.on_first is not None:
             on_first, self.on_first = self.on_first, None
@@ -110,29 +87,3 @@ class StopSignals:
             self._retry()
         elif not self.number:  # because a signal can leave an object half-made, whose __del__ fails then
             self._hook_before(unraisable)
-
-
-class GracefulShutdown:
-    """Inside the with-statement, the first signal sets `requested`; the second raises Stopped."""
-
-    def __init__(self) -> None:
-        from ._output import console  # here, because _output imports StopSignals
-
-        self.requested = False
-        self._console = console()
-
-    def __enter__(self) -> Self:
-        self._console.signals.on_first = self._request
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._console.signals.on_first = None
-
-    def _request(self) -> None:
-        self.requested = True
-        with suppress(OSError, RuntimeError):  # stderr is closed, or the signal interrupted another message
-            self._console.say("stopping after this step; send the signal again to stop at once")
-
-    def exit(self) -> NoReturn:
-        """End the command with the exit code of the signal."""
-        raise click.exceptions.Exit(128 + (self._console.signals.number or signal.SIGINT))

@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 import click
 
-from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens
+from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens, format_of
 
 from ._app import Command
-from ._inputs import lock_output, model_argument
-from ._options import force_option
+from ._inputs import open_vectors
+from ._options import force_option, model_argument
 from ._output import print_path, say, say_warning
 
 __all__ = ["convert"]
@@ -41,7 +41,6 @@ _NAMES = list(ENDINGS.values())
     "--bad-tokens",
     type=click.Choice(get_args(BadTokens)),
     default="error",
-    show_default=True,
     help="treatment of words that are empty or contain a separator of the format: stop with an error, skip "
     "the word, or escape every word as in vocab.tsv (a space as \\u0020)",
 )
@@ -60,15 +59,15 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
     Add .gz to compress a file. MODEL can have any of these formats, recognized by its content. The numbers
     stay the same to the bit. The paths of the written files go to stdout.
     """  # noqa: D301  # because click reads the backspace
+    from nlpseq.storage.locks import path_lock
+    from nlpseq.training.checkpoint import lock_output
     from nlpseq.vectors.formats.registry import check_output
-    from nlpseq.vectors.vectors import Vectors
 
-    chosen = check_output(out, format, force=force)
-    lock_output(out)
-    vectors = Vectors.load(model, source_format)
-    for notice in vectors.meta.get("notices", []):
-        say_warning(notice)
-    written = vectors.write(out, format, bad_tokens, force=force)
+    is_folder = (format or format_of(out)) == "nlpseq"
+    with lock_output(out, force=force) if is_folder else path_lock(out):
+        chosen = check_output(out, format, force=force)
+        vectors = open_vectors(model, source_format)
+        written = vectors.write(out, format, bad_tokens, force=force)
     for notice in written.notices:
         say_warning(notice)
     say(f"{written.num_words:,} words x {vectors.matrix.shape[1]:,}: {TITLES[chosen]}")

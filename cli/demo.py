@@ -6,9 +6,10 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,9 +19,8 @@ from nlpseq.errors import MissingExtra
 from ._app import Command
 from ._options import force_option, output_option
 from ._output import print_line, print_path, say
-
-if TYPE_CHECKING:
-    from nlpseq.dataset.token_dataset import TokenDataset
+from ._training import TrainingSession, lock_result
+from .train_lm import STARTING
 
 __all__ = ["ANALOGIES", "RESULTS", "WORDS", "demo", "show_model", "show_vectors"]
 
@@ -32,6 +32,7 @@ ANALOGIES = (  # (a, b, c, d): a is to b as c is to d, and the vectors find d
     ("upper", "lower", "left", "right"),
 )
 EPOCHS = 10
+SOURCES = ("pydocs",)
 MODEL = LMConfig(time_budget=45.0)  # seconds
 PROMPT, NUM_TOKENS = "Return the", 40
 RESULTS = ("pydocs.tokens", "pydocs.w2v", "pydocs-lm.tokens", "pydocs.lm")
@@ -46,11 +47,9 @@ def demo(output: Path | None, force: bool) -> None:
     Trains word vectors, prints neighbors and analogies, trains a small language model (if PyTorch is
     installed) and generates a sentence. Results go to the folder `demo`, or to the folder of -o.
     """
-    from nlpseq.storage import artifact
-
     output = output or Path("demo")
     for name in RESULTS:
-        artifact.check_writable(output / name, force=force)
+        lock_result(output / name, force=force)
     show_vectors(output, force=force)
     has_model = show_model(output, force=force)
     folder = shlex.quote(str(output))
@@ -68,11 +67,13 @@ def show_vectors(output: Path, *, force: bool = False, epochs: int = EPOCHS) -> 
     import nlpseq as ns
 
     with step("1. Collect the text, and number its words"):
-        data = encode(output / "pydocs.tokens", TextConfig(), force=force)
+        corpus = ns.open_corpus(*SOURCES)
+        data = ns.preprocess(corpus, TextConfig(), output / "pydocs.tokens", force=force)
     print_line(f"{data.num_tokens:,} words, {data.vocab.num_words:,} of them different")
     with step("2. Train word vectors (skip-gram)"):
-        vectors = ns.train_word2vec(data, Word2VecConfig(epochs=epochs))
-    vectors.save(output / "pydocs.w2v", force=force)
+        path, train = output / "pydocs.w2v", partial(ns.train_word2vec, data, Word2VecConfig(epochs=epochs))
+        session = TrainingSession("train-w2v", ".w2v", "words", sources=SOURCES, output=path, force=force)
+        vectors = session.train(train, data)
     for word in WORDS:
         nearest = ", ".join(other for other, _ in vectors.neighbors(word, top=4))
         print_line(f"nearest to {word}: {nearest}")
@@ -92,19 +93,16 @@ def show_model(output: Path, *, force: bool = False, config: LMConfig = MODEL) -
         return False
     with step(f"3. Train a language model (LSTM) for {config.time_budget:.0f} s"):
         settings: dict[str, Any] = LM_TEXT | LM_SHARES
-        data = encode(output / "pydocs-lm.tokens", TextConfig(**settings), force=force)
-        model = ns.train_lm(data, config)
-    model.save(output / "pydocs.lm", force=force)
+        corpus, text = ns.open_corpus(*SOURCES), TextConfig(**settings)
+        data = ns.preprocess(corpus, text, output / "pydocs-lm.tokens", force=force)
+        path, train = output / "pydocs.lm", partial(ns.train_lm, data, config)
+        session = TrainingSession(
+            "train-lm", ".lm", "tokens", STARTING, sources=SOURCES, output=path, force=force
+        )
+        model = session.train(train, data)
     sentence = model.generate(PROMPT, num_tokens=NUM_TOKENS, temperature=0.6).partition("\n")[0]
     print_line(f"generated: {sentence}")
     return True
-
-
-def encode(path: Path, config: TextConfig, *, force: bool) -> TokenDataset:
-    """Encode the corpus `pydocs` into a folder."""
-    import nlpseq as ns
-
-    return ns.preprocess(ns.open_corpus("pydocs"), config, path, force=force)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -62,9 +63,14 @@ def _report() -> dict[str, Any]:
 
     use_cache_for_numba()
     cache = cache_dir()
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for name in PACKAGES:
+        versions[name] = None
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
     files = [file for file in cache.rglob("*") if file.is_file() and not file.is_symlink()]
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": versions,
         "platform": platform.platform(),
         "backends": {name: _backend(name) for name in BACKENDS},
         "cores": available_cores(),
@@ -76,13 +82,6 @@ def _report() -> dict[str, Any]:
             "term": os.environ.get("TERM"),
         },
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _backend(name: str) -> dict[str, Any]:

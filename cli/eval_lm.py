@@ -12,8 +12,8 @@ from nlpseq.core.resources import TORCH, available_memory, size_text
 from nlpseq.errors import ArtifactError, DataError
 
 from ._app import Command
-from ._inputs import dataset_folder, encode_as, encode_for, lm_argument, load_model, machine_options
-from ._options import json_option
+from ._inputs import dataset_folder, encode_as, encode_for, load_model
+from ._options import json_option, lm_argument, machine_options
 from ._output import print_columns, print_json, say, say_warning
 
 __all__ = ["eval_lm"]
@@ -194,7 +194,7 @@ def _baselines(own: TokenDataset | ArtifactError, data: TokenDataset) -> dict[st
     return answer
 
 
-def _shown(value: float | None) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+def _shown(value: float) -> str:
+    if math.isnan(value):
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if value < 10 else f"{value:,.2f}"

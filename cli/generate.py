@@ -11,8 +11,8 @@ from nlpseq.core.resources import TORCH
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import lm_argument, load_model, machine_options
-from ._options import integer, is_typed, json_option, option_name
+from ._inputs import load_model
+from ._options import integer, is_typed, json_option, lm_argument, machine_options, option_name
 from ._output import print_json, print_text, say, say_warning
 
 __all__ = ["generate"]
@@ -34,35 +34,30 @@ SAMPLING_OPTIONS = ("samples", "seed", "temperature", "top_k", "top_p", "min_p",
     ],
 )
 @lm_argument
-@click.option("--prompt", default="", help="text to continue [default: start a new text]")
-@click.option(
-    "--num-tokens", default=100, show_default=True, help="maximum length, in tokens after the prompt"
-)
+@click.option("--prompt", default="", show_default=False, help="text to continue [default: start a new text]")
+@click.option("--num-tokens", default=100, help="maximum length, in tokens after the prompt")
 @click.option("--sentences", type=int, help="stop after this many lines")
 @click.option(
     "--temperature",
     default=1.0,
-    show_default=True,
     help="below 1: more probable text; 0: always the most probable token",
 )
 @click.option("--top-k", type=int, help="sample from this many most probable tokens")
 @click.option(
     "--top-p",
     default=1.0,
-    show_default=True,
     help="sample from the most probable tokens with this total probability",
 )
 @click.option(
     "--min-p",
     default=0.0,
-    show_default=True,
     help="drop tokens less probable than this share of the most probable token",
 )
-@click.option("--repetition-penalty", default=1.0, show_default=True, help="above 1: repeat tokens less")
-@click.option("--unk/--no-unk", default=False, show_default=True, help="allow <unk> in the text, or not")
+@click.option("--repetition-penalty", default=1.0, help="above 1: repeat tokens less")
+@click.option("--unk/--no-unk", default=False, help="allow <unk> in the text, or not")
 @click.option("--beam", type=int, metavar="N", help="beam search of this width, instead of sampling")
-@click.option("--samples", type=integer(1), default=1, show_default=True, help="number of texts")
-@click.option("--seed", type=integer(0), default=1, show_default=True, help="seed of all random numbers")
+@click.option("--samples", type=integer(1), default=1, help="number of texts")
+@click.option("--seed", type=integer(0), default=1, help="seed of all random numbers")
 @machine_options
 @json_option
 def generate(

@@ -13,6 +13,7 @@ from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, DataError, MissingExtra, NlpseqError
 
 from ._app import Command
+from ._inputs import warn_if_unfinished
 from ._options import json_option
 from ._output import print_columns, print_json
 
@@ -48,7 +49,12 @@ def inspect(path: Path, as_json: bool) -> None:
     """
     if not path.exists():
         raise DataError(f"{path}: does not exist. Name a file or folder.")
-    found = _inspect_folder(path) if path.is_dir() else _inspect_file(path)
+    from nlpseq.vectors.formats.registry import is_vector_file
+
+    if path.is_dir():
+        found = _inspect_folder(path)
+    else:
+        found = _inspect_vectors(path) if is_vector_file(path) else _inspect_text(path)
     if as_json:
         print_json({"kind": found.kind, "whole": found.whole, "meta": found.meta})
     else:
@@ -56,6 +62,7 @@ def inspect(path: Path, as_json: bool) -> None:
         print_columns([("kind", found.kind or "unknown"), ("whole", whole), *_flattened(found.meta)])
     if found.error is not None:
         raise found.error
+    warn_if_unfinished(path, found.meta)
 
 
 def _inspect_folder(path: Path) -> Finding:
@@ -100,12 +107,6 @@ def _check_language_model(path: Path) -> None:
         Checkpoint.load(path)
 
 
-def _inspect_file(file: Path) -> Finding:
-    from nlpseq.vectors.formats.registry import is_vector_file
-
-    return _inspect_vectors(file) if is_vector_file(file) else _inspect_text(file)
-
-
 def _inspect_vectors(file: Path) -> Finding:
     from nlpseq.vectors.vectors import Vectors
 
@@ -120,32 +121,24 @@ def _inspect_vectors(file: Path) -> Finding:
 
 
 def _inspect_text(file: Path) -> Finding:
+    """Return the probable encoding of a text, its first tokens, and warnings."""
+    from nlpseq.reading.corpus import ReadReport, open_corpus
     from nlpseq.tokenizers.base import tokenize
 
-    size = {"bytes": file.stat().st_size}
-    try:
-        text, encoding, notices = _first_text(file)
-    except DataError as error:
-        return Finding(None, False, size, ArtifactError(str(error)))
-    line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
-    tokens = tokenize(line[:10_000], TextConfig())[:10]
-    meta = size | {"encoding": encoding, "first_tokens": tokens, "notices": notices}
-    return Finding("text", None, meta)
-
-
-def _first_text(file: Path) -> tuple[str, str, list[str]]:
-    """Return the first block of a text, its probable encoding, and warnings."""
-    from nlpseq.reading.corpus import ReadReport, open_corpus
-
-    corpus, report = open_corpus(file), ReadReport()
+    size, corpus, report = {"bytes": file.stat().st_size}, open_corpus(file), ReadReport()
     try:
         block = next(corpus.blocks(TextConfig(), report), None)
+        text, notices = "" if block is None else block.text, report.notices()
+        encoding = f"not utf-8 ({report.first_invalid})" if report.invalid_bytes else "utf-8"
     except DataError as error:
-        # Latin-1 decodes any bytes, so an error here is not about the encoding.
-        next(corpus.blocks(TextConfig(encoding="latin-1"), report), None)
-        return "", "not utf-8", [str(error)]
-    encoding = "utf-8" if report.invalid_bytes == 0 else f"not utf-8 ({report.first_invalid})"
-    return "" if block is None else block.text, encoding, report.notices()
+        text, encoding, notices = "", "not utf-8", [str(error)]
+        try:  # Latin-1 decodes any bytes, so an error here is not about the encoding
+            next(corpus.blocks(TextConfig(encoding="latin-1"), report), None)
+        except DataError as unreadable:
+            return Finding(None, False, size, ArtifactError(str(unreadable)))
+    line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
+    tokens = tokenize(line[:10_000], TextConfig())[:10]
+    return Finding("text", None, size | {"encoding": encoding, "first_tokens": tokens, "notices": notices})
 
 
 def _flattened(meta: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,34 +57,21 @@ def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
     path of the picture is printed.
     """
     from nlpseq.training.metrics import read_curves
+    from nlpseq.vectors.formats.writer import atomic_files, check_files
 
-    _require_matplotlib()
+    if find_spec("matplotlib") is None:
+        raise MissingExtra('plot: needs matplotlib, which is not installed. Run pip install "nlpseq[plot]".')
     file = output or Path(f"{run.resolve().name}.png")
-    _check_output(file, force=force)
-    curves = read_curves(run)
-    flow_T = _gradient_flow(curves.folder, curves.meta) if gradients else None
-    _save(draw(run.resolve().name, curves.metrics, flow_T), file)
-    print_path(file)
-
-
-def _require_matplotlib() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingExtra(
-            'plot: needs matplotlib, which is not installed. Run pip install "nlpseq[plot]".'
-        ) from None
-
-
-def _check_output(file: Path, *, force: bool) -> None:
     if file.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{file}: unknown picture format. Use a name that ends in {', '.join(SUFFIXES)}.")
-    if file.is_dir():
-        raise ConfigError(f"{file}: is a folder. Name a file with -o.")
-    if file.exists() and not force:
-        raise ConfigError(
-            f"{file}: already exists. Use --force to overwrite it, or -o to choose another path."
-        )
+    check_files([file], force=force)
+    curves = read_curves(run)
+    flow_T = _gradient_flow(curves.folder, curves.meta) if gradients else None
+    figure = draw(run.resolve().name, curves.metrics, flow_T)
+    with atomic_files([file], force=force) as streams, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # because a font may lack a character of the title
+        figure.savefig(streams[0], format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
+    print_path(file)
 
 
 def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:
@@ -156,15 +144,3 @@ def _points(metrics: Metrics, name: str) -> tuple[list[float], list[float]]:
     """Return the steps of a measurement, and its values."""
     found = [(each["step"], each[name]) for each in metrics if name in each]
     return [step for step, _ in found], [value for _, value in found]
-
-
-def _save(figure: Figure, file: Path) -> None:
-    """Write the picture to a temporary file, and replace the output atomically."""
-    from nlpseq.storage import artifact
-    from nlpseq.storage.locks import remove_stale_temporaries, temporary
-
-    remove_stale_temporaries(file.resolve().parent)
-    with artifact.write_errors(file), temporary(file) as new, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # because a font may lack a character of the title
-        figure.savefig(new, format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
-        new.replace(file.resolve())  # because a link stays, and its target is overwritten

@@ -13,27 +13,20 @@ from nlpseq.config import COUNTING, CooccurrenceConfig, TextConfig
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import (
-    COMPILING,
-    EncodingProgress,
-    corpus_argument,
-    dataset_folder,
-    open_sources,
-    output_path,
-    say_contents,
-)
+from ._inputs import COMPILING, EncodingProgress, dataset_folder, open_sources, say_contents
 from ._options import (
     build_config,
+    build_text_config,
     config_file_option,
     config_options,
+    corpus_argument,
     force_option,
-    is_typed,
-    option_name,
     output_option,
-    refuse_settings_of_phrases,
+    require_with,
     threads_option,
 )
 from ._output import Progress, print_path, printable, say
+from ._training import lock_result
 
 __all__ = ["preprocess"]
 
@@ -70,18 +63,21 @@ def preprocess(
     Every train command reads the output folder; its path is printed. Without this step, a train command
     encodes CORPUS into the cache.
     """
-    config, counting = build_config(TextConfig), build_config(CooccurrenceConfig, COUNTING["ppmi-svd"])
-    _refuse_useless(sources, cooccurrence)
-    refuse_settings_of_phrases(config)
+    config, counting = build_text_config(), build_config(CooccurrenceConfig, COUNTING["ppmi-svd"])
+    for each in fields(CooccurrenceConfig):
+        require_with(each.name, "--cooccurrence", is_there=cooccurrence)
+    if folder := dataset_folder(sources):
+        raise ConfigError(f"{folder}: already encoded. Name the text instead.")
     from nlpseq.dataset.encode import preprocess as encode_into
     from nlpseq.storage import artifact
 
     corpus = open_sources(sources)
-    path = output_path(corpus.name, ".tokens", output, force=force)
+    path = output or Path(f"{corpus.name}.tokens")
+    lock_result(path, force=force)
     encoding = EncodingProgress(corpus)
     with artifact.atomic_directory(path, force=force) as new:
-        with encoding as progress:
-            data = encode_into(corpus, config, new, threads=threads, progress=progress.report)
+        with encoding as bar:
+            data = encode_into(corpus, config, new, threads=threads, progress=bar.report)
         pairs = _count(data, counting, threads) if cooccurrence else None
     data.path = path
     say_contents(data)
@@ -91,18 +87,6 @@ def preprocess(
         say(f"{pairs:,} pairs of neighbors in {path / 'cooccurrence'}")
     say(f"next: nlpseq train-w2v {shlex.quote(str(path))}")
     print_path(path)
-
-
-def _refuse_useless(sources: tuple[str, ...], cooccurrence: bool) -> None:
-    """Raise ConfigError for an encoded corpus, and for options without effect."""
-    if path := dataset_folder(sources):
-        raise ConfigError(f"{path}: already encoded. Name the text instead.")
-    for each in fields(CooccurrenceConfig):
-        if not cooccurrence and is_typed(each.name):
-            option = option_name(each.name)
-            raise ConfigError(
-                f"{option}: has no effect without --cooccurrence. Add --cooccurrence, or leave out {option}."
-            )
 
 
 def _say_phrases(data: TokenDataset) -> None:

@@ -14,16 +14,16 @@ from nlpseq.config.fields import from_dict
 from nlpseq.errors import DataError
 
 from ._app import Command
-from ._inputs import load_vectors, model_argument, vector_options
-from ._options import integer, json_option
-from ._output import print_columns, print_json, print_line, say, say_error
+from ._inputs import load_vectors
+from ._options import integer, json_option, model_argument, vector_options
+from ._output import print_columns, print_json, print_line, say
 
 __all__ = ["analogy", "neighbors", "similarity"]
 
 if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
 
-top_option = click.option("--top", type=integer(1), default=10, show_default=True, help="number of answers")
+top_option = click.option("--top", type=integer(1), default=10, help="number of answers")
 
 
 @click.command(
@@ -58,16 +58,18 @@ def neighbors(
         except DataError as error:
             if len(words) == 1:
                 raise
-            say_error(str(error))
+            say(f"nlpseq: error: {error}", level=-1)
             all_known = False
             continue
         if as_json:
             records = [{"word": other, "similarity": value} for other, value in answers]
             print_json({"word": word, "neighbors": records})
         else:
-            _print_answers(
-                answers, header=None if len(words) == 1 or interactive else word, first=number == 0
-            )
+            if len(words) != 1 and not interactive:  # a header, below an empty line unless it is the first
+                if number > 0:
+                    print_line()
+                print_line(word)
+            print_columns((other, f"{value:.4f}") for other, value in answers)
     if not (all_known or interactive):
         click.get_current_context().exit(DataError.exit_code)
 
@@ -87,7 +89,6 @@ def neighbors(
     "--method",
     type=click.Choice(["3cosadd", "3cosmul"]),
     default="3cosadd",
-    show_default=True,
     help="add the cosines, or multiply the cosines",
 )
 @top_option
@@ -103,7 +104,7 @@ def analogy(
     if as_json:
         print_json({"answers": [{"word": word, "score": value} for word, value in answers]})
     else:
-        _print_answers(answers)
+        print_columns((word, f"{value:.4f}") for word, value in answers)
 
 
 @click.command(
@@ -165,14 +166,3 @@ def _typed_words() -> Iterator[str]:
             return
         if word:
             yield word
-
-
-def _print_answers(
-    answers: list[tuple[str, float]], header: str | None = None, *, first: bool = True
-) -> None:
-    """Print words and numbers in two columns, under a header, after an empty line unless first."""
-    if header is not None and not first:
-        print_line()
-    if header is not None:
-        print_line(header)
-    print_columns((word, f"{value:.4f}") for word, value in answers)

@@ -14,14 +14,13 @@ from nlpseq.core.resources import TORCH
 from nlpseq.errors import DataError
 
 from ._app import Command
-from ._inputs import dataset_folder, lm_argument, load_model, machine_options, open_sources
-from ._options import json_option
+from ._inputs import dataset_folder, load_model, open_sources
+from ._options import json_option, lm_argument, machine_options
 from ._output import print_json, print_line, say, say_warning
 
 __all__ = ["lines", "score"]
 
 if TYPE_CHECKING:
-    from nlpseq.lm.language_model import LanguageModel
     from nlpseq.lm.score import SentenceScore
     from nlpseq.reading.corpus import Block, Corpus
 
@@ -75,11 +74,14 @@ def score(
     )
     if not as_json:
         say(f"columns: {', '.join(COLUMNS)}")
-    for each in _scores(lm, corpus, config):
-        if as_json:
-            print_json(_record(each, with_tokens=with_tokens))
-        else:
-            print_line(*_fields(each, with_tokens=with_tokens))
+    from nlpseq.lm.score import score_sentences
+    from nlpseq.reading.corpus import ReadReport
+
+    report = ReadReport()
+    for each in score_sentences(lm, lines(corpus.blocks(config, report))):
+        _print_score(each, with_tokens=with_tokens, as_json=as_json)
+    for notice in report.notices():
+        say_warning(notice)
 
 
 def _named_text(file: str | None) -> Corpus:
@@ -90,15 +92,18 @@ def _named_text(file: str | None) -> Corpus:
     return open_sources((file or "-",))
 
 
-def _scores(lm: LanguageModel, corpus: Corpus, config: TextConfig) -> Iterator[SentenceScore]:
-    """Yield the scores of all lines, then print warnings about the text."""
-    from nlpseq.lm.score import score_sentences
-    from nlpseq.reading.corpus import ReadReport
-
-    report = ReadReport()
-    yield from score_sentences(lm, lines(corpus.blocks(config, report)))
-    for notice in report.notices():
-        say_warning(notice)
+def _print_score(score: SentenceScore, *, with_tokens: bool, as_json: bool) -> None:
+    tokens = list(zip(score.tokens, score.log_probs.tolist(), strict=True))
+    if as_json:
+        record: dict[str, Any] = {"text": score.text, "log_prob": score.log_prob}
+        record |= {"perplexity": score.perplexity, "tokens": len(tokens), "unk": score.unk}
+        if with_tokens:
+            record["token_log_probs"] = [{"token": token, "log_prob": value} for token, value in tokens]
+        print_json(record)
+    else:
+        numbers = f"{score.log_prob:.4f}", f"{score.perplexity:.4f}", str(len(tokens)), str(score.unk)
+        shown = (f"{token} {value:.4f}" for token, value in tokens if with_tokens)
+        print_line(*numbers, score.text, *shown)
 
 
 def lines(blocks: Iterable[Block]) -> Iterator[str]:
@@ -109,26 +114,3 @@ def lines(blocks: Iterable[Block]) -> Iterator[str]:
         if not block.continues:
             yield from "".join(parts).removesuffix("\n").split("\n")
             parts = []
-
-
-def _record(score: SentenceScore, *, with_tokens: bool) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "text": score.text,
-        "log_prob": score.log_prob,
-        "perplexity": score.perplexity,
-        "tokens": len(score.tokens),
-        "unk": score.unk,
-    }
-    if with_tokens:
-        pairs = zip(score.tokens, score.log_probs.tolist(), strict=True)
-        record["token_log_probs"] = [{"token": token, "log_prob": log_prob} for token, log_prob in pairs]
-    return record
-
-
-def _fields(score: SentenceScore, *, with_tokens: bool) -> Iterator[str]:
-    """Yield the columns printed for a line: scores, text, then tokens with their log-probabilities."""
-    yield from (f"{score.log_prob:.4f}", f"{score.perplexity:.4f}", str(len(score.tokens)), str(score.unk))
-    yield score.text
-    if with_tokens:
-        for token, log_prob in zip(score.tokens, score.log_probs.tolist(), strict=True):
-            yield f"{token} {log_prob:.4f}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,31 +14,20 @@ from nlpseq.core.resources import TORCH, check_memory
 from nlpseq.errors import ConfigError, DataError
 
 from ._app import Command
-from ._inputs import (
-    corpus_name,
-    dataset_folder,
-    encode_as,
-    encode_for,
-    lock_output,
-    open_dataset,
-    run_folder,
-    say_contents,
-)
+from ._inputs import encode_for, open_vectors
 from ._options import (
     RARE_TEXT,
     build_config,
-    checkpoint_option,
-    config_file_option,
+    build_text_config,
     config_options,
     explicit_settings,
-    force_option,
     is_typed,
-    output_option,
-    resume_option,
+    training_options,
 )
-from ._output import TrainingSession, print_path, say, say_detail
+from ._output import print_path, say
+from ._training import TrainingSession, prepare
 
-__all__ = ["train_lm"]
+__all__ = ["STARTING", "train_lm"]
 
 if TYPE_CHECKING:
     from nlpseq.dataset.token_dataset import TokenDataset
@@ -45,23 +35,12 @@ if TYPE_CHECKING:
     from nlpseq.training.resume import UnfinishedRun
     from nlpseq.vectors.vectors import Vectors
 
-SUFFIX, COMMAND = ".lm", "train-lm"
+STARTING = "trying out what is fastest here"
 LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
 COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
 RARELY_TURNED = [
-    *(
-        "tied",
-        "init",
-        "forget_bias",
-        "ar",
-        "tar",
-        "lengths",
-        "clip_value",
-        "beta1",
-        "decay_share",
-        "average_share",
-    ),
-    *("average_decay", "samples", "sampled_share", "validate_every"),
+    *("tied", "init", "forget_bias", "ar", "tar", "lengths", "clip_value", "beta1", "decay_share"),
+    *("average_share", "average_decay", "samples", "sampled_share", "validate_every"),
 ]
 
 
@@ -74,33 +53,18 @@ RARELY_TURNED = [
         "nlpseq train-lm corpus.txt --tokenizer char --preset tiny --epochs 1 -o letters.lm",
     ],
 )
-@click.argument("sources", metavar="CORPUS...", nargs=-1, required=True)
-@output_option
-@force_option
-@resume_option
+@training_options("60s")
 @click.option(
     "--preset",
     type=click.Choice(list(LM_PRESETS)),
     default="small",
-    show_default=True,
     help="an LSTM of 128 units, of 512, of 1024, or the three of AWD-LSTM",
 )
 @click.option("--valid", type=click.Path(path_type=Path), metavar="FILE", help="text to validate on")
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
-@checkpoint_option("60s")
-@config_file_option
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
-def train_lm(
-    sources: tuple[str, ...],
-    output: Path | None,
-    force: bool,
-    resume: bool,
-    preset: str,
-    valid: Path | None,
-    vectors: Path | None,
-    checkpoint_every: float,
-) -> None:
+def train_lm(preset: str, valid: Path | None, vectors: Path | None, **arguments: Any) -> None:
     """Train a recurrent language model on CORPUS: an LSTM, a GRU or a plain RNN.
 
     CORPUS may also be a folder made by `nlpseq preprocess --valid-share`, and with --resume the folder of an
@@ -109,50 +73,54 @@ def train_lm(
     """
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
-    if resume:
-        path, model = _resume(sources, output, checkpoint_every)
-        _say_result(path, model)
-        print_path(path)
-        return
-    config, word_vectors = _config(preset, vectors)
-    text = text_config(valid)  # wrong settings fail before any work
-    path = _output(sources, [valid, vectors], output, force=force)
-    data, valid_data = _texts(sources, valid, text)
-    from nlpseq.lm.train import train_lm as train
-    from nlpseq.training.checkpoint import CheckpointConfig
-    from nlpseq.training.provenance import describe_source
+    slow_start = "reading the checkpoint" if arguments["resume"] else STARTING
+    session = TrainingSession("train-lm", ".lm", "tokens", slow_start, **arguments)
+    model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors)
+    _say_result(session.path, model)
+    print_path(session.path)
 
+
+def _start(session: TrainingSession, preset: str, valid: Path | None, vectors: Path | None) -> LanguageModel:
+    from nlpseq.lm.train import train_lm as train
+    from nlpseq.training.resume import is_run
+
+    config, word_vectors = _config(preset, vectors)
+    text = _text_config(valid)
+    for source in map(Path, session.sources):
+        if is_run(source, "lm"):
+            raise ConfigError(f"{source}: a language model is not a corpus. Name a text, or use --resume.")
+    path = session.lock_output(valid, vectors)
+    if valid is not None and not valid.exists():
+        raise DataError(f"{valid}: not found. Name a text to validate on.")
+    data, valid_data = prepare(session.sources, text), None
+    if valid is not None:
+        valid_data = encode_for((str(valid),), data.config, data.vocab)
+        say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
     _check_room(path, config, data)
-    with TrainingSession(COMMAND, "tokens", "trying out what is fastest here") as session:
-        session.start(path)
-        checkpoint = CheckpointConfig(
-            path=path,
-            every=checkpoint_every,
-            should_stop=session.should_stop,
-            force=force,
-            provenance=describe_source(data, sources, valid),
-        )
-        model = train(
-            data,
-            config,
-            valid=valid_data,
-            vectors=word_vectors,
-            checkpoint=checkpoint,
-            progress=session.progress,
-        )
-        session.end(model.meta)
-    _say_result(path, model)
-    print_path(path)
+    return session.train(partial(train, data, config, valid=valid_data, vectors=word_vectors), data, valid)
+
+
+def _resume(session: TrainingSession) -> LanguageModel:
+    def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
+        _check_room(run.path, run.configs["config"], data)
+        step, tokens, seconds = (run.stored_counter(name) for name in ("step", "tokens", "seconds"))
+        say(f"continuing at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
+        session.start(int(tokens))
+
+    run = session.find_run("preset", "valid", "vectors")
+    settings = explicit_settings(LMConfig, TextConfig)
+    for name in LENGTHS:  # a length from the environment does not replace the other length of the run
+        if name in settings and run.settings[name] is None and not is_typed(name):
+            del settings[name]
+    model: LanguageModel = session.resume(run, settings, on_start)
+    return model
 
 
 def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None]:
     """Return the settings, and the vectors to start from, which set the dimension of the embedding."""
-    settings = dict(LM_PRESETS[preset])
-    word_vectors = None
+    settings, word_vectors = dict(LM_PRESETS[preset]), None
     if vectors is not None:
-        from nlpseq.vectors.vectors import Vectors
-
-        word_vectors = Vectors.load(vectors)
+        word_vectors = open_vectors(vectors)
         if word_vectors.is_sparse:
             raise DataError(
                 f"{vectors}: holds sparse vectors, as long as their vocabulary. Use dense vectors."
@@ -161,48 +129,15 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
     return build_config(LMConfig, settings, exclusive=LENGTHS), word_vectors
 
 
-def _output(sources: tuple[str, ...], inputs: list[Path | None], output: Path | None, *, force: bool) -> Path:
-    """Return the path of the model; raise ConfigError if it may not be written."""
-    from nlpseq.training.checkpoint import check_output
-    from nlpseq.training.resume import is_run
-
-    path = output or Path(corpus_name(sources) + SUFFIX)
-    made_from = [*map(Path, sources), *(each for each in inputs if each)]
-    for each in made_from:
-        if is_run(each, "lm"):
-            raise ConfigError(f"{each}: a language model is not a corpus. Name a text, or use --resume.")
-    if path.resolve() in [each.resolve() for each in made_from]:
-        raise ConfigError(f"{path}: is an input of the model. Use -o to choose another path.")
-    lock_output(path)
-    check_output(path, force=force)
-    return path
-
-
-def text_config(valid: Path | None) -> TextConfig:
+def _text_config(valid: Path | None) -> TextConfig:
     """Return the text settings of a language model: case, punctuation and splits are kept."""
     defaults = LM_TEXT | (LM_SHARES if valid is None else {})
     if explicit_settings(TextConfig).get("tokenizer", "word") != "word":
         defaults["punctuation"] = False  # because the other tokenizers keep punctuation anyway
-    config = build_config(TextConfig, defaults)
+    config = build_text_config(defaults)
     if config.phrases:
         raise ConfigError("--phrases: is only for word vectors. Leave it out.")
     return config
-
-
-def _texts(
-    sources: tuple[str, ...], valid: Path | None, config: TextConfig
-) -> tuple[TokenDataset, TokenDataset | None]:
-    """Return the encoded corpus, and the encoded validation text if a person named one."""
-    if valid is not None and not valid.exists():
-        raise DataError(f"{valid}: not found. Name a text to validate on.")
-    folder = dataset_folder(sources)
-    data = open_dataset(folder) if folder else encode_as(sources, config)
-    say_contents(data)
-    if valid is None:
-        return data, None
-    valid_data = encode_for((str(valid),), data.config, data.vocab)
-    say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
-    return data, valid_data
 
 
 def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
@@ -216,45 +151,9 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
     length = f"{plan.epochs} epochs" if plan.epochs else f"{plan.time_budget:.0f} s"
     shape = f"{config.layers} x {config.cell} of {config.hidden} units, embedding {config.dim}"
     say(f"{shape}: {weights:,} weights; training: {length}; threads: {plan.threads}; seed: {config.seed}")
-    say_detail(str(plan))
+    say(str(plan), level=1)
     check_memory(COPIES * weights * 4, "--hidden, --dim or --max-vocab")
     artifact.check_free_disk(path, 2 * COPIES * weights * 4)  # two checkpoints, during a commit
-
-
-def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, LanguageModel]:
-    from nlpseq.lm.language_model import LanguageModel
-    from nlpseq.training.resume import Loaders, find_run, resume
-
-    path, corpus = run_folder(sources, output, SUFFIX, ("preset", "valid", "vectors", "force"))
-    settings, stored = (
-        explicit_settings(LMConfig) | explicit_settings(TextConfig),
-        find_run(path, COMMAND).settings,
-    )
-    for name in LENGTHS:  # a length from the environment does not replace the other length of the run
-        if name in settings and stored[name] is None and not is_typed(name):
-            del settings[name]
-    with TrainingSession(COMMAND, "tokens", "reading the checkpoint") as session:
-
-        def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
-            _check_room(run.path, run.configs["config"], data)
-            step, tokens, seconds = (run.stored_counter(name) for name in ("step", "tokens", "seconds"))
-            say(f"continuing at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
-            session.start(run.path, int(tokens))
-
-        model = resume(
-            path,
-            corpus,
-            command=COMMAND,
-            settings=settings,
-            checkpoint_every=every,
-            should_stop=session.should_stop,
-            progress=session.progress,
-            loaders=Loaders(encode_as),
-            on_start=on_start,
-        )
-        session.end(model.meta)
-    assert isinstance(model, LanguageModel)
-    return session.path, model
 
 
 def _say_result(path: Path, model: LanguageModel) -> None:
@@ -262,7 +161,7 @@ def _say_result(path: Path, model: LanguageModel) -> None:
     from nlpseq.lm.evaluate import perplexity_of
 
     position, probed, name = model.meta["position"], model.meta["facts"], shlex.quote(str(path))
-    say_detail(probed["precision_reason"])
+    say(probed["precision_reason"], level=1)
     if "vectors_cover_words" in probed:
         words, text = probed["vectors_cover_words"], probed["vectors_cover_text"]
         say(f"the vectors know {words:.1%} of the vocabulary, {text:.1%} of the text")

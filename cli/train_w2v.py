@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,36 +13,21 @@ from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import (
-    COMPILING,
-    corpus_argument,
-    corpus_name,
-    dataset_folder,
-    encode_as,
-    lock_output,
-    prepare,
-    run_folder,
-    say_contents,
-    say_neighbors,
-)
+from ._inputs import dataset_folder, say_contents
 from ._options import (
     RARE_TEXT,
     build_config,
-    checkpoint_option,
-    config_file_option,
+    build_text_config,
     config_options,
     explicit_settings,
-    force_option,
-    output_option,
-    refuse_settings_of_phrases,
     require_with,
-    resume_option,
+    training_options,
 )
-from ._output import TrainingSession, print_path, say, say_detail
+from ._output import print_path, say
+from ._training import TrainingSession, prepare, say_neighbors
 
 __all__ = ["train_w2v"]
 
-SUFFIX, COMMAND = ".w2v", "train-w2v"
 SAMPLED = "--loss negative-sampling"
 VALID_SHARE = {"valid_share": 0.05}  # default with --early-stop
 
@@ -60,110 +46,64 @@ if TYPE_CHECKING:
         "cat corpus.txt | nlpseq train-w2v - --min-count 2",
     ],
 )
-@corpus_argument
-@output_option
-@force_option
-@resume_option
+@training_options("5m")
 @click.option(
     "--preset",
     type=click.Choice(list(WORD2VEC_PRESETS)),
     default="standard",
-    show_default=True,
     help="quality: 300 dimensions and 15 epochs, for better vectors of a text of some 10 M words",
 )
-@checkpoint_option("5m")
-@config_file_option
 @config_options(Word2VecConfig, hide=["smoothing"])
 @config_options(TextConfig, hide=RARE_TEXT)
-def train_w2v(
-    sources: tuple[str, ...],
-    output: Path | None,
-    force: bool,
-    resume: bool,
-    preset: str,
-    checkpoint_every: float,
-) -> None:
+def train_w2v(preset: str, **arguments: Any) -> None:
     """Train word vectors on CORPUS, by word2vec.
 
     CORPUS may also be a folder made by `nlpseq preprocess`, and with --resume the folder of an unfinished
     run. The vectors go to a folder; its path is printed.
     """
-    if resume:
-        path, vectors = _resume(sources, output, checkpoint_every)
-    else:
-        path, vectors = _start(sources, output, WORD2VEC_PRESETS[preset], checkpoint_every, force=force)
+    session = TrainingSession("train-w2v", ".w2v", "words", **arguments)
+    vectors = _resume(session) if session.is_resumed else _start(session, preset)
     vectors.contexts = None  # stored; neighbors need half of the memory without them
-    _say_result(path, vectors)
-    print_path(path)
+    _say_result(session.path, vectors)
+    print_path(session.path)
 
 
-def _start(
-    sources: tuple[str, ...], output: Path | None, preset: dict[str, Any], every: float, *, force: bool
-) -> tuple[Path, Vectors]:
-    config = build_config(Word2VecConfig, preset)
-    text = build_config(TextConfig, VALID_SHARE if config.early_stop else {})  # fail before any work
-    _refuse_useless(config, text)
-    if config.early_stop and not text.valid_share and dataset_folder(sources) is None:
+def _start(session: TrainingSession, preset: str) -> Vectors:
+    config = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset])
+    text = build_text_config(VALID_SHARE if config.early_stop else {})
+    _refuse_useless(config)
+    if config.early_stop and not text.valid_share and dataset_folder(session.sources) is None:
         raise ConfigError("--early-stop: needs a valid split. Leave out --valid-share 0.")
     from nlpseq.core import resources
-    from nlpseq.training.checkpoint import CheckpointConfig, check_output
-    from nlpseq.training.provenance import describe_source
     from nlpseq.word2vec.kernels.select import select, to_compile
     from nlpseq.word2vec.train import train_word2vec
 
     choice = select(config)
-    place = output or Path(corpus_name(sources) + SUFFIX)
-    lock_output(place)
-    check_output(place, force=force)
+    path = session.lock_output()
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()
-    path, data = prepare(sources, SUFFIX, output, config.threads, force=force, text=text, kernels=kernels)
+    data = prepare(session.sources, text, config.threads, kernels)
     resources.trim_heap()
     _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
-    with TrainingSession(COMMAND, "words", COMPILING) as session:
-        session.start(path)
-        source = describe_source(data, sources)
-        checkpoint = CheckpointConfig(
-            path=path, every=every, should_stop=session.should_stop, force=force, provenance=source
-        )
-        vectors = train_word2vec(data, config, progress=session.progress, checkpoint=checkpoint)
-        session.end(vectors.meta)
-    return path, vectors
+    return session.train(partial(train_word2vec, data, config), data)
 
 
-def _resume(sources: tuple[str, ...], output: Path | None, every: float) -> tuple[Path, Vectors]:
-    from nlpseq.training.resume import Loaders, resume
-    from nlpseq.vectors.vectors import Vectors
+def _resume(session: TrainingSession) -> Vectors:
+    def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
+        say_contents(data)
+        _check_room(run.path, data, run.configs["config"])
+        epoch, seconds = run.stored_counter("epoch"), run.stored_counter("seconds")
+        say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
+        session.start()
 
-    path, corpus = run_folder(sources, output, SUFFIX, ("preset", "force"))
-    with TrainingSession(COMMAND, "words", COMPILING) as session:
-
-        def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
-            say_contents(data)
-            _check_room(run.path, data, run.configs["config"])
-            epoch, seconds = run.stored_counter("epoch"), run.stored_counter("seconds")
-            say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
-            session.start(run.path)
-
-        vectors = resume(
-            path,
-            corpus,
-            command=COMMAND,
-            settings=explicit_settings(Word2VecConfig) | explicit_settings(TextConfig),
-            checkpoint_every=every,
-            should_stop=session.should_stop,
-            progress=session.progress,
-            loaders=Loaders(encode_as),
-            on_start=on_start,
-        )
-        session.end(vectors.meta)
-    assert isinstance(vectors, Vectors)
-    return session.path, vectors
+    run, settings = session.find_run("preset"), explicit_settings(Word2VecConfig, TextConfig)
+    vectors: Vectors = session.resume(run, settings, on_start)
+    return vectors
 
 
-def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
+def _refuse_useless(config: Word2VecConfig) -> None:
     """Raise ConfigError for explicit settings without effect."""
     is_cbow, is_sampled = config.objective == "cbow", config.loss == "negative-sampling"
     for name, needed, is_there in (
@@ -172,7 +112,6 @@ def _refuse_useless(config: Word2VecConfig, text: TextConfig) -> None:
         *((name, SAMPLED, is_sampled) for name in ("share_negatives", "negatives", "smoothing")),
     ):
         require_with(name, needed, is_there=is_there)
-    refuse_settings_of_phrases(text)
 
 
 def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
@@ -191,7 +130,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
         f"{num_words:,} words x {plan.dim}, 2 matrices: {size_text(stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
-    say_detail(str(plan))
+    say(str(plan), level=1)
     check_memory(needed, VECTORS_REMEDY)
     artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # two checkpoints, during a commit
 

@@ -8,7 +8,7 @@ A folder that holds nothing but a checkpoint counts as an empty place for a resu
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import path_lock
 
-__all__ = ["VERSION", "CheckpointConfig", "check_output", "check_unfinished", "checkpoint_dir"]
-__all__ += ["has_checkpoint", "lock_new_run", "lock_resumed_run", "require_checkpoint"]
+__all__ = ["VERSION", "CheckpointConfig", "check_unfinished", "checkpoint_dir", "has_checkpoint"]
+__all__ += ["lock_new_run", "lock_output", "lock_resumed_run", "require_checkpoint"]
 
 VERSION = 3  # 1 stored an unfinished run in the place of its result, 2 had another TrainState of word2vec
 
@@ -65,32 +65,31 @@ def check_unfinished(path: Path, meta: artifact.Meta) -> str:
     return str(stamp.get("command"))
 
 
-def check_output(path: Path, *, force: bool) -> None:
-    """Raise ConfigError if a new run may not be stored at the path, ResourceError if it cannot be."""
-    artifact.check_writable(path, force=True)  # clears stale files first, which may hide a run
-    if has_checkpoint(path) and not force:
-        raise ConfigError(
-            f"{path}: already exists and holds an unfinished run. "
-            "Use --resume to continue the run, --force to overwrite it, or -o to choose another path."
-        )
-    artifact.check_writable(path, force=force)
-
-
 @contextmanager
-def lock_new_run(config: CheckpointConfig | None) -> Iterator[None]:
-    """Lock the output path of a new run, and check it; without a config do nothing."""
-    if config is None:
-        yield
-        return
-    with path_lock(config.path):
-        check_output(config.path, force=config.force)
-        if has_checkpoint(config.path):
+def lock_output(path: Path, *, force: bool) -> Iterator[None]:
+    """Lock the path of a new result and check it; warn of an unfinished run there, if force is on.
+
+    Raises ConfigError if the path is taken, ResourceError if nothing can be written there.
+    """
+    with path_lock(path):  # clears stale files, which may hide a run
+        if has_checkpoint(path):
+            if not force:
+                raise ConfigError(
+                    f"{path}: already exists and holds an unfinished run. "
+                    "Use --resume to continue the run, --force to overwrite it, or -o to choose another path."
+                )
             warnings.warn(
-                f"{config.path}: holds an unfinished run, which the first checkpoint of this run overwrites. "
-                "Stop this run at once and move the folder to keep it.",
+                f"{path}: holds an unfinished run, which the first checkpoint or the result overwrites. "
+                "Stop at once and move the folder to keep it.",
                 stacklevel=4,
             )
+        artifact.check_writable(path, force=force)
         yield
+
+
+def lock_new_run(config: CheckpointConfig | None) -> AbstractContextManager[None]:
+    """Lock the output path of a new run, and check it; without a config do nothing."""
+    return lock_output(config.path, force=config.force) if config else nullcontext()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.vectors.vectors import Vectors
 
-__all__ = ["Loaders", "UnfinishedRun", "find_run", "is_run", "resume"]
+__all__ = ["Loaders", "UnfinishedRun", "find_run", "is_run", "resume", "run_dir"]
 
 
 class _Stage(NamedTuple):
@@ -110,14 +110,19 @@ def is_run(path: Path, kind: str | None = None) -> bool:
     ]
 
 
+def run_dir(path: Path) -> Path:
+    """Return the folder of a run, also for its checkpoint; first complete an interrupted commit."""
+    remove_stale_temporaries(path.resolve().parent)
+    return path.parent if path.name == artifact.CHECKPOINT and has_checkpoint(path.parent) else path
+
+
 def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
     """Return the unfinished run of a folder; the folder of the checkpoint will do.
 
     command: the only command allowed. Raises DataError if there is no folder, ConfigError if the run is
     complete or of another command, ArtifactError if the checkpoint is corrupt or of another version.
     """
-    if path.name == artifact.CHECKPOINT and has_checkpoint(path.parent):
-        path = path.parent
+    path = run_dir(path)
     require_checkpoint(path)
     place = checkpoint_dir(path)
     meta = artifact.load_consistent(place, lambda: artifact.peek_meta(place))
@@ -139,7 +144,7 @@ def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
 
 
 def resume(
-    path: Path | str,
+    path: Path | str | UnfinishedRun,
     corpus: str | Sequence[str] = (),
     *,
     command: str | None = None,
@@ -152,12 +157,13 @@ def resume(
 ) -> "Vectors | LanguageModel":
     """Continue a run of word2vec, GloVe or the language model, and store the result in the same folder.
 
-    corpus: where the text is now; by default where the run stored it. settings: of the run, checked, or new
-    values of machine settings, such as threads. checkpoint_every: seconds. on_start: called before training.
+    path: of the run, or the run itself. corpus: where the text is now; by default where the run stored it.
+    settings: of the run, checked, or new values of machine settings, such as threads. checkpoint_every:
+    seconds. on_start: called before training.
     Raises the errors of find_run, and ArtifactError if the corpus has changed.
     """
-    remove_stale_temporaries(Path(path).resolve().parent)  # completes an interrupted commit
-    run, changes = find_run(Path(path), command).changed(settings)
+    run = path if isinstance(path, UnfinishedRun) else find_run(Path(path), command)
+    run, changes = run.changed(settings)
     sources = (corpus,) if isinstance(corpus, str) else tuple(corpus)
     data = find_dataset(run.path, run.meta, sources, loaders.encode)
     source = run.meta.get("source")

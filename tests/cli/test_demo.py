@@ -1,12 +1,17 @@
 """demo: the tour on `pydocs`, its results, and the analogies that must come out right."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import click
 import pytest
 from nlpseq.cli.demo import ANALOGIES, RESULTS, WORDS, demo, show_model
 
 import nlpseq as ns
+from nlpseq.errors import ConfigError
+from nlpseq.storage.locks import path_lock
+from nlpseq.training.runner import Checkpointer
 
 SENTENCES = [
     *("the row has rows and the column has columns", "an array of arrays or a matrix of matrices"),
@@ -56,6 +61,37 @@ def test_demo_keeps_folders_of_other_programs(run_cli, small_pydocs, name):
     assert result.exit_code == 2
     assert name in result.stderr and "-o" in result.stderr
     assert [each.name for each in existing.parent.iterdir()] == [name]
+
+
+def test_demo_run_has_learning_curves(run_cli, small_pydocs, no_torch):
+    pytest.importorskip("matplotlib")
+    assert run_cli("demo").exit_code == 0
+    plotted = run_cli("plot", "demo/pydocs.w2v")
+    assert plotted.exit_code == 0, plotted.stderr
+
+
+def test_demo_locks_its_results_from_the_start(run_cli, small_pydocs, no_torch, monkeypatch):
+    locked = []
+
+    def build():
+        for name in RESULTS:
+            with pytest.raises(ConfigError, match="is being written by another process"):
+                ThreadPoolExecutor(1).submit(path_lock(Path("demo", name)).__enter__).result()
+            locked.append(name)
+        return small_pydocs / "small.txt"
+
+    monkeypatch.setattr("nlpseq.corpora.pydocs.build", build)
+    assert run_cli("demo").exit_code == 0
+    assert set(locked) == set(RESULTS)
+
+
+def test_stopped_demo_saves_its_run(run_cli, small_pydocs, no_torch, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpointer, "should_stop", lambda self: True)
+        stopped = run_cli("demo")
+    assert stopped.exit_code == 130
+    assert "Continue with: nlpseq train-w2v demo/pydocs.w2v --resume" in stopped.stderr
+    assert run_cli("train-w2v", "demo/pydocs.w2v", "--resume").exit_code == 0
 
 
 def test_demo_model_generates_a_sentence(small_pydocs, capsys):

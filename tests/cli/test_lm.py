@@ -216,13 +216,15 @@ def test_resume_finds_run_by_corpus(run_cli, unfinished):
 def test_lm_checkpoint_answers_with_warning(run_cli, unfinished):
     unfinished("story.txt")
     said = (
-        "story.lm/checkpoint is unfinished: this is its best state so far. "
-        "Continue with: nlpseq train-lm story.lm/checkpoint --resume"
+        "warning: story.lm/checkpoint: is of an unfinished run. "
+        "Continue it with nlpseq train-lm story.lm/checkpoint --resume"
     )
-    assert said in run_cli("generate", "story.lm/checkpoint", "--num-tokens", "3").stderr
-    refused = run_cli("generate", "story.lm", "--num-tokens", "3")
-    assert refused.exit_code == 5 and "story.lm: unfinished run without a result" in refused.stderr
-    assert run_cli("train-lm", "story.lm", "--resume").exit_code == 0
+    for command, *more in (["generate", "--num-tokens", 3], ["score", "story.txt"], ["eval-lm"], ["inspect"]):
+        done = run_cli(command, "story.lm/checkpoint", *more)
+        assert done.exit_code == 0 and said in done.stderr, command
+        refused = run_cli(command, "story.lm", *more)
+        assert refused.exit_code == 5 and "story.lm: unfinished run without a result" in refused.stderr
+    assert run_cli("train-lm", "story.lm/checkpoint", "--resume").exit_code == 0
     assert "unfinished" not in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
 
 
@@ -376,7 +378,7 @@ def test_train_lm_never_overwrites_its_inputs(run_cli, here):
         ["story.txt", "--valid", "story.tokens", "-o", "./story.tokens"],
     ):
         done = run_cli("train-lm", *arguments, *FAST, "--force")
-        assert done.exit_code == 2 and "is an input of the model" in done.stderr, arguments
+        assert done.exit_code == 2 and "is an input of this command" in done.stderr, arguments
     assert run_cli("inspect", "story.tokens").exit_code == run_cli("inspect", "story.w2v").exit_code == 0
 
 

@@ -119,7 +119,7 @@ def test_plot_needs_force_to_overwrite(run_cli, run, tmp_path):
     (tmp_path / "corpus.lm.png").write_text("mine")
     result = run_cli("plot", run)
     assert result.exit_code == 2
-    assert ": already exists. Use --force to overwrite it" in result.stderr
+    assert ": already exists. Use --force" in result.stderr
     assert (tmp_path / "corpus.lm.png").read_text() == "mine"
     assert run_cli("plot", run, "--force").exit_code == 0
 
@@ -128,7 +128,7 @@ def test_failed_plot_keeps_old_picture(run_cli, run, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     def fail(self, file, **options):
-        file.write_text("half")
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", fail)

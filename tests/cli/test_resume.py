@@ -155,10 +155,34 @@ def test_forced_run_warns_before_it_overwrites_a_checkpoint(run_cli, monkeypatch
     assert again.exit_code == 130
     assert again.stderr.count("warning") == 1
     assert (
-        "warning: corpus.w2v: holds an unfinished run, which the first checkpoint of this run overwrites. "
-        "Stop this run at once and move the folder to keep it." in again.stderr
+        "warning: corpus.w2v: holds an unfinished run, which the first checkpoint or the result overwrites. "
+        "Stop at once and move the folder to keep it." in again.stderr
     )
     assert json.loads((stopped / "checkpoint" / "meta.json").read_text())["config"]["seed"] == 7
+
+
+@pytest.mark.filterwarnings("default:.*holds an unfinished run")
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["train-counts", "corpus.txt", "--method", "ppmi", "--subsample", "0"],
+        ["train-counts", "corpus.txt", "--dim", "3", "--subsample", "0"],
+        ["train-counts", "corpus.txt", "--method", "glove", "--epochs", "1"],
+        ["preprocess", "corpus.txt"],
+        ["convert", "copy.w2v", "corpus.w2v"],
+    ],
+    ids=" ".join,
+)
+def test_every_writer_warns_before_it_overwrites_a_run(run_cli, stopped, line):
+    assert run_cli("convert", "corpus.w2v/checkpoint", "copy.w2v").exit_code == 0
+    output = [] if "convert" in line else ["-o", "corpus.w2v"]
+    refused = run_cli(*line, *output)
+    assert refused.exit_code == 2
+    assert "corpus.w2v: already exists and holds an unfinished run. Use --resume" in refused.stderr
+    done = run_cli(*line, *output, "--force")
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.count("warning: corpus.w2v: holds an unfinished run, which") == 1
+    assert not (stopped / "checkpoint").exists()
 
 
 def test_python_run_leaves_the_same_files_and_resumes(run_cli, stopped):
@@ -183,6 +207,9 @@ def test_resume_needs_run(run_cli):
     nothing = run_cli("train-w2v", "corpus.txt", "--resume")
     assert nothing.exit_code == 4
     assert "corpus.w2v: not found, so there is no run to continue" in nothing.stderr
+    for line in (["gone/deep/model.w2v"], ["corpus.txt", "-o", "gone/deep/model.w2v"]):
+        assert run_cli("train-w2v", *line, "--resume").exit_code == 4
+        assert not Path("gone").exists()
     other = run_cli("train-counts", "corpus.txt", "--resume", "--method", "ppmi")
     assert other.exit_code == 2
     assert "--resume: is only for --method glove, not ppmi" in other.stderr
@@ -221,16 +248,45 @@ def test_resume_refuses_changed_corpus(run_cli, stopped):
     assert "corpus.w2v: the corpus has changed since training started" in result.stderr
 
 
-def test_neighbors_reads_checkpoint_but_not_unfinished_run(run_cli, stopped):
-    result = run_cli("neighbors", "corpus.w2v/checkpoint", "wordaa")
-    assert result.exit_code == 0
-    assert "corpus.w2v/checkpoint is unfinished: these are its vectors so far." in result.stderr
-    refused = run_cli("neighbors", "corpus.w2v", "wordaa")
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["neighbors", "RUN", "wordaa"],
+        ["analogy", "RUN", "wordaa", "wordab", "wordac"],
+        ["similarity", "RUN", "wordaa", "wordab"],
+        ["eval-w2v", "RUN", "--pairs", "pairs.tsv"],
+        ["compare", "RUN", "RUN"],
+        ["convert", "RUN", "copy.vec"],
+        ["inspect", "RUN"],
+    ],
+    ids=lambda line: line[0],
+)
+def test_commands_read_checkpoint_but_not_unfinished_run(run_cli, stopped, line):
+    Path("pairs.tsv").write_text("wordaa\twordab\t9\nwordab\twordac\t5\nwordaa\twordac\t1\n")
+    refused = run_cli(*(each.replace("RUN", "corpus.w2v") for each in line))
     assert refused.exit_code == 5
+    result = run_cli(*(each.replace("RUN", "corpus.w2v/checkpoint") for each in line))
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "warning: corpus.w2v/checkpoint: is of an unfinished run. "
+        "Continue it with nlpseq train-w2v corpus.w2v/checkpoint --resume" in result.stderr
+    )
     assert (
         "corpus.w2v: unfinished run without a result. Continue with nlpseq train-w2v corpus.w2v --resume, "
         "or open corpus.w2v/checkpoint for the state so far." in refused.stderr
     )
+
+
+def test_checkpoint_of_other_version_is_not_continued(run_cli, stopped):
+    old = (stopped / "checkpoint").rename("old.w2v")
+    write_json(old / "meta.json", {**json.loads((old / "meta.json").read_text()), "checkpoint": None})
+    write_manifest(old, {})
+    said = "old.w2v: unfinished run of another version of nlpseq, which this version cannot continue. "
+    read = run_cli("neighbors", "old.w2v", "wordaa")
+    assert read.exit_code == 0 and f"warning: {said}" in read.stderr
+    resumed = run_cli("train-w2v", "old.w2v", "--resume")
+    assert resumed.exit_code == 5 and said in resumed.stderr
+    assert "--resume" not in read.stderr + resumed.stderr
 
 
 def test_copy_of_a_checkpoint_is_not_a_run(run_cli, stopped):

@@ -153,7 +153,7 @@ def test_train_w2v_never_overwrites_its_corpus(run_cli, folder):
     run_cli("preprocess", "corpus.txt")
     result = run_cli("train-w2v", "corpus.tokens", "-o", "corpus.tokens", "--force")
     assert result.exit_code == 2
-    assert "corpus.tokens: this is the corpus" in result.stderr
+    assert "corpus.tokens: is an input of this command" in result.stderr
     TokenDataset.open("corpus.tokens")
 
 
@@ -289,7 +289,7 @@ def test_signal_saves_checkpoint(run_cli, folder, sent, code):
     asked = run_cli(
         "neighbors", "corpus.w2v/checkpoint", Vectors.load("corpus.w2v/checkpoint").vocab.words[0]
     )
-    assert "corpus.w2v/checkpoint is unfinished: these are its vectors so far." in asked.stderr
+    assert "corpus.w2v/checkpoint: is of an unfinished run." in asked.stderr
     assert len(asked.stdout.splitlines()) > 1
 
 
@@ -340,7 +340,7 @@ def test_meta_holds_training_figures(run_cli, folder):
 
 
 def test_example_words_skip_most_frequent_words():
-    example_words = import_module("nlpseq.cli._inputs").example_words
+    example_words = import_module("nlpseq.cli._training").example_words
     words = [f"{number}" if number % 10 else f"w{'x' * (number // 10)}" for number in range(1000)]
     assert example_words(words) == [words[100], words[200], words[400], words[800]]
     assert example_words(["a", "b", "c"]) == ["b"]

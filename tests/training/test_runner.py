@@ -127,7 +127,7 @@ def test_new_run_locks_path_and_respects_existing_runs(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"holds an unfinished run\. Use --resume"):
         checkpoints.lock_new_run(CheckpointConfig(path=path)).__enter__()
     with (
-        pytest.warns(UserWarning, match="the first checkpoint of this run overwrites"),
+        pytest.warns(UserWarning, match="the first checkpoint or the result overwrites"),
         checkpoints.lock_new_run(CheckpointConfig(path=path, force=True)),
         pytest.raises(ConfigError, match="is being written by another process"),
     ):

@@ -1,0 +1,214 @@
+"""Parts of the train commands: output, corpus, a run with progress and checkpoints, and its continuation."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nlpseq.config import TextConfig
+from nlpseq.errors import ConfigError
+
+from ._inputs import COMPILING, corpus_name, dataset_folder, encode_as, open_dataset, say_contents
+from ._options import is_typed
+from ._output import Progress, console, printable, say
+
+if TYPE_CHECKING:
+    from nlpseq.core.precompile import Kernel
+    from nlpseq.counts.cooccurrence import Cooccurrence
+    from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.lm.language_model import LanguageModel
+    from nlpseq.training.progress import TrainProgress
+    from nlpseq.training.resume import UnfinishedRun
+    from nlpseq.vectors.vectors import Vectors
+
+Model = TypeVar("Model", bound="Vectors | LanguageModel")
+
+EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbors of more frequent words say little
+
+
+def prepare(
+    sources: tuple[str, ...], text: TextConfig, threads: int | None = None, kernels: Sequence[Kernel] = ()
+) -> TokenDataset:
+    """Return the encoded corpus, and describe it.
+
+    text: settings for a corpus that is not encoded yet. kernels: compiled before encoding, because compiling
+    and encoding both need much memory.
+    """
+    folder = dataset_folder(sources)
+    data = None if folder is None else open_dataset(folder)
+    if kernels:
+        from nlpseq.core.precompile import missing_kernels, precompile
+        from nlpseq.dataset.encode import to_compile
+
+        if new := missing_kernels([*(to_compile(text) if data is None else ()), *kernels]):
+            say(COMPILING)
+            precompile(new)
+    if data is None:
+        data = encode_as(sources, text, threads=threads)
+    say_contents(data)
+    return data
+
+
+def lock_result(path: Path, *, force: bool) -> None:
+    """Lock the path of a new result until the command ends, and check it."""
+    from nlpseq.training.checkpoint import lock_output
+
+    click.get_current_context().with_resource(lock_output(path, force=force))
+
+
+class TrainingSession(ExitStack):
+    """A train command: its output, its progress, checkpoints and graceful shutdown.
+
+    suffix: of the result. unit: of TrainProgress.done. slow_start: see Progress. The others are the
+    training_options. path: of the result or the run, after lock_output or find_run.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        suffix: str,
+        unit: str,
+        slow_start: str = COMPILING,
+        *,
+        sources: tuple[str, ...],
+        output: Path | None = None,
+        force: bool = False,
+        resume: bool = False,
+        checkpoint_every: float = 60.0,
+    ) -> None:
+        super().__init__()
+        self._command, self._suffix, self._unit, self._slow_start = command, suffix, unit, slow_start
+        self.sources, self.is_resumed = sources, resume
+        self._output, self.force, self._every = output, force, checkpoint_every
+        self.path, self._corpus = output or Path(), tuple[str, ...]()  # the corpus of a run, if it is named
+        self._console, self._is_stopping = console(), False
+
+    def lock_output(self, *inputs: Path | None) -> Path:
+        """Return the path of a new result, locked until the command ends.
+
+        inputs: paths that may not be overwritten, besides the corpus. Raises an error if the path is taken.
+        """
+        name = corpus_name(self.sources)
+        self.path = self._output or Path(name + self._suffix)
+        if self.path.resolve() in [Path(each).resolve() for each in (*self.sources, *inputs) if each]:
+            raise ConfigError(f"{self.path}: is an input of this command. Use -o to choose another path.")
+        lock_result(self.path, force=self.force)
+        return self.path
+
+    def train(self, function: Callable[..., Model], data: TokenDataset, valid: Path | None = None) -> Model:
+        """Call a function of the library with `progress` and `checkpoint`, and return the model.
+
+        data, valid: for the provenance of the run.
+        """
+        from nlpseq.training.checkpoint import CheckpointConfig
+        from nlpseq.training.provenance import describe_source
+
+        checkpoint = CheckpointConfig(
+            path=self.path,
+            every=self._every,
+            should_stop=lambda: self._is_stopping,
+            force=self.force,
+            provenance=describe_source(data, self.sources, valid),
+        )
+        with self:
+            self.start()
+            model = function(checkpoint=checkpoint, progress=self._report)
+        return self._complete(model)
+
+    def find_run(self, *start_only: str) -> UnfinishedRun:
+        """Return the run that --resume means, locked until the command ends.
+
+        start_only: options that only a new run accepts, besides --force.
+        """
+        from nlpseq.storage.locks import path_lock
+        from nlpseq.training.resume import find_run, is_run, run_dir
+
+        for name in filter(is_typed, ("force", *start_only)):
+            raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
+        first, output = self.sources[0], self._output
+        path = run_dir(Path(first))
+        is_named = is_run(path) or (first.endswith(self._suffix) and not path.exists())
+        if len(self.sources) > 1 or not is_named:
+            self._corpus = self.sources
+            path = run_dir(output or Path(corpus_name(self.sources) + self._suffix))
+        elif output is not None and output.resolve() != path.resolve():
+            raise ConfigError(f"-o {output}: does not go with --resume of {path}. Leave it out.")
+        if path.exists():  # because a lock creates the folders above
+            click.get_current_context().with_resource(path_lock(path))
+        self.path = path
+        return find_run(path, self._command)
+
+    def resume(
+        self,
+        run: UnfinishedRun,
+        settings: dict[str, Any],
+        on_start: Callable[[UnfinishedRun, TokenDataset], None],
+        count_pairs: Callable[..., Cooccurrence] | None = None,
+    ) -> Any:
+        """Continue a run to its end, and return the model; on_start or count_pairs must call `start`."""
+        from nlpseq.training.resume import Loaders, resume
+
+        with self:
+            model = resume(
+                run,
+                self._corpus,
+                settings=settings,
+                checkpoint_every=self._every,
+                should_stop=lambda: self._is_stopping,
+                progress=self._report,
+                loaders=Loaders(encode_as, count_pairs),
+                on_start=on_start,
+            )
+        return self._complete(model)
+
+    def start(self, done: int = 0) -> None:
+        """Begin progress and graceful shutdown; done: units that a resumed run has done before."""
+        self._line = f"nlpseq {self._command} {shlex.quote(str(self.path))} --resume"
+        note = f"its last checkpoint, if there is one yet, continues with: {self._line}"
+        self._console.signals.on_first = self._request_stop
+        self.callback(setattr, self._console.signals, "on_first", None)
+        bar = Progress("training", self._unit, self._slow_start, begun=done, stopped_note=note)
+        self._bar = self.enter_context(bar)
+
+    def _request_stop(self) -> None:
+        self._is_stopping = True
+        with suppress(OSError, RuntimeError):  # stderr is closed, or the signal interrupted another message
+            self._console.say("stopping after this step; send the signal again to stop at once")
+
+    def _report(self, report: TrainProgress) -> None:
+        figures = f"loss {report.loss:.4f}, learning rate {report.learning_rate:.5f}"
+        if report.valid_loss is not None and self._command == "train-lm":
+            figures += f", validation perplexity {math.exp(min(report.valid_loss, 700)):.2f}"
+        elif report.valid_loss is not None:
+            figures += f", validation loss {report.valid_loss:.4f}"
+        self._bar.update(report.done, report.total, figures)
+
+    def _complete(self, model: Model) -> Model:
+        """Return the model of a complete run; after a signal, say how to continue the run and exit."""
+        if not model.meta["complete"]:
+            say(f"stopped and saved. Continue with: {self._line}")
+            raise click.exceptions.Exit(128 + (self._console.signals.number or signal.SIGINT))
+        return model
+
+
+def say_neighbors(path: Path, vectors: Vectors) -> None:
+    """Print the neighbors of a few words, and the next command."""
+    words = example_words(vectors.vocab.words)
+    for word in words:
+        nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))
+        say(f"  {printable(word)}: {nearest}")
+    say(f"next: nlpseq neighbors {shlex.quote(str(path))} {shlex.quote(words[0])}")
+
+
+def example_words(words: list[str]) -> list[str]:
+    """Return example words: the first alphabetic word from each of EXAMPLE_RANKS on."""
+    ranks = [rank for rank in EXAMPLE_RANKS if rank < len(words)] or [len(words) // 2]
+    found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
+    return list(dict.fromkeys(found))
