@@ -101,7 +101,7 @@ def test_eval_lm_refuses_changed_corpus(run_cli, here):
         done = run_cli("eval-lm", "story.lm")
     finally:
         os.environ["NLPSEQ_CACHE_DIR"] = kept
-    assert done.exit_code == 5 and "has changed since training started" in done.stderr
+    assert done.exit_code == 5 and "story.lm: the corpus has changed since training started. " in done.stderr
 
 
 def test_valid_file_uses_vocabulary_of_corpus(run_cli, here):
@@ -260,7 +260,7 @@ def test_resume_refuses_other_corpus_of_same_name(run_cli, here, unfinished):
     Path("b").mkdir()
     Path("b/story.txt").write_text("Another story.\n" * 300)
     done = run_cli("train-lm", "b/story.txt", "--resume")
-    assert done.exit_code == 5 and "has changed since training started" in done.stderr
+    assert done.exit_code == 5 and "story.lm: the corpus has changed since training started. " in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,8 @@ def test_resume_refuses_changed_validation_text(run_cli, here, unfinished):
     unfinished("story.txt", "--valid", "other.txt")
     Path("other.txt").write_text("A dog sees my aunt.\n" * 30)
     done = run_cli("train-lm", "story.lm", "--resume")
-    assert done.exit_code == 5 and "story.lm: the validation text" in done.stderr
+    assert done.exit_code == 5
+    assert re.search(r"story\.lm: the validation text \S*other\.txt has changed\. Restore", done.stderr)
     Path("other.txt").unlink()
     assert run_cli("eval-lm", "story.lm/checkpoint", "story.txt").exit_code == 0
     asked = run_cli("eval-lm", "story.lm/checkpoint", "story.txt", "--cache")

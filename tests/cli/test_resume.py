@@ -3,33 +3,52 @@
 import itertools
 import json
 import os
-import random
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support.results import stale_files
+from support.texts import random_corpus
 
 import nlpseq as ns
 from nlpseq.storage.manifest import write_json, write_manifest
 from nlpseq.training.checkpoint import Checkpointer
 from nlpseq.word2vec import parallel
 
+# Runs nlpseq, killed after the second checkpoint.
+KILLED = """
+import os, signal
+from nlpseq.__main__ import main
+from nlpseq.training.checkpoint import Checkpointer
+
+saves, save = [], Checkpointer.save
+
+def save_and_count(checkpointer):
+    save(checkpointer)
+    saves.append(checkpointer)
+    if len(saves) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Checkpointer.save = save_and_count
+main()
+"""
+LM = ["train-lm", "--hidden", "8", "--dim", "8", "--epochs", "1", "--batch-size", "20", "--threads", "1"]
 COMMANDS = {
     "one thread": ["train-w2v", "--threads", "1", "--epochs", "8", "--dim", "8"],
     "the same each time": ["train-w2v", "--threads", "3", "--deterministic", "--epochs", "8", "--dim", "8"],
     "glove": ["train-counts", "--method", "glove", "--threads", "2", "--epochs", "4", "--dim", "8"],
 }
 FILES = {"MANIFEST.json", "meta.json", "metrics.jsonl", "vocab.tsv", "vectors.npy", "contexts.npy"}
-FOLDERS = {"train-w2v": "corpus.w2v", "train-counts": "corpus.glove"}
+FOLDERS = {"train-w2v": "corpus.w2v", "train-counts": "corpus.glove", "train-lm": "corpus.lm"}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Write corpus.txt with 20,000 tokens of 50 types into the current folder."""
-    chance = random.Random(0)
-    words = [f"word{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(50)]
-    lines = [" ".join(chance.choices(words, k=10)) for _ in range(2000)]
-    (tmp_path / "corpus.txt").write_text("\n".join(lines) + "\n")
+    random_corpus(tmp_path, num_types=50, num_lines=2000)
     monkeypatch.chdir(tmp_path)
     sizes = parallel.ParallelSizes(500, 1500, full_sync_every=4, poll_seconds=0.0)
     monkeypatch.setattr(parallel, "DEFAULT_SIZES", sizes)
@@ -112,6 +131,23 @@ def test_resume_names_command_of_other_run(run_cli, stopped):
         "corpus.w2v: is a run of train-w2v. Continue it with nlpseq train-w2v corpus.w2v --resume"
         in result.stderr
     )
+
+
+@pytest.mark.parametrize("line", [COMMANDS["glove"], [*LM, "--precision", "fp32"]], ids=["glove", "lm"])
+def test_kill_amid_training_keeps_old_result(run_cli, line):
+    command, *settings = line
+    path = Path(FOLDERS[command])
+    assert run_cli(command, "corpus.txt", *settings).exit_code == 0
+    old = {file.name: file.read_bytes() for file in path.iterdir()}
+    again = [command, "corpus.txt", *settings, "--seed", "7", "--force", "--checkpoint-every", "0.000001s"]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *again], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()} == old
+    assert run_cli("inspect", path / "checkpoint").exit_code == 0
+    assert run_cli(command, path, "--resume").exit_code == 0
+    new = {file.name: file.read_bytes() for file in path.iterdir()}
+    assert set(new) == set(old) and new["MANIFEST.json"] != old["MANIFEST.json"]
+    assert stale_files(Path.cwd()) == []
 
 
 @pytest.mark.filterwarnings("default:.*holds an unfinished run")

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import pty
-import random
 import re
 import select
 import signal
@@ -16,9 +15,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from support.results import stale_files
+from support.texts import random_corpus
 
 from nlpseq.config import WORD2VEC_PRESETS
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.storage.locks import PREFIX
 from nlpseq.vectors.vectors import Vectors
 
 NLPSEQ = [sys.executable, "-m", "nlpseq"]
@@ -28,16 +30,9 @@ QUICK = ("--epochs", "1", "--threads", "1")
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Write corpus.txt with 20,000 tokens of 50 types into the current folder."""
-    chance = random.Random(0)
-    words = [f"word{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(50)]
-    lines = [" ".join(chance.choices(words, k=10)) for _ in range(2000)]
-    (tmp_path / "corpus.txt").write_text("\n".join(lines) + "\n")
+    random_corpus(tmp_path, num_types=50, num_lines=2000)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def leftovers(folder):
-    return [file.name for file in folder.iterdir() if file.name.startswith(".nlpseq-tmp-")]
 
 
 def test_train_w2v_names_result_after_corpus(run_cli, folder):
@@ -177,7 +172,7 @@ def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
     Path("bad.txt").write_bytes(b"good \xff good " * 9)
     result = run_cli("preprocess", "bad.txt")
     assert result.exit_code == 0
-    assert "9 bytes are invalid" in result.stderr
+    assert "nlpseq: warning: 9 bytes are invalid" in result.stderr
     strict = run_cli("preprocess", "bad.txt", "--encoding-errors", "strict", "--force")
     assert strict.exit_code == 4
     assert "byte 5 is invalid" in strict.stderr
@@ -285,7 +280,7 @@ def test_signal_saves_checkpoint(run_cli, folder, sent, code):
     assert out == ""
     assert "stopped and saved. Continue with: nlpseq train-w2v corpus.w2v --resume" in err
     assert "Traceback" not in err
-    assert leftovers(folder) == []
+    assert stale_files(folder) == []
     asked = run_cli(
         "neighbors", "corpus.w2v/checkpoint", Vectors.load("corpus.w2v/checkpoint").vocab.words[0]
     )
@@ -305,7 +300,7 @@ def test_second_signal_keeps_last_checkpoint(folder):
     assert child.returncode in (130, 143)
     assert "Traceback" not in err
     Vectors.load("corpus.w2v/checkpoint")
-    assert leftovers(folder) == []
+    assert stale_files(folder) == []
     assert before
 
 
@@ -322,13 +317,13 @@ def test_signal_during_encoding_leaves_no_files(folder):
     assert child.stdin is not None
     assert child.stderr is not None
     assert child.stderr.readline() == b"reading stdin\n"
-    while not leftovers(folder):
+    while not list(folder.rglob(f"{PREFIX}tmp-*")):
         time.sleep(0.02)
     child.send_signal(signal.SIGTERM)
     _, err = child.communicate(timeout=20)
     assert child.returncode == 143, err
     assert b"encoding stopped" in err
-    assert leftovers(folder) == []
+    assert stale_files(folder) == []
     assert not Path("stdin.tokens").exists()
 
 

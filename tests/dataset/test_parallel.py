@@ -1,5 +1,6 @@
 """Block tokenizers equal tokenize() on every line, alone and over many blocks and threads."""
 
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from support.texts import ANY_TEXT, CHAR_CONFIGS, WORD_CONFIGS, config_name, wri
 
 from nlpseq.config import TextConfig
 from nlpseq.dataset.limits import EncodeLimits
-from nlpseq.dataset.parallel import ThreadIds, block_tokenizer, tokenize_blocks
+from nlpseq.dataset.parallel import block_tokenizer, tokenize_blocks
+from nlpseq.errors import RunError
 from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import tokenize
@@ -24,17 +26,15 @@ CONFIGS = [*WORD_CONFIGS, *CHAR_CONFIGS, TextConfig(tokenizer="toktok")]
 def assert_tokens_of_blocks(
     texts: list[str], config: TextConfig, limits: EncodeLimits = EncodeLimits()
 ) -> None:
-    tokenize_block, types, known = block_tokenizer(config, limits), list[str](), set[ThreadIds]()
+    tokenize_block, types = block_tokenizer(config, limits), list[str]()
     for text in texts:
         found = tokenize_block(text.encode(*UTF_8))
         new_types = found.types.decode(*UTF_8).split("\n")[:-1]
         ids_T = found.thread_ids.extend(np.arange(len(types), len(types) + len(new_types), dtype=np.uint32))
         types += new_types
-        known.add(found.thread_ids)
         lines = [tokenize(line, config) for line in text.split("\n")]
         assert [types[number] for number in ids_T[found.ids]] == list(chain.from_iterable(lines))
         assert found.lengths_L.tolist() == [len(line) for line in lines]
-    assert known or not texts
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
@@ -84,6 +84,20 @@ def test_blocks_come_in_order_and_few_at_once() -> None:
     for number, (block, found) in enumerate(tokenized, 1):
         assert block.data + b"\n" == found.types == f"w{number}\n".encode()
         assert taken - number < 2 * 3
+
+
+def test_killed_process_raises_run_error() -> None:
+    def blocks() -> Iterator[Block]:
+        yield Block(b"a few words", False, 11)
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+        yield Block(b"more words", False, 10)
+
+    tokenized = tokenize_blocks(blocks(), TextConfig(tokenizer="toktok"), 2, EncodeLimits())
+    message = r"tokenizing: a process died\. Free some memory or use --threads 1; a script must call nlpseq"
+    with pytest.raises(RunError, match=message):
+        list(tokenized)
 
 
 SCRIPT_WITHOUT_GUARD = """

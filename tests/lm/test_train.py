@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.results import seal_tree as seal
+from support.runs import count_saves
 
 import nlpseq as ns
 from nlpseq.config import LMConfig, TextConfig
@@ -156,9 +157,11 @@ def test_resume_lm_after_stops_gives_same_bytes(data, tmp_path, stops, optimizer
     assert without_times(read_metrics(parts.path)) == without_times(read_metrics(whole.path))
 
 
-def test_checkpoints_do_not_change_lm(data, tmp_path):
+def test_checkpoints_do_not_change_lm(data, tmp_path, monkeypatch):
+    saves = count_saves(monkeypatch)
     often = CheckpointConfig(path=tmp_path / "often.lm", every=0.0)
     train_lm(data, config(), checkpoint=often)
+    assert len(saves) >= 2
     seldom = CheckpointConfig(path=tmp_path / "seldom.lm")
     train_lm(data, config(), checkpoint=seldom)
     assert (often.path / MODEL).read_bytes() == (seldom.path / MODEL).read_bytes()

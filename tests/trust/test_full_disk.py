@@ -5,8 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import COLD, WORKS, each_work, prepare, run, stale_files, what_lies_there
+from commands import COLD, WORKS, each_work, prepare, run, what_lies_there
 from faults import count_calls, fault
+from support.results import stale_files
 from tallies import Tally
 
 OF_RESOURCES = 6

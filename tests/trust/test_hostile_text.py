@@ -16,8 +16,8 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from commands import stale_files
 from conftest import RunCli
+from support.results import stale_files
 from tallies import Tally
 
 import nlpseq as ns

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import Work, checkpoint_of, learnt, run, stale_files, start
+from commands import Work, checkpoint_of, learnt, run, start
+from support.results import stale_files
 from tallies import Tally
 
 from nlpseq.storage.locks import remove_stale_temporaries

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from commands import NLPSEQ, stale_files
+from commands import NLPSEQ
 from conftest import RunCli
+from support.results import stale_files
 from tallies import Tally
 
 import nlpseq as ns

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import NLPSEQ, WORKS, each_work, prepare, run, stale_files, start, write_corpus
+from commands import NLPSEQ, WORKS, each_work, prepare, run, start, write_corpus
+from support.results import stale_files
 from tallies import Tally
 
 from nlpseq.dataset.vocab import Vocab

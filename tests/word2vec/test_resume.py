@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.results import seal, write_sealed_meta
+from support.runs import count_saves
 from support.word2vec_runs import SMALL, encode, sentences, stop_after
 
 from nlpseq.config import Word2VecConfig
@@ -103,10 +104,14 @@ def test_resume_after_stops_gives_same_bytes(
     assert metrics_of(path) == metrics_of(uninterrupted)
 
 
-def test_checkpoints_do_not_change_result(data: TokenDataset, tmp_path: Path) -> None:
+def test_checkpoints_do_not_change_result(
+    data: TokenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, config in (("one", SMALL), ("rounds", IN_ROUNDS)):
+        saves = count_saves(monkeypatch)
         often = CheckpointConfig(path=tmp_path / f"{name}.w2v", every=0.0)
         train_word2vec(data, config, checkpoint=often)
+        assert len(saves) >= 2
         seldom = store(train_word2vec(data, config), tmp_path / f"{name}-seldom.w2v")
         assert bytes_of(often.path) == bytes_of(seldom)
         assert "complete" not in read_meta(often.path) and not (often.path / "checkpoint").exists()
