@@ -400,11 +400,11 @@ def test_length_flag_outranks_environment_and_file(run_cli, here, monkeypatch):
     monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "1h")
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     Path("lm.toml").write_text("[lm]\nepochs = 100000\nhidden = 17\n")
-    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "2s")
+    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "0.1s")
     done = run_cli("train-lm", "story.txt", "--config", "lm.toml", "--dim", "12", "-o", "b.lm")
     assert done.exit_code == 0, done.stderr
     config = json.loads(Path("b.lm/meta.json").read_text())["config"]
-    assert (config["time_budget"], config["epochs"], config["hidden"]) == (2.0, None, 17)
+    assert (config["time_budget"], config["epochs"], config["hidden"]) == (0.1, None, 17)
 
 
 def test_lm_preset_sets_sizes_and_flag_wins(run_cli, here):

@@ -68,7 +68,7 @@ def stopped(run_cli, monkeypatch):
     """Stop a run of train-w2v, and return its folder."""
     with monkeypatch.context() as patch:
         stop_every_run(patch, 0)
-        assert run_cli("train-w2v", "corpus.txt", "--epochs", "1000", "--dim", "8").exit_code == 130
+        assert run_cli("train-w2v", "corpus.txt", "--epochs", "40", "--dim", "8").exit_code == 130
     return Path("corpus.w2v")
 
 

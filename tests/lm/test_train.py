@@ -104,16 +104,21 @@ def unigram_perplexity(data):
             "schedule": "plateau",
             "averaging": "none",
         },
-        {"optimizer": "adam", "beta1": 0.9, "schedule": "cosine", "learning_rate": 0.01},
+        {
+            **{"optimizer": "adam", "beta1": 0.9, "schedule": "cosine", "learning_rate": 0.01},
+            **{"tied": False, "init": "orthogonal", "clip_value": 0.1},
+        },
         {
             "optimizer": "sgd",
             "learning_rate": 5.0,
             "averaging": "nt-asgd",
             "schedule": "constant",
-            "epochs": 40,
+            "epochs": 30,
         },
-        {"softmax": "sampled", "samples": 8, "learning_rate": 0.01},
-        {"lengths": "bucketed", "learning_rate": 0.01, "layers": 3, "residual": True, "layer_norm": True},
+        {
+            **{"softmax": "sampled", "samples": 8, "lengths": "bucketed", "learning_rate": 0.01},
+            **{"layers": 3, "residual": True, "layer_norm": True},
+        },
         {
             "weight_drop": 0.2,
             "ar": 2.0,
@@ -121,8 +126,8 @@ def unigram_perplexity(data):
             "dropout_words": 0.05,
             "learning_rate": 0.01,
             "layers": 2,
+            "weight_decay": 1e-5,
         },
-        {"tied": False, "init": "orthogonal", "clip_value": 0.1, "learning_rate": 0.01, "weight_decay": 1e-5},
     ],
     ids=lambda settings: "-".join(f"{key}" for key in settings)[:60],
 )

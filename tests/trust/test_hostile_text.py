@@ -134,7 +134,7 @@ def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
 @pytest.mark.parametrize(
     ("num_words", "block", "held"),
     [
-        pytest.param(300_000, 1 << 17, 50_000, id="fast"),
+        pytest.param(100_000, 1 << 16, 16_000, id="fast"),
         pytest.param(
             20_000_000,
             BlockLimits().block_bytes,

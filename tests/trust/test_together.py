@@ -31,7 +31,7 @@ for line in sys.stdin:  # after each overwrite
 
 @pytest.mark.parametrize(
     ("processes", "rounds"),
-    [pytest.param(4, 1, id="fast"), pytest.param(16, 20, id="whole", marks=pytest.mark.trust)],
+    [pytest.param(3, 1, id="fast"), pytest.param(16, 20, id="whole", marks=pytest.mark.trust)],
 )
 def test_processes_share_a_cache(tmp_path: Path, tally: Tally, processes: int, rounds: int) -> None:
     write_corpus(tmp_path)
@@ -114,7 +114,7 @@ for number in itertools.count():
 
 
 @pytest.mark.parametrize(
-    "reads", [pytest.param(1000, id="fast"), pytest.param(20_000, id="whole", marks=pytest.mark.trust)]
+    "reads", [pytest.param(300, id="fast"), pytest.param(20_000, id="whole", marks=pytest.mark.trust)]
 )
 def test_overwritten_result_is_read_whole(tmp_path: Path, tally: Tally, reads: int) -> None:
     """Read all parts of one save, and no corrupt folder."""
