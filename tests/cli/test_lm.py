@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.runs import check_kill_amid_training
 
 import nlpseq as ns
 from nlpseq.lm.checkpoint import Checkpoint
@@ -177,6 +178,10 @@ def test_second_signal_keeps_last_lm_checkpoint(here):
         "its last checkpoint, if there is one yet, continues with: nlpseq train-lm story.lm --resume" in said
     )
     assert Checkpoint.load(Path("story.lm/checkpoint")).meta["complete"] is False
+
+
+def test_kill_amid_lm_training_keeps_old_model(run_cli, here):
+    check_kill_amid_training(run_cli, Path("story.lm"), "train-lm", "story.txt", *FAST)
 
 
 @pytest.mark.slow

@@ -4,13 +4,10 @@ import itertools
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support.results import stale_files
+from support.runs import check_kill_amid_training
 from support.texts import random_corpus
 
 import nlpseq as ns
@@ -18,31 +15,13 @@ from nlpseq.storage.manifest import write_json, write_manifest
 from nlpseq.training.checkpoint import Checkpointer
 from nlpseq.word2vec import parallel
 
-# Runs nlpseq, killed after the second checkpoint.
-KILLED = """
-import os, signal
-from nlpseq.__main__ import main
-from nlpseq.training.checkpoint import Checkpointer
-
-saves, save = [], Checkpointer.save
-
-def save_and_count(checkpointer):
-    save(checkpointer)
-    saves.append(checkpointer)
-    if len(saves) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Checkpointer.save = save_and_count
-main()
-"""
-LM = ["train-lm", "--hidden", "8", "--dim", "8", "--epochs", "1", "--batch-size", "20", "--threads", "1"]
 COMMANDS = {
     "one thread": ["train-w2v", "--threads", "1", "--epochs", "8", "--dim", "8"],
     "the same each time": ["train-w2v", "--threads", "3", "--deterministic", "--epochs", "8", "--dim", "8"],
     "glove": ["train-counts", "--method", "glove", "--threads", "2", "--epochs", "4", "--dim", "8"],
 }
 FILES = {"MANIFEST.json", "meta.json", "metrics.jsonl", "vocab.tsv", "vectors.npy", "contexts.npy"}
-FOLDERS = {"train-w2v": "corpus.w2v", "train-counts": "corpus.glove", "train-lm": "corpus.lm"}
+FOLDERS = {"train-w2v": "corpus.w2v", "train-counts": "corpus.glove"}
 
 
 @pytest.fixture(autouse=True)
@@ -133,21 +112,9 @@ def test_resume_names_command_of_other_run(run_cli, stopped):
     )
 
 
-@pytest.mark.parametrize("line", [COMMANDS["glove"], [*LM, "--precision", "fp32"]], ids=["glove", "lm"])
-def test_kill_amid_training_keeps_old_result(run_cli, line):
-    command, *settings = line
-    path = Path(FOLDERS[command])
-    assert run_cli(command, "corpus.txt", *settings).exit_code == 0
-    old = {file.name: file.read_bytes() for file in path.iterdir()}
-    again = [command, "corpus.txt", *settings, "--seed", "7", "--force", "--checkpoint-every", "0.000001s"]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *again], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()} == old
-    assert run_cli("inspect", path / "checkpoint").exit_code == 0
-    assert run_cli(command, path, "--resume").exit_code == 0
-    new = {file.name: file.read_bytes() for file in path.iterdir()}
-    assert set(new) == set(old) and new["MANIFEST.json"] != old["MANIFEST.json"]
-    assert stale_files(Path.cwd()) == []
+def test_kill_amid_training_keeps_old_result(run_cli):
+    command, *settings = COMMANDS["glove"]
+    check_kill_amid_training(run_cli, Path("corpus.glove"), command, "corpus.txt", *settings)
 
 
 @pytest.mark.filterwarnings("default:.*holds an unfinished run")

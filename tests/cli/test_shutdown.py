@@ -64,7 +64,10 @@ def train(tmp_path, monkeypatch):
             time.sleep(0.01)
         assert child.poll() is None, child.communicate()
         os.kill(child.pid, signal.SIGUSR1)
-        out, err = child.communicate()
+        try:
+            out, err = child.communicate(timeout=120)
+        finally:
+            child.kill()
         assert out == "" and "Traceback" not in err
         return child.returncode, err
 

@@ -173,7 +173,7 @@ def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
     Path("bad.txt").write_bytes(b"good \xff good " * 9)
     result = run_cli("preprocess", "bad.txt")
     assert result.exit_code == 0
-    assert "nlpseq: warning: 9 bytes are invalid" in result.stderr
+    assert re.search(r"^nlpseq: warning: .*bad\.txt.*: 9 bytes are invalid", result.stderr, re.MULTILINE)
     strict = run_cli("preprocess", "bad.txt", "--encoding-errors", "strict", "--force")
     assert strict.exit_code == 4
     assert "byte 5 is invalid" in strict.stderr
