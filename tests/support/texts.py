@@ -1,4 +1,4 @@
-"""Texts, tokenizer settings and corpora."""
+"""Texts, tokenizer settings and corpora for tests of reading, tokenizing, encoding and training."""
 
 import random
 from itertools import pairwise
@@ -41,7 +41,7 @@ def write_text(path: Path, text: str | bytes) -> Path:
 
 
 def random_corpus(folder: Path, *, stem: str = "word", num_types: int, num_lines: int) -> Path:
-    """Write sentences of ten random words that begin with the stem."""
+    """Write num_lines sentences of ten random words; stem: start of every word."""
     chance = random.Random(0)
     words = [f"{stem}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(num_types)]
     lines = [" ".join(chance.choices(words, k=10)) for _ in range(num_lines)]

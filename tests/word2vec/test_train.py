@@ -36,14 +36,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
         {"objective": "skipgram", "share_negatives": "pair"},
         {"objective": "cbow", "cbow_update": "corrected"},
         {"objective": "cbow", "cbow_update": "legacy"},
-        {"objective": "skipgram", "loss": "softmax"},
-        {"objective": "cbow", "loss": "softmax"},
+        {"objective": "skipgram", "loss": "softmax", "epochs": 3},
+        {"objective": "cbow", "loss": "softmax", "epochs": 3},
         {"objective": "skipgram", "threads": 2},
     ],
     ids=lambda settings: "-".join(str(value) for value in settings.values()),
 )
 def test_train_word2vec_learns_word_groups(data: TokenDataset, settings: dict[str, object]) -> None:
-    vectors = train_word2vec(data, replace(SMALL, epochs=10, **settings))  # type: ignore[arg-type]
+    vectors = train_word2vec(data, replace(SMALL, **{"epochs": 10} | settings))  # type: ignore[arg-type]
     for group in GROUPS.values():
         for word in group:
             near = [neighbor for neighbor, _ in vectors.neighbors(word, top=len(group) - 1)]
@@ -81,15 +81,15 @@ def test_train_word2vec_uses_train_split_only(tmp_path: Path) -> None:
 
 
 def test_valid_loss_matches_layers_and_changes_nothing(tmp_path: Path) -> None:
-    split = encode(tmp_path, sentences(1000), valid_share=0.2)
-    vectors = train_word2vec(split, replace(SMALL, epochs=4))
-    alone = train_word2vec(split.split("train"), replace(SMALL, epochs=4))
+    split = encode(tmp_path, sentences(500), valid_share=0.2)
+    vectors = train_word2vec(split, replace(SMALL, epochs=3))
+    alone = train_word2vec(split.split("train"), replace(SMALL, epochs=3))
     np.testing.assert_array_equal(vectors.matrix, alone.matrix)
     assert vectors.meta["loss"] == alone.meta["loss"] and alone.meta["valid_loss"] == []
     held_out = vectors.meta["valid_loss"]
-    assert len(held_out) == 4 and held_out[-1] == min(held_out)
+    assert len(held_out) == 3 and held_out[-1] == min(held_out)
     assert held_out[-1] == pytest.approx(vectors.meta["loss"][-1], rel=0.05)  # as the text is all alike
-    by_layers = train_word2vec(split, replace(SMALL, epochs=4, kernel="layers")).meta["valid_loss"]
+    by_layers = train_word2vec(split, replace(SMALL, epochs=3, kernel="layers")).meta["valid_loss"]
     assert held_out == pytest.approx(by_layers, rel=1e-3)
 
 
