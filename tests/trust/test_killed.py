@@ -96,7 +96,7 @@ def stamp(path: Path) -> int | None:
     return None
 
 
-@pytest.mark.parametrize(("name", "number"), each_work(6, 80, *COLD))
+@pytest.mark.parametrize(("name", "number"), each_work(4, 80, *COLD))
 def test_kill_at_every_system_call_leaves_old_or_new(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:

@@ -47,7 +47,7 @@ def test_signal_leaves_complete_outputs(folder: Path, tally: Tally, name: str, n
     for _ in range(TRIES * number):
         prepare(work, folder, old=False)
         first, second = chance.choices(list(CODES), k=2)
-        moment, more = chance.uniform(0.2, 1) * seconds, chance.random() ** 2
+        moment, more = chance.uniform(0.2, 1) * seconds, chance.random() ** 4
         sent = Sent(start(work, folder))
         if not sent.after(moment, first):
             sent.end()
