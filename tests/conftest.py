@@ -24,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     compiled kernels in `.pytest_cache`, kept until `pytest --cache-clear`; no test may patch a constant of a
     kernel module.
     """
+    if getattr(config.option, "dist", "no") == "load":  # because a worker then runs most tests of a file
+        config.option.dist = "worksteal"
     if "PYTEST_XDIST_WORKER" not in os.environ:
         folder = tempfile.mkdtemp(prefix="nlpseq-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

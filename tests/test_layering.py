@@ -1,6 +1,7 @@
 """The direction of imports and the homes of optional libraries, read from the source."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ LAYERS = [  # a module imports from the same layer and from layers below
 ]
 SIDE_BY_SIDE = LAYERS[4]  # packages that do not import each other
 UPWARDS = {Path("nlpseq/training/resume.py")}  # because a resumed run names the stage to start
+STANDARD_LIBRARY_ALONE = ("nlpseq/__main__.py", "nlpseq/errors.py")
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 HOMES = {  # third-party module: files that may import the module
     "click": "cli/*.py",
@@ -50,6 +52,12 @@ def test_imports_point_downwards(file: Path) -> None:
             assert LEVEL[other] <= LEVEL[own] or file in UPWARDS, f"{file} imports {module}"
             assert other == own or not {own, other} <= SIDE_BY_SIDE, f"{file} imports {module}"
         assert file.match(HOMES.get(top, "*")), f"{file} imports {module}"
+
+
+@pytest.mark.parametrize("file", STANDARD_LIBRARY_ALONE)
+def test_start_and_errors_import_standard_library(file: str) -> None:
+    modules = {module.partition(".")[0] for module in imported(Path(file))}
+    assert modules and modules <= sys.stdlib_module_names
 
 
 def test_package_root_has_four_modules() -> None:

@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ READMES = [ROOT / "README.md"] + [
     for top in ("nlpseq", "cli", "corpora", "tests/bench")
     for file in sorted((ROOT / top).rglob("README*.md"))
 ]
+MIN_COMMANDS = {"README.md": 20, "cli/README.md": 1, "nlpseq/vectors/README.md": 2, "nlpseq/lm/README.md": 2}
+MIN_PYTHON = {"README.md": 2, "nlpseq/README.md": 2, "nlpseq/vectors/README.md": 1}
 
 
 def name_of(file: Path) -> str:
@@ -26,7 +29,9 @@ def name_of(file: Path) -> str:
 @pytest.mark.parametrize("file", READMES, ids=name_of)
 def test_commands_and_options_in_readme_exist(file: Path) -> None:
     context = main.make_context("nlpseq", ["doctor"], resilient_parsing=True)
-    for line in re.findall(r"^(?:\$ )?(nlpseq [^#|\n]*)", "\n".join(blocks(file, "sh|text")), re.MULTILINE):
+    lines = commands(file)
+    assert len(lines) >= MIN_COMMANDS.get(name_of(file), 0)
+    for line in lines:
         _, name, *args = shlex.split(line)
         command = main.get_command(context, name)
         assert command is not None, line
@@ -38,12 +43,16 @@ def test_commands_and_options_in_readme_exist(file: Path) -> None:
 
 @pytest.mark.parametrize("file", READMES, ids=name_of)
 def test_python_in_readme_uses_public_names(file: Path) -> None:
-    for code in blocks(file, "python"):
-        names = {
-            node.attr
-            for node in ast.walk(ast.parse(code))
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ns"
-        }
+    found = blocks(file, "python")
+    assert len(found) >= MIN_PYTHON.get(name_of(file), 0)
+    for code in found:
+        names = set[str]()
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ns":
+                names.add(node.attr)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nlpseq"):
+                module = import_module(str(node.module))
+                assert {alias.name for alias in node.names} <= set(module.__all__), code
         assert names <= set(nlpseq.__all__)
 
 
@@ -60,7 +69,19 @@ def test_links_in_readme_lead_to_files(file: Path) -> None:
 
 
 def blocks(file: Path, languages: str) -> list[str]:
-    return re.findall(rf"```(?:{languages})\n(.*?)```", file.read_text("utf-8"), re.DOTALL)
+    """Return the content of all fenced blocks, also of those inside a list."""
+    return re.findall(
+        rf"^ *```(?:{languages})\n(.*?)^ *```", file.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def commands(file: Path) -> list[str]:
+    """Return the commands in fenced blocks, also after `&&` and a pipe, and between backticks."""
+    fenced = "\n".join(blocks(file, "sh|text"))
+    lines = re.findall(r"(?:^ *(?:\$ )?|&& |\| )(nlpseq [^#&|\n]*)", fenced, re.MULTILINE)
+    text = re.sub(r"```.*?```", "", file.read_text("utf-8"), flags=re.DOTALL)
+    inline = re.findall(r"`(nlpseq [a-z][^`#&|]*)[^`]*`", text)
+    return lines + [line.replace("\n", " ") for line in inline]
 
 
 def anchors(file: Path) -> set[str]:

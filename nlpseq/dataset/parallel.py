@@ -62,15 +62,14 @@ def tokenize_blocks(
     tokenize_block = block_tokenizer(config, limits)
     with _open_pool(config, threads) as pool:
         submitted = submit_ahead(lambda block: pool.submit(tokenize_block, block.data), blocks, 2 * threads)
-        for block, future in submitted:
-            try:
-                found = future.result()
-            except BrokenProcessPool as error:
-                raise RunError(
-                    "tokenizing: a process died. Free some memory or use --threads 1; "
-                    'a script must call nlpseq under `if __name__ == "__main__":`.'
-                ) from error
-            yield block, found
+        try:
+            for block, future in submitted:
+                yield block, future.result()
+        except BrokenProcessPool as error:  # of a block, or of the next one to submit
+            raise RunError(
+                "tokenizing: a process died. Free some memory or use --threads 1; "
+                'a script must call nlpseq under `if __name__ == "__main__":`.'
+            ) from error
 
 
 def submit_ahead(

@@ -283,6 +283,7 @@ from nlpseq.reading.corpus import Corpus
 
 NUMBER = signal.{signal}
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # perhaps ignored, as after nohup
 
 def send():
     os.kill(os.getpid(), NUMBER)
@@ -342,6 +343,20 @@ before, importlib.import_module = importlib.import_module, act
 sys.modules["nlpseq.__main__"].import_module = act
 """
 
+AFTER_COMMAND = """
+handlers, real = [], signal.signal
+
+def act(number, handler):
+    if number == NUMBER:
+        if handler in handlers:  # a handler of before is restored, because the command is over
+            signal.signal = real
+            send()
+        handlers.append(handler)
+    return real(number, handler)
+
+signal.signal = act
+"""
+
 
 def run_script(folder, act, number, *args):
     (folder / "corpus.txt").write_text("some words\n" * 50)
@@ -350,9 +365,13 @@ def run_script(folder, act, number, *args):
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-@pytest.mark.parametrize("act", [IN_CALLBACK, IN_IMPORT, BEFORE_COMMAND], ids=["callback", "import", "start"])
+@pytest.mark.parametrize(
+    "act",
+    [IN_CALLBACK, IN_IMPORT, BEFORE_COMMAND, AFTER_COMMAND],
+    ids=["callback", "import", "start", "end"],
+)
 def test_swallowed_signal_still_stops(tmp_path, act, number, code):
-    done = run_script(tmp_path, act, number, "preprocess", "corpus.txt")
+    done = run_script(tmp_path, act, number, "preprocess", "corpus.txt", "-q")
     assert done.returncode == code, done.stderr
     assert done.stderr.count("nlpseq: stopped by") == done.stderr.count("\n") == 1
 

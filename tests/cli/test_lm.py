@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.runs import check_kill_amid_training
 
 import nlpseq as ns
 from nlpseq.lm.checkpoint import Checkpoint
@@ -101,7 +102,7 @@ def test_eval_lm_refuses_changed_corpus(run_cli, here):
         done = run_cli("eval-lm", "story.lm")
     finally:
         os.environ["NLPSEQ_CACHE_DIR"] = kept
-    assert done.exit_code == 5 and "has changed since training started" in done.stderr
+    assert done.exit_code == 5 and "story.lm: the corpus has changed since training started. " in done.stderr
 
 
 def test_valid_file_uses_vocabulary_of_corpus(run_cli, here):
@@ -177,6 +178,10 @@ def test_second_signal_keeps_last_lm_checkpoint(here):
         "its last checkpoint, if there is one yet, continues with: nlpseq train-lm story.lm --resume" in said
     )
     assert Checkpoint.load(Path("story.lm/checkpoint")).meta["complete"] is False
+
+
+def test_kill_amid_lm_training_keeps_old_model(run_cli, here):
+    check_kill_amid_training(run_cli, Path("story.lm"), "train-lm", "story.txt", *FAST)
 
 
 @pytest.mark.slow
@@ -262,7 +267,7 @@ def test_resume_refuses_other_corpus_of_same_name(run_cli, here, unfinished):
     Path("b").mkdir()
     Path("b/story.txt").write_text("Another story.\n" * 300)
     done = run_cli("train-lm", "b/story.txt", "--resume")
-    assert done.exit_code == 5 and "has changed since training started" in done.stderr
+    assert done.exit_code == 5 and "story.lm: the corpus has changed since training started. " in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -320,7 +325,8 @@ def test_resume_refuses_changed_validation_text(run_cli, here, unfinished):
     unfinished("story.txt", "--valid", "other.txt")
     Path("other.txt").write_text("A dog sees my aunt.\n" * 30)
     done = run_cli("train-lm", "story.lm", "--resume")
-    assert done.exit_code == 5 and "story.lm: the validation text" in done.stderr
+    assert done.exit_code == 5
+    assert re.search(r"story\.lm: the validation text \S*other\.txt has changed\. Restore", done.stderr)
     Path("other.txt").unlink()
     assert run_cli("eval-lm", "story.lm/checkpoint", "story.txt").exit_code == 0
     asked = run_cli("eval-lm", "story.lm/checkpoint", "story.txt", "--cache")
@@ -401,11 +407,11 @@ def test_length_flag_outranks_environment_and_file(run_cli, here, monkeypatch):
     monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "1h")
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     Path("lm.toml").write_text("[lm]\nepochs = 100000\nhidden = 17\n")
-    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "2s")
+    monkeypatch.setenv("NLPSEQ_TIME_BUDGET", "0.1s")
     done = run_cli("train-lm", "story.txt", "--config", "lm.toml", "--dim", "12", "-o", "b.lm")
     assert done.exit_code == 0, done.stderr
     config = json.loads(Path("b.lm/meta.json").read_text())["config"]
-    assert (config["time_budget"], config["epochs"], config["hidden"]) == (2.0, None, 17)
+    assert (config["time_budget"], config["epochs"], config["hidden"]) == (0.1, None, 17)
 
 
 def test_lm_preset_sets_sizes_and_flag_wins(run_cli, here):

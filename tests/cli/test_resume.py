@@ -3,11 +3,12 @@
 import itertools
 import json
 import os
-import random
 import shutil
 from pathlib import Path
 
 import pytest
+from support.runs import check_kill_amid_training
+from support.texts import random_corpus
 
 import nlpseq as ns
 from nlpseq.storage.manifest import write_json, write_manifest
@@ -26,10 +27,7 @@ FOLDERS = {"train-w2v": "corpus.w2v", "train-counts": "corpus.glove"}
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Write corpus.txt with 20,000 tokens of 50 types into the current folder."""
-    chance = random.Random(0)
-    words = [f"word{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(50)]
-    lines = [" ".join(chance.choices(words, k=10)) for _ in range(2000)]
-    (tmp_path / "corpus.txt").write_text("\n".join(lines) + "\n")
+    random_corpus(tmp_path, num_types=50, num_lines=2000)
     monkeypatch.chdir(tmp_path)
     sizes = parallel.ParallelSizes(500, 1500, full_sync_every=4, poll_seconds=0.0)
     monkeypatch.setattr(parallel, "DEFAULT_SIZES", sizes)
@@ -49,7 +47,7 @@ def stopped(run_cli, monkeypatch):
     """Stop a run of train-w2v, and return its folder."""
     with monkeypatch.context() as patch:
         stop_every_run(patch, 0)
-        assert run_cli("train-w2v", "corpus.txt", "--epochs", "1000", "--dim", "8").exit_code == 130
+        assert run_cli("train-w2v", "corpus.txt", "--epochs", "40", "--dim", "8").exit_code == 130
     return Path("corpus.w2v")
 
 
@@ -112,6 +110,11 @@ def test_resume_names_command_of_other_run(run_cli, stopped):
         "corpus.w2v: is a run of train-w2v. Continue it with nlpseq train-w2v corpus.w2v --resume"
         in result.stderr
     )
+
+
+def test_kill_amid_training_keeps_old_result(run_cli):
+    command, *settings = COMMANDS["glove"]
+    check_kill_amid_training(run_cli, Path("corpus.glove"), command, "corpus.txt", *settings)
 
 
 @pytest.mark.filterwarnings("default:.*holds an unfinished run")

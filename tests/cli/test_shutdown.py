@@ -1,5 +1,6 @@
 """Signals during training: the first saves the run, the second stops at once."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,21 +9,23 @@ import time
 from pathlib import Path
 
 import pytest
+from support.results import stale_files
 
-# At SIGUSR1, the process sends the signals to its own process, while the clock stands still.
+# At SIGUSR1, the process sends the signals to its own process, `gap` seconds apart on its clock.
 SCRIPT = """
 import os, signal, sys, time
 
-real, is_frozen = time.monotonic, False
-time.monotonic = lambda: 1.0 if is_frozen else real()
+real, frozen = time.monotonic, None
+time.monotonic = lambda: real() if frozen is None else frozen
 from nlpseq.__main__ import main
 
 def send(*_):
-    global is_frozen
-    is_frozen = True
+    global frozen
+    frozen = real()
     for number in {signals}:
         os.kill(os.getpid(), number)
-    is_frozen = False
+        frozen += {gap}
+    frozen = None
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGUSR1, send)
@@ -30,26 +33,54 @@ main()
 """
 
 
-@pytest.fixture
-def train(tmp_path, monkeypatch):
-    """Return a function to train until the first checkpoint and send signals."""
+# After the first step, the process closes stderr and sends Ctrl-C to its own process.
+CTRL_C_WITHOUT_STDERR = """
+import os, signal
+from nlpseq.__main__ import main
+from nlpseq.training.checkpoint import Checkpointer
+
+real = Checkpointer.should_stop
+
+def should_stop(checkpointer):
+    Checkpointer.should_stop = real
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 2)
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(checkpointer)
+
+Checkpointer.should_stop = should_stop
+main()
+"""
+LINE = ["train-w2v", "corpus.txt", "--epochs", "100000000", "--threads", "1", "--checkpoint-every"]
+
+
+@pytest.fixture(autouse=True)
+def corpus(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("corpus.txt").write_text("the king speaks to the queen\n" * 300)
-    options = ["--epochs", "100000000", "--threads", "1", "--checkpoint-every", "0.05s"]
 
-    def run(*signals):
-        code = SCRIPT.format(signals=[int(number) for number in signals])
+
+@pytest.fixture
+def train():
+    """Return a function to train until the first checkpoint and send signals."""
+
+    def run(*signals, gap=0.0):
+        code = SCRIPT.format(signals=[int(number) for number in signals], gap=gap)
         child = subprocess.Popen(
-            [sys.executable, "-c", code, "train-w2v", "corpus.txt", *options],
+            [sys.executable, "-c", code, *LINE, "0.05s"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        while child.poll() is None and not Path("corpus.w2v").exists():
+        while child.poll() is None and not Path("corpus.w2v/checkpoint").exists():
             time.sleep(0.01)
         assert child.poll() is None, child.communicate()
         os.kill(child.pid, signal.SIGUSR1)
-        out, err = child.communicate()
+        try:
+            out, err = child.communicate(timeout=120)
+        finally:
+            child.kill()
         assert out == "" and "Traceback" not in err
         return child.returncode, err
 
@@ -57,27 +88,39 @@ def train(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("signals", "code"),
+    ("signals", "gap", "code"),
     [
-        ([signal.SIGHUP], 129),
-        ([signal.SIGINT], 130),
-        ([signal.SIGTERM, signal.SIGTERM], 143),  # as from `timeout`
-        ([signal.SIGTERM, signal.SIGHUP], 143),  # as at a logout
+        ([signal.SIGHUP], 0, 129),
+        ([signal.SIGINT], 0, 130),
+        ([signal.SIGTERM, signal.SIGTERM], 0.4, 143),  # as from `timeout`
+        ([signal.SIGTERM, signal.SIGHUP], 0, 143),  # as at a logout
     ],
 )
-def test_first_signal_saves_run(run_cli, train, signals, code):
-    assert (found := train(*signals))[0] == code, found
+def test_first_signal_saves_run(run_cli, train, signals, gap, code):
+    assert (found := train(*signals, gap=gap))[0] == code, found
     assert found[1].splitlines()[-1].endswith("nlpseq train-w2v corpus.w2v --resume")
     assert "stopping after this step; send the signal again to stop at once" in found[1]
     assert run_cli("train-w2v", "corpus.w2v", "--resume", "--dim", 3).exit_code == 2, "another dim"
 
 
 @pytest.mark.parametrize(
-    ("signals", "code"),
-    [([signal.SIGINT, signal.SIGINT], 130), ([signal.SIGHUP, signal.SIGINT], 130)],
+    ("signals", "gap", "code"),
+    [
+        ([signal.SIGINT, signal.SIGINT], 0, 130),
+        ([signal.SIGHUP, signal.SIGINT], 0, 130),
+        ([signal.SIGTERM, signal.SIGTERM], 0.6, 143),
+    ],
 )
-def test_second_signal_stops_at_once(run_cli, train, signals, code):
-    assert (found := train(*signals))[0] == code, found
+def test_second_signal_stops_at_once(train, signals, gap, code):
+    assert (found := train(*signals, gap=gap))[0] == code, found
     assert "stopped and saved" not in found[1]
     assert "nlpseq: stopped by " in found[1].splitlines()[-1]
-    assert not [each for each in os.listdir() if each.startswith(".nlpseq")]  # noqa: PTH208
+    assert stale_files(Path.cwd()) == []
+
+
+def test_ctrl_c_saves_run_if_stderr_is_closed():
+    line = [sys.executable, "-c", CTRL_C_WITHOUT_STDERR, *LINE, "1h"]
+    done = subprocess.run(line, capture_output=True, timeout=120, check=False)
+    assert done.returncode in (130, 141) and done.stdout == b""
+    assert json.loads(Path("corpus.w2v/checkpoint/meta.json").read_text())["complete"] is False
+    assert stale_files(Path.cwd()) == []

@@ -19,6 +19,7 @@ from support.texts import CHAR_CONFIGS, WORD_CONFIGS, content, small_corpus, wri
 
 from nlpseq.config import TextConfig
 from nlpseq.dataset.encode import EncodeProgress, preprocess
+from nlpseq.dataset.external_vocab import ExternalVocabulary
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.vocab import SPECIALS
 from nlpseq.errors import ConfigError, DataError, ResourceError
@@ -105,7 +106,9 @@ def test_splits_end_nearest_to_their_shares(
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("phrases", [0, 1])
-def test_types_that_exceed_memory_give_same_files(tmp_path: Path, threads: int, phrases: int) -> None:
+def test_types_that_exceed_memory_give_same_files(
+    tmp_path: Path, threads: int, phrases: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance = random.Random(1)
     words = [f"{'long' * (number % 7)}{number:x}é" for number in range(500)]
     lines = [" ".join(chance.choices(words, k=chance.randint(1, 9))) for _ in range(900)]
@@ -113,8 +116,16 @@ def test_types_that_exceed_memory_give_same_files(tmp_path: Path, threads: int, 
     config = TextConfig(min_count=2, max_vocab=200, phrases=phrases, phrase_min_count=2, phrase_threshold=1.0)
     limits = small_blocks(300)
     tight = replace(limits, memory_types=40, file_bytes=1000, chunk_types=50)
+    flushes, merge = list[int](), ExternalVocabulary.merge
+
+    def merge_and_count(vocab: ExternalVocabulary) -> Any:
+        flushes.append(vocab.num_flushed // 40)
+        return merge(vocab)
+
+    monkeypatch.setattr(ExternalVocabulary, "merge", merge_and_count)
     whole = preprocess(corpus, config, tmp_path / "whole", limits=limits)
     flushed = preprocess(corpus, config, tmp_path / "flushed", threads=threads, limits=tight)
+    assert flushes[0] == 0 and flushes[-1] >= 3, flushes
     assert flushed.digest == whole.digest
     names = [sorted(file.name for file in data.path.iterdir()) for data in (flushed, whole)]
     assert names[0] == names[1]

@@ -1,5 +1,6 @@
 """Block tokenizers equal tokenize() on every line, alone and over many blocks and threads."""
 
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from support.texts import ANY_TEXT, CHAR_CONFIGS, WORD_CONFIGS, config_name, wri
 from nlpseq.config import TextConfig
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import block_tokenizer, tokenize_blocks
+from nlpseq.errors import RunError
 from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import tokenize
@@ -84,6 +86,20 @@ def test_blocks_come_in_order_and_few_at_once() -> None:
     for number, (block, found) in enumerate(tokenized, 1):
         assert block.data + b"\n" == found.types == f"w{number}\n".encode()
         assert taken - number < 2 * 3
+
+
+def test_killed_process_raises_run_error() -> None:
+    def blocks() -> Iterator[Block]:
+        yield Block(b"a few words", False, 11)
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+        yield Block(b"more words", False, 10)
+
+    tokenized = tokenize_blocks(blocks(), TextConfig(tokenizer="toktok"), 2, EncodeLimits())
+    message = r"tokenizing: a process died\. Free some memory or use --threads 1; a script must call nlpseq"
+    with pytest.raises(RunError, match=message):
+        list(tokenized)
 
 
 SCRIPT_WITHOUT_GUARD = """

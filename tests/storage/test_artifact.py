@@ -81,12 +81,15 @@ def test_create_makes_parents(tmp_path):
     "error", [ValueError("no"), KeyboardInterrupt(), BrokenPipeError()], ids=["error", "Ctrl-C", "pipe"]
 )
 def test_failure_inside_keeps_the_old_result(tmp_path, error):
+    made = tmp_path / "made"
     for expected in ([], ["made"]):
-        with pytest.raises(type(error)), artifact.create(tmp_path / "made", "test", 3, force=True) as folder:
+        with pytest.raises(type(error)) as caught, artifact.create(made, "test", 3, force=True) as folder:
             folder.write_meta({})
             raise error
+        assert caught.value is error
         assert names(tmp_path) == expected
-        make(tmp_path / "made", force=True)
+        assert not expected or text_of(made) == "hello"
+        make(made, force=True)
 
 
 def test_kill_at_every_step_leaves_old_or_new(tmp_path, file_system):
@@ -109,9 +112,13 @@ def test_kill_at_every_step_of_a_first_result(tmp_path):
         was_killed = is_killed_at(number, lambda path=path: make(path))
         remove_stale_temporaries(path.parent)
         assert names(path.parent) in ([], ["made"])
+        assert not path.exists() or text_of(path) == "hello"
         if not was_killed:
             break
-        make(path, force=path.exists())
+        if path.exists():
+            with pytest.raises(ConfigError, match=r"made: already exists\. Use --force"):
+                make(path)
+        assert text_of(make(path, "again", force=path.exists())) == "again"
     assert text_of(path) == "hello"
 
 
@@ -210,6 +217,7 @@ def test_locked_path_is_refused(made):
 
     with path_lock(made):
         assert run_in_child(write) == 0
+        assert text_of(made) == "hello"
         make(made, "newer", force=True)  # because the holder may lock again
     assert text_of(made) == "newer"
 

@@ -14,6 +14,7 @@ VARIANTS = {
     "cbow-corrected": Word2VecConfig(objective="cbow", cbow_update="corrected"),
     "cbow-legacy": Word2VecConfig(objective="cbow", cbow_update="legacy"),
 }
+# A kernel is compiled for each variant, padded D, K and window: other tests reuse the sizes here if they can.
 SIZES = [(7, 5, 3, 2), (50, 17, 5, 5)]  # V, D, K, window
 CASES = [(variant, size) for variant in VARIANTS for size in SIZES]
 CASES += [("skipgram-window", (2, 1, 1, 1)), ("cbow-corrected", (30, 40, 6, 4))]

@@ -1,9 +1,10 @@
-"""Change a stored result and update the manifest, as a forger would."""
+"""Change a stored result and update the manifest, as a forger would; find stale files."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from nlpseq.storage.locks import PREFIX
 from nlpseq.storage.manifest import MANIFEST, file_sha256
 
 
@@ -27,3 +28,8 @@ def write_sealed_meta(path: Path, meta: dict[str, Any]) -> None:
     """Replace meta.json and seal it."""
     (path / "meta.json").write_text(json.dumps(meta))
     seal(path, "meta.json")
+
+
+def stale_files(folder: Path) -> list[str]:
+    """Return the names of temporaries and locks below a folder."""
+    return [str(file.relative_to(folder)) for file in folder.rglob(f"{PREFIX}*")]

@@ -1,5 +1,6 @@
-"""Texts, tokenizer settings and corpora for tests of reading, tokenizing and encoding."""
+"""Texts, tokenizer settings and corpora for tests of reading, tokenizing, encoding and training."""
 
+import random
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,14 @@ def write_text(path: Path, text: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+def random_corpus(folder: Path, *, stem: str = "word", num_types: int, num_lines: int) -> Path:
+    """Write num_lines sentences of ten random words; stem: start of every word."""
+    chance = random.Random(0)
+    words = [f"{stem}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(num_types)]
+    lines = [" ".join(chance.choices(words, k=10)) for _ in range(num_lines)]
+    return write_text(folder / "corpus.txt", "\n".join(lines) + "\n")
 
 
 def small_corpus(folder: Path) -> Path:

@@ -25,10 +25,6 @@ def assert_same_scan(text: str, config: TextConfig) -> None:
     assert lengths_L.tolist() == expected_L.tolist()
 
 
-def test_padding_equals_reference():
-    assert len(fast.PADDING) == plain.PADDING_BYTES
-
-
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(text=ANY_TEXT)

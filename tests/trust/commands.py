@@ -1,7 +1,6 @@
 """Commands on a small text and their outputs, for tests that kill, stop and starve them."""
 
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -13,9 +12,9 @@ from typing import Literal, NamedTuple
 
 import pytest
 from _pytest.mark.structures import ParameterSet
+from support.texts import random_corpus
 
 from nlpseq.storage import artifact
-from nlpseq.storage.locks import PREFIX
 from nlpseq.storage.manifest import check_manifest
 from nlpseq.vectors.vectors import Vectors
 
@@ -45,6 +44,7 @@ class Work:
 # One thread and a seed, so that each run ends with the same bytes; a checkpoint after each step, so that each
 # run makes the same calls.
 _AGAIN = ("--threads", "1", "--seed", "1", "--checkpoint-every", "0.000001s")
+MODEL = "model.w2v"  # see make_model
 WORKS = {
     "preprocess": Work(("preprocess", "corpus.txt", "--cooccurrence"), "corpus.tokens"),
     "train-w2v": Work(("train-w2v", "corpus.txt", "--dim", "8", "--epochs", "3", *_AGAIN), "corpus.w2v"),
@@ -59,8 +59,8 @@ WORKS = {
         ),
         "corpus.lm",
     ),
-    "convert": Work(("convert", "model.w2v", "model.vec"), "model.vec"),
-    "convert to a pair": Work(("convert", "model.w2v", "pair.npy"), "pair.npy", also="pair.vocab.tsv"),
+    "convert": Work(("convert", MODEL, "model.vec"), "model.vec"),
+    "convert to a pair": Work(("convert", MODEL, "pair.npy"), "pair.npy", also="pair.vocab.tsv"),
 }
 COLD = {"train-w2v, cold": replace(WORKS["train-w2v"], cold=True)}  # encodes the text for an empty cache
 CACHE, ANOTHER = "cache", "another"  # folders: the cache of cold works, and outputs for another text
@@ -69,10 +69,7 @@ TIMED = ("MANIFEST.json", "README.md", "meta.json", "metrics.jsonl")  # hold the
 
 def write_corpus(folder: Path, stem: str = "word", size: int = 60) -> None:
     """Write a text of `size` words that begin with the stem, in five times as many sentences."""
-    chance = random.Random(0)
-    words = [f"{stem}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(size)]
-    lines = [" ".join(chance.choices(words, k=10)) for _ in range(5 * size)]
-    (folder / "corpus.txt").write_text("\n".join(lines) + "\n")
+    random_corpus(folder, stem=stem, num_types=size, num_lines=5 * size)
 
 
 def start(work: Work, folder: Path, **environment: str) -> subprocess.Popen[str]:
@@ -96,8 +93,9 @@ def run(work: Work, folder: Path, **environment: str) -> tuple[int, str]:
 
 
 def check_whole(path: Path) -> None:
-    """Raise an error unless a file, or a folder and its sub-folders, pass all checks."""
+    """Raise an error unless a file, or a folder and its sub-folders, pass all checks; nothing passes, too."""
     if path.is_dir():
+        assert is_complete(path) or checkpoint_of(path).exists(), f"{path}: neither a result nor a checkpoint"
         for folder in (path, *path.iterdir()):
             if folder.is_dir() and (folder != path or is_complete(path)):
                 check_manifest(folder)
@@ -112,11 +110,6 @@ def is_complete(path: Path) -> bool:
 
 def checkpoint_of(path: Path) -> Path:
     return path / artifact.CHECKPOINT
-
-
-def stale_files(folder: Path) -> list[str]:
-    """Return the names of temporaries and locks below a folder."""
-    return [str(file.relative_to(folder)) for file in folder.rglob(f"{PREFIX}*")]
 
 
 QUICK = ("preprocess", "train-w2v", "convert to a pair")
@@ -138,6 +131,14 @@ def duration(work: Work, folder: Path) -> float:
     return time.monotonic() - begun
 
 
+def make_model(folder: Path) -> None:
+    """Train the vectors that some works convert."""
+    if not (folder / MODEL).exists():
+        code, err = run(WORKS["train-w2v"], folder)
+        assert code == 0, err
+        (folder / WORKS["train-w2v"].makes).rename(folder / MODEL)
+
+
 Contents = dict[str, bytes]
 
 
@@ -155,10 +156,10 @@ def outcomes(work: Work, folder: Path) -> Outcomes:
     if not another.exists():
         another.mkdir()
         write_corpus(another, "other", 50)
-        assert run(WORKS["train-w2v"], another)[0] == 0
-        shutil.copytree(another / "corpus.w2v", another / "model.w2v")
     made = []
     for place in (another, folder):
+        if MODEL in work.args:
+            make_model(place)
         _clear(work, place)
         code, err = run(work, place)
         assert code == 0, err
@@ -178,10 +179,15 @@ def contents(work: Work, folder: Path) -> Contents:
     }
 
 
-def what_lies_there(work: Work, folder: Path) -> Literal["none", "old", "new", "unfinished", "neither"]:
-    """Compare the output of a work with both outcomes; an empty folder is none."""
+Found = Literal["none", "empty", "old", "new", "unfinished", "neither"]
+
+
+def what_lies_there(work: Work, folder: Path) -> Found:
+    """Compare the output of a work with both outcomes; "empty" is a folder without entries."""
     found, path = contents(work, folder), folder / work.makes
     old, new = outcomes(work, folder)
+    if path.is_dir() and not any(path.iterdir()):
+        return "empty"
     check_whole(path)
     if not found:
         return "unfinished" if checkpoint_of(path).exists() else "none"

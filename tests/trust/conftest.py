@@ -1,19 +1,16 @@
-"""Shared by the trust tests: markers, tallies of promises, and results of every command.
+"""Shared by the trust tests: markers, tallies of promises, and a text for every command.
 
 `pytest -m trust` tries every case of a promise. Cases marked `trust` in a test file also get the marker
 `whole`, and the default suite leaves them out. In the default suite run the unmarked tests of a second or
 two, and slices with `fast` in the id.
 """
 
-import os
-import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from commands import WORKS, run, write_corpus
+from commands import write_corpus
 from faults import build
-from filelock import FileLock
 from tallies import TALLIES, Tally
 
 WAS_SKIPPED = pytest.StashKey[bool]()
@@ -77,30 +74,9 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("faults"))
 
 
-@pytest.fixture(scope="session")
-def works() -> Path:
-    """Return a folder with a text and the results of all commands on it, made by the first worker to ask."""
-    session = Path(os.environ["NLPSEQ_TEST_DIR"])
-    folder, done = session / "works", session / "works.done"
-    with FileLock(session / "works.lock"):
-        if not done.exists():
-            make_works(folder)
-            done.touch()
-    return folder
-
-
-def make_works(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    write_corpus(folder)
-    assert run(WORKS["train-w2v"], folder)[0] == 0
-    shutil.copytree(folder / "corpus.w2v", folder / "model.w2v")
-    for work in WORKS.values():
-        code, err = run(work, folder)
-        assert code == 0, err
-
-
 @pytest.fixture(scope="module")
-def folder(works: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of `works` that the tests of one file may change."""
-    return shutil.copytree(works, tmp_path_factory.mktemp("folder"), dirs_exist_ok=True)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a text, for commands.WORKS; the tests of one file may change it."""
+    folder = tmp_path_factory.mktemp("folder")
+    write_corpus(folder)
+    return folder

@@ -93,7 +93,9 @@ def _begin_runs(folder: Path, data: ns.TokenDataset, counts: Cooccurrence) -> No
     def run(name: str) -> CheckpointConfig:
         return CheckpointConfig(path=folder / name, should_stop=lambda: True)
 
-    train_word2vec(data, ns.Word2VecConfig(dim=2, window=2, threads=1), checkpoint=run("half.w2v"))
+    train_word2vec(
+        data, ns.Word2VecConfig(dim=2, window=2, negatives=3, threads=1), checkpoint=run("half.w2v")
+    )
     train_glove(counts, GloveConfig(dim=2, epochs=3, threads=1), checkpoint=run("half.glove"))
     settings = {"hidden": 2, "dim": 2, "batch_size": 2, "bptt": 3, "epochs": 4, "validate_every": 0.1}
     train_lm(data, LMConfig(**settings, threads=1, precision="fp32", device="cpu"), checkpoint=run("half.lm"))

@@ -6,12 +6,14 @@ with the error message and exit `code`, or `broke` with a traceback; and `mb`, t
 
 import hashlib
 import json
+import math
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,7 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-TIMEOUT = 120.0  # s, generous because a loaded machine is slow
+MAX_CPU_S = 20  # of a read, but for the first of a kind, which loads libraries
+MAX_WALL_S = 120.0  # generous because a loaded machine is slow
 NEVER = 1e9  # s between checkpoints, because one would overwrite the file under test
 MAX_ADDRESS_BYTES = 4 << 30  # because torch alone takes more than 1 GiB
 
@@ -161,7 +164,7 @@ class Prober:
     def _ask(self, kind: str, path: Path) -> Answer:
         child = self._child or self._start()
         assert child.stdin is not None and child.stdout is not None
-        clock = threading.Timer(TIMEOUT, child.kill)
+        clock = threading.Timer(MAX_WALL_S, child.kill)
         clock.start()
         print(kind, path, file=child.stdin, flush=True)
         line = child.stdout.readline()
@@ -170,7 +173,8 @@ class Prober:
             answer: Answer = json.loads(line)
             return answer
         self.close()
-        return {"broke": f"the process ended with {child.returncode}, or took {TIMEOUT:g} s"}
+        limits = f"{MAX_CPU_S} s of processor time or {MAX_WALL_S:g} s"
+        return {"broke": f"the process ended with {child.returncode}, perhaps after {limits}"}
 
     def close(self) -> None:
         if self._child is not None:
@@ -202,6 +206,12 @@ def answer(kind: str, path: Path) -> Answer:
     return found | {"mb": peak_mb() - before}
 
 
+def limit_cpu(seconds: int) -> None:
+    """Let the kernel end this process by SIGXCPU after more seconds of processor time; 0: no limit."""
+    soft = math.ceil(time.process_time()) + seconds if seconds else resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
 def peak_mb() -> float:
     """Return the peak memory of this process, without the parent that getrusage includes."""
     status = Path("/proc/self/status").read_text()
@@ -211,9 +221,12 @@ def peak_mb() -> float:
 def main() -> None:
     warnings.simplefilter("ignore")  # NumPy's about headers of Python 2
     resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_BYTES, MAX_ADDRESS_BYTES))
+    loaded = set[str]()
     for line in sys.stdin:
         kind, _, path = line.rstrip("\n").partition(" ")
+        limit_cpu(MAX_CPU_S if kind in loaded else 0)
         print(json.dumps(answer(kind, Path(path))), flush=True)
+        loaded.add(kind)
 
 
 if __name__ == "__main__":

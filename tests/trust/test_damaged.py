@@ -49,7 +49,7 @@ def each_kind(kinds: dict[str, tuple[str, ...]], fast: int) -> list[ParameterSet
     return few + [pytest.param(kind, name, 1, id=name, marks=pytest.mark.trust) for kind, name in pairs]
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 59))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 211))
 def test_corrupt_results_are_refused(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -65,7 +65,7 @@ def test_corrupt_results_are_refused(
                 assert is_told or file.name in KIND_FILES, answer
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 59))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 211))
 def test_resealed_corrupt_results_are_refused_or_usable(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -83,7 +83,7 @@ def test_resealed_corrupt_results_are_refused_or_usable(
         manifest.write_bytes(sealed)
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(FORMATS, 47))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(FORMATS, 211))
 def test_corrupt_files_of_other_tools_are_refused_or_usable(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -98,7 +98,7 @@ def test_corrupt_files_of_other_tools_are_refused_or_usable(
 def test_corrupt_compressed_text_is_refused(whole: Path, prober: Prober, tally: Tally, name: str) -> None:
     path = whole / f"text.{name}"
     sound = prober.read("text", path)["digest"]
-    for what, content in damages(path.read_bytes(), 7):
+    for what, content in damages(path.read_bytes(), 31):
         with tally.case(f"{path.name}, {what}"), replaced(path, content):
             check(prober.read("text", path), path.name, sound)
 
@@ -167,7 +167,7 @@ def test_forged_npy_headers_are_refused(whole: Path, prober: Prober, tally: Tall
 HOSTILE_VALUES = (None, True, -1, 0, 1.5, 10**12, 2**64, 1e308, "x", "", [], [[]], {}, {"": None}, "\x1b[31m")
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 7))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 29))
 def test_forged_fields_are_refused_or_harmless(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -195,7 +195,7 @@ SOMEWHERE = (0.5, 10**6, 10**12, None, [])  # possible for some field
 RESUME_FIELDS = ("position", "facts", "precision", "tokens", "pairs")  # fields of meta.json
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind({k: (name,) for k, name in RUNS.items()}, 3))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind({k: (name,) for k, name in RUNS.items()}, 13))
 def test_run_with_forged_fields_resumes_or_is_refused(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:

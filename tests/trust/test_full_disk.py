@@ -5,14 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import COLD, WORKS, each_work, prepare, run, stale_files, what_lies_there
+from commands import COLD, WORKS, each_work, prepare, run, what_lies_there
 from faults import count_calls, fault
+from support.results import stale_files
 from tallies import Tally
 
 OF_RESOURCES = 6
 
 
-@pytest.mark.parametrize(("name", "number"), each_work(4, 40, *COLD))
+@pytest.mark.parametrize(("name", "number"), each_work(3, 40, *COLD))
 def test_full_disk_at_every_write_keeps_old_result(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:

@@ -16,8 +16,8 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from commands import stale_files
 from conftest import RunCli
+from support.results import stale_files
 from tallies import Tally
 
 import nlpseq as ns
@@ -134,7 +134,7 @@ def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
 @pytest.mark.parametrize(
     ("num_words", "block", "held"),
     [
-        pytest.param(300_000, 1 << 17, 50_000, id="fast"),
+        pytest.param(100_000, 1 << 16, 16_000, id="fast"),
         pytest.param(
             20_000_000,
             BlockLimits().block_bytes,

@@ -6,15 +6,17 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import Work, checkpoint_of, learnt, run, stale_files, start
+from commands import Work, checkpoint_of, learnt, run, start
+from support.results import stale_files
 from tallies import Tally
 
 from nlpseq.storage.locks import remove_stale_temporaries
 
+MAX_KILLS = 4  # of one run
 OFTEN = ("--checkpoint-every", "0.05s")
 OF_W2V = ("train-w2v", "corpus.txt", "--dim", "8", *OFTEN, "--epochs")
 RUNS = {
-    "one thread": Work((*OF_W2V, "1000", "--threads", "1"), "corpus.w2v"),
+    "one thread": Work((*OF_W2V, "400", "--threads", "1"), "corpus.w2v"),
     "deterministic": Work((*OF_W2V, "1000", "--threads", "2", "--deterministic"), "corpus.w2v"),
     "glove": Work(
         (
@@ -59,11 +61,11 @@ def test_resume_after_kill_gives_same_bytes(folder: Path, tally: Tally, name: st
 
 
 def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
-    """Kill the run some time after each checkpoint, resume it, and return the number of kills."""
+    """Kill and resume a run up to MAX_KILLS times, each after a checkpoint; return the number of kills."""
     path = folder / work.makes
     place, kills = checkpoint_of(path), 0
     command = work
-    while True:
+    while kills < MAX_KILLS:
         before = stamp(place)
         child = start(command, folder)
         while child.poll() is None and stamp(place) == before:
@@ -76,6 +78,9 @@ def run_with_kills(work: Work, folder: Path, chance: random.Random) -> int:
             return kills
         kills += 1
         command = Work((work.args[0], str(path), "--resume", *OFTEN), work.makes)
+    code, err = run(command, folder)
+    assert code == 0, err
+    return kills
 
 
 def stamp(place: Path) -> int | None:

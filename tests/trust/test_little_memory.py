@@ -5,14 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import NLPSEQ, WORKS, Work, check_whole, prepare, stale_files, write_corpus
+from commands import MODEL, NLPSEQ, WORKS, Work, check_whole, make_model, prepare, write_corpus
+from support.results import stale_files
 from tallies import Tally
 
 from nlpseq.core.resources import NUMBA, TORCH, available_cores
 
 OK, RESOURCE_ERROR = 0, 6
 QUERIES = {
-    "neighbors": Work(("neighbors", "model.w2v", "wordaa"), ""),
+    "neighbors": Work(("neighbors", MODEL, "wordaa"), ""),
     "generate": Work(("generate", "corpus.lm", "--num-tokens", "3"), ""),
 }
 SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1.0, 1.1, 1.3)
@@ -47,6 +48,9 @@ def test_small_address_space_is_refused_fast(tmp_path: Path, tally: Tally) -> No
 def test_small_address_space_is_refused(folder: Path, tally: Tally, name: str) -> None:
     """Try shares of the address space that the libraries need; 100 % must be enough for a small text."""
     work = WORKS.get(name) or QUERIES[name]
+    if name in QUERIES:
+        make_model(folder)
+        prepare(WORKS["train-lm"], folder, old=True)
     command = work.command() if work.makes else [*NLPSEQ, *work.args]
     each, for_a_core = TORCH if name in ("train-lm", "generate") else NUMBA
     for share in SHARES:

@@ -16,10 +16,10 @@ from commands import (
     is_complete,
     prepare,
     run,
-    stale_files,
     start,
     what_lies_there,
 )
+from support.results import stale_files
 from tallies import Tally
 
 from nlpseq.storage.locks import remove_stale_temporaries
@@ -47,7 +47,7 @@ def test_signal_leaves_complete_outputs(folder: Path, tally: Tally, name: str, n
     for _ in range(TRIES * number):
         prepare(work, folder, old=False)
         first, second = chance.choices(list(CODES), k=2)
-        moment, more = chance.uniform(0.2, 1) * seconds, chance.random() ** 2
+        moment, more = chance.uniform(0.2, 1) * seconds, chance.random() ** 4
         sent = Sent(start(work, folder))
         if not sent.after(moment, first):
             sent.end()
@@ -97,7 +97,9 @@ def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> No
         remove_stale_temporaries(folder)
     found = what_lies_there(work, folder)
     assert not stale_files(folder), stale_files(folder)
-    assert found in ({"none", "new", "unfinished"} if work.trains else {"none", "new"}), found
+    # the second signal stops the removal of a folder without a checkpoint
+    more = {"unfinished", "empty"} if len(sent.signals) > 1 else {"unfinished"}
+    assert found in {"none", "new"} | (more if work.trains else set()), found
     assert "internal error" not in err, err
     is_cut = sent.came_early and len(sent.signals) > 1  # during the traceback of the first
     assert "Traceback" not in err or "KeyboardInterrupt" in err.splitlines()[-1] or is_cut, err

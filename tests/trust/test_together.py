@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import NLPSEQ, WORKS, each_work, prepare, run, stale_files, start, write_corpus
+from commands import NLPSEQ, WORKS, each_work, prepare, run, start, write_corpus
+from support.results import stale_files
 from tallies import Tally
 
 from nlpseq.dataset.vocab import Vocab
@@ -30,7 +31,7 @@ for line in sys.stdin:  # after each overwrite
 
 @pytest.mark.parametrize(
     ("processes", "rounds"),
-    [pytest.param(4, 1, id="fast"), pytest.param(16, 20, id="whole", marks=pytest.mark.trust)],
+    [pytest.param(3, 1, id="fast"), pytest.param(16, 20, id="whole", marks=pytest.mark.trust)],
 )
 def test_processes_share_a_cache(tmp_path: Path, tally: Tally, processes: int, rounds: int) -> None:
     write_corpus(tmp_path)
@@ -113,7 +114,7 @@ for number in itertools.count():
 
 
 @pytest.mark.parametrize(
-    "reads", [pytest.param(1000, id="fast"), pytest.param(20_000, id="whole", marks=pytest.mark.trust)]
+    "reads", [pytest.param(300, id="fast"), pytest.param(20_000, id="whole", marks=pytest.mark.trust)]
 )
 def test_overwritten_result_is_read_whole(tmp_path: Path, tally: Tally, reads: int) -> None:
     """Read all parts of one save, and no corrupt folder."""

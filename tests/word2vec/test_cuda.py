@@ -30,7 +30,7 @@ from nlpseq.word2vec.kernels.fused_cupy import (
 from nlpseq.word2vec.kernels.layered import make_layered
 from nlpseq.word2vec.kernels.select import Span
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.parallel import CHUNK_TOKENS
+from nlpseq.word2vec.parallel import ParallelSizes
 from nlpseq.word2vec.sampling import PART_TOKENS, Kept, Tables, epoch_keys, kept_words
 
 HOST = Path(__file__).parents[1] / "support" / "cuda" / "host.cpp"
@@ -128,8 +128,8 @@ def test_text_in_parts_equals_whole_text(variant: str) -> None:
     assert drawn == [(start, stop), *wanted], "each part once"
 
 
-def test_part_is_a_multiple_of_chunks() -> None:
-    assert PART_TOKENS % CHUNK_TOKENS == 0
+def test_chunk_of_default_size_never_crosses_parts() -> None:
+    assert PART_TOKENS % ParallelSizes().chunk_tokens == 0
 
 
 def test_check_room_refuses_large_window() -> None:
