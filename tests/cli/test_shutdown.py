@@ -37,7 +37,7 @@ main()
 CTRL_C_WITHOUT_STDERR = """
 import os, signal
 from nlpseq.__main__ import main
-from nlpseq.training.checkpoint import Checkpointer
+from nlpseq.training.runner import Checkpointer
 
 real = Checkpointer.should_stop
 

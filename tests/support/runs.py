@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.results import stale_files
 
-from nlpseq.training.checkpoint import Checkpointer
+from nlpseq.training.runner import Checkpointer
 
 
 def count_saves(monkeypatch: pytest.MonkeyPatch) -> list[Checkpointer]:
@@ -28,7 +28,7 @@ def count_saves(monkeypatch: pytest.MonkeyPatch) -> list[Checkpointer]:
 KILLED = """
 import os, signal
 from nlpseq.__main__ import main
-from nlpseq.training.checkpoint import Checkpointer
+from nlpseq.training.runner import Checkpointer
 
 saves, save = [], Checkpointer.save
 
