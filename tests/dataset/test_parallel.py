@@ -20,6 +20,7 @@ from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import tokenize
 
+THREADS = 2
 CONFIGS = [*WORD_CONFIGS, *CHAR_CONFIGS, TextConfig(tokenizer="toktok")]
 
 
@@ -90,13 +91,14 @@ def test_blocks_come_in_order_and_few_at_once() -> None:
 
 def test_killed_process_raises_run_error() -> None:
     def blocks() -> Iterator[Block]:
-        yield Block(b"a few words", False, 11)
+        for _ in range(2 * THREADS):  # submitted before the first result, so that all processes run
+            yield Block(b"a few words", False, 11)
         for child in multiprocessing.active_children():
             child.kill()
             child.join()
         yield Block(b"more words", False, 10)
 
-    tokenized = tokenize_blocks(blocks(), TextConfig(tokenizer="toktok"), 2, EncodeLimits())
+    tokenized = tokenize_blocks(blocks(), TextConfig(tokenizer="toktok"), THREADS, EncodeLimits())
     message = r"tokenizing: a process died\. Free some memory or use --threads 1; a script must call nlpseq"
     with pytest.raises(RunError, match=message):
         list(tokenized)
