@@ -13,7 +13,7 @@ from tallies import Tally
 OF_RESOURCES = 6
 
 
-@pytest.mark.parametrize(("name", "number"), each_work(3, 40, *COLD))
+@pytest.mark.parametrize(("name", "number"), each_work(2, 40, *COLD))
 def test_full_disk_at_every_write_keeps_old_result(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:

@@ -36,7 +36,7 @@ BY_KILL = -9
 TRIES = 5  # for each kill, because the command may end before
 
 
-@pytest.mark.parametrize(("name", "number"), each_work(2, 84))  # 6 times 84 are 504
+@pytest.mark.parametrize(("name", "number"), each_work(0, 84))  # 6 times 84 are 504
 def test_kill_at_random_moment_leaves_old_or_new(folder: Path, tally: Tally, name: str, number: int) -> None:
     """Kill every other time during a write, because writes take little of the time."""
     work, chance = WORKS[name], random.Random(name)
@@ -96,7 +96,7 @@ def stamp(path: Path) -> int | None:
     return None
 
 
-@pytest.mark.parametrize(("name", "number"), each_work(4, 80, *COLD))
+@pytest.mark.parametrize(("name", "number"), each_work(2, 80, *COLD))
 def test_kill_at_every_system_call_leaves_old_or_new(
     folder: Path, tally: Tally, faults: Path, name: str, number: int
 ) -> None:

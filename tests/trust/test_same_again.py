@@ -22,8 +22,7 @@ TOLD = ("loss", "valid_loss", "predictions")  # of meta.json
 
 @pytest.mark.parametrize(
     ("name", "times"),
-    [pytest.param("skipgram, 2 threads", 2, id="fast")]
-    + [pytest.param(name, 15, id=name, marks=pytest.mark.trust) for name in SETTINGS],
+    [pytest.param(name, 15, id=name, marks=pytest.mark.trust) for name in SETTINGS],
 )
 def test_same_settings_give_same_bytes(folder: Path, tally: Tally, name: str, times: int) -> None:
     work, found = Work((*SETTINGS[name], "-o", "out"), "out"), []

@@ -74,7 +74,7 @@ def test_processes_share_a_cache(tmp_path: Path, tally: Tally, processes: int, r
             assert not stale_files(cache)
 
 
-@pytest.mark.parametrize(("name", "number"), each_work(1, 1))
+@pytest.mark.parametrize(("name", "number"), each_work(0, 1))
 def test_output_is_locked_against_other_processes(folder: Path, tally: Tally, name: str, number: int) -> None:
     """Refuse a second process, even with --force, until the first has ended or is killed."""
     work = WORKS[name]
