@@ -35,6 +35,7 @@ def path_lock(path: Path, *, wait_s: float = 0.5) -> Iterator[str]:
     target, kind = path.resolve(), _UNLOCKED
     digest = sha256(os.fsencode(target.name)).hexdigest()[:16]
     with ExitStack() as stack:
+        stack.callback(_empty_trash, target.parent)  # after the lock, so that no writer waits
         with suppress(OSError):  # because the file system has no locks, or the folder cannot be written
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -42,7 +43,6 @@ def path_lock(path: Path, *, wait_s: float = 0.5) -> Iterator[str]:
             except TimeoutError:
                 raise ConfigError(f"{path}: {_BUSY}") from None
             kind = _TEMPORARY
-        _empty_trash(target.parent)
         remove_stale_temporaries(target)  # of checkpoints, if this is the folder of a run
         yield f"{kind}{digest}-"
 
@@ -58,7 +58,6 @@ def temporary(path: Path) -> Iterator[Path]:
         finally:
             if os.getpid() == process:  # because a forked child does not own the directory
                 _retire(directory)
-                _empty_trash(path.parent)
 
 
 def remove_stale_temporaries(folder: Path) -> None:
@@ -78,14 +77,8 @@ def _locked(folder: Path, digest: str, wait_s: float) -> Iterator[None]:
     from filelock import FileLock
 
     file = folder / f"{_LOCK}{digest}"
-    was_there = file.exists()
     lock = FileLock(file, mode=0o666, is_singleton=True, fallback_to_soft=False)
-    try:
-        lock.acquire(timeout=wait_s)
-    except OSError as error:
-        if not was_there and not isinstance(error, TimeoutError):
-            file.unlink(missing_ok=True)
-        raise
+    lock.acquire(timeout=wait_s)
     is_outermost = lock.lock_counter == 1
     try:
         for directory in folder.glob(f"{_TEMPORARY}{digest}*") if is_outermost else ():
@@ -113,9 +106,10 @@ def _retire(directory: Path) -> None:
 
 
 def _empty_trash(folder: Path) -> None:
-    """Remove the directories in the trash, without a lock, so that no writer waits."""
-    for directory in folder.glob(f"{_TRASH}*"):
-        try:
-            shutil.rmtree(directory, ignore_errors=True)
-        finally:  # again, because Ctrl-C may interrupt the first removal
-            shutil.rmtree(directory, ignore_errors=True)
+    """Remove the directories in the trash."""
+    with suppress(OSError):
+        for directory in folder.glob(f"{_TRASH}*"):
+            try:
+                shutil.rmtree(directory, ignore_errors=True)
+            finally:  # again, because Ctrl-C may interrupt the first removal
+                shutil.rmtree(directory, ignore_errors=True)
