@@ -37,6 +37,7 @@ CGROUP = Path("/sys/fs/cgroup")  # of this container, as seen from inside
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h
 LARGE_BLOCK_BYTES = 4 << 20
+_GLIBC: Any = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
 def available_cores() -> int:
@@ -96,10 +97,10 @@ def disable_heap_trim() -> None:
 
     glibc only, as the next two functions; without glibc all three do nothing.
     """
-    if (libc := _glibc()) is not None:
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
-        libc.mallopt(_M_MMAP_MAX, 0)
+    if _GLIBC is not None:
+        _GLIBC.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        _GLIBC.mallopt(_M_MMAP_THRESHOLD, 2**30)
+        _GLIBC.mallopt(_M_MMAP_MAX, 0)
 
 
 def mmap_large_blocks() -> None:
@@ -107,14 +108,14 @@ def mmap_large_blocks() -> None:
 
     glibc raises this threshold while a process runs, and then keeps such blocks.
     """
-    if (libc := _glibc()) is not None:
-        libc.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+    if _GLIBC is not None:
+        _GLIBC.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def trim_heap() -> None:
     """Return all free memory of the heap to the system."""
-    if (libc := _glibc()) is not None:
-        libc.malloc_trim(0)
+    if _GLIBC is not None:
+        _GLIBC.malloc_trim(0)
 
 
 @contextmanager
@@ -130,10 +131,6 @@ def gc_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _glibc() -> Any:
-    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
 def _field(file: Path, name: str) -> int | None:

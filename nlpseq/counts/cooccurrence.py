@@ -50,7 +50,6 @@ __all__ = [
     "count_cooccurrences",
     "count_matrix",
     "find_or_count",
-    "pair_weight",
 ]
 
 KIND, VERSION = "cooccurrence", 1
@@ -187,11 +186,6 @@ def _meta_of(data: TokenDataset) -> artifact.Meta:
     }
 
 
-def pair_weight(distance: int, config: CooccurrenceConfig) -> int:
-    """Return the weight of a pair in units of 1 / UNIT, an integer, so that sums are exact in any order."""
-    return UNIT // distance if config.weighting == "harmonic" else UNIT
-
-
 def count_matrix(
     text: Text,
     config: CooccurrenceConfig,
@@ -273,7 +267,8 @@ def _counted(
     from nlpseq.counts.cooccurrence_numba import count_rows, find_positions
 
     num_words, sides = len(starts_V) - 1, (config.side != "right", config.side != "left")
-    weights = np.array([0, *(pair_weight(distance, config) for distance in range(1, config.window + 1))])
+    distances, is_harmonic = range(1, config.window + 1), config.weighting == "harmonic"
+    weights = np.array([0, *(UNIT // distance if is_harmonic else UNIT for distance in distances)])
     max_columns_V = np.minimum(np.diff(starts_V) * config.window * sum(sides), num_words)
 
     def count(

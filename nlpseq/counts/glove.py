@@ -58,7 +58,6 @@ __all__ = [
     "GROUPS",
     "Pairs",
     "Trainer",
-    "balanced_groups",
     "in_blocks",
     "initial_weights",
     "loss_of_zeros",
@@ -227,8 +226,10 @@ def _identity(counts: Cooccurrence) -> artifact.Meta:
 def in_blocks(matrix: Any, seed: int) -> Pairs:
     """Return the pairs of a matrix of counts, block after block, in an order that the seed decides."""
     rows_N = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-    word_group_V = balanced_groups(np.diff(matrix.indptr))
-    context_group_V = balanced_groups(np.bincount(matrix.indices, minlength=matrix.shape[1]))
+    pairs_of_words = np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=matrix.shape[1])
+    word_group_V, context_group_V = (  # neighbors in the vocabulary, about as many pairs in each group
+        (np.cumsum(pairs_V) - pairs_V) * GROUPS // max(1, pairs_V.sum()) for pairs_V in pairs_of_words
+    )
     blocks_N = word_group_V[rows_N] * GROUPS + context_group_V[matrix.indices]
     drawn_N = random_bits_array(
         stream_key(seed, Stream.CHOICE, 0), np.arange(matrix.nnz), np.zeros(1, np.int64), np
@@ -236,12 +237,6 @@ def in_blocks(matrix: Any, seed: int) -> Pairs:
     order_N = np.argsort(blocks_N.astype(np.uint64) << np.uint64(48) | drawn_N >> np.uint64(16))
     bounds_B = np.concatenate([[0], np.cumsum(np.bincount(blocks_N, minlength=GROUPS**2))])
     return Pairs(rows_N[order_N], matrix.indices[order_N], matrix.data[order_N].astype(np.float32), bounds_B)
-
-
-def balanced_groups(pairs_V: Any) -> Any:
-    """Return the group of each word: neighbors in the vocabulary, about as many pairs in each."""
-    before_V = np.cumsum(pairs_V) - pairs_V
-    return before_V * GROUPS // max(1, pairs_V.sum())
 
 
 def initial_weights(num_words: int, config: GloveConfig, drawn_numbers: int = DRAWN_NUMBERS) -> Weights:

@@ -86,30 +86,23 @@ def randomized_svd(matrix: Any, config: SVDConfig, progress: Callable[[int, int]
     matrix: CSR. progress: called with the matrix products done and their total.
     """
     num_columns = min(config.dim + config.oversampling, *matrix.shape)
-    total = 2 * config.power_iterations + 2
+    total, report = 2 * config.power_iterations + 2, progress or (lambda done, total: None)
     threads = config.threads or available_cores()
     with ThreadPoolExecutor(threads) as pool:
         rows = SparseProduct(matrix, pool, threads)
         columns = SparseProduct(matrix.T.tocsr(), pool, threads)
-
-        def report(done: int) -> None:
-            if progress is not None:
-                progress(done, total)
-
-        span_RL = _orthonormal(rows(_random_signs(matrix.shape[1], num_columns, config.seed)))
-        report(1)
-        for step in range(config.power_iterations):
-            span_CL = _orthonormal(columns(span_RL))
-            report(2 * step + 2)
-            span_RL = _orthonormal(rows(span_CL))
-            report(2 * step + 3)
-        projected_CL = columns(span_RL)
-        report(total)
+        span = _random_signs(matrix.shape[1], num_columns, config.seed)
+        for done, product in enumerate([rows, *[columns, rows] * config.power_iterations], 1):
+            span = product(span)
+            span = span @ _principal(span)[2]  # orthonormal; zero columns if their rank is lower
+            report(done, total)
+        projected_CL = columns(span)
+        report(total, total)
     # matrix ~ span projected^T; the eigenvectors of projected^T projected turn this product into an SVD
     directions_LL, values_L, normalized_LL = _principal(projected_CL)
     kept = slice(0, config.dim)
     right_CD = projected_CL @ normalized_LL[:, kept]
-    left_RD = span_RL @ directions_LL[:, kept].astype(np.float32)
+    left_RD = span @ directions_LL[:, kept].astype(np.float32)
     return SVD(left_RD, values_L[kept].astype(np.float32), right_CD)
 
 
@@ -150,11 +143,6 @@ def _random_signs(num_rows: int, num_columns: int, seed: int) -> Floats:
     drawn = random_bits_array(key, np.arange(num_rows)[:, None], np.arange(num_columns)[None, :], np)
     signs: Floats = np.where(drawn >> np.uint64(63), np.float32(1), np.float32(-1))
     return signs
-
-
-def _orthonormal(span_RL: Floats) -> Floats:
-    """Return an orthonormal basis of the columns; zero columns if their rank is lower."""
-    return span_RL @ _principal(span_RL)[2]
 
 
 def _principal(span_RL: Floats) -> tuple[Doubles, Doubles, Floats]:

@@ -146,7 +146,8 @@ def _write_final_ids(
         vocab, ids_T = _build_vocab(text, config, train_end, name)
     else:
         all_types = np.ones(text.num_types, np.bool_)
-        chunks = [vocab.ids_of(_as_strings(types)) for _, _, types in text.type_chunks(all_types)]
+        lines = (b"\n".join(types).decode(*UTF_8) for _, _, types in text.type_chunks(all_types))
+        chunks = (vocab.ids_of(each.split("\n")) for each in lines)
         ids_T = np.concatenate([np.array(ids, token_dtype(len(vocab))) for ids in chunks])
     folder.complete(TOKENS, text.finish(TOKENS, ids_T))
     vocab.save(folder.path / VOCAB)
@@ -168,7 +169,8 @@ def _build_vocab(
     counts = np.append(counts_T[type_ids], [counts_T.sum() - counts_T[type_ids].sum(), train_end])
     ids_T = np.full(text.num_types, len(words), token_dtype(len(counts)))
     ids_T[type_ids] = np.arange(len(words))
-    return Vocab([*_as_strings(words), *SPECIALS], counts, len(SPECIALS)), ids_T
+    entries = [*b"\n".join(words).decode(*UTF_8).split("\n"), *SPECIALS]
+    return Vocab(entries, counts, len(SPECIALS)), ids_T
 
 
 def _choose_words(text: ProvisionalText, counts_T: Counts, config: TextConfig) -> tuple[Counts, list[bytes]]:
@@ -186,10 +188,6 @@ def _choose_words(text: ProvisionalText, counts_T: Counts, config: TextConfig) -
             kept = prune(words, counts_T[type_ids], config.max_vocab)
             type_ids, words = type_ids[kept], [*map(words.__getitem__, kept.tolist())]
     return type_ids, words
-
-
-def _as_strings(types: list[bytes]) -> list[str]:
-    return b"\n".join(types).decode(*UTF_8).split("\n")
 
 
 def _explain_empty_vocab(text: ProvisionalText, counts_T: Counts, min_count: int, name: str) -> str:

@@ -88,7 +88,7 @@ def submit_ahead(
 def block_tokenizer(config: TextConfig, limits: EncodeLimits = EncodeLimits()) -> BlockTokenizer:
     """Return the fastest function that tokenizes each line of a block."""
     if config.tokenizer in CLASSIFIED:
-        return _Scanner(config, limits)
+        return _make_scanner(config, limits)
     if config.tokenizer == "char":
         return partial(_split_characters, config)
     return partial(_tokenize_lines, config)
@@ -122,45 +122,43 @@ def _split_characters(config: TextConfig, data: bytes) -> TokenBlock:
     return TokenBlock(join_lines(map(chr, types)), type_ids[codes], lengths_L.astype(np.int64), [])
 
 
-class _Scanner:
-    """Tokenizes blocks as `word` or `whitespace`, compiled.
+def _make_scanner(config: TextConfig, limits: EncodeLimits) -> BlockTokenizer:
+    """Return a compiled function that tokenizes blocks as `word` or `whitespace`.
 
     The scan lower-cases ASCII only; other letters are lower-cased in the types, far fewer than the tokens.
     The result is the same, because no letter changes its class with its case. Each thread has a table of
     types, 15 % faster than a table for each block, and an empty one once limits.thread_types is reached.
     """
+    use_cache_for_numba()
+    classes, of_thread = char_classes(config.tokenizer, config.punctuation), threading.local()
 
-    def __init__(self, config: TextConfig, limits: EncodeLimits) -> None:
-        use_cache_for_numba()
-        self._config, self._limits = config, limits
-        self._classes = char_classes(config.tokenizer, config.punctuation)
-        self._thread = threading.local()
-
-    def __call__(self, data: bytes) -> TokenBlock:
+    def scan(data: bytes) -> TokenBlock:
         from nlpseq.dataset.hash_table_numba import empty_table, number_tokens, type_lines
         from nlpseq.tokenizers.scan_numba import PADDING
 
-        config = self._config
         if config.lower and _SIGMA in data:
             data = data.decode(*UTF_8).lower().encode(*UTF_8)
         text = np.frombuffer(data + PADDING, np.uint8)
         lengths_L = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
-        table, thread_ids = getattr(self._thread, "table", None) or (empty_table(), [])
+        table, thread_ids = getattr(of_thread, "table", None) or (empty_table(), [])
         first = table.num
-        ids, table = number_tokens(text, self._classes, config.punctuation, config.lower, lengths_L, table)
-        self._thread.table = (table, thread_ids) if table.num < self._limits.thread_types else None
-        return TokenBlock(self._fold(type_lines(table, first)), ids, lengths_L, thread_ids)
+        ids, table = number_tokens(text, classes, config.punctuation, config.lower, lengths_L, table)
+        of_thread.table = (table, thread_ids) if table.num < limits.thread_types else None
+        return TokenBlock(_fold(type_lines(table, first), config), ids, lengths_L, thread_ids)
 
-    def _fold(self, types: bytes) -> bytes:
-        """Lower-case types beyond ASCII, and write ' for ’ inside words."""
-        if types.isascii():  # lower-cased by the scan
-            return types
-        text = types.decode(*UTF_8)
-        if self._config.lower:
-            text = text.lower()
-        if self._config.tokenizer == "word":
-            text = _INNER_APOSTROPHE.sub("'", text)
-        return text.encode(*UTF_8)
+    return scan
+
+
+def _fold(types: bytes, config: TextConfig) -> bytes:
+    """Lower-case types beyond ASCII, and write ' for ’ inside words."""
+    if types.isascii():  # lower-cased by the scan
+        return types
+    text = types.decode(*UTF_8)
+    if config.lower:
+        text = text.lower()
+    if config.tokenizer == "word":
+        text = _INNER_APOSTROPHE.sub("'", text)
+    return text.encode(*UTF_8)
 
 
 @contextmanager

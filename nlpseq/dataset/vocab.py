@@ -26,19 +26,16 @@ _ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|(.?))")
 class Vocab:
     """Words by falling count, ties by word, with ids from 0; then the specials, with ids from num_words.
 
-    words: every entry, the specials last. counts: int64, (len(words),), -1 if unknown.
+    words: every entry, the specials last. counts: int64, (len(words),), -1 if unknown. num_words: number of
+    entries without specials; if there are specials, also the id of <unk>.
     """
 
     def __init__(self, words: Iterable[str], counts: npt.NDArray[np.int64], num_specials: int = 0) -> None:
         self.words = list(words)
         self.counts = np.asarray(counts, np.int64)
         self.num_specials = num_specials
+        self.num_words = len(self.words) - num_specials
         assert len(self.words) == len(self.counts) >= num_specials
-
-    @property
-    def num_words(self) -> int:
-        """Count the entries without specials; if there are specials, also the id of <unk>."""
-        return len(self.words) - self.num_specials
 
     def __len__(self) -> int:
         return len(self.words)

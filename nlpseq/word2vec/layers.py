@@ -22,10 +22,6 @@ class RowGradient(NamedTuple):
     ids_N: Array
     rows_ND: Array
 
-    def descend(self, weight_VD: Array, learning_rate: float, xp: Any) -> None:
-        """Run one step of gradient descent, in place."""
-        xp.add.at(weight_VD, self.ids_N, weight_VD.dtype.type(-learning_rate) * self.rows_ND)
-
 
 def embedding(weight_VD: Array, ids_N: Array) -> tuple[Array, Callable[[Array], RowGradient]]:
     """Return rows of the weight: one_hot(ids) @ weight, without the one-hot matrix."""

@@ -82,6 +82,6 @@ def _descend(
     else:
         loss_B, backward = negative_sampling(h_BD, weights.out_VD, targets_B, negatives_BK, xp)
     grad_h_BD, grad_out = backward()
-    hidden_backward(grad_h_BD).descend(weights.in_VD, learning_rate, xp)
-    grad_out.descend(weights.out_VD, learning_rate, xp)
+    for weight_VD, grad in zip(weights, (hidden_backward(grad_h_BD), grad_out), strict=True):
+        xp.add.at(weight_VD, grad.ids_N, weight_VD.dtype.type(-learning_rate) * grad.rows_ND)
     return loss_B

@@ -25,7 +25,7 @@ Letters: V words, D dimensions, T threads.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +47,6 @@ __all__ = [
     "ParallelSizes",
     "pairs_of_words",
     "row_weights",
-    "synced_rows",
 ]
 
 CHUNK_TOKENS = 10_000  # trained at one learning rate, by one thread at a time
@@ -74,12 +73,16 @@ DEFAULT_SIZES = ParallelSizes()
 
 
 class Hogwild:
-    """Threads take `at_once` chunks at a time and train the same weights; `halt` stops them after these."""
+    """Threads take `at_once` chunks at a time and train the same weights.
+
+    `halt` stops them after these, and so does `abandon`, after an error in one of them.
+    """
 
     def __init__(
         self, weights: Weights, state: TrainState, at_once: int, sizes: ParallelSizes = DEFAULT_SIZES
     ) -> None:
         self.chunk, self.halt = sizes.chunk_tokens, threading.Event()
+        self.abandon: Callable[[], None] = self.halt.set
         self._weights, self._state, self._at_once = weights, state, at_once
         self._taking = threading.Lock()
 
@@ -94,15 +97,12 @@ class Hogwild:
                 return
             yield self._weights, indices
 
-    def abandon(self) -> None:
-        """Stop the threads after an error in one of them."""
-        self.halt.set()
-
 
 class LocalSGD:
     """Threads train a copy of the weights each, and average the copies after every round.
 
-    `halt` stops the threads after the next average of all rows.
+    `halt` stops the threads after the next average of all rows, and `abandon` after an error in one of them,
+    without an average.
     """
 
     def __init__(
@@ -126,7 +126,8 @@ class LocalSGD:
         )
         for weight_VD, copies_TVD in zip(weights, self._copies, strict=True):
             copies_TVD[:] = weight_VD
-        self._trained, self._averaged = threading.Barrier(threads), threading.Barrier(threads)
+        self._together = threading.Barrier(threads)
+        self.abandon: Callable[[], None] = self._together.abort
         self._is_halted = False
 
     def work(self, thread: int, num_chunks: int) -> Work:
@@ -143,25 +144,22 @@ class LocalSGD:
             indices = range(state.chunk_index, num_chunks)[:threads]
             yield mine, indices[thread : thread + 1]
             is_last, round = indices.stop == num_chunks, -(-indices.stop // threads)
-            num_rows = num_words if is_last else synced_rows(round, num_words, self._sizes)
+            num_rows = min(num_words, self._sizes.hot_rows * (round & -round))
+            if is_last or round % self._sizes.full_sync_every == 0:
+                num_rows = num_words
             first, last = (num_rows * part // threads for part in (thread, thread + 1))
             try:
-                self._trained.wait()
+                self._together.wait()
                 if thread == 0:  # the others read both after the average
                     state.chunk_index = indices.stop
                     self._is_halted = num_rows == num_words and self.halt.is_set()
                 for shared_VD, copies_TVD in zip(self._weights, self._copies, strict=True):
                     add_changes(shared_VD, copies_TVD, self._weight_V, first, last)
-                self._averaged.wait()
+                self._together.wait()
             except threading.BrokenBarrierError:  # because another thread failed, and raises its error
                 return
             if self._is_halted:
                 return
-
-    def abandon(self) -> None:
-        """Stop the threads after an error in one of them, without an average."""
-        self._trained.abort()
-        self._averaged.abort()
 
 
 def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> npt.NDArray[np.float64]:
@@ -175,13 +173,6 @@ def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> npt.NDArray[np
     noise_V *= kept_V.sum() / noise_V.sum()
     pairs_V: npt.NDArray[np.float64] = (1 + config.negatives) * kept_V + config.negatives * noise_V
     return (config.window + 1) * pairs_V
-
-
-def synced_rows(round: int, num_words: int, sizes: ParallelSizes = DEFAULT_SIZES) -> int:
-    """Return how many rows, most frequent first, are averaged after a round, counted from 1."""
-    if round % sizes.full_sync_every == 0:
-        return num_words
-    return min(num_words, sizes.hot_rows * (round & -round))
 
 
 def row_weights(

@@ -19,7 +19,6 @@ from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.counts.glove import (
     GROUPS,
-    balanced_groups,
     in_blocks,
     initial_weights,
     loss_of_zeros,
@@ -131,10 +130,15 @@ def test_glove_strata_share_no_row_and_cover_all_blocks():
     assert strata(1, 0) != strata(1, 1) != strata(2, 1)
 
 
-def test_balanced_groups_have_equal_pairs():
-    pairs_V = np.sort(np.random.default_rng(0).integers(1, 1000, 5000))[::-1]
-    of_group = np.bincount(balanced_groups(pairs_V), weights=pairs_V)
-    assert len(of_group) == GROUPS and abs(of_group / of_group.mean() - 1).max() < 0.05
+def test_groups_have_equal_pairs():
+    rng = np.random.default_rng(0)
+    pairs_V = np.sort(rng.integers(1, 100, 5000))[::-1]
+    columns_N = np.minimum(rng.geometric(0.001, pairs_V.sum()) - 1, 4999)
+    indptr = np.append(0, np.cumsum(pairs_V))
+    matrix = csr_array((np.ones(len(columns_N)), columns_N, indptr), shape=(5000, 5000))
+    pairs_of_blocks = np.diff(in_blocks(matrix, 1).bounds_B).reshape(GROUPS, GROUPS)
+    for of_group in (pairs_of_blocks.sum(axis=0), pairs_of_blocks.sum(axis=1)):
+        assert abs(of_group / of_group.mean() - 1).max() < 0.05
 
 
 def test_train_glove_refuses_diverged_loss():

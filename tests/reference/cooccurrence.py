@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from nlpseq.config import CooccurrenceConfig
 from nlpseq.core.counter_rng import Stream, random_bits
-from nlpseq.counts.cooccurrence import UNIT, Text, pair_weight
+from nlpseq.counts.cooccurrence import UNIT, Text
 
 Counts = dict[tuple[int, int], float]
 
@@ -31,5 +31,5 @@ def count_pairs(text: Text, config: CooccurrenceConfig) -> Counts:
             for j, context in enumerate(words):
                 on_side = {"left": j < i, "right": j > i, "symmetric": j != i}
                 if on_side[config.side] and abs(j - i) <= config.window:
-                    sums[centre, context] += pair_weight(abs(j - i), config)
+                    sums[centre, context] += UNIT // abs(j - i) if config.weighting == "harmonic" else UNIT
     return {pair: total / UNIT for pair, total in sorted(sums.items())}

@@ -190,13 +190,6 @@ def test_row_weights_add_rare_and_average_frequent_rows() -> None:
     assert parallel.row_weights(uses_V, 4, SIZES) == pytest.approx(one_by_one_V / at_once_V, rel=1e-6)
 
 
-def test_synced_rows_follow_round_number() -> None:
-    rows = [
-        parallel.synced_rows(round, 7, SIZES) for round in range(1, 9)
-    ]  # HOT_ROWS is 2 and FULL_SYNC_EVERY 4 here
-    assert rows == [2, 4, 2, 7, 2, 4, 2, 7]
-
-
 def test_failing_thread_ends_others(data: TokenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*work: Any) -> tuple[float, int]:
         if threading.current_thread().name.endswith("_1"):

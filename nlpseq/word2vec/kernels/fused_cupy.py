@@ -55,11 +55,8 @@ def make_kernel(config: Word2VecConfig, xp: Any, parts: "Parts | None" = None) -
     check_room(config)
     module = xp.RawModule(code=SOURCE.read_text(), options=("-std=c++17", *constants(config, WARP)))
     kernel = module.get_function("train_spans")
-
-    def launch(num_spans: int, arguments: tuple[Any, ...]) -> None:
-        kernel((-(-num_spans // WARPS),), (WARP * WARPS,), arguments)
-
-    return spans_kernel(launch, config.window, xp, parts)
+    block = (WARP * WARPS,)
+    return spans_kernel(lambda num, work: kernel((-(-num // WARPS),), block, work), config.window, xp, parts)
 
 
 def check_room(config: Word2VecConfig) -> None:

@@ -54,11 +54,7 @@ class KernelSelection(NamedTuple):
     train_spans: TrainSpans
     at_once: Callable[[Tables], int] = lambda tables: 1  # best number of spans for train_spans
     lanes: int = LANES  # row lengths of the weights are a multiple
-
-    @property
-    def is_compiled(self) -> bool:
-        """Tell whether the kernel is compiled for the CPU, so that threads can share the work."""
-        return (self.backend, self.kernel) == ("numpy", "fused")
+    is_compiled: bool = False  # for the CPU, so that threads can share the work
 
 
 def select(config: Word2VecConfig) -> KernelSelection:
@@ -80,7 +76,8 @@ def select(config: Word2VecConfig) -> KernelSelection:
         at_once = partial(fused_cupy.max_spans, processors=processors)
         return KernelSelection(backend, kernel, xp, train_spans, at_once, fused_cupy.WARP)
     if kernel == "fused":
-        return KernelSelection(backend, kernel, xp, partial(_train_fused, _constants(config)))
+        train_spans = partial(_train_fused, _constants(config))
+        return KernelSelection(backend, kernel, xp, train_spans, is_compiled=True)
     from nlpseq.word2vec.kernels.layered import make_layered
 
     return KernelSelection(backend, kernel, xp, partial(_train_in_turn, make_layered(config, xp)))

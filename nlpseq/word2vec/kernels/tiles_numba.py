@@ -64,19 +64,9 @@ class _VectorBuilder:
         """Load a vector."""
         return self.builder.load(row, align=_FLOAT_BYTES)
 
-    def store(self, vector: Any, row: Any) -> None:
-        """Store a vector."""
-        self.builder.store(vector, row, align=_FLOAT_BYTES)
-
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """Return a b + c."""
         return self.builder.fadd(self.builder.fmul(a, b, flags=_FLAGS), c, flags=_FLAGS)
-
-    def broadcast(self, number: Any) -> Any:
-        """Return a vector whose elements all are `number`."""
-        first = self.builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, first, zeros)
 
     def horizontal_sum(self, vector: Any) -> Any:
         """Return the sum of the elements of a vector."""
@@ -143,6 +133,8 @@ def step(typing_context, x_C, from_C, to_C, num, y_J, first, g_N, stride, D):  #
         code = _VectorBuilder(context, builder, signature, arguments)
         outputs = [builder.add(first, _INT64(j)) for j in range(TILE)]
         row_bytes, vector_bytes = builder.mul(D, _INT64(_FLOAT_BYTES)), _INT64(_FLOAT_BYTES * LANES)
+        undefined, zero = ir.Constant(_VECTOR, ir.Undefined), ir.IntType(32)(0)
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         with cgutils.for_range_slice(builder, _INT64(0), row_bytes, vector_bytes) as (offset, _):
             rows = [code.row(y_J, output, offset) for output in outputs]
             y_T, dy_T = [code.load(row) for row in rows], code.accumulators(TILE)
@@ -151,12 +143,13 @@ def step(typing_context, x_C, from_C, to_C, num, y_J, first, g_N, stride, D):  #
                 x, changed = code.load(code.row(x_C, c, offset)), code.load(code.row(from_C, c, offset))
                 for output, y, dy in zip(outputs, y_T, dy_T, strict=True):
                     n = builder.add(builder.mul(output, stride), c)
-                    g = code.broadcast(builder.load(code.element(g_N, n)))
+                    g = builder.insert_element(undefined, builder.load(code.element(g_N, n)), zero)
+                    g = builder.shuffle_vector(g, g, zeros)  # in all elements
                     changed = code.multiply_add(g, y, changed)
                     builder.store(code.multiply_add(g, x, builder.load(dy)), dy)
-                code.store(changed, code.row(to_C, c, offset))
+                builder.store(changed, code.row(to_C, c, offset), align=_FLOAT_BYTES)
             for row, y, dy in zip(rows, y_T, dy_T, strict=True):
-                code.store(builder.fadd(y, builder.load(dy), flags=_FLAGS), row)
+                builder.store(builder.fadd(y, builder.load(dy), flags=_FLAGS), row, align=_FLOAT_BYTES)
         return context.get_dummy_value()
 
     signature = types.void(x_C, from_C, to_C, types.int64, y_J, types.int64, g_N, types.int64, types.int64)
