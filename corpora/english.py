@@ -15,7 +15,7 @@ from inspect import cleandoc
 from itertools import pairwise
 from pathlib import Path
 
-__all__ = ["docstrings", "file_paragraphs", "paragraphs"]
+__all__ = ["docstrings", "paragraphs"]
 
 _DOC_CALLS = {
     "add_newdoc",
@@ -195,11 +195,8 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def file_paragraphs(file: Path) -> list[str]:
-    """Return the English paragraphs of the docstrings of a Python file."""
-    return [text for docstring in docstrings(file.read_bytes()) for text in paragraphs(docstring)]
-
-
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # because the parent reports Ctrl-C
-    json.dump([file_paragraphs(Path(file)) for file in json.load(sys.stdin)], sys.stdout)
+    sources = (Path(file).read_bytes() for file in json.load(sys.stdin))
+    texts = [[text for found in docstrings(source) for text in paragraphs(found)] for source in sources]
+    json.dump(texts, sys.stdout)

@@ -12,6 +12,7 @@ import sysconfig
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -110,15 +111,11 @@ def _read(files: list[Path]) -> Iterator[str]:
 
     Plain child processes, because multiprocessing would need a guard in the caller's script.
     """
+    command = [sys.executable, "-P", "-m", "nlpseq.corpora.english"]
     shares = available_cores()
+    inputs = [json.dumps([str(file) for file in files[start::shares]]).encode() for start in range(shares)]
+    run = partial(subprocess.run, command, stdout=subprocess.PIPE, check=True)
     with ThreadPoolExecutor(shares) as pool:
-        answers = list(pool.map(_read_share, [files[start::shares] for start in range(shares)]))
+        answers = [json.loads(done.stdout) for done in pool.map(lambda paths: run(input=paths), inputs)]
     for number in range(len(files)):
         yield from answers[number % shares][number // shares]
-
-
-def _read_share(files: list[Path]) -> list[list[str]]:
-    command = [sys.executable, "-P", "-m", "nlpseq.corpora.english"]
-    paths = json.dumps([str(file) for file in files])
-    answer = subprocess.run(command, input=paths.encode(), stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(answer)  # type: ignore[no-any-return]

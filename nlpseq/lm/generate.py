@@ -210,7 +210,7 @@ class TextWriter:
         if token is not None and token < len(self._words) - 1:
             text = self._line.push(self._words[token])
         else:
-            text = self._line.finish() + "\n" * (token is not None)
+            text = self._line.push(None) + "\n" * (token is not None)
             self._line = Detokenizer(self._config)
         if text and self._has_space:  # because the prompt ends with a space
             text, self._has_space = text.removeprefix(" "), False

@@ -1,5 +1,6 @@
 """UTF-8 text cut into blocks: at newlines, in lines longer than a block at white space."""
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -77,18 +78,12 @@ def _break_long_lines(block: bytes, line_chars: int, config: TextConfig, report:
 
 def _cut_in_bytes(text: bytes, max_bytes: int, config: TextConfig, report: ReadReport) -> int:
     """Return where to cut the first line, at most max_bytes long, in bytes."""
-    end = _char_start(text, max_bytes)
-    head = text[:end].decode(*UTF_8)
-    ahead = text[end : _char_start(text, end + _MAX_CHAR_BYTES * _REACH_CHARS)].decode(*UTF_8)
+    encoding, errors = UTF_8
+    decoder = codecs.getincrementaldecoder(encoding)(errors)  # because the ends may be inside characters
+    head = decoder.decode(text[:max_bytes])
+    ahead = decoder.decode(text[max_bytes : max_bytes + _MAX_CHAR_BYTES * _REACH_CHARS])
     cut = _cut_in_line(head + ahead, len(head), config, report)
     return len(head[:cut].encode(*UTF_8))
-
-
-def _char_start(text: bytes, at: int) -> int:
-    """Return the last offset up to `at` where a character starts or the text ends."""
-    while at < len(text) and text[at] & 0xC0 == 0x80:
-        at -= 1
-    return min(at, len(text))
 
 
 def _cut_in_line(text: str, limit: int, config: TextConfig, report: ReadReport) -> int:

@@ -11,11 +11,11 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
@@ -46,17 +46,6 @@ class _File:
     path: Path | None  # None: standard input
     name: str  # for messages
 
-    @property
-    def is_stored(self) -> bool:
-        """Return True if the file can be read twice, unlike a pipe or a terminal."""
-        return self.path is not None and self.path.is_file()
-
-    def open(self) -> AbstractContextManager[BinaryIO]:
-        if self.path is None:
-            return nullcontext(sys.stdin.buffer)
-        with read_errors(self.name):
-            return self.path.open("rb")
-
 
 class Corpus:
     """A named sequence of files; every call of blocks() starts at the beginning."""
@@ -64,7 +53,7 @@ class Corpus:
     def __init__(self, name: str, files: list[_File]) -> None:
         self.name = name
         self._files = files
-        self._is_stored = all(file.is_stored for file in files)
+        self._is_stored = all(file.path and file.path.is_file() for file in files)  # can be read twice
         self._was_read = False
         self.read_key: str | None = None  # content_key of the bytes read, once blocks() has ended
 
@@ -89,7 +78,7 @@ class Corpus:
         stamps = []
         for file in self._files:
             with read_errors(file.name):
-                if file.path is not None and file.is_stored:
+                if file.path and file.path.is_file():
                     stat = file.path.stat()
                     stamps.append((stat.st_size, stat.st_mtime_ns))
         return stamps
@@ -118,7 +107,9 @@ class Corpus:
     def _read(self, config: TextConfig, report: ReadReport, limits: BlockLimits) -> Iterator[Block]:
         bytes_before, digest = 0, hashlib.sha256()
         for file in self._files:
-            with file.open() as stream:
+            with read_errors(file.name):
+                opened = file.path.open("rb") if file.path else nullcontext(sys.stdin.buffer)
+            with opened as stream:
                 raw = RawBytes(stream, file.name)
                 pieces = decode(decompressed(raw), file.name, config, report)
                 for text, continues in cut_blocks(pieces, config, report, limits):

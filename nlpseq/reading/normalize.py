@@ -6,6 +6,7 @@ Unicode Standard Annex 15; the ranges below follow from its tables and hold for 
 import re
 import unicodedata
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from nlpseq.reading.decode import UTF_8
 __all__ = ["normalize", "normalize_block"]
 
 _FIRST_CHANGED = {"NFC": 0xCC, "NFKC": 0xC2}  # lead bytes of U+0300 and U+0080, the lowest that may change
+_DECOMPOSED: dict[str, Literal["NFD", "NFKD"]] = {"NFC": "NFD", "NFKC": "NFKD"}
 _SAMPLE_BYTES = 1 << 16  # of a block, to see if lines have several words
 _RARE_SHARE = 0.01  # of all bytes, because then most words have none
 _MARK_STEP, _MARK_STEPS = 16, 8  # more than 128 combining marks in a row are sorted here
@@ -64,14 +66,11 @@ def normalize(text: str, form: str) -> str:
     # unicodedata sorts marks by insertion, quadratic in their number; marks sorted here stay as they are
     if _runs_of_marks(form, _MARK_STEPS).search(text[::_MARK_STEP]):  # every long run shows in this sample
         long_runs = _runs_of_marks(form, _MARK_STEPS * _MARK_STEP)
-        parts = {ord(mark): _decompose(mark, form) for mark in set("".join(long_runs.findall(text)))}
+        marks = set("".join(long_runs.findall(text)))
+        parts = {ord(mark): unicodedata.normalize(_DECOMPOSED[form], mark) for mark in marks}
         by_class = unicodedata.combining
         text = long_runs.sub(lambda run: "".join(sorted(run[0].translate(parts), key=by_class)), text)
     return unicodedata.normalize(form, text)  # type: ignore[arg-type]
-
-
-def _decompose(char: str, form: str) -> str:
-    return unicodedata.normalize(form.replace("C", "D"), char)  # type: ignore[arg-type]
 
 
 @cache
@@ -80,13 +79,11 @@ def _runs_of_marks(form: str, min_length: int) -> re.Pattern[str]:
 
     Normalization may reorder them. U+0F73 has combining class 0 and yet decomposes into two marks.
     """
-
-    def is_marks(char: str) -> bool:
-        if unicodedata.combining(char):
-            return True
-        return unicodedata.decomposition(char) != "" and all(
-            map(unicodedata.combining, _decompose(char, form))
-        )
-
-    marks = "".join(filter(is_marks, map(chr, range(0x300, 0x20000))))
+    decomposed, combining = _DECOMPOSED[form], unicodedata.combining
+    marks = "".join(
+        char
+        for char in map(chr, range(0x300, 0x20000))
+        if combining(char)
+        or (unicodedata.decomposition(char) and all(map(combining, unicodedata.normalize(decomposed, char))))
+    )
     return re.compile(f"[{marks}]{{{min_length},}}")

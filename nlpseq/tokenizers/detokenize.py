@@ -34,17 +34,12 @@ class Detokenizer:
         self._tokens = list(tokens)
         self._num_written = len(self._tokens)
 
-    def push(self, token: str) -> str:
-        """Add a token; return the text that no later token can change."""
-        self._tokens.append(token)
-        return self._write_until(_num_final(self._tokens, self._config))
-
-    def finish(self) -> str:
-        """Return the rest of the line."""
-        return self._write_until(len(self._tokens))
-
-    def _write_until(self, until: int) -> str:
-        """Return the text of tokens not written yet, before number `until`."""
+    def push(self, token: str | None) -> str:
+        """Add a token, or None at the end; return the text that no later token can change."""
+        until = len(self._tokens)
+        if token is not None:
+            self._tokens.append(token)
+            until = _num_final(self._tokens, self._config)
         if until <= self._num_written:
             return ""
         written = _written(self._tokens, self._config)[self._num_written : until]

@@ -48,15 +48,12 @@ def find_tokens(
     max_tokens = len(text) - len(PADDING) + 1  # untouched pages of these arrays take no memory
     starts, ends = np.empty(max_tokens, np.int32), np.empty(max_tokens, np.int32)
     ascii_classes = classes[:ASCII_END]
-    with_ranges = Classes(classes, _ranges(ascii_classes % 2 == 1), _ranges(ascii_classes >= 2))
-    num = _scan(text, with_ranges, apostrophe_tokens, starts, ends, lengths_L)
+    ranges = []
+    for is_member in (ascii_classes % 2 == 1, ascii_classes >= 2):
+        edges = np.flatnonzero(np.diff(is_member.astype(np.int8), prepend=0, append=0))
+        ranges.append(np.stack([edges[::2], edges[1::2] - edges[::2]], axis=1).astype(np.uint8))
+    num = _scan(text, Classes(classes, *ranges), apostrophe_tokens, starts, ends, lengths_L)
     return starts[:num], ends[:num]
-
-
-def _ranges(is_member: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Return first index and length of each run of True: uint8, (R, 2)."""
-    edges = np.flatnonzero(np.diff(is_member.astype(np.int8), prepend=0, append=0))
-    return np.stack([edges[::2], edges[1::2] - edges[::2]], axis=1).astype(np.uint8)
 
 
 @njit(inline="always")

@@ -25,10 +25,12 @@ def _bytes_in_range(typing_context, data, at, low, num):  # type: ignore[no-unty
     """Return a bit for each byte of data[at : at + VECTOR_BYTES], set if low <= byte < low + num."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        _, _, low, num = arguments
-        vector = _load(_VECTOR, context, builder, signature, arguments)
-        from_low = builder.sub(vector, _broadcast(builder, low))
-        in_range = builder.icmp_unsigned("<", from_low, _broadcast(builder, num))
+        vectors = [_load(_VECTOR, context, builder, signature, arguments)]
+        for byte in arguments[2:]:  # each fills a vector
+            first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), byte, ir.IntType(32)(0))
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR_BYTES), [0] * VECTOR_BYTES)
+            vectors.append(builder.shuffle_vector(first, first, zeros))
+        in_range = builder.icmp_unsigned("<", builder.sub(vectors[0], vectors[1]), vectors[2])
         return builder.bitcast(in_range, ir.IntType(64))
 
     return types.uint64(data, at, types.uint8, types.uint8), generate
@@ -39,13 +41,6 @@ def _load(kind: Any, context: Any, builder: Any, signature: Any, arguments: Any)
     array = make_array(signature.args[0])(context, builder, arguments[0])  # type: ignore[no-untyped-call]
     pointer = cgutils.get_item_pointer(context, builder, signature.args[0], array, arguments[1:2])  # type: ignore[no-untyped-call]
     return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1)
-
-
-def _broadcast(builder: Any, byte: Any) -> Any:
-    """Fill a vector with one byte."""
-    first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), byte, ir.IntType(32)(0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR_BYTES), [0] * VECTOR_BYTES)
-    return builder.shuffle_vector(first, first, zeros)
 
 
 def _multiply_fold(typing_context, a, b):  # type: ignore[no-untyped-def]

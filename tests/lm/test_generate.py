@@ -168,7 +168,7 @@ def test_stream_writes_same_text_as_generate(tokenizer, prompt):
 def test_detokenizer_streams_same_line_as_detokenize(tokens, before, tokenizer):
     config = TextConfig(tokenizer=tokenizer, punctuation=tokenizer == "word")
     writer = Detokenizer(config, before)
-    written = "".join(writer.push(token) for token in tokens) + writer.finish()
+    written = "".join(writer.push(token) for token in [*tokens, None])
     given = detokenize(before, config)
     # a token before may lack its final form
     assert detokenize([*before, *tokens], config) in (given + written, given + written.removeprefix(" "))
@@ -177,7 +177,7 @@ def test_detokenizer_streams_same_line_as_detokenize(tokens, before, tokenizer):
 def test_detokenizer_returns_word_when_next_comes():
     writer = Detokenizer(TextConfig(punctuation=True))
     assert [writer.push(token) for token in ["the", "cat", ",", "so", "."]] == ["", "the", " cat", ",", " so"]
-    assert writer.finish() == "."
+    assert writer.push(None) == "."
 
 
 def test_text_writer_joins_words_to_prompt():

@@ -42,7 +42,7 @@ def test_detokenize_adds_only_spaces(tokens):
 def test_detokenizer_writes_what_detokenize_writes(tokens, tokenizer):
     config = TextConfig(tokenizer=tokenizer)
     writer = Detokenizer(config)
-    assert "".join([*map(writer.push, tokens), writer.finish()]) == detokenize(tokens, config)
+    assert "".join(map(writer.push, [*tokens, None])) == detokenize(tokens, config)
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)

@@ -16,7 +16,7 @@ from typing import Literal
 
 from nlpseq.errors import ConfigError
 
-__all__ = ["ENDINGS", "TITLES", "BadTokens", "Format", "check_format", "files_of", "format_of", "is_gzipped"]
+__all__ = ["ENDINGS", "TITLES", "BadTokens", "Format", "files_of", "format_of", "is_gzipped"]
 
 Format = Literal["word2vec", "glove", "word2vec-binary", "npy", "projector", "nlpseq"]
 BadTokens = Literal["error", "skip", "escape"]
@@ -42,8 +42,12 @@ _READ_ONLY = (".bz2", ".xz", ".zst")  # endings of files never written
 _WORDS_ENDING: dict[Format, str] = {"npy": ".vocab.tsv", "projector": ".metadata.tsv"}
 
 
-def format_of(file: Path) -> Format:
-    """Return the format named by a file ending; raises ConfigError for other endings."""
+def format_of(file: Path, format: Format | None = None) -> Format:
+    """Return the given format, else the one of the file ending; raises ConfigError if unknown."""
+    if format:
+        if format not in TITLES:
+            raise ConfigError(f"format: {format!r} is unknown. Choose one of {', '.join(TITLES)}.")
+        return format
     ending = Path(_split_compression(file)[0]).suffix.lower()
     if ending not in ENDINGS:
         raise ConfigError(
@@ -51,13 +55,6 @@ def format_of(file: Path) -> Format:
             f"optionally followed by {_GZIP}, or give --format (in Python format=)."
         )
     return ENDINGS[ending]
-
-
-def check_format(format: Format) -> Format:
-    """Return a format; raises ConfigError for unknown names."""
-    if format not in TITLES:
-        raise ConfigError(f"format: {format!r} is unknown. Choose one of {', '.join(TITLES)}.")
-    return format
 
 
 def is_gzipped(file: Path) -> bool:

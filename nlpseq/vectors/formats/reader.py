@@ -68,7 +68,7 @@ class Source(NamedTuple):
 
     def check_room(self, num_words: int, dim: int, num_bytes: int) -> None:
         """Raise ArtifactError if the file cannot hold this many bytes, before they are allocated."""
-        if num_bytes > (_max_inflated(self.size) if self.compressed else self.size):
+        if num_bytes > (_MIN_INFLATED_BYTES + _MAX_EXPANSION * self.size if self.compressed else self.size):
             raise self.corrupt(
                 f"line 1 declares {num_words} vectors of {dim} numbers, more than the file can hold"
             )
@@ -103,16 +103,12 @@ def _inflate(raw: io.BufferedReader, file: Path) -> Iterator[bytes]:
     stored, num_bytes = RawBytes(raw, str(file), hashed=False), 0
     for chunk in decompressed(stored, corrupt=ArtifactError):
         num_bytes += len(chunk)
-        if num_bytes > _max_inflated(stored.bytes_read):
+        if num_bytes > _MIN_INFLATED_BYTES + _MAX_EXPANSION * stored.bytes_read:
             raise ArtifactError(
                 f"{file}: decompresses to more than {_MAX_EXPANSION} times its size, unlike any vectors. "
                 "If you trust the file, decompress it by hand and name the result."
             )
         yield chunk
-
-
-def _max_inflated(size: int) -> int:
-    return _MIN_INFLATED_BYTES + _MAX_EXPANSION * size
 
 
 def path_exists(file: Path) -> bool:
@@ -144,23 +140,19 @@ def parse_sizes(line: bytes) -> tuple[int, int] | None:
 class Window:
     """Bytes read and not yet consumed: block[start:end].
 
-    `position` is their offset in the plain file.
+    `offset` is that of the block in the plain file.
     """
 
-    def __init__(self, source: Source, head: bytes = b"", position: int = 0) -> None:
+    def __init__(self, source: Source, head: bytes = b"", offset: int = 0) -> None:
         self._stream = source.stream
         self.block = bytearray(max(source.sizes.block_bytes, len(head)))
         self.block[: len(head)] = head
-        self.start, self.end, self.position = 0, len(head), position
-
-    @property
-    def num_bytes(self) -> int:
-        """Return the number of bytes not yet consumed."""
-        return self.end - self.start
+        self.start, self.end, self.offset = 0, len(head), offset
 
     def read_more(self) -> bool:
         """Read on, into a doubled block if full; return False at the end of the file."""
-        left = self.rest()
+        left = self.block[self.start : self.end]
+        self.offset += self.start
         if 2 * len(left) > len(self.block):
             self.block = bytearray(2 * len(self.block))
         self.block[: len(left)] = left
@@ -173,18 +165,9 @@ class Window:
     def take_line(self) -> bytes:
         """Consume a line; at the end of the file, or beyond MAX_LINE_BYTES, without a newline."""
         while (end := self.block.find(b"\n", self.start, self.end)) < 0:
-            if self.num_bytes >= MAX_LINE_BYTES or not self.read_more():
+            if self.end - self.start >= MAX_LINE_BYTES or not self.read_more():
                 end = self.end - 1
                 break
         line = bytes(self.block[self.start : end + 1])
-        self.consume(len(line))
+        self.start += len(line)
         return line
-
-    def rest(self) -> bytes:
-        """Return the bytes not yet consumed."""
-        return bytes(self.block[self.start : self.end])
-
-    def consume(self, num_bytes: int) -> None:
-        """Move past used bytes."""
-        self.start += num_bytes
-        self.position += num_bytes

@@ -16,7 +16,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.vectors.formats import binary, npy, text
-from nlpseq.vectors.formats.names import BadTokens, Format, check_format, files_of, format_of, is_gzipped
+from nlpseq.vectors.formats.names import BadTokens, Format, files_of, format_of, is_gzipped
 from nlpseq.vectors.formats.reader import (
     DEFAULT_SIZES,
     ReadSizes,
@@ -63,7 +63,7 @@ def read_vectors(file: Path, format: Format | None = None, sizes: ReadSizes = DE
     with the line or byte if the file is corrupt or in another format. A header that declares an impossible
     size never causes an allocation.
     """
-    format = check_format(format) if format else sniff_format(file)
+    format = format_of(file, format) if format else sniff_format(file)
     if format not in _FORMATS:
         raise ConfigError(f"format: {format!r} is a folder, and {file} is not. Leave the format out.")
     read, _ = _FORMATS[format]
@@ -77,7 +77,7 @@ def sniff_format(file: Path) -> Format:
         first = source.read_line()
         if first.startswith(npy.MAGIC):
             return "npy"
-        if text.tensor_dim(first):
+        if text.count_numbers(first, text.NUMBERS_ONLY):
             return "projector"
         if (sizes := parse_sizes(first)) is not None:
             second = source.read_line()
@@ -86,7 +86,7 @@ def sniff_format(file: Path) -> Format:
             if second and not (is_row and _continues_as_text(source, len(numbers))):
                 return "word2vec-binary"
             return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"  # "12 5": a word and a number
-    if text.glove_dim(first):
+    if text.count_numbers(first, text.WORD_FIRST):
         return "glove"
     raise ArtifactError(
         f"{file}: line 1 is neither `words dimensions` nor a word and numbers. "
@@ -110,7 +110,8 @@ def is_vector_file(file: Path) -> bool:
     if format != "glove":
         return True
     with open_source(file) as source:
-        dim, more = text.glove_dim(source.read_line()), [source.read_line() for _ in range(_MORE_LINES)]
+        dim = text.count_numbers(source.read_line(), text.WORD_FIRST)
+        more = [source.read_line() for _ in range(_MORE_LINES)]
     return dim > 1 or (dim == 1 and _have_numbers(more, 1))
 
 
@@ -152,7 +153,7 @@ def _drop_repeats(found: VectorFile) -> VectorFile:
 
 def check_output(file: Path, format: Format | None = None, *, force: bool = False) -> Format:
     """Check before long work that vectors can be written to this path, and return their format."""
-    format = check_format(format) if format else format_of(file)
+    format = format_of(file, format)
     gzipped = is_gzipped(file)
     if format != "nlpseq":
         check_files(files_of(file, format), force=force)

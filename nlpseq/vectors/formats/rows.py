@@ -17,10 +17,11 @@ from nlpseq.dataset.vocab import Vocab, escape
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.formats.names import TITLES, BadTokens, Format
 
-__all__ = ["RowBuffer", "VectorFile", "VectorRows", "decode_words", "encode_word", "quote_first"]
-__all__ += ["select_writable", "without_counts"]
+__all__ = ["UNKNOWN_COUNT", "WORD_ENCODING", "RowBuffer", "VectorFile", "VectorRows", "quote_first"]
+__all__ += ["select_writable"]
 
-_UNKNOWN_COUNT = -1
+UNKNOWN_COUNT = -1
+WORD_ENCODING = ("utf-8", "surrogateescape")  # keeps invalid bytes, because word2vec.c cuts inside characters
 _BLOCK_ROWS = 1024
 _SEPARATORS: dict[Format, re.Pattern[str]] = {
     "word2vec": re.compile(r"[ \t\n\r\v\f]"),  # white space in C, without the no-break space
@@ -65,11 +66,12 @@ class RowBuffer:
         self.filled += num_rows
         self._words.append(words)
 
-    def finish(self, separator: str) -> tuple[list[str], npt.NDArray[np.float32]]:
-        """Return the words, and the filled rows, float32, (V, D)."""
-        words = decode_words(b"".join(self._words))  # at once, which is safe because the separator is ASCII
+    def finish(self, separator: str) -> tuple[Vocab, npt.NDArray[np.float32]]:
+        """Return the words, without counts, and the filled rows, float32, (V, D)."""
+        text = b"".join(self._words).decode(*WORD_ENCODING)  # at once, because the separator is ASCII
+        words = text.split(separator)[:-1]
         self.matrix_VD.resize((self.filled, self.dim), refcheck=False)
-        return words.split(separator)[:-1], self.matrix_VD
+        return Vocab(words, np.full(len(words), UNKNOWN_COUNT)), self.matrix_VD
 
 
 class VectorRows(NamedTuple):
@@ -85,21 +87,6 @@ class VectorRows(NamedTuple):
         for start in range(0, len(self.words), _BLOCK_ROWS):
             block = slice(start, start + _BLOCK_ROWS)
             yield self.words[block], self.matrix_VD[self.rows[block]]
-
-
-def without_counts(words: Sequence[str]) -> Vocab:
-    """Return the vocabulary of a format that stores no counts."""
-    return Vocab(words, np.full(len(words), _UNKNOWN_COUNT))
-
-
-def encode_word(word: str) -> bytes:
-    """Encode a word as UTF-8, and surrogate escapes as the bytes they stand for."""
-    return word.encode("utf-8", "surrogateescape")
-
-
-def decode_words(words: bytes) -> str:
-    """Decode UTF-8; invalid bytes (word2vec.c cuts inside characters) become surrogate escapes."""
-    return words.decode("utf-8", "surrogateescape")
 
 
 def quote_first(words: Sequence[str]) -> str:
@@ -145,6 +132,6 @@ def _is_bad(word: str, separators: re.Pattern[str]) -> bool:
     if not word or separators.search(word) is not None:
         return True
     try:
-        return not word.isascii() and decode_words(encode_word(word)) != word
+        return not word.isascii() and word.encode(*WORD_ENCODING).decode(*WORD_ENCODING) != word
     except UnicodeEncodeError:  # a surrogate without a byte
         return True

@@ -23,18 +23,11 @@ from nlpseq.errors import ArtifactError
 from nlpseq.vectors.formats.names import TITLES
 from nlpseq.vectors.formats.pairs import digest_headings, read_words_beside
 from nlpseq.vectors.formats.reader import MAX_LINE_BYTES, Source, Window
-from nlpseq.vectors.formats.rows import (
-    RowBuffer,
-    VectorFile,
-    VectorRows,
-    decode_words,
-    encode_word,
-    without_counts,
-)
+from nlpseq.vectors.formats.rows import UNKNOWN_COUNT, WORD_ENCODING, RowBuffer, VectorFile, VectorRows
 
 __all__ = [
-    "NUMBERS_ONLY", "WORD_FIRST", "LineLayout", "glove_dim", "is_number", "parse_row", "read_glove",
-    "read_projector", "read_word2vec", "tensor_dim", "write_glove", "write_projector", "write_word2vec",
+    "NUMBERS_ONLY", "WORD_FIRST", "LineLayout", "count_numbers", "is_number", "parse_row", "read_glove",
+    "read_projector", "read_word2vec", "write_glove", "write_projector", "write_word2vec",
 ]  # fmt: skip
 
 _TakeLines = Callable[..., tuple[int, int, int]]
@@ -55,26 +48,26 @@ def read_word2vec(source: Source) -> VectorFile:
     """Read the rows that the header declares; raises ArtifactError if the file has fewer or more."""
     header = source.read_header(bytes_per_number=2)
     rows = RowBuffer(header.dim, 0 if source.compressed else header.num_words)
-    notices = _read_lines(rows, source, Window(source, position=header.num_bytes), 2, WORD_FIRST)
-    words, matrix_VD = rows.finish("\n")
-    if len(words) != header.num_words:
-        raise source.corrupt(f"holds {len(words)} vectors, but line 1 declares {header.num_words}")
-    return VectorFile(without_counts(words), matrix_VD, TITLES["word2vec"], notices)
+    notices = _read_lines(rows, source, Window(source, offset=header.num_bytes), 2, WORD_FIRST)
+    vocab, matrix_VD = rows.finish("\n")
+    if len(vocab) != header.num_words:
+        raise source.corrupt(f"holds {len(vocab)} vectors, but line 1 declares {header.num_words}")
+    return VectorFile(vocab, matrix_VD, TITLES["word2vec"], notices)
 
 
 def read_glove(source: Source) -> VectorFile:
     """Read lines with as many numbers as the first."""
     first = source.read_line()
-    rows = RowBuffer(glove_dim(first) or 1)  # 1, so that the parser refuses the line
+    rows = RowBuffer(count_numbers(first, WORD_FIRST) or 1)  # 1, so that the parser refuses the line
     notices = _read_lines(rows, source, Window(source, first), 1, WORD_FIRST)
-    words, matrix_VD = rows.finish("\n")
-    return VectorFile(without_counts(words), matrix_VD, TITLES["glove"], notices)
+    vocab, matrix_VD = rows.finish("\n")
+    return VectorFile(vocab, matrix_VD, TITLES["glove"], notices)
 
 
 def read_projector(source: Source) -> VectorFile:
     """Read lines of numbers and the words beside them."""
     first = source.read_line()
-    rows = RowBuffer(tensor_dim(first) or 1)  # 1, so that the parser refuses the line
+    rows = RowBuffer(count_numbers(first, NUMBERS_ONLY) or 1)  # 1, so that the parser refuses the line
     notices = _read_lines(rows, source, Window(source, first), 1, NUMBERS_ONLY)
     _, matrix_VD = rows.finish("\n")
     vocab = read_words_beside(source, "projector", matrix_VD, _parse_metadata)
@@ -86,18 +79,15 @@ def _parse_metadata(content: bytes, has_heading: bool, file: Path) -> Vocab:
     if b"\t" in content:
         raise ArtifactError(f"{file}: has several columns. Keep the words alone, without a heading.")
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
-    return without_counts([decode_words(line.removesuffix(b"\r")) for line in lines[has_heading:]])
+    words = [line.removesuffix(b"\r").decode(*WORD_ENCODING) for line in lines[has_heading:]]
+    return Vocab(words, np.full(len(words), UNKNOWN_COUNT))
 
 
-def glove_dim(line: bytes) -> int:
-    """Count the numbers at the end of a GloVe line; 0 for any other line."""
-    fields = line.rstrip().split(b" ")
-    return next((d for d, field in enumerate(fields[:0:-1]) if not is_number(field)), len(fields) - 1)
-
-
-def tensor_dim(line: bytes) -> int:
-    """Count the tab-separated numbers of a line; 0 if it holds anything else."""
-    fields = line.rstrip().split(b"\t")
+def count_numbers(line: bytes, layout: LineLayout) -> int:
+    """Count the numbers of a line, after a word those at the end; 0 for any other line."""
+    fields = line.rstrip().split(layout.separator)
+    if layout.has_word:
+        return next((d for d, field in enumerate(fields[:0:-1]) if not is_number(field)), len(fields) - 1)
     return len(fields) if all(map(is_number, fields)) else 0
 
 
@@ -105,7 +95,7 @@ def _read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layo
     """Read rows to the end of the file and return notices; line: number of the first line."""
     take_lines: _TakeLines | None = None
     while True:
-        if take_lines is None and window.position >= source.sizes.compile_after:
+        if take_lines is None and window.offset + window.start >= source.sizes.compile_after:
             use_cache_for_numba()
             from nlpseq.vectors.formats import parse_numba
 
@@ -125,14 +115,14 @@ def _read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layo
 def _take_plain(take_lines: _TakeLines, rows: RowBuffer, window: Window, layout: LineLayout) -> int:
     """Parse lines until the first that is not plain, and return how many were plain."""
     if rows.filled == len(rows.matrix_VD):
-        rows.make_room(window.num_bytes // (2 * rows.dim + 1))
+        rows.make_room((window.end - window.start) // (2 * rows.dim + 1))
     block, start = np.frombuffer(window.block, np.uint8), window.start
     separator, matrix_VD = layout.separator[0], rows.matrix_VD
     taken, used, word_bytes = take_lines(
         block, start, window.end, separator, layout.has_word, matrix_VD, rows.filled
     )
     rows.add(taken, block[start : start + word_bytes].tobytes())
-    window.consume(used)
+    window.start += used
     return taken
 
 
@@ -181,7 +171,8 @@ def write_glove(rows: VectorRows, stream: BinaryIO) -> None:
     """Write a line `word number ... number` for each row."""
     for words, block_BD in rows.blocks():
         pairs = zip(words, block_BD, strict=True)
-        stream.write(b"".join(encode_word(word) + b" " + _number_line(row_D, " ") for word, row_D in pairs))
+        lines = (f"{word} {' '.join(map(str, row_D))}\n" for word, row_D in pairs)
+        stream.write("".join(lines).encode(*WORD_ENCODING))
 
 
 def write_projector(rows: VectorRows, metadata: BinaryIO, tensors: BinaryIO) -> None:
@@ -189,10 +180,5 @@ def write_projector(rows: VectorRows, metadata: BinaryIO, tensors: BinaryIO) -> 
     digests = digest_headings(rows.words, (block_BD for _, block_BD in rows.blocks()))
     metadata.write(b"word" + digests + b"\n")
     for words, block_BD in rows.blocks():
-        metadata.write(b"".join(encode_word(word) + b"\n" for word in words))
-        tensors.write(b"".join(_number_line(row_D, "\t") for row_D in block_BD))
-
-
-def _number_line(row_D: npt.NDArray[np.float32], separator: str) -> bytes:
-    """Format numbers as a line; str of a float32 is the shortest text that reads back the same."""
-    return (separator.join(map(str, row_D)) + "\n").encode()
+        metadata.write("".join(f"{word}\n" for word in words).encode(*WORD_ENCODING))
+        tensors.write("".join("\t".join(map(str, row_D)) + "\n" for row_D in block_BD).encode())
