@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import LMConfig, TextConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.core.resources import size_text
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 
@@ -63,7 +62,7 @@ def open_dataset(path: Path) -> TokenDataset:
     from nlpseq.dataset.token_dataset import TokenDataset
 
     data = TokenDataset.open(path)
-    has = to_dict(data.config)
+    has = asdict(data.config)
     for name, value in explicit_settings(TextConfig).items():
         if has[name] != value:
             raise ConfigError(

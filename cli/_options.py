@@ -11,7 +11,7 @@ from dataclasses import Field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 from click.core import ParameterSource
@@ -26,7 +26,7 @@ from nlpseq.config import (
     TextConfig,
     Word2VecConfig,
 )
-from nlpseq.config.fields import Bounds, choices, from_dict
+from nlpseq.config.fields import Bounds, from_dict
 from nlpseq.errors import ConfigError
 
 T = TypeVar("T")
@@ -211,8 +211,8 @@ def _keep_explicit(ctx: click.Context, param: click.Parameter, value: Any) -> An
 
 
 def _click_type(each: Field[Any], hint: Any) -> Any:
-    if options := choices(hint):
-        return click.Choice(options)
+    if get_origin(hint) is Literal:
+        return click.Choice(get_args(hint))
     plain = next((part for part in get_args(hint) if part is not NoneType), hint)
     if plain not in (int, float):
         return plain

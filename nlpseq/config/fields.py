@@ -4,9 +4,9 @@ import math
 import reprlib
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields
+from dataclasses import field, fields
 from difflib import get_close_matches
-from typing import Any, Literal, NamedTuple, TypeGuard, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 from nlpseq.errors import ConfigError
 
@@ -16,15 +16,12 @@ __all__ = [
     "Config",
     "are_numbers",
     "check",
-    "check_counters",
-    "choices",
     "from_dict",
     "is_number",
     "is_whole",
     "seed_setting",
     "setting",
     "threads_setting",
-    "to_dict",
 ]
 
 T = TypeVar("T")
@@ -92,12 +89,12 @@ class Config:
         hints = get_type_hints(type(self))
         for each in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             value, hint = getattr(self, each.name), hints[each.name]
-            if options := choices(hint):
-                check(value in options, self, each.name, "one of " + ", ".join(options))
+            if get_origin(hint) is Literal:
+                check(value in get_args(hint), self, each.name, "one of " + ", ".join(get_args(hint)))
             else:
                 names = [t.__name__ for t in get_args(hint) or (hint,) if t is not type(None)]
                 check(_has_type(value, hint), self, each.name, f"of type {' or '.join(names)}")
-            if _is_real(value):
+            if isinstance(value, int | float) and not isinstance(value, bool):
                 bounds = each.metadata["bounds"]
                 wanted = bounds if abs(value) < math.inf else Bounds()
                 check(bounds.contain(value), self, each.name, str(wanted))
@@ -112,20 +109,9 @@ def check(holds: bool, config: Any, name: str, wanted: str) -> None:
         raise ConfigError(f"{name}: {shown} is not valid. The value must be {wanted}.")
 
 
-def check_counters(state: Any) -> None:
-    """Check the int and float fields of a state from a JSON file, which may hold NaN: finite, at least 0."""
-    hints = get_type_hints(type(state))
-    for each in fields(state):
-        value, hint = getattr(state, each.name), hints[each.name]
-        if hint is int:
-            check(is_whole(value), state, each.name, "an integer, at least 0")
-        elif hint is float:
-            check(is_number(value), state, each.name, "a number, at least 0")
-
-
 def is_number(value: object, most: float = sys.float_info.max) -> TypeGuard[float]:
     """Return True for an int or float from 0 to `most`; a bool is no number."""
-    return _is_real(value) and 0 <= value <= most
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def is_whole(value: object) -> bool:
@@ -136,11 +122,6 @@ def is_whole(value: object) -> bool:
 def are_numbers(values: object, length: int | None = None) -> bool:
     """Return True for a list of numbers of at least 0, with `length` elements if given."""
     return isinstance(values, list) and length in (None, len(values)) and all(map(is_number, values))
-
-
-def choices(hint: Any) -> tuple[str, ...]:
-    """Return the values of a Literal type, () for any other type."""
-    return get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
 
 
 def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
@@ -155,15 +136,6 @@ def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
             hint = f"Did you mean {close[0]}?" if close else "Use one of " + ", ".join(known) + "."
             raise ConfigError(f"{key}: unknown setting of {config_type.__name__}. {hint}")
     return config_type(**values)
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Return the settings of a config as plain values."""
-    return asdict(config)
-
-
-def _is_real(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _has_type(value: Any, hint: Any) -> bool:

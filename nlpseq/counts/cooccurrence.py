@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from nlpseq.config import CooccurrenceConfig
-from nlpseq.config.fields import from_dict, to_dict
+from nlpseq.config.fields import from_dict
 from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, stream_key
 from nlpseq.core.resources import available_cores
@@ -83,7 +83,7 @@ class Cooccurrence:
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the matrix, the vocabulary and the settings into a folder."""
         made = {
-            "config": to_dict(self.config),
+            "config": asdict(self.config),
             "num_words": len(self.vocab),
             "num_pairs": int(self.matrix.nnz),
         }
@@ -156,7 +156,7 @@ def find_or_count(
     started, stored, counts = time.perf_counter(), data.path / "cooccurrence", None
     if stored.exists():
         found = Cooccurrence.load(stored)
-        has, wanted = to_dict(found.config), to_dict(config)
+        has, wanted = asdict(found.config), asdict(config)
         differences = [
             f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name]
         ]
@@ -177,7 +177,7 @@ def find_or_count(
 def _meta_of(data: TokenDataset) -> artifact.Meta:
     """Return fields of meta.json about the corpus that was counted."""
     return {
-        "text_config": to_dict(data.config),
+        "text_config": asdict(data.config),
         "num_tokens": data.num_tokens,
         "corpus": data.meta.get("corpus"),
         "data_digest": data.digest,

@@ -24,7 +24,7 @@ squared slopes, N pairs, B blocks.
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -33,7 +33,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import GloveConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.core.resources import available_cores
@@ -200,8 +199,8 @@ class Trainer:
         counts, state = self._counts, self.state
         meta = {
             "model": "glove",
-            "glove_config": to_dict(self.config),
-            "cooccurrence_config": to_dict(counts.config),
+            "glove_config": asdict(self.config),
+            "cooccurrence_config": asdict(counts.config),
             "text_config": counts.meta.get("text_config"),
             "tokens": counts.meta.get("num_tokens"),
             "loss": state.losses,

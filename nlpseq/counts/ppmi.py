@@ -14,6 +14,7 @@ Letters: V words, N pairs that are stored.
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import PPMIConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.errors import DataError
 from nlpseq.storage.sparse import as_csr
@@ -47,8 +47,8 @@ def ppmi(counts: Cooccurrence, config: PPMIConfig = PPMIConfig()) -> Vectors:  #
         )
     meta = {
         "model": "ppmi",
-        "ppmi_config": to_dict(config),
-        "cooccurrence_config": to_dict(counts.config),
+        "ppmi_config": asdict(config),
+        "cooccurrence_config": asdict(counts.config),
         "text_config": counts.meta.get("text_config"),
         "tokens": counts.meta.get("num_tokens"),
     }

@@ -15,6 +15,7 @@ Letters: R rows, C columns of the sparse matrix, L columns of its span, D dimens
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -22,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import SVDConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.core.resources import available_cores
@@ -69,7 +69,7 @@ def train_svd(
             f"counts: their rank is below {config.dim}, the dimensions. Lower --dim, or use more text."
         )
     scale_D = found.values_D**config.eigenvalue_power
-    meta = explicit.meta | {"model": f"{explicit.meta['model']}-svd", "svd_config": to_dict(config)}
+    meta = explicit.meta | {"model": f"{explicit.meta['model']}-svd", "svd_config": asdict(config)}
     meta["singular_values"] = found.values_D.tolist()
     return Vectors(explicit.vocab, found.left_RD * scale_D, found.right_CD * scale_D, meta)
 

@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.core import resources
 from nlpseq.core.precompile import Kernel
 from nlpseq.core.resources import available_cores
@@ -104,7 +103,7 @@ def preprocess(
             )
         folder.write_meta(
             {
-                "config": to_dict(config),
+                "config": asdict(config),
                 "made_with": tokenizer_versions(config),
                 "corpus": corpus.describe(),
                 "content_key": corpus.read_key,

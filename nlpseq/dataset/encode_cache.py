@@ -3,10 +3,10 @@
 import hashlib
 import json
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 
 from nlpseq.config import TextConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.dataset.encode import EncodeCallback, preprocess, tokenizer_versions
 from nlpseq.dataset.token_dataset import VERSION, TokenDataset
@@ -80,7 +80,7 @@ def _key_prefix(corpus: Corpus, config: TextConfig, vocab: Vocab | None) -> str:
     """Hash everything that decides an entry except the content of the text."""
     parts = {
         "bytes": corpus.size_bytes(),
-        "config": to_dict(config),
+        "config": asdict(config),
         "vocab": vocab and vocab.digest,
         "made_with": tokenizer_versions(config),
         "version": [VERSION, ENCODING],

@@ -42,11 +42,6 @@ class Section(NamedTuple):
     name: str
     questions: list[tuple[str, str, str, str]]
 
-    @property
-    def is_syntactic(self) -> bool:
-        """Return True for a relation of grammar."""
-        return self.name.startswith("gram")
-
 
 class Accuracy(NamedTuple):
     """The correct answers of one or more sections."""
@@ -109,11 +104,10 @@ def evaluate_analogies(
         start += len(ids)
         oov = len(section.questions) - len(ids)
         scores.append(Accuracy(section.name, add, mul, len(ids) + oov * (missing == "zero"), oov))
-    pairs = list(zip(sections, scores, strict=True))
     return [
         *scores,
-        _total("semantic", [score for section, score in pairs if not section.is_syntactic]),
-        _total("syntactic", [score for section, score in pairs if section.is_syntactic]),
+        _total("semantic", [score for score in scores if not score.name.startswith("gram")]),
+        _total("syntactic", [score for score in scores if score.name.startswith("gram")]),
         _total("all", scores),
     ]
 

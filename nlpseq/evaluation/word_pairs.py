@@ -50,7 +50,14 @@ def read_pairs(file: Path) -> list[Pair]:
         ]
     except csv.Error as error:
         raise DataError(f"{file}: cannot be read as CSV ({error}). Correct the file.") from error
-    first = int(len(rows) > 1 and all(_is_numbered(fields) for _, fields in rows[1:]))  # column of the pair
+    are_numbered = (
+        len(rows) > 1
+        and all(  # a number before two words and their score
+            len(fields) > 3 and [_number(field) is None for field in fields[:3]] == [False, True, True]
+            for _, fields in rows[1:]
+        )
+    )
+    first = int(are_numbered)  # column of the pair
     pairs = list[Pair]()
     for row, (number, fields) in enumerate(rows):
         a, b, *rest = [*fields[first:], "", ""]
@@ -82,12 +89,6 @@ def _fields(line: str) -> list[str]:
     else:
         fields = line.split()
     return [field.strip() for field in fields]
-
-
-def _is_numbered(fields: list[str]) -> bool:
-    """Return True if a number precedes two words and their score."""
-    are_words = [_number(field) is None for field in fields[:3]]
-    return len(fields) > 3 and are_words == [False, True, True]
 
 
 def _number(field: str) -> float | None:

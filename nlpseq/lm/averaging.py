@@ -26,19 +26,14 @@ class Average:
         self.updates += 1
         torch._foreach_lerp_(self.values, self.parameters, max(1 / self.updates, 1 - self.decay))
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Set the parameters to their mean inside the block, and restore them afterwards."""
-        with restored(self.parameters):
-            torch._foreach_copy_(self.parameters, self.values)
-            yield
-
 
 @contextmanager
-def restored(weights: list[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield a copy of the weights, and restore the weights from the copy at the end."""
+def restored(weights: list[Tensor], values: list[Tensor] | None = None) -> Iterator[list[Tensor]]:
+    """Yield a copy of the weights, set to `values` if given, and restore them at the end."""
     kept = [each.clone() for each in weights]
     try:
+        if values:
+            torch._foreach_copy_(weights, values)
         yield kept
     finally:
         torch._foreach_copy_(weights, kept)

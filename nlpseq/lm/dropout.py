@@ -52,7 +52,3 @@ class DropoutMasks:
     def variational(self, x_TBD: Tensor, rate: float | None) -> Tensor:
         """Drop the same features at every time step (Gal & Ghahramani 2016, arXiv:1512.05287)."""
         return x_TBD * self.mask(rate, 1, *x_TBD.shape[1:]) if rate else x_TBD
-
-    def embedding(self, x_TBD: Tensor, tokens_TB: Tensor, rate: float, num_entries: int) -> Tensor:
-        """Drop whole vocabulary entries, at all their positions (Gal & Ghahramani 2016)."""
-        return x_TBD * self.mask(rate, num_entries)[tokens_TB].unsqueeze(-1) if rate else x_TBD

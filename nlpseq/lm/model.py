@@ -18,8 +18,8 @@ from nlpseq.config import LMConfig
 from nlpseq.core.counter_rng import Stream, random_bits
 from nlpseq.lm.dropout import DropoutMasks
 
-__all__ = ["GATES", "LayerState", "Output", "Recurrent", "RecurrentLM", "State", "begin_at_frequencies"]
-__all__ += ["detach", "initialize", "num_parameters"]
+__all__ = ["GATES", "LayerState", "Output", "Recurrent", "RecurrentLM", "State", "detach"]
+__all__ += ["initialize", "num_parameters"]
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 CELLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
@@ -111,7 +111,8 @@ class RecurrentLM(nn.Module):
         config = self.config
         x_TBH = self.embedding(tokens_TB)
         if masks:
-            x_TBH = masks.embedding(x_TBH, tokens_TB, config.dropout_words, self.num_entries)
+            if config.dropout_words:  # of entries, at all their positions (Gal & Ghahramani 2016)
+                x_TBH = x_TBH * masks.mask(config.dropout_words, self.num_entries)[tokens_TB].unsqueeze(-1)
             x_TBH = masks.variational(x_TBH, config.dropout_input)
         end: State = []
         for i, (layer, start) in enumerate(zip(self.layers, state, strict=True)):
@@ -162,13 +163,6 @@ def initialize(model: RecurrentLM) -> None:
         for layer in model.layers:
             forget = slice(model.config.hidden, 2 * model.config.hidden)  # gates: input, forget, cell, output
             layer.get_parameter("bias_ih")[forget] = model.config.forget_bias
-
-
-@torch.no_grad()
-def begin_at_frequencies(model: RecurrentLM, counts_V: Tensor) -> None:
-    """Set the softmax bias to the log frequencies of the entries, which training would learn first."""
-    counts_V = counts_V.double().clamp_min(1)
-    model.output_bias.copy_((counts_V / counts_V.sum()).log())
 
 
 def _initialize_matrix(weight: Tensor, rule: str, generator: torch.Generator) -> None:

@@ -22,7 +22,7 @@ from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.evaluate import TEXT_ROWS, log_probs, read
 from nlpseq.lm.model import RecurrentLM
 
-__all__ = ["CacheGrid", "CacheSettings", "cache_log_probs", "mean_square_state", "tune_cache"]
+__all__ = ["CacheGrid", "CacheSettings", "cache_log_probs", "tune_cache"]
 
 BLOCK_ROWS = 256  # predictions compared with the cache at a time
 EMPTY = -1
@@ -76,8 +76,7 @@ def cache_log_probs(
     pieces = []
     for block in _blocks(model, stream, settings.window, rows, block_rows):
         cache_weight = block.model_T.new_tensor(settings.cache_weight)
-        cache_T = _cache_probs(block, settings.window, settings.theta)
-        pieces.append(_mix(block, cache_T, cache_weight).cpu())
+        pieces.append(_mix(block, settings.window, settings.theta, cache_weight).cpu())
     return torch.cat(pieces).numpy()
 
 
@@ -91,25 +90,19 @@ def tune_cache(
 ) -> CacheSettings:
     """Return the grid's settings with the lowest loss on a text, which is read once.
 
-    Products h . h differ in size between models, so theta is tried in units of 1 / mean |h|^2.
+    Products h . h differ in size between models, so theta is tried in units of 1 / mean |h|^2
+    over the first TEXT_ROWS positions.
     """
-    scale = mean_square_state(model, stream)
+    scale = float(next(read(model, Columns(stream), rows=TEXT_ROWS)).hidden_TBH.square().sum(2).mean())
     thetas = [each / scale for each in grid.sharpness]
     weights_C = torch.tensor(grid.cache_weights, dtype=torch.float64, device=model.output_bias.device)
     losses = weights_C.new_zeros(len(grid.windows), len(thetas), len(weights_C))
     for block in _blocks(model, stream, max(grid.windows), TEXT_ROWS, block_rows):
         for i, window in enumerate(grid.windows):
             for j, theta in enumerate(thetas):
-                losses[i, j] -= _mix(block, _cache_probs(block, window, theta), weights_C[:, None]).sum(1)
+                losses[i, j] -= _mix(block, window, theta, weights_C[:, None]).sum(1)
     i, j, k = (int(each) for each in np.unravel_index(int(losses.argmin()), losses.shape))
     return CacheSettings(grid.windows[i], thetas[j], grid.cache_weights[k])
-
-
-@torch.no_grad()
-def mean_square_state(model: RecurrentLM, stream: Stream) -> float:
-    """Return the mean |h|^2 over the first TEXT_ROWS positions of a text."""
-    first = next(read(model, Columns(stream), rows=TEXT_ROWS))
-    return float(first.hidden_TBH.square().sum(2).mean())
 
 
 @torch.no_grad()
@@ -149,18 +142,13 @@ def _compare(hidden_NH: Tensor, words_N: Tensor, model_T: Tensor) -> _Block:
     )
 
 
-def _cache_probs(block: _Block, window: int, theta: float) -> Tensor:
-    """Return (T,) float64 p_cache of the predicted words by the last `window` positions; 0 if empty."""
+def _mix(block: _Block, window: int, theta: float, cache_weight: Tensor) -> Tensor:
+    """Return log-probabilities by model and cache, or by the model alone if the cache is empty."""
     scores_TW = block.scores_TW[:, -window:] * theta
     if block.is_empty_TW is not None:
         lowest = torch.finfo(scores_TW.dtype).min  # not -inf, because softmax of an empty cache is NaN
         scores_TW.masked_fill_(block.is_empty_TW[:, -window:], lowest)
-    weights_TW = torch.softmax(scores_TW, 1)
-    return weights_TW.mul_(block.is_same_TW[:, -window:]).sum(1).double()
-
-
-def _mix(block: _Block, cache_T: Tensor, cache_weight: Tensor) -> Tensor:
-    """Return log-probabilities by model and cache, or by the model alone if the cache is empty."""
-    if block.is_empty_TW is not None:
         cache_weight = cache_weight * ~block.is_empty_TW[:, -1]
+    weights_TW = torch.softmax(scores_TW, 1)
+    cache_T = weights_TW.mul_(block.is_same_TW[:, -window:]).sum(1).double()  # p_cache, 0 if empty
     return torch.logaddexp(block.model_T + torch.log1p(-cache_weight), torch.log(cache_weight * cache_T))

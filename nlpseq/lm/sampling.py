@@ -11,7 +11,7 @@ from torch import Tensor
 from nlpseq.config.fields import Config, setting
 from nlpseq.core.counter_rng import Stream, random_bits
 
-__all__ = ["NEVER", "Sampling", "inverse_cdf", "min_p", "penalized", "sample_next", "top_k", "top_p"]
+__all__ = ["NEVER", "Sampling", "min_p", "penalized", "sample_next", "top_k", "top_p"]
 
 NEVER = float("-inf")  # logit of an impossible token
 
@@ -33,13 +33,13 @@ def sample_next(logits_NV: Tensor, seen_NV: Tensor, sampling: Sampling, seed: in
     if sampling.temperature == 0:
         return logits_NV.argmax(1)
     logits_NV = logits_NV / sampling.temperature
-    if sampling.top_k is not None:
-        logits_NV = top_k(logits_NV, sampling.top_k)
-    logits_NV = min_p(top_p(logits_NV, sampling.top_p), sampling.min_p)
+    logits_NV = top_p(top_k(logits_NV, sampling.top_k), sampling.top_p)
+    sums_NV = torch.softmax(min_p(logits_NV, sampling.min_p).double(), 1).cumsum(1)
     uniform = [
         (random_bits(seed, Stream.CHOICE, n, step) >> 11) / 2**53 for n in range(len(logits_NV))
     ]  # below 1
-    return inverse_cdf(logits_NV, torch.tensor(uniform, dtype=torch.float64))
+    uniform_N1 = torch.tensor(uniform, dtype=torch.float64, device=sums_NV.device).unsqueeze(1)
+    return torch.searchsorted(sums_NV, uniform_N1 * sums_NV[:, -1:], right=True).squeeze(1)  # inverse CDF
 
 
 def penalized(logits_NV: Tensor, seen_NV: Tensor, penalty: float) -> Tensor:
@@ -58,8 +58,10 @@ def penalized(logits_NV: Tensor, seen_NV: Tensor, penalty: float) -> Tensor:
     return torch.where(seen_NV, lowered_NV, centred_NV)
 
 
-def top_k(logits_NV: Tensor, k: int) -> Tensor:
+def top_k(logits_NV: Tensor, k: int | None) -> Tensor:
     """Keep the k highest logits of each row, ties with the k-th included."""
+    if k is None:
+        return logits_NV
     lowest_N1 = logits_NV.topk(min(k, logits_NV.shape[1]), dim=1).values[:, -1:]
     return logits_NV.masked_fill(logits_NV < lowest_N1, NEVER)
 
@@ -83,10 +85,3 @@ def min_p(logits_NV: Tensor, share: float) -> Tensor:
         return logits_NV
     probs_NV = torch.softmax(logits_NV, 1)
     return logits_NV.masked_fill(probs_NV < share * probs_NV.max(1, keepdim=True).values, NEVER)
-
-
-def inverse_cdf(logits_NV: Tensor, uniform_N: Tensor) -> Tensor:
-    """Return (N,) the first token of each row with a cumulative probability above uniform_N."""
-    sums_NV = torch.softmax(logits_NV.double(), 1).cumsum(1)
-    targets_N1 = uniform_N.to(sums_NV.device).unsqueeze(1) * sums_NV[:, -1:]
-    return torch.searchsorted(sums_NV, targets_N1, right=True).squeeze(1)

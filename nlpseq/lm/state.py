@@ -93,7 +93,8 @@ def load_state(trainer: "Trainer", path: Path, checkpoint: Checkpoint) -> None:
             f"{file}: does not fit meta.json, because average_updates is {trainer.average.updates}. "
             "Train again with --force."
         )
-    trainer.best = {name: each.to(trainer.device) for name, each in checkpoint.model.items()}
+    if trainer.state.valid_losses:
+        trainer.best = {name: each.to(trainer.device) for name, each in checkpoint.model.items()}
     trainer.metrics = list(checkpoint.metrics)
 
 

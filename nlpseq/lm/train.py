@@ -23,7 +23,6 @@ from nlpseq.training import runner
 from nlpseq.training.checkpoint import (
     CheckpointConfig,
     check_unfinished,
-    checkpoint_dir,
     lock_new_run,
     lock_resumed_run,
 )
@@ -58,7 +57,7 @@ def train_lm(
         trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
         trainer.probe_results = start_from(trainer, vectors) if vectors else {}
         trainer.probe_results |= trainer.probe()
-        return trainer.language_model(is_complete=runner.run(trainer, checkpoint, progress))
+        return _run(trainer, checkpoint, progress)
 
 
 def resume_lm(
@@ -76,7 +75,7 @@ def resume_lm(
     """
     path = checkpoint.path
     with lock_resumed_run(checkpoint):
-        place = checkpoint_dir(path)
+        place = path / artifact.CHECKPOINT
         stored = Checkpoint.load(place)
         check_unfinished(path, stored.meta)
         config, _ = model_config(place, stored.meta)
@@ -91,8 +90,21 @@ def resume_lm(
             choice = trainer.choose_precision(changes.get("precision", trainer.precision))
             if "precision" in changes:
                 trainer.probe_results["precision_reason"] = choice.reason
-        is_complete = runner.run(trainer, checkpoint, progress, is_resumed=True)
-        return trainer.language_model(is_complete=is_complete)
+        return _run(trainer, checkpoint, progress, is_resumed=True)
+
+
+def _run(
+    trainer: Trainer,
+    checkpoint: CheckpointConfig | None,
+    progress: ProgressCallback | None,
+    *,
+    is_resumed: bool = False,
+) -> LanguageModel:
+    """Train, and return the model with its best weights."""
+    is_complete = runner.run(trainer, checkpoint, progress, is_resumed=is_resumed)
+    trainer.model.load_state_dict(trainer.best)
+    meta = trainer.describe() | {"complete": is_complete}
+    return LanguageModel(trainer.model, trainer.data.vocab, meta, trainer.metrics)
 
 
 def _probe_results(path: Path, meta: artifact.Meta) -> artifact.Meta:

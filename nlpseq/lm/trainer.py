@@ -11,26 +11,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from nlpseq.config import LMConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.core import counter_rng
 from nlpseq.core.counter_rng import random_bits
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.lm.averaging import Average
+from nlpseq.lm.averaging import Average, restored
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import KIND, VERSION, Checkpoint, Tensors
 from nlpseq.lm.device import DTYPES, Precision, PrecisionTrial, choose_precision, open_device
 from nlpseq.lm.dropout import DropoutMasks, resolve_dropout
 from nlpseq.lm.evaluate import mean_loss, perplexity_of
-from nlpseq.lm.language_model import LanguageModel
 from nlpseq.lm.losses import NegativeSampler, activation_penalty, linear_cross_entropy, sampled_cross_entropy
-from nlpseq.lm.model import RecurrentLM, State, begin_at_frequencies, detach
+from nlpseq.lm.model import RecurrentLM, State, detach
 from nlpseq.lm.optim import clip, make_optimizer, rate_factor
 from nlpseq.lm.state import TrainState, training_tensors
 from nlpseq.storage import artifact
@@ -75,11 +73,16 @@ class Trainer:
         self.config, self.data, self.valid = config, data, valid
         self.model = RecurrentLM(config, len(data.vocab)).to(self.device)
         counts_V = torch.from_numpy(data.vocab.counts).to(self.device)
-        begin_at_frequencies(self.model, counts_V)
+        shares_V = counts_V.double().clamp_min(1)
+        with torch.no_grad():  # log frequencies, because training would learn them first
+            self.model.output_bias.copy_((shares_V / shares_V.sum()).log())
         self.parameters = list(self.model.parameters())
         self.optimizer = make_optimizer(self.parameters, config)
         self.average = Average(self.parameters, config.average_decay if config.averaging == "ema" else 1.0)
         self.sampler = NegativeSampler(counts_V, config.samples)
+        is_large = self.model.num_entries >= LARGE_VOCAB
+        is_sampling = config.softmax == "sampled" or (config.softmax == "auto" and is_large)
+        self.sampled_share = config.sampled_share if is_sampling else 0.0
         self.precision: Precision = "fp32"  # until probe()
         self.state, self.clock = TrainState(), clock
         enough = max(MIN_VALID_TOKENS, MAX_VALID_LOGITS // self.model.num_entries)
@@ -89,7 +92,8 @@ class Trainer:
         self.provenance = describe_source(data, valid=None if valid.path == data.path else valid.path)
         self.advice = f"Lower --learning-rate (it is {config.learning_rate:g}) or --clip-norm."
         self.uniform_loss = math.log(self.model.num_entries)
-        self.best: Tensors = {}  # weights with the lowest validation loss
+        # the weights with the lowest validation loss; before a validation the present weights
+        self.best: Tensors = {name: each.detach() for name, each in self.model.named_parameters()}
         self.loss_sum = torch.zeros((), device=self.device)  # since the last line of metrics
         self.stream = Stream(data)
         self.start_epoch()
@@ -219,17 +223,11 @@ class Trainer:
             features_ND, targets_N = output.features_TBD.flatten(0, 1), targets_TB.flatten()
             layer = self.model.softmax_weight, self.model.output_bias, targets_N
             dtype = DTYPES[precision]
-            if self._is_sampling():
+            if self.done() < self.sampled_share:
                 loss = sampled_cross_entropy(features_ND, *layer, self.sampler, noise.generator, dtype)
             else:
                 loss = linear_cross_entropy(features_ND, *layer, dtype)
         return loss, activation_penalty(output, self.config), output.state
-
-    def _is_sampling(self) -> bool:
-        wanted = self.config.softmax == "sampled" or (
-            self.config.softmax == "auto" and self.model.num_entries >= LARGE_VOCAB
-        )
-        return wanted and self.done() < self.config.sampled_share
 
     def _is_averaging(self) -> bool:
         """Return True if weights are averaged: ema near the end, nt-asgd after validation stops improving."""
@@ -253,7 +251,8 @@ class Trainer:
         """Evaluate the weights, or their mean, on the validation text, and keep the best."""
         self.pause()  # also waits for the device
         started = self.clock()
-        with self.average.in_use() if self.average.updates else nullcontext():
+        averaged = self.average.updates > 0
+        with restored(self.average.parameters, self.average.values) if averaged else nullcontext():
             stream = Stream(self.valid)
             loss = mean_loss(self.model, stream, VALID_COLUMNS, self.precision, self.max_valid_tokens)
             losses = self.state.valid_losses
@@ -267,21 +266,9 @@ class Trainer:
                 self.state.rate_scale *= PLATEAU_FACTOR
         self.state.valid_done = self.done()
         self.state.valid_seconds = self.clock() - started
-        self._measure(
-            valid_loss=loss, valid_perplexity=perplexity_of(loss), averaged=self.average.updates > 0
-        )
-
-    def result(self) -> Tensors:
-        """Return the weights with the lowest validation loss; before a validation the present weights."""
-        if self.state.valid_losses:
-            return self.best
-        return {name: each.detach() for name, each in self.model.named_parameters()}
-
-    def language_model(self, *, is_complete: bool) -> LanguageModel:
-        """Return the model with its best weights, so training cannot continue after it."""
-        self.model.load_state_dict(self.result())
-        meta = self.describe() | {"complete": is_complete}
-        return LanguageModel(self.model, self.data.vocab, meta, self.metrics)
+        place = {"step": self.state.step, "epoch": self.state.epoch, "tokens": self.state.tokens}
+        figures = {"valid_loss": loss, "valid_perplexity": perplexity_of(loss), "averaged": averaged}
+        self.metrics.append(place | figures)
 
     def _training_loss(self) -> float:
         """Return the mean loss since the last line of metrics; raise RunError if it has diverged."""
@@ -291,35 +278,32 @@ class Trainer:
 
     def _log(self) -> None:
         """Add a line of metrics, and start a new mean of the loss."""
-        loss = self._training_loss()
-        softmax = "sampled" if self._is_sampling() else "full"
-        self._measure(loss=loss, perplexity=perplexity_of(loss), learning_rate=self.rate(), softmax=softmax)
-        self.loss_sum.zero_()
-        self.state.loss_steps = 0
-
-    def _measure(self, **figures: Any) -> None:
-        state = self.state
+        loss, state = self._training_loss(), self.state
+        softmax = "sampled" if self.done() < self.sampled_share else "full"
         place = {"step": state.step, "epoch": state.epoch, "tokens": state.tokens}
-        self.metrics.append(place | figures)
+        figures = {"loss": loss, "perplexity": perplexity_of(loss), "learning_rate": self.rate()}
+        self.metrics.append(place | figures | {"softmax": softmax})
+        self.loss_sum.zero_()
+        state.loss_steps = 0
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
         """Write a checkpoint."""
         stored = self.describe() | meta
         training = training_tensors(self)
-        Checkpoint(stored, self.data.vocab, self.result(), self.metrics, training).fill(folder)
+        Checkpoint(stored, self.data.vocab, self.best, self.metrics, training).fill(folder)
 
     def save_result(self, folder: artifact.Folder) -> None:
         """Write the best model and its card."""
         meta, vocab = self.describe(), self.data.vocab
         card = model_card(meta, vocab, self.metrics)
-        Checkpoint(meta, vocab, self.result(), self.metrics, card=card).fill(folder)
+        Checkpoint(meta, vocab, self.best, self.metrics, card=card).fill(folder)
 
     def describe(self) -> artifact.Meta:
         """Return meta.json of the model."""
         data, valid = self.data, self.valid
         return {
-            "config": to_dict(self.config),
-            "text_config": to_dict(data.config),
+            "config": asdict(self.config),
+            "text_config": asdict(data.config),
             "vocab_digest": data.vocab.digest,
             "corpus": data.meta.get("corpus"),
             "data_digest": data.digest,

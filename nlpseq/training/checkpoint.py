@@ -17,7 +17,7 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import path_lock
 
-__all__ = ["VERSION", "CheckpointConfig", "check_unfinished", "checkpoint_dir", "has_checkpoint"]
+__all__ = ["VERSION", "CheckpointConfig", "check_unfinished", "has_checkpoint"]
 __all__ += ["lock_new_run", "lock_output", "lock_resumed_run", "require_checkpoint"]
 
 VERSION = 3  # 1 stored an unfinished run in the place of its result, 2 had another TrainState of word2vec
@@ -44,14 +44,9 @@ class CheckpointConfig:
         object.__setattr__(self, "path", Path(self.path))
 
 
-def checkpoint_dir(path: Path) -> Path:
-    """Return the folder of the checkpoint of a run."""
-    return path / artifact.CHECKPOINT
-
-
 def has_checkpoint(path: Path) -> bool:
     """Return True if the folder of a run holds a checkpoint."""
-    return artifact.is_checkpoint(checkpoint_dir(path))
+    return artifact.is_checkpoint(path / artifact.CHECKPOINT)
 
 
 def check_unfinished(path: Path, meta: artifact.Meta) -> str:

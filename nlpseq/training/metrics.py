@@ -13,7 +13,7 @@ from nlpseq.config.fields import is_number
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.artifact import Meta
-from nlpseq.training.checkpoint import checkpoint_dir, has_checkpoint
+from nlpseq.training.checkpoint import has_checkpoint
 
 __all__ = ["MAX_FIGURE", "METRICS", "Curves", "read_curves", "read_metrics", "write_metrics"]
 
@@ -61,7 +61,7 @@ def read_curves(path: Path) -> Curves:
     """
     if not path.exists():
         raise DataError(f"{path}: not found. Name the folder of a trained model.")
-    folder = path if artifact.is_result(path) or not has_checkpoint(path) else checkpoint_dir(path)
+    folder = path if artifact.is_result(path) or not has_checkpoint(path) else path / artifact.CHECKPOINT
     kind = _KINDS.get(str(artifact.peek_meta(folder).get("format")), "lm")
     meta = artifact.load_meta(folder, kind, _VERSION)
     if kind == "vectors" and not (folder / METRICS).exists():

@@ -1,13 +1,13 @@
 """resume: continue any run exactly from the last checkpoint."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig, Word2VecConfig
-from nlpseq.config.fields import from_dict, is_number, to_dict
+from nlpseq.config.fields import from_dict, is_number
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
@@ -15,7 +15,6 @@ from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.training.checkpoint import (
     CheckpointConfig,
     check_unfinished,
-    checkpoint_dir,
     has_checkpoint,
     require_checkpoint,
 )
@@ -59,7 +58,7 @@ class UnfinishedRun:
     @property
     def settings(self) -> dict[str, Any]:
         """Return every setting of the start of the run."""
-        return {name: value for config in self.configs.values() for name, value in to_dict(config).items()}
+        return {name: value for config in self.configs.values() for name, value in asdict(config).items()}
 
     def changed(self, wanted: Mapping[str, Any]) -> "tuple[UnfinishedRun, dict[str, Any]]":
         """Return the run with the wanted settings, and the settings with new values, such as `threads`.
@@ -88,7 +87,7 @@ class UnfinishedRun:
         value = self.meta["position"].get(name)
         if not is_number(value):
             raise ArtifactError(
-                f"{checkpoint_dir(self.path) / 'meta.json'}: is not valid ({name}: {value!r:.50}). "
+                f"{self.path / artifact.CHECKPOINT / 'meta.json'}: is not valid ({name}: {value!r:.50}). "
                 "Train again with --force."
             )
         return value
@@ -103,7 +102,7 @@ class Loaders(NamedTuple):
 
 def is_run(path: Path, kind: str | None = None) -> bool:
     """Return True if a folder holds a model, complete or not; kind: "vectors" or "lm", by default both."""
-    place = path if artifact.is_result(path) else checkpoint_dir(path)
+    place = path if artifact.is_result(path) else path / artifact.CHECKPOINT
     kinds = (kind,) if kind else ("vectors", "lm")
     return artifact.is_result(place) and artifact.peek_meta(place).get("format") in [
         f"nlpseq-{each}" for each in kinds
@@ -124,7 +123,7 @@ def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
     """
     path = run_dir(path)
     require_checkpoint(path)
-    place = checkpoint_dir(path)
+    place = path / artifact.CHECKPOINT
     meta = artifact.load_consistent(place, lambda: artifact.peek_meta(place))
     own_command = check_unfinished(path, meta)
     if own_command not in _STAGES or not isinstance(meta.get("position"), dict):

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from nlpseq.errors import RunError
 from nlpseq.storage import artifact
-from nlpseq.training.checkpoint import VERSION, CheckpointConfig, checkpoint_dir, has_checkpoint
+from nlpseq.training.checkpoint import VERSION, CheckpointConfig, has_checkpoint
 from nlpseq.training.progress import ProgressCallback, TrainProgress
 from nlpseq.training.state import TrainState
 
@@ -31,15 +31,12 @@ class Trainer(Protocol):
     command: str  # command-line name of the stage
     kind: tuple[str, int]  # format and version of the result
     advice: str  # sentence for a person whose run diverged
+    uniform_loss: float  # loss of an untrained model, nats
     metrics: list[artifact.Meta]  # lines of metrics.jsonl; `run` adds the seconds to each new line
 
     @property
     def state(self) -> TrainState:
         """Counters to continue from, stored with every checkpoint."""
-
-    @property
-    def uniform_loss(self) -> float:
-        """Loss of an untrained model, nats."""
 
     def running(self) -> AbstractContextManager[None]:
         """Prepare threads and other resources, hold them during training, and end them after an error.
@@ -94,8 +91,10 @@ def run(
             started = clock() - trainer.state.seconds
             while not trainer.is_over():
                 _record(trainer, trainer.step(), progress, clock() - started)
-                stop = checkpointer.should_stop()
-                if stop or checkpointer.is_due():
+                if config is None:
+                    continue
+                stop = config.should_stop()
+                if stop or time.monotonic() - checkpointer.saved_at >= config.every:
                     _record(trainer, trainer.pause(), progress, clock() - started)
                     if trainer.is_over():
                         break
@@ -106,7 +105,9 @@ def run(
             _record(trainer, None, progress, clock() - started)
     except RunError as error:
         if config is not None and checkpointer.has_saved:
-            raise RunError(f"{error} The last checkpoint is in {checkpoint_dir(config.path)}.") from error
+            raise RunError(
+                f"{error} The last checkpoint is in {config.path / artifact.CHECKPOINT}."
+            ) from error
         raise
     if config is not None:
         # a checkpoint there is of this run, which holds the lock
@@ -149,14 +150,6 @@ class Checkpointer:
     has_saved: bool  # whether this run has a checkpoint already
     saved_at: float = field(default_factory=time.monotonic)
 
-    def should_stop(self) -> bool:
-        """Return True if a stop is requested."""
-        return self.config is not None and self.config.should_stop()
-
-    def is_due(self) -> bool:
-        """Return True if the interval since the last checkpoint is over."""
-        return self.config is not None and time.monotonic() - self.saved_at >= self.config.every
-
     def save(self) -> None:
         """Write a checkpoint in place of the last."""
         assert self.config is not None
@@ -165,7 +158,7 @@ class Checkpointer:
         meta = {"complete": False, "position": asdict(trainer.state), "checkpoint": stamp}
         existed = path.exists()
         try:
-            with artifact.create(checkpoint_dir(path), *trainer.kind, force=True) as folder:
+            with artifact.create(path / artifact.CHECKPOINT, *trainer.kind, force=True) as folder:
                 trainer.save_state(folder, meta)
         except BaseException:
             if not existed:

@@ -1,8 +1,9 @@
 """Counters that every training run stores; each stage adds its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import get_type_hints
 
-from nlpseq.config.fields import check_counters
+from nlpseq.config.fields import check, is_number, is_whole
 
 __all__ = ["TrainState"]
 
@@ -15,5 +16,11 @@ class TrainState:
     seconds: float = 0.0  # spent in training
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for an impossible value, as files may hold any."""
-        check_counters(self)
+        """Raise ConfigError for an int or float below 0, or NaN."""
+        hints = get_type_hints(type(self))
+        for each in fields(self):
+            value, hint = getattr(self, each.name), hints[each.name]
+            if hint is int:
+                check(is_whole(value), self, each.name, "an integer, at least 0")
+            elif hint is float:
+                check(is_number(value), self, each.name, "a number, at least 0")

@@ -18,7 +18,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
 from nlpseq.training import state
-from nlpseq.training.checkpoint import check_unfinished, checkpoint_dir
+from nlpseq.training.checkpoint import check_unfinished
 from nlpseq.training.metrics import read_metrics, write_metrics
 from nlpseq.vectors.vectors import Vectors, load_matrix
 from nlpseq.word2vec.objectives import Weights
@@ -95,7 +95,7 @@ def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Met
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Return the checkpoint of a run; raise ArtifactError if it is corrupt or does not fit together."""
-    place = checkpoint_dir(path)
+    place = path / artifact.CHECKPOINT
     return artifact.load_consistent(place, lambda: _load(place))
 
 

@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from math import log
 
 import numpy as np
 
 from nlpseq.config import Word2VecConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, DataError
@@ -288,8 +287,8 @@ class Trainer:
         words_trained = train.num_tokens * state.epoch + self.sums[:, 2].sum()
         return {
             "model": f"word2vec {config.objective}",
-            "config": to_dict(config),
-            "text_config": to_dict(data.config),
+            "config": asdict(config),
+            "text_config": asdict(data.config),
             "corpus": data.meta.get("corpus"),
             "data_vocab_digest": data.vocab.digest,
             "data_digest": data.digest,

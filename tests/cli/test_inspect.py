@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from support.results import seal
 
 from nlpseq.config import LMConfig, TextConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 
@@ -99,7 +99,7 @@ def language_model(tmp_path):
 
     path, config = tmp_path / "small.lm", LMConfig(hidden=3, dim=2)
     vocab = Vocab(["the", "<unk>", "<eos>"], np.array([5, 1, 2]), num_specials=2)
-    meta = {"config": to_dict(config), "text_config": to_dict(TextConfig()), "vocab_digest": vocab.digest}
+    meta = {"config": asdict(config), "text_config": asdict(TextConfig()), "vocab_digest": vocab.digest}
     Checkpoint(meta, vocab, dict(RecurrentLM(config, 3).named_parameters()), []).save(path)
     return path
 

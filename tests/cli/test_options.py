@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import pytest
 from nlpseq.cli import HOMES, main
 
 from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, PPMIConfig, TextConfig, Word2VecConfig
-from nlpseq.config.fields import to_dict
 
 HEAVY = {"numpy", "scipy", "numba", "nltk", "torch", "cupy", "tqdm", "matplotlib", "pyarrow"}
 OPTIONS_OF = {
@@ -40,7 +39,7 @@ def settings(run_cli, tmp_path, monkeypatch):
 
 
 def test_no_options_give_the_defaults(settings):
-    assert settings() == to_dict(TextConfig()) | to_dict(CooccurrenceConfig(subsample=1e-4))
+    assert settings() == asdict(TextConfig()) | asdict(CooccurrenceConfig(subsample=1e-4))
 
 
 @pytest.mark.parametrize("name", OPTIONS_OF)

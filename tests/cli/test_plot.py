@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,7 +12,6 @@ import torch
 
 import nlpseq as ns
 from nlpseq.config import LMConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.lm.checkpoint import Checkpoint
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.training.metrics import MAX_FIGURE
@@ -30,7 +30,7 @@ def save_run(path, metrics=COURSE, *, complete=True):
     vocab = ns.Vocab(["the", "<unk>", "<eos>"], np.array([5, 1, 2]), num_specials=2)
     config = LMConfig(hidden=3, dim=2)
     weights = dict(RecurrentLM(config, 3).named_parameters())
-    meta = {"config": to_dict(config), "text_config": to_dict(ns.TextConfig()), "vocab_digest": vocab.digest}
+    meta = {"config": asdict(config), "text_config": asdict(ns.TextConfig()), "vocab_digest": vocab.digest}
     Checkpoint(meta, vocab, weights, metrics, None if complete else {"weights": torch.ones(1)}).save(path)
     return path
 

@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ import pytest
 from support import terminals
 
 from nlpseq.config import TextConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 
@@ -94,7 +94,7 @@ def test_capitals_and_decomposed_letters_are_normalized(run_cli, model):
 def test_query_word_is_normalized_like_training_text(run_cli, tmp_path):
     path = tmp_path / "own.w2v"
     vocab = Vocab(["don't", "café", "b"], np.ones(3, np.int64))
-    Vectors(vocab, np.eye(3, dtype=np.float32), meta={"text_config": to_dict(TextConfig())}).save(path)
+    Vectors(vocab, np.eye(3, dtype=np.float32), meta={"text_config": asdict(TextConfig())}).save(path)
     for typed, known in (("Don’t", "don't"), ("CAFE\u0301", "café")):
         assert json.loads(run_cli("neighbors", path, typed, "--json").stdout)["word"] == known
 

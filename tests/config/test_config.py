@@ -1,6 +1,6 @@
 """Configs: defaults, bounds, messages, conversion to and from dictionaries."""
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, asdict, fields
 
 import pytest
 
@@ -13,7 +13,7 @@ from nlpseq.config import (
     TextConfig,
     Word2VecConfig,
 )
-from nlpseq.config.fields import Bounds, from_dict, to_dict
+from nlpseq.config.fields import Bounds, from_dict
 from nlpseq.errors import ConfigError
 
 CONFIGS = [TextConfig, CooccurrenceConfig, SVDConfig, GloveConfig, Word2VecConfig, LMConfig]
@@ -112,7 +112,7 @@ def test_bounds_have_text_and_contain_values(bounds, text, inside, outside):
 @pytest.mark.parametrize("config_type", CONFIGS)
 def test_config_survives_dictionary_roundtrip(config_type):
     config = config_type(seed=3) if config_type is not TextConfig else config_type(min_count=3)
-    assert from_dict(config_type, to_dict(config)) == config != config_type()
+    assert from_dict(config_type, asdict(config)) == config != config_type()
 
 
 @pytest.mark.parametrize("config_type", [*CONFIGS, PPMIConfig])

@@ -1,6 +1,7 @@
 """Fast counts equal the plain reference to the bit, for any blocks, threads and memory."""
 
 import json
+from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +15,6 @@ from support.results import seal
 from support.sparse import as_dict
 
 from nlpseq.config import CooccurrenceConfig, TextConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.counts.cooccurrence import Cooccurrence, Text, count_cooccurrences, count_matrix
 from nlpseq.counts.cooccurrence_numba import lowest_bit
 from nlpseq.dataset.subsample import keep_thresholds
@@ -122,7 +122,7 @@ def test_counts_of_longer_text_equal_reference(
 @settings(deadline=None, derandomize=True)
 @given(streams(), CONFIGS)
 def test_left_counts_are_transposed_right_counts(stream: Any, config: CooccurrenceConfig) -> None:
-    settings_of = to_dict(config)
+    settings_of = asdict(config)
     left, right, both = (
         count(stream, CooccurrenceConfig(**settings_of | {"side": side})).toarray()
         for side in ("left", "right", "symmetric")
@@ -161,7 +161,7 @@ def dataset(stream: tuple[Any, Any, Any]) -> TokenDataset:
     counts = np.bincount(tokens, minlength=len(keep_V) + 2)
     vocab = Vocab([*(f"w{v}" for v in range(len(keep_V))), *SPECIALS], counts, 2)
     return TokenDataset(
-        Path("corpus.tokens"), {"config": to_dict(TextConfig(min_count=3))}, tokens, sentences, vocab
+        Path("corpus.tokens"), {"config": asdict(TextConfig(min_count=3))}, tokens, sentences, vocab
     )
 
 

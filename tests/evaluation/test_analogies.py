@@ -115,7 +115,4 @@ def test_read_analogies_names_the_malformed_line(tmp_path, text, message):
 def test_read_analogies_by_section(tmp_path):
     (tmp_path / "questions").write_text(": family\nking queen man woman\n\n: gram1\na b c d\ne f g h\n")
     found = read_analogies(tmp_path / "questions")
-    assert [(each.name, len(each.questions), each.is_syntactic) for each in found] == [
-        ("family", 1, False),
-        ("gram1", 2, True),
-    ]
+    assert [(each.name, len(each.questions)) for each in found] == [("family", 1), ("gram1", 2)]

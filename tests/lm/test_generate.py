@@ -20,7 +20,7 @@ from nlpseq.lm.generate import (
     stream,
     unknown_words,
 )
-from nlpseq.lm.sampling import NEVER, Sampling, inverse_cdf, min_p, penalized, sample_next, top_k, top_p
+from nlpseq.lm.sampling import NEVER, Sampling, min_p, penalized, sample_next, top_k, top_p
 from nlpseq.tokenizers.detokenize import Detokenizer, detokenize
 
 ROW = torch.tensor([[1.0, 3.0, 2.0, 3.0, -1.0]])
@@ -106,10 +106,11 @@ def test_sample_next_follows_probabilities():
     torch.testing.assert_close(shares, torch.tensor([0.1, 0.0, 0.6, 0.3]), atol=0.012, rtol=0)  # 3.5 sigma
 
 
-@pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-53])
-def test_inverse_cdf_never_returns_impossible_token(uniform):
+@pytest.mark.parametrize("bits", [0, 2**63, 2**64 - 1])
+def test_sample_next_never_returns_impossible_token(monkeypatch, bits):
+    monkeypatch.setattr("nlpseq.lm.sampling.random_bits", lambda *_: bits)
     logits_NV = torch.tensor([[NEVER, 1.0, NEVER, 2.0, NEVER]])
-    assert int(inverse_cdf(logits_NV, torch.tensor([uniform], dtype=torch.float64))) in (1, 3)
+    assert int(sample_next(logits_NV, torch.zeros(1, 5).bool(), Sampling(), seed=1, step=0)) in (1, 3)
 
 
 def test_temperature_zero_is_argmax_and_high_is_random():

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from nlpseq.config import LMConfig
-from nlpseq.lm.averaging import Average
+from nlpseq.lm.averaging import Average, restored
 from nlpseq.lm.losses import NegativeSampler, linear_cross_entropy, sampled_cross_entropy
 from nlpseq.lm.optim import clip, make_optimizer, rate_factor
 
@@ -218,7 +218,7 @@ def test_average_restores_weights_after_use():
     for _ in steps_of(weight, 3):
         average.update()
     before = weight.detach().clone()
-    with pytest.raises(KeyError), average.in_use():
+    with pytest.raises(KeyError), restored(average.parameters, average.values):
         assert torch.equal(weight, average.values[0]) and not torch.equal(weight, before)
         raise KeyError
     assert torch.equal(weight, before)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from nlpseq.config import LMConfig
 from nlpseq.lm.dropout import DropoutMasks, resolve_dropout
-from nlpseq.lm.model import GATES, RecurrentLM, begin_at_frequencies, detach, num_parameters
+from nlpseq.lm.model import GATES, RecurrentLM, detach, num_parameters
 
 V, T, B, D, H = 11, 6, 3, 5, 7
 NO_DROPOUT = {"weight_drop": 0.0} | {
@@ -176,14 +176,6 @@ def test_initial_weights_depend_on_seed_only():
 # ---- dropout
 
 
-def test_begin_at_frequencies_predicts_shares_of_text():
-    model = make()
-    counts_V = torch.arange(V)  # a count of 0 is taken as 1
-    begin_at_frequencies(model, counts_V)
-    shares_V = counts_V.clamp_min(1) / counts_V.clamp_min(1).sum()
-    torch.testing.assert_close(torch.softmax(model.output_bias, 0), shares_V)
-
-
 def test_open_dropout_rates_follow_passes():
     rates = [resolve_dropout(LMConfig(), passes).dropout_input for passes in (0.1, 1, 7, 31, 1000)]
     assert rates == pytest.approx([0.014, 0.1, 0.3, 0.5, 0.5])
@@ -217,7 +209,12 @@ def test_variational_dropout_is_same_at_every_step():
 
 def test_embedding_dropout_drops_all_uses_of_entry():
     tokens_TB = some_tokens(50)
-    dropped_TBD = DropoutMasks(1, 1).embedding(torch.ones(50, B, D), tokens_TB, 0.4, V)
+    model, inputs = make(dropout_words=0.4), []
+    with torch.no_grad():
+        model.embedding.weight.fill_(1)
+    model.layers[0].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    model(tokens_TB, model.initial_state(B), DropoutMasks(1, 1))
+    (dropped_TBD,) = inputs
     values = []
     for word_id in range(V):
         (value,) = (

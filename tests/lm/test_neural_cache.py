@@ -8,16 +8,10 @@ from reference.language_model import neural_cache_probs
 from support.lm_models import changed_stream, encode, letters, stream_position, tiny_network
 
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.lm.batches import Stream
-from nlpseq.lm.evaluate import TEXT_ROWS, text_log_probs
+from nlpseq.lm.batches import Columns, Stream
+from nlpseq.lm.evaluate import TEXT_ROWS, read, text_log_probs
 from nlpseq.lm.model import RecurrentLM
-from nlpseq.lm.neural_cache import (
-    CacheGrid,
-    CacheSettings,
-    cache_log_probs,
-    mean_square_state,
-    tune_cache,
-)
+from nlpseq.lm.neural_cache import CacheGrid, CacheSettings, cache_log_probs, tune_cache
 
 SCALE = 4.0  # of the weights, so that predictions are far from uniform
 
@@ -91,6 +85,12 @@ def test_cache_predictions_ignore_later_words(model, data, position):
     after = cache_log_probs(model, changed, settings)
     np.testing.assert_array_equal(after[:place], before[:place])
     assert (after[place:] != before[place:]).any()
+
+
+def mean_square_state(model, stream):
+    """Return the mean |h|^2 at the start of a text."""
+    first = next(read(model, Columns(stream), rows=TEXT_ROWS))
+    return float(first.hidden_TBH.square().sum(2).mean())
 
 
 def test_tuning_returns_best_settings_of_grid(model, tmp_path):

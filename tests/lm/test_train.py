@@ -236,6 +236,13 @@ def test_resumed_run_keeps_used_time_budget(data, tmp_path):
     assert whole == sorted(whole) and 2 < whole[-1] < 6  # on a busy machine a last validation takes long
 
 
+def test_training_starts_at_frequencies_of_entries(data):
+    trainer = Trainer(data.split("train"), data.split("valid"), resolve(config()))
+    counts_V = torch.from_numpy(data.vocab.counts).clamp_min(1).float()
+    assert (data.vocab.counts < 1).any()  # taken as 1
+    torch.testing.assert_close(torch.softmax(trainer.model.output_bias, 0), counts_V / counts_V.sum())
+
+
 def test_long_validation_text_is_read_in_part(data):
     settings, valid = resolve(config(epochs=1, averaging="none")), data.split("valid")
     trainer = Trainer(data.split("train"), valid, settings, max_valid_tokens=40)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import torch
 
 import nlpseq as ns
 from nlpseq.config import LMConfig, TextConfig
-from nlpseq.config.fields import to_dict
 from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.checkpoint import Checkpoint
@@ -36,8 +36,8 @@ def tiny_model(
     vocab = Vocab(entries, np.ones(len(entries), np.int64), len(SPECIALS))
     network = tiny_network(len(vocab), scale, **{"dim": 8, "device": "cpu"} | settings)
     meta = {
-        "config": to_dict(network.config),
-        "text_config": to_dict(text_config or TextConfig(punctuation=True)),
+        "config": asdict(network.config),
+        "text_config": asdict(text_config or TextConfig(punctuation=True)),
         "vocab_digest": vocab.digest,
         "num_entries": len(vocab),
     }

@@ -14,7 +14,7 @@ from nlpseq.errors import ArtifactError, ConfigError, RunError
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import path_lock
 from nlpseq.training import checkpoint as checkpoints
-from nlpseq.training.checkpoint import CheckpointConfig, checkpoint_dir
+from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.training.metrics import read_metrics, write_metrics
 from nlpseq.training.progress import TrainProgress
 from nlpseq.training.runner import run
@@ -72,7 +72,7 @@ def test_run_reports_every_step_and_stores_result(tmp_path: Path) -> None:
     assert [report.done for report in reports] == [1, 2, 3, 4, 5]
     assert counter.log == ["enter", *["pause"] * STEPS, "finish", "exit"]
     assert artifact.peek_meta(config.path)["count"] == STEPS
-    assert not checkpoint_dir(config.path).exists()
+    assert not (config.path / artifact.CHECKPOINT).exists()
 
 
 def test_stop_saves_checkpoint_and_keeps_old_result(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_stop_saves_checkpoint_and_keeps_old_result(tmp_path: Path) -> None:
     assert run(Counter(), CheckpointConfig(path=path))
     stop = CheckpointConfig(path=path, should_stop=stop_after(2), force=True)
     assert not run(Counter(), stop)
-    meta = artifact.peek_meta(checkpoint_dir(path))
+    meta = artifact.peek_meta(path / artifact.CHECKPOINT)
     assert (meta["count"], meta["complete"], meta["checkpoint"]["command"]) == (3, False, "train-w2v")
     assert artifact.peek_meta(path)["count"] == STEPS
     artifact.load_meta(path, "vectors", 1)
@@ -95,7 +95,7 @@ def test_diverged_run_names_last_checkpoint(tmp_path: Path, loss: float) -> None
     with pytest.raises(RunError, match=message):
         run(counter, CheckpointConfig(path=path, every=0.0))
     assert counter.log[-1] == "exit"
-    assert artifact.peek_meta(checkpoint_dir(path))["count"] == 2
+    assert artifact.peek_meta(path / artifact.CHECKPOINT)["count"] == 2
     with pytest.raises(RunError) as error:
         run(Counter(step1=loss))
     assert "checkpoint" not in str(error.value)
@@ -142,7 +142,7 @@ def test_new_run_locks_path_and_respects_existing_runs(tmp_path: Path) -> None:
 def test_copied_checkpoint_is_not_of_another_version(tmp_path: Path) -> None:
     path, copy = tmp_path / "run", tmp_path / "copy"
     run(Counter(), CheckpointConfig(path=path, should_stop=lambda: True))
-    shutil.copytree(checkpoint_dir(path), copy)
+    shutil.copytree(path / artifact.CHECKPOINT, copy)
     with pytest.raises(ConfigError, match=r"copy: is a checkpoint without its run\. Move it to RUN"):
         checkpoints.require_checkpoint(copy)
 
