@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import LMConfig, TextConfig
+from nlpseq.config import TextConfig
 from nlpseq.core.resources import size_text
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 
@@ -91,7 +91,6 @@ def encode_as(
     from nlpseq.dataset.encode_cache import cached_dataset
 
     corpus = open_sources(sources)
-    threads = threads or explicit_settings(LMConfig).get("threads")
     threads = threads or click.get_current_context().params.get("threads")
     with EncodingProgress(corpus) as bar:
         return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=bar.report)
@@ -129,15 +128,17 @@ def warn_if_unfinished(path: Path, meta: Mapping[str, Any]) -> None:
     """Warn of a checkpoint, and name the command that continues its run."""
     if meta.get("complete") is not False:
         return
-    from nlpseq.training.checkpoint import check_unfinished
+    from nlpseq.storage.artifact import CHECKPOINT
+    from nlpseq.training.checkpoint import check_unfinished, require_checkpoint
 
     try:
         command = check_unfinished(path, dict(meta))
-    except ArtifactError as error:  # of another version
+        require_checkpoint(path.resolve().parent if path.resolve().name == CHECKPOINT else path)
+    except (ArtifactError, ConfigError) as error:  # of another version, or a copy
         say_warning(str(error))
     else:
         line = f"nlpseq {command} {shlex.quote(str(path))} --resume"
-        say_warning(f"{path}: is of an unfinished run. Continue it with {line}")
+        say_warning(f"{path}: is the checkpoint of an unfinished run. Continue it with {line}")
 
 
 def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> LanguageModel:

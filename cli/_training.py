@@ -63,6 +63,15 @@ def lock_result(path: Path, *, force: bool) -> None:
     click.get_current_context().with_resource(lock_output(path, force=force))
 
 
+def refuse_models(*texts: str | Path) -> None:
+    """Raise ConfigError for the folder of a language model that is named as a text."""
+    from nlpseq.training.resume import is_run
+
+    for text in texts:
+        if is_run(Path(text), "lm"):
+            raise ConfigError(f"{text}: a language model is not a corpus. Name a text, or use --resume.")
+
+
 class TrainingSession(ExitStack):
     """A train command: its output, its progress, checkpoints and graceful shutdown.
 
@@ -95,10 +104,15 @@ class TrainingSession(ExitStack):
 
         inputs: paths that may not be overwritten, besides the corpus. Raises an error if the path is taken.
         """
+        refuse_models(*self.sources)
         name = corpus_name(self.sources)
         self.path = self._output or Path(name + self._suffix)
-        if self.path.resolve() in [Path(each).resolve() for each in (*self.sources, *inputs) if each]:
-            raise ConfigError(f"{self.path}: is an input of this command. Use -o to choose another path.")
+        paths = [Path(each) for each in (*self.sources, *inputs) if each]
+        if self.path.resolve() in [each.resolve() for each in paths if each.exists()]:
+            raise ConfigError(
+                f"{self.path}: is an input of this command. Use --resume to continue a run, or -o to choose "
+                "another path."
+            )
         lock_result(self.path, force=self.force)
         return self.path
 

@@ -22,10 +22,11 @@ from ._options import (
     config_options,
     explicit_settings,
     is_typed,
+    option_name,
     training_options,
 )
 from ._output import print_path, say
-from ._training import TrainingSession, prepare
+from ._training import TrainingSession, prepare, refuse_models
 
 __all__ = ["STARTING", "train_lm"]
 
@@ -82,17 +83,15 @@ def train_lm(preset: str, valid: Path | None, vectors: Path | None, **arguments:
 
 def _start(session: TrainingSession, preset: str, valid: Path | None, vectors: Path | None) -> LanguageModel:
     from nlpseq.lm.train import train_lm as train
-    from nlpseq.training.resume import is_run
 
     config, word_vectors = _config(preset, vectors)
     text = _text_config(valid)
-    for source in map(Path, session.sources):
-        if is_run(source, "lm"):
-            raise ConfigError(f"{source}: a language model is not a corpus. Name a text, or use --resume.")
+    if valid is not None:
+        refuse_models(valid)
     path = session.lock_output(valid, vectors)
     if valid is not None and not valid.exists():
         raise DataError(f"{valid}: not found. Name a text to validate on.")
-    data, valid_data = prepare(session.sources, text), None
+    data, valid_data = prepare(session.sources, text, config.threads), None
     if valid is not None:
         valid_data = encode_for((str(valid),), data.config, data.vocab)
         say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
@@ -131,13 +130,13 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
 
 def _text_config(valid: Path | None) -> TextConfig:
     """Return the text settings of a language model: case, punctuation and splits are kept."""
-    defaults = LM_TEXT | (LM_SHARES if valid is None else {})
-    if explicit_settings(TextConfig).get("tokenizer", "word") != "word":
+    defaults, explicit = LM_TEXT | (LM_SHARES if valid is None else {}), explicit_settings(TextConfig)
+    for name in explicit:
+        if name.startswith("phrase"):
+            raise ConfigError(f"{option_name(name)}: is only for word vectors. Leave it out.")
+    if explicit.get("tokenizer", "word") != "word":
         defaults["punctuation"] = False  # because the other tokenizers keep punctuation anyway
-    config = build_text_config(defaults)
-    if config.phrases:
-        raise ConfigError("--phrases: is only for word vectors. Leave it out.")
-    return config
+    return build_text_config(defaults)
 
 
 def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:

@@ -91,7 +91,7 @@ def _marginals(counts: Any, block_pairs: int, min_pairs: float) -> tuple[Floats,
 def _row_blocks(
     indptr: npt.NDArray[np.integer[Any]], block_pairs: int
 ) -> Iterator[tuple[int, int, slice, npt.NDArray[np.int64]]]:
-    """Yield (first row, last row plus one, slice of the pairs, row of each pair) of blocks of whole rows."""
+    """Yield blocks of whole rows: first row, last row plus one, slice of the pairs, row of each pair."""
     wanted = np.arange(0, int(indptr[-1]), block_pairs)
     firsts = np.unique([0, *(np.searchsorted(indptr, wanted, side="right") - 1)])
     for first, last in pairwise([*firsts.tolist(), len(indptr) - 1]):

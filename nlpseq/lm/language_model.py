@@ -71,7 +71,7 @@ class LanguageModel:
         self, prompt: str = "", *, num_tokens: int = 100, temperature: float = 1.0, seed: int = 1
     ) -> str:
         """Return the prompt with a sampled continuation; nlpseq.lm.generate has more settings."""
-        length, sampling = Length(num_tokens), Sampling(temperature=temperature)
+        length, sampling = Length(int(num_tokens)), Sampling(temperature=float(temperature))
         return generate(self, prompt, length=length, sampling=sampling, seed=seed)[0]
 
     def check_vocab(self, data: TokenDataset) -> None:

@@ -38,7 +38,7 @@ def linear_cross_entropy(
 
 
 class _MeanLoss(torch.autograd.Function):
-    """A mean loss; its forward pass saves the gradients of the sum, and three inputs have none."""
+    """A mean loss, whose forward pass saves the gradients of the sum."""
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:

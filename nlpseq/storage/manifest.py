@@ -50,7 +50,7 @@ def check_manifest(path: Path, *, hashes: bool = True) -> None:
 
 
 def corrupt(path: Path, problem: str, cause: Exception | None = None) -> ArtifactError:
-    """Return the error to raise for a file or folder that fails a check; raise a shortage as it is."""
+    """Return the error of a corrupt file or folder; raise its cause if memory or files ran short."""
     if isinstance(cause, OSError) and cause.errno in SHORTAGE:
         raise cause
     return ArtifactError(f"{path}: {problem}. Run the command that made the folder again, or copy it again.")

@@ -62,16 +62,18 @@ def check_unfinished(path: Path, meta: artifact.Meta) -> str:
 
 @contextmanager
 def lock_output(path: Path, *, force: bool) -> Iterator[None]:
-    """Lock the path of a new result and check it; warn of an unfinished run there, if force is on.
+    """Lock the path of a new result, and check it.
 
-    Raises ConfigError if the path is taken, ResourceError if nothing can be written there.
+    Warns of an unfinished run there if force is on. Raises ConfigError if the path is taken, ResourceError if
+    nothing can be written there.
     """
     with path_lock(path):  # clears stale files, which may hide a run
         if has_checkpoint(path):
             if not force:
+                command = check_unfinished(path, artifact.peek_meta(path / artifact.CHECKPOINT))
                 raise ConfigError(
-                    f"{path}: already exists and holds an unfinished run. "
-                    "Use --resume to continue the run, --force to overwrite it, or -o to choose another path."
+                    f"{path}: already exists and holds an unfinished run. Continue it with nlpseq {command} "
+                    f"{path} --resume, use --force to overwrite it, or choose another path with -o."
                 )
             warnings.warn(
                 f"{path}: holds an unfinished run, which the first checkpoint or the result overwrites. "

@@ -157,8 +157,8 @@ def resume(
     """Continue a run of word2vec, GloVe or the language model, and store the result in the same folder.
 
     path: of the run, or the run itself. corpus: where the text is now; by default where the run stored it.
-    settings: of the run, checked, or new values of machine settings, such as threads. checkpoint_every:
-    seconds. on_start: called before training.
+    command: the only command allowed for a path. settings: of the run, checked, or new values of machine
+    settings, such as threads. checkpoint_every: seconds. on_start: called before training.
     Raises the errors of find_run, and ArtifactError if the corpus has changed.
     """
     run = path if isinstance(path, UnfinishedRun) else find_run(Path(path), command)

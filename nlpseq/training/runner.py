@@ -93,7 +93,7 @@ def run(
                 _record(trainer, trainer.step(), progress, clock() - started)
                 if config is None:
                     continue
-                stop = config.should_stop()
+                stop = checkpointer.should_stop()
                 if stop or time.monotonic() - checkpointer.saved_at >= config.every:
                     _record(trainer, trainer.pause(), progress, clock() - started)
                     if trainer.is_over():
@@ -149,6 +149,10 @@ class Checkpointer:
     config: CheckpointConfig | None
     has_saved: bool  # whether this run has a checkpoint already
     saved_at: float = field(default_factory=time.monotonic)
+
+    def should_stop(self) -> bool:
+        """Return True if a stop is requested."""
+        return self.config is not None and self.config.should_stop()
 
     def save(self) -> None:
         """Write a checkpoint in place of the last."""

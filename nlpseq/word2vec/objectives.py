@@ -39,8 +39,8 @@ def skipgram_step(
     result equals skip-gram. Pairs of a window that share negatives have equal rows in negatives_PK. Without
     negatives the loss is the full softmax.
     """
-    h_PD = embedding(weights.in_VD, windows.contexts_P)
-    return _descend(weights, h_PD, windows.centres_B[windows.window_P], negatives_PK, learning_rate, xp)
+    hidden = embedding(weights.in_VD, windows.contexts_P)
+    return _descend(weights, hidden, windows.centres_B[windows.window_P], negatives_PK, learning_rate, xp)
 
 
 def cbow_step(
@@ -56,7 +56,7 @@ def cbow_step(
 
     Return the loss of each window in nats, (B,).
     """
-    h_BD = embedding_mean(
+    hidden = embedding_mean(
         weights.in_VD,
         windows.contexts_P,
         windows.window_P,
@@ -64,7 +64,7 @@ def cbow_step(
         xp,
         divide_gradient=corrected,
     )
-    return _descend(weights, h_BD, windows.centres_B, negatives_BK, learning_rate, xp)
+    return _descend(weights, hidden, windows.centres_B, negatives_BK, learning_rate, xp)
 
 
 def _descend(

@@ -153,7 +153,7 @@ class Trainer:
         return self._wait(None)
 
     def _wait(self, seconds: float | None) -> TrainProgress | None:
-        """Wait for the threads, end an epoch if it is over, and return figures if there are new ones."""
+        """Wait for the threads; return figures if an epoch or chunk has ended."""
         done, self._workers = wait(self._workers, seconds, FIRST_EXCEPTION)
         for worker in done:
             worker.result()

@@ -64,11 +64,29 @@ def test_every_help_text_ends_with_examples(run_cli):
         assert name in " ".join(found)
 
 
+def all_examples(run_cli) -> list[str]:
+    help_texts = [run_cli(*name.split(), "--help").stdout for name, _ in commands()]
+    lines = list(dict.fromkeys(line for text in help_texts for line in examples(text)))
+    assert len(lines) > 15
+    return lines
+
+
+def test_examples_have_valid_options(run_cli):
+    subcommands, parsed = dict(commands()), 0
+    for line in all_examples(run_cli):
+        for part in line.split(" | "):
+            words = shlex.split(part.partition(" < ")[0].partition(" > ")[0])
+            if words[0] != "nlpseq":
+                continue
+            name = " ".join(words[1:3]) if " ".join(words[1:3]) in subcommands else words[1]
+            subcommands[name].make_context(name, words[1 + len(name.split()) :])
+            parsed += 1
+    assert parsed > 15
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("corpus")
 def test_all_examples_run(run_cli):
-    help_texts = [run_cli(*name.split(), "--help").stdout for name, _ in commands()]
-    lines = dict.fromkeys(line for text in help_texts for line in examples(text))
-    lines = [line for line in lines if not line.startswith("nlpseq demo")]  # see test_demo.py
-    assert len(lines) > 15
-    for line in lines:
-        assert run_line(run_cli, line), line
+    for line in all_examples(run_cli):
+        if not line.startswith("nlpseq demo"):  # see test_demo.py
+            assert run_line(run_cli, line), line

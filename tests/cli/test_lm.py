@@ -114,13 +114,13 @@ def test_valid_file_uses_vocabulary_of_corpus(run_cli, here):
 
 
 def test_vectors_option_starts_embeddings(run_cli, here):
-    assert run_cli("train-w2v", "story.txt", "--dim", "6", "--min-count", "1", "--epochs", "2").exit_code == 0
+    assert run_cli("train-w2v", "story.txt", "--dim", "8", "--min-count", "1", "--epochs", "2").exit_code == 0
     done = run_cli("train-lm", "story.txt", *NETWORK[4:], "--epochs", "1", "--vectors", "story.w2v")
     assert done.exit_code == 0 and re.search(r"vectors know \d+\.\d% of the vocabulary", done.stderr), (
         done.stderr
     )
     meta = json.loads(Path("story.lm/meta.json").read_text())
-    assert meta["config"]["dim"] == 6 and meta["facts"]["vectors_cover_text"] > 0.5
+    assert meta["config"]["dim"] == 8 and meta["facts"]["vectors_cover_text"] > 0.5
 
 
 def stopped(arguments, sign):
@@ -219,7 +219,7 @@ def test_resume_finds_run_by_corpus(run_cli, unfinished):
 def test_lm_checkpoint_answers_with_warning(run_cli, unfinished):
     unfinished("story.txt")
     said = (
-        "warning: story.lm/checkpoint: is of an unfinished run. "
+        "warning: story.lm/checkpoint: is the checkpoint of an unfinished run. "
         "Continue it with nlpseq train-lm story.lm/checkpoint --resume"
     )
     for command, *more in (["generate", "--num-tokens", 3], ["score", "story.txt"], ["eval-lm"], ["inspect"]):
@@ -337,7 +337,7 @@ def test_train_lm_needs_force_over_unfinished_run(run_cli, unfinished):
     done = run_cli("train-lm", "story.txt", *FAST)
     assert (
         done.exit_code == 2
-        and "story.lm: already exists and holds an unfinished run. Use --resume" in done.stderr
+        and "story.lm: already exists and holds an unfinished run. Continue it with" in done.stderr
     )
     assert run_cli("train-lm", "story.txt", *FAST, "--force").exit_code == 0
 

@@ -65,7 +65,7 @@ def test_resume_after_stops_gives_same_bytes(run_cli, monkeypatch, name):
             assert f"stopped and saved. Continue with: nlpseq {command} {path} --resume" in result.stderr
             again = run_cli(command, "corpus.txt", *settings)
             assert again.exit_code == 2
-            assert f"{path}: already exists and holds an unfinished run. Use --resume" in again.stderr
+            assert f"{path}: already exists and holds an unfinished run. Continue it with" in again.stderr
             result = run_cli(command, *named, "--resume")
             assert "continuing in epoch" in result.stderr
     result = run_cli(command, path, "--resume")
@@ -181,7 +181,7 @@ def test_every_writer_warns_before_it_overwrites_a_run(run_cli, stopped, line):
     output = [] if "convert" in line else ["-o", "corpus.w2v"]
     refused = run_cli(*line, *output)
     assert refused.exit_code == 2
-    assert "corpus.w2v: already exists and holds an unfinished run. Use --resume" in refused.stderr
+    assert "corpus.w2v: already exists and holds an unfinished run. Continue it with" in refused.stderr
     done = run_cli(*line, *output, "--force")
     assert done.exit_code == 0, done.stderr
     assert done.stderr.count("warning: corpus.w2v: holds an unfinished run, which") == 1
@@ -271,7 +271,7 @@ def test_commands_read_checkpoint_but_not_unfinished_run(run_cli, stopped, line)
     result = run_cli(*(each.replace("RUN", "corpus.w2v/checkpoint") for each in line))
     assert result.exit_code == 0, result.stderr
     assert (
-        "warning: corpus.w2v/checkpoint: is of an unfinished run. "
+        "warning: corpus.w2v/checkpoint: is the checkpoint of an unfinished run. "
         "Continue it with nlpseq train-w2v corpus.w2v/checkpoint --resume" in result.stderr
     )
     assert (

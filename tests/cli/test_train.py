@@ -282,7 +282,7 @@ def test_signal_saves_checkpoint(run_cli, folder, sent, code):
     asked = run_cli(
         "neighbors", "corpus.w2v/checkpoint", Vectors.load("corpus.w2v/checkpoint").vocab.words[0]
     )
-    assert "corpus.w2v/checkpoint: is of an unfinished run." in asked.stderr
+    assert "corpus.w2v/checkpoint: is the checkpoint of an unfinished run." in asked.stderr
     assert len(asked.stdout.splitlines()) > 1
 
 

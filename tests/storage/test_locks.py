@@ -150,6 +150,26 @@ def test_removal_of_stale_files_blocks_no_writer(tmp_path: Path, monkeypatch: py
     assert names(tmp_path) == set()
 
 
+def test_removal_after_a_lock_blocks_no_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_and_die(tmp_path / "a")
+    rmtree, exits = shutil.rmtree, list[int]()
+
+    def slow(*arguments: object, **options: object) -> None:
+        exits.append(run_in_child(lambda: lock_elsewhere(tmp_path / "a")))
+        rmtree(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shutil, "rmtree", slow)
+    with path_lock(tmp_path / "a"):
+        assert exits == []
+    assert exits and {*exits} == {0}
+
+
+def test_lock_leaves_errors_of_impossible_paths_to_the_writer(tmp_path: Path) -> None:
+    """Leave the error to the writer, who knows a way out."""
+    with path_lock(tmp_path / ("x" * 300) / "a"):
+        pass
+
+
 def test_file_that_cannot_be_removed_keeps_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "c"):
         fill_and_die(tmp_path / name)

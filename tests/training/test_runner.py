@@ -124,7 +124,7 @@ def test_failed_checkpoint_leaves_no_empty_folder(tmp_path: Path) -> None:
 def test_new_run_locks_path_and_respects_existing_runs(tmp_path: Path) -> None:
     path = tmp_path / "run"
     assert not run(Counter(), CheckpointConfig(path=path, should_stop=lambda: True))
-    with pytest.raises(ConfigError, match=r"holds an unfinished run\. Use --resume"):
+    with pytest.raises(ConfigError, match=r"holds an unfinished run\. Continue it with nlpseq"):
         checkpoints.lock_new_run(CheckpointConfig(path=path)).__enter__()
     with (
         pytest.warns(UserWarning, match="the first checkpoint or the result overwrites"),

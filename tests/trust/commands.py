@@ -93,7 +93,7 @@ def run(work: Work, folder: Path, **environment: str) -> tuple[int, str]:
 
 
 def check_whole(path: Path) -> None:
-    """Raise an error unless a file, or a folder and its sub-folders, pass all checks; nothing passes, too."""
+    """Raise an error unless a file, or a folder and its sub-folders, pass all checks; accept no file."""
     if path.is_dir():
         assert is_complete(path) or checkpoint_of(path).exists(), f"{path}: neither a result nor a checkpoint"
         for folder in (path, *path.iterdir()):

@@ -128,7 +128,7 @@ def select_writable(
 
 
 def _is_bad(word: str, separators: re.Pattern[str]) -> bool:
-    """Tell whether a word is empty, contains a separator, or changes when written and read."""
+    """Return True for a word that is empty, contains a separator, or changes when written and read."""
     if not word or separators.search(word) is not None:
         return True
     try:

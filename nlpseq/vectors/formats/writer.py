@@ -1,4 +1,4 @@
-"""Output files of vectors: each appears whole or not at all, and of a pair both or none."""
+"""Output files: each appears whole or not at all; readers refuse a pair of two different exports."""
 
 import gzip
 import shutil
