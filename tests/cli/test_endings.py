@@ -364,11 +364,14 @@ def run_script(folder, act, number, *args):
     return subprocess.run([sys.executable, "-c", code, *args], cwd=folder, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
 @pytest.mark.parametrize(
-    "act",
-    [IN_CALLBACK, IN_IMPORT, BEFORE_COMMAND, AFTER_COMMAND],
-    ids=["callback", "import", "start", "end"],
+    ("act", "number", "code"),
+    [
+        *(pytest.param(IN_CALLBACK, *each, id=f"callback-{each[0].name}") for each in SIGNALS),
+        pytest.param(IN_IMPORT, signal.SIGTERM, 143, id="import"),
+        pytest.param(BEFORE_COMMAND, signal.SIGINT, 130, id="start"),
+        pytest.param(AFTER_COMMAND, signal.SIGTERM, 143, id="end"),
+    ],
 )
 def test_swallowed_signal_still_stops(tmp_path, act, number, code):
     done = run_script(tmp_path, act, number, "preprocess", "corpus.txt", "-q")

@@ -83,7 +83,7 @@ def test_lowest_bit_equals_python_on_every_bit() -> None:
     assert found == [(word & -word).bit_length() - 1 for word in words]
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(streams(), CONFIGS)
 @example(ONE_SENTENCE, CooccurrenceConfig(window=2, weighting="harmonic"))
 def test_counts_equal_reference(stream: Any, config: CooccurrenceConfig) -> None:

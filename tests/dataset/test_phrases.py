@@ -23,7 +23,7 @@ def flat(text):
     return tokens, np.array([0, *accumulate(map(len, text))], np.int64)
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(TEXTS, st.sampled_from([1, 2, 3, 5, 1 << 22]), st.sampled_from([1, 2]))
 def test_pairs_are_counted_within_sentences(text, chunk, min_count):
     tokens, sentences = flat(text)
@@ -37,7 +37,7 @@ def test_pairs_are_counted_within_sentences(text, chunk, min_count):
     )
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     TEXTS,
     st.sets(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1),

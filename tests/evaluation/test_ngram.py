@@ -41,7 +41,7 @@ ORDERS = st.integers(1, 6)
 ONE_WORD = [[0]]
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(texts(IN_TRAIN), texts(IN_TEST), ORDERS)
 @example(ONE_WORD, ONE_WORD, 5)
 @example(ONE_WORD, [[4]], 1)

@@ -46,8 +46,7 @@ def assert_same(weights, others):
 @pytest.mark.parametrize(
     "settings", [{}, {"cell": "gru"}, {"cell": "rnn", "tied": False}, {"layer_norm": True}]
 )
-@pytest.mark.parametrize("decay", [0.0, 0.2, 1.0])
-@pytest.mark.parametrize("rows", [1, 7, 1000])
+@pytest.mark.parametrize(("decay", "rows"), [(0.0, 7), (0.2, 1), (0.2, 7), (0.2, 1000), (1.0, 7)])
 def test_dynamic_log_probs_match_reference(stream, data, settings, decay, rows):
     model = tiny_network(len(data.vocab), **settings)
     statistics = gradient_statistics(model, stream, rows=5)

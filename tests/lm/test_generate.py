@@ -155,12 +155,12 @@ def test_stream_writes_same_text_as_generate(tokenizer, prompt):
     words = list("abc '.,") if tokenizer == "char" else WORDS
     config = TextConfig(tokenizer=tokenizer, min_count=1, punctuation=tokenizer == "word")
     model = tiny_model(words, config, scale=3)
-    for seed in range(10):
+    for seed in range(3):
         streamed = "".join(stream(model, prompt, length=Length(30), seed=seed))
         assert prompt + streamed == generate(model, prompt, length=Length(30), seed=seed)[0]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     tokens=st.lists(st.sampled_from(WORDS), max_size=14),
     before=st.lists(st.sampled_from(WORDS[:3]), max_size=2),

@@ -144,9 +144,16 @@ def test_same_seed_gives_same_model(data):
 
 
 @pytest.mark.parametrize(
-    "optimizer, averaging", [("adamw", "ema"), ("adamw", "nt-asgd"), ("adam", "ema"), ("sgd", "nt-asgd")]
+    ("optimizer", "averaging", "stops"),
+    [
+        ("adamw", "ema", [5, 33, 70]),
+        ("adamw", "nt-asgd", [1]),
+        ("adamw", "nt-asgd", [50, 51, 52]),
+        ("adam", "ema", [50, 51, 52]),
+        ("sgd", "nt-asgd", [5, 33, 70]),
+        ("sgd", "nt-asgd", [1]),
+    ],
 )
-@pytest.mark.parametrize("stops", [[1], [5, 33, 70], [50, 51, 52]])
 def test_resume_lm_after_stops_gives_same_bytes(data, tmp_path, stops, optimizer, averaging):
     settings = config(averaging=averaging, lengths="bucketed", optimizer=optimizer, weight_drop=0.1)
     whole = CheckpointConfig(path=tmp_path / "whole.lm")

@@ -38,7 +38,7 @@ def write(folder: Path, content: bytes, name: str = "a.txt") -> Path:
     return write_text(folder / name, content)
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     text=st.lists(PIECES, max_size=60).map("".join),
     form=st.sampled_from(["none", "NFC", "NFKC"]),

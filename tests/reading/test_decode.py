@@ -102,7 +102,7 @@ def test_invalid_bytes_are_counted_and_located(tmp_path):
         text_of(a, b, encoding_errors="strict")
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     content=st.lists(
         st.sampled_from(

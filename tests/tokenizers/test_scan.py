@@ -26,7 +26,7 @@ def assert_same_scan(text: str, config: TextConfig) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(text=ANY_TEXT)
 def test_scan_of_any_text_equals_reference(text, config):
     assert_same_scan(text, config)

@@ -16,7 +16,7 @@ from nlpseq.tokenizers.word import APOSTROPHE, PUNCTUATION, SEPARATOR, WORD, cha
 CONFIGS = [config for config in WORD_CONFIGS if not config.lower]
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(ANY_TEXT, st.booleans())
 def test_word_pattern_equals_scan_by_classes(text, punctuation):
     config = TextConfig(punctuation=punctuation, lower=False)
