@@ -57,19 +57,13 @@ def read_word2vec(source: Source) -> VectorFile:
 
 def read_glove(source: Source) -> VectorFile:
     """Read lines with as many numbers as the first."""
-    first = source.read_line()
-    rows = RowBuffer(count_numbers(first, WORD_FIRST) or 1)  # 1, so that the parser refuses the line
-    notices = _read_lines(rows, source, Window(source, first), 1, WORD_FIRST)
-    vocab, matrix_VD = rows.finish("\n")
+    vocab, matrix_VD, notices = _read_without_header(source, WORD_FIRST)
     return VectorFile(vocab, matrix_VD, TITLES["glove"], notices)
 
 
 def read_projector(source: Source) -> VectorFile:
     """Read lines of numbers and the words beside them."""
-    first = source.read_line()
-    rows = RowBuffer(count_numbers(first, NUMBERS_ONLY) or 1)  # 1, so that the parser refuses the line
-    notices = _read_lines(rows, source, Window(source, first), 1, NUMBERS_ONLY)
-    _, matrix_VD = rows.finish("\n")
+    _, matrix_VD, notices = _read_without_header(source, NUMBERS_ONLY)
     vocab = read_words_beside(source, "projector", matrix_VD, _parse_metadata)
     return VectorFile(vocab, matrix_VD, TITLES["projector"], notices)
 
@@ -89,6 +83,16 @@ def count_numbers(line: bytes, layout: LineLayout) -> int:
     if layout.has_word:
         return next((d for d, field in enumerate(fields[:0:-1]) if not is_number(field)), len(fields) - 1)
     return len(fields) if all(map(is_number, fields)) else 0
+
+
+def _read_without_header(
+    source: Source, layout: LineLayout
+) -> tuple[Vocab, npt.NDArray[np.float32], list[str]]:
+    """Read lines with as many numbers as the first; return words, (V, D) float32 and notices."""
+    first = source.read_line()
+    rows = RowBuffer(count_numbers(first, layout) or 1)  # 1, so that the parser refuses the line
+    notices = _read_lines(rows, source, Window(source, first), 1, layout)
+    return *rows.finish("\n"), notices
 
 
 def _read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layout: LineLayout) -> list[str]:
