@@ -85,16 +85,16 @@ def run(
     Returns whether training is complete. Raises RunError if the loss is not finite, or DIVERGENCE_FACTOR
     times trainer.uniform_loss.
     """
-    checkpointer = Checkpointer(trainer, config, has_saved=is_resumed)
+    checkpointer = Checkpointer(trainer, config, has_saved=is_resumed) if config else None
     try:
         with trainer.running():
             started = clock() - trainer.state.seconds
             while not trainer.is_over():
                 _record(trainer, trainer.step(), progress, clock() - started)
-                if config is None:
+                if checkpointer is None:
                     continue
                 stop = checkpointer.should_stop()
-                if stop or time.monotonic() - checkpointer.saved_at >= config.every:
+                if stop or time.monotonic() - checkpointer.saved_at >= checkpointer.config.every:
                     _record(trainer, trainer.pause(), progress, clock() - started)
                     if trainer.is_over():
                         break
@@ -104,10 +104,9 @@ def run(
             trainer.finish()
             _record(trainer, None, progress, clock() - started)
     except RunError as error:
-        if config is not None and checkpointer.has_saved:
-            raise RunError(
-                f"{error} The last checkpoint is in {config.path / artifact.CHECKPOINT}."
-            ) from error
+        if checkpointer is not None and checkpointer.has_saved:
+            place = checkpointer.config.path / artifact.CHECKPOINT
+            raise RunError(f"{error} The last checkpoint is in {place}.") from error
         raise
     if config is not None:
         # a checkpoint there is of this run, which holds the lock
@@ -143,20 +142,19 @@ def check_not_diverged(trainer: Trainer, loss: float, step: int) -> None:
 
 @dataclass
 class Checkpointer:
-    """The checkpoints of a run; without a config the run is never saved or stopped."""
+    """The checkpoints of a run that is stored on disk."""
 
     trainer: Trainer
-    config: CheckpointConfig | None
+    config: CheckpointConfig
     has_saved: bool  # whether this run has a checkpoint already
     saved_at: float = field(default_factory=time.monotonic)
 
     def should_stop(self) -> bool:
         """Return True if a stop is requested."""
-        return self.config is not None and self.config.should_stop()
+        return self.config.should_stop()
 
     def save(self) -> None:
         """Write a checkpoint in place of the last."""
-        assert self.config is not None
         path, trainer = self.config.path, self.trainer
         stamp = {"version": VERSION, "command": trainer.command}
         meta = {"complete": False, "position": asdict(trainer.state), "checkpoint": stamp}
