@@ -78,17 +78,23 @@ def _locked(folder: Path, digest: str, wait_s: float) -> Iterator[None]:
 
     file = folder / f"{_LOCK}{digest}"
     lock = FileLock(file, mode=0o666, is_singleton=True, fallback_to_soft=False)
-    lock.acquire(timeout=wait_s)
-    is_outermost = lock.lock_counter == 1
-    try:
-        for directory in folder.glob(f"{_TEMPORARY}{digest}*") if is_outermost else ():
+
+    def retire_all() -> None:
+        for directory in folder.glob(f"{_TEMPORARY}{digest}*") if lock.is_locked else ():
             _retire(directory)
+
+    def unlink() -> None:
+        with suppress(OSError):  # safe because filelock, having locked a file without a name, tries again
+            file.unlink() if lock.is_locked else None  # a forked child holds no lock
+
+    lock.acquire(timeout=wait_s)
+    with ExitStack() as stack:  # because a signal in one step must not skip the next
+        stack.callback(lock.release)
+        if lock.lock_counter == 1:  # the outermost
+            stack.callback(unlink)
+            stack.callback(retire_all)  # again, because a signal can come between mkdtemp and `try`
+            retire_all()
         yield
-    finally:
-        if is_outermost and lock.is_locked:  # a forked child holds no lock
-            with suppress(OSError):  # safe because filelock, having locked a file without a name, tries again
-                file.unlink()
-        lock.release()
 
 
 def _retire(directory: Path) -> None:

@@ -135,6 +135,27 @@ def test_temporary_without_a_lock_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     assert names(tmp_path) == set()
 
 
+@pytest.mark.parametrize("call", ["mkdir", "rmdir"])
+def test_interrupt_at_any_call_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Raise once behind the os.mkdir of a temporary directory, as a signal does, or in place of os.rmdir."""
+    original, times = getattr(os, call), itertools.count()
+
+    def interrupted(path: str, *more: object) -> None:
+        is_first = ".nlpseq-tmp-" in str(path) and next(times) == 0
+        if call == "mkdir" or not is_first:
+            original(path, *more)
+        if is_first:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(KeyboardInterrupt), temporary(tmp_path / "a"):
+        pass
+    assert names(tmp_path) == set()
+    lock_elsewhere(tmp_path / "a")
+
+
 def test_removal_of_stale_files_blocks_no_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_and_die(tmp_path / "a")
     rmtree, times, exits = shutil.rmtree, itertools.count(), list[int]()
