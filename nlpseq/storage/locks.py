@@ -8,7 +8,7 @@ holds NAME until the commit. .nlpseq-trash-...: was a temporary directory; any p
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -57,7 +57,7 @@ def temporary(path: Path) -> Iterator[Path]:
             yield directory / path.name
         finally:
             if os.getpid() == process:  # because a forked child does not own the directory
-                _retire(directory)
+                _retire([directory])
 
 
 def remove_stale_temporaries(folder: Path) -> None:
@@ -76,39 +76,40 @@ def _locked(folder: Path, digest: str, wait_s: float) -> Iterator[None]:
     """Hold a lock; TimeoutError if another process holds it, OSError if the file system has no locks."""
     from filelock import FileLock
 
-    file = folder / f"{_LOCK}{digest}"
-    lock = FileLock(file, mode=0o666, is_singleton=True, fallback_to_soft=False)
-
-    def retire_all() -> None:
-        for directory in folder.glob(f"{_TEMPORARY}{digest}*") if lock.is_locked else ():
-            _retire(directory)
-
-    def unlink() -> None:
-        with suppress(OSError):  # safe because filelock, having locked a file without a name, tries again
-            file.unlink() if lock.is_locked else None  # a forked child holds no lock
-
-    lock.acquire(timeout=wait_s)
-    with ExitStack() as stack:  # because a signal in one step must not skip the next
-        stack.callback(lock.release)
-        if lock.lock_counter == 1:  # the outermost
-            stack.callback(unlink)
-            stack.callback(retire_all)  # again, because a signal can come between mkdtemp and `try`
-            retire_all()
+    lock = FileLock(folder / f"{_LOCK}{digest}", mode=0o666, is_singleton=True, fallback_to_soft=False)
+    if lock.lock_counter:  # held by an outer block of this thread
         yield
+        return
+    try:  # nested, because a signal between two callbacks of an ExitStack skips the second
+        lock.acquire(timeout=wait_s)
+        _retire(folder.glob(f"{_TEMPORARY}{digest}*"))
+        yield
+    finally:
+        try:
+            with suppress(OSError):
+                if lock.is_locked:  # a forked child holds no lock
+                    try:
+                        _retire(folder.glob(f"{_TEMPORARY}{digest}*"))  # a signal may follow mkdtemp
+                    finally:  # safe because filelock, having locked a file without a name, tries again
+                        Path(lock.lock_file).unlink()
+        finally:
+            lock.release(force=True)
 
 
-def _retire(directory: Path) -> None:
-    """Complete the overwrite that a kill cut short, and move a temporary directory to the trash."""
-    with suppress(OSError):
-        if directory.is_symlink() or (hasattr(os, "getuid") and directory.lstat().st_uid != os.getuid()):
-            return  # because nlpseq makes no links, and the files of another user are not ours to remove
-        for new in {*directory.iterdir()} - {directory / REPLACED} if (directory / REPLACED).exists() else ():
-            path = directory.with_name(new.name)
-            new.rename(path.with_name(f"{path.name}-new") if path.exists() else path)
-        if any(directory.iterdir()):
-            directory.rename(directory.with_name(f"{_TRASH}{directory.name.removeprefix(PREFIX)}"))
-        else:
-            directory.rmdir()
+def _retire(directories: Iterable[Path]) -> None:
+    """Complete overwrites that a kill cut short, and move temporary directories to the trash."""
+    for directory in directories:
+        with suppress(OSError):
+            if directory.is_symlink() or (hasattr(os, "getuid") and directory.lstat().st_uid != os.getuid()):
+                continue  # because nlpseq makes no links, and the files of others are not ours to remove
+            old = directory / REPLACED
+            for new in {*directory.iterdir()} - {old} if old.exists() else ():
+                path = directory.with_name(new.name)
+                new.rename(path.with_name(f"{path.name}-new") if path.exists() else path)
+            if any(directory.iterdir()):
+                directory.rename(directory.with_name(f"{_TRASH}{directory.name.removeprefix(PREFIX)}"))
+            else:
+                directory.rmdir()
 
 
 def _empty_trash(folder: Path) -> None:

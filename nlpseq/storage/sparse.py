@@ -32,8 +32,7 @@ def load_csr(path: Path, shape: tuple[int, int], num_stored: object, dtype: npt.
     types = {"data": dtype, **_INDEX_TYPES}
     data, indices, indptr = (load_array(path / f"{name}.npy", stored, 1) for name, stored in types.items())
     if not len(data) == len(indices) == num_stored:
-        holds = f"holds {len(data)} values and {len(indices)} columns"
-        raise corrupt(path, f"{holds}, meta.json says {num_stored}")
+        raise corrupt(path, f"holds {len(data)} values, {len(indices)} columns; meta.json says {num_stored}")
     spans_all = len(indptr) == shape[0] + 1 and indptr[0] == 0 and indptr[-1] == num_stored
     if not spans_all or (indptr[1:] < indptr[:-1]).any():  # because differences could overflow
         raise corrupt(path / "indptr.npy", f"does not rise from 0 to {num_stored} by row")

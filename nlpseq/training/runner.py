@@ -85,7 +85,7 @@ def run(
     Returns whether training is complete. Raises RunError if the loss is not finite, or DIVERGENCE_FACTOR
     times trainer.uniform_loss.
     """
-    checkpointer = Checkpointer(trainer, config, has_saved=is_resumed) if config else None
+    checkpointer = Checkpointer(trainer, config, has_saved=is_resumed) if config is not None else None
     try:
         with trainer.running():
             started = clock() - trainer.state.seconds
@@ -105,8 +105,8 @@ def run(
             _record(trainer, None, progress, clock() - started)
     except RunError as error:
         if checkpointer is not None and checkpointer.has_saved:
-            place = checkpointer.config.path / artifact.CHECKPOINT
-            raise RunError(f"{error} The last checkpoint is in {place}.") from error
+            checkpoint = checkpointer.config.path / artifact.CHECKPOINT
+            raise RunError(f"{error} The last checkpoint is in {checkpoint}.") from error
         raise
     if config is not None:
         # a checkpoint there is of this run, which holds the lock

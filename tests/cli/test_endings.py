@@ -369,8 +369,8 @@ def run_script(folder, act, number, *args):
     [
         *(pytest.param(IN_CALLBACK, *each, id=f"callback-{each[0].name}") for each in SIGNALS),
         pytest.param(IN_IMPORT, signal.SIGTERM, 143, id="import"),
-        pytest.param(BEFORE_COMMAND, signal.SIGINT, 130, id="start"),
-        pytest.param(AFTER_COMMAND, signal.SIGTERM, 143, id="end"),
+        pytest.param(BEFORE_COMMAND, signal.SIGHUP, 129, id="start"),
+        pytest.param(AFTER_COMMAND, signal.SIGHUP, 129, id="end"),
     ],
 )
 def test_swallowed_signal_still_stops(tmp_path, act, number, code):

@@ -1,4 +1,4 @@
-"""Every example of every help text runs, in the order of the help texts."""
+"""Every example of every help text parses; `pytest -m slow` runs them, in the order of the help texts."""
 
 import random
 import shlex

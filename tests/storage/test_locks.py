@@ -5,13 +5,17 @@ import fcntl
 import itertools
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from support.killing import is_killed_at, run_in_child
 
 from nlpseq.errors import ConfigError
+from nlpseq.storage import locks
 from nlpseq.storage.locks import path_lock, remove_stale_temporaries, temporary
 
 
@@ -135,25 +139,36 @@ def test_temporary_without_a_lock_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     assert names(tmp_path) == set()
 
 
-@pytest.mark.parametrize("call", ["mkdir", "rmdir"])
-def test_interrupt_at_any_call_leaves_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    """Raise once behind the os.mkdir of a temporary directory, as a signal does, or in place of os.rmdir."""
-    original, times = getattr(os, call), itertools.count()
+def test_interrupt_at_any_line_leaves_no_temporary(tmp_path: Path) -> None:
+    """Raise KeyboardInterrupt at the n-th line of locks.py, as a signal does."""
 
-    def interrupted(path: str, *more: object) -> None:
-        is_first = ".nlpseq-tmp-" in str(path) and next(times) == 0
-        if call == "mkdir" or not is_first:
-            original(path, *more)
-        if is_first:
-            raise KeyboardInterrupt
+    def is_interrupted(folder: Path, number: int) -> bool:
+        lines, before = itertools.count(), sys.gettrace()
 
-    monkeypatch.setattr(os, call, interrupted)
-    with pytest.raises(KeyboardInterrupt), temporary(tmp_path / "a"):
-        pass
-    assert names(tmp_path) == set()
-    lock_elsewhere(tmp_path / "a")
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            if frame.f_code.co_filename != locks.__file__:
+                return None
+            if event == "line" and next(lines) == number:
+                raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            with temporary(folder / "a") as new:
+                new.mkdir()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    for number in itertools.count():
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if not is_interrupted(folder, number):
+            break
+        assert not [name for name in names(folder) if name.startswith(".nlpseq-tmp-")], number
+    assert number > 40 and names(folder) == set()
 
 
 def test_removal_of_stale_files_blocks_no_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,16 +188,17 @@ def test_removal_of_stale_files_blocks_no_writer(tmp_path: Path, monkeypatch: py
 
 def test_removal_after_a_lock_blocks_no_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_and_die(tmp_path / "a")
-    rmtree, exits = shutil.rmtree, list[int]()
+    rmtree, times, exits = shutil.rmtree, itertools.count(), list[int]()
 
     def slow(*arguments: object, **options: object) -> None:
-        exits.append(run_in_child(lambda: lock_elsewhere(tmp_path / "a")))
+        if next(times) == 0:
+            exits.append(run_in_child(lambda: lock_elsewhere(tmp_path / "a")))
         rmtree(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shutil, "rmtree", slow)
     with path_lock(tmp_path / "a"):
         assert exits == []
-    assert exits and {*exits} == {0}
+    assert exits == [0]
 
 
 def test_lock_leaves_errors_of_impossible_paths_to_the_writer(tmp_path: Path) -> None:

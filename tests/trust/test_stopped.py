@@ -94,8 +94,8 @@ class Sent:
 
 def check_after(work: Work, folder: Path, sent: Sent, code: int, err: str) -> None:
     if len(sent.signals) > 1:  # because the second stops the cleanup
-        for place in (folder, folder / work.makes):
-            remove_stale_temporaries(place)
+        for each in (folder, folder / work.makes):
+            remove_stale_temporaries(each)
     found = what_lies_there(work, folder)
     assert not stale_files(folder), stale_files(folder)
     # the second signal stops the removal of a folder without a checkpoint

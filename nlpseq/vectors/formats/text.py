@@ -88,7 +88,7 @@ def count_numbers(line: bytes, layout: LineLayout) -> int:
 def _read_without_header(
     source: Source, layout: LineLayout
 ) -> tuple[Vocab, npt.NDArray[np.float32], list[str]]:
-    """Read lines with as many numbers as the first; return words, (V, D) float32 and notices."""
+    """Read a file without a header, whose first line sets D; return words, (V, D) float32 and notices."""
     first = source.read_line()
     rows = RowBuffer(count_numbers(first, layout) or 1)  # 1, so that the parser refuses the line
     notices = _read_lines(rows, source, Window(source, first), 1, layout)
