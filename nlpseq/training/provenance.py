@@ -1,7 +1,7 @@
 """Provenance of a run: where the corpus is, and how `resume` finds the corpus again.
 
-meta.json of a run stores it as `source`: `sources` are the paths, globs or names of the corpus, `encoded` is
-the folder of the encoded corpus, `valid` the validation file of a language model, or null for a split.
+meta.json of a run stores it as `source`: `sources` are the paths, globs, addresses or names of the corpus,
+`encoded` is the folder of the encoded corpus, `valid` the validation file of a language model, or null for a split.
 """
 
 import os
@@ -17,6 +17,7 @@ from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
 from nlpseq.reading.corpus import open_corpus
+from nlpseq.reading.remote import is_remote
 from nlpseq.storage.artifact import Meta
 
 __all__ = ["Encode", "check_same_text", "dataset_dir", "describe_source", "encode_sources", "find_dataset"]
@@ -36,8 +37,9 @@ def describe_source(data: TokenDataset, sources: tuple[str, ...] = (), valid: Pa
     sources: the names a person typed, by default the encoded folder. valid: the validation file, if any.
     """
     encoded, absolute = str(data.path.resolve()), []
-    for source in sources:  # the name of a corpus and - stay
-        is_path = Path(source).exists() or any(char in source for char in "*?[")
+    for source in sources:  # addresses, the name of a corpus and - stay
+        has_magic = any(char in source for char in "*?[") and not is_remote(source)
+        is_path = Path(source).exists() or has_magic
         absolute.append(os.path.abspath(source) if is_path else source)  # noqa: PTH100  # keep a glob
     return {
         "sources": absolute or [encoded],
@@ -124,5 +126,5 @@ def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> Token
     if folder := dataset_dir(sources):
         return TokenDataset.open(folder)
     if not named and open_corpus(*sources).size_bytes() is None:  # because a pipe may never end
-        raise DataError("it is a pipe or a device.")
+        raise DataError("it is a pipe or a device, or its server tells no size.")
     return encode(sources, config, None)
