@@ -1,7 +1,8 @@
 """Provenance of a run: where the corpus is, and how `resume` finds the corpus again.
 
 meta.json of a run stores it as `source`: `sources` are the paths, globs, addresses or names of the corpus,
-`encoded` is the folder of the encoded corpus, `valid` the validation file of a language model, or null for a split.
+`encoded` is the folder of the encoded corpus, `valid` the validation file of a language model, or null for a
+split.
 """
 
 import os
