@@ -68,7 +68,7 @@ def _download() -> Any:
 def path(name: str) -> None:
     """Print the path of the corpus NAME, and build the corpus first if necessary.
 
-    NAME/PART is one part of a corpus, such as wikitext-2/valid.
+    NAME/PART is one part of a downloaded corpus, such as wikitext-2/valid.
     """
     _find_entry(name)
     print_path(import_module("nlpseq.corpora").find(name))
@@ -93,8 +93,8 @@ def _find_entry(name: str) -> Any:
 def get(name: str, accept_licence: bool, yes: bool) -> None:
     """Download the corpus NAME into the cache, and print its path.
 
-    Size and licence are shown first. A download that was stopped goes on. The bytes are checked by their
-    sha256; if none is known, the command asks, and keeps the sha256 of this download for the next.
+    Size and licence are shown first. A stopped download goes on. The bytes are compared with the sha256 in
+    the catalog; without a sha256 the command asks, and keeps the sha256 of this download for the next time.
     """
     entry, download = _find_entry(name), _download()
     if entry.downloads and not download.is_downloaded(entry):
@@ -120,7 +120,8 @@ def _confirm(entry: Any, accept_licence: bool, yes: bool) -> int | None:
 
     check_online(entry.name)
     size: int | None = _download().download_bytes(entry)
-    say(f"{entry.name}: {entry.summary}\nsource: {entry.downloads[0].urls[0]}\ncitation: {entry.citation}")
+    sources = " ".join(url for file in entry.downloads for url in file.urls)
+    say(f"{entry.name}: {entry.summary}\nsource: {sources}\ncitation: {entry.citation}")
     say(f"licence: {entry.licence}\nsize: {'unknown' if size is None else size_text(size)}")
     if entry.must_accept and not accept_licence:
         raise ConfigError(f"{entry.name}: the licence must be accepted first. Use --accept-licence.")

@@ -12,7 +12,7 @@ __all__ = ["Download", "Entry", "find", "find_entry", "names"]
 
 @dataclass(frozen=True)
 class Download:
-    """A file on servers; all addresses have the same bytes."""
+    """A file on several servers with the same bytes."""
 
     urls: tuple[str, ...]  # tried in order
     bytes: int | None = None
@@ -21,7 +21,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Entry:
-    """One corpus of the catalog, in one of three forms: in this folder, to download, or to build."""
+    """A corpus of the catalog: in this folder, to download, or to build."""
 
     name: str
     summary: str

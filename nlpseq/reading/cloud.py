@@ -28,7 +28,8 @@ class CloudFile(RemoteFile):
     """A file of a file system of fsspec."""
 
     def __init__(self, filesystem: Any, path: str, retries: Retries = Retries()) -> None:
-        super().__init__(filesystem.unstrip_protocol(path), retries)
+        address = filesystem.unstrip_protocol(path)
+        super().__init__(address, address, retries)
         self._filesystem, self._path = filesystem, path
 
     def connect(self, start: int, version: Version | None) -> Answer:

@@ -4,7 +4,6 @@ A broken stream goes on by a Range request with If-Range, so that a server with 
 sends all of it. Unencrypted HTTP is refused, also after a redirection, except on this machine.
 """
 
-import importlib.metadata
 import re
 import socket
 import ssl
@@ -32,19 +31,18 @@ class HttpFile(RemoteFile):
     unencrypted: allow http://, for a file whose content is checked by other means.
     """
 
-    def __init__(self, name: str, retries: Retries = Retries(), *, unencrypted: bool = False) -> None:
-        super().__init__(name, retries)
+    def __init__(self, address: str, retries: Retries = Retries(), *, unencrypted: bool = False) -> None:
+        super().__init__(address, _without_query(address), retries)
         self._unencrypted = unencrypted
-        self._check_address(name)
+        self._check_address(address)
 
     def connect(self, start: int, version: Version | None) -> Answer:
         """Request the file, from `start` on if the version can be named; see RemoteFile.connect."""
         check_online(self.name)
-        headers = {"User-Agent": f"nlpseq/{importlib.metadata.version('nlpseq')}"}
-        headers["Accept-Encoding"] = "identity"
+        headers = {"User-Agent": "nlpseq", "Accept-Encoding": "identity"}
         if start and version and version.tag and not version.tag.startswith("W/"):
             headers |= {"Range": f"bytes={start}-", "If-Range": version.tag}
-        request = Request(quote(self.name, safe=string.punctuation), headers=headers)
+        request = Request(quote(self.address, safe=string.punctuation), headers=headers)
         try:
             opener = build_opener(_CheckedRedirects(self._check_address))
             response: HTTPResponse = opener.open(request, timeout=self.retries.timeout_s)
@@ -78,17 +76,18 @@ class HttpFile(RemoteFile):
 
     def _check_address(self, address: str, came_from: str = "") -> None:
         """Raise DataError unless the connection is encrypted, or may be unencrypted."""
+        shown = _without_query(address)
         try:
             parts = urlsplit(address)
             host, _ = parts.hostname, parts.port
         except ValueError as error:
-            raise DataError(f"{address}: is not a valid address ({error}). Check the address.") from error
+            raise DataError(f"{shown}: is not a valid address ({error}). Check the address.") from error
         if not host or parts.username:
             problem = "names no server" if not host else "holds a user name, which nlpseq does not send"
-            raise DataError(f"{address}: {problem}. Check the address, or download the file and name it.")
+            raise DataError(f"{shown}: {problem}. Check the address, or download the file and name it.")
         may_be_plain = (self._unencrypted or _is_this_machine(host)) and not came_from.startswith("https:")
         if parts.scheme != "https" and not (parts.scheme == "http" and may_be_plain):
-            which = f"is redirected to {address}, which" if came_from else f"uses {parts.scheme}:// and"
+            which = f"is redirected to {shown}, which" if came_from else f"uses {parts.scheme}:// and"
             raise DataError(
                 f"{self.name}: {which} is not encrypted, so that others could change the text. "
                 "Use an address with https://, or download the file yourself and name the file."
@@ -116,6 +115,11 @@ class _CheckedRedirects(HTTPRedirectHandler):
             fp.close()
             raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _without_query(address: str) -> str:
+    """Return an address for messages, because a query may hold a signature."""
+    return re.split("[?#]", address)[0]
 
 
 def _is_this_machine(host: str) -> bool:

@@ -38,7 +38,7 @@ class Retries(NamedTuple):
 
     attempts: int = 5  # in a row without a new byte
     wait_s: float = 0.5  # before the second attempt; doubles before each further attempt
-    timeout_s: float = 60.0  # of an attempt, without a byte
+    timeout_s: float = 30.0  # of an attempt, without a byte
 
 
 class Version(NamedTuple):
@@ -58,9 +58,10 @@ class Answer(NamedTuple):
 
 
 class RemoteFile(ABC):
-    """A file on another machine. name: the address, for messages."""
+    """A file on another machine. name: for messages."""
 
-    def __init__(self, name: str, retries: Retries = Retries()) -> None:
+    def __init__(self, address: str, name: str, retries: Retries) -> None:
+        self.address = address
         self.name = name
         self.retries = retries
 
@@ -109,7 +110,7 @@ class RemoteFile(ABC):
 
     def _record(self) -> Path:
         # The address may hold a signature, so the cache stores its digest.
-        return cache_dir("remote") / f"{hashlib.sha256(self.name.encode()).hexdigest()[:32]}.json"
+        return cache_dir("remote") / f"{hashlib.sha256(self.address.encode()).hexdigest()[:32]}.json"
 
 
 class RemoteStream(io.RawIOBase):

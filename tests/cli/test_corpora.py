@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from support.terminals import run_on_terminal
 from support.web_server import Reply
 
 corpora = import_module("nlpseq.corpora")
@@ -55,6 +56,25 @@ def test_unknown_sha256_needs_yes_once(run_cli, catalog):
     path.unlink()
     path.parent.rmdir()
     assert run_cli("corpora", "get", "wild").stdout == done.stdout
+
+
+ON_TERMINAL = """
+import sys
+from importlib import import_module
+corpora = import_module("nlpseq.corpora")
+wild = corpora.Entry("wild", "some text", "CC0", downloads=(corpora.Download((sys.argv.pop(1),)),))
+corpora.names = lambda: [wild]
+import_module("nlpseq.cli").main()
+"""
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("\n", 2)])
+def test_terminal_is_asked_if_no_sha256_is_known(catalog, web_server, typed, code):
+    args = (web_server.url(), "corpora", "get", "wild")
+    done = run_on_terminal(*args, typed=typed, program=("-c", ON_TERMINAL))
+    assert done.returncode == code, done.stderr
+    assert "cannot be checked. Download them? [y/N]" in done.stderr
+    assert ("was not downloaded. Answer y, or use --yes." in done.stderr) == (code == 2)
 
 
 def test_licence_must_be_accepted_before_the_first_byte(run_cli, catalog, web_server):

@@ -220,6 +220,7 @@ def test_remote_text_is_read_like_a_file(web_server):
     web_server.replies = [Reply(gzip.compress("하나 둘\n".encode()))]
     corpus = open_corpus(web_server.url("/ko/%ED%95%9C%EA%B8%80.txt.gz?key=a*b"))
     assert (corpus.name, corpus.size_bytes()) == ("한글", len(web_server.replies[0].content))
+    assert corpus.describe().endswith(".txt.gz"), "the query may hold a key"
     assert text_of(web_server.url()) == "하나 둘\n"
 
 
