@@ -122,9 +122,9 @@ def test_new_version_is_downloaded_from_the_start(web_server, folder):
     web_server.replies = [Reply(), Reply(cut=HALF), Reply(status=404)]
     with pytest.raises(DataError, match=r"news: was not downloaded\. .* nlpseq corpora get news to go on"):
         get(entry)
-    web_server.replies = [Reply(b"a new version", etag='"2"')]
+    web_server.replies = [Reply(CONTENT[::-1], etag='"2"')]
     get(entry)
-    assert downloads.downloaded(entry).read_bytes() == b"a new version"
+    assert downloads.downloaded(entry).read_bytes() == CONTENT[::-1]
 
 
 def test_mirror_is_used_if_the_first_server_fails(web_server, folder):

@@ -75,8 +75,13 @@ def test_server_without_ranges_sends_the_same_bytes_again(web_server):
     ids=["etag", "length", "bytes"],
 )
 def test_changed_file_is_an_error_and_no_mixture(web_server, other):
+    web_server.replies = [Reply(cut=HALF, etag=other.etag and '"1"'), other]
     with pytest.raises(DataError, match=r"corpus\.txt: changed on the server while it was read\. Start"):
-        read(web_server, Reply(cut=HALF, etag=other.etag if other.etag is None else '"1"'), other)
+        RemoteStream(HttpFile(web_server.url(), FAST)).read()
+
+
+def test_answer_with_another_part_is_not_used(web_server):
+    assert read(web_server, Reply(cut=HALF), Reply(false_start=7)) == CONTENT
 
 
 def test_change_after_the_last_byte_is_an_error(web_server):
@@ -238,6 +243,9 @@ def test_remote_corpus_is_cached_by_version(web_server, tmp_path):
     web_server.replies = [Reply(text.upper(), etag='"2"')]
     config = TextConfig(min_count=1, lower=False)
     assert "TEXT" in cached_dataset(open_corpus(web_server.url()), config).vocab.words
+    for word in ("NEXT", "LAST"):  # without a version, the text is read each time
+        web_server.replies = [Reply(text.replace(b"text", word.encode()), etag=None)]
+        assert word in cached_dataset(open_corpus(web_server.url()), config).vocab.words
 
 
 def test_command_reads_an_address(web_server, run_cli, tmp_path, monkeypatch):

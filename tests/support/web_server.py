@@ -22,6 +22,7 @@ class Reply:
     length: int | None = None  # announced, in place of the true length
     chunked: bool = False
     ranges: bool = True  # answer a Range request with the part
+    false_start: int | None = None  # first byte of the answer to a Range request
 
 
 @dataclass
@@ -72,7 +73,7 @@ class WebServer:
         body, start = reply.content, 0
         asked = handler.headers["Range"]
         if asked and reply.ranges and handler.headers["If-Range"] in (reply.etag, reply.date):
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+            start = reply.false_start or int(asked.removeprefix("bytes=").removesuffix("-"))
         body = body[start:]
         handler.send_response(reply.status or (206 if start else 200))
         if start:
