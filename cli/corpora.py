@@ -118,13 +118,14 @@ def _confirm(entry: Any, accept_licence: bool, yes: bool) -> int | None:
     """Show size and licence, and return the bytes; raise ConfigError unless the user agrees."""
     from nlpseq.reading.remote import check_online
 
-    check_online(entry.name)
-    size: int | None = _download().download_bytes(entry)
     sources = " ".join(url for file in entry.downloads for url in file.urls)
     say(f"{entry.name}: {entry.summary}\nsource: {sources}\ncitation: {entry.citation}")
-    say(f"licence: {entry.licence}\nsize: {'unknown' if size is None else size_text(size)}")
+    say(f"licence: {entry.licence}")
     if entry.must_accept and not accept_licence:
         raise ConfigError(f"{entry.name}: the licence must be accepted first. Use --accept-licence.")
+    check_online(entry.name)
+    size: int | None = _download().download_bytes(entry)
+    say(f"size: {'unknown' if size is None else size_text(size)}")
     if yes or None not in _download().known_sha256(entry):
         return size
     question = "No sha256 of these files is known here, so their content cannot be checked"

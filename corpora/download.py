@@ -148,7 +148,10 @@ def _fetch_from(
     sha256 = digest.hexdigest()
     if goal.sha256 not in (None, sha256):
         path.unlink()
-        raise DataError(f"{url}: has the sha256 {sha256}, and {goal.sha256} is expected. Try again later.")
+        way_out = f"If the text has a new version, delete {_record(entry)}" if _record(entry).exists() else ""
+        raise DataError(
+            f"{url}: has the sha256 {sha256}, and {goal.sha256} is expected. {way_out or 'Try again later'}."
+        )
     return Download((url,), stream.position, sha256)
 
 

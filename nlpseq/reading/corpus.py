@@ -167,6 +167,8 @@ def _find(source: str) -> tuple[str, Sequence[_File | RemoteFile]]:
         raise DataError("corpus: has an empty name. Name a file, a folder, a glob or - for stdin.")
     if source == "-":
         return "stdin", [_File(None, "stdin")]
+    if is_remote(source):
+        return open_remote(source)
     path = Path(source)
     with read_errors(source):  # no permission for a parent folder, or a name too long
         is_folder, exists = path.is_dir(), path.exists()
@@ -174,8 +176,6 @@ def _find(source: str) -> tuple[str, Sequence[_File | RemoteFile]]:
         return path.resolve().name or "corpus", _files_below(path)
     if exists:
         return path.name.lstrip(".").partition(".")[0] or "corpus", [_File(path, str(path))]
-    if is_remote(source):
-        return open_remote(source)
     if glob.has_magic(source):
         return _expand(source)
     return source.replace("/", "-"), _from_catalogue(source)

@@ -56,7 +56,7 @@ class HttpFile(RemoteFile):
                 raise self._refused(f"the certificate is not valid: {error.reason.verify_message}") from error
             if isinstance(error.reason, socket.gaierror) and error.reason.errno == socket.EAI_NONAME:
                 raise self._refused("no server has this name") from error
-            raise
+            raise (error.reason if isinstance(error.reason, OSError) else error) from None
         try:
             return self._answer(response, start, version)
         except BaseException:

@@ -161,7 +161,7 @@ class RemoteStream(io.RawIOBase):
             except (OSError, HTTPException) as error:
                 self._disconnect()
                 problem = error
-        reason = str(problem) or type(problem).__name__
+        reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
         raise DataError(f"{self._file.name}: cannot be read ({reason}). {_TRY_AGAIN}.") from problem
 
     def _read(self, size: int) -> bytes:
@@ -215,7 +215,10 @@ class RemoteStream(io.RawIOBase):
         self._is_complete = True
 
     def _changed(self) -> DataError:
-        return DataError(f"{self._file.name}: changed on the server while it was read. Start again.")
+        return DataError(
+            f"{self._file.name}: changed on the server while it was read. "
+            "Start again, or download the file and name it."
+        )
 
     def _disconnect(self) -> None:
         if self._answer is not None:

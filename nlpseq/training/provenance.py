@@ -39,8 +39,7 @@ def describe_source(data: TokenDataset, sources: tuple[str, ...] = (), valid: Pa
     """
     encoded, absolute = str(data.path.resolve()), []
     for source in sources:  # addresses, the name of a corpus and - stay
-        has_magic = any(char in source for char in "*?[") and not is_remote(source)
-        is_path = Path(source).exists() or has_magic
+        is_path = not is_remote(source) and (Path(source).exists() or any(char in source for char in "*?["))
         absolute.append(os.path.abspath(source) if is_path else source)  # noqa: PTH100  # keep a glob
     return {
         "sources": absolute or [encoded],
@@ -106,7 +105,8 @@ def check_same_text(path: Path, data: TokenDataset, *, is_same: bool, done: str 
 def dataset_dir(sources: tuple[str, ...]) -> Path | None:
     """Return the folder of an encoded corpus if the sources name exactly this, corrupt or not."""
     files = ("MANIFEST.json", "tokens.npy")
-    encoded = [Path(each) for each in sources if any(Path(each, file).exists() for file in files)]
+    paths = [Path(each) for each in sources if not is_remote(each)]
+    encoded = [path for path in paths if any((path / file).exists() for file in files)]
     if encoded and len(sources) > 1:
         raise ConfigError(
             f"{encoded[0]}: an encoded corpus can only be used alone. Name only this folder, or only texts."

@@ -1,6 +1,7 @@
 """Remote files: retries, checks, redirections, the offline switch, and the cache of a remote corpus."""
 
 import gzip
+import io
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ from support.web_server import CONTENT, Reply
 from nlpseq.config import TextConfig
 from nlpseq.dataset.encode_cache import cached_dataset
 from nlpseq.errors import DataError, MissingExtra
-from nlpseq.reading.cloud import find_files
+from nlpseq.reading.cloud import CloudFile, find_files
 from nlpseq.reading.corpus import open_corpus
 from nlpseq.reading.http import HttpFile
 from nlpseq.reading.remote import RemoteStream, Retries
@@ -102,6 +103,13 @@ def test_false_length_is_an_error(web_server):
         read(web_server, longer, longer, longer, longer)
     with pytest.raises(DataError, match="changed on the server"):
         read(web_server, Reply(length=len(CONTENT) - 1))  # the server told the true length later
+
+
+def test_server_that_does_not_answer_is_named(web_server):
+    address = web_server.url()
+    web_server.stop()
+    with pytest.raises(DataError, match=r"corpus\.txt: cannot be read \(Connection refused\)\. Check"):
+        RemoteStream(HttpFile(address, FAST)).read()
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -221,6 +229,41 @@ def test_cloud_file_that_changes_is_an_error(memory):
         stream.read()
 
 
+class FlakyStream(io.BytesIO):
+    """The content, with an error of the store's own library after half of it."""
+
+    def __init__(self, fails: bool) -> None:
+        super().__init__(CONTENT)
+        self.fails = fails
+
+    def read(self, size: int) -> bytes:
+        if self.fails and self.tell() >= HALF:
+            raise RuntimeError("a token of the store has expired")
+        return super().read(size)
+
+
+class FlakyStore:
+    """A file system of fsspec whose first stream fails."""
+
+    unstrip_protocol = staticmethod("s3://{}".format)
+    invalidate_cache = staticmethod(lambda: None)
+    info = staticmethod(lambda _: {"size": len(CONTENT), "ETag": "1"})
+
+    def __init__(self) -> None:
+        self.streams = list[FlakyStream]()
+
+    def open(self, *_) -> FlakyStream:
+        self.streams.append(FlakyStream(fails=not self.streams))
+        return self.streams[-1]
+
+
+def test_cloud_file_goes_on_after_an_error_of_its_library():
+    store = FlakyStore()
+    stream = RemoteStream(CloudFile(store, "bucket/a.txt", FAST))
+    assert b"".join(iter(lambda: stream.read(1000), b"")) == CONTENT
+    assert len(store.streams) > 1
+
+
 def test_remote_text_is_read_like_a_file(web_server):
     web_server.replies = [Reply(gzip.compress("하나 둘\n".encode()))]
     corpus = open_corpus(web_server.url("/ko/%ED%95%9C%EA%B8%80.txt.gz?key=a*b"))
@@ -251,5 +294,5 @@ def test_remote_corpus_is_cached_by_version(web_server, tmp_path):
 def test_command_reads_an_address(web_server, run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     web_server.replies = [Reply(b"one two three\n" * 40)]
-    done = run_cli("preprocess", web_server.url("/news.txt?x=1"))
+    done = run_cli("preprocess", web_server.url(f"/news.txt?key={'x' * 300}"))
     assert (done.exit_code, done.stdout) == (0, "news.tokens\n"), done.stderr

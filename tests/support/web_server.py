@@ -58,6 +58,9 @@ class WebServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         self._released.set()
         self._server.shutdown()
         self._thread.join()
