@@ -48,7 +48,7 @@ def open_sources(sources: tuple[str, ...]) -> Corpus:
     """Open a corpus, and announce a corpus that is built first."""
     from nlpseq.reading.corpus import open_corpus
 
-    built = {entry.name for entry in import_module("nlpseq.corpora").names() if entry.file is None}
+    built = {entry.name for entry in import_module("nlpseq.corpora").names() if entry.is_built}
     announced: set[str] = click.get_current_context().meta.setdefault(_ANNOUNCED, set())
     for name in built.intersection(sources) - announced:
         announced.add(name)

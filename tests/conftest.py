@@ -5,13 +5,14 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from support.web_server import WebServer
 
 RunCli = Callable[..., Result]
 ROOT = Path(__file__).parents[1]
@@ -45,13 +46,25 @@ def kernel_cache(config: pytest.Config, otherwise: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail if a test connects to the network."""
+def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail if a test connects to the network; only a test with a web_server may reach this machine."""
+    connect = socket.socket.connect
+    is_allowed = "web_server" in request.fixturenames
 
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a test connected to the network")
+    def check(self: socket.socket, address: Any) -> None:
+        if not is_allowed or address[0] != "127.0.0.1":
+            raise AssertionError("a test connected to the network")
+        connect(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect", check)
+
+
+@pytest.fixture
+def web_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    """Run a web server on this machine."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with WebServer() as server:
+        yield server
 
 
 @pytest.fixture

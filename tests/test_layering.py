@@ -25,6 +25,7 @@ LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in 
 HOMES = {  # third-party module: files that may import the module
     "click": "cli/*.py",
     "cupy": "nlpseq/word2vec/kernels/*.py",
+    "fsspec": "nlpseq/reading/cloud.py",
     "filelock": "nlpseq/storage/locks.py",
     "llvmlite": "*_numba.py",
     "matplotlib": "cli/plot.py",

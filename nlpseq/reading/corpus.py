@@ -10,12 +10,12 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
@@ -23,6 +23,7 @@ from nlpseq.reading.blocks import BlockLimits, cut_blocks
 from nlpseq.reading.decode import UTF_8, ReadReport, decode
 from nlpseq.reading.normalize import normalize_block
 from nlpseq.reading.open import RawBytes, decompressed, read_errors
+from nlpseq.reading.remote import RemoteFile, Version, is_remote, open_remote
 from nlpseq.storage.artifact import is_result
 from nlpseq.storage.manifest import file_sha256
 
@@ -46,14 +47,31 @@ class _File:
     path: Path | None  # None: standard input
     name: str  # for messages
 
+    @property
+    def is_stored(self) -> bool:
+        """True if the file can be read twice."""
+        return self.path is not None and self.path.is_file()
+
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        return self.path.open("rb") if self.path else nullcontext(sys.stdin.buffer)
+
+    def stamp(self) -> tuple[int, int]:
+        """Return (bytes, modification time in ns)."""
+        assert self.path is not None
+        stat = self.path.stat()
+        return stat.st_size, stat.st_mtime_ns
+
+    def known_sha256(self) -> str | None:
+        return file_sha256(self.path) if self.path else None
+
 
 class Corpus:
     """A named sequence of files; every call of blocks() starts at the beginning."""
 
-    def __init__(self, name: str, files: list[_File]) -> None:
+    def __init__(self, name: str, files: Sequence[_File | RemoteFile]) -> None:
         self.name = name
         self._files = files
-        self._is_stored = all(file.path and file.path.is_file() for file in files)  # can be read twice
+        self._is_stored = all(file.is_stored for file in files)
         self._was_read = False
         self.read_key: str | None = None  # content_key of the bytes read, once blocks() has ended
 
@@ -63,29 +81,34 @@ class Corpus:
         return self._files[0].name + (f" and {more} more file{'s' * (more > 1)}" if more else "")
 
     def content_key(self) -> str | None:
-        """Return the sha256 (hex) of bytes and file boundaries; None for a pipe or standard input."""
+        """Return the sha256 (hex) of bytes and file boundaries.
+
+        None for a pipe, standard input, and a remote file whose present version was not read before.
+        """
         if not self._is_stored:
             return None
         digest = hashlib.sha256()
         for file in self._files:
-            assert file.path is not None
             with read_errors(file.name):
-                digest.update(bytes.fromhex(file_sha256(file.path)))
+                sha256 = file.known_sha256()
+            if sha256 is None:
+                return None
+            digest.update(bytes.fromhex(sha256))
         return digest.hexdigest()
 
-    def stamp(self) -> list[tuple[int, int]]:
-        """Return (bytes, modification time in ns) of each stored file, to detect a change."""
-        stamps = []
+    def stamp(self) -> list[tuple[int, int] | Version]:
+        """Return size and state of each file that can be read twice, to detect a change."""
+        stamps = list[tuple[int, int] | Version]()
         for file in self._files:
             with read_errors(file.name):
-                if file.path and file.path.is_file():
-                    stat = file.path.stat()
-                    stamps.append((stat.st_size, stat.st_mtime_ns))
+                if file.is_stored:
+                    stamps.append(file.stamp())
         return stamps
 
     def size_bytes(self) -> int | None:
-        """Return the bytes on disk; None for a pipe or standard input."""
-        return sum(size for size, _ in self.stamp()) if self._is_stored else None
+        """Return the stored bytes; None for a pipe, standard input, or a server that does not tell them."""
+        sizes = [size for size, _ in self.stamp() if size is not None]
+        return sum(sizes) if self._is_stored and len(sizes) == len(self._files) else None
 
     def blocks(
         self, config: TextConfig, report: ReadReport, limits: BlockLimits = BlockLimits()
@@ -108,7 +131,7 @@ class Corpus:
         bytes_before, digest = 0, hashlib.sha256()
         for file in self._files:
             with read_errors(file.name):
-                opened = file.path.open("rb") if file.path else nullcontext(sys.stdin.buffer)
+                opened = file.open()
             with opened as stream:
                 raw = RawBytes(stream, file.name)
                 pieces = decode(decompressed(raw), file.name, config, report)
@@ -117,30 +140,35 @@ class Corpus:
                     yield Block(data, continues, bytes_before + raw.bytes_read)
             bytes_before += raw.bytes_read
             digest.update(raw.sha256.digest())
+            if isinstance(file, RemoteFile):
+                file.keep_sha256(raw.sha256.hexdigest())
         self.read_key = digest.hexdigest() if self._is_stored else None
 
 
 def open_corpus(*sources: str | Path) -> Corpus:
-    """Return the corpus in files, folders, globs, "-" (standard input) or names from nlpseq.corpora.
+    """Return the corpus in files, folders, globs, addresses, "-" (standard input) or names of nlpseq.corpora.
 
     Sources keep their order and may repeat. A folder means all files below, hidden ones and results of nlpseq
-    left out. Nothing is read yet. Raises DataError if a source does not exist or holds no file.
+    left out. An address starts with https://, s3://, gs://, hf:// or memory://. Nothing is read yet. Raises
+    DataError if a source does not exist or holds no file.
     """
     if not sources:
         raise DataError("corpus: missing. Name a file, a folder, a glob, - for stdin, or a corpus name.")
     found = [_find(str(source)) for source in sources]
     files = [file for _, group in found for file in group]
-    if sum(file.path is None for file in files) > 1:
+    if sum(isinstance(file, _File) and file.path is None for file in files) > 1:
         raise DataError("stdin (-): named more than once. Name stdin once, because it can be read only once.")
     return Corpus(found[0][0], files)
 
 
-def _find(source: str) -> tuple[str, list[_File]]:
+def _find(source: str) -> tuple[str, Sequence[_File | RemoteFile]]:
     """Return the name and the files of one source."""
     if not source:
         raise DataError("corpus: has an empty name. Name a file, a folder, a glob or - for stdin.")
     if source == "-":
         return "stdin", [_File(None, "stdin")]
+    if is_remote(source):
+        return open_remote(source)
     path = Path(source)
     with read_errors(source):  # no permission for a parent folder, or a name too long
         is_folder, exists = path.is_dir(), path.exists()
@@ -150,7 +178,7 @@ def _find(source: str) -> tuple[str, list[_File]]:
         return path.name.lstrip(".").partition(".")[0] or "corpus", [_File(path, str(path))]
     if glob.has_magic(source):
         return _expand(source)
-    return source, _from_catalogue(source)
+    return source.replace("/", "-"), _from_catalogue(source)
 
 
 def _files_below(folder: Path) -> list[_File]:
@@ -172,7 +200,7 @@ def _files_below(folder: Path) -> list[_File]:
     return files
 
 
-def _expand(pattern: str) -> tuple[str, list[_File]]:
+def _expand(pattern: str) -> tuple[str, list[_File | RemoteFile]]:
     matches = [_find(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207  # absolute ones too
     if not matches:
         raise DataError(

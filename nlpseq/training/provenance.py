@@ -1,7 +1,8 @@
 """Provenance of a run: where the corpus is, and how `resume` finds the corpus again.
 
-meta.json of a run stores it as `source`: `sources` are the paths, globs or names of the corpus, `encoded` is
-the folder of the encoded corpus, `valid` the validation file of a language model, or null for a split.
+meta.json of a run stores it as `source`: `sources` are the paths, globs, addresses or names of the corpus,
+`encoded` is the folder of the encoded corpus, `valid` the validation file of a language model, or null for a
+split.
 """
 
 import os
@@ -17,6 +18,7 @@ from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
 from nlpseq.reading.corpus import open_corpus
+from nlpseq.reading.remote import is_remote
 from nlpseq.storage.artifact import Meta
 
 __all__ = ["Encode", "check_same_text", "dataset_dir", "describe_source", "encode_sources", "find_dataset"]
@@ -36,8 +38,8 @@ def describe_source(data: TokenDataset, sources: tuple[str, ...] = (), valid: Pa
     sources: the names a person typed, by default the encoded folder. valid: the validation file, if any.
     """
     encoded, absolute = str(data.path.resolve()), []
-    for source in sources:  # the name of a corpus and - stay
-        is_path = Path(source).exists() or any(char in source for char in "*?[")
+    for source in sources:  # addresses, the name of a corpus and - stay
+        is_path = not is_remote(source) and (Path(source).exists() or any(char in source for char in "*?["))
         absolute.append(os.path.abspath(source) if is_path else source)  # noqa: PTH100  # keep a glob
     return {
         "sources": absolute or [encoded],
@@ -103,7 +105,8 @@ def check_same_text(path: Path, data: TokenDataset, *, is_same: bool, done: str 
 def dataset_dir(sources: tuple[str, ...]) -> Path | None:
     """Return the folder of an encoded corpus if the sources name exactly this, corrupt or not."""
     files = ("MANIFEST.json", "tokens.npy")
-    encoded = [Path(each) for each in sources if any(Path(each, file).exists() for file in files)]
+    paths = [Path(each) for each in sources if not is_remote(each)]
+    encoded = [path for path in paths if any((path / file).exists() for file in files)]
     if encoded and len(sources) > 1:
         raise ConfigError(
             f"{encoded[0]}: an encoded corpus can only be used alone. Name only this folder, or only texts."
@@ -124,5 +127,5 @@ def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> Token
     if folder := dataset_dir(sources):
         return TokenDataset.open(folder)
     if not named and open_corpus(*sources).size_bytes() is None:  # because a pipe may never end
-        raise DataError("it is a pipe or a device.")
+        raise DataError("it is a pipe or a device, or its server tells no size.")
     return encode(sources, config, None)
