@@ -130,18 +130,18 @@ def resolve(config: LMConfig) -> LMConfig:
 def _make_trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConfig) -> Trainer:
     if data.config.phrases:
         raise ConfigError(
-            f"{data.path}: was encoded with phrases, which are for word vectors. Encode without --phrases."
+            f"{data.name}: was encoded with phrases, which are for word vectors. Encode without --phrases."
         )
     train = data.split("train")
     valid = data.split("valid") if valid is None else valid
     if valid.vocab.digest != data.vocab.digest:
         raise ArtifactError(
-            f"{valid.path}: was not encoded with the vocabulary of {data.path}. Encode the text with it."
+            f"{valid.name}: was not encoded with the vocabulary of {data.name}. Encode the text with it."
         )
     min_tokens = 2 * config.batch_size
     if train.num_tokens + train.num_sentences < min_tokens:
         raise DataError(
-            f"{data.path}: has {train.num_tokens:,} tokens to train on, and {config.batch_size} columns need "
+            f"{data.name}: has {train.num_tokens:,} tokens to train on, and {config.batch_size} columns need "
             f"at least {min_tokens:,}. Give more text, or lower --batch-size."
         )
     return Trainer(train, valid, config)

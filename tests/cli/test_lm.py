@@ -67,7 +67,10 @@ def test_train_lm_then_eval_lm(run_cli, here):
 
     answer = json.loads(run_cli("eval-lm", "story.lm", "--json").stdout)
     keys = ["perplexity", "bits_per_token", "bits_per_character", "tokens", "unk"]
-    assert list(answer) == ["schema", *keys, "cache", "dynamic", "unigram", "kneser_ney"]
+    figures = ["perplexity", "cache", "dynamic", "unigram", "kneser_ney"]
+    later = ["unk_share", "unk_types", "known_tokens", *(f"known_{name}" for name in figures)]
+    later += [*(f"spread_{name}" for name in figures), "spread_bits_per_character"]
+    assert list(answer) == ["schema", *keys, *figures[1:], *later]
     assert answer["cache"] is answer["dynamic"] is None
     assert 1 < answer["perplexity"] < answer["unigram"] / 2 and answer["kneser_ney"] < answer["unigram"]
 
@@ -238,6 +241,11 @@ def test_eval_lm_warns_of_many_unknown_words(run_cli, here):
     done = run_cli("eval-lm", "story.lm", "other.txt")
     assert "14.3% of the tokens are <unk>, and <unk> is easier to predict" in done.stderr
     assert re.search(r"^tokens <unk> +1$", done.stdout, re.M)
+    assert re.search(r"^tokens but <unk> +6$", done.stdout, re.M)
+    quiet = run_cli("eval-lm", "story.lm", "other.txt", "--cache", "--json", "-q")
+    answer = json.loads(quiet.stdout)
+    assert "are <unk>" in quiet.stderr and answer["unk_share"] == 1 / 7 and answer["unk_types"] == 1
+    assert answer["spread_cache"] == answer["cache"] and answer["known_cache"] > 1
 
 
 def test_resume_finds_run_by_encoded_corpus(run_cli, here, unfinished):
@@ -477,5 +485,7 @@ def test_lm_commands_explain_how_to_install_torch(here, line):
     block = "import sys; sys.modules['torch'] = None; from nlpseq.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", block, *line], capture_output=True, text=True)
     assert done.returncode == 3 and done.stdout == ""
-    assert re.search(r"PyTorch: is not installed, .*pip install \"\.\[lm\]\"", done.stderr)
+    assert re.search(
+        r"language model: needs PyTorch, which is not installed\. .*pip install \"\.\[lm\]\"", done.stderr
+    )
     assert "Traceback" not in done.stderr
