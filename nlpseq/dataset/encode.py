@@ -22,6 +22,7 @@ from nlpseq.config import TextConfig
 from nlpseq.core import resources
 from nlpseq.core.precompile import Kernel
 from nlpseq.core.resources import available_cores
+from nlpseq.dataset.diagnostics import UNSPACED, UNSPACED_LETTERS
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, tokenize_blocks
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
@@ -211,10 +212,10 @@ def _explain_empty_vocab(text: ProvisionalText, counts_T: Counts, min_count: int
         f"--min-count {bound} would keep {np.count_nonzero(counts >= bound):,}"
         for bound in sorted({1, min(2, highest), highest})
     ]
-    return (
-        f"{name}: 0 of {len(counts):,} words have count >= {min_count}. "
-        f"Use a larger corpus or a lower bound: {', '.join(offers)}."
-    )
+    advice = f"Use a larger corpus or a lower bound: {', '.join(offers)}."
+    if text.count_characters(counts_T) > UNSPACED_LETTERS * int(counts_T.sum()):
+        advice += f" {UNSPACED}"
+    return f"{name}: 0 of {len(counts):,} words have count >= {min_count}. {advice}"
 
 
 def tokenizer_versions(config: TextConfig) -> dict[str, str]:

@@ -175,7 +175,7 @@ def spread_unknown(log_probs_N: Floats, data: TokenDataset) -> Floats | None:
 def _is_unknown(data: TokenDataset) -> npt.NDArray[np.bool_]:
     """Mark the predictions of <unk>, (N,)."""
     stream = Stream(data)
-    return stream.read(0, len(stream)) == data.vocab.num_words
+    return np.equal(stream.read(0, len(stream)), data.vocab.num_words)
 
 
 def count_characters(data: TokenDataset) -> int | None:

@@ -12,6 +12,7 @@ import torch
 from nlpseq.config import LMConfig
 from nlpseq.config.fields import is_number
 from nlpseq.core.resources import available_cores
+from nlpseq.dataset.diagnostics import UNSPACED
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.lm.checkpoint import Checkpoint, model_config
@@ -137,6 +138,11 @@ def _make_trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConf
     if valid.vocab.digest != data.vocab.digest:
         raise ArtifactError(
             f"{valid.name}: was not encoded with the vocabulary of {data.name}. Encode the text with it."
+        )
+    if data.vocab.num_words < 2:
+        raise DataError(
+            f"{data.name}: the vocabulary has {data.vocab.num_words} word, and a language model needs at "
+            f"least 2. Use more text, or lower --min-count. {UNSPACED}"
         )
     min_tokens = 2 * config.batch_size
     if train.num_tokens + train.num_sentences < min_tokens:

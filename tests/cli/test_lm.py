@@ -378,7 +378,7 @@ def test_train_lm_refuses_phrases_and_sparse_vectors(run_cli, here):
 def test_train_lm_refuses_model_as_corpus(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.lm", *FAST)
-    assert done.exit_code == 2 and "a language model is not a corpus" in done.stderr
+    assert done.exit_code == 2 and "story.lm: holds a language model, not a corpus" in done.stderr
 
 
 def test_train_lm_never_overwrites_its_inputs(run_cli, here):

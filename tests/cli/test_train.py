@@ -141,8 +141,9 @@ def test_encoded_corpus_is_not_read_as_text(run_cli, folder):
     assert "corpus.tokens: an encoded corpus can only be used alone" in result.stderr
     run_cli("train-w2v", "corpus.tokens", *QUICK)
     vectors = run_cli("train-w2v", "corpus.w2v", "-o", "other.w2v")
-    assert vectors.exit_code == 5
-    assert "corpus.w2v: holds word vectors, not an encoded corpus" in vectors.stderr
+    assert vectors.exit_code == 2
+    assert "corpus.w2v: holds word vectors, not a corpus" in vectors.stderr
+    assert "corpus.w2v: holds word vectors, not a corpus" in run_cli("preprocess", "corpus.w2v").stderr
 
 
 def test_train_w2v_never_overwrites_its_corpus(run_cli, folder):
