@@ -420,6 +420,31 @@ def test_length_flag_outranks_environment_and_file(run_cli, here, monkeypatch):
     assert (config["time_budget"], config["epochs"], config["hidden"]) == (0.1, None, 17)
 
 
+def test_budget_below_an_epoch_gives_a_warning(run_cli, here):
+    Path("story.txt").write_text(Path("story.txt").read_text() * 60)
+    done = run_cli("train-lm", "story.txt", *NETWORK, "--time-budget", "0.05s", "-q")
+    assert re.search(r"budget ended after \d+% of the text. Use --time-budget \d+s or more", done.stderr)
+
+
+def test_train_lm_refuses_vocabulary_of_one_word(run_cli, here):
+    Path("ja.txt").write_text("私は学生です\n" * 300)
+    done = run_cli("train-lm", "ja.txt", *FAST)
+    assert done.exit_code == 4 and "ja.txt: the vocabulary has 1 word" in done.stderr
+    assert "For text without spaces between words use --tokenizer char." in done.stderr
+
+
+def test_messages_name_the_text_not_the_cache(run_cli, here):
+    for arguments in (["--batch-size", "100000"], ["--valid-share", "0"]):
+        done = run_cli("train-lm", "story.txt", *NETWORK[:4], *arguments)
+        assert done.stderr.splitlines()[-1].startswith("nlpseq: error: story.txt: has "), done.stderr
+
+
+def test_other_command_names_complete_model_on_resume(run_cli, here):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    done = run_cli("train-w2v", "story.lm", "--resume")
+    assert done.exit_code == 2 and "story.lm: holds a language model of a complete training" in done.stderr
+
+
 def test_lm_preset_sets_sizes_and_flag_wins(run_cli, here):
     done = run_cli("train-lm", "story.txt", "--preset", "tiny", "--dim", "10", "--epochs", "1", "-q")
     assert done.exit_code == 0

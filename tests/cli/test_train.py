@@ -180,6 +180,16 @@ def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
     assert "byte 5 is invalid" in strict.stderr
 
 
+def test_words_never_trained_give_a_warning(run_cli, folder):
+    Path("lone.txt").write_text("alpha beta gamma\nlonely\n" * 400)
+    done = run_cli("train-w2v", "lone.txt", "--dim", 8, "--epochs", 1, "--subsample", 0, "-q")
+    assert "1 of 4 words got a random vector, because no pair of them was trained" in done.stderr
+    assert "repeat another. Remove the copies" in done.stderr
+    rare = run_cli("train-w2v", "corpus.txt", *QUICK, "--subsample", "1e-7")
+    assert "--subsample 1e-07 keeps about" in rare.stderr
+    assert re.search(r"\d+ of 50 words got a random .* Use --subsample 0 \(it is 1e-07\)", rare.stderr)
+
+
 def test_quiet_and_verbose_set_message_level(run_cli, folder):
     quiet = run_cli("train-w2v", "corpus.txt", *QUICK, "-q")
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "corpus.w2v\n", "")
