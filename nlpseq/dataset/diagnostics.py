@@ -26,9 +26,11 @@ def diagnose(data: TokenDataset, subsample: float = 0.0) -> list[str]:
 
     subsample: setting of the training.
     """
-    train = data.split("train")
-    letters = 0.0 if data.config.tokenizer == "char" else _letters_of_word(train)
-    notices = [*_too_few_tokens(train, subsample), *_repetition(train)]
+    train, vocab = data.split("train"), data.vocab
+    letters, notices = 0.0, list(_repetition(train))
+    if vocab.counts[: vocab.num_words + 1].sum() == train.num_tokens:  # else counts are of another text
+        letters = 0.0 if data.config.tokenizer == "char" else _letters_of_word(train)
+        notices = [*_too_few_tokens(train, subsample), *notices]
     if letters > UNSPACED_LETTERS:
         return [*notices, f"the average word has {letters:.0f} letters. {UNSPACED}"]
     single = float((np.diff(train.sentences[: MAX_SENTENCES + 1]) == 1).mean())
@@ -44,9 +46,8 @@ def _letters_of_word(train: TokenDataset) -> float:
     """Return the mean number of letters of a word, unknown words included."""
     vocab, unknown = train.vocab, train.unknown
     lengths_V = np.fromiter(map(len, vocab.words[: vocab.num_words]), np.int64)
-    counts_V = np.maximum(vocab.counts[: vocab.num_words + 1], 0)
-    letters = int(lengths_V @ counts_V[:-1]) + (unknown.characters if unknown else 0)
-    return letters / max(1, int(counts_V.sum()))
+    letters = int(lengths_V @ vocab.counts[: vocab.num_words]) + (unknown.characters if unknown else 0)
+    return letters / train.num_tokens
 
 
 def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:

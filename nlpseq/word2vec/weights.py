@@ -15,6 +15,7 @@ __all__ += ["without_padding"]
 
 BLOCK_ROWS = 1_000  # at once, to save memory
 COMPARED_COLUMNS = 4  # enough to recognize a row
+ROUNDING = 1e-6  # of a weight averaged over threads
 
 Floats = npt.NDArray[np.float32]
 
@@ -42,7 +43,8 @@ def count_untrained(in_VD: Floats, config: Word2VecConfig) -> int:
     columns, num_untrained = min(config.dim, COMPARED_COLUMNS), 0
     for first in range(0, len(in_VD), BLOCK_ROWS):
         rows = in_VD[first : first + BLOCK_ROWS, :columns]
-        is_initial = rows == _initial_rows(first, first + len(rows), columns, config)
+        initial = _initial_rows(first, first + len(rows), columns, config)
+        is_initial = np.isclose(rows, initial, rtol=ROUNDING, atol=0)
         num_untrained += int(is_initial.all(axis=1).sum())
     return num_untrained
 

@@ -55,6 +55,11 @@ def test_unknown_prompt_word_gets_warning(run_cli, here):
     assert "does not know '\\u200d', and" in joined.stderr
 
 
+def test_help_shows_bounds_of_sampling(run_cli):
+    shown = " ".join(run_cli("generate", "--help").stdout.split())
+    assert "1e-06<=x<=1000000" in shown and "0.0<x<=1" in shown or "0<x<=1" in shown, shown
+
+
 def test_dash_reads_prompt_from_stdin(run_cli, here):
     done = run_cli("generate", "tiny.lm", "--prompt", "-", "--num-tokens", "5", input="the cat\nthe\n")
     typed = run_cli("generate", "tiny.lm", "--prompt", "the cat\nthe", "--num-tokens", "5")
