@@ -69,8 +69,8 @@ class Vectors:
         if self.is_sparse:
             return np.flatnonzero(np.diff(self.matrix.indptr) == 0)
         ids = np.flatnonzero(self.matrix[:, 0] == 0)
-        is_zero = ~np.any(self.matrix[ids], axis=1)
-        return ids[is_zero]
+        zero_ids: npt.NDArray[np.intp] = ids[~np.any(self.matrix[ids], axis=1)]
+        return zero_ids
 
     def word_id(self, word: str) -> int:
         """Return the row of a word; raises DataError with suggestions if the word is unknown."""
