@@ -177,12 +177,12 @@ def _say_result(path: Path, model: LanguageModel) -> None:
 
 def _warn_of_short_training(model: LanguageModel, perplexity: float) -> None:
     """Warn of a time budget below one pass over the text, and of a model worse than a uniform guess."""
-    position, num_entries = model.meta["position"], len(model.vocab)
+    position, budget, num_entries = model.meta["position"], model.config.time_budget, len(model.vocab)
     share = position["tokens"] / model.meta["train_tokens"]
-    if model.config.time_budget and position["epoch"] == 0 and share < MIN_PASSES:
-        seconds = math.ceil(position["seconds"] / share)
+    if budget and position["epoch"] == 0 and share < MIN_PASSES:
+        seconds = math.ceil(budget / model.meta["facts"]["expected_passes"])
         say_warning(
-            f"the time budget ended after {share:.0%} of the text. Use --time-budget {seconds}s or more, or "
+            f"the time budget ended after {share:.1%} of the text. Use --time-budget {seconds}s or more, or "
             "--epochs 1, to read all of it once."
         )
     if perplexity > num_entries:

@@ -423,7 +423,15 @@ def test_length_flag_outranks_environment_and_file(run_cli, here, monkeypatch):
 def test_budget_below_an_epoch_gives_a_warning(run_cli, here):
     Path("story.txt").write_text(Path("story.txt").read_text() * 60)
     done = run_cli("train-lm", "story.txt", *NETWORK, "--time-budget", "0.05s", "-q")
-    assert re.search(r"budget ended after \d+% of the text. Use --time-budget \d+s or more", done.stderr)
+    assert re.search(r"budget ended after \d+\.\d% of the text. Use --time-budget \d+s or more", done.stderr)
+
+
+def test_perplexity_above_vocabulary_gives_a_warning(run_cli, here):
+    Path("often.txt").write_text("the cat sees\n" * 900 + "w x y z\n" * 3)
+    Path("rare.txt").write_text("z y x w\n" * 30)
+    settings = [*NETWORK, "--epochs", "3", "--learning-rate", "0.02", "--valid", "rare.txt"]
+    done = run_cli("train-lm", "often.txt", *settings, "-q")
+    assert "the validation perplexity is above 9, the perplexity of a uniform guess" in done.stderr
 
 
 def test_train_lm_refuses_vocabulary_of_one_word(run_cli, here):
