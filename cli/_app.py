@@ -43,7 +43,7 @@ class Command(WithExamples):
         super().__init__(*args, context_settings={"show_default": True}, **attributes)
         self._addresses = addresses
         self.params += [
-            _message_option("-q", "--quiet", help="print errors only", verbosity=-1),
+            _message_option("-q", "--quiet", help="print warnings and errors only", verbosity=-1),
             _message_option("-v", "--verbose", help="print more messages", verbosity=1),
             _message_option("--debug", help="print a traceback with every error", debug=True),
         ]
@@ -186,6 +186,16 @@ SYSTEM_FAILURES = (
     ),
 )
 
+USAGE_FORMS = (  # messages of click, and the same in the form of our own
+    (r"Missing \w+ '([^']+)'\.", r"\1: is missing."),
+    (r"Invalid value for (?:'[^']+' / )*'([^']+)': (.*)", r"\1: \2"),
+    (r"No such (\w+) '([^']+)'\.", r"\2: no such \1."),
+    (r"Did you mean '([^']+)'\?", r"Did you mean \1?"),
+    (r"Option '([^']+)' requires an argument\.", r"\1: needs a value."),
+    (r"Option '([^']+)' does not take a value\.", r"\1: takes no value."),
+    (r"Got unexpected extra arguments? \((.*)\)", r"\1: more than the command takes."),
+)
+
 
 def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
     if (number := _signal_behind(error)) is not None:
@@ -194,8 +204,10 @@ def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return USAGE, error.format_message()
     if isinstance(error, click.UsageError):
-        command = error.ctx.command_path if error.ctx else "nlpseq"
-        return USAGE, f"nlpseq: error: {error.format_message()} Try `{command} --help`."
+        command, message = error.ctx.command_path if error.ctx else "nlpseq", error.format_message()
+        for pattern, form in USAGE_FORMS:
+            message = re.sub(pattern, form, message, flags=re.DOTALL)
+        return USAGE, f"nlpseq: error: {message} Try `{command} --help`."
     if isinstance(error, NlpseqError):
         return error.exit_code, f"nlpseq: error: {error}"
     for failure in SYSTEM_FAILURES:
@@ -251,7 +263,7 @@ def _warnings_on(console: Console) -> Iterator[None]:
     def show(message: Warning | str, *_: object, **__: object) -> None:
         if str(message) not in shown:  # a command checks its output before the run does
             shown.add(str(message))
-            console.say(f"nlpseq: warning: {message}")
+            console.say(f"nlpseq: warning: {message}", level=-1)
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -108,8 +108,13 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     return data
 
 
-def say_contents(data: TokenDataset) -> None:
-    """Describe an encoded corpus, with warnings about the text."""
+def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
+    """Describe an encoded corpus, with warnings about the text.
+
+    subsample: setting of the training.
+    """
+    from nlpseq.dataset.diagnostics import diagnose
+
     vocab = data.vocab
     unknown = int(vocab.counts[vocab.num_words]) / max(1, int(vocab.counts[: vocab.num_words + 1].sum()))
     entries = "characters" if data.config.tokenizer == "char" else "words"
@@ -120,7 +125,7 @@ def say_contents(data: TokenDataset) -> None:
         f"{vocab.num_words:,} {entries} in the vocabulary, {unknown:.2%} of {counted} <unk>"
     )
     say(f"encoded corpus: {data.path}", level=1)
-    for notice in data.meta["notices"]:
+    for notice in [*data.meta["notices"], *diagnose(data, subsample)]:
         say_warning(notice)
 
 

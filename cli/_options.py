@@ -84,7 +84,9 @@ class Bounded(click.FloatRange):
         number = self._parse.convert(value, param, ctx)
         if not self._bounds.contain(number):
             option = param.opts[0] if param else "value"
-            raise ConfigError(f"{option}: {value} is not valid. The value must be {self._bounds}.")
+            raise ConfigError(
+                f"{option}: {value} is not valid. The value must be {self._bounds.wanted(number)}."
+            )
         return number
 
 
@@ -143,6 +145,21 @@ def config_options(
         return function
 
     return decorate
+
+
+def setting_options(config_type: type) -> Callable[[F], F]:
+    """Return a decorator that adds a plain option for every field, an argument of the command function."""
+    hints = get_type_hints(config_type)
+    options: list[Callable[[F], F]] = [
+        click.option(
+            option_name(each.name),
+            type=_click_type(each, hints[each.name]),
+            default=each.default,
+            help=each.metadata["help"],
+        )
+        for each in fields(config_type)
+    ]
+    return option_group(*options)
 
 
 def explicit_settings(*config_types: type) -> dict[str, Any]:

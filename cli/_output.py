@@ -26,7 +26,7 @@ _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in [*range(0x7F, 0xA0), 0x2028,
 class Console:
     """Messages on stderr, at the verbosity that the user chose."""
 
-    verbosity: int = 0  # -1: errors only, 1: details too
+    verbosity: int = 0  # -1: warnings and errors only, 1: details too
     debug: bool = False
     signals: StopSignals = field(default_factory=StopSignals)
 
@@ -48,8 +48,8 @@ def say(message: str, level: int = 0) -> None:
 
 
 def say_warning(message: str) -> None:
-    """Print a warning, unless -q."""
-    say(f"nlpseq: warning: {message}")
+    """Print a warning, also with -q."""
+    say(f"nlpseq: warning: {message}", level=-1)
 
 
 def console() -> Console:
@@ -76,8 +76,8 @@ def print_line(*fields: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print text on stdout without a line end of its own."""
-    print(printable(text, keep="\n"), end="", flush=True)
+    """Print text on stdout as it is, or on a terminal with control characters as escapes."""
+    print(printable(text, keep="\n\t") if sys.stdout.isatty() else text, end="", flush=True)
 
 
 def print_json(answer: Mapping[str, Any]) -> None:

@@ -34,12 +34,16 @@ EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbors of more frequent w
 
 
 def prepare(
-    sources: tuple[str, ...], text: TextConfig, threads: int | None = None, kernels: Sequence[Kernel] = ()
+    sources: tuple[str, ...],
+    text: TextConfig,
+    threads: int | None = None,
+    kernels: Sequence[Kernel] = (),
+    subsample: float = 0.0,
 ) -> TokenDataset:
     """Return the encoded corpus, and describe it.
 
     text: settings for a corpus that is not encoded yet. kernels: compiled before encoding, because compiling
-    and encoding both need much memory.
+    and encoding both need much memory. subsample: setting of the training, for warnings.
     """
     folder = dataset_folder(sources)
     data = None if folder is None else open_dataset(folder)
@@ -52,7 +56,7 @@ def prepare(
             precompile(new)
     if data is None:
         data = encode_as(sources, text, threads=threads)
-    say_contents(data)
+    say_contents(data, subsample)
     return data
 
 
@@ -64,12 +68,15 @@ def lock_result(path: Path, *, force: bool) -> None:
 
 
 def refuse_models(*texts: str | Path) -> None:
-    """Raise ConfigError for the folder of a language model that is named as a text."""
-    from nlpseq.training.resume import is_run
+    """Raise ConfigError for the folder of a model that is named as a text."""
+    from nlpseq.training.resume import KINDS, is_run
 
     for text in texts:
-        if is_run(Path(text), "lm"):
-            raise ConfigError(f"{text}: a language model is not a corpus. Name a text, or use --resume.")
+        for kind, title in KINDS.items():
+            if is_run(Path(text), kind):
+                raise ConfigError(
+                    f"{text}: holds {title}, not a corpus. Name a text, or use --resume to continue a run."
+                )
 
 
 class TrainingSession(ExitStack):
@@ -214,7 +221,8 @@ class TrainingSession(ExitStack):
 
 def say_neighbors(path: Path, vectors: Vectors) -> None:
     """Print the neighbors of a few words, and the next command."""
-    words = example_words(vectors.vocab.words)
+    zeros = {*vectors.zero_ids.tolist()}
+    words = example_words([word for n, word in enumerate(vectors.vocab.words) if n not in zeros])
     for word in words:
         nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))
         say(f"  {printable(word)}: {nearest}")

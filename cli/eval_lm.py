@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,14 @@ from ._output import print_columns, print_json, say, say_warning
 __all__ = ["eval_lm"]
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.lm.evaluate import Evaluation, Perplexities
     from nlpseq.lm.language_model import LanguageModel
+
+    Floats = npt.NDArray[np.float64]
 
 KNESER_NEY_BYTES = 120  # per token of both texts
 MAX_UNKNOWN_SHARE = 0.01  # because many <unk> make the scores too good
@@ -34,6 +41,12 @@ ROWS = {
     "dynamic": "perplexity with dynamic evaluation",
     "unigram": "perplexity of unigrams",
     "kneser_ney": "perplexity of a Kneser-Ney 5-gram",
+}
+UNKNOWN_ROWS = {  # printed after ROWS if tokens are <unk>
+    **{f"known_{name}": f"{label}, known tokens" for name, label in ROWS.items()},
+    **{f"spread_{name}": f"{label}, <unk> spread over its types" for name, label in ROWS.items()},
+    "known_tokens": "tokens but <unk>",
+    "unk_types": "types <unk>",
 }
 PROTOCOL = (
     "protocol: text read once in one column, state carried from line to line, first token predicted from "
@@ -74,27 +87,28 @@ def eval_lm(
     count-based models are a unigram model and an interpolated Kneser-Ney 5-gram model of the train split.
     """
     lm = load_model(model, threads, device)
-    from nlpseq.lm.evaluate import evaluate
+    from nlpseq.lm.evaluate import evaluate, perplexities
 
     own = _own_data(model, lm)
     data = _evaluation_data(model, lm, text, own)
     valid = _validation_text(model, lm, own) if cache or dynamic else None
     say(PROTOCOL)
-    answer = evaluate(lm.model, data)._asdict()
-    answer |= {
+    found = evaluate(lm.model, data)
+    log_probs = {
         "cache": _with_cache(lm, data, valid) if cache and valid else None,
         "dynamic": _with_dynamic(lm, data, own, valid) if dynamic and valid else None,
-    }
-    answer |= _baselines(own, data)
-    if answer["unk"] > MAX_UNKNOWN_SHARE * answer["tokens"]:
+    } | _baselines(own, data)
+    others = {name: None if each is None else perplexities(each, data) for name, each in log_probs.items()}
+    answer = _answer(found, others)
+    if found.unk > MAX_UNKNOWN_SHARE * found.tokens:
         say_warning(
-            f"{answer['unk'] / answer['tokens']:.1%} of the tokens are <unk>, and <unk> is easier to predict "
-            "than a word. Compare only with models of the same vocabulary."
+            f"{found.unk / found.tokens:.1%} of the tokens are <unk>, and <unk> is easier to predict than a "
+            "word. Compare models by the figures of the known tokens, or with <unk> spread over its types."
         )
     if as_json:
         print_json(answer)
     else:
-        print_columns((ROWS[name], _shown(value)) for name, value in answer.items() if value is not None)
+        print_columns(_rows(answer))
 
 
 def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
@@ -143,8 +157,32 @@ def _validation_text(path: Path, lm: LanguageModel, own: TokenDataset | Artifact
         ) from error
 
 
-def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> float:
-    from nlpseq.evaluation.ngram import perplexity
+def _answer(found: Evaluation, others: dict[str, Perplexities | None]) -> dict[str, float | None]:
+    """Return the keys of --json with their values; others: perplexities by key."""
+    every = {"perplexity": found.perplexity, **others}
+    return {
+        "perplexity": found.perplexity.all,
+        "bits_per_token": found.bits_per_token,
+        "bits_per_character": found.bits_per_character,
+        "tokens": found.tokens,
+        "unk": found.unk,
+        **{name: each and each.all for name, each in others.items()},
+        "unk_share": found.unk / found.tokens,
+        "unk_types": found.unk_types,
+        "known_tokens": found.tokens - found.unk,
+        **{f"known_{name}": each and each.known for name, each in every.items()},
+        **{f"spread_{name}": each and each.spread for name, each in every.items()},
+        "spread_bits_per_character": found.spread_bits_per_character,
+    }
+
+
+def _rows(answer: dict[str, float | None]) -> Iterator[tuple[str, str]]:
+    for name, label in (ROWS | UNKNOWN_ROWS if answer["unk"] else ROWS).items():
+        if (value := answer.get(name)) is not None:
+            yield label, _shown(value)
+
+
+def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> Floats:
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.neural_cache import cache_log_probs, tune_cache
 
@@ -154,13 +192,12 @@ def _with_cache(lm: LanguageModel, data: TokenDataset, valid: TokenDataset) -> f
         f"cache: window {settings.window}, theta {settings.theta:.4g}, weight {settings.cache_weight}, "
         "tuned on the validation text"
     )
-    return perplexity(cache_log_probs(lm.model, Stream(data), settings))
+    return cache_log_probs(lm.model, Stream(data), settings)
 
 
 def _with_dynamic(
     lm: LanguageModel, data: TokenDataset, own: TokenDataset | ArtifactError, valid: TokenDataset
-) -> float:
-    from nlpseq.evaluation.ngram import perplexity
+) -> Floats:
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.dynamic import dynamic_log_probs, gradient_statistics, tune_dynamic
 
@@ -171,26 +208,26 @@ def _with_dynamic(
         f"dynamic: learning rate {settings.learning_rate:g}, decay {settings.decay:g}, one step per "
         f"{settings.rows} tokens, tuned on the validation text"
     )
-    return perplexity(dynamic_log_probs(lm.model, Stream(data), statistics, settings))
+    return dynamic_log_probs(lm.model, Stream(data), statistics, settings)
 
 
-def _baselines(own: TokenDataset | ArtifactError, data: TokenDataset) -> dict[str, float | None]:
-    """Return the perplexities of count-based models; None, with a warning, if one is not possible."""
-    from nlpseq.evaluation.ngram import kneser_ney_log_probs, perplexity, unigram_log_probs
+def _baselines(own: TokenDataset | ArtifactError, data: TokenDataset) -> dict[str, Floats | None]:
+    """Return log-probabilities by count-based models; None, with a warning, if a model is not possible."""
+    from nlpseq.evaluation.ngram import kneser_ney_log_probs, unigram_log_probs
 
-    answer: dict[str, float | None] = {"unigram": None, "kneser_ney": None}
+    answer: dict[str, Floats | None] = {"unigram": None, "kneser_ney": None}
     if isinstance(own, ArtifactError):
         say_warning(f"no baselines: {own}")
         return answer
     train = own.split("train")
-    answer["unigram"] = perplexity(unigram_log_probs(train, data))
+    answer["unigram"] = unigram_log_probs(train, data)
     needed, available = KNESER_NEY_BYTES * (train.num_tokens + data.num_tokens), available_memory()
     if needed > available:
         say_warning(
             f"no 5-gram model: needs {size_text(needed)} of memory, {size_text(available)} available."
         )
         return answer
-    answer["kneser_ney"] = perplexity(kneser_ney_log_probs(train, data))
+    answer["kneser_ney"] = kneser_ney_log_probs(train, data)
     return answer
 
 

@@ -73,7 +73,7 @@ def eval_w2v(
     looked up as written, then in lower case. Items with an unknown word count as oov, see --oov.
     """
     if not pairs and analogies is None:
-        raise click.UsageError("No evaluation set. Name a file with --pairs or --analogies.")
+        raise click.UsageError("MODEL: nothing to evaluate on. Name a file with --pairs or --analogies.")
     evaluate = _read_sets(pairs, analogies, restrict_vocab, oov, threads)
     found = evaluate(load_vectors(model, **vector_settings))
     if as_json:
@@ -137,7 +137,7 @@ def compare(
     the mean share of nearest words in common with the first model, among the words of both models.
     """
     if len(models) < 2:
-        raise click.UsageError("One model is not enough to compare. Name two or more models.")
+        raise click.UsageError("MODEL: only one to compare. Name two or more models.")
     evaluate = _read_sets(pairs, analogies, restrict_vocab, oov, threads)
     from nlpseq.evaluation.neighbor_overlap import neighbor_overlap
 

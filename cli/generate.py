@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nlpseq.config import Length, Sampling
 from nlpseq.core.resources import TORCH
 from nlpseq.errors import ConfigError
 
 from ._app import Command
 from ._inputs import load_model
-from ._options import integer, is_typed, json_option, lm_argument, machine_options, option_name
+from ._options import (
+    integer,
+    is_typed,
+    json_option,
+    lm_argument,
+    machine_options,
+    option_name,
+    setting_options,
+)
 from ._output import print_json, print_text, say, say_warning
 
 __all__ = ["generate"]
@@ -31,31 +41,20 @@ SAMPLING_OPTIONS = ("samples", "seed", "temperature", "top_k", "top_p", "min_p",
         "nlpseq generate corpus.lm",
         'nlpseq generate corpus.lm --prompt "The" --num-tokens 20 --temperature 0.8 --seed 7',
         "nlpseq generate corpus.lm --sentences 1 --samples 3 --top-p 0.9 --json",
+        'echo "The king" | nlpseq generate corpus.lm --prompt -',
     ],
 )
 @lm_argument
-@click.option("--prompt", default="", show_default=False, help="text to continue [default: start a new text]")
-@click.option("--num-tokens", default=100, help="maximum length, in tokens after the prompt")
-@click.option("--sentences", type=int, help="stop after this many lines")
 @click.option(
-    "--temperature",
-    default=1.0,
-    help="below 1: more probable text; 0: always the most probable token",
+    "--prompt",
+    default="",
+    show_default=False,
+    help="text to continue, or - to read the text from stdin [default: start a new text]",
 )
-@click.option("--top-k", type=int, help="sample from this many most probable tokens")
-@click.option(
-    "--top-p",
-    default=1.0,
-    help="sample from the most probable tokens with this total probability",
-)
-@click.option(
-    "--min-p",
-    default=0.0,
-    help="drop tokens less probable than this share of the most probable token",
-)
-@click.option("--repetition-penalty", default=1.0, help="above 1: repeat tokens less")
+@setting_options(Length)
+@setting_options(Sampling)
 @click.option("--unk/--no-unk", default=False, help="allow <unk> in the text, or not")
-@click.option("--beam", type=int, metavar="N", help="beam search of this width, instead of sampling")
+@click.option("--beam", type=integer(1), metavar="N", help="beam search of this width, instead of sampling")
 @click.option("--samples", type=integer(1), default=1, help="number of texts")
 @click.option("--seed", type=integer(0), default=1, help="seed of all random numbers")
 @machine_options
@@ -77,14 +76,15 @@ def generate(
     """Write text with the language model LM.
 
     A single text appears token by token. A line of --- separates several texts; --json prints each text as a
-    document on one line. LM reads unknown words of the prompt as <unk>.
+    document on one line. LM reads unknown words of the prompt as <unk>. Control characters of the text are
+    escaped on a terminal only.
     """
     if beam is not None:
         _refuse_sampling_options()
     lm = load_model(model, threads, device)
-    from nlpseq.lm.generate import Length, beam_search, generate as texts, stream
-    from nlpseq.lm.sampling import Sampling
+    from nlpseq.lm.generate import beam_search, generate as texts, stream
 
+    prompt = _read_stdin() if prompt == "-" else prompt
     _warn_of_unknown_words(lm, prompt)
     length, sampling = Length(num_tokens, sentences), Sampling(**filters)
     if beam is not None:
@@ -112,11 +112,18 @@ def _refuse_sampling_options() -> None:
             raise ConfigError(f"{option}: has no effect with --beam. Leave out {option} or --beam.")
 
 
+def _read_stdin() -> str:
+    """Return the text of stdin as a prompt, without a last line end, so that its last line goes on."""
+    text = sys.stdin.buffer.read().decode("utf-8-sig", "replace")
+    return text.replace("\r\n", "\n").removesuffix("\n")
+
+
 def _warn_of_unknown_words(lm: LanguageModel, prompt: str) -> None:
     from nlpseq.lm.generate import unknown_words
 
     if unknown := unknown_words(lm, prompt):
-        shown = ", ".join(unknown[:MAX_UNKNOWN_SHOWN]) + (", ..." if len(unknown) > MAX_UNKNOWN_SHOWN else "")
+        shown = ", ".join(map(repr, unknown[:MAX_UNKNOWN_SHOWN]))  # quoted, because a space may be unknown
+        shown += ", ..." if len(unknown) > MAX_UNKNOWN_SHOWN else ""
         say_warning(f"the model does not know {shown}, and reads <unk> instead.")
 
 

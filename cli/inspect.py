@@ -67,6 +67,7 @@ def inspect(path: Path, as_json: bool) -> None:
 
 def _inspect_folder(path: Path) -> Finding:
     from nlpseq.counts.cooccurrence import Cooccurrence
+    from nlpseq.dataset.diagnostics import diagnose
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.storage import artifact
     from nlpseq.vectors.vectors import Vectors
@@ -86,7 +87,9 @@ def _inspect_folder(path: Path) -> Finding:
             raise ArtifactError(
                 f"{path}: unknown format {meta.get('format')!r}. Use the version of nlpseq that wrote {path}."
             )
-        checks[kind](path)
+        found = checks[kind](path)
+        if kind == "tokens":
+            meta["notices"] = [*meta["notices"], *diagnose(found)]
         for inner in filter(artifact.is_result, path.iterdir()):  # such as counts in an encoded corpus
             if error := _inspect_folder(inner).error:
                 raise error

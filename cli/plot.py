@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.errors import ConfigError, MissingExtra
+from nlpseq.errors import ConfigError, missing_extra
 
 from ._app import Command
 from ._options import force_option
@@ -60,7 +60,7 @@ def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
     from nlpseq.vectors.formats.writer import atomic_files, check_files
 
     if find_spec("matplotlib") is None:
-        raise MissingExtra('plot: needs matplotlib, which is not installed. Run pip install "nlpseq[plot]".')
+        raise missing_extra("plot", "matplotlib", "plot")
     file = output or Path(f"{run.resolve().name}.png")
     if file.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{file}: unknown picture format. Use a name that ends in {', '.join(SUFFIXES)}.")

@@ -26,7 +26,7 @@ from ._options import (
     threads_option,
 )
 from ._output import Progress, print_path, printable, say
-from ._training import lock_result
+from ._training import lock_result, refuse_models
 
 __all__ = ["preprocess"]
 
@@ -66,6 +66,7 @@ def preprocess(
     config, counting = build_text_config(), build_config(CooccurrenceConfig, COUNTING["ppmi-svd"])
     for each in fields(CooccurrenceConfig):
         require_with(each.name, "--cooccurrence", is_there=cooccurrence)
+    refuse_models(*sources)
     if folder := dataset_folder(sources):
         raise ConfigError(f"{folder}: already encoded. Name the text instead.")
     from nlpseq.dataset.encode import preprocess as encode_into
@@ -80,7 +81,7 @@ def preprocess(
             data = encode_into(corpus, config, new, threads=threads, progress=bar.report)
         pairs = _count(data, counting, threads) if cooccurrence else None
     data.path = path
-    say_contents(data)
+    say_contents(data, counting.subsample if cooccurrence else 0.0)
     if config.phrases:
         _say_phrases(data)
     if pairs is not None:

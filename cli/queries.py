@@ -143,10 +143,10 @@ def known_form(vectors: Vectors, word: str) -> str:
 def _query_words(words: tuple[str, ...], interactive: bool) -> Iterable[str]:
     if interactive:
         if words or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise click.UsageError("-i needs a terminal and no WORD. Leave out -i to name or pipe words.")
+            raise click.UsageError("-i: needs a terminal and no WORD. Leave out -i to name or pipe words.")
         return _typed_words()
     if not words and sys.stdin.isatty():
-        raise click.UsageError("No word. Name a word, pipe words into stdin, or use -i.")
+        raise click.UsageError("WORD: is missing. Name a word, pipe words into stdin, or use -i.")
     if words:
         return words
     lines = (line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer)

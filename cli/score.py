@@ -57,12 +57,13 @@ def score(
     device: str,
     as_json: bool,
 ) -> None:
-    """Print the log-probability and perplexity of each line of FILE, or of stdin.
+    r"""Print the log-probability and perplexity of each line of FILE, or of stdin.
 
     Each line is one sentence. The network starts from its initial state, predicts the first token from <eos>
     and finally <eos>, also a token. Every line of FILE gives one line of output, with
     columns separated by tabs: natural log-probability, perplexity, tokens, unknown words, text; with --tokens
-    then one column per token. An unknown word appears as <unk:word>.
+    then one column per token. An unknown word appears as <unk:word>, a control character as an escape such
+    as \x09, a backslash as \\. A sentence with unknown words scores too well.
     """
     corpus = _named_text(file)
     lm = load_model(model, threads, device)
@@ -77,16 +78,24 @@ def score(
     from nlpseq.lm.score import score_sentences
     from nlpseq.reading.corpus import ReadReport
 
-    report = ReadReport()
+    report, num_tokens, num_unknown = ReadReport(), 0, 0
     for each in score_sentences(lm, lines(corpus.blocks(config, report))):
         _print_score(each, with_tokens=with_tokens, as_json=as_json)
+        num_tokens, num_unknown = num_tokens + len(each.tokens), num_unknown + each.unk
+    if num_unknown:
+        say_warning(
+            f"{num_unknown:,} of {num_tokens:,} tokens are unknown words, scored as <unk>, and <unk> is "
+            "easier to predict than a word. Compare sentences without unknown words (column unk)."
+        )
     for notice in report.notices():
         say_warning(notice)
 
 
 def _named_text(file: str | None) -> Corpus:
     if file is None and sys.stdin.isatty():
-        raise click.UsageError("No text. Name a file, pipe sentences into stdin, or use - to type sentences.")
+        raise click.UsageError(
+            "FILE: is missing. Name a text, pipe sentences into stdin, or use - to type them."
+        )
     if file is not None and (folder := dataset_folder((file,))):
         raise DataError(f"{folder}: a result of nlpseq, not a text. Name the text.")
     return open_sources((file or "-",))
@@ -103,7 +112,8 @@ def _print_score(score: SentenceScore, *, with_tokens: bool, as_json: bool) -> N
     else:
         numbers = f"{score.log_prob:.4f}", f"{score.perplexity:.4f}", str(len(tokens)), str(score.unk)
         shown = (f"{token} {value:.4f}" for token, value in tokens if with_tokens)
-        print_line(*numbers, score.text, *shown)
+        written = (field.replace("\\", "\\\\") for field in (score.text, *shown))  # \x09 may be in the text
+        print_line(*numbers, *written)
 
 
 def lines(blocks: Iterable[Block]) -> Iterator[str]:

@@ -26,7 +26,7 @@ from ._options import (
     option_name,
     training_options,
 )
-from ._output import Progress, print_path, say
+from ._output import Progress, print_path, say, say_warning
 from ._training import TrainingSession, prepare, say_neighbors
 
 __all__ = ["train_counts"]
@@ -79,6 +79,9 @@ def train_counts(method: str, **arguments: Any) -> None:
     vectors = _resume(session, method) if session.is_resumed else _start(session, method)
     seconds = vectors.meta
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
+    if num_zero := len(vectors.zero_ids):
+        subsample = vectors.meta["cooccurrence_config"]["subsample"]
+        _warn_of_lost_words(num_zero, len(vectors.vocab), "a vector of zeros", subsample)
     say_neighbors(session.path, vectors)
     print_path(session.path)
 
@@ -90,7 +93,9 @@ def _start(session: TrainingSession, method: str) -> Vectors:
     text = build_text_config()
     threads = getattr(configs[METHODS[method][-1]], "threads", explicit_settings(SVDConfig).get("threads"))
     path = session.lock_output()
-    data = prepare(session.sources, text, threads)
+    data = prepare(session.sources, text, threads, subsample=counting.subsample)
+    if svd := configs.get(SVDConfig):
+        _check_dim(svd, data.vocab.num_words)
     if method != "glove":
         return _factorize(session, data, _count(data, counting, threads), configs)
     from nlpseq.counts.glove import train_glove
@@ -103,7 +108,7 @@ def _start(session: TrainingSession, method: str) -> Vectors:
 
 def _resume(session: TrainingSession, method: str) -> Vectors:
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
-        say_contents(data)
+        say_contents(data, run.configs["cooccurrence_config"].subsample)
         _check_room(run.path, data.vocab.num_words, run.configs["glove_config"])
 
     def count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
@@ -118,6 +123,15 @@ def _resume(session: TrainingSession, method: str) -> Vectors:
     run, settings = session.find_run(), explicit_settings(GloveConfig, CooccurrenceConfig, TextConfig)
     vectors: Vectors = session.resume(run, settings, on_start, count)
     return vectors
+
+
+def _check_dim(config: SVDConfig, num_words: int) -> None:
+    """Raise ConfigError before counting if the words do not fill --dim; announce a lower default."""
+    from nlpseq.counts.svd import DEFAULT_DIM, resolve
+
+    dim = resolve(config, num_words).dim
+    if config.dim is None and dim != DEFAULT_DIM:
+        say(f"--dim: {dim}, because {num_words:,} words fill no more. Use --dim to choose another.")
 
 
 def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
@@ -160,8 +174,21 @@ def _count(
     if glove is not None:
         from nlpseq.counts.glove import needed_bytes
 
+        pairs_V = counts.matrix.indptr[1:] - counts.matrix.indptr[:-1]
+        if num_random := int((pairs_V == 0).sum()):
+            _warn_of_lost_words(num_random, len(counts.vocab), "a random vector", config.subsample)
+
         check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
+
+
+def _warn_of_lost_words(number: int, num_words: int, vector: str, subsample: float) -> None:
+    """Warn of words without pairs, and of what they have as a vector."""
+    use = f"Use --subsample 0 (it is {subsample:g})" if subsample else "Use more text"
+    say_warning(
+        f"{number:,} of {num_words:,} words got {vector}, because no pair of them counts. {use}, or longer "
+        "sentences."
+    )
 
 
 def _factorize(
@@ -169,18 +196,21 @@ def _factorize(
 ) -> Vectors:
     """Store and return vectors of mutual information, explicit or dense."""
     from nlpseq.counts.ppmi import ppmi
-    from nlpseq.counts.svd import needed_bytes, train_svd
+    from nlpseq.counts.svd import needed_bytes, resolve, train_svd
     from nlpseq.training.provenance import describe_source
 
     started = time.perf_counter()
     vectors = ppmi(counts, configs[PPMIConfig])
     say(f"{vectors.matrix.nnz:,} of them occur together more often than by chance")
     if config := configs.get(SVDConfig):
-        needed = needed_bytes(vectors.matrix, config)
-        say(f"{len(vectors.vocab):,} words x {config.dim}; memory: {size_text(needed)}")
+        plan = resolve(config, len(vectors.vocab))
+        needed = needed_bytes(vectors.matrix, plan)
+        say(f"{len(vectors.vocab):,} words x {plan.dim}; memory: {size_text(needed)}")
         check_memory(needed, VECTORS_REMEDY)
         with Progress("factorizing", "products", COMPILING) as progress:
             vectors = train_svd(vectors, config, progress=progress.update)
+        if (dim := vectors.matrix.shape[1]) != plan.dim:
+            say(f"--dim: lowered to {dim}, the rank of the counts")
     facts = ("corpus", "data_digest", "data_vocab_digest", "count_seconds")
     vectors.meta |= {name: counts.meta[name] for name in facts}
     source = describe_source(data, session.sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from ._options import (
     option_name,
     training_options,
 )
-from ._output import print_path, say
+from ._output import print_path, say, say_warning
 from ._training import TrainingSession, prepare, refuse_models
 
 __all__ = ["STARTING", "train_lm"]
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 STARTING = "trying out what is fastest here"
 LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
+MIN_PASSES = 0.99  # over the text; columns leave out a few last tokens
 COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
 RARELY_TURNED = [
     *("tied", "init", "forget_bias", "ar", "tar", "lengths", "clip_value", "beta1", "decay_share"),
@@ -165,8 +167,26 @@ def _say_result(path: Path, model: LanguageModel) -> None:
         words, text = probed["vectors_cover_words"], probed["vectors_cover_text"]
         say(f"the vectors know {words:.1%} of the vocabulary, {text:.1%} of the text")
     best = perplexity_of(min(position["valid_losses"]))
+    _warn_of_short_training(model, best)
     work = f"{position['tokens']:,} tokens in {model.meta['precision']}"
     say(f"trained in {position['seconds']:.1f} s on {work}; validation perplexity {best:.2f}")
     say(f"next: nlpseq generate {name}")
     has_test = model.meta["text_config"]["test_share"] > 0
     say(f"      nlpseq eval-lm {name}" + ("" if has_test else " TEXT"))
+
+
+def _warn_of_short_training(model: LanguageModel, perplexity: float) -> None:
+    """Warn of a time budget below one pass over the text, and of a model worse than a uniform guess."""
+    position, budget, num_entries = model.meta["position"], model.config.time_budget, len(model.vocab)
+    share = position["tokens"] / model.meta["train_tokens"]
+    if budget and position["epoch"] == 0 and share < MIN_PASSES:
+        seconds = math.ceil(budget / model.meta["facts"]["expected_passes"])
+        say_warning(
+            f"the time budget ended after {share:.1%} of the text. Use --time-budget {seconds}s or more, or "
+            "--epochs 1, to read all of it once."
+        )
+    if perplexity > num_entries:
+        say_warning(
+            f"the validation perplexity is above {num_entries:,}, the perplexity of a uniform guess. Train "
+            "longer, or lower --learning-rate."
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
+from nlpseq.config.fields import from_dict
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
 from nlpseq.errors import ConfigError
 
@@ -23,7 +24,7 @@ from ._options import (
     require_with,
     training_options,
 )
-from ._output import print_path, say
+from ._output import print_path, say, say_warning
 from ._training import TrainingSession, prepare, say_neighbors
 
 __all__ = ["train_w2v"]
@@ -83,7 +84,7 @@ def _start(session: TrainingSession, preset: str) -> Vectors:
     kernels = to_compile(config, choice)
     if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()
-    data = prepare(session.sources, text, config.threads, kernels)
+    data = prepare(session.sources, text, config.threads, kernels, config.subsample)
     resources.trim_heap()
     _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
@@ -92,7 +93,7 @@ def _start(session: TrainingSession, preset: str) -> Vectors:
 
 def _resume(session: TrainingSession) -> Vectors:
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
-        say_contents(data)
+        say_contents(data, run.configs["config"].subsample)
         _check_room(run.path, data, run.configs["config"])
         epoch, seconds = run.stored_counter("epoch"), run.stored_counter("seconds")
         say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
@@ -137,6 +138,8 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
 
 def _say_result(path: Path, vectors: Vectors) -> None:
     """Say how training went, and what to type next."""
+    from nlpseq.word2vec.weights import count_untrained
+
     meta = vectors.meta
     say(
         f"trained in {meta['seconds']:.1f} s, {meta['words_per_second']:,.0f} words/s; "
@@ -147,4 +150,11 @@ def _say_result(path: Path, vectors: Vectors) -> None:
             f"; its vectors were kept, after {meta['epochs']} epochs" if meta["config"]["early_stop"] else ""
         )
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
+    config = from_dict(Word2VecConfig, meta["config"])
+    if num_untrained := count_untrained(vectors.matrix, config):
+        use = f"Use --subsample 0 (it is {config.subsample:g})" if config.subsample else "Use more text"
+        say_warning(
+            f"{num_untrained:,} of {len(vectors.vocab):,} words got a random vector, because no pair of "
+            f"them was trained. {use}, or longer sentences."
+        )
     say_neighbors(path, vectors)

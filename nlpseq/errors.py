@@ -15,7 +15,7 @@ A message is `<thing>: <problem>. <what to do, with the command or option>`.
 import errno
 
 __all__ = ["DISK_FULL", "SHORTAGE", "ArtifactError", "BackendUnavailable", "ConfigError", "DataError"]
-__all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError"]
+__all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError", "missing_extra"]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SHORTAGE = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of the machine: no file is corrupt
@@ -53,3 +53,11 @@ class ArtifactError(NlpseqError):
 
 class ResourceError(NlpseqError):
     exit_code = 6
+
+
+def missing_extra(use: str, library: str, extra: str) -> MissingExtra:
+    """Return the error of a use whose library is not installed.
+
+    extra: name of the extra in pyproject.toml that installs the library.
+    """
+    return MissingExtra(f'{use}: needs {library}, which is not installed. Type: pip install ".[{extra}]"')

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_dict
 from nlpseq.dataset.phrases import join_known
-from nlpseq.errors import MissingExtra
+from nlpseq.errors import missing_extra
 from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors.vectors import Vectors
 
@@ -26,9 +26,7 @@ try:
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
-    raise MissingExtra(
-        'nlpseq.sklearn: scikit-learn is not installed. Type: pip install "nlpseq[sklearn]"'
-    ) from error
+    raise missing_extra("nlpseq.sklearn", "scikit-learn", "sklearn") from error
 
 __all__ = ["DocumentVectors"]
 

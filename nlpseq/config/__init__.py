@@ -5,6 +5,7 @@ The command line derives its options from the fields. Every result stores the co
 
 from nlpseq.config.counts import CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig
 from nlpseq.config.fields import MAX_THREADS
+from nlpseq.config.generation import Length, Sampling
 from nlpseq.config.lm import AUTOMATIC_RATES, LMConfig
 from nlpseq.config.presets import COUNTING, LM_PRESETS, LM_SHARES, LM_TEXT, WORD2VEC_PRESETS
 from nlpseq.config.text import TextConfig, Tokenizer
@@ -21,8 +22,10 @@ __all__ = [
     "CooccurrenceConfig",
     "GloveConfig",
     "LMConfig",
+    "Length",
     "PPMIConfig",
     "SVDConfig",
+    "Sampling",
     "TextConfig",
     "Tokenizer",
     "Word2VecConfig",

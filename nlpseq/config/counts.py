@@ -38,7 +38,12 @@ class PPMIConfig(Config):
 class SVDConfig(Config):
     """Truncated singular value decomposition of a sparse matrix."""
 
-    dim: int = setting(300, "length of a word vector", ge=1, le=10_000)
+    dim: int | None = setting(
+        None,
+        "length of a word vector [default: 300 or as many as the words fill; glove 100]",
+        ge=1,
+        le=10_000,
+    )
     eigenvalue_power: float = setting(0.5, "power of the singular values in the vectors", ge=0, le=1)
     oversampling: int = setting(20, "additional dimensions during the work, for accuracy", ge=0, le=10_000)
     power_iterations: int = setting(2, "passes that sharpen the result, of two products each", ge=0, le=100)

@@ -47,6 +47,13 @@ class Bounds(NamedTuple):
             and (self.lt is None or value < self.lt)
         )
 
+    def wanted(self, value: float) -> str:
+        """Describe the values allowed instead of `value`."""
+        is_range = self.ge is not None and self.le is not None
+        if abs(value) < math.inf or is_range or self == Bounds():
+            return str(self)
+        return f"a finite number {self}"
+
     def __str__(self) -> str:
         if self.ge is not None and self.le is not None:
             return f"from {self.ge:,} to {self.le:,}"
@@ -96,8 +103,7 @@ class Config:
                 check(_has_type(value, hint), self, each.name, f"of type {' or '.join(names)}")
             if isinstance(value, int | float) and not isinstance(value, bool):
                 bounds = each.metadata["bounds"]
-                wanted = bounds if abs(value) < math.inf else Bounds()
-                check(bounds.contain(value), self, each.name, str(wanted))
+                check(bounds.contain(value), self, each.name, bounds.wanted(value))
 
 
 def check(holds: bool, config: Any, name: str, wanted: str) -> None:

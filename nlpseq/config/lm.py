@@ -54,7 +54,7 @@ class LMConfig(Config):
     clip_norm: float | None = setting(1.0, "largest norm of the gradient of all weights", gt=0)
     clip_value: float | None = setting(None, "largest gradient of a single weight", gt=0)
     optimizer: Literal["sgd", "adam", "adamw"] = setting("adamw", "rule that updates the weights")
-    learning_rate: float = setting(6e-3, "initial learning rate", ge=0)
+    learning_rate: float = setting(6e-3, "initial learning rate", gt=0)
     beta1: float = setting(0.0, "momentum of adam and adamw", ge=0, lt=1)
     schedule: Literal["constant", "plateau", "cosine", "linear"] = setting(
         "linear", "course of the learning rate; linear: constant, then down to zero"

@@ -43,7 +43,7 @@ def ppmi(counts: Cooccurrence, config: PPMIConfig = PPMIConfig()) -> Vectors:  #
     if matrix.nnz == 0:
         raise DataError(
             f"counts: none of the {counts.matrix.nnz:,} pairs of words has a PPMI above 0. "
-            "Use more text, or lower --shift and --min-pairs."
+            f"{_remedy(counts.config.subsample, config)}"
         )
     meta = {
         "model": "ppmi",
@@ -53,6 +53,17 @@ def ppmi(counts: Cooccurrence, config: PPMIConfig = PPMIConfig()) -> Vectors:  #
         "tokens": counts.meta.get("num_tokens"),
     }
     return Vectors(counts.vocab, matrix, meta=meta)
+
+
+def _remedy(subsample: float, config: PPMIConfig) -> str:
+    """Name the settings that lose pairs."""
+    settings = {
+        "--subsample 0": (subsample, subsample > 0),
+        "a lower --shift": (config.shift, config.shift > 1),
+        "a lower --min-pairs": (config.min_pairs, config.min_pairs > 0),
+    }
+    used = [f"{option} (it is {value:g})" for option, (value, is_used) in settings.items() if is_used]
+    return f"Use {', '.join([*used, 'or more text' if used else 'more text'])}."
 
 
 def ppmi_matrix(counts: Any, config: PPMIConfig, block_pairs: int = BLOCK_PAIRS) -> Any:

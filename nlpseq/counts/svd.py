@@ -15,7 +15,7 @@ Letters: R rows, C columns of the sparse matrix, L columns of its span, D dimens
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -29,7 +29,9 @@ from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.vectors import Vectors
 
-__all__ = ["SVD", "SparseProduct", "needed_bytes", "randomized_svd", "train_svd"]
+__all__ = ["DEFAULT_DIM", "SVD", "SparseProduct", "needed_bytes", "randomized_svd", "resolve", "train_svd"]
+
+DEFAULT_DIM = 300  # of word vectors, if the words fill as many
 
 _ROUNDING = 1e-6  # of the largest singular value
 _SLICES = 8  # of rows per thread, so that all threads end at about the same time
@@ -54,28 +56,41 @@ def train_svd(
 ) -> Vectors:
     """Return dense vectors of words and contexts from sparse vectors.
 
-    progress: called with matrix products done and in total. Raises ConfigError if there are fewer words than
-    dimensions, DataError if the rank of the matrix is lower.
+    progress: called with matrix products done and in total. Raises the errors of resolve, and DataError if
+    the rank of the matrix is below config.dim. Without config.dim the rank limits the dimensions.
     """
-    matrix = explicit.matrix
-    if config.dim >= min(matrix.shape):
-        raise ConfigError(
-            f"dim: {config.dim} dimensions need more than {matrix.shape[0]} words. "
-            "Lower --dim, or keep more words with a lower --min-count."
-        )
-    found = randomized_svd(matrix, config, progress)
-    if found.values_D[-1] <= _ROUNDING * found.values_D[0]:
+    matrix, plan = explicit.matrix, resolve(config, explicit.matrix.shape[0])
+    found = randomized_svd(matrix, plan, progress)
+    rank = int((found.values_D > _ROUNDING * found.values_D[0]).sum())
+    if rank < len(found.values_D) and config.dim is not None:
         raise DataError(
             f"counts: their rank is below {config.dim}, the dimensions. Lower --dim, or use more text."
         )
+    found = SVD(found.left_RD[:, :rank], found.values_D[:rank], found.right_CD[:, :rank])
+    config = replace(config, dim=rank)
     scale_D = found.values_D**config.eigenvalue_power
     meta = explicit.meta | {"model": f"{explicit.meta['model']}-svd", "svd_config": asdict(config)}
     meta["singular_values"] = found.values_D.tolist()
     return Vectors(explicit.vocab, found.left_RD * scale_D, found.right_CD * scale_D, meta)
 
 
+def resolve(config: SVDConfig, num_words: int) -> SVDConfig:
+    """Fill in the default dimensions: DEFAULT_DIM, or as many as the words fill.
+
+    Raises ConfigError if the words do not fill config.dim dimensions.
+    """
+    dim = config.dim or max(1, min(DEFAULT_DIM, num_words - 1))
+    if dim >= num_words:
+        raise ConfigError(
+            f"dim: {dim} dimensions need more than {num_words} words. "
+            "Lower --dim, or keep more words with a lower --min-count."
+        )
+    return replace(config, dim=dim)
+
+
 def needed_bytes(matrix: Any, config: SVDConfig) -> int:
     """Return the memory of train_svd in bytes, roughly: a transpose, and a few spans of columns."""
+    assert config.dim is not None
     columns = config.dim + config.oversampling
     return int(2 * matrix.nnz * 8 + 6 * matrix.shape[0] * columns * 4)
 
@@ -85,6 +100,7 @@ def randomized_svd(matrix: Any, config: SVDConfig, progress: Callable[[int, int]
 
     matrix: CSR. progress: called with the matrix products done and their total.
     """
+    assert config.dim is not None
     num_columns = min(config.dim + config.oversampling, *matrix.shape)
     total, report = 2 * config.power_iterations + 2, progress or (lambda done, total: None)
     threads = config.threads or available_cores()

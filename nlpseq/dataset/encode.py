@@ -22,6 +22,7 @@ from nlpseq.config import TextConfig
 from nlpseq.core import resources
 from nlpseq.core.precompile import Kernel
 from nlpseq.core.resources import available_cores
+from nlpseq.dataset.diagnostics import UNSPACED, UNSPACED_LETTERS
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, tokenize_blocks
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
@@ -96,7 +97,7 @@ def preprocess(
             reported = _report(tokenized, corpus.size_bytes(), progress)
             text = write_provisional(folder.path, reported, limits)
         splits = split_sentences(text.sentences, config, corpus.describe())
-        vocab = _write_final_ids(folder, text, config, vocab, splits["train"][1], corpus.describe())
+        vocab, unknown = _write_final_ids(folder, text, config, vocab, splits, corpus.describe())
         if corpus.stamp() != stamp:
             raise DataError(
                 f"{corpus.describe()}: changed during reading. Start again once the file is complete."
@@ -111,6 +112,7 @@ def preprocess(
                 "num_tokens": text.num_tokens,
                 "num_sentences": len(text.sentences) - 1,
                 "splits": splits,
+                "unknown": unknown,
                 "read": asdict(report),
                 "notices": report.notices(),
             }
@@ -135,33 +137,38 @@ def _write_final_ids(
     text: ProvisionalText,
     config: TextConfig,
     vocab: Vocab | None,
-    train_end: int,
+    splits: dict[str, list[int]],
     name: str,
-) -> Vocab:
-    """Write tokens.npy and vocab.tsv; return the vocabulary."""
+) -> tuple[Vocab, dict[str, list[int]]]:
+    """Write tokens.npy and vocab.tsv; return the vocabulary, and types and characters of <unk> by split."""
+    train_end = splits["train"][1]
     if config.phrases:
         text.join_phrases(config, train_end)
+    counts_T = text.count(train_end)
     if vocab is None:
-        vocab, ids_T = _build_vocab(text, config, train_end, name)
+        vocab, ids_T = _build_vocab(text, counts_T, config, train_end, name)
     else:
         all_types = np.ones(text.num_types, np.bool_)
         lines = (b"\n".join(types).decode(*UTF_8) for _, _, types in text.type_chunks(all_types))
         chunks = (vocab.ids_of(each.split("\n")) for each in lines)
         ids_T = np.concatenate([np.array(ids, token_dtype(len(vocab))) for ids in chunks])
+    unknown, is_unknown_T = dict[str, list[int]](), ids_T == vocab.num_words
+    for split, (first, end) in splits.items():
+        unknown_T = (counts_T if split == "train" else text.count(end, first)) * is_unknown_T
+        unknown[split] = [int(np.count_nonzero(unknown_T)), text.count_characters(unknown_T)]
     folder.complete(TOKENS, text.finish(TOKENS, ids_T))
     vocab.save(folder.path / VOCAB)
-    return vocab
+    return vocab, unknown
 
 
 def _build_vocab(
-    text: ProvisionalText, config: TextConfig, train_end: int, name: str
+    text: ProvisionalText, counts_T: Counts, config: TextConfig, train_end: int, name: str
 ) -> tuple[Vocab, npt.NDArray[Any]]:
     """Return the vocabulary of a text and the id of each type: uint16 or uint32, (T,).
 
-    Words are counted in the first train_end sentences; <unk> counts the tokens of all other types, <eos> the
-    sentences. Raises DataError if no word remains.
+    counts_T: of the train split, the first train_end sentences. <unk> counts the tokens of all other types,
+    <eos> the sentences. Raises DataError if no word remains.
     """
-    counts_T = text.count(train_end)
     type_ids, words = _choose_words(text, counts_T, config)
     if not words:
         raise DataError(_explain_empty_vocab(text, counts_T, config.min_count, name))
@@ -205,10 +212,10 @@ def _explain_empty_vocab(text: ProvisionalText, counts_T: Counts, min_count: int
         f"--min-count {bound} would keep {np.count_nonzero(counts >= bound):,}"
         for bound in sorted({1, min(2, highest), highest})
     ]
-    return (
-        f"{name}: 0 of {len(counts):,} words have count >= {min_count}. "
-        f"Use a larger corpus or a lower bound: {', '.join(offers)}."
-    )
+    advice = f"Use a larger corpus or a lower bound: {', '.join(offers)}."
+    if text.count_characters(counts_T) > UNSPACED_LETTERS * int(counts_T.sum()):
+        advice += f" {UNSPACED}"
+    return f"{name}: 0 of {len(counts):,} words have count >= {min_count}. {advice}"
 
 
 def tokenizer_versions(config: TextConfig) -> dict[str, str]:

@@ -109,14 +109,24 @@ class ProvisionalText:
             lines = select_lines(text, bounds[1:] - bounds[0], chosen_T[first:end])
             yield first, end, lines.split(b"\n")[:-1]
 
-    def count(self, num_sentences: int) -> npt.NDArray[np.int64]:
-        """Count each type in the first sentences: int64, (num_types,)."""
-        counts_T, end = np.zeros(self.num_types, np.int64), int(self.sentences[num_sentences])
+    def count(self, last: int, first: int = 0) -> npt.NDArray[np.int64]:
+        """Count each type in sentences `first` to `last`, exclusive: int64, (num_types,)."""
+        counts_T, end = np.zeros(self.num_types, np.int64), int(self.sentences[last])
         # at least 4 tokens a type, so that adding takes less time than counting
         step = min(max(self.limits.write_tokens, 4 * len(counts_T)), self.limits.chunk_tokens)
-        for start in range(0, end, step):
+        for start in range(int(self.sentences[first]), end, step):
             counts_T += np.bincount(self.tokens[start : min(start + step, end)], minlength=len(counts_T))
         return counts_T
+
+    def count_characters(self, counts_T: npt.NDArray[np.int64]) -> int:
+        """Count the characters of all tokens, if each type occurs counts_T times."""
+        total = 0
+        for first in range(0, self.num_types, self.limits.chunk_types):
+            bounds = self._bounds_T[first : first + self.limits.chunk_types + 1]
+            is_start = (self._types[bounds[0] : bounds[-1]] & 0xC0) != 0x80  # of a character in UTF-8
+            lengths = np.add.reduceat(is_start, bounds[:-1] - bounds[0], dtype=np.int64) - 1  # newline
+            total += int(lengths @ counts_T[first : first + len(lengths)])
+        return total
 
     def join_phrases(self, config: TextConfig, train_end: int) -> None:
         """Replace each phrase of the train split by one token, and list the phrases in a file."""

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
-from nlpseq.config.fields import from_dict
+from nlpseq.config.fields import from_dict, is_whole
+from nlpseq.core.cache_dir import cache_dir
 from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
@@ -25,6 +26,7 @@ __all__ = [
     "VOCAB",
     "Split",
     "TokenDataset",
+    "Unknown",
     "split_sentences",
     "token_dtype",
 ]
@@ -36,6 +38,13 @@ SPLITS = ("train", "valid", "test")  # in order of sentences
 Split = Literal["train", "valid", "test"]
 
 _CHECK_SENTENCES = 1 << 22  # offsets checked together, so that memory does not grow with the corpus
+
+
+class Unknown(NamedTuple):
+    """The text behind the <unk> of a split."""
+
+    types: int  # distinct
+    characters: int  # of all tokens
 
 
 def token_dtype(num_entries: int) -> type[np.uint16] | type[np.uint32]:
@@ -119,6 +128,19 @@ class TokenDataset:
     def num_sentences(self) -> int:
         return len(self.sentences) - 1
 
+    @property
+    def unknown(self) -> Unknown | None:
+        """Return the text behind <unk>; None for several splits, or in a folder of an older version."""
+        names = [name for name, (first, end) in self.meta["splits"].items() if first < end]
+        stored = self.meta.get("unknown")
+        return Unknown(*stored[names[0]]) if stored and len(names) == 1 else None
+
+    @property
+    def name(self) -> str:
+        """Return what a person calls the corpus: its text if the folder is in the cache, else the folder."""
+        is_cached = self.path.parent == cache_dir("tokens")
+        return str(self.meta.get("corpus") if is_cached else self.path)
+
     @classmethod
     def open(cls, path: Path | str, verify: bool = True, vocab: Vocab | None = None) -> "TokenDataset":
         """Open the dataset of a folder; raise ArtifactError if any file is corrupt or inconsistent.
@@ -147,9 +169,7 @@ class TokenDataset:
             raise ConfigError(f"split {name!r}: does not exist. Use one of {', '.join(SPLITS)}.")
         first, end = self.meta["splits"][name]
         if first == end:
-            raise DataError(
-                f"{self.path}: has no {name} split. Encode the corpus again with --{name}-share 0.05."
-            )
+            raise DataError(f"{self.name}: has no {name} split. Encode the text with --{name}-share 0.05.")
         bounds = {each: [0, end - first] if each == name else [0, 0] for each in SPLITS}
         meta = self.meta | {"splits": bounds}
         sentences = self.sentences[first : end + 1]
@@ -189,14 +209,23 @@ def _check_meta(dataset: TokenDataset) -> None:
             and edges == sorted(edges)
             and edges[-1] == dataset.num_sentences,
             "vocab_digest": meta["vocab_digest"] == dataset.vocab.digest,
+            "unknown": _are_counts(meta.get("unknown", {split: [0, 0] for split in SPLITS})),
             "notices": all(isinstance(notice, str) for notice in meta["notices"]),
         }
-    except (KeyError, TypeError, ValueError, IndexError, ConfigError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, ConfigError) as error:
         raise ArtifactError(
             f"{file}: is not valid ({type(error).__name__}: {error}). Encode the corpus again."
         ) from error
     for field, holds in fits.items():
         _require(holds, file, f"field {field} does not match the other files")
+
+
+def _are_counts(unknown: Any) -> bool:
+    """Return True for two whole numbers of each split."""
+    return set(unknown) == set(SPLITS) and all(
+        isinstance(counts, list) and len(counts) == 2 and all(map(is_whole, counts))
+        for counts in unknown.values()
+    )
 
 
 def _require(holds: bool, file: Path, problem: str) -> None:

@@ -78,10 +78,10 @@ def perplexity(log_probs: Floats) -> float:
 def _check(train: TokenDataset, test: TokenDataset) -> None:
     for data, use in ((train, "learn from"), (test, "score")):
         if not data.num_sentences:
-            raise DataError(f"{data.path}: has no sentences to {use}. Choose a split that has some.")
+            raise DataError(f"{data.name}: has no sentences to {use}. Choose a split that has some.")
     if train.vocab.digest != test.vocab.digest:
         raise DataError(
-            f"{test.path}: has another vocabulary than {train.path}, so ids do not match. "
+            f"{test.name}: has another vocabulary than {train.name}, so ids do not match. "
             "Use splits of one encoded corpus."
         )
 

@@ -15,14 +15,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import UNK
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.device import Precision
 from nlpseq.lm.losses import MAX_LOGITS
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.tokenizers.detokenize import detokenize
 
-__all__ = ["TEXT_ROWS", "Evaluation", "Reading", "count_characters", "evaluate", "log_probs"]
-__all__ += ["mean_loss", "perplexity_of", "read", "text_log_probs"]
+__all__ = ["TEXT_ROWS", "Evaluation", "Perplexities", "Reading", "count_characters", "evaluate", "log_probs"]
+__all__ += ["mean_loss", "perplexities", "perplexity_of", "read", "spread_unknown", "text_log_probs"]
+
+Floats = npt.NDArray[np.float64]
 
 ROWS = 128  # time steps per pass over several columns
 TEXT_ROWS = 1024  # time steps per pass over a single column
@@ -102,14 +105,27 @@ def text_log_probs(
     return torch.cat(pieces).double().cpu().numpy()
 
 
-class Evaluation(NamedTuple):
-    """The figures of a model on a text."""
+class Perplexities(NamedTuple):
+    """The perplexity of a text, and two variants without the advantage of unknown words."""
 
-    perplexity: float  # exp of the mean log-loss per token
+    all: float  # <unk> is one entry
+    known: float  # of the tokens but <unk>
+    spread: float | None  # see spread_unknown
+
+
+class Evaluation(NamedTuple):
+    """The figures of a model on a text.
+
+    None: the encoded corpus is of an older version, which did not store the text behind <unk>.
+    """
+
+    perplexity: Perplexities
     bits_per_token: float
-    bits_per_character: float  # of the detokenized text, with a line end for each <eos>
+    bits_per_character: float | None  # of the detokenized text, with a line end for each <eos>
+    spread_bits_per_character: float | None
     tokens: int  # predictions: words, <unk> and <eos>
     unk: int  # predictions of <unk>
+    unk_types: int | None  # types of the text that are <unk>
 
 
 def perplexity_of(loss: float) -> float:
@@ -120,21 +136,58 @@ def perplexity_of(loss: float) -> float:
 def evaluate(model: RecurrentLM, data: TokenDataset) -> Evaluation:
     """Evaluate a text without adaptation (static), by the protocol of text_log_probs."""
     log_probs_N = text_log_probs(model, Stream(data))
-    nats = -float(log_probs_N.sum())
-    tokens = data.tokens[data.sentences[0] : data.sentences[-1]]
+    spread_N, characters = spread_unknown(log_probs_N, data), count_characters(data)
+    bits = -float(log_probs_N.sum()) / math.log(2)
+    spread_bits = None if spread_N is None else -float(spread_N.sum()) / math.log(2)
     return Evaluation(
-        perplexity=perplexity_of(nats / len(log_probs_N)),
-        bits_per_token=nats / math.log(2) / len(log_probs_N),
-        bits_per_character=nats / math.log(2) / count_characters(data),
+        perplexity=perplexities(log_probs_N, data),
+        bits_per_token=bits / len(log_probs_N),
+        bits_per_character=bits / characters if characters else None,
+        spread_bits_per_character=spread_bits / characters if spread_bits and characters else None,
         tokens=len(log_probs_N),
-        unk=int((tokens == data.vocab.num_words).sum()),
+        unk=int(_is_unknown(data).sum()),
+        unk_types=data.unknown.types if data.unknown else None,
     )
 
 
-def count_characters(data: TokenDataset) -> int:
-    """Return the number of characters of the detokenized text, line ends included."""
+def perplexities(log_probs_N: Floats, data: TokenDataset) -> Perplexities:
+    """Return the perplexities of a text from the natural log-probabilities of its tokens, (N,)."""
+    spread_N = spread_unknown(log_probs_N, data)
+    return Perplexities(
+        all=perplexity_of(-float(log_probs_N.mean())),
+        known=perplexity_of(-float(log_probs_N[~_is_unknown(data)].mean())),
+        spread=None if spread_N is None else perplexity_of(-float(spread_N.mean())),
+    )
+
+
+def spread_unknown(log_probs_N: Floats, data: TokenDataset) -> Floats | None:
+    """Divide each probability of <unk> equally among the types of the text that are <unk>, (N,).
+
+    None: their number is not stored. The perplexity of the result is the adjusted perplexity of Ueberla 1994
+    (arXiv:cmp-lg/9406027), or unknown-penalized perplexity (Ahn et al. 2016, arXiv:1608.00318).
+    """
+    is_unknown_N = _is_unknown(data)
+    if not is_unknown_N.any():
+        return log_probs_N
+    return None if data.unknown is None else log_probs_N - is_unknown_N * math.log(data.unknown.types)
+
+
+def _is_unknown(data: TokenDataset) -> npt.NDArray[np.bool_]:
+    """Mark the predictions of <unk>, (N,)."""
+    stream = Stream(data)
+    return np.equal(stream.read(0, len(stream)), data.vocab.num_words)
+
+
+def count_characters(data: TokenDataset) -> int | None:
+    """Return the number of characters of the detokenized text, line ends included.
+
+    <unk> counts as the text behind it, with the white space of <unk>; None if the text is not stored.
+    """
     words, config, total = data.vocab.words, data.config, 0
     for start, stop in pairwise(data.sentences.tolist()):
         line = [words[word_id] for word_id in data.tokens[start:stop].tolist()]
         total += len(detokenize(line, config)) + 1
-    return total
+    unk = int(_is_unknown(data).sum())
+    if not unk:
+        return total
+    return None if data.unknown is None else total - unk * len(UNK) + data.unknown.characters

@@ -6,43 +6,33 @@ Letters: N texts, V vocabulary entries.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nlpseq.config.fields import Config, setting
+from nlpseq.config import Length, Sampling, TextConfig
 from nlpseq.dataset.vocab import UNK
 from nlpseq.errors import ConfigError
 from nlpseq.lm.model import State
-from nlpseq.lm.sampling import NEVER, Sampling, sample_next
+from nlpseq.lm.sampling import NEVER, sample_next
 from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.tokenizers.detokenize import Detokenizer
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
 
-__all__ = ["Length", "TextWriter", "beam_search", "generate", "likeliest", "sample", "stream"]
-__all__ += ["unknown_words"]
+__all__ = ["TextWriter", "beam_search", "generate", "likeliest", "sample", "stream", "unknown_words"]
 
 PROMPT_ROWS = 512  # tokens of a prompt per pass
-
-
-@dataclass(frozen=True)
-class Length(Config):
-    """The length of a text: a number of tokens, or of line ends if reached first."""
-
-    num_tokens: int = setting(100, "tokens", ge=1)
-    sentences: int | None = setting(None, "line ends", ge=1)
 
 
 def stream(
     model: LanguageModel,
     prompt: str = "",
     *,
-    length: Length = Length(),
+    length: Length = Length(),  # noqa: B008  # immutable
     sampling: Sampling = Sampling(),  # noqa: B008
     unk: bool = False,
     seed: int = 1,
@@ -59,7 +49,7 @@ def generate(
     prompt: str = "",
     *,
     samples: int = 1,
-    length: Length = Length(),
+    length: Length = Length(),  # noqa: B008  # immutable
     sampling: Sampling = Sampling(),  # noqa: B008
     unk: bool = False,
     seed: int = 1,
@@ -80,7 +70,7 @@ def beam_search(
     prompt: str = "",
     *,
     beam: int = 5,
-    length: Length = Length(),
+    length: Length = Length(),  # noqa: B008  # immutable
     unk: bool = False,
 ) -> str:
     """Return the likeliest text found by a search that keeps `beam` hypotheses."""
@@ -93,7 +83,7 @@ def beam_search(
 
 def unknown_words(model: LanguageModel, prompt: str) -> list[str]:
     """Return the distinct words of a prompt that the model reads as <unk>."""
-    lines = [normalize_and_tokenize(line, model.text_config) for line in prompt.split("\n")]
+    lines = [_tokenize(line, model.text_config) for line in prompt.split("\n")]
     words = [word for word in dict.fromkeys(chain.from_iterable(lines)) if word != UNK]
     ids = model.vocab.ids_of(words)
     return [word for word, word_id in zip(words, ids, strict=True) if word_id == model.vocab.num_words]
@@ -172,8 +162,17 @@ def _prompt_ids(model: LanguageModel, prompt: str) -> list[int]:
     ids: list[int] = []
     for number, line in enumerate(prompt.split("\n")):
         ids += [eos] * (number > 0)
-        ids += vocab.ids_of(normalize_and_tokenize(line, model.text_config))
+        ids += vocab.ids_of(_tokenize(line, model.text_config))
     return ids
+
+
+def _tokenize(line: str, config: TextConfig) -> list[str]:
+    """Return the tokens of a line of a prompt; <unk> in it is one token."""
+    first, *others = line.split(UNK)
+    tokens = normalize_and_tokenize(first, config)
+    for part in others:
+        tokens += [UNK, *normalize_and_tokenize(part, config)]
+    return tokens
 
 
 def _read_prompt(model: LanguageModel, prompt: str, samples: int, unk: bool) -> tuple[Tensor, State]:
@@ -201,7 +200,7 @@ class TextWriter:
 
     def __init__(self, model: LanguageModel, prompt: str) -> None:
         self._words, self._config = model.vocab.words, model.text_config
-        before = normalize_and_tokenize(prompt.rpartition("\n")[2], self._config)
+        before = _tokenize(prompt.rpartition("\n")[2], self._config)
         self._line = Detokenizer(self._config, before)
         self._has_space = prompt[-1:].isspace() and self._config.tokenizer != "char"
 

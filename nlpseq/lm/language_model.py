@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from nlpseq.config import Length, Sampling
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
@@ -10,9 +11,8 @@ from nlpseq.lm.batches import Stream
 from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import MODEL, Checkpoint, Tensors, check_shapes, model_config
 from nlpseq.lm.evaluate import perplexity_of, text_log_probs
-from nlpseq.lm.generate import Length, generate
+from nlpseq.lm.generate import generate
 from nlpseq.lm.model import RecurrentLM
-from nlpseq.lm.sampling import Sampling
 from nlpseq.lm.score import SentenceScore, score_sentences
 from nlpseq.storage import artifact
 
@@ -78,6 +78,6 @@ class LanguageModel:
         """Raise ArtifactError if a dataset was encoded with another vocabulary."""
         if data.vocab.digest != self.vocab.digest:
             raise ArtifactError(
-                f"{data.path}: was not encoded with the vocabulary of this model. "
+                f"{data.name}: was not encoded with the vocabulary of this model. "
                 "Name the text file instead; the command encodes the text with that vocabulary."
             )

@@ -3,38 +3,26 @@
 Letters: N texts, V vocabulary entries.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from nlpseq.config.fields import Config, setting
+from nlpseq.config import Sampling
 from nlpseq.core.counter_rng import Stream, random_bits
 
-__all__ = ["NEVER", "Sampling", "min_p", "penalized", "sample_next", "top_k", "top_p"]
+__all__ = ["NEVER", "min_p", "penalized", "sample_next", "top_k", "top_p"]
 
 NEVER = float("-inf")  # logit of an impossible token
 
 
-@dataclass(frozen=True)
-class Sampling(Config):
-    """The settings of sampling."""
-
-    temperature: float = setting(1.0, "below 1: prefer likely tokens; 0: take the likeliest", ge=0)
-    top_k: int | None = setting(None, "keep the k likeliest tokens", ge=1)
-    top_p: float = setting(1.0, "keep the likeliest tokens up to this total probability", gt=0, le=1)
-    min_p: float = setting(0.0, "keep tokens with this share of the highest probability", ge=0, le=1)
-    repetition_penalty: float = setting(1.0, "above 1: lower the logits of tokens already in the text", gt=0)
-
-
 def sample_next(logits_NV: Tensor, seen_NV: Tensor, sampling: Sampling, seed: int, step: int) -> Tensor:
     """Sample (N,) next tokens; text n gets the same token for any N."""
-    logits_NV = penalized(logits_NV, seen_NV, sampling.repetition_penalty)
+    logits_NV = penalized(logits_NV.double(), seen_NV, sampling.repetition_penalty)
     if sampling.temperature == 0:
         return logits_NV.argmax(1)
-    logits_NV = logits_NV / sampling.temperature
+    # the highest logit becomes 0, so that no temperature makes a logit infinite or NaN but by NEVER
+    logits_NV = (logits_NV - logits_NV.amax(1, keepdim=True)) / sampling.temperature
     logits_NV = top_p(top_k(logits_NV, sampling.top_k), sampling.top_p)
-    sums_NV = torch.softmax(min_p(logits_NV, sampling.min_p).double(), 1).cumsum(1)
+    sums_NV = torch.softmax(min_p(logits_NV, sampling.min_p), 1).cumsum(1)
     uniform = [
         (random_bits(seed, Stream.CHOICE, n, step) >> 11) / 2**53 for n in range(len(logits_NV))
     ]  # below 1

@@ -12,6 +12,7 @@ import torch
 from nlpseq.config import LMConfig
 from nlpseq.config.fields import is_number
 from nlpseq.core.resources import available_cores
+from nlpseq.dataset.diagnostics import UNSPACED
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.lm.checkpoint import Checkpoint, model_config
@@ -130,18 +131,23 @@ def resolve(config: LMConfig) -> LMConfig:
 def _make_trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConfig) -> Trainer:
     if data.config.phrases:
         raise ConfigError(
-            f"{data.path}: was encoded with phrases, which are for word vectors. Encode without --phrases."
+            f"{data.name}: was encoded with phrases, which are for word vectors. Encode without --phrases."
         )
     train = data.split("train")
     valid = data.split("valid") if valid is None else valid
     if valid.vocab.digest != data.vocab.digest:
         raise ArtifactError(
-            f"{valid.path}: was not encoded with the vocabulary of {data.path}. Encode the text with it."
+            f"{valid.name}: was not encoded with the vocabulary of {data.name}. Encode the text with it."
+        )
+    if data.vocab.num_words < 2:
+        raise DataError(
+            f"{data.name}: the vocabulary has {data.vocab.num_words} word, and a language model needs at "
+            f"least 2. Use more text, or lower --min-count. {UNSPACED}"
         )
     min_tokens = 2 * config.batch_size
     if train.num_tokens + train.num_sentences < min_tokens:
         raise DataError(
-            f"{data.path}: has {train.num_tokens:,} tokens to train on, and {config.batch_size} columns need "
+            f"{data.name}: has {train.num_tokens:,} tokens to train on, and {config.batch_size} columns need "
             f"at least {min_tokens:,}. Give more text, or lower --batch-size."
         )
     return Trainer(train, valid, config)

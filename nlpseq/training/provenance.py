@@ -97,7 +97,7 @@ def check_same_text(path: Path, data: TokenDataset, *, is_same: bool, done: str 
     """
     if not is_same:
         raise ArtifactError(
-            f"{path}: was {done} on another text than {data.path}, or the text has changed. "
+            f"{path}: was {done} on another text than {data.name}, or the text has changed. "
             "Restore the text as it was, or train again with --force."
         )
 

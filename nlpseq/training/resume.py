@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.vectors.vectors import Vectors
 
-__all__ = ["Loaders", "UnfinishedRun", "find_run", "is_run", "resume", "run_dir"]
+__all__ = ["KINDS", "Loaders", "UnfinishedRun", "find_run", "is_run", "resume", "run_dir"]
+
+KINDS = {"vectors": "word vectors", "lm": "a language model"}  # results of runs
 
 
 class _Stage(NamedTuple):
@@ -103,7 +105,7 @@ class Loaders(NamedTuple):
 def is_run(path: Path, kind: str | None = None) -> bool:
     """Return True if a folder holds a model, complete or not; kind: "vectors" or "lm", by default both."""
     place = path if artifact.is_result(path) else path / artifact.CHECKPOINT
-    kinds = (kind,) if kind else ("vectors", "lm")
+    kinds = (kind,) if kind else KINDS
     return artifact.is_result(place) and artifact.peek_meta(place).get("format") in [
         f"nlpseq-{each}" for each in kinds
     ]
@@ -122,6 +124,13 @@ def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
     complete or of another command, ArtifactError if the checkpoint is corrupt or of another version.
     """
     path = run_dir(path)
+    if command is not None:
+        other = "vectors" if command == "train-lm" else "lm"
+        if is_run(path, other) and not has_checkpoint(path):
+            raise ConfigError(
+                f"{path}: holds {KINDS[other]} of a complete training, not a run of {command}. Name a run of "
+                f"{command}, or its corpus."
+            )
     require_checkpoint(path)
     place = path / artifact.CHECKPOINT
     meta = artifact.load_consistent(place, lambda: artifact.peek_meta(place))

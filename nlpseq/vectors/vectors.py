@@ -63,6 +63,15 @@ class Vectors:
         np.divide(self.matrix, length_V[:, None], out=unit_VD, casting="same_kind")
         return unit_VD
 
+    @cached_property
+    def zero_ids(self) -> npt.NDArray[np.intp]:
+        """Return the ids of words whose vector is zero and so has no cosine."""
+        if self.is_sparse:
+            return np.flatnonzero(np.diff(self.matrix.indptr) == 0)
+        ids = np.flatnonzero(self.matrix[:, 0] == 0)
+        zero_ids: npt.NDArray[np.intp] = ids[~np.any(self.matrix[ids], axis=1)]
+        return zero_ids
+
     def word_id(self, word: str) -> int:
         """Return the row of a word; raises DataError with suggestions if the word is unknown."""
         word_id = self.vocab.ids.get(word)
@@ -86,10 +95,18 @@ class Vectors:
         return float(np.clip(a_D @ b_D / lengths, -1, 1)) if lengths else 0.0
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
-        """Return the `top` words with the highest cosine, best first, without the word itself."""
+        """Return the `top` words with the highest cosine, best first, without the word itself.
+
+        Words whose vector is zero are left out; raises DataError for such a word.
+        """
         word_id = self.word_id(word)
+        if word_id in self.zero_ids:
+            raise DataError(
+                f"{word!r}: its vector is zero, because training found no pair of this word. Use more text, "
+                "or --subsample 0."
+            )
         scores_V = self.unit @ self.rows([word_id])[0]
-        return best_answers(self.vocab.words, scores_V, [word_id], top)
+        return best_answers(self.vocab.words, scores_V, [word_id, *self.zero_ids.tolist()], top)
 
     def analogy(self, a: str, b: str, c: str, top: int = 10, method: AnalogyMethod = "3cosadd") -> Answers:
         """Return the `top` answers to "a is to b as c is to ?", best first, without a, b and c.
@@ -111,7 +128,7 @@ class Vectors:
             scores_V = b_V * c_V / (a_V + COSMUL_EPSILON)
         else:
             raise ConfigError(f"method: {method!r} is unknown. Choose one of 3cosadd, 3cosmul.")
-        return best_answers(self.vocab.words, scores_V, word_ids, top)
+        return best_answers(self.vocab.words, scores_V, [*word_ids, *self.zero_ids.tolist()], top)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Save everything as a folder; raises RunError if a vector is not finite."""

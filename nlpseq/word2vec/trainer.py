@@ -81,7 +81,7 @@ class Trainer:
         num_chunks = -(-(self.stop - self.start) // self.sharing.chunk)
         if self.state.chunk_index > num_chunks:  # which only the text can show
             raise ArtifactError(
-                f"{data.path}: the checkpoint is at chunk {self.state.chunk_index} of an epoch of "
+                f"{data.name}: the checkpoint is at chunk {self.state.chunk_index} of an epoch of "
                 f"{num_chunks}. Train again with --force."
             )
         self._workers = set[Future[None]]()

@@ -10,9 +10,12 @@ from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.word2vec.kernels.select import LANES, padded
 from nlpseq.word2vec.objectives import Weights
 
-__all__ = ["aligned_zeros", "initial_weights", "to_numpy", "with_padding", "without_padding"]
+__all__ = ["aligned_zeros", "count_untrained", "initial_weights", "to_numpy", "with_padding"]
+__all__ += ["without_padding"]
 
 BLOCK_ROWS = 1_000  # at once, to save memory
+COMPARED_COLUMNS = 4  # enough to recognize a row
+ROUNDING = 1e-6  # of a weight averaged over threads
 
 Floats = npt.NDArray[np.float32]
 
@@ -20,12 +23,30 @@ Floats = npt.NDArray[np.float32]
 def initial_weights(num_words: int, config: Word2VecConfig, lanes: int = LANES) -> Weights:
     """Return inputs uniform within 0.5/dim of 0, outputs of 0, as in word2vec.c; rows padded with 0."""
     in_VD, out_VD = (aligned_zeros(num_words, padded(config.dim, lanes)) for _ in range(2))
-    key, column_D = stream_key(config.seed, Stream.INIT, 0), np.arange(config.dim)[None, :]
     for first in range(0, num_words, BLOCK_ROWS):
-        word_id = np.arange(first, min(first + BLOCK_ROWS, num_words))[:, None]
-        uniform = (random_bits_array(key, word_id, column_D, np) >> np.uint64(40)) * np.float32(2.0**-24)
-        in_VD[word_id[:, 0], : config.dim] = (uniform - np.float32(0.5)) / np.float32(config.dim)
+        last = min(first + BLOCK_ROWS, num_words)
+        in_VD[first:last, : config.dim] = _initial_rows(first, last, config.dim, config)
     return Weights(in_VD, out_VD)
+
+
+def _initial_rows(first: int, last: int, columns: int, config: Word2VecConfig) -> Floats:
+    """Return the first columns of the input vectors of some words."""
+    key, column_D = stream_key(config.seed, Stream.INIT, 0), np.arange(columns)[None, :]
+    bits = random_bits_array(key, np.arange(first, last)[:, None], column_D, np)
+    uniform = (bits >> np.uint64(40)) * np.float32(2.0**-24)
+    rows: Floats = ((uniform - np.float32(0.5)) / np.float32(config.dim)).astype(np.float32)
+    return rows
+
+
+def count_untrained(in_VD: Floats, config: Word2VecConfig) -> int:
+    """Count the words whose vector is the initial one, because no training pair had them as input."""
+    columns, num_untrained = min(config.dim, COMPARED_COLUMNS), 0
+    for first in range(0, len(in_VD), BLOCK_ROWS):
+        rows = in_VD[first : first + BLOCK_ROWS, :columns]
+        initial = _initial_rows(first, first + len(rows), columns, config)
+        is_initial = np.isclose(rows, initial, rtol=ROUNDING, atol=0)
+        num_untrained += int(is_initial.all(axis=1).sum())
+    return num_untrained
 
 
 def aligned_zeros(rows: int, columns: int) -> Floats:

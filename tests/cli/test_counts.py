@@ -73,9 +73,10 @@ def test_stored_counts_are_used_if_settings_match(run_cli, here):
         (["--x-max", "5"], 2, "--x-max is for --method glove, not ppmi-svd"),
         (["--method", "glove", "--shift", "5"], 2, "--shift is for --method ppmi, not glove"),
         (["--method", "ppmi", "--eigenvalue-power", "1"], 2, "--eigenvalue-power is for --method ppmi-svd"),
-        (["--dim", "8"], 2, "dim: 8 dimensions need more than 8 words"),
+        (["--dim", "8"], 2, "--dim: 8 dimensions need more than 8 words"),
         (["--dim", "3", "--min-count", "9999"], 4, "--min-count"),
-        (["--shift", "99", "--subsample", "0"], 4, "has a PPMI above 0"),
+        (["--shift", "99", "--subsample", "0"], 4, "PPMI above 0. Use a lower --shift (it is 99), or more"),
+        (["--dim", "3", "--subsample", "1e-9"], 4, "0. Use --subsample 0 (it is 1e-09), or more text"),
         (["--smoothing", "2"], 2, "--smoothing: 2 is not valid"),
     ],
 )
@@ -83,6 +84,31 @@ def test_train_counts_refuses_impossible_settings(run_cli, here, arguments, code
     done = run_cli("train-counts", "things.txt", *arguments)
     assert (done.exit_code, message in done.stderr) == (code, True), done.stderr
     assert [each.name for each in here.iterdir()] == ["things.txt"]
+
+
+def test_open_dim_is_lowered_with_a_notice(run_cli, here):
+    done = run_cli("train-counts", "things.txt", "--subsample", "0")
+    assert done.exit_code == 0 and "--dim: 7, because 8 words fill no more" in done.stderr, done.stderr
+    vectors = Vectors.load("things.svd")
+    assert vectors.matrix.shape[1] == vectors.meta["svd_config"]["dim"] <= 7
+
+
+def test_explicit_dim_is_refused_before_counting(run_cli, here):
+    done = run_cli("train-counts", "things.txt", "--dim", 9)
+    assert done.exit_code == 2 and "pairs of" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "vector"), [("ppmi-svd", "a vector of zeros"), ("glove", "a random vector")]
+)
+def test_words_without_pairs_give_a_warning(run_cli, here, method, vector):
+    Path("things.txt").write_text("alpha beta gamma\ngamma alpha\nlonely\n" * 50)
+    done = run_cli("train-counts", "things.txt", "--method", method, "--subsample", "0", "-o", "out")
+    assert f"1 of 4 words got {vector}, because no pair of them counts. Use more text" in done.stderr
+    if method != "glove":
+        asked = run_cli("neighbors", "out", "lonely")
+        assert asked.exit_code == 4 and "'lonely': its vector is zero" in asked.stderr
+        assert "lonely" not in run_cli("neighbors", "out", "alpha").stdout
 
 
 GLOVE = ["train-counts", "things.txt", "--method", "glove", "--dim", "6", "--epochs", "3"]

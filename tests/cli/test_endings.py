@@ -180,11 +180,8 @@ def test_read_only_cache_is_a_warning(tmp_path, options):
     env = os.environ | {"NLPSEQ_CACHE_DIR": str(tmp_path / "file")}
     done = subprocess.run([*NLPSEQ, "doctor", *options], env=env, capture_output=True, text=True)
     assert done.returncode == 0
-    if options:
-        assert done.stderr == ""
-    else:
-        assert done.stderr.startswith(f"nlpseq: warning: cache folder {tmp_path / 'file'}: cannot be written")
-        assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"nlpseq: warning: cache folder {tmp_path / 'file'}: cannot be written")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["--help", "train-w2v --help", "doctor", "corpora list --json"])
@@ -376,7 +373,8 @@ def run_script(folder, act, number, *args):
 def test_swallowed_signal_still_stops(tmp_path, act, number, code):
     done = run_script(tmp_path, act, number, "preprocess", "corpus.txt", "-q")
     assert done.returncode == code, done.stderr
-    assert done.stderr.count("nlpseq: stopped by") == done.stderr.count("\n") == 1
+    (line,) = [line for line in done.stderr.splitlines() if "warning: " not in line]
+    assert line.startswith("nlpseq: stopped by")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])

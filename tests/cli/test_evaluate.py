@@ -77,7 +77,7 @@ def test_undefined_correlation_is_null(run_cli, here):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["one.w2v"], 2, "No evaluation set. Name a file with --pairs"),
+        (["one.w2v"], 2, "MODEL: nothing to evaluate on. Name a file with --pairs"),
         (["one.w2v", "--pairs", "absent"], 4, "absent: does not exist"),
         (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv: line 1 is neither"),
         (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v: does not exist"),
@@ -111,6 +111,6 @@ def test_compare_equals_eval_w2v_of_each_model(run_cli, here):
 
 def test_compare_needs_two_models_and_shared_words(run_cli, here):
     done = run_cli("compare", "one.w2v")
-    assert done.exit_code == 2 and "One model is not enough to compare" in done.stderr
+    assert done.exit_code == 2 and "MODEL: only one to compare" in done.stderr
     apart = run_cli("compare", "one.w2v", "two.w2v", "--top", 13)
     assert apart.exit_code == 4 and "share 13 words, too few for 13 neighbors" in apart.stderr

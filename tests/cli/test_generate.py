@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support import lm_models
+from support import lm_models, terminals
 
 from nlpseq.config import TextConfig
 
@@ -29,13 +29,13 @@ def test_text_continues_prompt_reproducibly(run_cli, here):
     )
     answer = json.loads(document.stdout)
     assert list(answer) == ["schema", "text"]
-    shown = answer["text"].replace("\x1b", "\\x1b")  # a control character
-    assert done.stdout == shown + "\n"
+    assert done.stdout == answer["text"] + "\n"
 
 
-def test_control_characters_in_tokens_are_escaped(run_cli, here):
-    done = run_cli("generate", "tiny.lm", "--num-tokens", "200")
-    assert "\\x1b[31m" in done.stdout and "\x1b" not in done.stdout
+def test_only_a_terminal_gets_control_characters_escaped(run_cli, here):
+    piped = run_cli("generate", "tiny.lm", "--num-tokens", "50", "--seed", "4").stdout
+    shown = terminals.output_on_terminal("generate", "tiny.lm", "--num-tokens", "50", "--seed", "4")
+    assert "\x1b[31m" in piped and shown == piped.replace("\x1b", "\\x1b")
 
 
 def test_samples_are_separate_and_different(run_cli, here):
@@ -50,7 +50,31 @@ def test_samples_are_separate_and_different(run_cli, here):
 def test_unknown_prompt_word_gets_warning(run_cli, here):
     done = run_cli("generate", "tiny.lm", "--prompt", "the dog sat", "--num-tokens", "3")
     assert done.exit_code == 0 and done.stdout.startswith("the dog sat")
-    assert "the model does not know dog, and reads <unk> instead" in done.stderr
+    assert "the model does not know 'dog', and reads <unk> instead" in done.stderr
+    joined = run_cli("generate", "tiny.lm", "--prompt", "the \u200d <unk>", "--num-tokens", "1")
+    assert "does not know '\\u200d', and" in joined.stderr
+
+
+def test_help_shows_bounds_of_sampling(run_cli):
+    shown = " ".join(run_cli("generate", "--help").stdout.split())
+    assert "1e-06<=x<=1000000" in shown and "0<x<=1" in shown, shown
+
+
+def test_dash_reads_prompt_from_stdin(run_cli, here):
+    done = run_cli("generate", "tiny.lm", "--prompt", "-", "--num-tokens", "5", input="the cat\nthe\n")
+    typed = run_cli("generate", "tiny.lm", "--prompt", "the cat\nthe", "--num-tokens", "5")
+    assert done.stdout == typed.stdout and done.stdout.startswith("the cat\nthe")
+
+
+@pytest.mark.parametrize("settings, same_as", [
+    (["--temperature", "1e-39"], ["--temperature", "0"]),
+    (["--temperature", "1e-45", "--top-k", "2"], ["--temperature", "0"]),
+    (["--temperature", "5e-324", "--top-p", "0.5"], ["--temperature", "0"]),
+    (["--temperature", "1e39"], ["--temperature", "1e300"]),
+])  # fmt: skip
+def test_extreme_temperature_is_greedy_or_uniform(run_cli, here, settings, same_as):
+    done, other = (run_cli("generate", "tiny.lm", *each, "--num-tokens", "9") for each in (settings, same_as))
+    assert done.exit_code == 0 and done.stdout == other.stdout
 
 
 def test_text_ends_after_requested_sentences(run_cli, here):
@@ -81,11 +105,12 @@ def test_sampling_options_restrict_tokens(run_cli, here):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        (["tiny.lm", "--temperature", "-1"], 2, "--temperature: -1.0 is not valid"),
+        (["tiny.lm", "--temperature", "-1"], 2, "--temperature: -1 is not valid"),
         (["tiny.lm", "--beam", "3", "--samples", "2"], 2, "--samples: has no effect with --beam"),
         (["tiny.lm", "--beam", "3", "--top-p", "0.9"], 2, "--top-p: has no effect with --beam"),
         (["tiny.lm", "--device", "toaster"], 3, "device 'toaster': cannot be used"),
-        (["tiny.lm", "--beam", "0"], 2, "beam: 0 is not valid"),
+        (["tiny.lm", "--beam", "0"], 2, "--beam: 0 is not valid"),
+        (["tiny.lm", "--repetition-penalty", "1e-300"], 2, "The value must be from 1e-06 to 1,000,000"),
         (["none.lm"], 4, "none.lm: does not exist"),
     ],
 )

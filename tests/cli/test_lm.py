@@ -67,7 +67,10 @@ def test_train_lm_then_eval_lm(run_cli, here):
 
     answer = json.loads(run_cli("eval-lm", "story.lm", "--json").stdout)
     keys = ["perplexity", "bits_per_token", "bits_per_character", "tokens", "unk"]
-    assert list(answer) == ["schema", *keys, "cache", "dynamic", "unigram", "kneser_ney"]
+    figures = ["perplexity", "cache", "dynamic", "unigram", "kneser_ney"]
+    later = ["unk_share", "unk_types", "known_tokens", *(f"known_{name}" for name in figures)]
+    later += [*(f"spread_{name}" for name in figures), "spread_bits_per_character"]
+    assert list(answer) == ["schema", *keys, *figures[1:], *later]
     assert answer["cache"] is answer["dynamic"] is None
     assert 1 < answer["perplexity"] < answer["unigram"] / 2 and answer["kneser_ney"] < answer["unigram"]
 
@@ -238,6 +241,11 @@ def test_eval_lm_warns_of_many_unknown_words(run_cli, here):
     done = run_cli("eval-lm", "story.lm", "other.txt")
     assert "14.3% of the tokens are <unk>, and <unk> is easier to predict" in done.stderr
     assert re.search(r"^tokens <unk> +1$", done.stdout, re.M)
+    assert re.search(r"^tokens but <unk> +6$", done.stdout, re.M)
+    quiet = run_cli("eval-lm", "story.lm", "other.txt", "--cache", "--json", "-q")
+    answer = json.loads(quiet.stdout)
+    assert "are <unk>" in quiet.stderr and answer["unk_share"] == 1 / 7 and answer["unk_types"] == 1
+    assert answer["spread_cache"] == answer["cache"] and answer["known_cache"] > 1
 
 
 def test_resume_finds_run_by_encoded_corpus(run_cli, here, unfinished):
@@ -370,7 +378,7 @@ def test_train_lm_refuses_phrases_and_sparse_vectors(run_cli, here):
 def test_train_lm_refuses_model_as_corpus(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.lm", *FAST)
-    assert done.exit_code == 2 and "a language model is not a corpus" in done.stderr
+    assert done.exit_code == 2 and "story.lm: holds a language model, not a corpus" in done.stderr
 
 
 def test_train_lm_never_overwrites_its_inputs(run_cli, here):
@@ -410,6 +418,39 @@ def test_length_flag_outranks_environment_and_file(run_cli, here, monkeypatch):
     assert done.exit_code == 0, done.stderr
     config = json.loads(Path("b.lm/meta.json").read_text())["config"]
     assert (config["time_budget"], config["epochs"], config["hidden"]) == (0.1, None, 17)
+
+
+def test_budget_below_an_epoch_gives_a_warning(run_cli, here):
+    Path("story.txt").write_text(Path("story.txt").read_text() * 60)
+    done = run_cli("train-lm", "story.txt", *NETWORK, "--time-budget", "0.05s", "-q")
+    assert re.search(r"budget ended after \d+\.\d% of the text. Use --time-budget \d+s or more", done.stderr)
+
+
+def test_perplexity_above_vocabulary_gives_a_warning(run_cli, here):
+    Path("often.txt").write_text("the cat sees\n" * 900 + "w x y z\n" * 3)
+    Path("rare.txt").write_text("z y x w\n" * 30)
+    settings = [*NETWORK, "--epochs", "3", "--learning-rate", "0.02", "--valid", "rare.txt"]
+    done = run_cli("train-lm", "often.txt", *settings, "-q")
+    assert "the validation perplexity is above 9, the perplexity of a uniform guess" in done.stderr
+
+
+def test_train_lm_refuses_vocabulary_of_one_word(run_cli, here):
+    Path("ja.txt").write_text("私は学生です\n" * 300)
+    done = run_cli("train-lm", "ja.txt", *FAST)
+    assert done.exit_code == 4 and "ja.txt: the vocabulary has 1 word" in done.stderr
+    assert "For text without spaces between words use --tokenizer char." in done.stderr
+
+
+def test_messages_name_the_text_not_the_cache(run_cli, here):
+    for arguments in (["--batch-size", "100000"], ["--valid-share", "0"]):
+        done = run_cli("train-lm", "story.txt", *NETWORK[:4], *arguments)
+        assert done.stderr.splitlines()[-1].startswith("nlpseq: error: story.txt: has "), done.stderr
+
+
+def test_other_command_names_complete_model_on_resume(run_cli, here):
+    assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
+    done = run_cli("train-w2v", "story.lm", "--resume")
+    assert done.exit_code == 2 and "story.lm: holds a language model of a complete training" in done.stderr
 
 
 def test_lm_preset_sets_sizes_and_flag_wins(run_cli, here):
@@ -477,5 +518,7 @@ def test_lm_commands_explain_how_to_install_torch(here, line):
     block = "import sys; sys.modules['torch'] = None; from nlpseq.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", block, *line], capture_output=True, text=True)
     assert done.returncode == 3 and done.stdout == ""
-    assert re.search(r"PyTorch: is not installed, .*pip install \"\.\[lm\]\"", done.stderr)
+    assert re.search(
+        r"language model: needs PyTorch, which is not installed\. .*pip install \"\.\[lm\]\"", done.stderr
+    )
     assert "Traceback" not in done.stderr

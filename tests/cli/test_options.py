@@ -122,8 +122,9 @@ def test_invalid_config_file_is_refused(run_cli, tmp_path, text, message):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["train-w2v", "x", "--dmi", "3"], "No such option '--dmi'. Did you mean '--dim'?"),
-        (["train-w2v", "x", "--dim", "three"], "'three' is not a valid integer"),
+        (["train-w2v", "x", "--dmi", "3"], "--dmi: no such option. Did you mean --dim?"),
+        (["train-w2v", "x", "--dim", "three"], "error: --dim: 'three' is not a valid integer"),
+        (["train-w2v", "x", "--dim"], "error: --dim: needs a value."),
         (["train-w2v", "x", "--dim", "0"], "--dim: 0 is not valid. The value must be from 1 to 10,000."),
         (
             ["train-w2v", "x", "--subsample", "nan"],
@@ -148,8 +149,14 @@ def test_invalid_config_file_is_refused(run_cli, tmp_path, text, message):
             "--encoding: 'utf-99' is not valid. The value must be a",
         ),
         (["train-w2v", "x", "--config", "missing.toml"], "'missing.toml' does not exist"),
-        (["train-w2v"], "Missing argument"),
-        (["trian-w2v", "x"], "No such command 'trian-w2v'. Did you mean 'train-w2v'?"),
+        (["train-w2v"], "error: CORPUS...: is missing. Try `nlpseq train-w2v --help`."),
+        (["train-lm", "x", "--learning-rate", "nan"], "The value must be a finite number above 0."),
+        (
+            ["train-lm", "x", "--learning-rate", "0"],
+            "--learning-rate: 0 is not valid. The value must be above 0.",
+        ),
+        (["similarity", "x", "a", "b", "c"], "error: c: more than the command takes."),
+        (["trian-w2v", "x"], "trian-w2v: no such command. Did you mean train-w2v?"),
         (["preprocess", "x", "--window", "3"], "--window: has no effect without --cooccurrence"),
         (["neighbors", "x", "king", "--top", "0"], "--top: 0 is not valid. The value must be at least 1."),
     ],

@@ -203,7 +203,7 @@ def test_plot_explains_how_to_install_matplotlib(run_cli, run, monkeypatch):
     result = run_cli("plot", run)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.count("\n") == 1
-    assert 'pip install "nlpseq[plot]"' in result.stderr
+    assert 'pip install ".[plot]"' in result.stderr
 
 
 def test_plot_needs_neither_torch_nor_screen(run, tmp_path):

@@ -135,7 +135,7 @@ def test_missing_word_on_terminal_is_usage_error(model):
 def test_interactive_needs_a_terminal(run_cli, model):
     result = run_cli("neighbors", model, "-i", input="king\n")
     assert result.exit_code == 2
-    assert "-i needs a terminal" in result.stderr
+    assert "-i: needs a terminal" in result.stderr
 
 
 def test_interactive_answers_until_ctrl_d(model):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from importlib import import_module
 
 import pytest
@@ -23,6 +24,13 @@ def model(tmp_path, monkeypatch):
 def records(result):
     assert result.exit_code == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_text_column_tells_tab_from_its_escape(run_cli, model):
+    result = run_cli("score", "tiny.lm", "--tokens", input="a\tb\na\\x09b\n")
+    columns = [line.split("\t")[4:] for line in result.stdout.splitlines()]
+    assert [text for text, *_ in columns] == ["a\\x09b", "a\\\\x09b"]
+    assert columns[1][2].startswith("<unk:\\\\> ")
 
 
 def test_json_has_one_document_per_line(run_cli, model, tmp_path):
@@ -48,7 +56,9 @@ def test_json_token_log_probs_sum_to_sentence(run_cli, model):
 
 def test_score_columns_are_separated_by_tabs(run_cli, model):
     result = run_cli("score", "tiny.lm", input="\n".join(LINES) + "\n")
-    assert result.stderr == "columns: log_prob, perplexity, tokens, unk, text\n"
+    first, second = result.stderr.splitlines()
+    assert first == "columns: log_prob, perplexity, tokens, unk, text"
+    assert re.match(r"nlpseq: warning: \d of \d+ tokens are unknown words, scored as <unk>", second)
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert [len(row) for row in rows] == [5] * len(LINES)
     assert [row[4] for row in rows] == [*LINES[:3], "tab\\x09here \\x1b[31m", LINES[4]]
@@ -60,7 +70,7 @@ def test_score_columns_are_separated_by_tabs(run_cli, model):
 
 def test_score_prints_tokens_as_columns(run_cli, model):
     result = run_cli("score", "tiny.lm", "-", "--tokens", "-q", input="the zebra\n\n")
-    assert result.stderr == ""
+    assert result.stderr.count("\n") == 1 and "warning: 1 of 4 tokens are unknown words" in result.stderr
     first, second = (line.split("\t") for line in result.stdout.splitlines())
     assert [field.rpartition(" ")[0] for field in first[5:]] == ["the", "<unk:zebra>", "<eos>"]
     assert [field.rpartition(" ")[0] for field in second[5:]] == ["<eos>"]
@@ -150,4 +160,4 @@ def test_result_folder_is_refused_as_text(run_cli, model):
 def test_missing_text_on_terminal_is_usage_error():
     done = terminals.run_on_terminal("score", "tiny.lm")
     assert done.returncode == 2
-    assert "Name a file, pipe sentences into stdin, or use -" in done.stderr
+    assert "FILE: is missing. Name a text, pipe sentences into stdin, or use - to" in done.stderr

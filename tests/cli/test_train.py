@@ -141,8 +141,9 @@ def test_encoded_corpus_is_not_read_as_text(run_cli, folder):
     assert "corpus.tokens: an encoded corpus can only be used alone" in result.stderr
     run_cli("train-w2v", "corpus.tokens", *QUICK)
     vectors = run_cli("train-w2v", "corpus.w2v", "-o", "other.w2v")
-    assert vectors.exit_code == 5
-    assert "corpus.w2v: holds word vectors, not an encoded corpus" in vectors.stderr
+    assert vectors.exit_code == 2
+    assert "corpus.w2v: holds word vectors, not a corpus" in vectors.stderr
+    assert "corpus.w2v: holds word vectors, not a corpus" in run_cli("preprocess", "corpus.w2v").stderr
 
 
 def test_train_w2v_never_overwrites_its_corpus(run_cli, folder):
@@ -177,6 +178,16 @@ def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
     strict = run_cli("preprocess", "bad.txt", "--encoding-errors", "strict", "--force")
     assert strict.exit_code == 4
     assert "byte 5 is invalid" in strict.stderr
+
+
+def test_words_never_trained_give_a_warning(run_cli, folder):
+    Path("lone.txt").write_text("alpha beta gamma\nlonely\n" * 400)
+    done = run_cli("train-w2v", "lone.txt", "--dim", 8, "--epochs", 1, "--subsample", 0, "-q")
+    assert "1 of 4 words got a random vector, because no pair of them was trained" in done.stderr
+    assert "repeat another. Remove the copies" in done.stderr
+    rare = run_cli("train-w2v", "corpus.txt", *QUICK, "--subsample", "1e-7")
+    assert "--subsample 1e-07 keeps about" in rare.stderr
+    assert re.search(r"\d+ of 50 words got a random .* Use --subsample 0 \(it is 1e-07\)", rare.stderr)
 
 
 def test_quiet_and_verbose_set_message_level(run_cli, folder):

@@ -58,7 +58,7 @@ REFUSED = [
     (Word2VecConfig, {"seed": -1}, "seed: -1 is not valid."),
     (LMConfig, {"beta1": 1}, "beta1: 1 is not valid. The value must be at least 0 and below 1."),
     (LMConfig, {"epochs": 1, "time_budget": 60}, "The value must be left out if epochs are set."),
-    (GloveConfig, {"x_max": float("inf")}, "x_max: inf is not valid. The value must be a finite number."),
+    (GloveConfig, {"x_max": float("inf")}, "The value must be a finite number above 0."),
     (Word2VecConfig, {"threads": 0}, "threads: 0 is not valid."),
 ]
 

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_array, random_array
 
 from nlpseq.config import SVDConfig
-from nlpseq.counts.svd import SparseProduct, randomized_svd, train_svd
+from nlpseq.counts.svd import SparseProduct, randomized_svd, resolve, train_svd
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.vectors import Vectors
@@ -96,6 +96,17 @@ def test_train_svd_reads_and_writes_folders(tmp_path):
     explicit(positive).save(tmp_path / "a.ppmi")
     train_svd(Vectors.load(tmp_path / "a.ppmi"), SVDConfig(dim=3)).save(tmp_path / "a.svd")
     assert Vectors.load(tmp_path / "a.svd").matrix.shape == (50, 3)
+
+
+def test_open_dimension_is_what_words_and_rank_fill():
+    found = train_svd(explicit(sparse(50, 50)))
+    assert found.matrix.shape == (50, found.meta["svd_config"]["dim"]) == (50, 49)
+    flat = csr_array(np.outer(np.arange(1, 9), np.ones(8)).astype(np.float32))
+    found = train_svd(explicit(flat))
+    assert found.matrix.shape == found.contexts.shape == (8, 1) and found.meta["svd_config"]["dim"] == 1
+    assert resolve(SVDConfig(), 10_000).dim == 300
+    with pytest.raises(ConfigError, match="dim: 1 dimensions need more than 1 words"):
+        resolve(SVDConfig(), 1)
 
 
 def test_train_svd_refuses_too_many_dimensions():

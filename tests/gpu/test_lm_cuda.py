@@ -118,13 +118,13 @@ def test_stopped_run_resumes_on_device(device: Any, data: ns.TokenDataset, tmp_p
 
 def test_model_answers_alike_on_device_and_cpu(device: Any, data: ns.TokenDataset, tmp_path: Path) -> None:
     """Generation, beam search, scores, cache and dynamic evaluation agree with the CPU."""
+    from nlpseq.config import Length, Sampling
     from nlpseq.lm.batches import Stream
     from nlpseq.lm.dynamic import DynamicSettings, dynamic_log_probs, gradient_statistics
     from nlpseq.lm.evaluate import text_log_probs
-    from nlpseq.lm.generate import Length, beam_search, generate
+    from nlpseq.lm.generate import beam_search, generate
     from nlpseq.lm.gradients import gradient_flow_in
     from nlpseq.lm.neural_cache import CacheSettings, cache_log_probs
-    from nlpseq.lm.sampling import Sampling
 
     trained = train(data, device)
     trained.save(tmp_path / "model.lm")

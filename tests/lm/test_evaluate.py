@@ -13,8 +13,9 @@ from nlpseq.config import LMConfig, TextConfig
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.evaluate import count_characters, evaluate, mean_loss, perplexity_of, text_log_probs
 from nlpseq.lm.model import RecurrentLM
+from nlpseq.tokenizers.base import tokenize
 
-TEXT = "The cat sat, and sat.\nA dog!\nThe dog ran; the cat, too, ran.\n" * 9
+TEXT = "The cat sat, and sat.\nA dog!\nThe dog ran; the cat, too, ran.\n" * 9 + "Pale zebra, pale zebra, Ω.\n"
 
 
 @pytest.fixture(params=["word", "char"])
@@ -41,18 +42,64 @@ def test_text_log_probs_match_token_by_token(model, data, rows, logits):
 
 def test_evaluation_figures_agree(model, data):
     found, log_probs = evaluate(model, data), text_log_probs(model, Stream(data))
-    assert found.perplexity == pytest.approx(math.exp(-log_probs.mean()))
-    assert found.bits_per_token == pytest.approx(math.log2(found.perplexity))
+    assert found.perplexity.all == pytest.approx(math.exp(-log_probs.mean()))
+    assert found.bits_per_token == pytest.approx(math.log2(found.perplexity.all))
     assert found.tokens == len(log_probs)
     assert found.unk == int((data.tokens[:] == data.vocab.num_words).sum())
     total_bits = found.bits_per_token * found.tokens
     assert found.bits_per_character * count_characters(data) == pytest.approx(total_bits)
 
 
-def test_count_characters_equals_length_of_text(tmp_path):
+def test_uniform_model_shows_figures_of_unknown_words(model, data):
+    """Every entry has probability 1 / V, so that <unk>, spread over its types, has 1 / (V * types)."""
+    with torch.no_grad():
+        model.embedding.weight.zero_()
+    found, entries = evaluate(model, data), len(data.vocab)
+    kept = {*data.vocab.words}
+    unknown = [
+        token for line in TEXT.splitlines() for token in tokenize(line, data.config) if token not in kept
+    ]
+    assert (found.unk, found.unk_types) == (len(unknown), len({*unknown})) and found.unk > 0
+    assert data.unknown == (found.unk_types, sum(map(len, unknown)))
+    assert found.perplexity.known == pytest.approx(entries, rel=1e-5)
+    share = found.unk / found.tokens
+    assert found.perplexity.spread == pytest.approx(entries * found.unk_types**share, rel=1e-5)
+    bits = math.log2(found.perplexity.spread) * found.tokens
+    assert found.spread_bits_per_character * count_characters(data) == pytest.approx(bits)
+
+
+def test_unknown_characters_count_as_in_the_text(tmp_path):
+    """Ten unknown letters and a line end are 11 characters, and no part of a letter is free."""
+    for name, text in {"a": "abc cab bca\n" * 60, "b": "дддддддддд\n", "c": "zq1 zq2 zq3\n"}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    config = TextConfig(tokenizer="char", min_count=1)
+    data = ns.preprocess(ns.open_corpus(tmp_path / "a.txt"), config, tmp_path / "a.tokens")
+    other = ns.preprocess(ns.open_corpus(tmp_path / "b.txt"), config, tmp_path / "b.tokens", vocab=data.vocab)
+    found = evaluate(RecurrentLM(LMConfig(hidden=9, dim=5), len(data.vocab)), other)
+    assert count_characters(other) == found.tokens == 11 and found.unk_types == 1
+    assert found.bits_per_character == pytest.approx(found.bits_per_token)
+    config = TextConfig(tokenizer="whitespace", min_count=1)
+    words = ns.preprocess(ns.open_corpus(tmp_path / "a.txt"), config, tmp_path / "w.tokens")
+    other = ns.preprocess(
+        ns.open_corpus(tmp_path / "c.txt"), config, tmp_path / "c.tokens", vocab=words.vocab
+    )
+    assert count_characters(other) == len("zq1 zq2 zq3\n") and other.unknown == (3, 9)
+
+
+def test_figures_are_none_without_text_behind_unk(model, data):
+    del data.meta["unknown"]  # as in an encoded corpus of an older version
+    found = evaluate(model, data)
+    assert found.bits_per_character is found.spread_bits_per_character is found.unk_types is None
+    assert found.perplexity.spread is None and found.perplexity.known > 1
+
+
+@pytest.mark.parametrize("min_count", [1, 3])
+def test_count_characters_equals_length_of_text(tmp_path, min_count):
     (tmp_path / "text.txt").write_text(TEXT)
-    for tokenizer in ("word", "char", "whitespace"):
-        config = TextConfig(tokenizer=tokenizer, lower=False, min_count=1, punctuation=tokenizer == "word")
+    for tokenizer in ("char", "whitespace", "word"):
+        config = TextConfig(
+            tokenizer=tokenizer, lower=False, min_count=min_count, punctuation=tokenizer == "word"
+        )
         path = tmp_path / f"{tokenizer}.tokens"
         data = ns.preprocess(ns.open_corpus(tmp_path / "text.txt"), config, path)
         assert count_characters(data) == len(TEXT)
@@ -61,7 +108,7 @@ def test_count_characters_equals_length_of_text(tmp_path):
 def test_uniform_model_has_vocabulary_size_as_perplexity(model, data):
     with torch.no_grad():
         model.embedding.weight.zero_()
-    assert evaluate(model, data).perplexity == pytest.approx(len(data.vocab), rel=1e-5)
+    assert evaluate(model, data).perplexity.all == pytest.approx(len(data.vocab), rel=1e-5)
 
 
 def test_mean_loss_in_columns_is_close_to_exact_loss(model, data):

@@ -8,10 +8,9 @@ import torch
 from hypothesis import given, settings, strategies as st
 from support import lm_models
 
-from nlpseq.config import TextConfig
+from nlpseq.config import Length, Sampling, TextConfig
 from nlpseq.errors import ConfigError
 from nlpseq.lm.generate import (
-    Length,
     TextWriter,
     beam_search,
     generate,
@@ -20,7 +19,7 @@ from nlpseq.lm.generate import (
     stream,
     unknown_words,
 )
-from nlpseq.lm.sampling import NEVER, Sampling, min_p, penalized, sample_next, top_k, top_p
+from nlpseq.lm.sampling import NEVER, min_p, penalized, sample_next, top_k, top_p
 from nlpseq.tokenizers.detokenize import Detokenizer, detokenize
 
 ROW = torch.tensor([[1.0, 3.0, 2.0, 3.0, -1.0]])

@@ -1,9 +1,10 @@
-"""Commands with a terminal as their stdin."""
+"""Commands with a terminal as their stdin or stdout."""
 
 import os
 import pty
 import subprocess
 import sys
+from contextlib import suppress
 
 
 def run_on_terminal(
@@ -20,3 +21,17 @@ def run_on_terminal(
     os.close(slave)
     os.close(master)
     return done
+
+
+def output_on_terminal(*args: object) -> str:
+    """Return the stdout of an nlpseq command on a terminal."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "nlpseq", *map(str, args)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.DEVNULL):
+        os.close(slave)
+        pieces = []
+        with suppress(OSError):  # at the end
+            while piece := os.read(master, 1 << 16):
+                pieces.append(piece)
+    os.close(master)
+    return b"".join(pieces).decode().replace("\r\n", "\n")

@@ -133,5 +133,5 @@ def test_select_refuses_missing_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(BackendUnavailable, match=r"CuPy: not installed .*nlpseq\[cuda12\]"):
+    with pytest.raises(BackendUnavailable, match=r"CuPy: not installed .*\.\[cuda12\]"):
         select(Word2VecConfig(backend="cupy"))

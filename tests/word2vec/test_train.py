@@ -51,6 +51,15 @@ def test_train_word2vec_learns_word_groups(data: TokenDataset, settings: dict[st
     assert vectors.meta["loss"][-1] < vectors.meta["loss"][0]
 
 
+@pytest.mark.parametrize("objective", ["skipgram", "cbow"])
+def test_words_without_pairs_count_as_untrained(tmp_path: Path, objective: Any) -> None:
+    lines = "a b c\nlone\nc a b\nsingle\n" * 30
+    data = encode(tmp_path, lines)
+    vectors = train_word2vec(data, replace(SMALL, objective=objective, subsample=0.0))
+    assert weights.count_untrained(vectors.matrix, replace(SMALL, objective=objective)) == 2
+    assert weights.count_untrained(vectors.matrix, replace(SMALL, seed=9)) == 0
+
+
 def test_one_thread_gives_same_bits_again(data: TokenDataset) -> None:
     first, second = (train_word2vec(data, SMALL) for _ in range(2))
     np.testing.assert_array_equal(first.matrix, second.matrix)

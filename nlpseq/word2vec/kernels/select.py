@@ -112,8 +112,8 @@ def array_module(backend: str) -> ModuleType:
         cupy.zeros(1)
     except ImportError as error:
         raise BackendUnavailable(
-            f"CuPy: not installed ({error}). Run pip install 'nlpseq[cuda12]' or 'nlpseq[cuda13]', "
-            "or use --backend numpy."
+            f'CuPy: not installed ({error}). Type: pip install ".[cuda12]" or ".[cuda13]", or use '
+            "--backend numpy."
         ) from error
     except Exception as error:  # because CuPy raises errors of the driver and the runtime
         raise BackendUnavailable(f"CuPy: no usable GPU ({error}). Use --backend numpy.") from error

@@ -1,0 +1,80 @@
+"""Warn of a corpus that training is bound to disappoint, each time with the way out."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from nlpseq.dataset.subsample import HALF, keep_thresholds
+from nlpseq.dataset.token_dataset import TokenDataset
+
+__all__ = ["UNSPACED", "UNSPACED_LETTERS", "diagnose"]
+
+MIN_TOKENS = 1000  # below, a result depends on the seed more than on the text
+MIN_TOKENS_PER_WORD = 10
+MIN_KEPT_SHARE = 0.1  # by subsampling
+MAX_UNKNOWN_SHARE = 0.5  # of tokens
+MAX_REPEATED_SHARE = 0.9  # of sentences
+MAX_SINGLE_SHARE = 0.5  # of sentences
+MAX_SENTENCES = 10_000  # read from the start of the corpus
+UNSPACED_LETTERS = 12  # of an average word, above which a text has no spaces between words
+UNSPACED = "For text without spaces between words use --tokenizer char."
+
+
+def diagnose(data: TokenDataset, subsample: float = 0.0) -> list[str]:
+    """Return warnings about the train split of an encoded corpus.
+
+    subsample: setting of the training.
+    """
+    train, vocab = data.split("train"), data.vocab
+    letters, notices = 0.0, list(_repetition(train))
+    if vocab.counts[: vocab.num_words + 1].sum() == train.num_tokens:  # else counts are of another text
+        letters = 0.0 if data.config.tokenizer == "char" else _letters_of_word(train)
+        notices = [*_too_few_tokens(train, subsample), *notices]
+    if letters > UNSPACED_LETTERS:
+        return [*notices, f"the average word has {letters:.0f} letters. {UNSPACED}"]
+    single = float((np.diff(train.sentences[: MAX_SENTENCES + 1]) == 1).mean())
+    if single > MAX_SINGLE_SHARE:
+        notices.append(
+            f"{single:.0%} of the sentences are a single token without a neighbor. Put a sentence or a "
+            "paragraph on each line."
+        )
+    return notices
+
+
+def _letters_of_word(train: TokenDataset) -> float:
+    """Return the mean number of letters of a word, unknown words included."""
+    vocab, unknown = train.vocab, train.unknown
+    lengths_V = np.fromiter(map(len, vocab.words[: vocab.num_words]), np.int64)
+    letters = int(lengths_V @ vocab.counts[: vocab.num_words]) + (unknown.characters if unknown else 0)
+    return letters / train.num_tokens
+
+
+def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:
+    vocab, num_tokens = train.vocab, train.num_tokens
+    counts_V, num_unknown = vocab.without_specials().counts, int(vocab.counts[vocab.num_words])
+    if num_tokens < MIN_TOKENS:
+        yield f"{num_tokens:,} tokens are too few to learn from: results depend on chance. Use more text."
+    elif num_tokens < MIN_TOKENS_PER_WORD * len(counts_V):
+        yield (
+            f"a word occurs {num_tokens / len(counts_V):.1f} times on average, too few to learn from. Use "
+            "more text, or a higher --min-count."
+        )
+    if num_unknown > MAX_UNKNOWN_SHARE * num_tokens:
+        yield f"{num_unknown / num_tokens:.0%} of the text is <unk>. Use more text, or a lower --min-count."
+    kept = float(counts_V @ (keep_thresholds(counts_V, subsample) + 1.0)) / 2**HALF
+    if subsample and kept < max(MIN_KEPT_SHARE * num_tokens, MIN_TOKENS * (num_tokens >= MIN_TOKENS)):
+        yield (
+            f"--subsample {subsample:g} keeps about {kept:,.0f} of {num_tokens:,} tokens for training. Use "
+            "--subsample 0, or a higher value."
+        )
+
+
+def _repetition(train: TokenDataset) -> Iterator[str]:
+    """Warn if most sentences repeat another; a sentence with <unk> may be new."""
+    starts = train.sentences[: MAX_SENTENCES + 1].tolist()
+    sentences = [train.tokens[start:stop] for start, stop in pairwise(starts)]
+    known = [each.tobytes() for each in sentences if each.max() < train.vocab.num_words]
+    repeated = (len(known) - len({*known})) / len(sentences)
+    if repeated > MAX_REPEATED_SHARE:
+        yield f"{repeated:.0%} of the sentences repeat another. Remove the copies, such as with sort -u."

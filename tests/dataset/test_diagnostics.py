@@ -1,0 +1,54 @@
+"""Warnings about corpora that cannot give a result, and silence about others."""
+
+import random
+from pathlib import Path
+
+import pytest
+from support.texts import write_text
+
+from nlpseq.config import TextConfig
+from nlpseq.dataset.diagnostics import diagnose
+from nlpseq.dataset.encode import preprocess
+from nlpseq.reading.corpus import open_corpus
+
+
+def notices(folder: Path, lines: list[str], subsample: float = 0.0, **settings: object) -> list[str]:
+    corpus = open_corpus(write_text(folder / "corpus.txt", "\n".join(lines) + "\n"))
+    config = TextConfig(**settings)  # type: ignore[arg-type]
+    return diagnose(preprocess(corpus, config, folder / "corpus.tokens", threads=1), subsample)
+
+
+def sentences(words: int, count: int, length: int, seed: int = 3) -> list[str]:
+    chance = random.Random(seed)
+    return [" ".join(f"w{chance.randrange(words)}" for _ in range(length)) for _ in range(count)]
+
+
+def test_ordinary_text_gives_no_warning(tmp_path: Path) -> None:
+    assert notices(tmp_path, sentences(50, 300, 8), subsample=1e-2, min_count=1) == []
+
+
+UNSPACED = ["".join(random.Random(n).choices("私は学生です今日天気", k=30)) for n in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "subsample", "settings", "warnings"),
+    [
+        (sentences(9, 20, 8), 0, {}, ["160 tokens are too few"]),
+        (sentences(900, 300, 8), 0, {"min_count": 1}, ["a word occurs 2."]),
+        (sentences(900, 300, 8), 0, {"min_count": 7}, ["of the text is <unk>"]),
+        (sentences(50, 300, 8), 1e-7, {}, ["--subsample 1e-07 keeps about 5 of 2,400 tokens"]),
+        (sentences(9, 3000, 1), 0, {}, ["repeat another", "100% of the sentences are a single token"]),
+        (sentences(9, 20, 60) * 20, 0, {}, ["95% of the sentences repeat another"]),
+        (UNSPACED, 0, {"min_count": 1}, ["200 tokens are too few", "average word has 30 letters. For text"]),
+        (UNSPACED, 0, {"tokenizer": "char"}, []),
+        ([f"a b {'long' * (n % 50)}{n}" for n in range(600)], 0, {}, ["average word has 34 letters"]),
+    ],
+)
+def test_disappointing_text_gives_a_warning(
+    tmp_path: Path, lines: list[str], subsample: float, settings: dict[str, object], warnings: list[str]
+) -> None:
+    found = notices(tmp_path, lines, subsample, **settings)
+    assert len(found) == len(warnings), found
+    for wanted in warnings:
+        (message,) = (each for each in found if wanted in each)
+        assert any(way in message for way in (" Use ", " use ", " Put ", " Remove "))
