@@ -76,7 +76,12 @@ def _check_tokenizer(config: TextConfig) -> None:
         names += entry_points(group=TOKENIZER_GROUP).names
         close = get_close_matches(config.tokenizer, names, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        check(config.tokenizer in names, config, "tokenizer", f"one of {', '.join(names)}{hint}")
+        check(
+            config.tokenizer in names,
+            config,
+            "tokenizer",
+            f"one of {', '.join(names)}{hint}, or of an installed package",
+        )
 
 
 def _check_korean(config: TextConfig) -> None:

@@ -76,12 +76,15 @@ def tokenize_blocks(
 
 def _cut_at_newlines(blocks: Iterator[Block], part_bytes: int) -> Iterator[Block]:
     """Yield the same text in smaller blocks, each some lines of about part_bytes together."""
+    before = 0  # bytes of files read for earlier blocks
     for block in blocks:
         start, num_bytes = 0, len(block.data)
         while start < num_bytes:
             end = block.data.find(b"\n", start + part_bytes) + 1 or num_bytes
-            yield block._replace(data=block.data[start:end], continues=block.continues and end == num_bytes)
+            bytes_read = before + (block.bytes_read - before) * end // num_bytes
+            yield Block(block.data[start:end], block.continues and end == num_bytes, bytes_read)
             start = end
+        before = block.bytes_read
 
 
 def submit_ahead(

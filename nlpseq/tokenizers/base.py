@@ -59,7 +59,12 @@ class _Tokenizers(dict[str, TokenizerEntry]):
 
 def _load(point: EntryPoint) -> Callable[[str, TextConfig], list[str]]:
     """Return the function of an entry point, with a check of its tokens."""
-    function: Callable[[str, TextConfig], Iterable[str]] = point.load()
+    try:
+        function: Callable[[str, TextConfig], Iterable[str]] = point.load()
+    except (ImportError, AttributeError) as error:
+        raise MissingExtra(
+            f"tokenizer {point.name}: {point.value} cannot be loaded ({error}). Install its package again."
+        ) from error
 
     def split(text: str, config: TextConfig) -> list[str]:
         tokens = list(function(text, config))

@@ -1,5 +1,6 @@
 """The tokenizer `pythainlp`: words of Thai text, by maximal matching in a dictionary (newmm)."""
 
+import os
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ def split_with_pythainlp(text: str, _: TextConfig) -> list[str]:
 @cache
 def _newmm() -> Any:
     """Load PyThaiNLP and its dictionary, in about two seconds."""
+    os.environ.setdefault("PYTHAINLP_READ_ONLY", "1")  # because it makes a folder for downloads
     from pythainlp.tokenize.newmm import segment
 
     return segment

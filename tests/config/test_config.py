@@ -25,7 +25,7 @@ REFUSED = [
         "tokenizer: 'wrod' is not valid. The value must be one of word, whitespace, char",
     ),
     (TextConfig, {"tokenizer": ["word"]}, "The value must be of type str"),
-    (TextConfig, {"tokenizer": "kiwwi"}, "pythainlp (did you mean kiwi?)."),
+    (TextConfig, {"tokenizer": "kiwwi"}, "pythainlp (did you mean kiwi?), or of an installed package."),
     (TextConfig, {"morphemes": "lemmas"}, "morphemes: 'lemmas' is not valid. The value must be written"),
     (TextConfig, {"pos": "NNG"}, "left out except for the tokenizers kiwi and mecab"),
     (

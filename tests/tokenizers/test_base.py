@@ -96,9 +96,16 @@ def test_tokens_of_an_entry_point_are_checked(third_party, token):
         tokenize("a", TextConfig(tokenizer="careless"))
 
 
+@pytest.mark.parametrize("code", ["import no_such_module", "split_ = None"])
+def test_entry_point_that_fails_is_a_missing_extra(third_party, code):
+    third_party("broken", code)
+    with pytest.raises(MissingExtra, match=r"tokenizer broken: broken:split cannot be loaded \(.*no"):
+        tokenize("a", TextConfig(tokenizer="broken"))
+
+
 def test_unknown_tokenizer_is_refused_with_names(third_party):
     third_party("dashes", "def split(text, config):\n    return [text]\n")
-    with pytest.raises(ConfigError, match=r"one of word, .*, dashes \(did you mean dashes\?\)"):
+    with pytest.raises(ConfigError, match=r"one of word, .*, dashes \(did you mean dashes\?\), or"):
         TextConfig(tokenizer="dashe")
 
 
