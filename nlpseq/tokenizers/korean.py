@@ -14,6 +14,7 @@ from typing import Any
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import ConfigError
+from nlpseq.reading.normalize import normalize
 from nlpseq.tokenizers.pieces import pieces
 
 __all__ = ["space_before", "split_with_kiwi", "split_with_mecab"]
@@ -90,10 +91,12 @@ def _kiwi(user_dictionary: str | None) -> Any:
 
     kiwi = Kiwi(num_workers=1, load_multi_dict=False)  # names of several words would be one token
     for number, line in enumerate((user_dictionary or "").splitlines(), 1):
-        word, tag, score = [*line.split("\t"), "0"][:3] if line else ("", "", "")
+        if not line:
+            continue
+        word, tag, *score = normalize(line, "NFC").split("\t")
         try:
-            if word:
-                kiwi.add_user_word(word, tag, float(score))
+            for form in {word, word.lower()}:  # because the text may be lower-cased
+                kiwi.add_user_word(form, tag, *map(float, score))
         except ValueError as error:
             raise ConfigError(
                 f"user_dictionary: line {number} is refused by Kiwi ({error}). Correct the line."

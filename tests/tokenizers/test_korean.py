@@ -58,8 +58,8 @@ def test_parts_of_speech_are_kept(config):
 @pytest.mark.parametrize("config", KIWI)
 def test_user_dictionary_adds_words(config):
     assert "꽃길만걷자" not in tokenize("꽃길만걷자", config)
-    known = TextConfig(tokenizer="kiwi", user_dictionary="꽃길만걷자\tNNP\n\n나무위키\tNNP\t1.5\n")
-    assert tokenize("꽃길만걷자", known) == ["꽃길만걷자"]
+    known = TextConfig(tokenizer="kiwi", user_dictionary="꽃길만걷자\tNNP\n\nGPT넷\tNNP\t1.5\n")
+    assert tokenize("꽃길만걷자 GPT넷을", known) == ["꽃길만걷자", "gpt넷", "을"]
     wrong = TextConfig(tokenizer="kiwi", user_dictionary="꽃길\tNNG\n꽃\tXYZ")
     with pytest.raises(ConfigError, match="user_dictionary: line 2 is refused by Kiwi"):
         tokenize("꽃", wrong)
