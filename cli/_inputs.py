@@ -66,7 +66,7 @@ def open_dataset(path: Path) -> TokenDataset:
     for name, value in explicit_settings(TextConfig).items():
         if has[name] != value:
             raise ConfigError(
-                f"{path}: encoded with {name} {has[name]}, not {value}. "
+                f"{path}: encoded with {name} {has[name]!s:.60}, not {value!s:.60}. "
                 f"Leave out {option_name(name)}, or name the text to encode the text again."
             )
     return data

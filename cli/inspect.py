@@ -19,6 +19,8 @@ from ._output import print_columns, print_json
 
 __all__ = ["inspect"]
 
+MAX_SHOWN = 500  # characters of a setting
+
 
 class Finding(NamedTuple):
     """Result of an inspection. whole: None if nlpseq cannot tell; error: the reason for whole=False."""
@@ -150,4 +152,6 @@ def _flattened(meta: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
         if isinstance(value, dict):
             yield from _flattened(value, f"{above}{key}.")
         else:
-            yield above + key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            is_long = isinstance(value, str) and len(text) > MAX_SHOWN
+            yield above + key, f"{text[:MAX_SHOWN]}... ({len(text):,} characters)" if is_long else text

@@ -26,15 +26,21 @@ HOMES = {  # third-party module: files that may import the module
     "click": "cli/*.py",
     "cupy": "nlpseq/word2vec/kernels/*.py",
     "fsspec": "nlpseq/reading/cloud.py",
+    "fugashi": "nlpseq/tokenizers/japanese.py",
     "filelock": "nlpseq/storage/locks.py",
+    "jieba": "nlpseq/tokenizers/chinese.py",
+    "kiwipiepy": "nlpseq/tokenizers/korean.py",
     "llvmlite": "*_numba.py",
     "matplotlib": "cli/plot.py",
+    "mecab_ko": "nlpseq/tokenizers/korean.py",
     "nltk": "nlpseq/tokenizers/nltk.py",
     "numba": "*_numba.py",
     "pickle": "nowhere",
+    "pythainlp": "nlpseq/tokenizers/thai.py",
     "sklearn": "nlpseq/sklearn.py",
     "torch": "nlpseq/lm/*.py",
     "tqdm": "cli/*.py",
+    "unidic_lite": "nlpseq/tokenizers/japanese.py",
 }
 FILES = sorted(
     file.relative_to(ROOT)

@@ -74,7 +74,8 @@ def setting(
 ) -> Any:
     """Return a dataclass field with the help text and the bounds that the command line shows.
 
-    A field with the unit "seconds" also takes 90s, 10m or 1h30m on the command line.
+    On the command line, a field with the unit "seconds" also takes 90s, 10m or 1h30m, and a field with the
+    unit "file" takes the name of a file with its value.
     """
     return field(default=default, metadata={"help": help, "unit": unit, "bounds": Bounds(ge, gt, le, lt)})
 

@@ -1,20 +1,33 @@
 """Settings of reading and encoding text."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from difflib import get_close_matches
+from typing import Literal, get_args
 
 from nlpseq.config.fields import Config, check, setting
+from nlpseq.errors import ConfigError
 
-__all__ = ["TextConfig", "Tokenizer"]
+__all__ = ["KOREAN", "TOKENIZER_GROUP", "TextConfig", "Tokenizer"]
 
-Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet"]
+Tokenizer = Literal[  # of nlpseq; installed packages add more, as entry points of TOKENIZER_GROUP
+    "word", "whitespace", "char", "nltk", "toktok", "tweet", "kiwi", "mecab", "jieba", "fugashi", "pythainlp"
+]
+TOKENIZER_GROUP = "nlpseq.tokenizers"
+KOREAN = ("kiwi", "mecab")  # tokenizers with morphemes and parts of speech
+_KOREAN_TAGS = (  # of the Sejong corpus, with the additions of Kiwi and mecab-ko-dic
+    " NNG NNP NNB NNBC NR NP VV VA VX VCP VCN MM MAG MAJ IC JKS JKC JKG JKO JKB JKV JKQ JX JC EP EF EC ETN"
+    " ETM XPN XSN XSV XSA XSM XR SF SP SS SSO SSC SE SO SW SL SH SN SB SC SY UN UNKNOWN W_URL W_EMAIL"
+    " W_MENTION W_HASHTAG W_SERIAL W_EMOJI Z_CODA Z_SIOT USER0 USER1 USER2 USER3 USER4"
+)
+_DICTIONARY_LINE = re.compile(r"\S+\t[A-Z0-9_]+(\t-?\d+(\.\d+)?)?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig(Config):
     """How text becomes a vocabulary and token ids."""
 
-    tokenizer: Tokenizer = setting("word", "rule that splits text into tokens")
+    tokenizer: str = setting("word", "rule that splits text into tokens: " + ", ".join(get_args(Tokenizer)))
     lower: bool = setting(True, "lower-case the text")
     punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")
     min_count: int = setting(5, "drop words with fewer occurrences", ge=1)
@@ -22,6 +35,15 @@ class TextConfig(Config):
     encoding: str = setting("utf-8", "character encoding of the text")
     encoding_errors: Literal["replace", "strict"] = setting("replace", "replace invalid bytes, or fail")
     normalize: Literal["NFC", "NFKC", "none"] = setting("NFC", "Unicode normal form of the text")
+    morphemes: Literal["written", "lemmas"] = setting(
+        "written", "morphemes as they are written, or their lemmas (tokenizers `kiwi` and `mecab`)"
+    )
+    pos: str | None = setting(
+        None, "parts of speech to keep, such as NNG,NNP,V (tokenizers `kiwi` and `mecab`) [default: all]"
+    )
+    user_dictionary: str | None = setting(
+        None, "words to know, a line each: word, tab, tag (tokenizer `kiwi`)", unit="file"
+    )
     phrases: int = setting(
         0, "passes that join frequent word pairs into one token; 2 passes join up to 4 words", ge=0, le=8
     )
@@ -35,6 +57,8 @@ class TextConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_tokenizer(self)
+        _check_korean(self)
         check(not self.phrases or self.tokenizer != "char", self, "phrases", "0 for the tokenizer `char`")
         has_train = self.valid_share + self.test_share < 1
         check(has_train, self, "valid_share", "below 1 together with test_share, to leave text to train on")
@@ -42,6 +66,45 @@ class TextConfig(Config):
         check(is_word or not self.punctuation, self, "punctuation", "off unless the tokenizer is `word`")
         wanted = "a text encoding that Python knows, such as utf-8, utf-16 or cp949"
         check(_is_text_encoding(self.encoding), self, "encoding", wanted)
+
+
+def _check_tokenizer(config: TextConfig) -> None:
+    names = list(get_args(Tokenizer))
+    if config.tokenizer not in names:  # else installed packages need not be searched
+        from importlib.metadata import entry_points
+
+        names += entry_points(group=TOKENIZER_GROUP).names
+        close = get_close_matches(config.tokenizer, names, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        check(
+            config.tokenizer in names,
+            config,
+            "tokenizer",
+            f"one of {', '.join(names)}{hint}, or of an installed package",
+        )
+
+
+def _check_korean(config: TextConfig) -> None:
+    is_korean = config.tokenizer in KOREAN
+    check(
+        is_korean or config.morphemes == "written", config, "morphemes", "written except for kiwi and mecab"
+    )
+    if config.pos is not None:
+        check(is_korean, config, "pos", "left out except for the tokenizers kiwi and mecab")
+        for tag in config.pos.split(","):
+            is_known = tag != "" and f" {tag}" in _KOREAN_TAGS
+            check(
+                is_known, config, "pos", f"one or more, with commas, of{_KOREAN_TAGS}, or beginnings of these"
+            )
+    if config.user_dictionary is not None:
+        if config.tokenizer != "kiwi":
+            raise ConfigError("user_dictionary: works with the tokenizer kiwi alone. Use --tokenizer kiwi.")
+        for number, line in enumerate(config.user_dictionary.splitlines(), 1):
+            if line and not _DICTIONARY_LINE.fullmatch(line):
+                raise ConfigError(
+                    f"user_dictionary: line {number} is {line[:80]!r}. "
+                    "Write a word without spaces, a tab and a tag such as NNP."
+                )
 
 
 def _is_text_encoding(name: str) -> bool:

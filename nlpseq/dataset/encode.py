@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,10 +39,13 @@ from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.corpus import Block, Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
-from nlpseq.tokenizers.base import TOKENIZERS
+from nlpseq.tokenizers.base import package_versions
+from nlpseq.tokenizers.scripts import unspaced_notice
 from nlpseq.tokenizers.word import CLASSIFIED
 
 __all__ = ["EncodeCallback", "EncodeProgress", "preprocess", "to_compile", "tokenizer_versions"]
+
+_SAMPLE = 100  # runs of this many tokens, to judge the tokenizer
 
 Counts = npt.NDArray[np.int64]
 
@@ -73,8 +75,8 @@ def preprocess(
     """Encode a corpus into a folder at `path`: the same files for any number of threads.
 
     vocab: an existing vocabulary, for a model trained on other text; default: the words of the train split.
-    threads: default all cores of this process. The tokenizers of NLTK run in processes, so a script must call
-    this function under `if __name__ == "__main__":`.
+    threads: default all cores of this process. Tokenizers of whole lines run in processes, so a script must
+    call this function under `if __name__ == "__main__":`.
     Raises ConfigError if `path` exists and force is off, DataError if the text leaves no vocabulary or cannot
     be split, ResourceError if the disk is full.
     """
@@ -90,6 +92,7 @@ def preprocess(
     artifact.check_writable(path, force=force)
     bytes_a_token = 1 if config.tokenizer == "char" else 6
     artifact.check_free_disk(path, (corpus.size_bytes() or 0) // bytes_a_token * 4)  # 4 a token on disk
+    made_with = tokenizer_versions(config)  # raises MissingExtra
     stamp, report = corpus.stamp(), ReadReport()
     with resources.gc_paused(), artifact.create(path, KIND, VERSION, force=force) as folder:
         blocks = corpus.blocks(config, report, limits.blocks)
@@ -97,7 +100,11 @@ def preprocess(
             reported = _report(tokenized, corpus.size_bytes(), progress)
             text = write_provisional(folder.path, reported, limits)
         splits = split_sentences(text.sentences, config, corpus.describe())
-        vocab, unknown = _write_final_ids(folder, text, config, vocab, splits, corpus.describe())
+        notices = _notices_of_tokens(text, config)
+        try:
+            vocab, unknown = _write_final_ids(folder, text, config, vocab, splits, corpus.describe())
+        except DataError as error:
+            raise DataError(" ".join([str(error), *notices])) from error
         if corpus.stamp() != stamp:
             raise DataError(
                 f"{corpus.describe()}: changed during reading. Start again once the file is complete."
@@ -105,7 +112,7 @@ def preprocess(
         folder.write_meta(
             {
                 "config": asdict(config),
-                "made_with": tokenizer_versions(config),
+                "made_with": made_with,
                 "corpus": corpus.describe(),
                 "content_key": corpus.read_key,
                 "vocab_digest": vocab.digest,
@@ -114,7 +121,7 @@ def preprocess(
                 "splits": splits,
                 "unknown": unknown,
                 "read": asdict(report),
-                "notices": report.notices(),
+                "notices": report.notices() + notices,
             }
         )
     return TokenDataset.open(path, verify=False, vocab=vocab)
@@ -130,6 +137,21 @@ def _report(
         tokens += len(found.ids)
         if progress is not None:
             progress(EncodeProgress(block.bytes_read, total_bytes, tokens))
+
+
+def _notices_of_tokens(text: ProvisionalText, config: TextConfig) -> list[str]:
+    """Return a warning about the tokenizer if a sample of the tokens shows text without spaces."""
+    if config.tokenizer != "word" or not text.num_tokens:
+        return []
+    starts = np.linspace(0, max(0, text.num_tokens - _SAMPLE), _SAMPLE, dtype=np.int64)
+    counts_T = np.bincount(
+        np.concatenate([text.tokens[start : start + _SAMPLE] for start in starts]), minlength=text.num_types
+    )
+    is_seen_T = counts_T > 0
+    types = [each.decode(*UTF_8) for _, _, chunk in text.type_chunks(is_seen_T) for each in chunk]
+    lines = np.linspace(0, len(text.sentences) - 2, _SAMPLE**2, dtype=np.int64)
+    notice = unspaced_notice(types, counts_T[is_seen_T], text.sentences[lines + 1] - text.sentences[lines])
+    return [notice] if notice else []
 
 
 def _write_final_ids(
@@ -220,8 +242,7 @@ def _explain_empty_vocab(text: ProvisionalText, counts_T: Counts, min_count: int
 
 def tokenizer_versions(config: TextConfig) -> dict[str, str]:
     """Return the versions of Unicode and of packages that decide the tokens of a text."""
-    package = TOKENIZERS[config.tokenizer].package
-    return {"unicode": unicodedata.unidata_version} | ({package: version(package)} if package else {})
+    return {"unicode": unicodedata.unidata_version} | package_versions(config.tokenizer)
 
 
 def to_compile(config: TextConfig) -> list[Kernel]:

@@ -14,6 +14,7 @@ class EncodeLimits:
     """Bounds of blocks, tables and chunks during encoding."""
 
     blocks: BlockLimits = BlockLimits()
+    part_bytes: int = 1 << 18  # of a block, to occupy all processes that tokenize whole lines
     thread_types: int = 1 << 17  # in the table of a thread, because most lookups then hit the cache
     memory_types: int = 3 << 20  # held in memory, some 200 MB; more go to a file
     chunk_types: int = 1 << 20  # held as strings at a time

@@ -60,6 +60,8 @@ def tokenize_blocks(
     Raises RunError if a tokenizing process dies.
     """
     tokenize_block = block_tokenizer(config, limits)
+    if TOKENIZERS[config.tokenizer].whole_lines:
+        blocks = _cut_at_newlines(blocks, limits.part_bytes)
     with _open_pool(config, threads) as pool:
         submitted = submit_ahead(lambda block: pool.submit(tokenize_block, block.data), blocks, 2 * threads)
         try:
@@ -70,6 +72,19 @@ def tokenize_blocks(
                 "tokenizing: a process died. Free some memory or use --threads 1; "
                 'a script must call nlpseq under `if __name__ == "__main__":`.'
             ) from error
+
+
+def _cut_at_newlines(blocks: Iterator[Block], part_bytes: int) -> Iterator[Block]:
+    """Yield the same text in smaller blocks, each some lines of about part_bytes together."""
+    before = 0  # bytes of files read for earlier blocks
+    for block in blocks:
+        start, num_bytes = 0, len(block.data)
+        while start < num_bytes:
+            end = block.data.find(b"\n", start + part_bytes) + 1 or num_bytes
+            bytes_read = before + (block.bytes_read - before) * end // num_bytes
+            yield Block(block.data[start:end], block.continues and end == num_bytes, bytes_read)
+            start = end
+        before = block.bytes_read
 
 
 def submit_ahead(

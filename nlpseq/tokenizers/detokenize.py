@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nlpseq.config import TextConfig
+from nlpseq.config.text import KOREAN
+from nlpseq.tokenizers.korean import space_before
 
 __all__ = ["Detokenizer", "detokenize"]
 
@@ -19,6 +21,7 @@ def detokenize(tokens: Sequence[str], config: TextConfig) -> str:
     """Write the tokens of one line as text, with punctuation spaced as in prose.
 
     Exact for `char`. For other tokenizers white space is a guess, and text dropped by `tokenize` stays lost.
+    Written morphemes of Korean are spaced by Kiwi. Raises MissingExtra.
     """
     return "".join(_written(tokens, config))
 
@@ -55,6 +58,8 @@ def _num_final(tokens: Sequence[str], config: TextConfig) -> int:
     """
     if config.tokenizer in ("char", "whitespace"):
         return len(tokens)
+    if _is_spaced_by_kiwi(config):  # from the whole line
+        return 0
     opened = None
     for i in range(len(tokens) - 1):
         if tokens[i] == "'" and not _is_inside_word(tokens[i - 1] if i else "", tokens[i + 1]):
@@ -68,12 +73,19 @@ def _written(tokens: Sequence[str], config: TextConfig) -> list[str]:
         return list(tokens)
     if config.tokenizer == "whitespace":
         return [" " * (i > 0) + token for i, token in enumerate(tokens)]
-    written = []
-    space = ""
-    for token, (joins_left, joins_right) in zip(tokens, _joins(tokens, config), strict=True):
-        written.append(("" if joins_left else space) + {"``": '"', "''": '"'}.get(token, token))
-        space = "" if joins_right else " "
-    return written
+    spaces, may_follow = list[bool](), False
+    for joins_left, joins_right in _joins(tokens, config):
+        spaces.append(may_follow and not joins_left)
+        may_follow = not joins_right
+    if _is_spaced_by_kiwi(config):
+        spaces = space_before(tokens, spaces, config)
+    quotes = {"``": '"', "''": '"'}
+    return [" " * space + quotes.get(token, token) for space, token in zip(spaces, tokens, strict=True)]
+
+
+def _is_spaced_by_kiwi(config: TextConfig) -> bool:
+    """Return True if the tokens are the whole text in pieces, written morphemes of Korean."""
+    return config.tokenizer in KOREAN and config.morphemes == "written" and config.pos is None
 
 
 def _joins(tokens: Sequence[str], config: TextConfig) -> Iterator[tuple[bool, bool]]:
@@ -87,7 +99,7 @@ def _joins(tokens: Sequence[str], config: TextConfig) -> Iterator[tuple[bool, bo
             is_closing = is_open[token] or (token == "'" and left[token] == 1)  # single: the dogs' bowl
             is_open[token] = not is_closing
             yield is_closing, not is_closing
-        elif (config.tokenizer == "word" or token == ":") and _is_compound(before, token, after):
+        elif (config.tokenizer in ("word", *KOREAN) or token == ":") and _is_compound(before, token, after):
             yield True, True
         else:
             joins_left = token in _CLOSING or token.lower().replace("’", "'") in _CLITICS

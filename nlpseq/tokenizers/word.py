@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.config import TextConfig, Tokenizer
+from nlpseq.config import TextConfig
 
 __all__ = [
     "APOSTROPHE",
@@ -47,7 +47,7 @@ def _word_pattern(punctuation: bool) -> re.Pattern[str]:
 
 
 @cache
-def char_classes(tokenizer: Tokenizer, punctuation: bool) -> npt.NDArray[np.uint8]:
+def char_classes(tokenizer: str, punctuation: bool) -> npt.NDArray[np.uint8]:
     """Return the class of every code point: uint8, (0x110000,), read-only.
 
     `word` has the classes SEPARATOR, WORD, APOSTROPHE (part of a word if between two word characters) and, if

@@ -12,6 +12,7 @@ import pytest
 from nlpseq.cli import HOMES, main
 
 from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, PPMIConfig, TextConfig, Word2VecConfig
+from nlpseq.tokenizers.base import TOKENIZERS, TokenizerEntry
 
 HEAVY = {"numpy", "scipy", "numba", "nltk", "torch", "cupy", "tqdm", "matplotlib", "pyarrow"}
 OPTIONS_OF = {
@@ -59,6 +60,19 @@ def test_flags_of_every_kind_set_the_config(settings):
     assert (found["lower"], found["min_count"], found["subsample"]) == (False, 2, 1e-2)
     assert (found["weighting"], found["max_vocab"], found["encoding"]) == ("harmonic", 9, "cp949")
     assert found["phrase_threshold"] == 3.5
+
+
+def test_user_dictionary_option_stores_the_text(settings, run_cli, tmp_path, monkeypatch):
+    monkeypatch.setitem(TOKENIZERS, "kiwi", TokenizerEntry(lambda text, config: text.split()))
+    (tmp_path / "words.tsv").write_bytes("\ufeff꽃길\tNNG\r\n나무위키\tNNP\n".encode())
+    found = settings("--tokenizer", "kiwi", "--user-dictionary", "words.tsv", "--pos", "N,VV")
+    assert found["user_dictionary"] == "꽃길\tNNG\n나무위키\tNNP\n"
+    assert found["pos"] == "N,VV"
+    Path("latin.tsv").write_bytes(b"\xe9\tNNG\n")
+    for file in ("gone.tsv", "latin.tsv"):
+        refused = run_cli("preprocess", "corpus.txt", "--tokenizer", "kiwi", "--user-dictionary", file)
+        assert refused.exit_code == 4
+        assert f"{file}: not readable as UTF-8" in refused.stderr
 
 
 def test_flag_precedes_environment_precedes_file(settings, tmp_path):

@@ -197,6 +197,7 @@ def test_existing_vocabulary_keeps_its_ids_and_counts(tmp_path: Path, tokenizer:
         ("a a a b b c\n", {}, r"corpus.txt: 0 of 3 words have count >= 5\. "),
         ("a a a b b c\n", {}, "1 would keep 3, --min-count 2 would keep 2, --min-count 3 would keep 1"),
         ("a b c\n", {}, r"0 of 3 words .*--min-count 1 would keep 3\."),
+        ("我们明天早上一起去北京大学图书馆看书\n", {}, r"Text without spaces: .*Use --tokenizer jieba"),
         ("<unk> <unk>\n", {"tokenizer": "whitespace"}, "no words but <unk> and <eos>"),
         ("a a a a a a\n", {"valid_share": 0.5}, "single line and cannot be split"),
         ("a a a\na a a\n", {"valid_share": 0.01}, "2 lines, too few for the valid split .0.01 of"),
@@ -273,6 +274,14 @@ def test_invalid_bytes_cause_a_notice(tmp_path: Path) -> None:
     data = preprocess(open_corpus(tmp_path / "corpus.txt"), TextConfig(), tmp_path / "out")
     assert data.meta["read"]["invalid_bytes"] == 5
     assert any("invalid" in notice for notice in data.meta["notices"])
+
+
+def test_text_without_spaces_causes_a_notice(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text("彼は毎朝早く起きて近くの公園を散歩します\n" * 5, "utf-8")
+    corpus = open_corpus(tmp_path / "corpus.txt")
+    (notice,) = preprocess(corpus, TextConfig(), tmp_path / "words").meta["notices"]
+    assert notice.startswith("Text without spaces: words have 20 letters on average. Use --tokenizer fugashi")
+    assert not preprocess(corpus, TextConfig(tokenizer="char"), tmp_path / "letters").meta["notices"]
 
 
 def test_progress_ends_with_all_bytes_and_tokens(tmp_path: Path) -> None:

@@ -89,6 +89,20 @@ def test_blocks_come_in_order_and_few_at_once() -> None:
         assert taken - number < 2 * 3
 
 
+@pytest.mark.parametrize("part_bytes", [1, 7, 1000])
+def test_parts_of_blocks_give_the_same_tokens(part_bytes: int) -> None:
+    texts = ["a bc\n\nd e", "\nf\n", "g", ""]
+    blocks = [Block(text.encode(), False, 100 * number) for number, text in enumerate(texts, 1)]
+    limits = EncodeLimits(part_bytes=part_bytes)
+    tokenized = list(tokenize_blocks(iter(blocks), TextConfig(tokenizer="toktok"), 1, limits))
+    assert b"".join(block.data for block, _ in tokenized).decode() == "".join(texts)
+    lengths = [int(length) for _, found in tokenized for length in found.lengths_L if length]
+    assert lengths == [2, 2, 1, 1]
+    assert max(len(block.data) for block, _ in tokenized) <= part_bytes + 5
+    read = [block.bytes_read for block, _ in tokenized]
+    assert read == sorted(read) and {100, 200, 300} <= set(read)
+
+
 def test_killed_process_raises_run_error() -> None:
     def blocks() -> Iterator[Block]:
         for _ in range(2 * THREADS):  # submitted before the first result, so that all processes run

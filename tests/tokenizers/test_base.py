@@ -5,12 +5,16 @@ import time
 from typing import get_args
 
 import pytest
+from support.analyzers import CORE, OPTIONAL, install_tokenizer
 
 from nlpseq.config import TextConfig, Tokenizer
+from nlpseq.dataset.encode import preprocess
+from nlpseq.errors import ConfigError, DataError, MissingExtra
+from nlpseq.reading.corpus import open_corpus
 from nlpseq.tokenizers import base
-from nlpseq.tokenizers.base import TOKENIZERS, normalize_and_tokenize, tokenize
+from nlpseq.tokenizers.base import TOKENIZERS, TokenizerEntry, normalize_and_tokenize, tokenize
 
-CONFIGS = [TextConfig(punctuation=True), *(TextConfig(tokenizer=name) for name in get_args(Tokenizer))]
+CONFIGS = [TextConfig(punctuation=True), *(TextConfig(tokenizer=name) for name in CORE)]
 BAITS = (
     *("a", "'", ".", "@", "<", "a'", "a.", "1.", "1", "<a", "-", "#a", "(", '"', "&#", "a@", "http://"),
     *("\u0301", ". ", "1 "),
@@ -36,7 +40,7 @@ def test_example_in_docstring_is_true(config):
     assert " ".join(tokenize(line[1], config)) == row[1].replace("␣", " ")
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=config_name)
+@pytest.mark.parametrize("config", [*CONFIGS, *OPTIONAL], ids=config_name)
 def test_lower_false_keeps_case(config):
     kept = TextConfig(tokenizer=config.tokenizer, punctuation=config.punctuation, lower=False)
     assert "".join(tokenize("Ab CD", kept)).replace(" ", "") == "AbCD"
@@ -53,10 +57,66 @@ def test_normalize_and_tokenize_composes_characters():
     assert normalize_and_tokenize("e\u0301", TextConfig(normalize="none")) == ["e\u0301"]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=config_name)
+@pytest.mark.parametrize("config", [*CONFIGS, *OPTIONAL], ids=config_name)
 def test_hostile_text_takes_linear_time(config):
     tokenize("warm up", config)
     for bait in BAITS:
         start = time.process_time()  # of this process alone, whatever else the machine does
         tokenize(bait * (BAIT_CHARS // len(bait)), config)
         assert time.process_time() - start < LINEAR_CPU_SECONDS, bait
+
+
+@pytest.fixture
+def third_party(tmp_path, monkeypatch):
+    """Return a function to install a tokenizer, given a name and code."""
+
+    def install(name, code):
+        install_tokenizer(tmp_path, name, code)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setitem(TOKENIZERS, name, None)  # to remove the entry after the test
+        del TOKENIZERS[name]
+
+    return install
+
+
+def test_entry_point_adds_a_tokenizer(tmp_path, third_party):
+    third_party("dashes", "def split(text, config):\n    return filter(None, text.split('-'))\n")
+    (tmp_path / "text.txt").write_text("A-b c-A\nb c-d\n")
+    config = TextConfig(tokenizer="dashes", min_count=1)
+    data = preprocess(open_corpus(tmp_path / "text.txt"), config, tmp_path / "text.tokens", threads=1)
+    assert [data.vocab.words[i] for i in data.tokens] == ["a", "b c", "a", "b c", "d"]
+    assert data.meta["made_with"]["dashes"] == "1.5"
+    assert data.config.tokenizer == "dashes"
+
+
+@pytest.mark.parametrize("token", ["''", "'a\\nb'", "7"])
+def test_tokens_of_an_entry_point_are_checked(third_party, token):
+    third_party("careless", f"def split(text, config):\n    return ['a', {token}]\n")
+    with pytest.raises(DataError, match="tokenizer careless of careless:split: returned the token"):
+        tokenize("a", TextConfig(tokenizer="careless"))
+
+
+@pytest.mark.parametrize("code", ["import no_such_module", "split_ = None"])
+def test_entry_point_that_fails_is_a_missing_extra(third_party, code):
+    third_party("broken", code)
+    with pytest.raises(MissingExtra, match=r"tokenizer broken: broken:split cannot be loaded \(.*no"):
+        tokenize("a", TextConfig(tokenizer="broken"))
+
+
+def test_unknown_tokenizer_is_refused_with_names(third_party):
+    third_party("dashes", "def split(text, config):\n    return [text]\n")
+    with pytest.raises(ConfigError, match=r"one of word, .*, dashes \(did you mean dashes\?\), or"):
+        TextConfig(tokenizer="dashe")
+
+
+def test_missing_extra_is_named_with_its_installation(tmp_path, monkeypatch):
+    def split(text, config):
+        import no_such_analyzer  # noqa: F401
+
+    monkeypatch.setitem(TOKENIZERS, "kiwi", TokenizerEntry(split, packages=("no-such-analyzer",), extra="ko"))
+    config = TextConfig(tokenizer="kiwi")
+    with pytest.raises(MissingExtra, match=r"needs no_such_analyzer, .* Run pip install \"nlpseq\[ko\]\""):
+        tokenize("a", config)
+    (tmp_path / "text.txt").write_text("a\n")
+    with pytest.raises(MissingExtra, match=r"tokenizer kiwi: needs no-such-analyzer, which is not installed"):
+        preprocess(open_corpus(tmp_path / "text.txt"), config, tmp_path / "text.tokens")

@@ -1,11 +1,10 @@
 """Detokenizing restores ordinary sentences and adds nothing but spaces."""
 
-from typing import get_args
-
 import pytest
 from hypothesis import given, settings, strategies as st
+from support.analyzers import CORE
 
-from nlpseq.config import TextConfig, Tokenizer
+from nlpseq.config import TextConfig
 from nlpseq.tokenizers.base import tokenize
 from nlpseq.tokenizers.detokenize import Detokenizer, detokenize
 
@@ -38,7 +37,7 @@ def test_detokenize_adds_only_spaces(tokens):
 
 
 @settings(deadline=None, derandomize=True)
-@given(TOKENS, st.sampled_from(get_args(Tokenizer)))
+@given(TOKENS, st.sampled_from(CORE))
 def test_detokenizer_writes_what_detokenize_writes(tokens, tokenizer):
     config = TextConfig(tokenizer=tokenizer)
     writer = Detokenizer(config)
@@ -46,7 +45,7 @@ def test_detokenizer_writes_what_detokenize_writes(tokens, tokenizer):
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
-@pytest.mark.parametrize("tokenizer", [*get_args(Tokenizer), "punctuated"])
+@pytest.mark.parametrize("tokenizer", [*CORE, "punctuated"])
 def test_detokenize_restores_ordinary_sentences(tokenizer, sentence):
     if tokenizer == "punctuated":
         config = TextConfig(punctuation=True, lower=False)

@@ -1,0 +1,47 @@
+"""The tokenizer for the script of a text, if the text has no spaces between words."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["tokenizer_for_script", "unspaced_notice"]
+
+_RANGES = {  # characters of Unicode blocks
+    "fugashi": "ぁ-ヿｦ-ﾟ",  # kana
+    "jieba": "㐀-䶿一-鿿\uf900-\ufaff\U00020000-\U0003ffff",  # Chinese characters
+    "pythainlp": "\u0e01-\u0e5b",
+    "kiwi": "가-힣ㄱ-ㆎ",
+}
+_MIN_KANA = 0.1  # share of kana that tells Japanese from Chinese
+_MAX_MEAN_LETTERS = 12  # of a word; languages with spaces have 4 to 9
+
+
+def tokenizer_for_script(text: str) -> str:
+    """Return the tokenizer for the main script of a text without spaces, "char" if there is none."""
+    counts = {name: len(re.findall(f"[{chars}]", text)) for name, chars in _RANGES.items()}
+    if counts["fugashi"] > _MIN_KANA * counts["jieba"]:
+        counts["fugashi"] += counts["jieba"]
+    name = max(counts, key=lambda name: counts[name])
+    return name if counts[name] * 2 > len(text) else "char"
+
+
+def unspaced_notice(
+    words: Sequence[str], counts: npt.NDArray[np.int64], words_a_line: npt.NDArray[np.int64]
+) -> str | None:
+    """Return a warning if a sample of `word` tokens comes from text without spaces.
+
+    counts: of each word, (len(words),). words_a_line: of some lines.
+    """
+    if not words or not counts.sum():
+        return None
+    mean = float(np.dot(counts, [len(word) for word in words]) / counts.sum())
+    tokenizer = tokenizer_for_script("".join(words))
+    if mean > _MAX_MEAN_LETTERS:
+        found = f"words have {mean:.0f} letters on average"
+    elif tokenizer != "char" and np.mean(words_a_line == 1) > 1 / 2:
+        found = "most lines are a single word"
+    else:
+        return None
+    return f"Text without spaces: {found}. Use --tokenizer {tokenizer}."

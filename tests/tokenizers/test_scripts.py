@@ -1,0 +1,42 @@
+"""Text without spaces is recognized, with the tokenizer for its script."""
+
+import numpy as np
+import pytest
+
+from nlpseq.tokenizers.scripts import tokenizer_for_script, unspaced_notice
+
+JAPANESE = "彼は毎朝早く起きて近くの公園を散歩します"
+CHINESE = "我们明天早上一起去北京大学图书馆看书"
+THAI = "ฉันชอบอ่านหนังสือในห้องสมุดทุกวัน"
+
+
+@pytest.mark.parametrize(
+    ("text", "tokenizer"),
+    [
+        (JAPANESE, "fugashi"),
+        (CHINESE, "jieba"),
+        (THAI, "pythainlp"),
+        ("아버지가방에들어가신다", "kiwi"),
+        ("ខ្ញុំចូលចិត្តអានសៀវភៅ", "char"),
+        ("donaudampfschifffahrt", "char"),
+        ("", "char"),
+    ],
+)
+def test_script_decides_the_tokenizer(text, tokenizer):
+    assert tokenizer_for_script(text) == tokenizer
+
+
+@pytest.mark.parametrize(
+    ("words", "words_a_line", "notice"),
+    [
+        ([JAPANESE, "です"], [1, 2, 2], None),  # 10.5 letters
+        ([JAPANESE, JAPANESE], [2, 2], "words have 20 letters on average. Use --tokenizer fugashi."),
+        (["早上好", "谢谢"], [1, 1, 2], "most lines are a single word. Use --tokenizer jieba."),
+        (["a" * 13], [5], "words have 13 letters on average. Use --tokenizer char."),
+        (["house", "garden"], [1, 1], None),  # a list of words
+        ([], [], None),
+    ],
+)
+def test_notice_for_long_words_or_single_words(words, words_a_line, notice):
+    found = unspaced_notice(words, np.ones(len(words), np.int64), np.array(words_a_line, np.int64))
+    assert found == (notice and f"Text without spaces: {notice}")
