@@ -5,8 +5,19 @@ from typing import Literal
 
 from nlpseq.config.fields import Config, check, setting
 
-__all__ = ["TextConfig", "Tokenizer"]
+__all__ = ["FORMATS", "Format", "Sentences", "TextConfig", "Tokenizer"]
 
+Format = Literal["auto", "text", "jsonl", "json", "csv", "tsv", "parquet", "arrow"]
+FORMATS: dict[Format, str] = {  # titles, for messages
+    "text": "plain text",
+    "jsonl": "JSON lines",
+    "json": "JSON",
+    "csv": "CSV",
+    "tsv": "TSV",
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+}
+Sentences = Literal["lines", "documents", "punctuation"]
 Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet"]
 
 
@@ -14,6 +25,13 @@ Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet"]
 class TextConfig(Config):
     """How text becomes a vocabulary and token ids."""
 
+    column: str | None = setting(
+        None, "column of a table, or key of JSON records, with the text; meta.body is a key within a key"
+    )
+    format: Format = setting("auto", "format of the files; auto recognizes the content")
+    sentences: Sentences = setting(
+        "lines", "a sentence is a line, a document, or ends at . ! ? and at blank lines"
+    )
     tokenizer: Tokenizer = setting("word", "rule that splits text into tokens")
     lower: bool = setting(True, "lower-case the text")
     punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")

@@ -1,6 +1,6 @@
 """The text of files, folders, globs, standard input or a corpus from the catalog, block by block.
 
-    raw bytes ──> decompressed ──> decoded to UTF-8 ──> cut into blocks ──> normalized
+    stored bytes ──> text with sentence ends (formats.py) ──> cut into blocks ──> normalized
 
 Memory grows neither with the corpus nor with its longest line.
 """
@@ -20,9 +20,10 @@ from typing import NamedTuple
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
-from nlpseq.reading.decode import UTF_8, ReadReport, decode
+from nlpseq.reading.decode import UTF_8, ReadReport
+from nlpseq.reading.formats import texts_of
 from nlpseq.reading.normalize import normalize_block
-from nlpseq.reading.open import RawBytes, decompressed, read_errors
+from nlpseq.reading.open import RawBytes, read_errors
 from nlpseq.storage.artifact import is_result
 from nlpseq.storage.manifest import file_sha256
 
@@ -111,10 +112,10 @@ class Corpus:
                 opened = file.path.open("rb") if file.path else nullcontext(sys.stdin.buffer)
             with opened as stream:
                 raw = RawBytes(stream, file.name)
-                pieces = decode(decompressed(raw), file.name, config, report)
-                for text, continues in cut_blocks(pieces, config, report, limits):
-                    data = normalize_block(text, config.normalize)
-                    yield Block(data, continues, bytes_before + raw.bytes_read)
+                for pieces in texts_of(raw, config, report):
+                    for text, continues in cut_blocks(pieces, config, report, limits):
+                        data = normalize_block(text, config.normalize)
+                        yield Block(data, continues, bytes_before + raw.bytes_read)
             bytes_before += raw.bytes_read
             digest.update(raw.sha256.digest())
         self.read_key = digest.hexdigest() if self._is_stored else None
