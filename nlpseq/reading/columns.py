@@ -1,17 +1,23 @@
-"""Choose the column of a table, or the key of JSON records, that holds the text."""
+"""Records with columns or keys: choose the column with the text, and scan chunks for the text."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
 
 from nlpseq.errors import DataError
 
-__all__ = ["SAMPLE_RECORDS", "choose_column", "is_text"]
+__all__ = ["SAMPLE_RECORDS", "Bytes", "choose_column", "is_text", "scan_chunks"]
 
 SAMPLE_RECORDS = 100  # looked at to recognize a format and its columns
 
 _NUMBER = r"[-+]?[\d.,]*\d(?:e[-+]?\d+)?\s?%?|nan|[-+]?inf"
 _DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ][\d:.,]+)?(?:Z|[-+][\d:]+)?|[\d:]+"
 _NO_TEXT = re.compile(rf"\s*(?:{_NUMBER}|{_DATE}|true|false|null|none)?\s*", re.IGNORECASE)
+Bytes = npt.NDArray[np.uint8]
+
 _EXAMPLE_CHARS = 40
 _MAX_LISTED = 20  # columns in a message
 
@@ -46,3 +52,21 @@ def _with_example(column: str, values: Sequence[str]) -> str:
     example = next((value for value in values if value.strip()), "")
     short = example if len(example) <= _EXAMPLE_CHARS else example[:_EXAMPLE_CHARS] + "..."
     return f"{column} ({short!r})"
+
+
+def scan_chunks(
+    chunks: Iterator[bytes], scan: Callable[[Bytes, Bytes, int], tuple[int, int]]
+) -> Iterator[bytes]:
+    """Yield the text of complete records; a newline follows the last chunk.
+
+    scan(data, out, size): appends the text in `data` to `out`, which holds `size` bytes of the open record,
+    and returns the bytes of complete records in `out`, and of all records.
+    """
+    held = np.empty(0, np.uint8)
+    for chunk in chain(chunks, [b"\n"]):
+        data = np.frombuffer(chunk, np.uint8)
+        out = np.empty(len(held) + len(data) + 8, np.uint8)  # 8: an end of the record, and a replaced escape
+        out[: len(held)] = held
+        done, size = scan(data, out, len(held))
+        yield out[:done].tobytes()
+        held = out[done:size]

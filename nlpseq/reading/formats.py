@@ -8,15 +8,24 @@ record are line ends of the text. So the same text in another format gives the s
 
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 
 from nlpseq.config import FORMATS, Format, TextConfig
 from nlpseq.reading.decode import ReadReport, decode
 from nlpseq.reading.jsonl import choose_path, json_text, sniff_json
-from nlpseq.reading.open import RawBytes, decompressed
+from nlpseq.reading.open import COMPRESSED_ENDINGS, RawBytes, decompressed
 from nlpseq.reading.sentences import document_end, end_sentences
+from nlpseq.reading.tables import choose_field, sniff_dialect, table_text
 
 __all__ = ["texts_of"]
 
+_FORMATS_OF_ENDINGS: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+}
 _SAMPLE_BYTES = 1 << 18  # of UTF-8, looked at to recognize a format
 
 
@@ -36,16 +45,29 @@ def _record_text(
     """Yield the text of records, or the pieces unchanged if the file is plain text."""
     if config.format == "text":
         return pieces
+    end = document_end(config.sentences)
     sample, pieces, is_whole = _take_sample(pieces, _SAMPLE_BYTES)
-    format: Format | None = config.format
-    if format == "auto":
+    format: Format | None = config.format if config.format != "auto" else _format_of_name(name)
+    dialect = None
+    if format is None:
         format = sniff_json(sample, is_whole)
+    if format in (None, "csv", "tsv"):
+        dialect = sniff_dialect(sample, is_whole, format)
     if format in ("jsonl", "json"):
-        path = choose_path(sample, config.column, name)
+        path, is_lines = choose_path(sample, config.column, name), format == "jsonl"
         report.note_format(FORMATS[format], ".".join(path), name)
-        end, is_lines = document_end(config.sentences), format == "jsonl"
         return json_text(pieces, path, is_lines=is_lines, end=end, name=name, report=report)
+    if dialect is not None:
+        column = choose_field(dialect, config.column, name)
+        report.note_format(dialect.title, dialect.columns[column], name)
+        return table_text(pieces, dialect, column, end=end, name=name, report=report)
     return pieces
+
+
+def _format_of_name(name: str) -> Format | None:
+    """Return the format that the ending of a name asks for, before the ending of a compression."""
+    endings = [each for each in Path(name.lower()).suffixes if each not in COMPRESSED_ENDINGS]
+    return _FORMATS_OF_ENDINGS.get(endings[-1]) if endings else None
 
 
 def _take_sample(pieces: Iterator[bytes], num_bytes: int) -> tuple[bytes, Iterator[bytes], bool]:

@@ -6,7 +6,7 @@ A record is an object with the text under a key, or a string. A lone surrogate i
 import json
 import re
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from types import ModuleType
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.errors import DataError
-from nlpseq.reading.columns import SAMPLE_RECORDS, choose_column
+from nlpseq.reading.columns import SAMPLE_RECORDS, Bytes, choose_column, scan_chunks
 from nlpseq.reading.decode import ReadReport
 
 __all__ = ["choose_path", "json_text", "sniff_json"]
@@ -23,7 +23,6 @@ __all__ = ["choose_path", "json_text", "sniff_json"]
 _OBJECT = rb'\{\s*"(?:[^"\\]|\\.)*"\s*:'
 _OPENING = re.compile(rb'\s*(?:%b|\[\s*(?:%b|"(?:[^"\\]|\\.)*"\s*[,\]]))' % (_OBJECT, _OBJECT), re.DOTALL)
 _BETWEEN_RECORDS = re.compile(r"[\s,\[\]]*")
-_MAX_HELD_BYTES = 1 << 20  # of text of an open record
 
 Path = tuple[str, ...]  # keys from the record to the text
 
@@ -144,17 +143,13 @@ def _scan(
     keys = [key.encode("utf-8", "surrogatepass") for key in path]
     ends_P = np.cumsum([0, *map(len, keys)], dtype=np.int64)
     json_path = scanner.JsonPath(np.frombuffer(b"".join(keys), np.uint8), ends_P)
-    state, held = scanner.JsonState(fields, np.zeros(scanner.MAX_DEPTH, np.bool_)), b""
-    for piece in chain(pieces, [b"\n"]):
-        data = np.frombuffer(piece, np.uint8)
-        out = np.empty(len(held) + len(data) + 8, np.uint8)
-        out[: len(held)] = np.frombuffer(held, np.uint8)
-        done, size = scanner.scan_json(data, is_lines, end, json_path, state, out, len(held))
-        if size - done > _MAX_HELD_BYTES:
-            done, fields[scanner.WAS_CUT] = size - fields[scanner.NAME_BYTES], 1
-        if done:
-            yield out[:done].tobytes()
-        held = out[done:size].tobytes()
+    state = scanner.JsonState(fields, np.zeros(scanner.MAX_DEPTH, np.bool_))
+
+    def scan(data: Bytes, out: Bytes, size: int) -> tuple[int, int]:
+        return scanner.scan_json(data, is_lines, end, json_path, state, out, size)  # type: ignore[no-any-return]
+
+    for text in scan_chunks(pieces, scan):
+        yield text
         if not is_lines and fields[scanner.MALFORMED]:
             return
 

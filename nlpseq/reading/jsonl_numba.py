@@ -17,11 +17,12 @@ from numba import njit
 from nlpseq.reading.blocks import NEWLINE
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, trailing_zeros
 
-__all__ = ["FIRST_MALFORMED", "FIRST_WITHOUT", "MALFORMED", "MAX_DEPTH", "NAME_BYTES", "NUM_FIELDS"]
-__all__ += ["RECORDS", "STEP", "SURROGATES", "WAS_CUT", "WITHOUT", "JsonPath", "JsonState", "scan_json"]
+__all__ = ["FIRST_MALFORMED", "FIRST_WITHOUT", "MALFORMED", "MAX_DEPTH", "NUM_FIELDS", "RECORDS"]
+__all__ += ["STEP", "SURROGATES", "WITHOUT", "JsonPath", "JsonState", "scan_json"]
 
 MAX_DEPTH = 512  # of objects and arrays in a record
 MAX_NAME_BYTES = 1 << 10  # longer keys match no key of the path
+MAX_HELD_BYTES = 1 << 20  # of text of an open record
 
 # Fields of the state.
 STEP, ROLE, DEPTH, MATCHED, IS_TARGET, IS_ON_PATH, HAS_TEXT, NAME_BYTES = range(8)
@@ -325,6 +326,8 @@ def scan_json(data, is_lines, end_of_document, path, state, out, size):  # type:
                 done = size = _end_record(fields, has_text, end_of_document, out, size)
                 fields[PLACE] += 1
                 step, has_text = RECORD, 0
+    if size - done > MAX_HELD_BYTES:
+        done, fields[WAS_CUT] = size - name_bytes, 1
     fields[STEP], fields[ROLE], fields[DEPTH], fields[MATCHED] = step, role, depth, matched
     fields[IS_TARGET], fields[IS_ON_PATH], fields[HAS_TEXT] = is_target, is_on_path, has_text
     fields[NAME_BYTES] = name_bytes
