@@ -31,6 +31,7 @@ HOMES = {  # third-party module: files that may import the module
     "nltk": "nlpseq/tokenizers/nltk.py",
     "numba": "*_numba.py",
     "pickle": "nowhere",
+    "pyarrow": "nlpseq/reading/parquet.py",
     "sklearn": "nlpseq/sklearn.py",
     "torch": "nlpseq/lm/*.py",
     "tqdm": "cli/*.py",

@@ -166,11 +166,18 @@ def _files_below(folder: Path) -> list[_File]:
             folders[:] = [
                 name for name in folders if not name.startswith(".") and not is_result(Path(parent, name))
             ]
-            paths += [Path(parent, name) for name in names if not name.startswith(".")]
+            paths += [Path(parent, name) for name in _without_state(names) if not name.startswith(".")]
         files = [_File(path, str(path)) for path in sorted(paths) if path.is_file()]
     if not files:
         raise DataError(f"{folder}: contains no file to read. Name a folder with text files.")
     return files
+
+
+def _without_state(names: list[str]) -> list[str]:
+    """Leave out the files in which Hugging Face `datasets` describes the Arrow files of a folder."""
+    if "state.json" in names and "dataset_info.json" in names:
+        return [name for name in names if name.endswith(".arrow") and not name.startswith("cache-")]
+    return [name for name in names if name != "dataset_dict.json"]
 
 
 def _expand(pattern: str) -> tuple[str, list[_File]]:
