@@ -103,9 +103,16 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     if folder := dataset_folder(sources):
         return TokenDataset.open(folder)
     data = encode_as(sources, replace(config, valid_share=0.0, test_share=0.0), vocab)
+    say_formats(data)
     for notice in data.meta["notices"]:
         say_warning(notice)
     return data
+
+
+def say_formats(data: TokenDataset) -> None:
+    """Say which files were read as JSON or tables, and the column of the text."""
+    for description, file in data.meta.get("read", {}).get("formats", {}).items():
+        say(f"{file}: read as {description}")
 
 
 def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
@@ -124,6 +131,7 @@ def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
         f"{data.num_tokens:,} tokens in {data.num_sentences:,} sentences, "
         f"{vocab.num_words:,} {entries} in the vocabulary, {unknown:.2%} of {counted} <unk>"
     )
+    say_formats(data)
     say(f"encoded corpus: {data.path}", level=1)
     for notice in [*data.meta["notices"], *diagnose(data, subsample)]:
         say_warning(notice)

@@ -37,6 +37,7 @@ HOMES = {  # third-party module: files that may import the module
     "numba": "*_numba.py",
     "pickle": "nowhere",
     "pythainlp": "nlpseq/tokenizers/thai.py",
+    "pyarrow": "nlpseq/reading/parquet.py",
     "sklearn": "nlpseq/sklearn.py",
     "torch": "nlpseq/lm/*.py",
     "tqdm": "cli/*.py",

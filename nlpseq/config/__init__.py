@@ -8,24 +8,27 @@ from nlpseq.config.fields import MAX_THREADS
 from nlpseq.config.generation import Length, Sampling
 from nlpseq.config.lm import AUTOMATIC_RATES, LMConfig
 from nlpseq.config.presets import COUNTING, LM_PRESETS, LM_SHARES, LM_TEXT, WORD2VEC_PRESETS
-from nlpseq.config.text import TextConfig, Tokenizer
+from nlpseq.config.text import FORMATS, Format, Sentences, TextConfig, Tokenizer
 from nlpseq.config.word2vec import Word2VecConfig
 
 __all__ = [
     "AUTOMATIC_RATES",
     "COUNTING",
+    "FORMATS",
     "LM_PRESETS",
     "LM_SHARES",
     "LM_TEXT",
     "MAX_THREADS",
     "WORD2VEC_PRESETS",
     "CooccurrenceConfig",
+    "Format",
     "GloveConfig",
     "LMConfig",
     "Length",
     "PPMIConfig",
     "SVDConfig",
     "Sampling",
+    "Sentences",
     "TextConfig",
     "Tokenizer",
     "Word2VecConfig",

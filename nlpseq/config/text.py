@@ -8,8 +8,19 @@ from typing import Literal, get_args
 from nlpseq.config.fields import Config, check, setting
 from nlpseq.errors import ConfigError
 
-__all__ = ["KOREAN", "TOKENIZER_GROUP", "TextConfig", "Tokenizer"]
+__all__ = ["FORMATS", "KOREAN", "TOKENIZER_GROUP", "Format", "Sentences", "TextConfig", "Tokenizer"]
 
+Format = Literal["auto", "text", "jsonl", "json", "csv", "tsv", "parquet", "arrow"]
+FORMATS: dict[Format, str] = {  # titles, for messages
+    "text": "plain text",
+    "jsonl": "JSON lines",
+    "json": "JSON",
+    "csv": "CSV",
+    "tsv": "TSV",
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+}
+Sentences = Literal["lines", "documents", "punctuation"]
 Tokenizer = Literal[  # of nlpseq; installed packages add more, as entry points of TOKENIZER_GROUP
     "word", "whitespace", "char", "nltk", "toktok", "tweet", "kiwi", "mecab", "jieba", "fugashi", "pythainlp"
 ]
@@ -27,6 +38,13 @@ _DICTIONARY_LINE = re.compile(r"\S+\t[A-Z0-9_]+(\t-?\d+(\.\d+)?)?")
 class TextConfig(Config):
     """How text becomes a vocabulary and token ids."""
 
+    column: str | None = setting(
+        None, "column of a table, or key of JSON records, with the text; meta.body is a key within a key"
+    )
+    format: Format = setting("auto", "format of the files; auto recognizes the content")
+    sentences: Sentences = setting(
+        "lines", "a sentence is a line, a document, or ends at . ! ? and at blank lines"
+    )
     tokenizer: str = setting("word", "rule that splits text into tokens: " + ", ".join(get_args(Tokenizer)))
     lower: bool = setting(True, "lower-case the text")
     punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")

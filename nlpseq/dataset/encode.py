@@ -99,6 +99,11 @@ def preprocess(
         with closing(tokenize_blocks(blocks, config, threads, limits)) as tokenized:
             reported = _report(tokenized, corpus.size_bytes(), progress)
             text = write_provisional(folder.path, reported, limits)
+        if config.column is not None and not report.formats and vocab is None:
+            raise DataError(
+                f"{corpus.describe()}: has no columns, because all files are plain text. "
+                "Leave out --column, or name the format with --format."
+            )
         splits = split_sentences(text.sentences, config, corpus.describe())
         notices = _notices_of_tokens(text, config)
         try:

@@ -1,6 +1,6 @@
 """The text of files, folders, globs, standard input or a corpus from the catalog, block by block.
 
-    raw bytes ──> decompressed ──> decoded to UTF-8 ──> cut into blocks ──> normalized
+    stored bytes ──> text with sentence ends (formats.py) ──> cut into blocks ──> normalized
 
 Memory grows neither with the corpus nor with its longest line.
 """
@@ -20,9 +20,10 @@ from typing import BinaryIO, NamedTuple
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
-from nlpseq.reading.decode import UTF_8, ReadReport, decode
+from nlpseq.reading.decode import UTF_8, ReadReport
+from nlpseq.reading.formats import texts_of
 from nlpseq.reading.normalize import normalize_block
-from nlpseq.reading.open import RawBytes, decompressed, read_errors
+from nlpseq.reading.open import RawBytes, read_errors
 from nlpseq.reading.remote import RemoteFile, Version, is_remote, open_remote
 from nlpseq.storage.artifact import is_result
 from nlpseq.storage.manifest import file_sha256
@@ -134,10 +135,10 @@ class Corpus:
                 opened = file.open()
             with opened as stream:
                 raw = RawBytes(stream, file.name)
-                pieces = decode(decompressed(raw), file.name, config, report)
-                for text, continues in cut_blocks(pieces, config, report, limits):
-                    data = normalize_block(text, config.normalize)
-                    yield Block(data, continues, bytes_before + raw.bytes_read)
+                for pieces in texts_of(raw, config, report):
+                    for text, continues in cut_blocks(pieces, config, report, limits):
+                        data = normalize_block(text, config.normalize)
+                        yield Block(data, continues, bytes_before + raw.bytes_read)
             bytes_before += raw.bytes_read
             digest.update(raw.sha256.digest())
             if isinstance(file, RemoteFile):
@@ -193,11 +194,18 @@ def _files_below(folder: Path) -> list[_File]:
             folders[:] = [
                 name for name in folders if not name.startswith(".") and not is_result(Path(parent, name))
             ]
-            paths += [Path(parent, name) for name in names if not name.startswith(".")]
+            paths += [Path(parent, name) for name in _without_state(names) if not name.startswith(".")]
         files = [_File(path, str(path)) for path in sorted(paths) if path.is_file()]
     if not files:
         raise DataError(f"{folder}: contains no file to read. Name a folder with text files.")
     return files
+
+
+def _without_state(names: list[str]) -> list[str]:
+    """Leave out the files in which Hugging Face `datasets` describes the Arrow files of a folder."""
+    if "state.json" in names and "dataset_info.json" in names:
+        return [name for name in names if name.endswith(".arrow") and not name.startswith("cache-")]
+    return [name for name in names if name != "dataset_dict.json"]
 
 
 def _expand(pattern: str) -> tuple[str, list[_File | RemoteFile]]:

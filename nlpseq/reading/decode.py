@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
@@ -28,6 +28,19 @@ class ReadReport:
     cut_tokens: int = 0  # cuts in text without white space nearby
     hint: str | None = None  # the encoding that a file seems to have instead
     doubt: str | None = None  # other likely problem of a file
+    formats: dict[str, str] = field(default_factory=dict)  # of JSON and tables: first file, by description
+    lone_surrogates: int = 0  # in escapes of JSON
+    skipped: dict[str, tuple[int, str]] = field(default_factory=dict)  # records and first place, by reason
+
+    def skip(self, reason: str, records: int, place: str) -> None:
+        """Count records without text; place: of the first, such as "a.jsonl, line 3"."""
+        if records:
+            before, first = self.skipped.get(reason, (0, place))
+            self.skipped[reason] = before + records, first
+
+    def note_format(self, title: str, column: str, name: str) -> None:
+        """Note that a file is read as JSON or a table, with the text in a column."""
+        self.formats.setdefault(f"{title}, text from {column}" if column else title, name)
 
     def notices(self) -> list[str]:
         """Return a sentence for stderr about each kind of problem."""
@@ -38,6 +51,12 @@ class ReadReport:
                 "and were read as U+FFFD; the first is here. "
                 "Use --encoding NAME, or --encoding-errors strict to stop there."
             )
+        for reason, (records, place) in self.skipped.items():
+            notices.append(
+                f"{place}: {records:,} record{'s' * (records > 1)} skipped, {reason}; the first is here."
+            )
+        if self.lone_surrogates:
+            notices.append(f"JSON escapes: {self.lone_surrogates:,} single surrogates, read as U+FFFD.")
         if problem := self.hint or self.doubt:
             notices.append(problem)
         if self.cut_lines:

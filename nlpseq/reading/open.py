@@ -8,13 +8,16 @@ import bz2
 import hashlib
 import io
 import lzma
+import os
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import ENOMEM
-from typing import Any, BinaryIO
+from typing import IO, Any
 
+from nlpseq.core.cache_dir import cache_dir
 from nlpseq.errors import DataError, NlpseqError
 
 if sys.version_info >= (3, 14):
@@ -30,6 +33,7 @@ __all__ = [
 COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
 HEAD_BYTES = 10  # enough to recognize a compression
 READ_BYTES = 1 << 16  # small, because many short members in one file are copied once each
+_HASHED_BYTES = 1 << 20
 _MAX_INFLATED_BYTES = 1 << 20  # of one step of a decompressor
 _MAX_XZ_BYTES = 257 << 20  # for a window of 256 MiB; xz -9 asks for 64, a forged byte for 4 GiB
 _CORRUPT = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
@@ -38,21 +42,54 @@ _CORRUPT = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, Value
 class RawBytes:
     """A stream of stored bytes that counts what is read, hashes it if asked, and names the file in errors."""
 
-    def __init__(self, stream: BinaryIO, name: str, *, hashed: bool = True) -> None:
+    def __init__(self, stream: IO[bytes] | io.RawIOBase, name: str, *, hashed: bool = True) -> None:
         self._stream = stream
         self._hashed = hashed
         self.name = name
+        self.head = b""  # the bytes read first
         self.bytes_read = 0
         self.sha256 = hashlib.sha256()
 
-    def read(self, size: int) -> bytes:
+    closed = False  # for pyarrow; the caller closes the stream
+
+    def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes; raises DataError if the operating system refuses."""
         with read_errors(self.name):
             data = self._stream.read(size)
+        self.head = self.head or data
         self.bytes_read += len(data)
         if self._hashed:
             self.sha256.update(data)
         return data
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    @contextmanager
+    def random_access(self, content: Iterator[bytes], *, is_plain: bool) -> Iterator["RawBytes"]:
+        """Yield the content as a seekable file: these bytes, or a temporary file with what they hold.
+
+        content: the decompressed bytes, from the start. is_plain: they are the stored bytes. The whole file
+        is hashed afterwards.
+        """
+        if is_plain and self.seekable():
+            self._hashed = False
+            yield self
+            self._hashed, self.bytes_read, self.sha256 = True, 0, hashlib.sha256()
+            self.seek(0)
+            while self.read(_HASHED_BYTES):
+                pass
+            return
+        with tempfile.TemporaryFile(dir=cache_dir()) as copy:
+            for chunk in content:
+                copy.write(chunk)
+            yield RawBytes(copy, self.name, hashed=False)
 
 
 @contextmanager

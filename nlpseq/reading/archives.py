@@ -1,0 +1,117 @@
+"""Members of zip and tar archives, in stored order, as streams: nothing is extracted to disk.
+
+Folders, links and hidden names are left out. Names are names only, never paths to write.
+"""
+
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from typing import IO, Self
+
+from nlpseq.errors import DataError
+from nlpseq.reading.open import ChunkStream, RawBytes
+
+__all__ = ["TAR_HEAD_BYTES", "is_tar", "is_zip", "tar_members", "zip_members"]
+
+TAR_HEAD_BYTES = 512
+_READ_BYTES = 1 << 16
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError)
+_SUPPORTED = {  # methods of zip, with the bytes read together; few if zipfile inflates them all at once
+    zipfile.ZIP_STORED: _READ_BYTES,
+    zipfile.ZIP_DEFLATED: _READ_BYTES,
+    zipfile.ZIP_BZIP2: 1 << 12,
+    zipfile.ZIP_LZMA: 1 << 12,
+}
+
+
+def is_zip(head: bytes) -> bool:
+    """Return True for the start of a zip archive."""
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def is_tar(head: bytes) -> bool:
+    """Return True for the first TAR_HEAD_BYTES bytes of a tar archive."""
+    return head[257:262] == b"ustar"
+
+
+class _Member(io.RawIOBase):
+    """The bytes of a member, with the name of the member in errors."""
+
+    def __init__(self, stream: IO[bytes], name: str, read_bytes: int = _READ_BYTES) -> None:
+        self._stream, self._name, self._read_bytes = stream, name, read_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        with _archive_errors(self._name):
+            return self._stream.read(min(size, self._read_bytes))
+
+
+@contextmanager
+def _archive_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except _BROKEN as error:
+        raise DataError(f"{name}: is corrupt ({error}). Copy or download the archive again.") from error
+
+
+def zip_members(stream: RawBytes, name: str) -> Iterator[RawBytes]:
+    """Yield each member of a zip archive; a member must be read before the next.
+
+    stream: seekable. name: of the archive. Raises DataError, before any text, if a member is encrypted or
+    compressed by an unknown method.
+    """
+    with _archive_errors(name):
+        archive = zipfile.ZipFile(stream)
+    members = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+    for info in members:
+        is_encrypted = info.flag_bits & 1
+        if is_encrypted or info.compress_type not in _SUPPORTED:
+            problem = "encrypted" if is_encrypted else f"compressed by method {info.compress_type}"
+            raise DataError(
+                f"{name}, member {info.filename}: is {problem}. Extract the archive and name the files."
+            )
+    for info in members:
+        member_name = f"{name}, member {info.filename}"
+        with _archive_errors(member_name):
+            opened = archive.open(info)
+        with opened:
+            yield RawBytes(
+                _Member(opened, member_name, _SUPPORTED[info.compress_type]), member_name, hashed=False
+            )
+
+
+class _CheckedInfo(tarfile.TarInfo):
+    """A header of tar; a broken header in the middle is an error, not the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from error
+
+
+def tar_members(chunks: Iterator[bytes], name: str) -> Iterator[RawBytes]:
+    """Yield each member of a tar archive; a member must be read before the next.
+
+    chunks: the archive, read to the end. name: of the archive.
+    """
+    stream = io.BufferedReader(ChunkStream(chunks))
+    with _archive_errors(name), tarfile.open(fileobj=stream, mode="r|", tarinfo=_CheckedInfo) as archive:
+        for info in archive:
+            archive.members = []  # type: ignore[attr-defined]  # else the headers of all members stay in memory
+            if info.isreg() and not _is_hidden(info.name) and (opened := archive.extractfile(info)):
+                member_name = f"{name}, member {info.name}"
+                yield RawBytes(_Member(opened, member_name), member_name, hashed=False)
+    for _ in chunks:  # padding behind the last member
+        pass
+
+
+def _is_hidden(name: str) -> bool:
+    """Return True for a member that a folder would hide, and for the extra files of macOS."""
+    parts = PurePosixPath(name).parts
+    return any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in parts)

@@ -1,0 +1,121 @@
+"""The text of a stored file, whose format is recognized by its content.
+
+    stored bytes ──> decompressed ──> decoded to UTF-8 ──> text of each record ──> sentences
+
+A format that the config names is not doubted. A document is a record or a plain file; line ends inside a
+record are line ends of the text. So the same text in another format gives the same tokens.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from nlpseq.config import FORMATS, Format, TextConfig
+from nlpseq.errors import DataError
+from nlpseq.reading.archives import TAR_HEAD_BYTES, is_tar, is_zip, tar_members, zip_members
+from nlpseq.reading.decode import ReadReport, decode
+from nlpseq.reading.jsonl import choose_path, json_text, sniff_json
+from nlpseq.reading.open import COMPRESSED_ENDINGS, RawBytes, decompressed
+from nlpseq.reading.parquet import column_path, column_text, sniff_arrow
+from nlpseq.reading.sentences import document_end, end_sentences
+from nlpseq.reading.tables import choose_field, sniff_dialect, table_text
+
+__all__ = ["texts_of"]
+
+_FORMATS_OF_ENDINGS: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+}
+_SAMPLE_BYTES = 1 << 18  # of UTF-8, looked at to recognize a format
+
+
+def texts_of(
+    raw: RawBytes, config: TextConfig, report: ReadReport, *, is_member: bool = False
+) -> Iterator[Iterator[bytes]]:
+    r"""Yield the text of a file as pieces of UTF-8, with \n after each sentence.
+
+    An archive has a text for each member; read each before the next. raw: the stored bytes, from their start.
+    is_member: the file is part of an archive. Raises DataError if the file is corrupt, or has no text in the
+    format of the config.
+    """
+    if config.format == "text":
+        yield end_sentences(decode(decompressed(raw), raw.name, config, report), config.sentences)
+        return
+    head, chunks, _ = _take_sample(decompressed(raw), TAR_HEAD_BYTES)
+    if is_tar(head):
+        _refuse_nested(raw, is_member)
+        for member in tar_members(chunks, raw.name):
+            yield from texts_of(member, config, report, is_member=True)
+    elif is_zip(head):
+        _refuse_nested(raw, is_member)
+        with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
+            for member in zip_members(file, raw.name):
+                yield from texts_of(member, config, report, is_member=True)
+    elif found := sniff_arrow(head):
+        _check_format(config, found, raw.name)
+        with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
+            path = column_path(file, head, config.column)
+            report.note_format(FORMATS[found], ".".join(path), raw.name)
+            end = document_end(config.sentences)
+            yield end_sentences(column_text(file, head, path, end, report), config.sentences)
+    else:
+        pieces = decode(chunks, raw.name, config, report)
+        yield end_sentences(_record_text(pieces, raw.name, config, report), config.sentences)
+
+
+def _check_format(config: TextConfig, found: Format, name: str) -> None:
+    """Raise DataError if the config names another format than the content has."""
+    if config.format not in ("auto", found):
+        raise DataError(
+            f"{name}: is {FORMATS[found]}, not {FORMATS[config.format]}. Leave out --format to read the file."
+        )
+
+
+def _refuse_nested(raw: RawBytes, is_member: bool) -> None:
+    if is_member:
+        raise DataError(f"{raw.name}: is an archive in an archive. Extract the inner archive and name it.")
+
+
+def _record_text(
+    pieces: Iterator[bytes], name: str, config: TextConfig, report: ReadReport
+) -> Iterator[bytes]:
+    """Yield the text of records, or the pieces unchanged if the file is plain text."""
+    end = document_end(config.sentences)
+    sample, pieces, is_whole = _take_sample(pieces, _SAMPLE_BYTES)
+    format: Format | None = config.format if config.format != "auto" else _format_of_name(name)
+    dialect = None
+    if format in ("parquet", "arrow"):
+        raise DataError(f"{name}: is not {FORMATS[format]}. Leave out --format to read the file as it is.")
+    if format is None:
+        format = sniff_json(sample, is_whole)
+    if format in (None, "csv", "tsv"):
+        dialect = sniff_dialect(sample, is_whole, format)
+    if format in ("jsonl", "json"):
+        path, is_lines = choose_path(sample, config.column, name), format == "jsonl"
+        report.note_format(FORMATS[format], ".".join(path), name)
+        return json_text(pieces, path, is_lines=is_lines, end=end, name=name, report=report)
+    if dialect is not None:
+        column = choose_field(dialect, config.column, name)
+        report.note_format(dialect.title, dialect.columns[column], name)
+        return table_text(pieces, dialect, column, end=end, name=name, report=report)
+    return pieces
+
+
+def _format_of_name(name: str) -> Format | None:
+    """Return the format that the ending of a name asks for, before the ending of a compression."""
+    endings = [each for each in Path(name.lower()).suffixes if each not in COMPRESSED_ENDINGS]
+    return _FORMATS_OF_ENDINGS.get(endings[-1]) if endings else None
+
+
+def _take_sample(pieces: Iterator[bytes], num_bytes: int) -> tuple[bytes, Iterator[bytes], bool]:
+    """Return the start of a text, all of its pieces, and True if the start is the whole text."""
+    taken, size = list[bytes](), 0
+    for piece in pieces:
+        taken.append(piece)
+        size += len(piece)
+        if size >= num_bytes:
+            return b"".join(taken), chain(taken, pieces), False
+    return b"".join(taken), iter(taken), True

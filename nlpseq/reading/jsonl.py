@@ -1,0 +1,172 @@
+"""The text of JSON lines, JSON arrays and JSON documents, scanned by compiled code.
+
+A record is an object with the text under a key, or a string. A lone surrogate in an escape becomes U+FFFD.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.core.cache_dir import use_cache_for_numba
+from nlpseq.errors import DataError
+from nlpseq.reading.columns import SAMPLE_RECORDS, Bytes, choose_column, scan_chunks
+from nlpseq.reading.decode import ReadReport
+
+__all__ = ["choose_path", "json_text", "sniff_json"]
+
+_OBJECT = rb'\{\s*"(?:[^"\\]|\\.)*"\s*:'
+_OPENING = re.compile(rb'\s*(?:%b|\[\s*(?:%b|"(?:[^"\\]|\\.)*"\s*[,\]]))' % (_OBJECT, _OBJECT), re.DOTALL)
+_BETWEEN_RECORDS = re.compile(r"[\s,\[\]]*")
+
+Path = tuple[str, ...]  # keys from the record to the text
+
+
+def sniff_json(sample: bytes, is_whole: bool) -> Literal["jsonl", "json"] | None:
+    """Return the kind of JSON that a text starts with; is_whole: the sample is the whole text.
+
+    JSON lines: the first line is an object, and at least half of the first 100 lines are records; or all
+    lines are strings. Other text that starts like JSON must be valid JSON as far as the sample goes.
+    """
+    if sample.lstrip()[:1] not in (b"{", b"[", b'"'):
+        return None
+    lines = sample.splitlines()
+    complete = [line for line in (lines if is_whole else lines[:-1]) if line.strip()][:SAMPLE_RECORDS]
+    records = [_parse(line) for line in complete]
+    num_objects, num_strings = (sum(isinstance(each, kind) for each in records) for kind in (dict, str))
+    if records and num_strings == len(records) > 1:
+        return "jsonl"
+    if records and isinstance(records[0], dict) and 2 * (num_objects + num_strings) >= len(records):
+        return "jsonl"
+    if not complete and re.match(rb"\s*" + _OBJECT, sample, re.DOTALL):  # a record longer than the sample
+        return "jsonl"
+    if not _OPENING.match(sample):
+        return None
+    fields = _new_fields()
+    for _ in _scan(iter([sample]), (), False, 0, fields):
+        pass
+    return None if fields[_scanner().MALFORMED] else "json"
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def choose_path(sample: bytes, wanted: str | None, name: str) -> Path:
+    """Return the keys that lead to the text, none if all records are strings.
+
+    wanted: a key, or keys joined by dots. Raises DataError if no key is named and the choice is not clear, or
+    if no record of the sample has the key.
+    """
+    records = list(islice(_records(sample.decode("utf-8", "replace")), SAMPLE_RECORDS))
+    objects = [record for record in records if isinstance(record, dict)]
+    if not objects:
+        return () if records or wanted is None else tuple(wanted.split("."))
+    columns = dict[str, list[str]]()
+    for record in objects:
+        for keys, value in _leaves(record):
+            columns.setdefault(".".join(keys), []).append(value)
+    paths = {".".join(keys): keys for record in objects for keys, _ in _leaves(record)}
+    return paths[choose_column(columns, wanted, name)]
+
+
+def _records(text: str) -> Iterator[Any]:
+    """Yield the records of a sample, whose last may be incomplete; skip a malformed line."""
+    decoder, at = json.JSONDecoder(strict=False), 0
+    while (at := _BETWEEN_RECORDS.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+        try:
+            record, at = decoder.raw_decode(text, at)
+            yield record
+        except (ValueError, RecursionError):
+            at = text.find("\n", at)
+            if at < 0:
+                return
+
+
+def _leaves(record: dict[str, Any], keys: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield the keys and the value of each string, number, truth value and null."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*keys, key))
+        elif not isinstance(value, list):
+            yield (*keys, key), "" if value is None else str(value)
+
+
+def json_text(
+    pieces: Iterator[bytes], path: Path, *, is_lines: bool, end: int, name: str, report: ReadReport
+) -> Iterator[bytes]:
+    """Yield the text of each record, followed by the byte `end`.
+
+    pieces: UTF-8. is_lines: each line is a record, and a malformed line is skipped and counted in the report;
+    else a malformed record raises DataError. Memory is constant, also for records of any length.
+    Raises DataError if no record has text.
+    """
+    fields, scanner = _new_fields(), _scanner()
+    yield from _scan(pieces, path, is_lines, end, fields)
+    if not is_lines and fields[scanner.MALFORMED]:
+        raise DataError(
+            f"{name}, record {fields[scanner.FIRST_MALFORMED]}: is not valid JSON. Correct the file, "
+            "or use --format text to read the file as plain text."
+        )
+    if not is_lines and fields[scanner.STEP]:
+        raise DataError(f"{name}: ends inside a JSON record. Copy or download the file again.")
+    _report(fields.tolist(), path, is_lines, name, report)
+
+
+def _scanner() -> ModuleType:
+    use_cache_for_numba()
+    from nlpseq.reading import jsonl_numba
+
+    return jsonl_numba
+
+
+def _new_fields() -> npt.NDArray[np.int64]:
+    return np.zeros(_scanner().NUM_FIELDS, np.int64)
+
+
+def _scan(
+    pieces: Iterator[bytes], path: Path, is_lines: bool, end: int, fields: npt.NDArray[np.int64]
+) -> Iterator[bytes]:
+    """Yield the text of records, up to the first malformed record unless is_lines.
+
+    fields: of the state of the scan, changed.
+    """
+    scanner = _scanner()
+    keys = [key.encode("utf-8", "surrogatepass") for key in path]
+    ends_P = np.cumsum([0, *map(len, keys)], dtype=np.int64)
+    json_path = scanner.JsonPath(np.frombuffer(b"".join(keys), np.uint8), ends_P)
+    state = scanner.JsonState(fields, np.zeros(scanner.MAX_DEPTH, np.bool_))
+
+    def scan(data: Bytes, out: Bytes, size: int) -> tuple[int, int]:
+        return scanner.scan_json(data, is_lines, end, json_path, state, out, size)  # type: ignore[no-any-return]
+
+    for text in scan_chunks(pieces, scan):
+        yield text
+        if not is_lines and fields[scanner.MALFORMED]:
+            return
+
+
+def _report(state: list[int], path: Path, is_lines: bool, name: str, report: ReadReport) -> None:
+    """Count skipped records; raise DataError if no record has text."""
+    scanner, column, unit = _scanner(), ".".join(path), "line" if is_lines else "record"
+    reasons = {
+        f"no text in {column}": (state[scanner.WITHOUT], state[scanner.FIRST_WITHOUT]),
+        "not an object or a string in JSON": (state[scanner.MALFORMED], state[scanner.FIRST_MALFORMED]),
+    }
+    if state[scanner.RECORDS] == state[scanner.WITHOUT] and any(count for count, _ in reasons.values()):
+        found = [f"{count:,} with {reason}" for reason, (count, _) in reasons.items() if count]
+        raise DataError(
+            f"{name}: has no record with text ({', '.join(found)}). Name the key of the text with --column, "
+            "or use --format text to read the file as plain text."
+        )
+    for reason, (count, place) in reasons.items():
+        report.skip(reason, count, f"{name}, {unit} {place}")
+    report.lone_surrogates += state[scanner.SURROGATES]

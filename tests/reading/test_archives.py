@@ -1,0 +1,127 @@
+"""zip and tar: members in stored order, every compression, corrupt and refused archives, memory."""
+
+import gzip
+import io
+import json
+import os
+import sys
+import tarfile
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.texts import read_blocks as read, text_of, write_text
+
+from nlpseq.config import TextConfig
+from nlpseq.errors import DataError
+from nlpseq.reading.corpus import ReadReport, open_corpus
+
+MEMBERS = {
+    "b.txt": b"plain\n",
+    "sub/a.jsonl": b'{"text": "record"}\n',
+    "c.csv": b"id,body\n1,field\n",
+    "d.gz": gzip.compress(b"compressed\n"),
+    ".hidden": b"hidden\n",
+    "__MACOSX/b.txt": b"hidden\n",
+    "./e": "한글 without an end".encode(),
+}
+TEXT = "plain\nrecord\nfield\ncompressed\n한글 without an end"
+
+
+def zip_of(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.mkdir("sub")
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tar_of(members: dict[str, bytes], mode: str = "w") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    return buffer.getvalue()
+
+
+def write(folder: Path, content: bytes, name: str = "a.bin") -> Path:
+    return write_text(folder / name, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(zip_of(MEMBERS, method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)),
+        gzip.compress(zip_of(MEMBERS)),
+        tar_of(MEMBERS),
+        tar_of(MEMBERS, "w:xz"),
+    ],
+    ids=["stored", "bzip2", "lzma", "zip.gz", "tar", "tar.xz"],
+)
+def test_members_are_read_in_stored_order(tmp_path, content):
+    file = write(tmp_path, content)
+    blocks, corpus = read(file), open_corpus(file)
+    assert "".join(block.text for block in blocks) == TEXT
+    list(corpus.blocks(TextConfig(), ReadReport()))
+    assert corpus.read_key == corpus.content_key()
+
+
+@pytest.mark.parametrize("content", [zip_of(MEMBERS), tar_of(MEMBERS, "w:gz")], ids=["zip", "tar.gz"])
+def test_archives_are_read_from_stdin(content, monkeypatch):
+    read_end, write_end = os.pipe()
+    os.write(write_end, content)
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert text_of("-") == TEXT
+
+
+def test_member_that_cannot_be_read_is_refused_by_name(tmp_path):
+    encrypted = bytearray(zip_of({"a.txt": b"text\n", "secret.txt": b"text\n"}))
+    entry = encrypted.rindex(b"PK\x01\x02")
+    encrypted[entry + 8] |= 1
+    with pytest.raises(DataError, match=r"a\.zip, member secret\.txt: is encrypted\. Extract"):
+        read(write(tmp_path, bytes(encrypted), "a.zip"))
+    with pytest.raises(DataError, match=r"a\.zip, member b\.tar: is an archive in an archive"):
+        read(write(tmp_path, zip_of({"b.tar": tar_of(MEMBERS)}), "a.zip"))
+
+
+@pytest.mark.parametrize("make", [zip_of, tar_of])
+def test_corrupt_archives_are_refused(tmp_path, make):
+    whole = bytearray(make({"a.txt": os.urandom(2000).hex().encode(), "b.txt": b"text\n" * 500}))
+    for length in (600, len(whole) // 2):
+        with pytest.raises(DataError, match=r"cut: is corrupt|cut, member [ab]\.txt: is corrupt"):
+            read(write(tmp_path, bytes(whole[:length]), "cut"))
+    whole[whole.rindex(b"b.txt", 0, -600) + 90 if make is tar_of else 300] ^= 0x55
+    with pytest.raises(DataError, match=r"bad: is corrupt|bad, member [ab]\.txt: is corrupt"):
+        read(write(tmp_path, bytes(whole), "bad"))
+
+
+def test_high_compression_takes_little_memory(tmp_path):
+    lines = b"word " * 20 + b"\n"
+    for name, content in (
+        ("a.zip", zip_of({"a.txt": lines * 400_000})),
+        ("a.tar.xz", tar_of({"a.txt": lines * 400_000}, "w:xz")),
+    ):
+        tracemalloc.start()
+        blocks = open_corpus(write(tmp_path, content, name)).blocks(TextConfig(), ReadReport())
+        assert sum(len(block.data) for block in blocks) == len(lines) * 400_000
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 25e6
+
+
+def test_records_of_members_count_as_in_files(tmp_path):
+    report = ReadReport()
+    content = json.dumps({"text": "a"}) + "\nmalformed\n"
+    file = write(tmp_path, zip_of({"x.jsonl": content.encode()}), "a.zip")
+    assert text_of(file, report=report) == "a\n"
+    assert report.formats == {"JSON lines, text from text": f"{file}, member x.jsonl"}
+    assert f"{file}, member x.jsonl, line 2: 1 record skipped" in report.notices()[0]

@@ -1,0 +1,100 @@
+"""Parquet and Arrow: types of strings, nested columns, missing values, corrupt files, no pyarrow."""
+
+import sys
+
+import pytest
+from support.texts import read_blocks as read, text_of, write_text
+
+from nlpseq.config import TextConfig
+from nlpseq.errors import DataError, MissingExtra
+from nlpseq.reading.corpus import ReadReport, open_corpus
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+TEXTS = ["one\r\ntwo", None, "", "하나\0x", "last"]
+
+
+def table(**columns):
+    return pa.table({"id": range(len(TEXTS)), **columns})
+
+
+def write_parquet(path, content, **options):
+    pq.write_table(content, path, **options)
+    return path
+
+
+def write_arrow(path, content, new_writer):
+    with pa.OSFile(str(path), "wb") as file, new_writer(file, content.schema) as writer:
+        writer.write_table(content, max_chunksize=2)
+    return path
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_column_is_read_from_every_container(tmp_path, kind):
+    content = table(text=pa.array(TEXTS, pa.string()).cast(kind))
+    files = [
+        write_parquet(tmp_path / "a", content, row_group_size=2),
+        write_arrow(tmp_path / "b", content, pa.ipc.new_file),
+        write_arrow(tmp_path / "c", content, pa.ipc.new_stream),
+    ]
+    for file in files:
+        report = ReadReport()
+        assert text_of(file, report=report) == "one\ntwo\n\n하나 x\nlast\n"
+        assert text_of(file, sentences="documents") == "one two\n\n하나 x\nlast\n"
+        assert report.notices() == [
+            f"{file}, record 2: 1 record skipped, no text in text; the first is here."
+        ]
+        corpus = open_corpus(file)
+        assert [block.bytes_read for block in corpus.blocks(TextConfig(), ReadReport())][-1] > 0
+        assert corpus.read_key == corpus.content_key()
+
+
+def test_column_may_be_a_field_of_a_struct(tmp_path):
+    meta = pa.array([{"body": "a", "n": 1}, None, {"body": "b", "n": 2}, {"body": None, "n": 3}, None])
+    file = write_parquet(tmp_path / "a.parquet", table(meta=meta, title=["x"] * 5))
+    assert text_of(file, column="meta.body") == "a\nb\n"
+    with pytest.raises(DataError, match=r"has 2 columns with text.*meta\.body \('a'\), title \('x'\)"):
+        read(file)
+    with pytest.raises(DataError, match=r"has no column 'id'"):
+        read(file, column="id")
+
+
+def test_folder_of_datasets_is_read_without_its_state(tmp_path):
+    for split in ("test", "train"):
+        (tmp_path / split).mkdir()
+        write_arrow(
+            tmp_path / split / "data-00000-of-00001.arrow", pa.table({"text": [split]}), pa.ipc.new_stream
+        )
+        for name in ("state.json", "dataset_info.json"):
+            write_text(tmp_path / split / name, '{"text": "state"}')
+    write_text(tmp_path / "dataset_dict.json", '{"splits": ["train", "test"]}')
+    assert text_of(tmp_path) == "test\ntrain\n"
+    assert text_of(tmp_path / "train") == "train\n"
+
+
+def test_invalid_utf_8_is_counted(tmp_path):
+    values = pa.array([b"good", b"bad \xff\xff", b"end", b"", b""]).view(pa.string())
+    report = ReadReport()
+    assert text_of(write_parquet(tmp_path / "a", table(text=values)), report=report).startswith(
+        "good\nbad \ufffd"
+    )
+    assert report.invalid_bytes == 2
+
+
+def test_broken_files_are_refused(tmp_path):
+    whole = write_parquet(tmp_path / "a", table(text=TEXTS)).read_bytes()
+    for content in (whole[:-9], whole[:40]):
+        with pytest.raises(DataError, match=r"b: is corrupt .*Copy or download"):
+            read(write_text(tmp_path / "b", content))
+    with pytest.raises(DataError, match=r"is Parquet, not CSV\. Leave out --format"):
+        read(tmp_path / "a", format="csv")
+    with pytest.raises(DataError, match=r"is not Parquet\. Leave out --format"):
+        read(write_text(tmp_path / "c", "text\n"), format="parquet")
+
+
+def test_missing_pyarrow_says_how_to_install(tmp_path, monkeypatch):
+    file = write_parquet(tmp_path / "a", table(text=TEXTS))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r'needs pyarrow.*Run pip install "nlpseq\[data\]"'):
+        read(file)
