@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -106,6 +107,17 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     for notice in data.meta["notices"]:
         say_warning(notice)
     return data
+
+
+@contextmanager
+def offer_encoding(model: Path, encoding: str) -> Iterator[None]:
+    """Name the encoding of the text of a model in errors about the encoding of another text."""
+    try:
+        yield
+    except DataError as error:
+        if encoding == TextConfig().encoding or "--encoding" not in str(error):
+            raise
+        raise DataError(f"{error} The text of {model} was in {encoding}.") from error
 
 
 def say_contents(data: TokenDataset) -> None:

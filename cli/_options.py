@@ -301,6 +301,21 @@ def option_group(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+encoding_options = option_group(
+    click.option(
+        "--encoding",
+        default=TextConfig().encoding,
+        metavar="NAME",
+        help="encoding of a text that has no byte order mark and is not UTF-8",
+    ),
+    click.option(
+        "--encoding-errors",
+        type=click.Choice(["replace", "strict"]),
+        help="replace invalid bytes, or fail [default: as for the corpus of LM]",
+    ),
+)
+
+
 def training_options(checkpoint_every: str) -> Callable[[F], F]:
     """Return a decorator that adds corpus, output and checkpoints of a train command."""
     return option_group(
