@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -17,7 +16,7 @@ from nlpseq.core.resources import size_text
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 
 from ._options import explicit_settings, option_name
-from ._output import Progress, say, say_warning
+from ._output import Progress, say, say_warning, shell_path
 
 if TYPE_CHECKING:
     from nlpseq.dataset.encode import EncodeProgress
@@ -149,7 +148,7 @@ def warn_if_unfinished(path: Path, meta: Mapping[str, Any]) -> None:
     except (ArtifactError, ConfigError) as error:  # of another version, or a copy
         say_warning(str(error))
     else:
-        line = f"nlpseq {command} {shlex.quote(str(path))} --resume"
+        line = f"nlpseq {command} {shell_path(path)} --resume"
         say_warning(f"{path}: is the checkpoint of an unfinished run. Continue it with {line}")
 
 

@@ -88,6 +88,16 @@ class Bounded(click.FloatRange):
         return number
 
 
+class Words(click.ParamType[str]):
+    """Words of a language, typed in UTF-8 whatever the locale says."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text: str = value  # a locale without UTF-8 leaves its bytes as surrogates
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
 def integer(ge: int, le: int | None = None) -> Bounded:
     """Return the click type of integers from `ge` to `le`."""
     return Bounded(click.INT, Bounds(ge=ge, le=le))

@@ -12,7 +12,7 @@ from nlpseq.errors import ConfigError
 
 from ._app import Command
 from ._inputs import load_model
-from ._options import integer, is_typed, json_option, lm_argument, machine_options, option_name
+from ._options import Words, integer, is_typed, json_option, lm_argument, machine_options, option_name
 from ._output import print_json, print_text, say, say_warning
 
 __all__ = ["generate"]
@@ -34,7 +34,13 @@ SAMPLING_OPTIONS = ("samples", "seed", "temperature", "top_k", "top_p", "min_p",
     ],
 )
 @lm_argument
-@click.option("--prompt", default="", show_default=False, help="text to continue [default: start a new text]")
+@click.option(
+    "--prompt",
+    type=Words(),
+    default="",
+    show_default=False,
+    help="text to continue [default: start a new text]",
+)
 @click.option("--num-tokens", default=100, help="maximum length, in tokens after the prompt")
 @click.option("--sentences", type=int, help="stop after this many lines")
 @click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from ._options import (
     option_name,
     training_options,
 )
-from ._output import print_path, say
+from ._output import print_path, say, shell_path
 from ._training import TrainingSession, prepare, refuse_models
 
 __all__ = ["STARTING", "train_lm"]
@@ -159,7 +158,7 @@ def _say_result(path: Path, model: LanguageModel) -> None:
     """Say how training went, and what to type next."""
     from nlpseq.lm.evaluate import perplexity_of
 
-    position, probed, name = model.meta["position"], model.meta["facts"], shlex.quote(str(path))
+    position, probed, name = model.meta["position"], model.meta["facts"], shell_path(path)
     say(probed["precision_reason"], level=1)
     if "vectors_cover_words" in probed:
         words, text = probed["vectors_cover_words"], probed["vectors_cover_text"]

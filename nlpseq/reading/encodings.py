@@ -34,8 +34,8 @@ _WIDE = (  # bytes of a character, and the bytes of its higher half
 _ESCAPE = re.compile(rb"\x1b\$(?:[@B]|\([@BCD]|\)C)")
 _USUAL = (  # the first is named if several read the same letters
     *("cp949", "johab", "shift_jis", "cp932", "euc_jp", "gb18030", "big5", "cp950", "big5hkscs"),
-    *("cp1251", "koi8_r", "koi8_u", "cp866", "iso8859_5", "mac_cyrillic", "cp1253", "iso8859_7", "cp1255"),
-    *("cp1256", "iso8859_6", "cp874", "cp1252", "iso8859_15", "cp850", "mac_roman", "cp1250", "iso8859_2"),
+    *("cp1252", "cp1251", "koi8_r", "koi8_u", "cp866", "iso8859_5", "mac_cyrillic", "cp1253", "iso8859_7"),
+    *("cp1255", "cp1256", "iso8859_6", "cp874", "iso8859_15", "cp850", "mac_roman", "cp1250", "iso8859_2"),
     *("iso8859_4", "cp852", "cp1254", "cp1257", "cp1258"),
 )
 _ASCII = b"\nABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz 0123456789"
@@ -56,7 +56,8 @@ class _Language(NamedTuple):
 
 
 def _latin(letters: str) -> _Language:
-    return _Language(letters, has_ascii=True, min_share=0, max_share=0.4)
+    """Return a language with Latin letters; letters: beyond ASCII, the three most frequent first."""
+    return _Language(letters, letters[:3], 0.25, has_ascii=True, min_share=0, max_share=0.4)
 
 
 _HAN = (
@@ -88,9 +89,9 @@ _LANGUAGES = (
     *map(
         _latin,
         (
-            "éèàêçùâîôûëïœüæ", "äöüß", "áéíóúñü", "ãáçéíóõâêôúàü", "àèéìòù", "àèéíòóúçïü", "éëïèöüêä",
-            "åäöéšž", "æøåéêòóôè", "áéíóúýðþæö", "õäöüšž", "ëç", "ąćęłńóśźż", "áčďéěíňóřšťúůýž",
-            "áäčďéíľňóôšťúýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž", "ąčęėįšųūž", "āčēģīķļņšūž", "çğıöşüâîû",
+            "éèàêçùâîôûëïœüæ", "üäöß", "óíáéúñü", "ãçáéíóõâêôúàü", "èàòéìù", "àéóèíòúçïü", "éëïèöüêä",
+            "äåöéšž", "åøæéêòóôè", "áíðéóúýþæö", "äõüöšž", "ëç", "łęąćńóśźż", "íáěčďéňóřšťúůýž",
+            "áýíäčďéľňóôšťúž", "áéöíóőúüű", "ăîâșțşţ", "čšžćđ", "ėšųąčęįūž", "āīēčģķļņšūž", "ıüşçğöâîû",
         ),
     ),
     _Language("àáâãèéêìíòóôõùúýăđĩũơư\u0300\u0301\u0303\u0309\u0323", "đưôêâơă", 0.3, has_ascii=True),
@@ -202,7 +203,10 @@ def _judge(sample: bytes, encoding: str) -> _Reading | None:
                 char: count for char, count in others.items() if char not in fitting and not char.isspace()
             }
             frequent = sum(others[char] for char in fitting if char.lower() in language.frequent)
-            is_usual = frequent >= language.min_frequent * good and sum(rest.values()) <= good
+            capitals = sum(others[char] for char in fitting if char.isupper())
+            is_usual = (
+                frequent >= language.min_frequent * good and max(2 * capitals, sum(rest.values())) <= good
+            )
             if is_usual and language.min_share <= good / (good + num_ascii) <= language.max_share:
                 bad = sum(count for char, count in rest.items() if not _is_neutral(char))
                 if language.has_words and good >= _MIN_FIT * (good + bad):
