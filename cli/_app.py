@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO
 
 import click
@@ -85,13 +86,13 @@ def _message_option(*names: str, help: str, **attributes: Any) -> click.Option:
 def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn:
     """Run the command line `args` (default: sys.argv) and exit."""
     _open_closed_streams()
-    console = Console()
+    console = Console(arguments=sys.argv[1:] if args is None else [*args])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # escape characters outside the encoding
             stream.reconfigure(errors="backslashreplace")
     try:
         with console.signals, _warnings_on(console):
-            code = _run(command, sys.argv[1:] if args is None else [*args], console)
+            code = _run(command, [*console.arguments], console)
     except KeyboardInterrupt as stop:  # after the command, while the handlers were restored
         code = _report(stop, console)
     sys.exit(code)
@@ -118,7 +119,7 @@ def _report(error: BaseException, console: Console) -> int:
         traceback.print_exception(error)
     if isinstance(error, OSError):
         _drop_output(sys.stdout)  # perhaps the failed stream
-    code, message = _exit_code_and_message(error)
+    code, message = _exit_code_and_message(error, console.arguments)
     console.say(message, level=-1)
     return code
 
@@ -197,7 +198,7 @@ USAGE_FORMS = (  # messages of click, and the same in the form of our own
 )
 
 
-def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
+def _exit_code_and_message(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
     if (number := _signal_behind(error)) is not None:
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         return 128 + number, f"nlpseq: stopped by {name}"
@@ -207,7 +208,10 @@ def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
         command, message = error.ctx.command_path if error.ctx else "nlpseq", error.format_message()
         for pattern, form in USAGE_FORMS:
             message = re.sub(pattern, form, message, flags=re.DOTALL)
-        return USAGE, f"nlpseq: error: {message} Try `{command} --help`."
+        files = [each for each in arguments if each.startswith("-") and Path(each).is_file()]
+        return USAGE, f"nlpseq: error: {message} Try " + (
+            f"./{files[0]} for the file {files[0]}." if files else f"`{command} --help`."
+        )
     if isinstance(error, NlpseqError):
         return error.exit_code, f"nlpseq: error: {error}"
     for failure in SYSTEM_FAILURES:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ from nlpseq.core.resources import size_text
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 
 from ._options import explicit_settings, option_name
-from ._output import Progress, say, say_warning
+from ._output import Progress, say, say_warning, shell_path
 
 if TYPE_CHECKING:
     from nlpseq.dataset.encode import EncodeProgress
@@ -109,6 +109,17 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     return data
 
 
+@contextmanager
+def offer_encoding(model: Path, encoding: str) -> Iterator[None]:
+    """Name the encoding of the text of a model in errors about the encoding of another text."""
+    try:
+        yield
+    except DataError as error:
+        if encoding == TextConfig().encoding or "--encoding" not in str(error):
+            raise
+        raise DataError(f"{error} The text of {model} was in {encoding}.") from error
+
+
 def say_formats(data: TokenDataset) -> None:
     """Say which files were read as JSON or tables, and the column of the text."""
     for description, file in data.meta.get("read", {}).get("formats", {}).items():
@@ -150,7 +161,7 @@ def warn_if_unfinished(path: Path, meta: Mapping[str, Any]) -> None:
     except (ArtifactError, ConfigError) as error:  # of another version, or a copy
         say_warning(str(error))
     else:
-        line = f"nlpseq {command} {shlex.quote(str(path))} --resume"
+        line = f"nlpseq {command} {shell_path(path)} --resume"
         say_warning(f"{path}: is the checkpoint of an unfinished run. Continue it with {line}")
 
 

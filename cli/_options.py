@@ -110,6 +110,16 @@ class Bounded(click.FloatRange):
         return number
 
 
+class Words(click.ParamType[str]):
+    """Words of a language, typed in UTF-8 whatever the locale says."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text: str = value  # a locale without UTF-8 leaves its bytes as surrogates
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
 def integer(ge: int, le: int | None = None) -> Bounded:
     """Return the click type of integers from `ge` to `le`."""
     return Bounded(click.INT, Bounds(ge=ge, le=le))
@@ -338,6 +348,21 @@ def option_group(*options: Callable[[F], F]) -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+encoding_options = option_group(
+    click.option(
+        "--encoding",
+        default=TextConfig().encoding,
+        metavar="NAME",
+        help="encoding of a text that has no byte order mark and is not UTF-8",
+    ),
+    click.option(
+        "--encoding-errors",
+        type=click.Choice(["replace", "strict"]),
+        help="replace invalid bytes, or fail [default: as for the corpus of LM]",
+    ),
+)
 
 
 def training_options(checkpoint_every: str) -> Callable[[F], F]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import threading
 import time
@@ -28,6 +29,7 @@ class Console:
 
     verbosity: int = 0  # -1: warnings and errors only, 1: details too
     debug: bool = False
+    arguments: Sequence[str] = ()  # of the command line
     signals: StopSignals = field(default_factory=StopSignals)
 
     def say(self, message: str, level: int = 0) -> None:
@@ -67,6 +69,16 @@ def printable(text: str, keep: str = "") -> str:
         if is_control and char not in keep:
             chars[place] = f"\\x{ord(char):02x}" if char < "\u0100" else f"\\u{ord(char):04x}"
     return "".join(chars)
+
+
+def shell_path(path: Path) -> str:
+    """Quote a path for a shell, also one with a dash at its start, control characters or invalid bytes."""
+    name = f"./{path}" if str(path).startswith("-") else str(path)
+    if printable(name) == name:
+        return shlex.quote(name)
+    chars = [chr(byte) for byte in name.encode("utf-8", "surrogateescape")]
+    safe = (char if " " <= char <= "~" and char not in "\\'" else f"\\x{ord(char):02x}" for char in chars)
+    return f"$'{''.join(safe)}'"
 
 
 def print_line(*fields: str) -> None:

@@ -17,7 +17,7 @@ from nlpseq.errors import ConfigError
 
 from ._inputs import COMPILING, corpus_name, dataset_folder, encode_as, open_dataset, say_contents
 from ._options import is_typed
-from ._output import Progress, console, printable, say
+from ._output import Progress, console, printable, say, shell_path
 
 if TYPE_CHECKING:
     from nlpseq.core.precompile import Kernel
@@ -191,7 +191,7 @@ class TrainingSession(ExitStack):
 
     def start(self, done: int = 0) -> None:
         """Begin progress and graceful shutdown; done: units that a resumed run has done before."""
-        self._line = f"nlpseq {self._command} {shlex.quote(str(self.path))} --resume"
+        self._line = f"nlpseq {self._command} {shell_path(self.path)} --resume"
         note = f"its last checkpoint, if there is one yet, continues with: {self._line}"
         self._console.signals.on_first = self._request_stop
         self.callback(setattr, self._console.signals, "on_first", None)
@@ -226,7 +226,7 @@ def say_neighbors(path: Path, vectors: Vectors) -> None:
     for word in words:
         nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))
         say(f"  {printable(word)}: {nearest}")
-    say(f"next: nlpseq neighbors {shlex.quote(str(path))} {shlex.quote(words[0])}")
+    say(f"next: nlpseq neighbors {shell_path(path)} {shlex.quote(words[0])}")
 
 
 def example_words(words: list[str]) -> list[str]:

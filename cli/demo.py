@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from nlpseq.errors import MissingExtra
 
 from ._app import Command
 from ._options import force_option, output_option
-from ._output import print_line, print_path, say
+from ._output import print_line, print_path, say, shell_path
 from ._training import TrainingSession, lock_result
 from .train_lm import STARTING
 
@@ -52,7 +51,7 @@ def demo(output: Path | None, force: bool) -> None:
         lock_result(output / name, force=force)
     show_vectors(output, force=force)
     has_model = show_model(output, force=force)
-    folder = shlex.quote(str(output))
+    folder = shell_path(output)
     say("What to type next:")
     say(f"  nlpseq neighbors {folder}/pydocs.w2v file thread")
     say(f"  nlpseq analogy {folder}/pydocs.w2v start end first")

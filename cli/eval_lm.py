@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from nlpseq.config import TextConfig
 from nlpseq.core.resources import TORCH, available_memory, size_text
 from nlpseq.errors import ArtifactError, DataError
 
 from ._app import Command
-from ._inputs import dataset_folder, encode_as, encode_for, load_model
-from ._options import json_option, lm_argument, machine_options
+from ._inputs import dataset_folder, encode_as, encode_for, load_model, offer_encoding
+from ._options import encoding_options, json_option, lm_argument, machine_options, require_with
 from ._output import print_columns, print_json, say, say_warning
 
 __all__ = ["eval_lm"]
@@ -69,6 +71,7 @@ PROTOCOL = (
 @click.option(
     "--dynamic", is_flag=True, help="also evaluate with dynamic evaluation: the weights adapt to the text"
 )
+@encoding_options
 @machine_options
 @json_option
 def eval_lm(
@@ -76,6 +79,8 @@ def eval_lm(
     text: tuple[str, ...],
     cache: bool,
     dynamic: bool,
+    encoding: str,
+    encoding_errors: Any,
     threads: int | None,
     device: str,
     as_json: bool,
@@ -89,8 +94,12 @@ def eval_lm(
     lm = load_model(model, threads, device)
     from nlpseq.lm.evaluate import evaluate, perplexities
 
-    own = _own_data(model, lm)
-    data = _evaluation_data(model, lm, text, own)
+    own, config = _own_data(model, lm), lm.text_config
+    for option in ("encoding", "encoding_errors"):
+        require_with(option, "a TEXT", is_there=bool(text) and not dataset_folder(text))
+    config = replace(config, encoding=encoding, encoding_errors=encoding_errors or config.encoding_errors)
+    with offer_encoding(model, lm.text_config.encoding):
+        data = _evaluation_data(model, lm, text, own, config)
     valid = _validation_text(model, lm, own) if cache or dynamic else None
     say(PROTOCOL)
     found = evaluate(lm.model, data)
@@ -122,12 +131,16 @@ def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
 
 
 def _evaluation_data(
-    path: Path, lm: LanguageModel, text: tuple[str, ...], own: TokenDataset | ArtifactError
+    path: Path,
+    lm: LanguageModel,
+    text: tuple[str, ...],
+    own: TokenDataset | ArtifactError,
+    config: TextConfig,
 ) -> TokenDataset:
     """Return the text, or the test split of an encoded corpus, by default of the run's own corpus."""
     if text and not dataset_folder(text):
-        return encode_for(text, lm.text_config, lm.vocab)
-    data = encode_for(text, lm.text_config, lm.vocab) if text else _or_raise(own)
+        return encode_for(text, config, lm.vocab)
+    data = encode_for(text, config, lm.vocab) if text else _or_raise(own)
     lm.check_vocab(data)
     name = text[0] if text else f"the corpus of {path}"
     first, end = data.meta["splits"]["test"]

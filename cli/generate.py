@@ -15,6 +15,7 @@ from nlpseq.errors import ConfigError
 from ._app import Command
 from ._inputs import load_model
 from ._options import (
+    Words,
     integer,
     is_typed,
     json_option,
@@ -47,6 +48,7 @@ SAMPLING_OPTIONS = ("samples", "seed", "temperature", "top_k", "top_p", "min_p",
 @lm_argument
 @click.option(
     "--prompt",
+    type=Words(),
     default="",
     show_default=False,
     help="text to continue, or - to read the text from stdin [default: start a new text]",

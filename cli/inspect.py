@@ -127,23 +127,25 @@ def _inspect_vectors(file: Path) -> Finding:
 
 def _inspect_text(file: Path) -> Finding:
     """Return the probable encoding of a text, its first tokens, and warnings."""
-    from nlpseq.reading.corpus import ReadReport, open_corpus
+    from nlpseq.reading.corpus import ReadReport, UnfitFile, open_corpus
     from nlpseq.tokenizers.base import tokenize
 
     size, corpus, report = {"bytes": file.stat().st_size}, open_corpus(file), ReadReport()
     try:
         block = next(corpus.blocks(TextConfig(), report), None)
-        text, notices = "" if block is None else block.text, report.notices()
-        encoding = f"not utf-8 ({report.first_invalid})" if report.invalid_bytes else "utf-8"
+    except UnfitFile as error:
+        found = {"encoding": error.kind} if error.is_text else {}
+        return Finding(
+            "text" if error.is_text else error.kind, None, size | found | {"notices": [str(error)]}
+        )
     except DataError as error:
-        text, encoding, notices = "", "not utf-8", [str(error)]
-        try:  # Latin-1 decodes any bytes, so an error here is not about the encoding
-            next(corpus.blocks(TextConfig(encoding="latin-1"), report), None)
-        except DataError as unreadable:
-            return Finding(None, False, size, ArtifactError(str(unreadable)))
+        return Finding(None, False, size, ArtifactError(str(error)))
+    text = "" if block is None else block.text
     line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
     tokens = tokenize(line[:10_000], TextConfig())[:10]
-    return Finding("text", None, size | {"encoding": encoding, "first_tokens": tokens, "notices": notices})
+    encoding = next(iter(report.encodings))
+    meta = size | {"encoding": encoding, "first_tokens": tokens, "notices": report.notices()}
+    return Finding("text", None, meta)
 
 
 def _flattened(meta: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

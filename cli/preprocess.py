@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from ._options import (
     require_with,
     threads_option,
 )
-from ._output import Progress, print_path, printable, say
+from ._output import Progress, print_path, printable, say, shell_path
 from ._training import lock_result, refuse_models
 
 __all__ = ["preprocess"]
@@ -86,7 +85,7 @@ def preprocess(
         _say_phrases(data)
     if pairs is not None:
         say(f"{pairs:,} pairs of neighbors in {path / 'cooccurrence'}")
-    say(f"next: nlpseq train-w2v {shlex.quote(str(path))}")
+    say(f"next: nlpseq train-w2v {shell_path(path)}")
     print_path(path)
 
 

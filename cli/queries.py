@@ -15,7 +15,7 @@ from nlpseq.errors import DataError
 
 from ._app import Command
 from ._inputs import load_vectors
-from ._options import integer, json_option, model_argument, vector_options
+from ._options import Words, integer, json_option, model_argument, vector_options
 from ._output import print_columns, print_json, print_line, say
 
 __all__ = ["analogy", "neighbors", "similarity"]
@@ -35,7 +35,7 @@ top_option = click.option("--top", type=integer(1), default=10, help="number of 
     ],
 )
 @model_argument
-@click.argument("words", nargs=-1, metavar="[WORD...]")
+@click.argument("words", nargs=-1, metavar="[WORD...]", type=Words())
 @top_option
 @vector_options
 @json_option
@@ -82,9 +82,9 @@ def neighbors(
     ],
 )
 @model_argument
-@click.argument("a")
-@click.argument("b")
-@click.argument("c")
+@click.argument("a", type=Words())
+@click.argument("b", type=Words())
+@click.argument("c", type=Words())
 @click.option(
     "--method",
     type=click.Choice(["3cosadd", "3cosmul"]),
@@ -112,8 +112,8 @@ def analogy(
     examples=["nlpseq similarity corpus.w2v king queen", "nlpseq similarity corpus.w2v king queen --json"],
 )
 @model_argument
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", type=Words())
+@click.argument("b", type=Words())
 @vector_options
 @json_option
 def similarity(model: Path, a: str, b: str, as_json: bool, **vector_settings: Any) -> None:
@@ -149,8 +149,8 @@ def _query_words(words: tuple[str, ...], interactive: bool) -> Iterable[str]:
         raise click.UsageError("WORD: is missing. Name a word, pipe words into stdin, or use -i.")
     if words:
         return words
-    lines = (line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer)
-    return (word for line in lines if (word := line.strip()))
+    lines = (line.decode("utf-8-sig", "surrogateescape") for line in sys.stdin.buffer)
+    return (word for line in lines for part in line.split("\r") if (word := part.strip()))
 
 
 def _typed_words() -> Iterator[str]:

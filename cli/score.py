@@ -14,8 +14,8 @@ from nlpseq.core.resources import TORCH
 from nlpseq.errors import DataError
 
 from ._app import Command
-from ._inputs import dataset_folder, load_model, open_sources
-from ._options import json_option, lm_argument, machine_options
+from ._inputs import dataset_folder, load_model, offer_encoding, open_sources
+from ._options import encoding_options, json_option, lm_argument, machine_options
 from ._output import print_json, print_line, say, say_warning
 
 __all__ = ["lines", "score"]
@@ -39,19 +39,14 @@ COLUMNS = ("log_prob", "perplexity", "tokens", "unk", "text")
 @lm_argument
 @click.argument("file", required=False, metavar="[FILE|-]")
 @click.option("--tokens", "with_tokens", is_flag=True, help="also print the log-probability of each token")
-@click.option("--encoding", metavar="NAME", help="encoding of the text [default: as for the corpus of LM]")
-@click.option(
-    "--encoding-errors",
-    type=click.Choice(["replace", "strict"]),
-    help="replace invalid bytes, or fail [default: as for the corpus of LM]",
-)
+@encoding_options
 @machine_options
 @json_option
 def score(
     model: Path,
     file: str | None,
     with_tokens: bool,
-    encoding: str | None,
+    encoding: str,
     encoding_errors: Any,
     threads: int | None,
     device: str,
@@ -69,7 +64,7 @@ def score(
     lm = load_model(model, threads, device)
     own = lm.text_config
     config = TextConfig(  # without normalization, because score_sentences normalizes
-        encoding=encoding or own.encoding,
+        encoding=encoding,
         encoding_errors=encoding_errors or own.encoding_errors,
         normalize="none",
     )
@@ -79,9 +74,10 @@ def score(
     from nlpseq.reading.corpus import ReadReport
 
     report, num_tokens, num_unknown = ReadReport(), 0, 0
-    for each in score_sentences(lm, lines(corpus.blocks(config, report))):
-        _print_score(each, with_tokens=with_tokens, as_json=as_json)
-        num_tokens, num_unknown = num_tokens + len(each.tokens), num_unknown + each.unk
+    with offer_encoding(model, own.encoding):
+        for each in score_sentences(lm, lines(corpus.blocks(config, report))):
+            _print_score(each, with_tokens=with_tokens, as_json=as_json)
+            num_tokens, num_unknown = num_tokens + len(each.tokens), num_unknown + each.unk
     if num_unknown:
         say_warning(
             f"{num_unknown:,} of {num_tokens:,} tokens are unknown words, scored as <unk>, and <unk> is "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from ._options import (
     option_name,
     training_options,
 )
-from ._output import print_path, say, say_warning
+from ._output import print_path, say, say_warning, shell_path
 from ._training import TrainingSession, prepare, refuse_models
 
 __all__ = ["STARTING", "train_lm"]
@@ -161,7 +160,7 @@ def _say_result(path: Path, model: LanguageModel) -> None:
     """Say how training went, and what to type next."""
     from nlpseq.lm.evaluate import perplexity_of
 
-    position, probed, name = model.meta["position"], model.meta["facts"], shlex.quote(str(path))
+    position, probed, name = model.meta["position"], model.meta["facts"], shell_path(path)
     say(probed["precision_reason"], level=1)
     if "vectors_cover_words" in probed:
         words, text = probed["vectors_cover_words"], probed["vectors_cover_text"]

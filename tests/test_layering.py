@@ -23,6 +23,7 @@ UPWARDS = {Path("nlpseq/training/resume.py")}  # because a resumed run names the
 STANDARD_LIBRARY_ALONE = ("nlpseq/__main__.py", "nlpseq/errors.py")
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 HOMES = {  # third-party module: files that may import the module
+    "charset_normalizer": "nlpseq/reading/encodings.py",
     "click": "cli/*.py",
     "cupy": "nlpseq/word2vec/kernels/*.py",
     "fsspec": "nlpseq/reading/cloud.py",

@@ -50,7 +50,7 @@ class TextConfig(Config):
     punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")
     min_count: int = setting(5, "drop words with fewer occurrences", ge=1)
     max_vocab: int | None = setting(None, "largest vocabulary; keep the most frequent words", ge=1)
-    encoding: str = setting("utf-8", "character encoding of the text")
+    encoding: str = setting("utf-8", "encoding of files that have no byte order mark and are not UTF-8")
     encoding_errors: Literal["replace", "strict"] = setting("replace", "replace invalid bytes, or fail")
     normalize: Literal["NFC", "NFKC", "none"] = setting("NFC", "Unicode normal form of the text")
     morphemes: Literal["written", "lemmas"] = setting(

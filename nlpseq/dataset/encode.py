@@ -126,10 +126,16 @@ def preprocess(
                 "splits": splits,
                 "unknown": unknown,
                 "read": asdict(report),
-                "notices": report.notices() + notices,
+                "notices": (notices := report.notices() + notices),
+                "noted_files": _noted(corpus.file_names, notices),
             }
         )
     return TokenDataset.open(path, verify=False, vocab=vocab)
+
+
+def _noted(names: list[str], notices: list[str]) -> dict[str, int]:
+    """Return the number in the corpus of each file that a notice names."""
+    return {name: number for number, name in enumerate(names) if any(name in notice for notice in notices)}
 
 
 def _report(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import uuid
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
 from nlpseq.reading.corpus import Corpus
 from nlpseq.storage import artifact
+from nlpseq.storage.artifact import Meta
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
 __all__ = ["cached_dataset"]
@@ -41,6 +43,7 @@ def cached_dataset(
         cached, notices = _open_or_delete(folder / f"{prefix}-{corpus.content_key()}")
         if cached is not None:
             cached.meta["corpus"] = corpus.describe()  # because the entry may come from a copy of the text
+            cached.meta["notices"] = _renamed(cached.meta, corpus.file_names)
             return cached
     remove_stale_temporaries(folder)
     with temporary(folder / uuid.uuid4().hex) as entry:  # because the key is known after encoding
@@ -51,6 +54,14 @@ def cached_dataset(
         dataset = _store(encoded, folder / f"{prefix}-{key}")
     dataset.meta["notices"] = notices + dataset.meta["notices"]
     return dataset
+
+
+def _renamed(meta: Meta, names: list[str]) -> list[str]:
+    """Return the notices of an entry with the present names of the files."""
+    numbers: dict[str, int] = meta["noted_files"]
+    longest_first = sorted(numbers, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+    return [pattern.sub(lambda found: names[numbers[found[0]]], notice) for notice in meta["notices"]]
 
 
 def _store(encoded: TokenDataset, path: Path) -> TokenDataset:

@@ -7,12 +7,14 @@ the two words. A column of line numbers before the words is skipped.
 
 import csv
 import math
+import shlex
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from nlpseq.errors import DataError
+from nlpseq.reading.encodings import marked_encoding, recognize
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = [
@@ -72,11 +74,18 @@ def read_pairs(file: Path) -> list[Pair]:
 
 
 def read_text_lines(file: Path) -> list[str]:
-    """Read the lines of a UTF-8 text; raises DataError if the file is missing or not text."""
+    """Read the lines of a UTF-8 text; raises DataError if the file is missing or not UTF-8."""
     try:
-        return file.read_text("utf-8-sig").splitlines()
+        data = file.read_bytes()
+        return data.decode(marked_encoding(data) or "utf-8").removeprefix("\ufeff").splitlines()
     except FileNotFoundError:
         raise DataError(f"{file}: does not exist. Check its name.") from None
+    except UnicodeDecodeError as error:
+        line, likely = data.count(b"\n", 0, error.start) + 1, recognize(data) or "ENCODING"
+        raise DataError(
+            f"{file}: line {line}, byte {error.start} is invalid in {error.encoding}. "
+            f"Convert the file: iconv -f {likely} -t utf-8 {shlex.quote(str(file))} > NEW"
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read as text ({error}). Name another file.") from error
 

@@ -10,17 +10,19 @@ import hashlib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
-from nlpseq.reading.decode import UTF_8, ReadReport
+from nlpseq.reading.decode import UTF_8, FileList, ReadReport, UnfitFile
 from nlpseq.reading.formats import texts_of
 from nlpseq.reading.normalize import normalize_block
 from nlpseq.reading.open import RawBytes, read_errors
@@ -28,7 +30,10 @@ from nlpseq.reading.remote import RemoteFile, Version, is_remote, open_remote
 from nlpseq.storage.artifact import is_result
 from nlpseq.storage.manifest import file_sha256
 
-__all__ = ["Block", "Corpus", "ReadReport", "open_corpus"]
+__all__ = ["Block", "Corpus", "ReadReport", "UnfitFile", "open_corpus"]
+
+_PIPES = ("/dev/fd", "/proc/self/fd")  # where a shell puts <(command)
+_PROBED_FILES = 100  # searched for the problem of another file
 
 
 class Block(NamedTuple):
@@ -75,6 +80,10 @@ class Corpus:
         self._is_stored = all(file.is_stored for file in files)
         self._was_read = False
         self.read_key: str | None = None  # content_key of the bytes read, once blocks() has ended
+
+    @property
+    def file_names(self) -> list[str]:
+        return [file.name for file in self._files]
 
     def describe(self) -> str:
         """Name the corpus in a few words, for messages."""
@@ -130,20 +139,42 @@ class Corpus:
 
     def _read(self, config: TextConfig, report: ReadReport, limits: BlockLimits) -> Iterator[Block]:
         bytes_before, digest = 0, hashlib.sha256()
-        for file in self._files:
+        for number, file in enumerate(self._files):
             with read_errors(file.name):
                 opened = file.open()
             with opened as stream:
                 raw = RawBytes(stream, file.name)
-                for pieces in texts_of(raw, config, report):
-                    for text, continues in cut_blocks(pieces, config, report, limits):
-                        data = normalize_block(text, config.normalize)
-                        yield Block(data, continues, bytes_before + raw.bytes_read)
+                try:
+                    for pieces in texts_of(raw, config, report):
+                        for text, continues in cut_blocks(pieces, config, report, limits):
+                            data = normalize_block(text, config.normalize)
+                            yield Block(data, continues, bytes_before + raw.bytes_read)
+                except UnfitFile as error:
+                    error.args = (str(error) + self._more_unfit(number + 1, config),)
+                    raise
             bytes_before += raw.bytes_read
             digest.update(raw.sha256.digest())
             if isinstance(file, RemoteFile):
                 file.keep_sha256(raw.sha256.hexdigest())
         self.read_key = digest.hexdigest() if self._is_stored else None
+
+    def _more_unfit(self, first: int, config: TextConfig) -> str:
+        """Return a sentence about further files that are not text in their encoding, by their first bytes."""
+        found = FileList()
+        for file in self._files[first : first + _PROBED_FILES] if self._is_stored else ():
+            try:
+                with file.open() as stream:
+                    raw = RawBytes(stream, file.name, hashed=False)
+                    for pieces in islice(texts_of(raw, config, ReadReport()), 1):
+                        next(pieces, None)
+            except UnfitFile as error:
+                found.add(f"{file.name} ({error.kind})")
+            except (DataError, OSError):  # another problem
+                pass
+        if len(self._files) == 1:
+            return ""
+        also = f" Also unfit: {found}." if found.num_files else ""
+        return f"{also} To leave files out, name the others, or a pattern such as 'folder/*.txt'."
 
 
 def open_corpus(*sources: str | Path) -> Corpus:
@@ -175,6 +206,8 @@ def _find(source: str) -> tuple[str, Sequence[_File | RemoteFile]]:
         is_folder, exists = path.is_dir(), path.exists()
     if is_folder:
         return path.resolve().name or "corpus", _files_below(path)
+    if exists and str(path.parent) in _PIPES:
+        return "pipe", [_File(path, str(path))]
     if exists:
         return path.name.lstrip(".").partition(".")[0] or "corpus", [_File(path, str(path))]
     if glob.has_magic(source):
@@ -183,19 +216,34 @@ def _find(source: str) -> tuple[str, Sequence[_File | RemoteFile]]:
 
 
 def _files_below(folder: Path) -> list[_File]:
-    """Return the files below a folder, sorted; no hidden ones, linked folders or results of nlpseq."""
+    """Return the files below a folder, sorted; no hidden ones or results of nlpseq.
+
+    Linked folders, links to nothing, pipes and devices are left out with a warning.
+    """
 
     def refuse(error: OSError) -> None:  # no permission to list or to enter a folder
         raise error
 
-    paths = list[Path]()
+    paths, left_out = list[Path](), FileList()
     with read_errors(str(folder)):
         for parent, folders, names in os.walk(folder, onerror=refuse):
             folders[:] = [
                 name for name in folders if not name.startswith(".") and not is_result(Path(parent, name))
             ]
             paths += [Path(parent, name) for name in _without_state(names) if not name.startswith(".")]
-        files = [_File(path, str(path)) for path in sorted(paths) if path.is_file()]
+            paths += [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
+        files = list[_File]()
+        for path in sorted(paths):
+            if path.is_file():
+                files.append(_File(path, str(path)))
+            else:
+                left_out.add(str(path))
+    if left_out.num_files:
+        warnings.warn(
+            f"{left_out}: left out of {folder}, because a folder is read without linked folders, links to "
+            "nothing, pipes and devices. Name each to read it.",
+            stacklevel=2,
+        )
     if not files:
         raise DataError(f"{folder}: contains no file to read. Name a folder with text files.")
     return files

@@ -1,21 +1,52 @@
-"""Bytes of one file to UTF-8: encodings, byte order marks, newlines; problems go to a ReadReport."""
+"""Bytes of one file to UTF-8: encodings, byte order marks, newlines; problems go to a ReadReport.
+
+The encoding of a file is that of its byte order mark, else UTF-8 if its start is valid UTF-8, else
+config.encoding. A file that is not text, or mostly invalid in its encoding, is refused.
+"""
 
 import codecs
 import io
-import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
+from nlpseq.reading.encodings import marked_encoding, recognize
+from nlpseq.reading.sniff import recognize_non_text
 
-__all__ = ["UTF_8", "ReadReport", "decode"]
+__all__ = ["UTF_8", "FileList", "ReadReport", "UnfitFile", "decode", "refuse_non_text"]
 
 UTF_8 = ("utf-8", "surrogatepass")  # because text in memory may hold single surrogates
 _BETWEEN_CHARACTERS = (b"", 0)  # state of an incremental decoder that holds back no bytes
-_HEAD_BYTES = 1 << 16  # start of each file, kept to guess its encoding
+_HEAD_BYTES = 1 << 16  # start of each file, and size of the sample from which an encoding is recognized
 _FIRST, _MORE = "\udc00", "\udc01"  # stand for invalid bytes until these are counted
+_MIN_UTF_8_BYTES = 16  # more than characters, evidence of UTF-8 against an explicit encoding
+_MIN_INVALID = 16  # bytes, for 1 % of a whole file to be too many; of less it is 20 %
+_NAMED_FILES = 3  # in a message
+
+
+class UnfitFile(DataError):
+    """A file without text, or with text in another encoding; kind: format or encoding of the file."""
+
+    def __init__(self, message: str, kind: str, *, is_text: bool = True) -> None:
+        super().__init__(message)
+        self.kind, self.is_text = kind, is_text
+
+
+@dataclass
+class FileList:
+    """Files with the same problem: the first few by name, and the number of all."""
+
+    first: list[str] = field(default_factory=list)
+    num_files: int = 0
+
+    def add(self, description: str) -> None:
+        self.num_files += 1
+        self.first += [description][: _NAMED_FILES - len(self.first)]
+
+    def __str__(self) -> str:
+        more = self.num_files - len(self.first)
+        return "; ".join(self.first) + (f" and {more} more file{'s' * (more > 1)}" if more else "")
 
 
 @dataclass
@@ -23,11 +54,12 @@ class ReadReport:
     """Problems found in a text, filled while its blocks are read."""
 
     invalid_bytes: int = 0
-    first_invalid: str | None = None  # "path, byte 123", counted in the decompressed file
+    invalid: FileList = field(default_factory=FileList)  # "path, line 3, byte 123 (utf-8)", decompressed
+    nul: FileList = field(default_factory=FileList)  # with NUL bytes
+    other: FileList = field(default_factory=FileList)  # not read in config.encoding
+    encodings: dict[str, int] = field(default_factory=dict)  # number of files
     cut_lines: int = 0  # cuts in lines too long for the tokenizer
     cut_tokens: int = 0  # cuts in text without white space nearby
-    hint: str | None = None  # the encoding that a file seems to have instead
-    doubt: str | None = None  # other likely problem of a file
     formats: dict[str, str] = field(default_factory=dict)  # of JSON and tables: first file, by description
     lone_surrogates: int = 0  # in escapes of JSON
     skipped: dict[str, tuple[int, str]] = field(default_factory=dict)  # records and first place, by reason
@@ -47,9 +79,17 @@ class ReadReport:
         notices = []
         if self.invalid_bytes:
             notices.append(
-                f"{self.first_invalid}: {self.invalid_bytes:,} bytes are invalid in this encoding, "
-                "and were read as U+FFFD; the first is here. "
-                "Use --encoding NAME, or --encoding-errors strict to stop there."
+                f"{self.invalid}: {self.invalid_bytes:,} bytes are invalid in this encoding, and read as "
+                "U+FFFD; the first is here. Use --encoding NAME, or --encoding-errors strict to stop there."
+            )
+        if self.nul.num_files:
+            notices.append(
+                f"{self.nul}: contains NUL bytes, unlike text. Leave the file out if it is not text."
+            )
+        if self.other.num_files:
+            notices.append(
+                f"{self.other}: read in this encoding, which the file shows. --encoding is for files without "
+                "a byte order mark that are not UTF-8."
             )
         for reason, (records, place) in self.skipped.items():
             notices.append(
@@ -57,8 +97,6 @@ class ReadReport:
             )
         if self.lone_surrogates:
             notices.append(f"JSON escapes: {self.lone_surrogates:,} single surrogates, read as U+FFFD.")
-        if problem := self.hint or self.doubt:
-            notices.append(problem)
         if self.cut_lines:
             notices.append(
                 f"Lines too long for this tokenizer: cut at white space in {self.cut_lines:,} places. "
@@ -75,94 +113,177 @@ class ReadReport:
 def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
     r"""Yield the text of one file as pieces of UTF-8, with \n for every newline and a space for NUL.
 
-    name: of the file, for messages. Raises DataError for invalid bytes if config.encoding_errors is strict.
+    name: of the file, for messages. Raises UnfitFile for a file that is not text or has another encoding, and
+    DataError for invalid bytes if config.encoding_errors is strict.
     """
-    decoder = _CountingDecoder(name, config, report)
+    head, chunks = _read_head(chunks)
+    refuse_non_text(head, name)
+    encoding = _choose_encoding(head, name, config.encoding)
+    report.encodings[encoding] = report.encodings.get(encoding, 0) + 1
+    wanted = _codec_name(config.encoding)
+    if wanted != "utf-8" and not encoding.startswith(wanted):
+        report.other.add(f"{name} ({encoding})")
+    decoder = _CountingDecoder(name, encoding, config, report)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     at_start = True
-    for chunk, is_end in _with_end(chunks):
+    for chunk, is_end in _with_end(head, chunks):
         text = decoder.decode(chunk, is_end)
         is_plain = decoder.is_utf_8 and b"\r" not in chunk and b"\0" not in chunk
         if is_plain and not at_start and newlines.getstate() == _BETWEEN_CHARACTERS:
+            decoder.lines += chunk.count(b"\n")
             yield chunk  # unchanged, the fast path of most text
             continue
         text = newlines.decode(text, is_end)
+        decoder.lines += text.count("\n")
         if text and at_start:
             text = text.removeprefix("\ufeff")
             at_start = False
         if text:
             yield text.replace("\0", " ").encode(*UTF_8)
-    decoder.finish()
 
 
-def _with_end(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield (chunk, False) pairs, and at the end a pair with True.
+def refuse_non_text(head: bytes, name: str) -> None:
+    """Raise UnfitFile if the first bytes of a file are those of a format without text."""
+    if kind := recognize_non_text(head):
+        advice = f"Make text of it with {kind.tool}." if kind.tool else "Leave the file out."
+        raise UnfitFile(f"{name}: is not text ({kind.name}). {advice}", kind.name, is_text=False)
 
-    The first chunk has at least four bytes. The last pair holds b"", or the whole content if shorter.
-    """
-    head = b""
+
+def _read_head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Return the first _HEAD_BYTES bytes or more, less of a shorter file, and the other chunks."""
+    head, size = list[bytes](), 0
     for chunk in chunks:
-        head += chunk
-        if len(head) >= 4:
-            yield head, False
-            yield from ((chunk, False) for chunk in chunks)
-            head = b""
-    yield head, True
+        head.append(chunk)
+        size += len(chunk)
+        if size >= _HEAD_BYTES:
+            break
+    return b"".join(head), chunks
+
+
+def _with_end(head: bytes, chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield (chunk, False) pairs, and at the end a pair with True."""
+    yield head, False
+    yield from ((chunk, False) for chunk in chunks)
+    yield b"", True
+
+
+def _codec_name(encoding: str) -> str:
+    return codecs.lookup(encoding).name.removesuffix("-sig")  # because decode() removes every byte order mark
+
+
+def _choose_encoding(head: bytes, name: str, wanted: str) -> str:
+    """Return the encoding of a file, from its byte order mark, its bytes, or the setting."""
+    wanted = _codec_name(wanted)
+    if marked := marked_encoding(head):
+        return marked
+    if wanted != "utf-8" and _is_utf_8(head):
+        return "utf-8"
+    if wanted in ("utf-16", "utf-32") and head:
+        options = recognize(head) or f"{wanted}-le or --encoding {wanted}-be"
+        raise UnfitFile(f"{name}: has no byte order mark. Use --encoding {options}.", "no byte order mark")
+    return wanted
+
+
+def _is_utf_8(head: bytes) -> bool:
+    """Tell if bytes are UTF-8 that text in another encoding does not resemble by chance."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return len(head) - len(text) >= _MIN_UTF_8_BYTES and b"\0" not in head and b"\x1b" not in head
 
 
 class _CountingDecoder:
-    """An incremental decoder that counts invalid bytes and locates the first."""
+    """An incremental decoder: counts invalid bytes, locates the first, and refuses too many."""
 
-    def __init__(self, name: str, config: TextConfig, report: ReadReport) -> None:
-        codec = codecs.lookup(config.encoding)
-        self.name, self.config, self.report = name, config, report
-        self.encoding = codec.name.removesuffix("-sig")  # because decode() removes every byte order mark
-        new_decoder = codecs.getincrementaldecoder(self.encoding)
-        handler = "replace" if self.encoding == "utf-8" else "nlpseq-count"
+    def __init__(self, name: str, encoding: str, config: TextConfig, report: ReadReport) -> None:
+        self.name, self.encoding, self.config, self.report = name, encoding, config, report
+        new_decoder = codecs.getincrementaldecoder(encoding)
+        handler = "replace" if encoding == "utf-8" else "nlpseq-count"
         self._strict, self._lenient = new_decoder("strict"), new_decoder(handler)
-        self._head = b""
-        self._offset = 0
-        self._invalid = 0
+        self._offset = self._invalid = self._beyond_ascii = 0
+        self._place = ""  # of the first invalid byte
+        self._sample: bytes | None = None  # from the first chunk that is unlike UTF-8 text
+        self._is_checked = False  # the sample
+        self.lines = 0  # newlines so far
         self.is_utf_8 = False  # the last chunk is valid UTF-8 by itself
 
     def decode(self, data: bytes, is_end: bool) -> str:
-        if not self._offset:
-            _check_byte_order(data, self.name, self.encoding)
-        self._head += data[: _HEAD_BYTES - len(self._head)]
         state = self._strict.getstate()
         try:
             text = self._strict.decode(data, is_end)
             after = self._strict.getstate()
             self.is_utf_8 = self.encoding == "utf-8" and state == _BETWEEN_CHARACTERS == after
+            is_strange = self.encoding == "utf-8" and (b"\0" in data or b"\x1b" in data)
+            self._beyond_ascii += len(data) - len(text)
         except UnicodeDecodeError as error:
-            self.is_utf_8 = False
-            self._locate(self._offset - len(state[0]) + error.start)
+            self.is_utf_8, is_strange = False, True
+            self._locate(error, self._offset - len(state[0]))
             text = self._decode_leniently(data, is_end, state)
         self._offset += len(data)
+        if is_strange or self._sample is not None:
+            self._take_sample(data, is_end)
         return text
 
-    def finish(self) -> None:
-        """Report a hint or doubt if the encoding of the file seems wrong."""
-        has_nul = b"\0" in self._head
-        if self._invalid * 100 <= self._offset and not has_nul:
-            return
-        self.report.hint = self.report.hint or self._hint()
-        if self.report.doubt is None and self.encoding == "utf-8":
-            self.report.doubt = f"{self.name}: " + (
-                "contains NUL bytes, unlike text. Leave the file out if it is not text."
-                if has_nul
-                else "mostly invalid as UTF-8. Use --encoding cp1252 for older Western European text."
-            )
+    def _take_sample(self, data: bytes, is_end: bool) -> None:
+        """Extend the sample, and check it once it is full and at the end of the file."""
+        if self._sample is None:
+            is_start = self._offset == len(data)
+            self._sample = data if is_start else data[data.find(b"\n", 0, 1 << 12) + 1 :]
+        else:
+            self._sample += data[: max(0, _HEAD_BYTES - len(self._sample))]
+        is_full = len(self._sample) >= _HEAD_BYTES and not self._is_checked
+        if is_full or is_end:
+            self._is_checked = True
+            self._check(self._sample[:_HEAD_BYTES], is_end)
 
-    def _locate(self, offset: int) -> None:
-        """Record the first invalid byte; raise DataError if the config is strict."""
-        if self.config.encoding_errors == "strict":
-            raise DataError(
-                f"{self.name}: byte {offset} is invalid in {self.encoding}. "
-                + (self._hint() or "Use --encoding NAME, or --encoding-errors replace to read U+FFFD there.")
+    def _check(self, sample: bytes, is_end: bool) -> None:
+        """Raise UnfitFile if the file is not text in this encoding."""
+        is_mostly_utf_8 = self.encoding == "utf-8" and self._beyond_ascii > self._invalid
+        num_nul = sample.count(0) if self.encoding == "utf-8" else 0
+        if num_nul * 100 > len(sample) or not is_mostly_utf_8:
+            likely = recognize(sample)
+            if likely and likely != self.encoding:
+                problem = f"looks like {likely}, not {self.encoding}" + (self._place and f" ({self._place})")
+                raise UnfitFile(f"{self.name}: {problem}. Use --encoding {likely}.", likely)
+        if num_nul * 100 > len(sample) and num_nul >= _MIN_INVALID:
+            raise UnfitFile(
+                f"{self.name}: contains {num_nul:,} NUL bytes in {len(sample):,}, unlike text. "
+                "Leave the file out, or use --encoding NAME.",
+                "binary",
+                is_text=False,
             )
-        if self.report.first_invalid is None:
-            self.report.first_invalid = f"{self.name}, byte {offset}"
+        share = self._invalid / max(1, self._offset)
+        if not is_mostly_utf_8 and share > (0.01 if is_end and self._invalid >= _MIN_INVALID else 0.2):
+            raise UnfitFile(
+                f"{self.name}: {share:.1%} of the bytes are invalid in {self.encoding} ({self._place}). "
+                "Use --encoding NAME, or leave the file out if it is not text.",
+                f"not {self.encoding}",
+            )
+        if is_end and num_nul:
+            self.report.nul.add(self.name)
+
+    def _locate(self, error: UnicodeDecodeError, offset: int) -> None:
+        """Record the first invalid byte; raise DataError if the config is strict.
+
+        offset: of error.object in the file.
+        """
+        if self._place:
+            return
+        before = error.object[: error.start].decode(self.encoding, "ignore")
+        line = self.lines + before.replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1
+        self._place = f"line {line}, byte {offset + error.start}"
+        if self.config.encoding_errors == "strict":
+            likely = recognize(error.object)
+            raise DataError(
+                f"{self.name}: {self._place} is invalid in {self.encoding}. "
+                + (
+                    f"Use --encoding {likely}."
+                    if likely
+                    else "Use --encoding NAME, or --encoding-errors replace."
+                )
+            )
+        self.report.invalid.add(f"{self.name}, {self._place} ({self.encoding})")
 
     def _decode_leniently(self, data: bytes, is_end: bool, state: tuple[bytes, int]) -> str:
         """Decode with U+FFFD for invalid bytes, and count these."""
@@ -172,24 +293,14 @@ class _CountingDecoder:
         self._strict.setstate(held)
         if self.encoding == "utf-8":  # counted at once, because a Python call for each byte would be slow
             decoded = (state[0] + data).removesuffix(held[0])
-            invalid = len(decoded) - len(decoded.decode("utf-8", "ignore").encode())
+            valid = decoded.decode("utf-8", "ignore")
+            invalid = len(decoded) - len(valid.encode())
+            self._beyond_ascii += len(decoded) - invalid - len(valid)
         else:
             invalid = text.count(_FIRST) + text.count(_MORE)
         self._invalid += invalid
         self.report.invalid_bytes += invalid
         return text.replace(_FIRST, "\ufffd").replace(_MORE, "")
-
-    def _hint(self) -> str | None:
-        """Return a sentence about the likely encoding of a file that is not UTF-8."""
-        if self.encoding != "utf-8":
-            return None
-        if self._head.count(0) * 4 > len(self._head):
-            order = "le" if self._head[1::2].count(0) > self._head[::2].count(0) else "be"
-            return f"{self.name}: looks like UTF-16. Use --encoding utf-16-{order}."
-        with suppress(UnicodeDecodeError):
-            if re.search("[가-힣]", codecs.getincrementaldecoder("cp949")().decode(self._head)):
-                return f"{self.name}: looks like Korean in cp949. Use --encoding cp949."
-        return None
 
 
 def _count_invalid(error: UnicodeError) -> tuple[str, int]:
@@ -199,14 +310,3 @@ def _count_invalid(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("nlpseq-count", _count_invalid)
-
-
-def _check_byte_order(head: bytes, name: str, encoding: str) -> None:
-    is_utf_16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if encoding == "utf-8" and is_utf_16:
-        raise DataError(f"{name}: starts with a UTF-16 byte order mark. Use --encoding utf-16.")
-    has_mark = is_utf_16 or head.startswith(codecs.BOM_UTF32_BE)
-    if encoding in ("utf-16", "utf-32") and head and not has_mark:
-        raise DataError(
-            f"{name}: has no byte order mark. Use --encoding {encoding}-le or --encoding {encoding}-be."
-        )

@@ -13,7 +13,7 @@ from pathlib import Path
 from nlpseq.config import FORMATS, Format, TextConfig
 from nlpseq.errors import DataError
 from nlpseq.reading.archives import TAR_HEAD_BYTES, is_tar, is_zip, tar_members, zip_members
-from nlpseq.reading.decode import ReadReport, decode
+from nlpseq.reading.decode import ReadReport, decode, refuse_non_text
 from nlpseq.reading.jsonl import choose_path, json_text, sniff_json
 from nlpseq.reading.open import COMPRESSED_ENDINGS, RawBytes, decompressed
 from nlpseq.reading.parquet import column_path, column_text, sniff_arrow
@@ -45,6 +45,7 @@ def texts_of(
         yield end_sentences(decode(decompressed(raw), raw.name, config, report), config.sentences)
         return
     head, chunks, _ = _take_sample(decompressed(raw), TAR_HEAD_BYTES)
+    refuse_non_text(head, raw.name)
     if is_tar(head):
         _refuse_nested(raw, is_member)
         for member in tar_members(chunks, raw.name):

@@ -143,6 +143,7 @@ def _joined(values: Any, end: int, place: str, report: ReadReport) -> bytes:
         text.decode()
     except UnicodeDecodeError:
         report.invalid_bytes += len(text) - len(text.decode("utf-8", "ignore").encode())
-        report.first_invalid = report.first_invalid or place
+        if place not in report.invalid.first:
+            report.invalid.add(place)
         text = text.decode("utf-8", "replace").encode()
     return text + separator

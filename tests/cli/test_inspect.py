@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.languages import text_in
 from support.results import seal
 
 from nlpseq.config import LMConfig, TextConfig
@@ -167,14 +168,28 @@ def test_text_shows_encoding_and_first_tokens(run_cli, tmp_path):
     assert inspected(run_cli, tmp_path / "empty.txt")["meta"]["first_tokens"] == []
 
 
-def test_text_in_other_encoding_suggests_encoding(run_cli, tmp_path):
-    (tmp_path / "korean.txt").write_bytes("왕과 여왕이 산다\n".encode("cp949") * 9)
+def test_inspect_recognizes_encodings(run_cli, tmp_path):
+    (tmp_path / "korean.txt").write_bytes(text_in("Korean", "cp949", 900))
     meta = inspected(run_cli, tmp_path / "korean.txt")["meta"]
-    assert meta["encoding"].startswith("not utf-8 (")
+    assert meta["encoding"] == "cp949" and "Use --encoding cp949" in meta["notices"][0]
     (tmp_path / "wide.txt").write_text("wide", encoding="utf-16")
     meta = inspected(run_cli, tmp_path / "wide.txt")["meta"]
-    assert meta["encoding"] == "not utf-8"
-    assert "Use --encoding utf-16" in meta["notices"][0]
+    assert (meta["encoding"], meta["first_tokens"], meta["notices"]) == ("utf-16-le", ["wide"], [])
+
+
+def test_inspect_names_files_that_are_no_text(run_cli, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"%PDF-1.7\n")
+    answer = inspected(run_cli, tmp_path / "a.txt")
+    assert (answer["kind"], answer["whole"]) == ("PDF document", None)
+    assert "pdftotext" in answer["meta"]["notices"][0]
+
+
+def test_text_of_integers_is_not_taken_for_vectors(run_cli, tmp_path):
+    (tmp_path / "numbers.txt").write_text("1 2 3\n4 5 6\n")
+    assert inspected(run_cli, tmp_path / "numbers.txt")["kind"] == "text"
+    result = run_cli("neighbors", tmp_path / "numbers.txt", "4")
+    assert result.exit_code == 5
+    assert "holds whole numbers alone" in result.stderr
 
 
 def test_truncated_gzip_gives_exit_code_5(run_cli, tmp_path):

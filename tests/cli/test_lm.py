@@ -522,3 +522,25 @@ def test_lm_commands_explain_how_to_install_torch(here, line):
         r"language model: needs PyTorch, which is not installed\. .*pip install \"\.\[lm\]\"", done.stderr
     )
     assert "Traceback" not in done.stderr
+
+
+def test_texts_in_utf_8_are_read_as_such(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "le café était très agréable\n" * 60
+    for name, encoding in {"u8": "utf-8", "u16": "utf-16", "l1": "latin-1"}.items():
+        Path(f"{name}.txt").write_bytes(text.encode(encoding))
+    done = run_cli("train-lm", "l1.txt", "--encoding", "latin-1", "--valid", "u8.txt", *FAST)
+    assert "u8.txt (utf-8): read in this encoding" in done.stderr
+    asked = [
+        ("u8.txt",),
+        ("u16.txt",),
+        ("l1.txt", "--encoding", "latin-1"),
+        ("u8.txt", "--encoding", "latin-1"),
+    ]
+    answers = [run_cli("eval-lm", "l1.lm", *arguments, "--json") for arguments in asked]
+    assert [json.loads(each.stdout)["unk"] for each in answers] == [0] * 4
+    assert len({each.stdout for each in answers}) == 1
+    refused = run_cli("eval-lm", "l1.lm", "l1.txt")
+    assert refused.exit_code == 4
+    assert "looks like cp1252" in refused.stderr and "The text of l1.lm was in latin-1." in refused.stderr
+    assert run_cli("eval-lm", "l1.lm", "--encoding", "latin-1").exit_code == 2

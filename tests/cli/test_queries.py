@@ -205,3 +205,12 @@ def test_ascii_terminal_gets_escapes_but_json_utf_8(model, encoding, shown):
     assert b"\\uc655\\ube44" in plain.stdout
     as_json = subprocess.run([*command, "--json"], env=env, capture_output=True, check=True)
     assert "café" in as_json.stdout.decode("utf-8")
+
+
+def test_typed_words_are_utf_8_in_any_locale(model):
+    env = os.environ | {"PYTHONUTF8": "0", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "nlpseq", "neighbors", str(model), "--json"]
+    for arguments, typed in ((["왕비마마"], ""), ([], "왕비마마\r왕비마마\r")):
+        done = subprocess.run([*command, *arguments], env=env, input=typed.encode(), capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert '"word": "왕비마마"' in done.stdout.decode()

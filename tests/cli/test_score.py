@@ -136,12 +136,16 @@ def test_invalid_bytes_are_replaced_with_warning(run_cli, model):
     assert "byte 3 is invalid" in strict.stderr
 
 
-def test_encoding_defaults_to_that_of_corpus(run_cli, tmp_path, monkeypatch):
+def test_text_is_utf_8_whatever_the_corpus_was(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lm_models.save_tiny_model(tmp_path / "old.lm", text_config=TextConfig(encoding="latin-1"))
-    for options, data in [((), b"caf\xe9"), (("--encoding", "utf-8"), "café".encode())]:
+    inputs = [((), "café".encode()), ((), "café".encode("utf-16")), (("--encoding", "latin-1"), b"caf\xe9")]
+    for options, data in inputs:
         (found,) = records(run_cli("score", "old.lm", "--json", *options, input=data))
         assert (found["text"], found["unk"]) == ("café", 0)
+    wrong = run_cli("score", "old.lm", input=b"caf\xe9")
+    assert wrong.exit_code == 4
+    assert wrong.stderr.endswith("not text. The text of old.lm was in latin-1.\n")
     assert run_cli("score", "old.lm", "--encoding", "klingon", input="x").exit_code == 2
 
 

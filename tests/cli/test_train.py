@@ -355,3 +355,23 @@ def test_early_stop_refuses_valid_share_0(run_cli, folder):
         done.exit_code == 2 and "--early-stop: needs a valid split. Leave out --valid-share 0." in done.stderr
     )
     assert run_cli("train-w2v", "corpus.txt", "--early-stop", *QUICK).exit_code == 0
+
+
+def test_commands_to_copy_quote_odd_names(run_cli, folder):
+    names = {
+        "-x.tokens": "./-x.tokens",
+        "a b.tokens": "'a b.tokens'",
+        os.fsdecode(b"\xff'.tokens"): r"$'\xff\x27.tokens'",
+    }
+    for name, quoted in names.items():
+        done = run_cli("preprocess", "corpus.txt", "-o", name)
+        assert done.stderr.splitlines()[-1] == f"next: nlpseq train-w2v {quoted}"
+        typed = f"test -e {quoted}"
+        assert subprocess.run(["bash", "-c", typed], cwd=folder).returncode == 0
+
+
+def test_file_with_a_dash_is_not_an_option(run_cli, folder):
+    Path("corpus.txt").rename("-dash.txt")
+    result = run_cli("preprocess", "-dash.txt")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("No such option '-d'. Try ./-dash.txt for the file -dash.txt.\n")

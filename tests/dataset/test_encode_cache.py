@@ -140,3 +140,11 @@ def test_equal_text_from_pipes_is_stored_once(
         data = cached_dataset(open_corpus("-"), TextConfig())
         assert content(data) == expected
         assert [path.name for path in cache.iterdir()] == [data.path.name]
+
+
+def test_notices_of_a_cached_text_name_the_present_files(tmp_path: Path) -> None:
+    config, texts = TextConfig(min_count=1), (b"a b\n", b"c \xff d e f\n", b"g \xff h i j\n")
+    for folder in ("old", "new"):
+        files = [write_text(tmp_path / folder / f"{number}.txt", text) for number, text in enumerate(texts)]
+        (notice,) = cached_dataset(open_corpus(*files), config).meta["notices"]
+        assert notice.startswith(f"{files[1]}, line 1, byte 2 (utf-8); {files[2]}, line 1, byte 2 (utf-8): 2")

@@ -4,6 +4,7 @@ import math
 import random
 
 import pytest
+from support.languages import text_in
 from support.random_vectors import random_model
 
 from nlpseq.errors import DataError
@@ -37,7 +38,11 @@ def test_read_pairs_of_every_layout(tmp_path, text):
         ("head\nmore\na\tb\t1\n", "line 2 is not a word pair"),
         ("a\tb\t1\n\td\t2\n", "line 2 is not a word pair"),
         ("a\tb\t1\nc\td\tnan\n", "line 2 is not a word pair"),
-        (b"\xff\xfe\x00", "cannot be read as text"),
+        (b"\xff\xfe\x00", "line 1, byte 2 is invalid in utf-16-le"),
+        (
+            text_in("Russian", "koi8_r", 400),
+            r"line 1, byte 2 is invalid in utf-8\. .*iconv -f koi8_r -t utf-8 .*pairs > NEW",
+        ),
     ],
 )
 def test_read_pairs_names_the_malformed_line(tmp_path, text, message):

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from as_ordinary_user import lose_rights
+from support.languages import text_in
 from support.texts import read_blocks as read, text_of, write_text
 
 from nlpseq.config import TextConfig
@@ -59,6 +60,39 @@ def test_folder_means_sorted_files_without_hidden(tmp_path):
     assert corpus.name == "corpus.d"
     assert text_of(tmp_path / "corpus.d") == "a/b/c.txt\na/z.txt\na.txt\nb.txt\n"
     assert corpus.describe().endswith("c.txt and 3 more files")
+
+
+def test_every_file_without_text_is_named(tmp_path):
+    write(tmp_path, b"a text\n", "0.txt")
+    for number in range(1, 6):
+        write(tmp_path, b"%PDF-1.7\n", f"{number}.pdf")
+    write(tmp_path, text_in("Korean", "cp949", 400), "0a.txt")
+    with pytest.raises(DataError) as caught:
+        text_of(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/0a.txt: looks like cp949, not utf-8 (line 1, byte 2). Use")
+    also = "; ".join(f"{tmp_path}/{number}.pdf (PDF document)" for number in (1, 2, 3))
+    assert f" Also unfit: {also} and 2 more files. To leave files out, name the others" in message
+
+
+def test_links_and_pipes_in_a_folder_are_left_out_with_warning(tmp_path):
+    write(tmp_path, b"a\n", "corpus/a.txt")
+    write(tmp_path, b"b\n", "elsewhere/b.txt")
+    (tmp_path / "corpus/b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "corpus/c").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "corpus/d")
+    (tmp_path / "corpus/e.txt").symlink_to(tmp_path / "elsewhere/b.txt")
+    with pytest.warns(UserWarning, match=r"corpus/b; .*corpus/c; .*corpus/d: left out of .*corpus"):
+        assert text_of(tmp_path / "corpus") == "a\nb\n"
+
+
+def test_pipe_of_a_shell_has_a_name(tmp_path):
+    read_end, write_end = os.pipe()
+    try:
+        assert open_corpus(f"/dev/fd/{read_end}").name == "pipe"
+    finally:
+        os.close(read_end)
+        os.close(write_end)
 
 
 def test_glob_is_sorted_and_may_be_recursive(tmp_path):

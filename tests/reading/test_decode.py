@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from support.languages import text_in
 from support.texts import text_of, write_text
 
 from nlpseq.config import TextConfig
@@ -35,7 +36,7 @@ def test_byte_order_mark_is_removed():
         }.items():
             report = ReadReport()
             assert decode_in_chunks(content, size, report, encoding=encoding) == "a 한", encoding
-            assert report == ReadReport()
+            assert report.notices() == []
 
 
 def test_each_file_may_start_with_a_byte_order_mark(tmp_path):
@@ -43,51 +44,94 @@ def test_each_file_may_start_with_a_byte_order_mark(tmp_path):
     assert text_of(a, b) == "a\nb\n"
 
 
-def test_utf_16_file_suggests_encoding(tmp_path):
-    with pytest.raises(
-        DataError, match=r"a\.txt: starts with a UTF-16 byte order mark\. Use --encoding utf-16\."
-    ):
-        text_of(write(tmp_path, "a 한".encode("utf-16")))
-    with pytest.raises(
-        DataError, match=r"a\.txt: has no byte order mark\. .*--encoding utf-16-le or --encoding utf-16-be"
-    ):
-        text_of(write(tmp_path, "a 한".encode("utf-16-le")), encoding="utf-16")
-    for order in ("le", "be"):
-        report = ReadReport()
-        text_of(write(tmp_path, b"".join(c.encode(f"utf-16-{order}") for c in "plain text\n")), report=report)
-        assert f"looks like UTF-16. Use --encoding utf-16-{order}." in " ".join(report.notices())
-
-
-def test_cp949_file_suggests_encoding(tmp_path):
-    korean = "한국어 위키백과는 한국어로 쓰인 백과사전이다.\n똠방각하 펲시콜라\n" * 20
-    file = write(tmp_path, korean.encode("cp949"))
+def test_mark_settles_encoding_of_each_file(tmp_path):
+    texts = {"utf-8-sig": "a 한\n", "utf-16": "b 글\n", "utf-32": "c é\n", "utf-8": "d 한\n"}
+    files = [write(tmp_path, text.encode(encoding), encoding) for encoding, text in texts.items()]
+    big_endian = write(tmp_path, codecs.BOM_UTF32_BE + "e ß\n".encode("utf-32-be"), "be")
     report = ReadReport()
-    text_of(file, report=report)
-    assert report.notices()[1] == f"{file}: looks like Korean in cp949. Use --encoding cp949."
-    with pytest.raises(DataError, match=r"byte 0 is invalid in utf-8.*Use --encoding cp949"):
+    assert text_of(*files, big_endian, report=report) == "a 한\nb 글\nc é\nd 한\ne ß\n"
+    assert report.notices() == []
+    assert report.encodings == {"utf-8": 2, "utf-16-le": 1, "utf-32-le": 1, "utf-32-be": 1}
+
+
+def test_mark_and_utf_8_outweigh_the_encoding_option(tmp_path):
+    korean = "한국어 위키백과\n"
+    files = [
+        write(tmp_path, (korean * 9).encode(encoding), encoding) for encoding in ("utf-16", "utf-8", "cp949")
+    ]
+    report = ReadReport()
+    assert text_of(*files, report=report, encoding="cp949") == korean * 27
+    (notice,) = report.notices()
+    assert notice.startswith(f"{files[0]} (utf-16-le); {files[1]} (utf-8): read in this encoding")
+
+
+def test_utf_16_without_mark_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"has no byte order mark\. Use --encoding utf-16-le"):
+        text_of(write(tmp_path, "a 한 b c\n".encode("utf-16-le")), encoding="utf-16")
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le"):
+        for text in ("plain text\n", "한국어 위키백과는 한국어로 쓰인 백과사전이다.\n"):
+            with pytest.raises(
+                DataError, match=rf"looks like {encoding}, not utf-8.*Use --encoding {encoding}\."
+            ):
+                text_of(write(tmp_path, text.encode(encoding) * 20))
+
+
+@pytest.mark.parametrize(
+    ("language", "encoding"),
+    [("Korean", "cp949"), ("Russian", "koi8_r"), ("French", "cp1252"), ("Japanese", "iso2022_jp")],
+)
+def test_other_encoding_is_refused_by_name(tmp_path, language, encoding):
+    content = text_in(language, encoding, 4_000)
+    for before in (b"", b"plain text\n" * 9_000):  # in the first bytes of the file, and far behind
+        with pytest.raises(
+            DataError, match=rf"looks like {encoding}, not utf-8.*Use --encoding {encoding}\."
+        ):
+            text_of(write(tmp_path, before + content))
+    expected = content.decode(encoding)
+    assert text_of(write(tmp_path, content), encoding=encoding, normalize="none") == expected
+    chunked = decode_in_chunks(content, 1, ReadReport(), encoding=encoding, encoding_errors="strict")
+    assert chunked == expected
+
+
+def test_strict_error_names_place_and_encoding(tmp_path):
+    file = write(tmp_path, b"plain\r\n" * 3 + text_in("Korean", "cp949", 900))
+    with pytest.raises(DataError, match=r"line 4, byte 23 is invalid in utf-8\. Use --encoding cp949"):
         text_of(file, encoding_errors="strict")
-    few = ReadReport()
-    text_of(write(tmp_path, b"plain text\n" * 1000 + "한글\n".encode("cp949"), "few.txt"), report=few)
-    assert few.invalid_bytes > 0 and few.hint is None
-    chunked = decode_in_chunks(korean.encode("cp949"), 1, few, encoding="cp949", encoding_errors="strict")
-    assert chunked == korean
 
 
-def test_latin_1_is_not_taken_for_korean(tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
+def test_mostly_invalid_text_is_refused_without_name(tmp_path, encoding):
+    noise = bytes(range(0x80, 0x100)) * 99
+    with pytest.raises(
+        DataError, match=rf"\d\.\d% of the bytes are invalid in {encoding} \(line 1, byte 0\)"
+    ):
+        text_of(write(tmp_path, noise), encoding=encoding)
+    with pytest.raises(DataError, match="Use --encoding NAME, or leave the file out"):
+        text_of(write(tmp_path, b"\xff\xfc"), encoding=encoding)
+
+
+def test_few_invalid_bytes_leave_utf_8(tmp_path):
+    korean = "한국어 위키백과는 한국어로 쓰인 백과사전이다.\n".encode()
+    for content in (korean * 99 + text_in("Korean", "cp949", 60), b"plain text\n" * 1_000 + b"\xc7\xd1\n"):
+        report = ReadReport()
+        assert "\ufffd" in text_of(write(tmp_path, content), report=report)
+        assert report.invalid_bytes > 0
+
+
+def test_nul_bytes_are_noted_or_refused(tmp_path):
     report = ReadReport()
-    text_of(write(tmp_path, "déjà vu à la crème brûlée, garçon\n".encode("latin-1") * 20), report=report)
-    assert report.invalid_bytes == 140 and report.hint is None
-    assert report.notices()[1].endswith(
-        "mostly invalid as UTF-8. Use --encoding cp1252 for older Western European text."
+    text_of(write(tmp_path, b"text\0" + b"text\n" * 100), report=report)
+    assert report.notices()[0].endswith(
+        "a.txt: contains NUL bytes, unlike text. Leave the file out if it is not text."
     )
+    with pytest.raises(DataError, match=r"contains 20 NUL bytes in 120, unlike text"):
+        text_of(write(tmp_path, b"\1\0\2\3\4\5" * 20))
 
 
-def test_nul_bytes_give_a_notice(tmp_path):
-    report = ReadReport()
-    text_of(write(tmp_path, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)), "a.png"), report=report)
-    assert report.notices()[1].endswith(
-        "a.png: contains NUL bytes, unlike text. Leave the file out if it is not text."
-    )
+def test_file_that_is_no_text_is_refused_with_tool(tmp_path):
+    for content in (b"%PDF-1.7\n", gzip.compress(b"%PDF-1.7\n")):
+        with pytest.raises(DataError, match=r"a\.txt: is not text \(PDF document\)\. .* with pdftotext\."):
+            text_of(write(tmp_path, content))
 
 
 def test_invalid_bytes_are_counted_and_located(tmp_path):
@@ -96,9 +140,11 @@ def test_invalid_bytes_are_counted_and_located(tmp_path):
     b = write(tmp_path, gzip.compress(b"x" * 70_000 + b"\xff\xfe z \xe2\x82 \xf0\x9f\x98\n"), "b.gz")
     assert text_of(a, b, report=report).endswith("x\ufffd\ufffd z \ufffd \ufffd\n")
     assert report.invalid_bytes == 7
-    assert report.first_invalid == f"{b}, byte 70000"
-    assert len(report.notices()) == 1 and f"{b}, byte 70000: 7 bytes are invalid" in report.notices()[0]
-    with pytest.raises(DataError, match=r"b\.gz: byte 70000 is invalid in utf-8\. Use --encoding NAME, or"):
+    (notice,) = report.notices()
+    assert notice.startswith(f"{b}, line 1, byte 70000 (utf-8): 7 bytes are invalid")
+    with pytest.raises(
+        DataError, match=r"b\.gz: line 1, byte 70000 is invalid in utf-8\. Use --encoding NAME, or"
+    ):
         text_of(a, b, encoding_errors="strict")
 
 
@@ -118,22 +164,27 @@ def test_invalid_bytes_are_counted_and_located(tmp_path):
                 b"\xc8\xad",
                 b"\xfe",
             ]
-        )
+        ),
+        max_size=5,  # too few bytes to be refused, or to be taken for UTF-8
     ).map(b"".join),
     encoding=st.sampled_from(["utf-8", "cp949", "ascii", "utf-16-le"]),
     read_bytes=st.integers(1, 5),
 )
 def test_invalid_bytes_equal_those_of_bytes_decode(content, encoding, read_bytes):
     report = ReadReport()
-    content = b"...." + content  # no byte order mark
+    content = b"...." * 25 + content
     text = decode_in_chunks(content, read_bytes, report, encoding=encoding)
     assert text == content.decode(encoding, "replace")
     try:
         content.decode(encoding)
-        assert report == ReadReport()
+        assert report.invalid_bytes == 0
     except UnicodeDecodeError as error:
-        assert report.first_invalid == f"the file, byte {error.start}"
+        assert report.invalid.first == [f"the file, line {line_of(error)}, byte {error.start} ({encoding})"]
         assert report.invalid_bytes == num_invalid(content, encoding)
+
+
+def line_of(error):
+    return error.object[: error.start].decode(error.encoding, "ignore").count("\n") + 1
 
 
 def num_invalid(content, encoding):
@@ -153,7 +204,7 @@ def test_invalid_utf_8_takes_no_call_for_each_byte(tmp_path):
     codecs.register_error("nlpseq-count", refuse)
     try:
         report = ReadReport()
-        text_of(write(tmp_path, b"\xc5" * 10_000 + b"\n"), report=report)
+        text_of(write(tmp_path, b"\xc5" * 10_000 + b"text\n" * 400_000), report=report)
     finally:
         codecs.register_error("nlpseq-count", handler)
     assert report.invalid_bytes == 10_000

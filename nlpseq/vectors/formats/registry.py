@@ -77,6 +77,10 @@ def sniff_format(file: Path) -> Format:
         first = source.read_line()
         if first.startswith(npy.MAGIC):
             return "npy"
+        if b"\r" in first.rstrip(b"\r\n"):
+            raise ArtifactError(
+                f"{file}: ends lines with carriage returns alone. Convert it: tr '\\r' '\\n' < OLD > NEW."
+            )
         if text.count_numbers(first, text.NUMBERS_ONLY):
             return "projector"
         if (sizes := parse_sizes(first)) is not None:
@@ -86,8 +90,10 @@ def sniff_format(file: Path) -> Format:
             if second and not (is_row and _continues_as_text(source, len(numbers))):
                 return "word2vec-binary"
             return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"  # "12 5": a word and a number
-    if text.count_numbers(first, text.WORD_FIRST):
-        return "glove"
+        if text.count_numbers(first, text.WORD_FIRST):
+            if all(field.isdigit() for field in (first + source.read_line()).split()):
+                raise ArtifactError(f"{file}: holds whole numbers alone, not words. Name a file of vectors.")
+            return "glove"
     raise ArtifactError(
         f"{file}: line 1 is neither `words dimensions` nor a word and numbers. "
         "Name a file of word2vec (text or binary), GloVe, .npy or projector TSV, or the folder of a model."

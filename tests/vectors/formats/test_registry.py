@@ -327,3 +327,9 @@ def test_unknown_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"format: 'nlpseq' is a folder, and .* is not"):
         read_vectors(tmp_path / "a", "nlpseq")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_that_end_with_carriage_returns_alone_are_refused(tmp_path):
+    (tmp_path / "old.vec").write_bytes(b"2 2\ra 1 2\rb 3 4\r")
+    with pytest.raises(ArtifactError, match=r"old\.vec: ends lines with carriage returns alone"):
+        read_vectors(tmp_path / "old.vec")

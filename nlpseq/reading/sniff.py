@@ -1,0 +1,62 @@
+"""Recognize files without text by their first bytes, and name a tool to extract the text of each kind.
+
+Compressed files are recognized in open.py, encodings in encodings.py.
+"""
+
+import re
+from typing import NamedTuple
+
+__all__ = ["NON_TEXT", "NonText", "recognize_non_text"]
+
+
+class NonText(NamedTuple):
+    """A kind of file without text."""
+
+    name: str
+    pattern: bytes  # regular expression for the first bytes; `.` is any byte
+    tool: str = ""  # extracts the text; "" for a kind without any
+
+
+_SPACE = rb"(?:\xef\xbb\xbf)?\s*"
+_MEMBER = rb"PK\x03\x04.{26}"  # header of the first member of a zip file, before the member's name
+
+NON_TEXT = (
+    NonText("HTML page", _SPACE + rb"(?i:(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)\b)",
+            "trafilatura"),
+    NonText("Wikipedia dump", _SPACE + rb"(?:<\?xml\b[^>]*>\s*)?<mediawiki\b", "wikiextractor"),
+    NonText("XML document", _SPACE + rb"<\?xml\b", "pandoc -t plain"),
+    NonText("PDF document", rb"%PDF-", "pdftotext"),
+    NonText("PostScript document", rb"%!PS", "ps2ascii"),
+    NonText("RTF document", rb"\{\\rtf", "pandoc -t plain"),
+    NonText("Office document (docx, xlsx, pptx)", _MEMBER + rb"(?:\[Content|_rels/|docProps/|word/|xl/|ppt/)",
+            "pandoc -t plain"),
+    NonText("OpenDocument", _MEMBER + rb"mimetype.{0,64}application/vnd\.oasis", "pandoc -t plain"),
+    NonText("EPUB book", _MEMBER + rb"mimetype.{0,64}application/epub", "pandoc -t plain"),
+    NonText("old Office document (doc, xls, ppt)", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            "antiword, xls2csv or catppt"),
+    NonText("Mobipocket book", rb".{60}BOOKMOBI", "ebook-convert"),
+    NonText("DjVu document", rb"AT&TFORM", "djvutxt"),
+    NonText("image", rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|II\*\0|MM\0\*|BM.{4}\0{4}|8BPS\0",
+            "tesseract"),
+    NonText("audio", rb"RIFF.{4}WAVE|OggS\0|fLaC\0|ID3[\x02-\x04]|\xff[\xfb\xf3\xf2]", "whisper"),
+    NonText("video", rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF.{4}AVI |\0\0\x01\xba", "whisper"),
+    NonText("SQLite database", rb"SQLite format 3\0", "sqlite3"),
+    NonText("Git LFS pointer", rb"version https://git-lfs\.github\.com/spec/", "git lfs pull"),
+    NonText("RAR or 7-Zip archive", rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c", "7z x"),
+    NonText("model of PyTorch", _MEMBER + rb"(?:[^/]{1,99}/)?(?:data\.pkl|byteorder|version|\.format_version)"
+            + rb"|\x80[\x02-\x05]\x8a\x0a"),
+    NonText("NumPy array", rb"\x93NUMPY|" + _MEMBER + rb"[^/]{1,99}\.npy"),
+    NonText("Java archive", _MEMBER + rb"META-INF/"),
+    NonText("pickle", rb"\x80[\x02-\x05](?:\x95.{6}\0\0|[\]}(cKMJX)GN\x88\x89\x8a\x8c])"),
+    NonText("safetensors file", rb".{5}\0{3}\{\s*\""),
+    NonText("GGUF model", rb"GGUF.\0{3}"),
+    NonText("fastText model", rb"\xba\x16\x4f\x2f"),
+    NonText("HDF5 file", rb"\x89HDF\r\n\x1a\n"),
+    NonText("executable", rb"\x7fELF|MZ[^\n]{0,62}\0{3}|\xca\xfe\xba\xbe\0|\xcf\xfa\xed\xfe|\0asm\x01\0"),
+)  # fmt: skip
+_PATTERNS = [(kind, re.compile(kind.pattern, re.DOTALL)) for kind in NON_TEXT]
+
+
+def recognize_non_text(head: bytes) -> NonText | None:
+    """Return the kind of a file from its first bytes; None if the file may be text."""
+    return next((kind for kind, pattern in _PATTERNS if pattern.match(head)), None)

@@ -1,0 +1,94 @@
+"""Recognition of files that are not text."""
+
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from nlpseq.reading.sniff import NON_TEXT, recognize_non_text
+
+
+def zipped(*members):
+    """Return a zip file with these members, each with its name as content, or a pair of name and content."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for member in members:
+            archive.writestr(*(member if isinstance(member, tuple) else (member, member)))
+    return out.getvalue()
+
+
+def saved(save, *arrays):
+    out = io.BytesIO()
+    save(out, *arrays)
+    return out.getvalue()
+
+
+OPEN_DOCUMENT = ("mimetype", "application/vnd.oasis.opendocument.text")
+HEADS = {
+    "HTML page": [b"<!DOCTYPE html>\n<p>", b"\xef\xbb\xbf\n<!-- a -->\n<HTML lang='ko'>", b"<html>"],
+    "Wikipedia dump": [b'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/">'],
+    "XML document": [b'<?xml version="1.0"?><doc>'],
+    "PDF document": [b"%PDF-1.7\n%\xe2\xe3"],
+    "PostScript document": [b"%!PS-Adobe-3.0"],
+    "RTF document": [rb"{\rtf1\ansi"],
+    "Office document (docx, xlsx, pptx)": [zipped("[Content_Types].xml", "word/document.xml")],
+    "OpenDocument": [zipped(OPEN_DOCUMENT, "content.xml")],
+    "EPUB book": [zipped(("mimetype", "application/epub+zip"))],
+    "old Office document (doc, xls, ppt)": [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0"],
+    "Mobipocket book": [b"x" * 60 + b"BOOKMOBI"],
+    "DjVu document": [b"AT&TFORM\0\0"],
+    "image": [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\1\2\3\4WEBPVP8 "],
+    "audio": [b"RIFF\1\2\3\4WAVEfmt ", b"OggS\0\2", b"ID3\x03\0"],
+    "video": [b"\0\0\0\x18ftypmp42", b"\x1a\x45\xdf\xa3\x01"],
+    "SQLite database": [b"SQLite format 3\0\x10"],
+    "Git LFS pointer": [b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n"],
+    "RAR or 7-Zip archive": [b"Rar!\x1a\x07\x01\0", b"7z\xbc\xaf\x27\x1c\0\4"],
+    "model of PyTorch": [zipped("model/data.pkl", "model/version")],
+    "NumPy array": [saved(np.save, np.arange(3)), saved(np.savez, np.arange(3))],
+    "Java archive": [zipped("META-INF/MANIFEST.MF")],
+    "pickle": [
+        pickle.dumps(value, protocol)
+        for value in ({"a": 1}, [1, 2], "text", 1.5)
+        for protocol in (2, 3, 4, 5)
+    ],
+    "safetensors file": [b"\x40\0\0\0\0\0\0\0" + b'{"__metadata__":{"format":"pt"}'],
+    "GGUF model": [b"GGUF\x03\0\0\0"],
+    "fastText model": [b"\xba\x16\x4f\x2f\x0c\0\0\0"],
+    "HDF5 file": [b"\x89HDF\r\n\x1a\n\0"],
+    "executable": [b"\x7fELF\x02\x01", b"MZ\x90\0\3\0\0\0\4\0\0\0"],
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_kind_is_recognized(name):
+    for head in HEADS[name]:
+        kind = recognize_non_text(head)
+        assert kind is not None and kind.name == name, head
+
+
+def test_every_kind_has_a_case():
+    assert [kind.name for kind in NON_TEXT] == [*HEADS]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"plain text",
+        b"<doc id=1>\nan article\n</doc>",
+        b"< html is a word here",
+        b"version 2 of the text",
+        b"MZ is no program here, and this line is long enough to hold no zeros at all.",
+        b"BM 1234 is a bus",
+        b"%PD",
+        b"{'json': 1}",
+        b"ID3 is an algorithm",
+        "한국어".encode(),
+        zipped("corpus.txt"),
+        b"PAR1\x15\x04",
+    ],
+)
+def test_other_files_are_left_alone(head):
+    assert recognize_non_text(head) is None
