@@ -143,7 +143,7 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
 
 
 def refuse_non_text(head: bytes, name: str) -> None:
-    """Raise UnfitFile if the first bytes of a file are those of a format without text."""
+    """Raise UnfitFile if the first bytes of a file show a format without text."""
     if kind := recognize_non_text(head):
         advice = f"Make text of it with {kind.tool}." if kind.tool else "Leave the file out."
         raise UnfitFile(f"{name}: is not text ({kind.name}). {advice}", kind.name, is_text=False)
