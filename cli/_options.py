@@ -42,7 +42,7 @@ SECTIONS: dict[type, tuple[str, str]] = {  # table of the --config file, title i
     LMConfig: ("lm", "Language model"),
 }
 PHRASE_DETAILS = ("phrase_score", "phrase_threshold", "phrase_min_count")
-RARE_TEXT = ("normalize", *PHRASE_DETAILS)  # hidden in the help of train commands
+RARE_TEXT = ("word_rule", *PHRASE_DETAILS)  # hidden in the help of train commands
 
 # Keys of click.Context.meta
 _FROM_PERSON = "nlpseq.from_person"  # {name: value}, of the command line and the environment

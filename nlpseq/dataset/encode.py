@@ -40,7 +40,7 @@ from nlpseq.reading.corpus import Block, Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
 from nlpseq.tokenizers.base import TOKENIZERS
-from nlpseq.tokenizers.word import CLASSIFIED
+from nlpseq.tokenizers.char_classes import CLASSIFIED
 
 __all__ = ["EncodeCallback", "EncodeProgress", "preprocess", "to_compile", "tokenizer_versions"]
 

@@ -18,7 +18,7 @@ from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
 __all__ = ["cached_dataset"]
 
-ENCODING = 2  # increase if the same text and settings give other tokens, to make cached entries stale
+ENCODING = 3  # increase if the same text and settings give other tokens, to make cached entries stale
 
 
 def cached_dataset(

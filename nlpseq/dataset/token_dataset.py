@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
-from nlpseq.config.fields import from_dict
+from nlpseq.config.fields import from_stored
 from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
@@ -108,7 +108,7 @@ class TokenDataset:
     @property
     def config(self) -> TextConfig:
         """Return the settings of the encoding."""
-        return from_dict(TextConfig, self.meta["config"])
+        return from_stored(TextConfig, self.meta["config"])
 
     @property
     def num_tokens(self) -> int:
@@ -178,7 +178,7 @@ def _check_meta(dataset: TokenDataset) -> None:
     meta = dataset.meta
     file = dataset.path / "meta.json"
     try:
-        from_dict(TextConfig, meta["config"])
+        from_stored(TextConfig, meta["config"])
         bounds = [meta["splits"][name] for name in SPLITS]
         edges = [0, *(end for _, end in bounds)]
         fits = {

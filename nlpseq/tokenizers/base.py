@@ -10,7 +10,8 @@ The tokens of each tokenizer for the line     Don't pay $3.50 — it's l’été
     toktok                       don ' t pay $ 3.50 — it ' s l ’ été !
     tweet                        don't pay $ 3.50 — it's l ’ été !
 
-Text is lower-cased first, unless lower=False. Every tokenizer takes linear time on any input.
+Text is lower-cased first, unless lower=False. README.md has the rule of `word`. Every tokenizer takes linear
+time on any input.
 
 A new tokenizer is one function, one line in TOKENIZERS and one name in nlpseq.config.Tokenizer.
 """
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 from nlpseq.config import TextConfig, Tokenizer
 from nlpseq.reading.normalize import normalize
+from nlpseq.tokenizers.char_classes import fold_text
 from nlpseq.tokenizers.nltk import split_with_nltk
 from nlpseq.tokenizers.word import split_words
 
@@ -29,7 +31,7 @@ __all__ = ["TOKENIZERS", "TokenizerEntry", "normalize_and_tokenize", "tokenize"]
 class TokenizerEntry(NamedTuple):
     """A tokenizer and its demands on the reader."""
 
-    split: Callable[[str, TextConfig], list[str]]  # a line, lower-cased already
+    split: Callable[[str, TextConfig], list[str]]  # a line, from fold_text
     whole_lines: bool = False  # because tokens depend on the whole line, blocks end at newlines
     package: str | None = None  # distribution whose version may change the tokens
 
@@ -45,10 +47,10 @@ TOKENIZERS: dict[Tokenizer, TokenizerEntry] = {
 
 
 def tokenize(text: str, config: TextConfig) -> list[str]:
-    """Return the tokens of one line, whose Unicode form is kept."""
-    if config.lower:
-        text = text.lower()
-    return TOKENIZERS[config.tokenizer].split(text, config)
+    """Return the tokens of one line in the Unicode form config.normalize."""
+    if config.tokenizer == "word":
+        return split_words(text, config)  # calls fold_text between tokens such as <unk>
+    return TOKENIZERS[config.tokenizer].split(fold_text(text, config), config)
 
 
 def normalize_and_tokenize(text: str, config: TextConfig) -> list[str]:
