@@ -42,13 +42,13 @@ SECTIONS: dict[type, tuple[str, str]] = {  # table of the --config file, title i
     LMConfig: ("lm", "Language model"),
 }
 PHRASE_DETAILS = ("phrase_score", "phrase_threshold", "phrase_min_count")
-RARE_TEXT = (
-    "normalize",
+RARE_TEXT = (  # hidden in the help of train commands
+    "word_rule",
     "morphemes",
     "pos",
     "user_dictionary",
     *PHRASE_DETAILS,
-)  # hidden in the help of train commands
+)
 
 # Keys of click.Context.meta
 _FROM_PERSON = "nlpseq.from_person"  # {name: value}, of the command line and the environment

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="also count neighboring words, with the defaults of train-counts, into DIR/cooccurrence",
 )
-@config_options(TextConfig, hide=["normalize"])
+@config_options(TextConfig, hide=["word_rule"])
 @config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
 def preprocess(
     sources: tuple[str, ...], output: Path | None, force: bool, threads: int | None, cooccurrence: bool

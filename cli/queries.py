@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from nlpseq.config import TextConfig
-from nlpseq.config.fields import from_dict
 from nlpseq.errors import DataError
 
 from ._app import Command
@@ -19,9 +17,6 @@ from ._options import Words, integer, json_option, model_argument, vector_option
 from ._output import print_columns, print_json, print_line, say
 
 __all__ = ["analogy", "neighbors", "similarity"]
-
-if TYPE_CHECKING:
-    from nlpseq.vectors.vectors import Vectors
 
 top_option = click.option("--top", type=integer(1), default=10, help="number of answers")
 
@@ -54,7 +49,7 @@ def neighbors(
     all_known = True
     for number, word in enumerate(queries):
         try:
-            answers = vectors.neighbors(word := known_form(vectors, word), top)
+            answers = vectors.neighbors(word := vectors.find(word) or word, top)
         except DataError as error:
             if len(words) == 1:
                 raise
@@ -99,7 +94,6 @@ def analogy(
 ) -> None:
     """Complete the analogy: A is to B as C is to ?."""
     vectors = load_vectors(model, **vector_settings)
-    a, b, c = (known_form(vectors, word) for word in (a, b, c))
     answers = vectors.analogy(a, b, c, top, method)
     if as_json:
         print_json({"answers": [{"word": word, "score": value} for word, value in answers]})
@@ -119,25 +113,11 @@ def analogy(
 def similarity(model: Path, a: str, b: str, as_json: bool, **vector_settings: Any) -> None:
     """Print the cosine of the vectors of A and B, from -1 to 1."""
     vectors = load_vectors(model, **vector_settings)
-    cosine = vectors.similarity(known_form(vectors, a), known_form(vectors, b))
+    cosine = vectors.similarity(a, b)
     if as_json:
         print_json({"similarity": cosine})
     else:
         print_line(f"{cosine:.4f}")
-
-
-def known_form(vectors: Vectors, word: str) -> str:
-    """Return `word`, or its form in the training text if only that form is in the vocabulary."""
-    if word in vectors.vocab:
-        return word
-    if not vectors.meta.get("text_config"):
-        return word
-    from nlpseq.dataset.phrases import JOINT
-    from nlpseq.tokenizers.base import normalize_and_tokenize
-
-    tokens = normalize_and_tokenize(word, from_dict(TextConfig, vectors.meta["text_config"]))
-    phrase = JOINT.join(tokens)
-    return phrase if phrase in vectors.vocab else word
 
 
 def _query_words(words: tuple[str, ...], interactive: bool) -> Iterable[str]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
-from nlpseq.config.fields import from_dict
+from nlpseq.config.fields import from_stored
 from nlpseq.dataset.phrases import join_known
 from nlpseq.errors import missing_extra
 from nlpseq.tokenizers.base import normalize_and_tokenize
@@ -71,7 +71,8 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("vectors: are sparse, one dimension a word. Pass dense vectors.")
         documents = _documents(X)
         self.vectors_ = vectors
-        self.text_ = self.text or from_dict(TextConfig, vectors.meta.get("text_config") or {})
+        own = vectors.meta.get("text_config")
+        self.text_ = self.text or (from_stored(TextConfig, own) if own else TextConfig())
         self.weights_ = self._weights(vectors)
         self.common_ = np.zeros(vectors.matrix.shape[1])
         if self.weighting == "sif":

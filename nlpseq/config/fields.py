@@ -17,6 +17,7 @@ __all__ = [
     "are_numbers",
     "check",
     "from_dict",
+    "from_stored",
     "is_number",
     "is_whole",
     "seed_setting",
@@ -71,13 +72,17 @@ def setting(
     le: float | None = None,
     lt: float | None = None,
     unit: str | None = None,
+    before: Any = None,
 ) -> Any:
     """Return a dataclass field with the help text and the bounds that the command line shows.
 
     On the command line, a field with the unit "seconds" also takes 90s, 10m or 1h30m, and a field with the
-    unit "file" takes the name of a file with its value.
+    unit "file" takes the name of a file with its value. before: the value in results that are older than the
+    field, by default the default.
     """
-    return field(default=default, metadata={"help": help, "unit": unit, "bounds": Bounds(ge, gt, le, lt)})
+    bounds = Bounds(ge, gt, le, lt)
+    metadata = {"help": help, "unit": unit, "bounds": bounds, "before": default if before is None else before}
+    return field(default=default, metadata=metadata)
 
 
 def seed_setting() -> Any:
@@ -132,7 +137,7 @@ def are_numbers(values: object, length: int | None = None) -> bool:
 
 
 def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
-    """Build a config from plain values, such as a TOML table or a stored meta.json.
+    """Build a config from plain values, such as a TOML table.
 
     Raises ConfigError for an unknown key, with a suggestion, and for a value that is not valid.
     """
@@ -143,6 +148,12 @@ def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
             hint = f"Did you mean {close[0]}?" if close else "Use one of " + ", ".join(known) + "."
             raise ConfigError(f"{key}: unknown setting of {config_type.__name__}. {hint}")
     return config_type(**values)
+
+
+def from_stored(config_type: type[T], values: Mapping[str, Any]) -> T:
+    """Build the config that a meta.json stores; raises as from_dict."""
+    before = {each.name: each.metadata["before"] for each in fields(config_type)}  # type: ignore[arg-type]
+    return from_dict(config_type, {**before, **values})
 
 
 def _has_type(value: Any, hint: Any) -> bool:

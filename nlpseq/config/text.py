@@ -8,7 +8,8 @@ from typing import Literal, get_args
 from nlpseq.config.fields import Config, check, setting
 from nlpseq.errors import ConfigError
 
-__all__ = ["FORMATS", "KOREAN", "TOKENIZER_GROUP", "Format", "Sentences", "TextConfig", "Tokenizer"]
+__all__ = ["FORMATS", "KEEPABLE", "KOREAN", "TOKENIZER_GROUP"]
+__all__ += ["Format", "Sentences", "TextConfig", "Tokenizer"]
 
 Format = Literal["auto", "text", "jsonl", "json", "csv", "tsv", "parquet", "arrow"]
 FORMATS: dict[Format, str] = {  # titles, for messages
@@ -32,6 +33,7 @@ _KOREAN_TAGS = (  # of the Sejong corpus, with the additions of Kiwi and mecab-k
     " W_MENTION W_HASHTAG W_SERIAL W_EMOJI Z_CODA Z_SIOT USER0 USER1 USER2 USER3 USER4"
 )
 _DICTIONARY_LINE = re.compile(r"\S+\t[A-Z0-9_]+(\t-?\d+(\.\d+)?)?")
+KEEPABLE = ("urls", "mentions", "hashtags", "numbers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,9 @@ class TextConfig(Config):
     tokenizer: str = setting("word", "rule that splits text into tokens: " + ", ".join(get_args(Tokenizer)))
     lower: bool = setting(True, "lower-case the text")
     punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")
+    keep: str | None = setting(
+        None, "keep whole, separated by commas: " + ", ".join(KEEPABLE) + " (tokenizer `word`)"
+    )
     min_count: int = setting(5, "drop words with fewer occurrences", ge=1)
     max_vocab: int | None = setting(None, "largest vocabulary; keep the most frequent words", ge=1)
     encoding: str = setting("utf-8", "encoding of files that have no byte order mark and are not UTF-8")
@@ -73,6 +78,8 @@ class TextConfig(Config):
     valid_share: float = setting(0.0, "share of the tokens for validation, before the test split", ge=0, lt=1)
     test_share: float = setting(0.0, "share of the tokens for testing, at the end", ge=0, lt=1)
 
+    word_rule: int = setting(2, "version of the rule for words", ge=1, le=2, before=1)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_tokenizer(self)
@@ -82,6 +89,10 @@ class TextConfig(Config):
         check(has_train, self, "valid_share", "below 1 together with test_share, to leave text to train on")
         is_word = self.tokenizer == "word"
         check(is_word or not self.punctuation, self, "punctuation", "off unless the tokenizer is `word`")
+        has_kept = is_word and self.word_rule > 1
+        check(has_kept or not self.keep, self, "keep", "empty unless the tokenizer is `word`")
+        known = set(KEEPABLE).issuperset((self.keep or KEEPABLE[0]).split(","))
+        check(known, self, "keep", f"names separated by commas, of {', '.join(KEEPABLE)}")
         wanted = "a text encoding that Python knows, such as utf-8, utf-16 or cp949"
         check(_is_text_encoding(self.encoding), self, "encoding", wanted)
 

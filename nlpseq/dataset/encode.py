@@ -40,8 +40,8 @@ from nlpseq.reading.corpus import Block, Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
 from nlpseq.tokenizers.base import package_versions
+from nlpseq.tokenizers.char_classes import CLASSIFIED
 from nlpseq.tokenizers.scripts import unspaced_notice
-from nlpseq.tokenizers.word import CLASSIFIED
 
 __all__ = ["EncodeCallback", "EncodeProgress", "preprocess", "to_compile", "tokenizer_versions"]
 

@@ -17,9 +17,9 @@ from numba import njit
 
 from nlpseq.core.prefetch_numba import prefetch
 from nlpseq.reading.blocks import NEWLINE
+from nlpseq.tokenizers.char_classes import SEPARATOR, WORD
 from nlpseq.tokenizers.scan_numba import ONE, PADDING, ZERO, Offsets, find_tokens
 from nlpseq.tokenizers.simd_numba import load_uint64, multiply_fold
-from nlpseq.tokenizers.word import SEPARATOR, WORD
 
 __all__ = [
     "TypeTable",
@@ -65,23 +65,30 @@ def empty_table() -> TypeTable:
 
 def number_tokens(
     text: npt.NDArray[np.uint8],
-    classes: npt.NDArray[np.uint8],
-    apostrophe_tokens: bool,
+    starts: Offsets,
+    ends: Offsets,
     lower: bool,
-    lengths_L: npt.NDArray[np.int64],
     table: TypeTable,
+    seed: HashSeed = HASH_SEED,
 ) -> tuple[Ids, TypeTable]:
     """Return the type id of each token of a text, uint32, (N,), and the table with new types.
 
-    text, classes, apostrophe_tokens, lengths_L: as in find_tokens. lower: read A-Z as a-z. table: changed.
+    text, starts, ends: as find_tokens returns. The ids are written over starts to save memory. lower: read
+    A-Z as a-z. table: changed.
     """
-    starts, ends = find_tokens(text, classes, apostrophe_tokens, lengths_L)
-    return _number_all(text, starts, ends, lower, table, HASH_SEED)
+    ids_N, batch_N3 = starts.view(np.uint32), np.empty((BATCH_TOKENS, 3), np.uint64)
+    done = 0
+    while done < len(ids_N):
+        done, num_types = _assign_ids(text, starts, ends, lower, seed, ids_N, done, batch_N3, *table)
+        table = table._replace(num=num_types)
+        if done < len(ids_N):
+            table = _grow(table, int(ends[done] - starts[done]), seed)
+    return ids_N, table
 
 
 def number_lines(lines: bytes, table: TypeTable, seed: HashSeed = HASH_SEED) -> tuple[Ids, TypeTable]:
     """Return the type id of the token in each line, uint32, (L,), and the table with new types."""
-    return _number_all(*_lines_as_tokens(lines), False, table, seed)
+    return number_tokens(*_lines_as_tokens(lines), False, table, seed)
 
 
 def hash_partitions(lines: bytes, num_partitions: int) -> Ids:
@@ -105,7 +112,8 @@ def compile_scan() -> None:
     classes[[ord(" "), NEWLINE]] = SEPARATOR
     classes.flags.writeable = False
     text = np.frombuffer(numbers + PADDING, np.uint8)
-    number_tokens(text, classes, False, False, np.empty(1, np.int64), empty_table())
+    starts, ends, _ = find_tokens(text, classes, False, np.empty(1, np.int64))
+    number_tokens(text, starts, ends, False, empty_table())
 
 
 def _lines_as_tokens(lines: bytes) -> tuple[npt.NDArray[np.uint8], Offsets, Offsets]:
@@ -113,20 +121,6 @@ def _lines_as_tokens(lines: bytes) -> tuple[npt.NDArray[np.uint8], Offsets, Offs
     text = np.frombuffer(lines + PADDING, np.uint8)
     ends = np.flatnonzero(text[: len(lines)] == NEWLINE).astype(np.int32)
     return text, np.append(np.zeros(1, np.int32), ends + 1)[:-1], ends
-
-
-def _number_all(
-    text: npt.NDArray[np.uint8], starts: Offsets, ends: Offsets, lower: bool, table: TypeTable, seed: HashSeed
-) -> tuple[Ids, TypeTable]:
-    """Return the type id of each token, written over its start to save memory, and the table."""
-    ids_N, batch_N3 = starts.view(np.uint32), np.empty((BATCH_TOKENS, 3), np.uint64)
-    done = 0
-    while done < len(ids_N):
-        done, num_types = _assign_ids(text, starts, ends, lower, seed, ids_N, done, batch_N3, *table)
-        table = table._replace(num=num_types)
-        if done < len(ids_N):
-            table = _grow(table, int(ends[done] - starts[done]), seed)
-    return ids_N, table
 
 
 def _grow(table: TypeTable, num_bytes: int, seed: HashSeed) -> TypeTable:

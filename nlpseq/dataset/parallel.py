@@ -4,7 +4,6 @@ tokenize() of tokenizers/base.py is the specification: the functions here do its
 Type ids count from 0 in each thread; provisional_ids.py maps them to ids of the whole corpus.
 """
 
-import re
 import signal
 import threading
 from collections import deque
@@ -28,12 +27,13 @@ from nlpseq.reading.blocks import NEWLINE
 from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import TOKENIZERS, tokenize
-from nlpseq.tokenizers.word import CLASSIFIED, char_classes
+from nlpseq.tokenizers.char_classes import CLASSIFIED, char_classes, fold_text
+from nlpseq.tokenizers.whole_tokens import find_whole_tokens
+from nlpseq.tokenizers.word import fold_apostrophes
 
 __all__ = ["BlockTokenizer", "TokenBlock", "block_tokenizer", "submit_ahead", "tokenize_blocks"]
 
 _SIGMA = "Σ".encode()  # the only letter whose lower case depends on its neighbors
-_INNER_APOSTROPHE = re.compile("(?<=.)’")  # in lines with a token each; a token ’ stays
 
 Ids = npt.NDArray[np.uint32]
 
@@ -123,9 +123,7 @@ def _tokenize_lines(config: TextConfig, data: bytes) -> TokenBlock:
 
 def _split_characters(config: TextConfig, data: bytes) -> TokenBlock:
     """Tokenize as `char`, as an array of code points."""
-    text = data.decode(*UTF_8)
-    if config.lower:
-        text = text.lower()
+    text = fold_text(data.decode(*UTF_8), config)
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     newlines = np.flatnonzero(codes == NEWLINE)
     lengths_L = np.diff(newlines, prepend=-1, append=len(codes)) - 1
@@ -145,34 +143,79 @@ def _make_scanner(config: TextConfig, limits: EncodeLimits) -> BlockTokenizer:
     types, 15 % faster than a table for each block, and an empty one once limits.thread_types is reached.
     """
     use_cache_for_numba()
-    classes, of_thread = char_classes(config.tokenizer, config.punctuation), threading.local()
+    of_thread = threading.local()
 
     def scan(data: bytes) -> TokenBlock:
         from nlpseq.dataset.hash_table_numba import empty_table, number_tokens, type_lines
-        from nlpseq.tokenizers.scan_numba import PADDING
 
         if config.lower and _SIGMA in data:
             data = data.decode(*UTF_8).lower().encode(*UTF_8)
-        text = np.frombuffer(data + PADDING, np.uint8)
-        lengths_L = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
+        text, starts, ends, lengths_L = _find_tokens(data, config)
         table, thread_ids = getattr(of_thread, "table", None) or (empty_table(), [])
         first = table.num
-        ids, table = number_tokens(text, classes, config.punctuation, config.lower, lengths_L, table)
+        ids, table = number_tokens(text, starts, ends, config.lower, table)
         of_thread.table = (table, thread_ids) if table.num < limits.thread_types else None
         return TokenBlock(_fold(type_lines(table, first), config), ids, lengths_L, thread_ids)
 
     return scan
 
 
+class _Tokens(NamedTuple):
+    """The tokens of a text; letter: N tokens."""
+
+    text: npt.NDArray[np.uint8]  # padded
+    starts_N: npt.NDArray[np.int32]
+    ends_N: npt.NDArray[np.int32]
+    lengths_L: npt.NDArray[np.int64]
+
+
+def _find_tokens(data: bytes, config: TextConfig) -> _Tokens:
+    """Find the tokens of a block; only `keep` and emoji of several characters need more than the scan."""
+    from nlpseq.tokenizers.scan_numba import PADDING
+
+    if not config.keep:
+        tokens, has_emoji = _scan(data, config)
+        if not has_emoji:
+            return tokens
+    folded, whole_tokens = find_whole_tokens(data.decode(*UTF_8), config)
+    data = folded.encode(*UTF_8)
+    text = np.frombuffer(data + b"\n", np.uint8)
+    char_starts = np.flatnonzero(text & 0xC0 != 0x80)
+    found = np.array(whole_tokens, np.int32).reshape(-1, 3)
+    spans_W2, is_kept_W = char_starts[found[:, :2]], found[:, 2] > 0
+    between = bytearray(data)
+    for start, end in spans_W2.tolist():
+        between[start:end] = b" " * (end - start)
+    tokens, _ = _scan(bytes(between), config)
+    starts_W, ends_W = spans_W2[is_kept_W].T
+    before_W = np.searchsorted(tokens.starts_N, starts_W)
+    lines_W = np.searchsorted(np.flatnonzero(text == NEWLINE), starts_W)
+    return _Tokens(
+        np.frombuffer(data + PADDING, np.uint8),
+        np.insert(tokens.starts_N, before_W, starts_W),
+        np.insert(tokens.ends_N, before_W, ends_W),
+        tokens.lengths_L + np.bincount(lines_W, minlength=len(tokens.lengths_L)),
+    )
+
+
+def _scan(data: bytes, config: TextConfig) -> tuple[_Tokens, bool]:
+    """Scan a block; return its tokens, and if it may have emoji of several characters."""
+    from nlpseq.tokenizers.scan_numba import PADDING, find_tokens
+
+    classes = char_classes(config.tokenizer, config.punctuation, config.word_rule)
+    text = np.frombuffer(data + PADDING, np.uint8)
+    lengths_L = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
+    starts_N, ends_N, has_emoji = find_tokens(text, classes, config.punctuation, lengths_L)
+    return _Tokens(text, starts_N, ends_N, lengths_L), has_emoji
+
+
 def _fold(types: bytes, config: TextConfig) -> bytes:
-    """Lower-case types beyond ASCII, and write ' for ’ inside words."""
+    """Fold types beyond ASCII, as tokenize() does."""
     if types.isascii():  # lower-cased by the scan
         return types
-    text = types.decode(*UTF_8)
-    if config.lower:
-        text = text.lower()
+    text = fold_text(types.decode(*UTF_8), config)
     if config.tokenizer == "word":
-        text = _INNER_APOSTROPHE.sub("'", text)
+        text = fold_apostrophes(text, config)
     return text.encode(*UTF_8)
 
 

@@ -17,7 +17,7 @@ from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, submit_ahead
 from nlpseq.dataset.phrases import find_phrases, merge_phrases, name_phrases
 from nlpseq.dataset.token_dataset import SENTENCES
-from nlpseq.dataset.vocab import SPECIALS, escape
+from nlpseq.dataset.vocab import EOS, SPECIALS, escape
 from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage.arrays import NpyWriter
@@ -28,6 +28,7 @@ _PROVISIONAL = "provisional.npy"
 _TYPES = "types.txt"  # written only if memory does not hold all types
 _PHRASES = "phrases.tsv"
 _CHUNKS_AHEAD = 3
+_EOS_LINE = f"\n{EOS}\n".encode()
 
 
 def write_provisional(
@@ -35,7 +36,7 @@ def write_provisional(
 ) -> "ProvisionalText":
     """Write the provisional ids and sentence offsets of all blocks to a folder."""
     vocab = ExternalVocabulary(folder / _TYPES, limits)
-    num_tokens, open_tokens = 0, 0
+    num_tokens, open_tokens, eos_ids = 0, 0, list[int]()  # several if types are flushed
     with (
         NpyWriter(folder / _PROVISIONAL, np.uint32) as tokens,
         NpyWriter(folder / SENTENCES, np.int64) as sentences,
@@ -44,13 +45,17 @@ def write_provisional(
         sentences.append(np.zeros(1, np.int64))
         writing = pool.submit(tokens.append, np.zeros(0, np.uint32))
         for block, found in blocks:
-            ends, open_tokens = _sentence_ends(num_tokens, open_tokens, found.lengths_L, block.continues)
-            sentences.append(ends)
-            num_tokens += len(found.ids)
-            ids_T = np.concatenate([*found.thread_ids, vocab.assign_ids(found.types)])
+            new_ids = vocab.assign_ids(found.types)
+            if _EOS_LINE in b"\n" + found.types:
+                eos_ids.append(int(new_ids[found.types.split(b"\n").index(EOS.encode())]))
+            ids_T = np.concatenate([*found.thread_ids, new_ids])
             found.thread_ids[:] = [ids_T]
+            ids, lengths_L = _split_at_eos(ids_T[found.ids], found.lengths_L, eos_ids)
+            ends, open_tokens = _sentence_ends(num_tokens, open_tokens, lengths_L, block.continues)
+            sentences.append(ends)
+            num_tokens += len(ids)
             writing.result()  # raises the errors of the thread
-            writing = pool.submit(tokens.append, ids_T[found.ids])
+            writing = pool.submit(tokens.append, ids)
         writing.result()
     assert not open_tokens, "the last block of a corpus ends its sentence"
     types, final_T = vocab.merge()
@@ -58,6 +63,18 @@ def write_provisional(
         tokens_N = np.load(folder / _PROVISIONAL, mmap_mode="r")
         _replace_ids(folder / _PROVISIONAL, tokens_N, final_T, limits)
     return ProvisionalText(folder, types, limits)
+
+
+def _split_at_eos(
+    ids: npt.NDArray[np.uint32], lengths_L: npt.NDArray[np.int64], eos_ids: list[int]
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Return the tokens without <eos>, and the lengths of the lines, which also end at each <eos>."""
+    if not eos_ids:
+        return ids, lengths_L
+    is_eos = np.isin(ids, eos_ids)
+    kept_before = np.append(0, np.cumsum(~is_eos))
+    ends = np.sort(np.append(kept_before[np.cumsum(lengths_L)], kept_before[np.flatnonzero(is_eos)]))
+    return ids[~is_eos], np.diff(ends, prepend=0)
 
 
 def _sentence_ends(

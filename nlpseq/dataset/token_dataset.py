@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
-from nlpseq.config.fields import from_dict, is_whole
+from nlpseq.config.fields import from_stored, is_whole
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
@@ -117,7 +117,7 @@ class TokenDataset:
     @property
     def config(self) -> TextConfig:
         """Return the settings of the encoding."""
-        return from_dict(TextConfig, self.meta["config"])
+        return from_stored(TextConfig, self.meta["config"])
 
     @property
     def num_tokens(self) -> int:
@@ -198,7 +198,7 @@ def _check_meta(dataset: TokenDataset) -> None:
     meta = dataset.meta
     file = dataset.path / "meta.json"
     try:
-        from_dict(TextConfig, meta["config"])
+        from_stored(TextConfig, meta["config"])
         bounds = [meta["splits"][name] for name in SPLITS]
         edges = [0, *(end for _, end in bounds)]
         fits = {

@@ -49,9 +49,8 @@ class Vocab:
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
     def ids_of(self, words: Iterable[str]) -> list[int]:
-        """Return the id of each word; unknown words and words spelled like a special get the id of <unk>."""
-        unk = self.num_words
-        return [min(self.ids.get(word, unk), unk) for word in words]
+        """Return the id of each word or special; unknown words get the id of <unk>."""
+        return [self.ids.get(word, self.num_words) for word in words]
 
     @cached_property
     def digest(self) -> str:

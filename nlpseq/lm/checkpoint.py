@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nlpseq.config import LMConfig, TextConfig
-from nlpseq.config.fields import from_dict
+from nlpseq.config.fields import from_dict, from_stored
 from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.lm.model import num_parameters
@@ -79,7 +79,7 @@ class Checkpoint(NamedTuple):
 def model_config(path: Path, meta: artifact.Meta) -> tuple[LMConfig, TextConfig]:
     """Return the settings of the model and of its text."""
     try:
-        return from_dict(LMConfig, meta["config"]), from_dict(TextConfig, meta["text_config"])
+        return from_dict(LMConfig, meta["config"]), from_stored(TextConfig, meta["text_config"])
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(
             f"{path / 'meta.json'}: is not valid ({error}). Train the model again."

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from nlpseq.config import TextConfig
-from nlpseq.dataset.vocab import EOS, Vocab
+from nlpseq.dataset.vocab import EOS, UNK, Vocab
 from nlpseq.lm.evaluate import log_probs, perplexity_of
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.tokenizers.base import normalize_and_tokenize
@@ -93,7 +93,7 @@ def _encode(text: str, config: TextConfig, vocab: Vocab) -> _Sentence:
     tokens = normalize_and_tokenize(text.removesuffix("\n").translate(_SPACES), config)
     ids = vocab.ids_of(tokens)
     shown = [
-        f"<unk:{token}>" if word_id == vocab.num_words else token
+        f"<unk:{token}>" if word_id == vocab.num_words and token != UNK else token
         for token, word_id in zip(tokens, ids, strict=True)
     ]
     return _Sentence(text, [*shown, EOS], ids)

@@ -10,7 +10,8 @@ The tokens of each tokenizer for the line     Don't pay $3.50 — it's l’été
     toktok                       don ' t pay $ 3.50 — it ' s l ’ été !
     tweet                        don't pay $ 3.50 — it's l ’ été !
 
-Text is lower-cased first, unless lower=False. Every tokenizer takes linear time on any input.
+Text is lower-cased first, unless lower=False. README.md has the rule of `word`. Every tokenizer takes linear
+time on any input.
 
 The morphological analyzers for Korean, Chinese, Japanese and Thai are optional; README.md tells about them.
 
@@ -27,6 +28,7 @@ from nlpseq.config import TextConfig
 from nlpseq.config.text import TOKENIZER_GROUP
 from nlpseq.errors import DataError, MissingExtra
 from nlpseq.reading.normalize import normalize
+from nlpseq.tokenizers.char_classes import fold_text
 from nlpseq.tokenizers.chinese import split_with_jieba
 from nlpseq.tokenizers.japanese import split_with_fugashi
 from nlpseq.tokenizers.korean import split_with_kiwi, split_with_mecab
@@ -40,7 +42,7 @@ __all__ = ["TOKENIZERS", "TokenizerEntry", "normalize_and_tokenize", "package_ve
 class TokenizerEntry(NamedTuple):
     """A tokenizer and its demands on the reader."""
 
-    split: Callable[[str, TextConfig], list[str]]  # a line, lower-cased already
+    split: Callable[[str, TextConfig], list[str]]  # a line, from fold_text
     whole_lines: bool = False  # because tokens depend on the whole line, blocks end at newlines
     packages: tuple[str, ...] = ()  # distributions whose versions may change the tokens
     extra: str | None = None  # extra of nlpseq that installs the packages
@@ -116,12 +118,12 @@ def _missing(tokenizer: str, entry: TokenizerEntry, error: ImportError) -> str:
 
 
 def tokenize(text: str, config: TextConfig) -> list[str]:
-    """Return the tokens of one line, whose Unicode form is kept. Raises MissingExtra."""
-    if config.lower:
-        text = text.lower()
+    """Return the tokens of one line in the Unicode form config.normalize. Raises MissingExtra."""
+    if config.tokenizer == "word":
+        return split_words(text, config)  # calls fold_text between tokens such as <unk>
     entry = TOKENIZERS[config.tokenizer]
     try:
-        return entry.split(text, config)
+        return entry.split(fold_text(text, config), config)
     except ModuleNotFoundError as error:
         raise MissingExtra(_missing(config.tokenizer, entry, error)) from error
 

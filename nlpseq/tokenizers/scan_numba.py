@@ -1,6 +1,6 @@
 """Find the tokens of `word` and `whitespace` in UTF-8 text, 64 bytes at a time.
 
-word.py is the specification, with its char_classes; tests/reference/scan.py is the same scan in plain Python.
+word.py is the specification, by char_classes; tests/reference/scan.py is the same scan in plain Python.
 
 Letters: N tokens, L lines, R ranges of ASCII characters.
 """
@@ -12,8 +12,18 @@ import numpy.typing as npt
 from numba import njit
 
 from nlpseq.reading.blocks import NEWLINE
+from nlpseq.tokenizers.char_classes import (
+    EMOJI_JOINER,
+    EMOJI_PART,
+    INVISIBLE,
+    LESS_THAN,
+    MIDDLE,
+    PUNCTUATION,
+    SEPARATOR,
+    WORD,
+)
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, popcount, trailing_zeros
-from nlpseq.tokenizers.word import APOSTROPHE, PUNCTUATION, SEPARATOR, WORD
+from nlpseq.tokenizers.whole_tokens import MAX_LITERAL
 
 __all__ = ["ONE", "PADDING", "ZERO", "Offsets", "find_tokens"]
 
@@ -22,6 +32,8 @@ PADDING = b"\n" * 16  # after a text, because it ends the last token and may be 
 ZERO, ONE = np.uint64(0), np.uint64(1)
 LAST_BIT = np.uint64(VECTOR_BYTES - 1)
 ASCII_END = np.uint8(0x80)
+MAX_CHAR_BYTES = 4
+LESS = np.uint8(ord("<"))
 
 Offsets = npt.NDArray[np.int32]
 
@@ -32,17 +44,19 @@ class Classes(NamedTuple):
     of_chars: npt.NDArray[np.uint8]
     low_R2: npt.NDArray[np.uint8]  # first character and length of each range
     high_R2: npt.NDArray[np.uint8]
+    less_than: np.uint8  # 1 if < has the class LESS_THAN, else 0
 
 
 def find_tokens(
     text: npt.NDArray[np.uint8],
     classes: npt.NDArray[np.uint8],
-    apostrophe_tokens: bool,
+    middle_tokens: bool,
     lengths_L: npt.NDArray[np.int64],
-) -> tuple[Offsets, Offsets]:
+) -> tuple[Offsets, Offsets, bool]:
     """Return where each token of a text starts and ends: two int32 arrays, (N,), in bytes.
 
-    text: valid UTF-8 followed by PADDING. apostrophe_tokens: an apostrophe outside a word is a token.
+    Also return if the text may hold emoji of several characters, which the scan does not find.
+    text: valid UTF-8 followed by PADDING. middle_tokens: a MIDDLE character outside a word is a token.
     lengths_L: receives the number of tokens in each line.
     """
     max_tokens = len(text) - len(PADDING) + 1  # untouched pages of these arrays take no memory
@@ -52,8 +66,10 @@ def find_tokens(
     for is_member in (ascii_classes % 2 == 1, ascii_classes >= 2):
         edges = np.flatnonzero(np.diff(is_member.astype(np.int8), prepend=0, append=0))
         ranges.append(np.stack([edges[::2], edges[1::2] - edges[::2]], axis=1).astype(np.uint8))
-    num = _scan(text, Classes(classes, *ranges), apostrophe_tokens, starts, ends, lengths_L)
-    return starts[:num], ends[:num]
+    less_than = np.uint8(classes[LESS] == LESS_THAN)
+    scan_classes = Classes(classes, ranges[0], ranges[1], less_than)
+    num, has_emoji = _scan(text, scan_classes, middle_tokens, starts, ends, lengths_L)
+    return starts[:num], ends[:num], has_emoji
 
 
 @njit(inline="always")
@@ -71,6 +87,51 @@ def _char_at(text, at):  # type: ignore[no-untyped-def]
     return (lead & 0x07) << 18 | second << 12 | third << 6 | np.int64(text[at + 3]) & 0x3F, 4
 
 
+@njit(nogil=True, cache=True)
+def _letter_after(text, at, of_chars):  # type: ignore[no-untyped-def]
+    """Return the offset of the letter after INVISIBLE characters and at most one MIDDLE, or -1."""
+    middles = 0
+    while True:
+        char, width = _char_at(text, at)
+        kind = of_chars[char]
+        if kind == MIDDLE:
+            middles += 1
+        elif kind != INVISIBLE and kind != EMOJI_JOINER:
+            return at if kind == WORD and middles <= 1 else -1
+        at += width
+
+
+@njit(nogil=True, cache=True)
+def _literal_width(text, at):  # type: ignore[no-untyped-def]
+    """Return the number of bytes of a token such as <unk> or </s>, or 0."""
+    first = at + 1 + (text[at + 1] == ord("/"))
+    end = first
+    while text[end] != ord(">"):
+        is_letter = ord("a") <= text[end] | 0x20 <= ord("z")
+        is_other = text[end] == ord("_") or text[end] == ord("-") or ord("0") <= text[end] <= ord("9")
+        if end - first == MAX_LITERAL or not (is_letter or (is_other and end > first)):
+            return 0
+        end += 1
+    return end + 1 - at if end > first else 0
+
+
+@njit(nogil=True, cache=True)
+def _in_context(text, at, of_chars, inside, middle_tokens):  # type: ignore[no-untyped-def]
+    """Return the class WORD, PUNCTUATION or SEPARATOR of what starts at an offset, and its bytes."""
+    char, width = _char_at(text, at)
+    kind = of_chars[char]
+    if kind == LESS_THAN:
+        literal = _literal_width(text, at)
+        if literal > 0:
+            return PUNCTUATION, literal
+    elif inside != 0:
+        letter = _letter_after(text, at, of_chars)
+        if letter > at:
+            return WORD, letter - at
+    is_token = middle_tokens and kind in (MIDDLE, LESS_THAN)
+    return PUNCTUATION if is_token else SEPARATOR, width
+
+
 class Progress(NamedTuple):
     """Counts of a scan so far."""
 
@@ -79,40 +140,44 @@ class Progress(NamedTuple):
     line: np.uint64  # lines ended
     before_line: np.uint64  # tokens ended before the current line
     inside: np.uint64  # 1 inside a word, else 0
+    emoji: np.uint64  # 1 after a part of an emoji of several characters, else 0
 
 
 @njit(nogil=True, cache=True)
-def _scan(text, classes, apostrophe_tokens, starts, ends, lengths_L):  # type: ignore[no-untyped-def]
-    """Write starts, ends and line lengths; return the number of tokens.
+def _scan(text, classes, middle_tokens, starts, ends, lengths_L):  # type: ignore[no-untyped-def]
+    """Write starts, ends and line lengths; return the number of tokens, and if emoji were seen.
 
     64 bytes of ASCII are handled as bit masks, other text character by character.
     """
-    progress = Progress(ZERO, ZERO, ZERO, ZERO, ZERO)
+    progress = Progress(ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
     at, last = 0, len(text) - len(PADDING)
     while at <= last:
         stop = min(at + VECTOR_BYTES, last + 1)
-        if stop <= last and ~bytes_in_range(text, at, np.uint8(0), ASCII_END) == ZERO:  # all ASCII
-            progress = _scan_ascii(text, at, classes, apostrophe_tokens, starts, ends, lengths_L, progress)
+        is_ascii = stop <= last and ~bytes_in_range(text, at, np.uint8(0), ASCII_END) == ZERO
+        if is_ascii and bytes_in_range(text, at, LESS, classes.less_than) == ZERO:
+            progress = _scan_ascii(text, at, classes, middle_tokens, starts, ends, lengths_L, progress)
             at = stop
         else:
             at, progress = _scan_characters(
-                text, at, stop, classes, apostrophe_tokens, starts, ends, lengths_L, progress
+                text, at, stop, classes, middle_tokens, starts, ends, lengths_L, progress
             )
-    return np.int64(progress.ended)
+    return np.int64(progress.ended), progress.emoji != ZERO
 
 
 @njit(inline="always")
 def _scan_characters(  # type: ignore[no-untyped-def]
-    text, at, stop, classes, apostrophe_tokens, starts, ends, lengths_L, progress
+    text, at, stop, classes, middle_tokens, starts, ends, lengths_L, progress
 ):
     """Scan whole characters until `stop` is reached; return the offset after them and the progress."""
-    started, ended, line, before_line, inside = progress
+    started, ended, line, before_line, inside, emoji = progress
     while at < stop:
         char, width = _char_at(text, at)
         kind = classes.of_chars[char]
-        if kind == APOSTROPHE:
-            is_letter = inside != 0 and classes.of_chars[_char_at(text, at + width)[0]] == WORD
-            kind = np.uint8(WORD if is_letter else PUNCTUATION if apostrophe_tokens else SEPARATOR)
+        if kind == MIDDLE or kind >= INVISIBLE:
+            is_part = kind in (EMOJI_JOINER, EMOJI_PART)
+            kind, width = _in_context(text, at, classes.of_chars, inside, middle_tokens)
+            is_run = kind == WORD and width > MAX_CHAR_BYTES  # which may have parts
+            emoji |= np.uint64(is_part or is_run)
         starts[started], ends[ended] = at, at  # counted below only if a token starts or ends here
         if kind == WORD:
             started, inside = started + ONE - inside, ONE
@@ -125,24 +190,24 @@ def _scan_characters(  # type: ignore[no-untyped-def]
                 lengths_L[line] = np.int64(ended - before_line)
                 line, before_line = line + ONE, ended
         at += width
-    return at, Progress(started, ended, line, before_line, inside)
+    return at, Progress(started, ended, line, before_line, inside, emoji)
 
 
 @njit(inline="always")
 def _scan_ascii(  # type: ignore[no-untyped-def]
-    text, at, classes, apostrophe_tokens, starts, ends, lengths_L, progress
+    text, at, classes, middle_tokens, starts, ends, lengths_L, progress
 ):
     """Scan VECTOR_BYTES bytes of ASCII as bit masks; return the progress."""
-    started, ended, line, before_line, inside = progress
+    started, ended, line, before_line, inside, emoji = progress
     low, high = _bits_in_ranges(text, at, classes.low_R2), _bits_in_ranges(text, at, classes.high_R2)
     newlines = bytes_in_range(text, at, np.uint8(NEWLINE), np.uint8(1))
-    words, apostrophes, marks = low & ~high, high & ~low, low & high
-    if apostrophes != 0:
-        letter_behind = np.uint64(classes.of_chars[_char_at(text, at + VECTOR_BYTES)[0]] == WORD)
-        letters = apostrophes & (words << ONE | inside) & (words >> ONE | letter_behind << LAST_BIT)
+    words, middles, marks = low & ~high, high & ~low, low & high
+    if middles != 0:
+        letter_behind = np.uint64(_letter_after(text, at + VECTOR_BYTES - 1, classes.of_chars) > 0)
+        letters = middles & (words << ONE | inside) & (words >> ONE | letter_behind << LAST_BIT)
         words |= letters
-        if apostrophe_tokens:
-            marks |= apostrophes & ~letters
+        if middle_tokens:
+            marks |= middles & ~letters
     before = words << ONE | inside
     finished = before & ~words | marks << ONE
     while newlines != 0:
@@ -156,7 +221,7 @@ def _scan_ascii(  # type: ignore[no-untyped-def]
     if marks >> LAST_BIT != 0:
         ends[ended] = at + VECTOR_BYTES
         ended += ONE
-    return Progress(started, ended, line, before_line, words >> LAST_BIT)
+    return Progress(started, ended, line, before_line, words >> LAST_BIT, emoji)
 
 
 @njit(inline="always")

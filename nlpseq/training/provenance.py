@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nlpseq.config import TextConfig
-from nlpseq.config.fields import from_dict
+from nlpseq.config.fields import from_stored
 from nlpseq.dataset.encode_cache import cached_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
@@ -115,7 +115,7 @@ def dataset_dir(sources: tuple[str, ...]) -> Path | None:
 
 
 def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> TokenDataset:
-    config, source = from_dict(TextConfig, meta["text_config"]), meta.get("source", {})
+    config, source = from_stored(TextConfig, meta["text_config"]), meta.get("source", {})
     if not named:
         if "encoded" not in source:
             raise DataError("the run does not store where it was.")

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig, Word2VecConfig
-from nlpseq.config.fields import from_dict, is_number
+from nlpseq.config.fields import from_stored, is_number
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
@@ -143,7 +143,7 @@ def find_run(path: Path, command: str | None = None) -> UnfinishedRun:
         )
     try:
         stage = _STAGES[own_command]
-        configs: dict[str, Any] = {key: from_dict(each, meta[key]) for key, each in stage.configs.items()}
+        configs: dict[str, Any] = {key: from_stored(each, meta[key]) for key, each in stage.configs.items()}
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(
             f"{place / 'meta.json'}: is not valid ({error}). Train again with --force."

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.config import TextConfig
+from nlpseq.config.fields import from_stored
+from nlpseq.dataset.phrases import JOINT
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
+from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 from nlpseq.vectors.queries import COSMUL_EPSILON, AnalogyMethod, Answers, best_answers, suggest_words
@@ -73,13 +77,35 @@ class Vectors:
         return zero_ids
 
     def word_id(self, word: str) -> int:
-        """Return the row of a word; raises DataError with suggestions if the word is unknown."""
-        word_id = self.vocab.ids.get(word)
-        if word_id is None:
-            close = suggest_words(word, self.vocab.words)
-            hint = f"Did you mean {' or '.join(close)}?" if close else "See vocab.tsv for all words."
-            raise DataError(f"{word!r}: is not among the {len(self.vocab)} words of these vectors. {hint}")
-        return word_id
+        """Return the row of a word as find() finds it; raises DataError with a hint for an unknown word."""
+        found = self.find(word)
+        if found is None:
+            raise DataError(self._explain_unknown(word))
+        return self.vocab.ids[found]
+
+    def find(self, word: str) -> str | None:
+        """Return the vocabulary's form of a word: as written, else tokenized like the training text."""
+        if word in self.vocab:
+            return word
+        phrase = JOINT.join(self._tokens(word))
+        return phrase if phrase in self.vocab else None
+
+    def _tokens(self, text: str) -> list[str]:
+        """Tokenize like the training text; vectors of other tools have no tokenizer."""
+        config = self.meta.get("text_config")
+        return normalize_and_tokenize(text, from_stored(TextConfig, config)) if config else [text]
+
+    def _explain_unknown(self, word: str) -> str:
+        parts = self._tokens(word)
+        known = [part for part in parts if part in self.vocab]
+        if len(parts) > 1 and known:
+            return (
+                f"{word!r}: is {len(parts)} words in the text of these vectors, because hyphens, spaces and "
+                f"punctuation separate words. Use one of its known words: {', '.join(known)}."
+            )
+        close = suggest_words(word, self.vocab.words)
+        hint = f"Did you mean {' or '.join(close)}?" if close else "See vocab.tsv for all words."
+        return f"{word!r}: is not among the {len(self.vocab)} words of these vectors. {hint}"
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
         """Return the unit vectors of some words, dense, (len(word_ids), D)."""

@@ -18,6 +18,7 @@ from nlpseq.dataset.parallel import block_tokenizer, tokenize_blocks
 from nlpseq.errors import RunError
 from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
+from nlpseq.reading.normalize import normalize
 from nlpseq.tokenizers.base import tokenize
 
 THREADS = 2
@@ -28,7 +29,7 @@ def assert_tokens_of_blocks(
     texts: list[str], config: TextConfig, limits: EncodeLimits = EncodeLimits()
 ) -> None:
     tokenize_block, types = block_tokenizer(config, limits), list[str]()
-    for text in texts:
+    for text in (normalize(text, config.normalize) for text in texts):
         found = tokenize_block(text.encode(*UTF_8))
         new_types = found.types.decode(*UTF_8).split("\n")[:-1]
         new_ids = np.arange(len(types), len(types) + len(new_types), dtype=np.uint32)

@@ -2,11 +2,12 @@
 
 import unicodedata
 from collections import Counter
+from itertools import chain, groupby
 
 import numpy as np
 
 from nlpseq.config import TextConfig
-from nlpseq.dataset.vocab import SPECIALS
+from nlpseq.dataset.vocab import EOS, SPECIALS
 from nlpseq.tokenizers.base import tokenize
 
 Entries = list[tuple[str, int]]
@@ -16,7 +17,9 @@ Sentences = list[list[int]]
 def encode(text: str, config: TextConfig) -> tuple[Entries, Sentences]:
     """Return vocabulary entries with counts, and the ids of each sentence."""
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " "))
-    sentences = [tokens for line in text.split("\n") if (tokens := tokenize(line, config))]
+    ended = [[*tokenize(line, config), EOS] for line in text.split("\n")]
+    groups = groupby(chain.from_iterable(ended), EOS.__ne__)
+    sentences = [[*tokens] for is_sentence, tokens in groups if is_sentence]
     starts = np.cumsum([0, *map(len, sentences)])
     target = round(int(starts[-1]) * (1 - config.test_share - config.valid_share))
     train = sentences[: int(np.abs(starts - target).argmin())]

@@ -13,13 +13,20 @@ from nlpseq.reading.blocks import BlockLimits
 from nlpseq.reading.corpus import Block, ReadReport, open_corpus
 
 WORD_CONFIGS = [
-    TextConfig(tokenizer=tokenizer, lower=lower, punctuation=punctuation, min_count=1)
-    for tokenizer, punctuation in (("word", False), ("word", True), ("whitespace", False))
-    for lower in (True, False)
+    *(
+        TextConfig(tokenizer=tokenizer, lower=lower, punctuation=punctuation, min_count=1)
+        for tokenizer, punctuation in (("word", False), ("word", True), ("whitespace", False))
+        for lower in (True, False)
+    ),
+    TextConfig(punctuation=True, keep="urls,mentions,hashtags,numbers", min_count=1),
+    TextConfig(punctuation=True, lower=False, min_count=1, word_rule=1),
 ]
 CHAR_CONFIGS = [TextConfig(tokenizer="char", lower=lower, min_count=1) for lower in (True, False)]
 TRICKY_TEXT = st.text(
-    st.sampled_from("aAbÀßΣςΟİıſⅧ1_'’ʼ‘.,-\u0300\u0307\u0345\xad\u200d \t\n\r\x1c\x85\xa0\u2028😀한か")
+    st.sampled_from(
+        "aAbHÀßΣςΟİıſⅧ1_'’ʼ‘.,-\u0300\u0307\u0331\u0345\xad\u200d\u200c\ufe0f\u20e3\ufeff"
+        " \t\n\r\x1c\x85\xa0\u2028😀🏽🇰ℹ한かـ·<>/@#:"
+    )
 )
 ANY_TEXT = (
     st.text(st.characters())
@@ -30,7 +37,9 @@ ANY_TEXT = (
 
 def config_name(config: TextConfig) -> str:
     """Name a tokenizer and its options, for test ids."""
-    return f"{config.tokenizer}-{'lower' if config.lower else 'case'}{'-punctuation' * config.punctuation}"
+    options = "-punctuation" * config.punctuation + "-keep" * bool(config.keep)
+    case = "lower" if config.lower else "case"
+    return f"{config.tokenizer}-{case}{options}{'-rule1' * (config.word_rule == 1)}"
 
 
 def write_text(path: Path, text: str | bytes) -> Path:
