@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
 
 MAX_UNKNOWN_SHOWN = 10  # words
-SAMPLING_OPTIONS = ("samples", "seed", "temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+SAMPLING_OPTIONS = ("samples", "seed", *(each.name for each in fields(Sampling)))
 
 
 @click.command(

@@ -177,7 +177,6 @@ def _count(
         pairs_V = counts.matrix.indptr[1:] - counts.matrix.indptr[:-1]
         if num_random := int((pairs_V == 0).sum()):
             _warn_of_lost_words(num_random, len(counts.vocab), "a random vector", config.subsample)
-
         check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
 

@@ -185,10 +185,12 @@ def _write_final_ids(
         lines = (b"\n".join(types).decode(*UTF_8) for _, _, types in text.type_chunks(all_types))
         chunks = (vocab.ids_of(each.split("\n")) for each in lines)
         ids_T = np.concatenate([np.array(ids, token_dtype(len(vocab))) for ids in chunks])
-    unknown, is_unknown_T = dict[str, list[int]](), ids_T == vocab.num_words
+    unknown = {split: [0, 0] for split in splits}
     for split, (first, end) in splits.items():
-        unknown_T = (counts_T if split == "train" else text.count(end, first)) * is_unknown_T
-        unknown[split] = [int(np.count_nonzero(unknown_T)), text.count_characters(unknown_T)]
+        if first < end:
+            unknown_T = counts_T if split == "train" else text.count(end, first)
+            unknown_T *= ids_T == vocab.num_words  # in place, because a text can have very many types
+            unknown[split] = [int(np.count_nonzero(unknown_T)), text.count_characters(unknown_T)]
     folder.complete(TOKENS, text.finish(TOKENS, ids_T))
     vocab.save(folder.path / VOCAB)
     return vocab, unknown

@@ -137,12 +137,14 @@ class ProvisionalText:
 
     def count_characters(self, counts_T: npt.NDArray[np.int64]) -> int:
         """Count the characters of all tokens, if each type occurs counts_T times."""
-        total = 0
-        for first in range(0, self.num_types, self.limits.chunk_types):
-            bounds = self._bounds_T[first : first + self.limits.chunk_types + 1]
+        total, first = 0, 0
+        while first < self.num_types:
+            end_byte = self._bounds_T[first] + self.limits.file_bytes
+            end = max(first + 1, int(np.searchsorted(self._bounds_T, end_byte, "right")) - 1)
+            bounds = self._bounds_T[first : end + 1]
             is_start = (self._types[bounds[0] : bounds[-1]] & 0xC0) != 0x80  # of a character in UTF-8
             lengths = np.add.reduceat(is_start, bounds[:-1] - bounds[0], dtype=np.int64) - 1  # newline
-            total += int(lengths @ counts_T[first : first + len(lengths)])
+            total, first = total + int(lengths @ counts_T[first:end]), end
         return total
 
     def join_phrases(self, config: TextConfig, train_end: int) -> None:

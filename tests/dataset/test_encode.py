@@ -101,12 +101,12 @@ def test_splits_end_nearest_to_their_shares(
         assert (first < last) == (share > 0)
 
 
-@pytest.mark.parametrize("chunk_types", [2, 1 << 20])
-def test_text_behind_unk_is_counted_by_split(tmp_path: Path, chunk_types: int) -> None:
+@pytest.mark.parametrize("file_bytes", [1, 7, 1 << 24])
+def test_text_behind_unk_is_counted_by_split(tmp_path: Path, file_bytes: int) -> None:
     lines = ["a a b 한글 한글 é", "a b zebra", "zebra Ω zebra b", "a a 😀 한글 Ω Ω"]
     config = TextConfig(tokenizer="whitespace", min_count=2, valid_share=0.2, test_share=0.3)
     corpus = open_corpus(write_text(tmp_path / "corpus.txt", "\n".join(lines)))
-    data = preprocess(corpus, config, tmp_path / "out", limits=EncodeLimits(chunk_types=chunk_types))
+    data = preprocess(corpus, config, tmp_path / "out", limits=EncodeLimits(file_bytes=file_bytes))
     assert data.vocab.words == ["a", "b", "한글", *SPECIALS]
     assert [data.split(name).unknown for name in ("train", "valid", "test")] == [(2, 6), (2, 11), (2, 3)]
     assert data.unknown is None  # of several splits together
