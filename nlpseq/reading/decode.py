@@ -57,6 +57,7 @@ class ReadReport:
     invalid: FileList = field(default_factory=FileList)  # "path, line 3, byte 123 (utf-8)", decompressed
     nul: FileList = field(default_factory=FileList)  # with NUL bytes
     other: FileList = field(default_factory=FileList)  # not read in config.encoding
+    doubt: str | None = None  # about config.encoding, from the first file
     encodings: dict[str, int] = field(default_factory=dict)  # number of files
     cut_lines: int = 0  # cuts in lines too long for the tokenizer
     cut_tokens: int = 0  # cuts in text without white space nearby
@@ -78,6 +79,8 @@ class ReadReport:
                 f"{self.other}: read in this encoding, which the file shows. --encoding is for files without "
                 "a byte order mark that are not UTF-8."
             )
+        if self.doubt:
+            notices.append(self.doubt)
         if self.cut_lines:
             notices.append(
                 f"Lines too long for this tokenizer: cut at white space in {self.cut_lines:,} places. "
@@ -102,10 +105,16 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
         advice = f"Make text of it with {kind.tool}." if kind.tool else "Leave the file out."
         raise UnfitFile(f"{name}: is not text ({kind.name}). {advice}", kind.name, is_text=False)
     encoding = _choose_encoding(head, name, config.encoding)
-    report.encodings[encoding] = report.encodings.get(encoding, 0) + 1
     wanted = _codec_name(config.encoding)
     if wanted != "utf-8" and not encoding.startswith(wanted):
         report.other.add(f"{name} ({encoding})")
+    elif wanted != "utf-8" and not report.encodings:
+        likely = recognize(head)
+        if likely and head.decode(likely, "replace") != head.decode(encoding, "replace"):
+            report.doubt = (
+                f"{name}: looks like {likely}, but --encoding is {encoding}. Use --encoding {likely}."
+            )
+    report.encodings[encoding] = report.encodings.get(encoding, 0) + 1
     decoder = _CountingDecoder(name, encoding, config, report)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     at_start = True
@@ -217,7 +226,10 @@ class _CountingDecoder:
         """Raise UnfitFile if the file is not text in this encoding."""
         is_mostly_utf_8 = self.encoding == "utf-8" and self._beyond_ascii > self._invalid
         num_nul = sample.count(0) if self.encoding == "utf-8" else 0
-        if num_nul * 100 > len(sample) or not is_mostly_utf_8:
+        share = self._invalid / max(1, self._offset)
+        if num_nul * 100 > len(sample) or not (
+            is_mostly_utf_8 or (self.encoding != "utf-8" and share < 0.01)
+        ):
             likely = recognize(sample)
             if likely and likely != self.encoding:
                 problem = f"looks like {likely}, not {self.encoding}" + (self._place and f" ({self._place})")
@@ -229,7 +241,6 @@ class _CountingDecoder:
                 "binary",
                 is_text=False,
             )
-        share = self._invalid / max(1, self._offset)
         if not is_mostly_utf_8 and share > (0.01 if is_end and self._invalid >= _MIN_INVALID else 0.2):
             raise UnfitFile(
                 f"{self.name}: {share:.1%} of the bytes are invalid in {self.encoding} ({self._place}). "

@@ -162,7 +162,8 @@ def _differ(text: str, other: str) -> bool:
     if len(text) != len(other):
         return True
     num_letters = sum(1 for char in text if char > "\x7f" and _is_letter(char))
-    return sum(map(ne, text, other)) * 100 > num_letters
+    num_different: int = sum(map(ne, text, other))
+    return num_different * 100 > num_letters
 
 
 def _candidates(sample: bytes) -> list[str]:
