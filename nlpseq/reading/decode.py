@@ -9,6 +9,8 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 from nlpseq.reading.encodings import marked_encoding, recognize
@@ -105,16 +107,7 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
         advice = f"Make text of it with {kind.tool}." if kind.tool else "Leave the file out."
         raise UnfitFile(f"{name}: is not text ({kind.name}). {advice}", kind.name, is_text=False)
     encoding = _choose_encoding(head, name, config.encoding)
-    wanted = _codec_name(config.encoding)
-    if wanted != "utf-8" and not encoding.startswith(wanted):
-        report.other.add(f"{name} ({encoding})")
-    elif wanted != "utf-8" and not report.encodings:
-        likely = recognize(head)
-        if likely and head.decode(likely, "replace") != head.decode(encoding, "replace"):
-            report.doubt = (
-                f"{name}: looks like {likely}, but --encoding is {encoding}. Use --encoding {likely}."
-            )
-    report.encodings[encoding] = report.encodings.get(encoding, 0) + 1
+    _note_encoding(head, name, encoding, _codec_name(config.encoding), report)
     decoder = _CountingDecoder(name, encoding, config, report)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     at_start = True
@@ -122,7 +115,9 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
         text = decoder.decode(chunk, is_end)
         is_plain = decoder.is_utf_8 and b"\r" not in chunk and b"\0" not in chunk
         if is_plain and not at_start and newlines.getstate() == _BETWEEN_CHARACTERS:
-            decoder.lines += chunk.count(b"\n")
+            decoder.lines += np.count_nonzero(
+                np.frombuffer(chunk, np.uint8) == ord("\n")
+            )  # faster than bytes.count
             yield chunk  # unchanged, the fast path of most text
             continue
         text = newlines.decode(text, is_end)
@@ -167,6 +162,18 @@ def _choose_encoding(head: bytes, name: str, wanted: str) -> str:
         options = recognize(head) or f"{wanted}-le or --encoding {wanted}-be"
         raise UnfitFile(f"{name}: has no byte order mark. Use --encoding {options}.", "no byte order mark")
     return wanted
+
+
+def _note_encoding(head: bytes, name: str, encoding: str, wanted: str, report: ReadReport) -> None:
+    """Count the file, and report an encoding other than the setting, or a doubt about the setting."""
+    if wanted != "utf-8" and not encoding.startswith(wanted):
+        report.other.add(f"{name} ({encoding})")
+    elif wanted != "utf-8" and not report.encodings:
+        likely = recognize(head)
+        if likely and head.decode(likely, "replace") != head.decode(encoding, "replace"):
+            looks = f"{name}: looks like {likely}, but --encoding is {encoding}."
+            report.doubt = f"{looks} Use --encoding {likely}."
+    report.encodings[encoding] = report.encodings.get(encoding, 0) + 1
 
 
 def _is_utf_8(head: bytes) -> bool:
@@ -227,9 +234,8 @@ class _CountingDecoder:
         is_mostly_utf_8 = self.encoding == "utf-8" and self._beyond_ascii > self._invalid
         num_nul = sample.count(0) if self.encoding == "utf-8" else 0
         share = self._invalid / max(1, self._offset)
-        if num_nul * 100 > len(sample) or not (
-            is_mostly_utf_8 or (self.encoding != "utf-8" and share < 0.01)
-        ):
+        is_doubtful = not is_mostly_utf_8 if self.encoding == "utf-8" else share > 0.01
+        if is_doubtful or num_nul * 100 > len(sample):
             likely = recognize(sample)
             if likely and likely != self.encoding:
                 problem = f"looks like {likely}, not {self.encoding}" + (self._place and f" ({self._place})")
