@@ -115,9 +115,8 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
         text = decoder.decode(chunk, is_end)
         is_plain = decoder.is_utf_8 and b"\r" not in chunk and b"\0" not in chunk
         if is_plain and not at_start and newlines.getstate() == _BETWEEN_CHARACTERS:
-            decoder.lines += np.count_nonzero(
-                np.frombuffer(chunk, np.uint8) == ord("\n")
-            )  # faster than bytes.count
+            is_end_of_line = np.frombuffer(chunk, np.uint8) == ord("\n")  # faster than bytes.count
+            decoder.lines += int(np.count_nonzero(is_end_of_line))
             yield chunk  # unchanged, the fast path of most text
             continue
         text = newlines.decode(text, is_end)
