@@ -1,7 +1,7 @@
 """Bytes of one file to UTF-8: encodings, byte order marks, newlines; problems go to a ReadReport.
 
-The encoding of a file is that of its byte order mark, else UTF-8 if its start is valid UTF-8, else
-config.encoding. A file that is not text, or mostly invalid in its encoding, is refused.
+The byte order mark of a file settles the encoding, else valid UTF-8 in the first bytes, else config.encoding.
+A file without text, or mostly invalid in the encoding, is refused.
 """
 
 import codecs
@@ -99,7 +99,7 @@ class ReadReport:
 def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
     r"""Yield the text of one file as pieces of UTF-8, with \n for every newline and a space for NUL.
 
-    name: of the file, for messages. Raises UnfitFile for a file that is not text or has another encoding, and
+    name: of the file, for messages. Raises UnfitFile for a file without text or in another encoding, and
     DataError for invalid bytes if config.encoding_errors is strict.
     """
     head, chunks = _read_head(chunks)
@@ -176,7 +176,7 @@ def _note_encoding(head: bytes, name: str, encoding: str, wanted: str, report: R
 
 
 def _is_utf_8(head: bytes) -> bool:
-    """Tell if bytes are UTF-8 that text in another encoding does not resemble by chance."""
+    """Tell if bytes are UTF-8, with too many characters beyond ASCII for chance."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -194,7 +194,7 @@ class _CountingDecoder:
         self._strict, self._lenient = new_decoder("strict"), new_decoder(handler)
         self._offset = self._invalid = self._beyond_ascii = 0
         self._place = ""  # of the first invalid byte
-        self._sample: bytes | None = None  # from the first chunk that is unlike UTF-8 text
+        self._sample: bytes | None = None  # begins at the first chunk unlike UTF-8 text
         self._is_checked = False  # the sample
         self.lines = 0  # newlines so far
         self.is_utf_8 = False  # the last chunk is valid UTF-8 by itself
