@@ -1,4 +1,4 @@
-"""Recognize the encoding of text that is not UTF-8, from a sample.
+"""Recognize the encoding of text other than UTF-8, from a sample.
 
 Candidates come from charset-normalizer and from a list of usual encodings. A candidate is likely if the
 sample, read in this encoding, has the letters of a language, the frequent letters among them, and words
@@ -15,9 +15,9 @@ from functools import cache
 from operator import ne
 from typing import NamedTuple
 
-__all__ = ["MARKS", "marked_encoding", "recognize"]
+__all__ = ["marked_encoding", "recognize"]
 
-MARKS = {  # UTF-32-LE before UTF-16-LE, because one mark begins with the other
+_MARKS = {  # UTF-32-LE before UTF-16-LE, because one mark begins with the other
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -106,8 +106,8 @@ class _Reading(NamedTuple):
 
     encoding: str
     text: str
-    good: int  # letters that fit the best language
-    bad: int  # other letters and signs, and words that are broken
+    good: int  # letters of the best language
+    bad: int  # other letters and signs, and broken words
 
     @property
     def is_likely(self) -> bool:
@@ -116,13 +116,13 @@ class _Reading(NamedTuple):
 
 def marked_encoding(head: bytes) -> str | None:
     """Return the encoding of the byte order mark at the start of a file, None without one."""
-    return next((encoding for mark, encoding in MARKS.items() if head.startswith(mark)), None)
+    return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
 
 
 def recognize(sample: bytes) -> str | None:
-    """Return the encoding of a sample that is not UTF-8 text, None in doubt.
+    """Return the encoding of text other than UTF-8, None in doubt.
 
-    sample: the start of a file, or a part that begins between two characters.
+    sample: the start of a file, or a part from between two characters on.
     """
     if _ESCAPE.search(sample):
         return next((name for name in _ESCAPED if _decode(sample, name, "strict") is not None), None)
@@ -162,8 +162,8 @@ def _differ(text: str, other: str) -> bool:
     if len(text) != len(other):
         return True
     num_letters = sum(1 for char in text if char > "\x7f" and _is_letter(char))
-    num_other: int = sum(map(ne, text, other))
-    return num_other * 100 > num_letters
+    num_different: int = sum(map(ne, text, other))
+    return num_different * 100 > num_letters
 
 
 def _candidates(sample: bytes) -> list[str]:
@@ -179,7 +179,7 @@ def _candidates(sample: bytes) -> list[str]:
 
 
 def _decode(sample: bytes, encoding: str, errors: str) -> str | None:
-    """Decode a sample, without the character that its end may cut; return None if it cannot be decoded."""
+    """Decode a sample, without a character cut by the end; return None if decoding fails."""
     try:
         return codecs.getincrementaldecoder(encoding)(errors).decode(sample)
     except (UnicodeError, LookupError):
@@ -230,7 +230,7 @@ def _is_letter(char: str) -> bool:
 
 
 def _is_neutral(char: str) -> bool:
-    """Tell if a character beyond ASCII may stand in any text: punctuation, a sign, a space, a number."""
+    """Tell if a character is usual in any text: punctuation, a sign, white space, a number."""
     return (
         char in "\t\n\r\f"
         or (unicodedata.category(char)[0] in "PZN" and char != "¶")

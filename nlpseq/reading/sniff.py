@@ -21,7 +21,7 @@ _SPACE = rb"(?:\xef\xbb\xbf)?\s*"
 _MEMBER = rb"PK\x03\x04.{26}"  # header of the first member of a zip file, before the member's name
 
 NON_TEXT = (
-    NonText("HTML page", _SPACE + rb"(?i:(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)\b)",
+    NonText("HTML page", _SPACE + rb"(?i:(?>(?:<!--.*?-->\s*)*)<(?:!doctype html|html|head|body)\b)",
             "trafilatura"),
     NonText("Wikipedia dump", _SPACE + rb"(?:<\?xml\b[^>]*>\s*)?<mediawiki\b", "wikiextractor"),
     NonText("XML document", _SPACE + rb"<\?xml\b", "pandoc -t plain"),
@@ -38,21 +38,21 @@ NON_TEXT = (
     NonText("DjVu document", rb"AT&TFORM", "djvutxt"),
     NonText("image", rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|II\*\0|MM\0\*|BM.{4}\0{4}|8BPS\0",
             "tesseract"),
-    NonText("audio", rb"RIFF.{4}WAVE|OggS\0|fLaC\0|ID3[\x02-\x04]|\xff[\xfb\xf3\xf2]", "whisper"),
-    NonText("video", rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF.{4}AVI |\0\0\x01\xba", "whisper"),
+    NonText("audio", rb"RIFF.{4}WAVE|OggS\0|fLaC\0|ID3[\x02-\x04]", "whisper"),
+    NonText("video", rb"\0\0..ftyp|\x1a\x45\xdf\xa3|RIFF.{4}AVI |\0\0\x01\xba", "whisper"),
     NonText("SQLite database", rb"SQLite format 3\0", "sqlite3"),
     NonText("Git LFS pointer", rb"version https://git-lfs\.github\.com/spec/", "git lfs pull"),
     NonText("RAR or 7-Zip archive", rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c", "7z x"),
     NonText("model of PyTorch", _MEMBER + rb"(?:[^/]{1,99}/)?(?:data\.pkl|byteorder|version|\.format_version)"
             + rb"|\x80[\x02-\x05]\x8a\x0a"),
-    NonText("NumPy array", rb"\x93NUMPY|" + _MEMBER + rb"[^/]{1,99}\.npy"),
+    NonText("NumPy array", rb"\x93NUMPY[\x01-\x03]|" + _MEMBER + rb"[^/]{1,99}\.npy"),
     NonText("Java archive", _MEMBER + rb"META-INF/"),
     NonText("pickle", rb"\x80[\x02-\x05](?:\x95.{6}\0\0|[\]}(cKMJX)GN\x88\x89\x8a\x8c])"),
     NonText("safetensors file", rb".{5}\0{3}\{\s*\""),
     NonText("GGUF model", rb"GGUF.\0{3}"),
     NonText("fastText model", rb"\xba\x16\x4f\x2f"),
     NonText("HDF5 file", rb"\x89HDF\r\n\x1a\n"),
-    NonText("executable", rb"\x7fELF|MZ[^\n]{0,62}\0{3}|\xca\xfe\xba\xbe\0|\xcf\xfa\xed\xfe|\0asm\x01\0"),
+    NonText("executable", rb"\x7fELF|MZ[^\n]{0,62}\0{3}|\xca\xfe\xba\xbe\0|\xcf\xfa\xed\xfe\x07|\0asm\x01\0"),
 )  # fmt: skip
 _PATTERNS = [(kind, re.compile(kind.pattern, re.DOTALL)) for kind in NON_TEXT]
 

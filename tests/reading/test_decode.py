@@ -93,6 +93,16 @@ def test_other_encoding_is_refused_by_name(tmp_path, language, encoding):
     assert chunked == expected
 
 
+def test_option_for_another_encoding_causes_a_notice(tmp_path):
+    file, report = write(tmp_path, text_in("Chinese", "gbk", 900)), ReadReport()
+    text_of(file, report=report, encoding="cp1252")
+    looks = f"{file}: looks like gb18030, but --encoding is cp1252. Use --encoding gb18030."
+    assert report.notices()[-1] == looks
+    report = ReadReport()
+    text_of(file, report=report, encoding="gbk")
+    assert report.notices() == []
+
+
 def test_strict_error_names_place_and_encoding(tmp_path):
     file = write(tmp_path, b"plain\r\n" * 3 + text_in("Korean", "cp949", 900))
     with pytest.raises(DataError, match=r"line 4, byte 23 is invalid in utf-8\. Use --encoding cp949"):

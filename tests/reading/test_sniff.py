@@ -83,6 +83,10 @@ def test_every_kind_has_a_case():
         b"MZ is no program here, and this line is long enough to hold no zeros at all.",
         b"BM 1234 is a bus",
         b"%PD",
+        b"the ftype of a font",
+        "яузы".encode("cp1251"),
+        "“NUMPY” is a word".encode("cp1252"),
+        b"<!-- a comment -->\n" * 3_000 + b"<text>",  # without a choice at each comment
         b"{'json': 1}",
         b"ID3 is an algorithm",
         "한국어".encode(),
