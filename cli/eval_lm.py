@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from nlpseq.config import Format, TextConfig
 from nlpseq.core.resources import TORCH, available_memory, size_text
 from nlpseq.errors import ArtifactError, DataError
 
 from ._app import Command
 from ._inputs import dataset_folder, encode_as, encode_for, load_model
-from ._options import json_option, lm_argument, machine_options
+from ._options import json_option, lm_argument, machine_options, source_options
 from ._output import print_columns, print_json, say, say_warning
 
 __all__ = ["eval_lm"]
@@ -56,6 +58,7 @@ PROTOCOL = (
 @click.option(
     "--dynamic", is_flag=True, help="also evaluate with dynamic evaluation: the weights adapt to the text"
 )
+@source_options
 @machine_options
 @json_option
 def eval_lm(
@@ -63,6 +66,8 @@ def eval_lm(
     text: tuple[str, ...],
     cache: bool,
     dynamic: bool,
+    column: str | None,
+    format: Format,
     threads: int | None,
     device: str,
     as_json: bool,
@@ -77,7 +82,8 @@ def eval_lm(
     from nlpseq.lm.evaluate import evaluate
 
     own = _own_data(model, lm)
-    data = _evaluation_data(model, lm, text, own)
+    reading = replace(lm.text_config, column=column or lm.text_config.column, format=format)
+    data = _evaluation_data(model, lm, text, own, reading)
     valid = _validation_text(model, lm, own) if cache or dynamic else None
     say(PROTOCOL)
     answer = evaluate(lm.model, data)._asdict()
@@ -108,12 +114,16 @@ def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
 
 
 def _evaluation_data(
-    path: Path, lm: LanguageModel, text: tuple[str, ...], own: TokenDataset | ArtifactError
+    path: Path,
+    lm: LanguageModel,
+    text: tuple[str, ...],
+    own: TokenDataset | ArtifactError,
+    reading: TextConfig,
 ) -> TokenDataset:
     """Return the text, or the test split of an encoded corpus, by default of the run's own corpus."""
     if text and not dataset_folder(text):
-        return encode_for(text, lm.text_config, lm.vocab)
-    data = encode_for(text, lm.text_config, lm.vocab) if text else _or_raise(own)
+        return encode_for(text, reading, lm.vocab)
+    data = encode_for(text, reading, lm.vocab) if text else _or_raise(own)
     lm.check_vocab(data)
     name = text[0] if text else f"the corpus of {path}"
     first, end = data.meta["splits"]["test"]

@@ -1,4 +1,4 @@
-"""The text of files, folders, globs, standard input or a corpus from the catalog, block by block.
+"""The text of files, folders, globs, standard input, the catalog, or memory, block by block.
 
     stored bytes ──> text with sentence ends (formats.py) ──> cut into blocks ──> normalized
 
@@ -10,24 +10,26 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import IO, Any, NamedTuple
 
 from nlpseq.config import TextConfig
-from nlpseq.errors import DataError
+from nlpseq.config.fields import from_dict
+from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
 from nlpseq.reading.decode import UTF_8, ReadReport
-from nlpseq.reading.formats import texts_of
+from nlpseq.reading.formats import format_of_name, spooled_text, texts_of
 from nlpseq.reading.normalize import normalize_block
 from nlpseq.reading.open import RawBytes, read_errors
+from nlpseq.reading.spool import NAME, Spool, spool_texts
 from nlpseq.storage.artifact import is_result
-from nlpseq.storage.manifest import file_sha256
 
-__all__ = ["Block", "Corpus", "ReadReport", "open_corpus"]
+__all__ = ["Block", "Corpus", "ReadReport", "Source", "open_corpus"]
 
 
 class Block(NamedTuple):
@@ -42,10 +44,32 @@ class Block(NamedTuple):
         return self.data.decode(*UTF_8)
 
 
+Source = str | Path | Iterable[Any]  # a path or name; texts, lists of tokens, a data frame or a data set
+
+
 @dataclass(frozen=True)
 class _File:
-    path: Path | None  # None: standard input
+    path: Path | None  # None: standard input, or texts in memory
     name: str  # for messages
+    spool: Spool | None = None  # texts in memory
+
+    def open(self) -> AbstractContextManager[IO[bytes]]:
+        """Open the file at its start."""
+        if self.spool is not None:
+            self.spool.file.seek(0)
+            return nullcontext(self.spool.file)
+        return self.path.open("rb") if self.path else nullcontext(sys.stdin.buffer)
+
+    def stat(self) -> os.stat_result | None:
+        """Return size and time of a stored file, None for a pipe or standard input."""
+        if self.spool is not None:
+            return os.fstat(self.spool.file.fileno())
+        return self.path.stat() if self.path and self.path.is_file() else None
+
+    def key(self, sha256: bytes) -> bytes:
+        """Return the sha256 and all else that decides how the content is read."""
+        kind = "texts" if self.spool is not None else format_of_name(self.name) or ""
+        return sha256 + kind.encode()
 
 
 class Corpus:
@@ -54,9 +78,18 @@ class Corpus:
     def __init__(self, name: str, files: list[_File]) -> None:
         self.name = name
         self._files = files
-        self._is_stored = all(file.path and file.path.is_file() for file in files)  # can be read twice
+        self._is_stored = all(file.stat() for file in files)  # can be read twice
+        self.is_spooled = any(file.spool for file in files)  # texts in memory
+        self.has_tokens = any(file.spool and file.spool.is_tokens for file in files)  # lists of tokens
         self._was_read = False
         self.read_key: str | None = None  # content_key of the bytes read, once blocks() has ended
+
+    def text_config(
+        self, settings: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+    ) -> TextConfig:
+        """Return the text settings by name, with defaults that keep the tokens of lists as they are."""
+        kept = {"tokenizer": "whitespace", "lower": False, "punctuation": False, "normalize": "none"}
+        return from_dict(TextConfig, {**defaults, **(kept if self.has_tokens else {}), **settings})
 
     def describe(self) -> str:
         """Name the corpus in a few words, for messages."""
@@ -69,9 +102,8 @@ class Corpus:
             return None
         digest = hashlib.sha256()
         for file in self._files:
-            assert file.path is not None
-            with read_errors(file.name):
-                digest.update(bytes.fromhex(file_sha256(file.path)))
+            with read_errors(file.name), file.open() as stream:
+                digest.update(file.key(hashlib.file_digest(stream, "sha256").digest()))  # type: ignore[arg-type]
         return digest.hexdigest()
 
     def stamp(self) -> list[tuple[int, int]]:
@@ -79,8 +111,7 @@ class Corpus:
         stamps = []
         for file in self._files:
             with read_errors(file.name):
-                if file.path and file.path.is_file():
-                    stat = file.path.stat()
+                if stat := file.stat():
                     stamps.append((stat.st_size, stat.st_mtime_ns))
         return stamps
 
@@ -102,6 +133,11 @@ class Corpus:
             raise DataError(
                 f"{self.describe()}: can be read only once. Save the text to a file and name the file."
             )
+        if self.has_tokens and config.tokenizer != "whitespace":
+            raise ConfigError(
+                f"tokenizer: is {config.tokenizer}, and {NAME} are lists of tokens. Use the tokenizer "
+                '`whitespace`, which keeps them, with lower=False and normalize="none" to keep their letters.'
+            )
         self._was_read, self.read_key = True, None
         return self._read(config, report, limits)
 
@@ -109,29 +145,39 @@ class Corpus:
         bytes_before, digest = 0, hashlib.sha256()
         for file in self._files:
             with read_errors(file.name):
-                opened = file.path.open("rb") if file.path else nullcontext(sys.stdin.buffer)
+                opened = file.open()
             with opened as stream:
                 raw = RawBytes(stream, file.name)
-                for pieces in texts_of(raw, config, report):
+                texts = texts_of(raw, config, report)
+                if file.spool is not None:
+                    texts = iter([spooled_text(raw, file.spool, config, report)])
+                for pieces in texts:
                     for text, continues in cut_blocks(pieces, config, report, limits):
                         data = normalize_block(text, config.normalize)
                         yield Block(data, continues, bytes_before + raw.bytes_read)
             bytes_before += raw.bytes_read
-            digest.update(raw.sha256.digest())
+            digest.update(file.key(raw.sha256.digest()))
         self.read_key = digest.hexdigest() if self._is_stored else None
 
 
-def open_corpus(*sources: str | Path) -> Corpus:
-    """Return the corpus in files, folders, globs, "-" (standard input) or names from nlpseq.corpora.
+def open_corpus(*sources: Source, column: str | None = None) -> Corpus:
+    """Return the corpus in files, folders, globs, "-" (stdin), names from nlpseq.corpora, or texts in memory.
 
     Sources keep their order and may repeat. A folder means all files below, hidden ones and results of nlpseq
-    left out. Nothing is read yet. Raises DataError if a source does not exist or holds no file.
+    left out. No file is read yet. A source that is no path is an iterable of texts or of lists of tokens, a
+    data frame or a data set of Hugging Face with a column, and is written to a temporary file at once.
+    column: of data frames and data sets. Raises DataError if a source does not exist or holds no text.
     """
     if not sources:
         raise DataError("corpus: missing. Name a file, a folder, a glob, - for stdin, or a corpus name.")
-    found = [_find(str(source)) for source in sources]
+    found = [
+        _find(str(source))
+        if isinstance(source, (str, Path))
+        else ("texts", [_File(None, NAME, spool_texts(source, column))])
+        for source in sources
+    ]
     files = [file for _, group in found for file in group]
-    if sum(file.path is None for file in files) > 1:
+    if sum(file.path is None and file.spool is None for file in files) > 1:
         raise DataError("stdin (-): named more than once. Name stdin once, because it can be read only once.")
     return Corpus(found[0][0], files)
 
