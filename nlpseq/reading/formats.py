@@ -42,9 +42,6 @@ def texts_of(
     is_member: the file is part of an archive. Raises DataError if the file is corrupt, or has no text in the
     format of the config.
     """
-    if config.format == "text":
-        yield end_sentences(decode(decompressed(raw), raw.name, config, report), config.sentences)
-        return
     head, chunks, _ = _take_sample(decompressed(raw), TAR_HEAD_BYTES)
     if is_tar(head):
         _refuse_nested(raw, is_member)
@@ -55,7 +52,7 @@ def texts_of(
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
             for member in zip_members(file, raw.name):
                 yield from texts_of(member, config, report, is_member=True)
-    elif found := sniff_arrow(head):
+    elif config.format != "text" and (found := sniff_arrow(head)):
         _check_format(config, found, raw.name)
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
             path = column_path(file, head, config.column)
@@ -93,6 +90,8 @@ def _record_text(
     pieces: Iterator[bytes], name: str, config: TextConfig, report: ReadReport
 ) -> Iterator[bytes]:
     """Yield the text of records, or the pieces unchanged if the file is plain text."""
+    if config.format == "text":
+        return pieces
     end = document_end(config.sentences)
     sample, pieces, is_whole = _take_sample(pieces, _SAMPLE_BYTES)
     format: Format | None = config.format if config.format != "auto" else format_of_name(name)
