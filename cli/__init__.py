@@ -70,8 +70,9 @@ def _load(name: str) -> click.Command:
 def main() -> None:
     """Train word vectors and a recurrent language model on your own text.
 
-    CORPUS is a file (also .gz, .bz2, .xz or .zst), a folder, a glob, an address (https://...), several of
-    these, - for stdin, or a name from `nlpseq corpora list`. Results go to stdout, messages to stderr.
+    CORPUS is a file (text, JSON lines, CSV, Parquet, also compressed or in an archive), a folder, a glob, an
+    address (https://...), several of these, - for stdin, or a name from `nlpseq corpora list`. Results go to
+    stdout, messages to stderr.
 
     \b
     Exit codes: 0 done, 1 the run failed, 2 usage, 3 something is not installed,

@@ -403,6 +403,16 @@ vector_options = option_group(
     ),
 )
 
+source_options = option_group(
+    click.option("--column", help="column or key with the text [default: as the model was trained]"),
+    click.option(
+        "--format",
+        type=click.Choice(get_args(get_type_hints(TextConfig)["format"])),
+        default="auto",
+        help="format of the files; auto recognizes the content",
+    ),
+)
+
 machine_options = option_group(
     threads_option,
     click.option("--device", default="cpu", help="device of the model: cpu, cuda or cuda:N"),

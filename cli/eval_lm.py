@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import TextConfig
+from nlpseq.config import Format, TextConfig
 from nlpseq.core.resources import TORCH, available_memory, size_text
 from nlpseq.errors import ArtifactError, DataError
 
 from ._app import Command
 from ._inputs import dataset_folder, encode_as, encode_for, load_model, offer_encoding
-from ._options import encoding_options, json_option, lm_argument, machine_options, require_with
+from ._options import (
+    encoding_options,
+    json_option,
+    lm_argument,
+    machine_options,
+    require_with,
+    source_options,
+)
 from ._output import print_columns, print_json, say, say_warning
 
 __all__ = ["eval_lm"]
@@ -72,6 +79,7 @@ PROTOCOL = (
     "--dynamic", is_flag=True, help="also evaluate with dynamic evaluation: the weights adapt to the text"
 )
 @encoding_options
+@source_options
 @machine_options
 @json_option
 def eval_lm(
@@ -81,6 +89,8 @@ def eval_lm(
     dynamic: bool,
     encoding: str,
     encoding_errors: Any,
+    column: str | None,
+    format: Format,
     threads: int | None,
     device: str,
     as_json: bool,
@@ -95,9 +105,15 @@ def eval_lm(
     from nlpseq.lm.evaluate import evaluate, perplexities
 
     own, config = _own_data(model, lm), lm.text_config
-    for option in ("encoding", "encoding_errors"):
+    for option in ("encoding", "encoding_errors", "column", "format"):
         require_with(option, "a TEXT", is_there=bool(text) and not dataset_folder(text))
-    config = replace(config, encoding=encoding, encoding_errors=encoding_errors or config.encoding_errors)
+    config = replace(
+        config,
+        encoding=encoding,
+        encoding_errors=encoding_errors or config.encoding_errors,
+        column=column or config.column,
+        format=format,
+    )
     with offer_encoding(model, lm.text_config.encoding):
         data = _evaluation_data(model, lm, text, own, config)
     valid = _validation_text(model, lm, own) if cache or dynamic else None

@@ -30,10 +30,12 @@ from nlpseq.config.fields import from_dict
 from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, stream_key
 from nlpseq.core.resources import available_cores
+from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import DISK_FULL, ArtifactError, ConfigError, ResourceError
+from nlpseq.reading.corpus import Corpus, Source
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import NpyWriter, load_array
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
@@ -122,22 +124,25 @@ class Cooccurrence:
 
 
 def count_cooccurrences(
-    data: TokenDataset,
+    data: TokenDataset | Corpus | Source,
     config: CooccurrenceConfig = CooccurrenceConfig(),  # noqa: B008  (frozen)
     *,
     threads: int | None = None,
     memory_bytes: int = 2 << 30,
     progress: Callable[[int, int], None] | None = None,
+    **text: Any,
 ) -> Cooccurrence:
     """Count the neighbors of every word of the vocabulary.
 
+    data: an encoded corpus, or a source as in open_corpus with the settings `text` of TextConfig.
     threads: default all cores of this process; the counts do not depend on the number. progress: called with
     words done and words in total. memory_bytes: limit of the memory, besides memory-mapped files in the
     cache; with less memory the text is read more often. Raises ResourceError if the disk is full.
     """
+    data = as_dataset(data, text)
     vocab = data.vocab.without_specials()
-    text = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, config.subsample))
-    matrix = count_matrix(text, config, threads or available_cores(), memory_bytes, progress)
+    tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, config.subsample))
+    matrix = count_matrix(tokens, config, threads or available_cores(), memory_bytes, progress)
     return Cooccurrence(matrix, vocab, config, _meta_of(data))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
+from nlpseq.config.fields import from_dict
 from nlpseq.core import resources
 from nlpseq.core.precompile import Kernel
 from nlpseq.core.resources import available_cores
@@ -36,7 +37,7 @@ from nlpseq.dataset.token_dataset import (
 )
 from nlpseq.dataset.vocab import SPECIAL_BYTES, SPECIALS, Vocab, prune
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.reading.corpus import Block, Corpus, ReadReport
+from nlpseq.reading.corpus import Block, Corpus, ReadReport, Source, open_corpus
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
 from nlpseq.tokenizers.base import package_versions
@@ -62,25 +63,33 @@ EncodeCallback = Callable[[EncodeProgress], None]
 
 
 def preprocess(
-    corpus: Corpus,
-    config: TextConfig,
-    path: Path | str,
+    corpus: Corpus | Source,
+    config: TextConfig | None = None,
+    path: Path | str | None = None,
     *,
     vocab: Vocab | None = None,
     force: bool = False,
     threads: int | None = None,
     progress: EncodeCallback | None = None,
     limits: EncodeLimits = EncodeLimits(),
+    **settings: Any,
 ) -> TokenDataset:
     """Encode a corpus into a folder at `path`: the same files for any number of threads.
 
+    corpus: also a path, an iterable of texts or of lists of tokens, or a data frame, as in open_corpus. path:
+    by default the name of the corpus and .tokens. settings: fields of TextConfig, in place of config.
     vocab: an existing vocabulary, for a model trained on other text; default: the words of the train split.
     threads: default all cores of this process. Tokenizers of whole lines run in processes, so a script must
     call this function under `if __name__ == "__main__":`.
     Raises ConfigError if `path` exists and force is off, DataError if the text leaves no vocabulary or cannot
     be split, ResourceError if the disk is full.
     """
-    path = Path(path)
+    if not isinstance(corpus, Corpus):
+        corpus = open_corpus(corpus, column=settings.get("column", config and config.column))
+    config = (
+        corpus.text_config(settings) if config is None else from_dict(TextConfig, asdict(config) | settings)
+    )
+    path = Path(path or f"{corpus.name}.tokens")
     threads = available_cores() if threads is None else threads
     if threads < 1:
         raise ConfigError(f"threads: is {threads}. Use 1 or more.")
@@ -99,7 +108,7 @@ def preprocess(
         with closing(tokenize_blocks(blocks, config, threads, limits)) as tokenized:
             reported = _report(tokenized, corpus.size_bytes(), progress)
             text = write_provisional(folder.path, reported, limits)
-        if config.column is not None and not report.formats and vocab is None:
+        if config.column is not None and not report.formats and vocab is None and not corpus.is_spooled:
             raise DataError(
                 f"{corpus.describe()}: has no columns, because all files are plain text. "
                 "Leave out --column, or name the format with --format."

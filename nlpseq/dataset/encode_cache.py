@@ -4,21 +4,24 @@ import hashlib
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from nlpseq.config import TextConfig
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.dataset.encode import EncodeCallback, preprocess, tokenizer_versions
 from nlpseq.dataset.token_dataset import VERSION, TokenDataset
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ArtifactError
-from nlpseq.reading.corpus import Corpus
+from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.reading.corpus import Corpus, Source, open_corpus
 from nlpseq.storage import artifact
 from nlpseq.storage.artifact import Meta
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
-__all__ = ["cached_dataset"]
+__all__ = ["as_dataset", "cached_dataset"]
 
 ENCODING = 3  # increase if the same text and settings give other tokens or facts, to make entries stale
 
@@ -62,6 +65,24 @@ def _renamed(meta: Meta, names: list[str]) -> list[str]:
     longest_first = sorted(numbers, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
     return [pattern.sub(lambda found: names[numbers[found[0]]], notice) for notice in meta["notices"]]
+
+
+def as_dataset(
+    data: TokenDataset | Corpus | Source,
+    settings: Mapping[str, Any],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> TokenDataset:
+    """Return an encoded corpus as it is; encode other sources, or take them from the cache.
+
+    data: also a corpus, or a source of open_corpus. settings: of TextConfig, by name. defaults: in place of
+    the defaults of TextConfig. Raises ConfigError for settings of a corpus that is encoded already.
+    """
+    if isinstance(data, TokenDataset):
+        for name in settings:
+            raise ConfigError(f"{name}: has no effect, because the corpus is encoded already. Leave it out.")
+        return data
+    corpus = data if isinstance(data, Corpus) else open_corpus(data, column=settings.get("column"))
+    return cached_dataset(corpus, corpus.text_config(settings, defaults))
 
 
 def _store(encoded: TokenDataset, path: Path) -> TokenDataset:

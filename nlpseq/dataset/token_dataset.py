@@ -72,7 +72,8 @@ def split_sentences(sentences: npt.NDArray[np.int64], config: TextConfig, name: 
         (train_share, config.valid_share, config.test_share), splits.items(), strict=True
     ):
         if share and first == end:
-            raise DataError(_explain_empty_split(name, num_sentences, split, share))
+            unit = "line" if config.sentences == "lines" else "sentence"
+            raise DataError(_explain_empty_split(name, num_sentences, split, share, unit))
     return splits
 
 
@@ -84,16 +85,16 @@ def _nearest(sentences: npt.NDArray[np.int64], target: int) -> int:
     return after
 
 
-def _explain_empty_split(name: str, num_sentences: int, split: str, share: float) -> str:
+def _explain_empty_split(name: str, num_sentences: int, split: str, share: float, unit: str) -> str:
     if num_sentences == 1:
+        way_out = "Put one sentence on a line" if unit == "line" else "Leave out --sentences"
         return (
-            f"{name}: is a single line and cannot be split, because a split holds whole lines. "
-            "Put one sentence on a line, or use --valid-share 0 --test-share 0 "
-            "(train-lm then needs --valid FILE)."
+            f"{name}: is a single {unit} and cannot be split, because a split holds whole {unit}s. "
+            f"{way_out}, or use --valid-share 0 --test-share 0 (train-lm then needs --valid FILE)."
         )
     return (
-        f"{name}: has {num_sentences:,} lines, too few for the {split} split "
-        f"({share:g} of the tokens). Use a larger share or more lines."
+        f"{name}: has {num_sentences:,} {unit}s, too few for the {split} split "
+        f"({share:g} of the tokens). Use a larger share or more {unit}s."
     )
 
 

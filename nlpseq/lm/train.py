@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlpseq.config import LMConfig
+from nlpseq.config import LM_SHARES, LM_TEXT, LMConfig
 from nlpseq.config.fields import is_number
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.diagnostics import UNSPACED
+from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.lm.checkpoint import Checkpoint, model_config
 from nlpseq.lm.language_model import LanguageModel
 from nlpseq.lm.state import load_state
 from nlpseq.lm.trainer import Trainer
+from nlpseq.reading.corpus import Corpus, Source
 from nlpseq.storage import artifact
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import (
@@ -39,21 +41,26 @@ EMBEDDING_STD = 0.1 / 3**0.5  # of the uniform distribution of new embeddings
 
 
 def train_lm(
-    data: TokenDataset,
+    data: TokenDataset | Corpus | Source,
     config: LMConfig | None = None,
     *,
     valid: TokenDataset | None = None,
     vectors: Vectors | None = None,
     checkpoint: CheckpointConfig | None = None,
     progress: ProgressCallback | None = None,
+    **text: Any,
 ) -> LanguageModel:
     """Train a language model on the train split, and return its best state on the valid split.
 
+    data: an encoded corpus, or a source as in open_corpus with the settings `text` of TextConfig; defaults
+    as of the command train-lm.
     valid: another text to validate on. vectors: first values of the embeddings of their words. checkpoint:
     where to store the run; by default in memory only. A run stopped by checkpoint.should_stop has
     meta["complete"] False. Raises DataError if the text is too short, RunError if training diverges.
     """
     with lock_new_run(checkpoint):
+        has_marks = text.get("tokenizer", "word") == "word"
+        data = as_dataset(data, text, {**LM_TEXT, "punctuation": has_marks, **({} if valid else LM_SHARES)})
         trainer = _make_trainer(data, valid, resolve(config or LMConfig()))
         trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
         trainer.probe_results = start_from(trainer, vectors) if vectors else {}

@@ -45,7 +45,7 @@ def choose_column(columns: Mapping[str, Sequence[str]], wanted: str | None, name
         problem, way_out = f"has no column {wanted!r}", "Name one of its columns with --column"
     listed = ", ".join(_with_example(*each) for each in list(columns.items())[:_MAX_LISTED])
     more = f", and {len(columns) - _MAX_LISTED} more" * (len(columns) > _MAX_LISTED)
-    raise DataError(f"{name}: {problem}. {way_out}: {listed}{more}.")
+    raise DataError(f"{name}: {problem}. {way_out}{': ' * bool(listed)}{listed}{more}.")
 
 
 def _with_example(column: str, values: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The text of files, folders, globs, standard input or a corpus from the catalog, block by block.
+"""The text of files, folders, globs, standard input, the catalog, or memory, block by block.
 
     stored bytes ──> text with sentence ends (formats.py) ──> cut into blocks ──> normalized
 
@@ -11,26 +11,28 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from types import MappingProxyType
+from typing import IO, Any, NamedTuple
 
 from nlpseq.config import TextConfig
-from nlpseq.errors import DataError
+from nlpseq.config.fields import from_dict
+from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
 from nlpseq.reading.decode import UTF_8, FileList, ReadReport, UnfitFile
-from nlpseq.reading.formats import texts_of
+from nlpseq.reading.formats import format_of_name, spooled_text, texts_of
 from nlpseq.reading.normalize import normalize_block
 from nlpseq.reading.open import RawBytes, read_errors
 from nlpseq.reading.remote import RemoteFile, Version, is_remote, open_remote
+from nlpseq.reading.spool import NAME, Spool, spool_texts
 from nlpseq.storage.artifact import is_result
-from nlpseq.storage.manifest import file_sha256
 
-__all__ = ["Block", "Corpus", "ReadReport", "UnfitFile", "open_corpus"]
+__all__ = ["Block", "Corpus", "ReadReport", "Source", "UnfitFile", "open_corpus"]
 
 _PIPES = ("/dev/fd", "/proc/self/fd")  # where a shell puts <(command)
 _PROBED_FILES = 100  # searched for the problem of another file
@@ -48,27 +50,53 @@ class Block(NamedTuple):
         return self.data.decode(*UTF_8)
 
 
+Source = str | Path | Iterable[Any]  # a path or name; texts, lists of tokens, a data frame or a data set
+
+
 @dataclass(frozen=True)
 class _File:
-    path: Path | None  # None: standard input
+    path: Path | None  # None: standard input, or texts in memory
     name: str  # for messages
+    spool: Spool | None = None  # texts in memory
+
+    def _stat(self) -> os.stat_result | None:
+        """Return size and time of a stored file, None for a pipe or standard input."""
+        if self.spool is not None:
+            return os.fstat(self.spool.file.fileno())
+        return self.path.stat() if self.path and self.path.is_file() else None
 
     @property
     def is_stored(self) -> bool:
         """True if the file can be read twice."""
-        return self.path is not None and self.path.is_file()
+        return self._stat() is not None
 
-    def open(self) -> AbstractContextManager[BinaryIO]:
+    def open(self) -> AbstractContextManager[IO[bytes]]:
+        """Open the file at its start."""
+        if self.spool is not None:
+            self.spool.file.seek(0)
+            return nullcontext(self.spool.file)
         return self.path.open("rb") if self.path else nullcontext(sys.stdin.buffer)
 
     def stamp(self) -> tuple[int, int]:
-        """Return (bytes, modification time in ns)."""
-        assert self.path is not None
-        stat = self.path.stat()
+        """Return (bytes, modification time in ns) of a stored file."""
+        stat = self._stat()
+        assert stat is not None
         return stat.st_size, stat.st_mtime_ns
 
     def known_sha256(self) -> str | None:
-        return file_sha256(self.path) if self.path else None
+        """Return the sha256 (hex) of a stored file."""
+        with self.open() as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _spool(file: _File | RemoteFile) -> Spool | None:
+    return file.spool if isinstance(file, _File) else None
+
+
+def _key(file: _File | RemoteFile, sha256: bytes) -> bytes:
+    """Return a sha256 and all else that decides how the content is read."""
+    kind = "texts" if _spool(file) else format_of_name(file.name) or ""
+    return sha256 + kind.encode()
 
 
 class Corpus:
@@ -78,12 +106,23 @@ class Corpus:
         self.name = name
         self._files = files
         self._is_stored = all(file.is_stored for file in files)
+        self.is_spooled = any(_spool(file) for file in files)  # texts in memory
+        self.has_tokens = any(
+            (spool := _spool(file)) and spool.is_tokens for file in files
+        )  # lists of tokens
         self._was_read = False
         self.read_key: str | None = None  # content_key of the bytes read, once blocks() has ended
 
     @property
     def file_names(self) -> list[str]:
         return [file.name for file in self._files]
+
+    def text_config(
+        self, settings: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+    ) -> TextConfig:
+        """Return the text settings by name, with defaults that keep the tokens of lists as they are."""
+        kept = {"tokenizer": "whitespace", "lower": False, "punctuation": False, "normalize": "none"}
+        return from_dict(TextConfig, {**defaults, **(kept if self.has_tokens else {}), **settings})
 
     def describe(self) -> str:
         """Name the corpus in a few words, for messages."""
@@ -103,7 +142,7 @@ class Corpus:
                 sha256 = file.known_sha256()
             if sha256 is None:
                 return None
-            digest.update(bytes.fromhex(sha256))
+            digest.update(_key(file, bytes.fromhex(sha256)))
         return digest.hexdigest()
 
     def stamp(self) -> list[tuple[int, int] | Version]:
@@ -134,6 +173,11 @@ class Corpus:
             raise DataError(
                 f"{self.describe()}: can be read only once. Save the text to a file and name the file."
             )
+        if self.has_tokens and config.tokenizer != "whitespace":
+            raise ConfigError(
+                f"tokenizer: is {config.tokenizer}, and {NAME} are lists of tokens. Use the tokenizer "
+                '`whitespace`, which keeps them, with lower=False and normalize="none" to keep their letters.'
+            )
         self._was_read, self.read_key = True, None
         return self._read(config, report, limits)
 
@@ -144,8 +188,11 @@ class Corpus:
                 opened = file.open()
             with opened as stream:
                 raw = RawBytes(stream, file.name)
+                texts = texts_of(raw, config, report)
+                if spool := _spool(file):
+                    texts = iter([spooled_text(raw, spool, config, report)])
                 try:
-                    for pieces in texts_of(raw, config, report):
+                    for pieces in texts:
                         for text, continues in cut_blocks(pieces, config, report, limits):
                             data = normalize_block(text, config.normalize)
                             yield Block(data, continues, bytes_before + raw.bytes_read)
@@ -153,7 +200,7 @@ class Corpus:
                     error.args = (str(error) + self._more_unfit(number + 1, config),)
                     raise
             bytes_before += raw.bytes_read
-            digest.update(raw.sha256.digest())
+            digest.update(_key(file, raw.sha256.digest()))
             if isinstance(file, RemoteFile):
                 file.keep_sha256(raw.sha256.hexdigest())
         self.read_key = digest.hexdigest() if self._is_stored else None
@@ -177,18 +224,25 @@ class Corpus:
         return f"{also} To leave files out, name the others, or a pattern such as 'folder/*.txt'."
 
 
-def open_corpus(*sources: str | Path) -> Corpus:
-    """Return the corpus in files, folders, globs, addresses, "-" (standard input) or names of nlpseq.corpora.
+def open_corpus(*sources: Source, column: str | None = None) -> Corpus:
+    """Return the corpus in files, folders, globs, addresses, "-" (stdin), names, or texts in memory.
 
     Sources keep their order and may repeat. A folder means all files below, hidden ones and results of nlpseq
-    left out. An address starts with https://, s3://, gs://, hf:// or memory://. Nothing is read yet. Raises
-    DataError if a source does not exist or holds no file.
+    left out. An address starts with https://, s3://, gs://, hf:// or memory://; names are of nlpseq.corpora.
+    No file is read yet. A source that is no path is an iterable of texts or of lists of tokens, a data frame or
+    a data set of Hugging Face with a column, and is written to a temporary file at once.
+    column: of data frames and data sets. Raises DataError if a source does not exist or holds no text.
     """
     if not sources:
         raise DataError("corpus: missing. Name a file, a folder, a glob, - for stdin, or a corpus name.")
-    found = [_find(str(source)) for source in sources]
+    found = [
+        _find(str(source))
+        if isinstance(source, (str, Path))
+        else ("texts", [_File(None, NAME, spool_texts(source, column))])
+        for source in sources
+    ]
     files = [file for _, group in found for file in group]
-    if sum(isinstance(file, _File) and file.path is None for file in files) > 1:
+    if files.count(_File(None, "stdin")) > 1:
         raise DataError("stdin (-): named more than once. Name stdin once, because it can be read only once.")
     return Corpus(found[0][0], files)
 

@@ -15,12 +15,13 @@ from nlpseq.errors import DataError
 from nlpseq.reading.archives import TAR_HEAD_BYTES, is_tar, is_zip, tar_members, zip_members
 from nlpseq.reading.decode import ReadReport, decode, refuse_non_text
 from nlpseq.reading.jsonl import choose_path, json_text, sniff_json
-from nlpseq.reading.open import COMPRESSED_ENDINGS, RawBytes, decompressed
+from nlpseq.reading.open import COMPRESSED_ENDINGS, READ_BYTES, RawBytes, decompressed
 from nlpseq.reading.parquet import column_path, column_text, sniff_arrow
-from nlpseq.reading.sentences import document_end, end_sentences
+from nlpseq.reading.sentences import END_OF_DOCUMENT, document_end, end_sentences
+from nlpseq.reading.spool import Spool
 from nlpseq.reading.tables import choose_field, sniff_dialect, table_text
 
-__all__ = ["texts_of"]
+__all__ = ["format_of_name", "spooled_text", "texts_of"]
 
 _FORMATS_OF_ENDINGS: dict[str, Format] = {
     ".jsonl": "jsonl",
@@ -41,9 +42,6 @@ def texts_of(
     is_member: the file is part of an archive. Raises DataError if the file is corrupt, or has no text in the
     format of the config.
     """
-    if config.format == "text":
-        yield end_sentences(decode(decompressed(raw), raw.name, config, report), config.sentences)
-        return
     head, chunks, _ = _take_sample(decompressed(raw), TAR_HEAD_BYTES)
     refuse_non_text(head, raw.name)
     if is_tar(head):
@@ -55,7 +53,7 @@ def texts_of(
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
             for member in zip_members(file, raw.name):
                 yield from texts_of(member, config, report, is_member=True)
-    elif found := sniff_arrow(head):
+    elif config.format != "text" and (found := sniff_arrow(head)):
         _check_format(config, found, raw.name)
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
             path = column_path(file, head, config.column)
@@ -65,6 +63,15 @@ def texts_of(
     else:
         pieces = decode(chunks, raw.name, config, report)
         yield end_sentences(_record_text(pieces, raw.name, config, report), config.sentences)
+
+
+def spooled_text(raw: RawBytes, spool: Spool, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
+    """Return texts in memory as pieces of UTF-8; raw: the spool's file, from its start."""
+    report.skip("no text", spool.num_missing, f"{raw.name}, item {spool.first_missing}")
+    pieces = iter(lambda: raw.read(READ_BYTES), b"")
+    if config.sentences == "lines":
+        return (piece.replace(bytes([END_OF_DOCUMENT]), b"\n") for piece in pieces)
+    return end_sentences(pieces, config.sentences)
 
 
 def _check_format(config: TextConfig, found: Format, name: str) -> None:
@@ -84,9 +91,11 @@ def _record_text(
     pieces: Iterator[bytes], name: str, config: TextConfig, report: ReadReport
 ) -> Iterator[bytes]:
     """Yield the text of records, or the pieces unchanged if the file is plain text."""
+    if config.format == "text":
+        return pieces
     end = document_end(config.sentences)
     sample, pieces, is_whole = _take_sample(pieces, _SAMPLE_BYTES)
-    format: Format | None = config.format if config.format != "auto" else _format_of_name(name)
+    format: Format | None = config.format if config.format != "auto" else format_of_name(name)
     dialect = None
     if format in ("parquet", "arrow"):
         raise DataError(f"{name}: is not {FORMATS[format]}. Leave out --format to read the file as it is.")
@@ -105,7 +114,7 @@ def _record_text(
     return pieces
 
 
-def _format_of_name(name: str) -> Format | None:
+def format_of_name(name: str) -> Format | None:
     """Return the format that the ending of a name asks for, before the ending of a compression."""
     endings = [each for each in Path(name.lower()).suffixes if each not in COMPRESSED_ENDINGS]
     return _FORMATS_OF_ENDINGS.get(endings[-1]) if endings else None

@@ -62,5 +62,4 @@ def end_sentences(pieces: Iterator[bytes], sentences: Sentences) -> Iterator[byt
 
 def _end_at_punctuation(text: bytes) -> bytes:
     """End sentences in a text that ends between words."""
-    marked = _SENTENCE_END.sub(lambda found: (found[1] or found[2] or b"") + b"\0", text)
-    return marked.translate(_DOCUMENTS_TO_LINES)
+    return _SENTENCE_END.sub(b"\\1\\2\0", text).translate(_DOCUMENTS_TO_LINES)

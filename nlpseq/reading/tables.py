@@ -2,7 +2,8 @@
 
 Fields are separated by a comma, semicolon, tab or bar; quotes and newlines inside quotes are understood. If
 neither name nor settings say that a file is a table, its first 100 records must have the same two or more
-fields under a heading. A heading has short, different names: no numbers, dates, spaces around or full stops.
+fields under a heading. A heading has short, different names that are no values of the columns: no
+numbers, dates, spaces around or full stops.
 """
 
 import csv
@@ -99,7 +100,13 @@ def _num_alike(records: list[list[str]]) -> int:
 
 
 def _is_table(records: list[list[str]]) -> bool:
-    return len(records) > _MIN_RECORDS and _is_heading(records[0])
+    """Return True if records of equal width stand under a heading, whose names are not values as well."""
+    columns = list(zip(*records, strict=True))
+    return (
+        len(records) > _MIN_RECORDS
+        and _is_heading(records[0])
+        and all(column.count(column[0]) == 1 for column in columns)
+    )
 
 
 def _is_heading(names: list[str]) -> bool:

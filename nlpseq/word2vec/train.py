@@ -7,8 +7,10 @@ from typing import Any
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.resources import available_cores
+from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ConfigError, DataError
+from nlpseq.reading.corpus import Corpus, Source
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
 from nlpseq.training.progress import ProgressCallback
@@ -24,21 +26,24 @@ DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measur
 
 
 def train_word2vec(
-    data: TokenDataset,
+    data: TokenDataset | Corpus | Source,
     config: Word2VecConfig | None = None,
     *,
     progress: ProgressCallback | None = None,
     checkpoint: CheckpointConfig | None = None,
     sizes: ParallelSizes | None = None,
+    **text: Any,
 ) -> Vectors:
     """Train CBOW or skip-gram vectors of every word on the train split.
 
+    data: an encoded corpus, or a source as in open_corpus with the settings `text` of TextConfig.
     A valid split is evaluated after each epoch; with config.early_stop training ends after its loss stops
     falling, and the result is the best epoch. checkpoint: where to store the run; by default
     in memory only. A run stopped by checkpoint.should_stop has meta["complete"] False. Raises DataError if
     the text has nothing to learn from, or no valid split for early_stop, and RunError if training diverges.
     """
     with lock_new_run(checkpoint):
+        data = as_dataset(data, text)
         words, tokens = len(data.vocab.without_specials()), data.split("train").num_tokens
         config = resolve(config or Word2VecConfig(), words, tokens)
         provenance = checkpoint.provenance if checkpoint else None

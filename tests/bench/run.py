@@ -7,6 +7,7 @@ Kinds of WORK:
     scaling         one thread against several
     deterministic   Hogwild threads against local SGD
     growth          time and memory against the size of the text
+    sources         JSON lines, CSV and Parquet against plain text
     vectors         every kind of vectors on the same tokens
     ingredients     gain of each setting of skip-gram
     cbow-update     both gradients of the CBOW mean at several learning rates
@@ -25,6 +26,7 @@ from common import CORPUS, check_tests, heading, tokenize_once, training_job
 from measure import run_job
 from revisions import compare_revisions
 from scaling import deterministic, growth, scaling
+from sources import sources
 from speed import ROWS, SCORES, speed
 from vectors import ingredients, vectors
 from worker import SETTINGS
@@ -85,6 +87,7 @@ WORK = {
     "cbow-update": cbow_update,
     "speed": speed,
     "scaling": scaling,
+    "sources": sources,
     "deterministic": deterministic,
     "growth": growth,
     "vectors": vectors,

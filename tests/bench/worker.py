@@ -69,8 +69,11 @@ def encode_nlpseq(job: Figures) -> Figures:
 def compile_encoder(job: Figures) -> None:
     from nlpseq.config import TextConfig
     from nlpseq.dataset.parallel import block_tokenizer
+    from nlpseq.reading.corpus import ReadReport, open_corpus
 
     block_tokenizer(TextConfig(**job["text_config"]))(b" ".join(b"%d" % number for number in range(9999)))
+    if "sample" in job:  # compiles the scanner of the format
+        list(open_corpus(job["sample"]).blocks(TextConfig(), ReadReport()))
 
 
 def count_nlpseq(job: Figures) -> Figures:

@@ -29,6 +29,9 @@ MEMBERS = {
 TEXT = "plain\nrecord\nfield\ncompressed\n한글 without an end"
 
 
+MEMBERS_AS_TEXT = '{"text": "record"}', "id,body\n1,field"
+
+
 def zip_of(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
@@ -69,6 +72,9 @@ def test_members_are_read_in_stored_order(tmp_path, content):
     file = write(tmp_path, content)
     blocks, corpus = read(file), open_corpus(file)
     assert "".join(block.text for block in blocks) == TEXT
+    assert text_of(file, format="text") == TEXT.replace("record", MEMBERS_AS_TEXT[0]).replace(
+        "field", MEMBERS_AS_TEXT[1]
+    )
     list(corpus.blocks(TextConfig(), ReadReport()))
     assert corpus.read_key == corpus.content_key()
 

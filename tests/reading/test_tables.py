@@ -68,6 +68,7 @@ def test_long_field_takes_little_memory():
         (TABLE.replace(",", ";"), None, "CSV with semicolons with a heading"),
         ('id\tbody\n1\t"Oh," he said\n2\t"no\n', None, "TSV with a heading"),
         (PROSE, None, None),
+        ("a\tb\n" * 60, None, None),
         ("1,one\n2,two\n3,three\n", None, None),
         ("id,body\n1,one\n2,two,three\n3,a\n", None, None),
         ("id,body\n1,one\n", None, None),

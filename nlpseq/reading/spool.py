@@ -1,0 +1,121 @@
+"""Texts in memory, written once to a temporary file, which is read like any other file.
+
+A source is an iterable of texts or of lists of tokens, or a data frame or a data set of Hugging Face with a
+column. Each text is a document. A list of tokens is a sentence of tokens to keep as they are.
+"""
+
+import math
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any
+
+from nlpseq.core.cache_dir import cache_dir
+from nlpseq.errors import DataError
+from nlpseq.reading.columns import SAMPLE_RECORDS, choose_column
+from nlpseq.reading.decode import UTF_8
+from nlpseq.storage.artifact import write_errors
+
+__all__ = ["NAME", "Spool", "spool_texts"]
+
+NAME = "texts in memory"  # for messages
+_BATCH_ROWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Spool:
+    """Texts in a temporary file, which vanishes with this object; a NUL follows each text."""
+
+    file: IO[bytes]
+    is_tokens: bool  # a space stands between tokens
+    num_missing: int  # None or NaN instead of a text
+    first_missing: int  # number of the item, from 1
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.file.close)
+
+
+def spool_texts(source: Iterable[Any], column: str | None = None) -> Spool:
+    """Write all texts of a source to a temporary file.
+
+    column: of a data frame or data set; by default `text`, or the only column with text. Raises DataError if
+    an item is no text, ResourceError if the disk is full.
+    """
+    num_missing, first_missing, kind = 0, 0, None
+    with write_errors(cache_dir()), ExitStack() as on_error:
+        file = on_error.enter_context(tempfile.TemporaryFile(dir=cache_dir()))
+        for number, item in enumerate(_items(source, column), 1):
+            if item is None or (isinstance(item, float) and math.isnan(item)):
+                num_missing, first_missing = num_missing + 1, first_missing or number
+                continue
+            is_tokens = not isinstance(item, str)
+            if kind not in (None, is_tokens):
+                raise DataError(f"{NAME}, item {number}: mixes texts with lists of tokens. Use one kind.")
+            kind = is_tokens
+            file.write((_tokens(item, number) if is_tokens else _clean(item)) + b"\0")
+        file.flush()
+        on_error.pop_all()
+    return Spool(file, bool(kind), num_missing, first_missing)
+
+
+def _items(source: Any, column: str | None) -> Iterator[Any]:
+    """Yield the items of an iterable, or of a column."""
+    names = _column_names(source)
+    if isinstance(source, (Mapping, bytes, bytearray)) or not (names or hasattr(source, "__iter__")):
+        raise DataError(
+            f"corpus: is a {type(source).__name__}. Use a path, an iterable of texts, or a data frame."
+        )
+    if names:
+        if column not in names:
+            samples = {name: [*map(str, islice(_column(source, name), SAMPLE_RECORDS))] for name in names}
+            column = choose_column(samples, column, "data frame")
+        source = _column(source, column)
+    for item in source:
+        if isinstance(item, Mapping):
+            item = item.get(column or "text")
+        yield item.as_py() if hasattr(item, "as_py") else item  # a value of pyarrow
+
+
+def _column_names(source: Any) -> list[str]:
+    """Return the columns of pandas, polars and pyarrow tables and of data sets, none for a plain iterable."""
+    names = getattr(source, "column_names", None)
+    names = getattr(source, "columns", None) if names is None else names
+    return [] if names is None else list(names)
+
+
+def _column(source: Any, name: str | None) -> Iterator[Any]:
+    if not hasattr(source, "iter"):
+        return iter(source[name])
+    batches = source.select_columns([name]).iter(batch_size=_BATCH_ROWS)  # of a data set
+    return (value for batch in batches for value in batch[name])
+
+
+def _clean(text: Any) -> bytes:
+    r"""Return UTF-8 with \n for every newline and a space for NUL, as in a decoded file."""
+    plain = str(text)  # because the text may be of a subclass, such as that of NumPy
+    if "\r" in plain:
+        plain = plain.replace("\r\n", "\n").replace("\r", "\n")
+    return plain.replace("\0", " ").encode(*UTF_8)
+
+
+def _tokens(item: Any, number: int) -> bytes:
+    """Return the tokens of a sentence, joined by spaces."""
+    if isinstance(item, (list, tuple)) or hasattr(item, "tolist"):
+        for token in item:
+            if not isinstance(token, str):
+                break
+            if token.split() != [token] or "\0" in token:
+                raise DataError(
+                    f"{NAME}, item {number}: the token {token!r:.50} is empty or has white space. "
+                    "Join its parts, for example with _."
+                )
+        else:
+            sentence: str = " ".join(item)
+            return sentence.encode(*UTF_8)
+    raise DataError(
+        f"{NAME}, item {number}: is a {type(item).__name__}. Give texts, or lists of tokens; "
+        "name several paths as open_corpus(*paths)."
+    )

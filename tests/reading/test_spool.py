@@ -1,0 +1,115 @@
+"""Texts in memory: iterables, lists of tokens, data frames and data sets, written to disk once."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.texts import text_of
+
+from nlpseq.config import TextConfig
+from nlpseq.core.cache_dir import cache_dir
+from nlpseq.errors import ConfigError, DataError
+from nlpseq.reading.corpus import ReadReport, open_corpus
+
+TEXTS = ["one\r\ntwo", "한 \0x", "last"]
+EXPECTED = "one\ntwo\n한  x\nlast\n"
+
+
+def generate() -> Iterator[str]:
+    yield from TEXTS
+
+
+@pytest.mark.parametrize("source", [TEXTS, tuple(TEXTS), np.array(TEXTS)], ids=["list", "tuple", "array"])
+def test_texts_are_read_as_documents(source):
+    assert text_of(source) == EXPECTED
+    assert text_of(source, sentences="documents") == "one two\n한  x\nlast\n"
+
+
+def test_generator_is_read_once_and_its_text_many_times():
+    corpus = open_corpus(generate())
+    for _ in range(2):
+        assert "".join(block.text for block in corpus.blocks(TextConfig(), ReadReport())) == EXPECTED
+    assert corpus.read_key == corpus.content_key() == open_corpus(TEXTS).content_key()
+    assert corpus.size_bytes() == len("one\ntwo\0한  x\0last\0".encode())
+    assert corpus.describe() == "texts in memory"
+
+
+def test_temporary_file_vanishes_with_the_corpus():
+    opened = Path("/proc/self/fd")
+
+    def num_in_cache() -> int:
+        links = [path.readlink() for path in opened.iterdir() if path.is_symlink()]
+        return sum(link.is_relative_to(cache_dir()) for link in links)
+
+    before, names = num_in_cache(), set(cache_dir().iterdir())
+    corpus = open_corpus(TEXTS)
+    assert num_in_cache() == before + 1 and set(cache_dir().iterdir()) == names
+    del corpus
+    gc.collect()
+    assert num_in_cache() == before
+
+
+def test_token_lists_are_sentences_of_their_tokens():
+    corpus = open_corpus([["Don't", "STOP"], ["ﬁn."]])
+    config = corpus.text_config({})
+    assert [block.text for block in corpus.blocks(config, ReadReport())] == ["Don't STOP\nﬁn.\n"]
+    assert (config.tokenizer, config.lower, config.normalize) == ("whitespace", False, "none")
+    assert corpus.text_config({"lower": True}).lower
+    with pytest.raises(ConfigError, match="tokenizer: is word, and texts in memory are lists of tokens"):
+        corpus.blocks(TextConfig(), ReadReport())
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ([["New York"]], r"item 1: the token 'New York' is empty or has white space\. Join"),
+        (["a", ["b"]], "item 2: mixes texts with lists of tokens"),
+        ([Path("b")], r"item 1: is a PosixPath.*open_corpus\(\*paths\)"),
+        ([["a", 1]], "item 1: is a list"),
+        ({"text": ["a"]}, "corpus: is a dict"),
+        (b"text", "corpus: is a bytes"),
+        (3, "corpus: is a int"),
+    ],
+)
+def test_other_items_are_refused(source, problem):
+    with pytest.raises(DataError, match=problem):
+        open_corpus(source)
+
+
+def test_missing_texts_are_counted():
+    report = ReadReport()
+    assert text_of(["a", None, float("nan"), "b"], report=report) == "a\nb\n"
+    assert report.notices() == ["texts in memory, item 2: 2 records skipped, no text; the first is here."]
+
+
+def test_data_frames_need_a_column():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"title": ["t", "u"], "body": ["one", None], "n": [1, 2]})
+    for corpus in (open_corpus(frame["body"]), open_corpus(frame, column="body")):
+        assert [block.text for block in corpus.blocks(TextConfig(), ReadReport())] == ["one\n"]
+    with pytest.raises(DataError, match=r"data frame: has 2 columns with text.*title \('t'\)"):
+        open_corpus(frame)
+    with pytest.raises(DataError, match="data frame: has no column 'x'"):
+        open_corpus(frame, column="x")
+
+
+class DataSet:
+    """Stand in for a data set of Hugging Face, which has batches of columns."""
+
+    column_names = ("n", "text")
+
+    def select_columns(self, names):
+        assert names == ["text"]
+        return self
+
+    def iter(self, batch_size):
+        assert batch_size > 0
+        yield from ({"text": ["one"]}, {"text": ["two"]})
+
+
+def test_data_sets_and_records_need_a_column():
+    for source in (DataSet(), [{"text": "one"}, {"text": "two"}]):
+        corpus = open_corpus(source, column="text")
+        assert [block.text for block in corpus.blocks(TextConfig(), ReadReport())] == ["one\ntwo\n"]
