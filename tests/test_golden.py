@@ -58,6 +58,13 @@ def test_stored_vectors_still_answer(name: str, nearest: str, tmp_path: Path) ->
     assert vectors.neighbors("dog", top=1)[0][0] == nearest
 
 
+def test_stored_vectors_are_asked_by_the_rule_of_their_text(tokens: ns.TokenDataset, tmp_path: Path) -> None:
+    new = ns.train_word2vec(tokens, ns.Word2VecConfig(dim=5, epochs=1, threads=1))
+    assert new.find("D\u00adog") == "dog"
+    assert ns.Vectors.load(golden("tiny.w2v", tmp_path)).find("D\u00adog") is None
+    assert tokens.config.word_rule == 2
+
+
 def test_word2vec_still_gives_the_stored_vectors(tokens: ns.TokenDataset, tmp_path: Path) -> None:
     stored = ns.Vectors.load(golden("tiny.w2v", tmp_path))
     vectors = ns.train_word2vec(tokens, WORD2VEC)
@@ -78,6 +85,7 @@ def test_stored_language_model_still_scores(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the language model needs PyTorch")
     model = ns.LanguageModel.load(golden("tiny.lm", tmp_path))
     assert model.score("the dog is cold").log_prob == pytest.approx(-21.73889, abs=1e-3)
+    assert len(model.score("<dog> co\u00adld").tokens) > len(model.score("dog cold").tokens)
 
 
 @pytest.mark.parametrize("suffix", ["w2v", "glove", "lm"])

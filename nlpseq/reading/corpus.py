@@ -229,8 +229,8 @@ def open_corpus(*sources: Source, column: str | None = None) -> Corpus:
 
     Sources keep their order and may repeat. A folder means all files below, hidden ones and results of nlpseq
     left out. An address starts with https://, s3://, gs://, hf:// or memory://; names are of nlpseq.corpora.
-    No file is read yet. A source that is no path is an iterable of texts or of lists of tokens, a data frame or
-    a data set of Hugging Face with a column, and is written to a temporary file at once.
+    No file is read yet. A source that is no path is an iterable of texts or of lists of tokens, a data frame
+    or a data set of Hugging Face with a column, and is written to a temporary file at once.
     column: of data frames and data sets. Raises DataError if a source does not exist or holds no text.
     """
     if not sources:

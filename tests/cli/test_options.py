@@ -55,11 +55,25 @@ def test_every_field_is_an_option(name):
 def test_flags_of_every_kind_set_the_config(settings):
     found = settings(
         *("--no-lower", "--min-count", 2, "--subsample", "1e-2", "--weighting", "harmonic"),
-        *("--max-vocab", 9, "--encoding", "cp949", "--phrase-threshold", 3.5, "--phrases", 1),
+        *(
+            "--normalize",
+            "NFKC",
+            "--keep",
+            "urls,numbers",
+            "--max-vocab",
+            9,
+            "--encoding",
+            "cp949",
+            "--phrase-threshold",
+            3.5,
+            "--phrases",
+            1,
+        ),
     )
     assert (found["lower"], found["min_count"], found["subsample"]) == (False, 2, 1e-2)
     assert (found["weighting"], found["max_vocab"], found["encoding"]) == ("harmonic", 9, "cp949")
     assert found["phrase_threshold"] == 3.5
+    assert (found["normalize"], found["keep"], found["word_rule"]) == ("NFKC", "urls,numbers", 2)
 
 
 def test_user_dictionary_option_stores_the_text(settings, run_cli, tmp_path, monkeypatch):
@@ -192,6 +206,13 @@ def test_invalid_environment_variable_is_refused(run_cli, value, message):
     result = run_cli("train-w2v", "x", env={"NLPSEQ_DIM": value})
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("command", OPTIONS_OF)
+def test_help_shows_options_of_words(run_cli, command):
+    text = run_cli(command, "--help").stdout
+    assert "--normalize [NFC|NFKC|none]" in text and "--keep TEXT" in text
+    assert "--word-rule" not in text, "hidden"
 
 
 def test_help_shows_defaults_bounds_and_sections(run_cli):

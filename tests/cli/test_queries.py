@@ -95,8 +95,18 @@ def test_query_word_is_normalized_like_training_text(run_cli, tmp_path):
     path = tmp_path / "own.w2v"
     vocab = Vocab(["don't", "café", "b"], np.ones(3, np.int64))
     Vectors(vocab, np.eye(3, dtype=np.float32), meta={"text_config": asdict(TextConfig())}).save(path)
-    for typed, known in (("Don’t", "don't"), ("CAFE\u0301", "café")):
+    for typed, known in (("Don’t", "don't"), ("CAFE\u0301", "café"), ("ca\u00adfé\u200d", "café")):
         assert json.loads(run_cli("neighbors", path, typed, "--json").stdout)["word"] == known
+
+
+def test_query_of_several_words_names_its_known_words(run_cli, tmp_path):
+    path = tmp_path / "own.w2v"
+    vocab = Vocab(["well", "known", "b"], np.ones(3, np.int64))
+    Vectors(vocab, np.eye(3, dtype=np.float32), meta={"text_config": asdict(TextConfig())}).save(path)
+    result = run_cli("neighbors", path, "well-known-x")
+    assert result.exit_code == 4
+    assert "'well-known-x': is 3 words in the text of these vectors, because hyphens" in result.stderr
+    assert "Use one of its known words: well, known." in result.stderr
 
 
 def test_capitals_are_unknown_to_vector_file(run_cli, tmp_path):

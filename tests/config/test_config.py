@@ -13,7 +13,7 @@ from nlpseq.config import (
     TextConfig,
     Word2VecConfig,
 )
-from nlpseq.config.fields import Bounds, from_dict
+from nlpseq.config.fields import Bounds, from_dict, from_stored
 from nlpseq.errors import ConfigError
 
 CONFIGS = [TextConfig, CooccurrenceConfig, SVDConfig, GloveConfig, Word2VecConfig, LMConfig]
@@ -58,6 +58,14 @@ REFUSED = [
     (TextConfig, {"test_share": -0.1}, "test_share: -0.1 is not valid. The value must be at least 0"),
     (TextConfig, {"valid_share": 0.5, "test_share": 0.5}, "to leave text to train on"),
     (TextConfig, {"tokenizer": "char", "punctuation": True}, "off unless the tokenizer is `word`"),
+    (TextConfig, {"tokenizer": "char", "keep": "urls"}, "empty unless the tokenizer is `word`"),
+    (TextConfig, {"keep": "urls,"}, "separated by commas, of urls, mentions, hashtags, numbers"),
+    (
+        TextConfig,
+        {"keep": "links"},
+        "keep: 'links' is not valid. The value must be names separated by commas",
+    ),
+    (TextConfig, {"word_rule": 3}, "word_rule: 3 is not valid. The value must be from 1 to 2."),
     (CooccurrenceConfig, {"window": 0}, "window: 0 is not valid. The value must be from 1 to 1,000."),
     (CooccurrenceConfig, {"side": "both"}, "The value must be one of symmetric, left, right."),
     (Word2VecConfig, {"dim": 0}, "dim: 0 is not valid. The value must be from 1 to 10,000."),
@@ -128,6 +136,14 @@ def test_bounds_have_text_and_contain_values(bounds, text, inside, outside):
 def test_config_survives_dictionary_roundtrip(config_type):
     config = config_type(seed=3) if config_type is not TextConfig else config_type(min_count=3)
     assert from_dict(config_type, asdict(config)) == config != config_type()
+
+
+def test_stored_config_without_word_rule_has_rule_1():
+    stored = asdict(TextConfig(min_count=3))
+    assert from_stored(TextConfig, stored) == TextConfig(min_count=3)
+    del stored["word_rule"], stored["keep"]
+    assert from_stored(TextConfig, stored) == TextConfig(min_count=3, word_rule=1)
+    assert from_dict(TextConfig, stored).word_rule == 2
 
 
 @pytest.mark.parametrize("config_type", [*CONFIGS, PPMIConfig])

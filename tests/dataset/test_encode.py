@@ -27,7 +27,9 @@ from nlpseq.reading.blocks import BlockLimits
 from nlpseq.reading.corpus import Corpus, open_corpus
 from nlpseq.tokenizers.base import tokenize
 
-WORDS = st.sampled_from(["a", "A", "b", "b", "c", "it's", "ΟΣ", "é", "é", "한글", "😀", ",", "<unk>", "’"])
+WORDS = st.sampled_from(
+    ["a", "A", "b", "b", "c", "it's", "ΟΣ", "é", "é", "한글", "😀", ",", "<unk>", "’", "<eos>"]
+)
 LINES = st.lists(st.lists(WORDS, max_size=12).map(" ".join), min_size=1, max_size=12)
 
 
@@ -182,6 +184,21 @@ def test_existing_vocabulary_keeps_its_ids_and_counts(tmp_path: Path, tokenizer:
     assert test.vocab.digest == train.vocab.digest and (test.vocab.counts == train.vocab.counts).all()
     ids = [train.vocab.ids.get(token, train.vocab.num_words) for token in tokenize("dog zebra", config)]
     assert test.tokens[: test.sentences[1]].tolist() == ids
+
+
+@pytest.mark.parametrize("tokenizer", ["word", "whitespace"])
+@pytest.mark.parametrize("types", [1, 1 << 20], ids=["types on disk", "types in memory"])
+def test_literal_specials_of_a_text_are_special(tokenizer: Any, types: int, tmp_path: Path) -> None:
+    corpus = open_corpus(
+        write_text(tmp_path / "corpus.txt", "<eos> the <unk> sat <eos> <eos>\nthe <eos> cat\n" * 2)
+    )
+    config = TextConfig(tokenizer=tokenizer, min_count=1)
+    data = preprocess(corpus, config, tmp_path / "out", limits=EncodeLimits(memory_types=types))
+    entries, sentences = content(data)
+    assert entries == [("the", 4), ("cat", 2), ("sat", 2), ("<unk>", 2), ("<eos>", 6)]
+    assert sentences == [[0, 3, 2], [0], [1]] * 2
+    given = preprocess(corpus, config, tmp_path / "given", vocab=data.vocab)
+    assert content(given) == (entries, sentences)
 
 
 # refusals

@@ -15,16 +15,30 @@ from nlpseq.tokenizers import base
 from nlpseq.tokenizers.base import TOKENIZERS, TokenizerEntry, normalize_and_tokenize, tokenize
 
 CONFIGS = [TextConfig(punctuation=True), *(TextConfig(tokenizer=name) for name in CORE)]
+KEEP = TextConfig(punctuation=True, keep="urls,mentions,hashtags,numbers")
 BAITS = (
     *("a", "'", ".", "@", "<", "a'", "a.", "1.", "1", "<a", "-", "#a", "(", '"', "&#", "a@", "http://"),
-    *("\u0301", ". ", "1 "),
+    *(
+        "\u0301",
+        ". ",
+        "1 ",
+        "\u00ad",
+        "a\u200d",
+        "a\u00ad'",
+        "👍\u200d",
+        "🇰",
+        "1\ufe0f",
+        "i\u0307",
+        "h\u0331\u00ad",
+    ),
+    *("a.", "a@a.", "www.", "1,", "<a>", "@a", "#"),
 )
 BAIT_CHARS = 50_000
 LINEAR_CPU_SECONDS = 5.0  # linear time takes 0.2 s at most, quadratic time 10 s and more
 
 
 def config_name(config: TextConfig) -> str:
-    return config.tokenizer + ", punctuation=True" * config.punctuation
+    return config.tokenizer + ", punctuation=True" * config.punctuation + ", keep" * bool(config.keep)
 
 
 def test_every_configured_tokenizer_is_registered():
@@ -51,13 +65,25 @@ def test_char_keeps_every_character():
     assert tokenize("a  b\t한\u0301", TextConfig(tokenizer="char")) == list("a  b\t한\u0301")
 
 
+@pytest.mark.parametrize("name", get_args(Tokenizer))
+def test_no_token_has_a_byte_order_mark(name):
+    config = TextConfig(tokenizer=name)
+    assert tokenize("\ufeffalpha be\ufeffta \ufeff", config) == tokenize("alpha beta ", config)
+
+
+@pytest.mark.parametrize("name", ["word", "whitespace", "char"])
+def test_dotted_capital_i_becomes_i(name):
+    config = TextConfig(tokenizer=name)
+    assert normalize_and_tokenize("İ I\u0307 i\u0307 Ị̇", config) == tokenize("i i i ị̇", config)
+
+
 def test_normalize_and_tokenize_composes_characters():
     assert normalize_and_tokenize("e\u0301 ﬁ", TextConfig()) == ["é", "ﬁ"]
     assert normalize_and_tokenize("e\u0301 ﬁ", TextConfig(normalize="NFKC")) == ["é", "fi"]
     assert normalize_and_tokenize("e\u0301", TextConfig(normalize="none")) == ["e\u0301"]
 
 
-@pytest.mark.parametrize("config", [*CONFIGS, *OPTIONAL], ids=config_name)
+@pytest.mark.parametrize("config", [*CONFIGS, KEEP, *OPTIONAL], ids=config_name)
 def test_hostile_text_takes_linear_time(config):
     tokenize("warm up", config)
     for bait in BAITS:

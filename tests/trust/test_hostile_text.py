@@ -198,7 +198,7 @@ def test_any_bytes_encode_alike_in_any_blocks_and_threads(tmp_path: Path, tally:
             text = content.decode(encoding, "replace").removeprefix("\ufeff").replace("\0", " ")
             lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
             expected = [tokens for line in lines if (tokens := tokenize(line, PLAIN))]
-            longest = max((len(token.encode()) for tokens in expected for token in tokens), default=0)
+            longest = max((len(word.encode()) for word in text.split()), default=0)
             block_bytes = max(20, longest + 3)  # 3: white space to cut at
             limits = EncodeLimits(blocks=BlockLimits(block_bytes=block_bytes))
             refusal = "contains no words" if not expected else None
