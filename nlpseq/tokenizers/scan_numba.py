@@ -173,7 +173,7 @@ def _scan_characters(  # type: ignore[no-untyped-def]
     while at < stop:
         char, width = _char_at(text, at)
         kind = classes.of_chars[char]
-        if kind == MIDDLE or kind >= INVISIBLE:
+        if kind > WORD and kind != PUNCTUATION:
             is_part = kind in (EMOJI_JOINER, EMOJI_PART)
             kind, width = _in_context(text, at, classes.of_chars, inside, middle_tokens)
             is_run = kind == WORD and width > MAX_CHAR_BYTES  # which may have parts
