@@ -35,7 +35,8 @@ def path_lock(path: Path, *, wait_s: float = 0.5) -> Iterator[str]:
     target, kind = path.resolve(), _UNLOCKED
     digest = sha256(os.fsencode(target.name)).hexdigest()[:16]
     with ExitStack() as stack:
-        stack.callback(_empty_trash, target.parent)  # after the lock, so that no writer waits
+        for _ in range(2):  # after the lock, so that no writer waits; again, if a signal interrupts the first
+            stack.callback(remove_stale_temporaries, target.parent)
         with suppress(OSError):  # because the file system has no locks, or the folder cannot be written
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -63,8 +64,8 @@ def temporary(path: Path) -> Iterator[Path]:
 def remove_stale_temporaries(folder: Path) -> None:
     """Remove the temporary directories and locks of dead processes from a folder."""
     folder = folder.resolve()
-    with suppress(OSError):
-        found = {match[1] for entry in os.scandir(folder) if (match := _HIDDEN.fullmatch(entry.name))}
+    with suppress(OSError), os.scandir(folder) as entries:
+        found = {match[1] for entry in entries if (match := _HIDDEN.fullmatch(entry.name))}
         for digest in found:
             with suppress(OSError), _locked(folder, digest, wait_s=0):
                 pass
@@ -116,7 +117,4 @@ def _empty_trash(folder: Path) -> None:
     """Remove the directories in the trash."""
     with suppress(OSError):
         for directory in folder.glob(f"{_TRASH}*"):
-            try:
-                shutil.rmtree(directory, ignore_errors=True)
-            finally:  # again, because Ctrl-C may interrupt the first removal
-                shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
