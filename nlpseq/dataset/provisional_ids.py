@@ -46,8 +46,8 @@ def write_provisional(
         writing = pool.submit(tokens.append, np.zeros(0, np.uint32))
         for block, found in blocks:
             new_ids = vocab.assign_ids(found.types)
-            if b"<" in found.types and _EOS in (types := found.types.split(b"\n")):
-                eos_ids.append(int(new_ids[types.index(_EOS)]))
+            if b"<" in found.types and _EOS in (lines := found.types.split(b"\n")):
+                eos_ids.append(int(new_ids[lines.index(_EOS)]))
             ids_T = np.concatenate([*found.thread_ids, new_ids])
             found.thread_ids[:] = [ids_T]
             ids, lengths_L = _split_at_eos(ids_T[found.ids], found.lengths_L, eos_ids)
