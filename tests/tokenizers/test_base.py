@@ -65,9 +65,8 @@ def test_char_keeps_every_character():
     assert tokenize("a  b\t한\u0301", TextConfig(tokenizer="char")) == list("a  b\t한\u0301")
 
 
-@pytest.mark.parametrize("name", get_args(Tokenizer))
-def test_no_token_has_a_byte_order_mark(name):
-    config = TextConfig(tokenizer=name)
+@pytest.mark.parametrize("config", [*CONFIGS, *OPTIONAL], ids=config_name)
+def test_no_token_has_a_byte_order_mark(config):
     assert tokenize("\ufeffalpha be\ufeffta \ufeff", config) == tokenize("alpha beta ", config)
 
 
