@@ -24,6 +24,7 @@ from nlpseq.config import (
     PPMIConfig,
     SVDConfig,
     TextConfig,
+    Tokenizer,
     Word2VecConfig,
 )
 from nlpseq.config.fields import Bounds, from_dict
@@ -91,6 +92,16 @@ class Bounded(click.FloatRange):
 def integer(ge: int, le: int | None = None) -> Bounded:
     """Return the click type of integers from `ge` to `le`."""
     return Bounded(click.INT, Bounds(ge=ge, le=le))
+
+
+class TokenizerName(click.Choice[str]):
+    """The name of a tokenizer, or the path of a tokenizer.json."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value.endswith(".json") else super().convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        return f"[{'|'.join(self.choices)}|FILE.json]"
 
 
 class ConfigOption(click.Option):
@@ -181,6 +192,7 @@ def build_config(
 def build_text_config(defaults: Mapping[str, Any] = MappingProxyType({})) -> TextConfig:
     """Return the text settings. Raises ConfigError for a phrase option typed without --phrases."""
     config = build_config(TextConfig, defaults)
+    require_with("vocab_size", "--tokenizer bpe", is_there=config.tokenizer == "bpe")
     for name in PHRASE_DETAILS:
         require_with(name, "--phrases", is_there=config.phrases > 0)
     return config
@@ -211,6 +223,8 @@ def _keep_explicit(ctx: click.Context, param: click.Parameter, value: Any) -> An
 
 
 def _click_type(each: Field[Any], hint: Any) -> Any:
+    if each.name == "tokenizer":
+        return TokenizerName(get_args(Tokenizer))
     if get_origin(hint) is Literal:
         return click.Choice(get_args(hint))
     plain = next((part for part in get_args(hint) if part is not NoneType), hint)

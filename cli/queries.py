@@ -127,9 +127,18 @@ def similarity(model: Path, a: str, b: str, as_json: bool, **vector_settings: An
 
 
 def known_form(vectors: Vectors, word: str) -> str:
-    """Return `word`, or its form in the training text if only that form is in the vocabulary."""
+    """Return `word`, or its form in the training text if only that form is in the vocabulary.
+
+    With BPE, return the token of a word after a space if there is one, such as Ġking for king.
+    """
+    tokens = vectors.vocab.bpe.tokenize(" " + word) if vectors.vocab.bpe else []
+    if len(tokens) == 1:
+        return tokens[0]
     if word in vectors.vocab:
         return word
+    if tokens:
+        parts = " ".join(tokens)
+        raise DataError(f"{word!r}: is {len(tokens)} subword tokens, {parts}. Name one of these tokens.")
     if not vectors.meta.get("text_config"):
         return word
     from nlpseq.dataset.phrases import JOINT

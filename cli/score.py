@@ -67,7 +67,9 @@ def score(
     corpus = _named_text(file)
     lm = load_model(model, threads, device)
     own = lm.text_config
+    is_bpe = lm.vocab.bpe is not None
     config = TextConfig(  # without normalization, because score_sentences normalizes
+        tokenizer="bpe" if is_bpe else "word",
         encoding=encoding or own.encoding,
         encoding_errors=encoding_errors or own.encoding_errors,
         normalize="none",
@@ -78,7 +80,8 @@ def score(
     from nlpseq.reading.corpus import ReadReport
 
     report = ReadReport()
-    for each in score_sentences(lm, lines(corpus.blocks(config, report))):
+    errors = "surrogateescape" if is_bpe else "surrogatepass"  # because BPE keeps invalid bytes
+    for each in score_sentences(lm, lines(corpus.blocks(config, report), errors)):
         _print_score(each, with_tokens=with_tokens, as_json=as_json)
     for notice in report.notices():
         say_warning(notice)
@@ -106,11 +109,11 @@ def _print_score(score: SentenceScore, *, with_tokens: bool, as_json: bool) -> N
         print_line(*numbers, score.text, *shown)
 
 
-def lines(blocks: Iterable[Block]) -> Iterator[str]:
-    """Yield every line of a corpus, also empty lines."""
+def lines(blocks: Iterable[Block], errors: str = "surrogatepass") -> Iterator[str]:
+    """Yield every line of a corpus, also empty lines; errors: of decoding UTF-8."""
     parts: list[str] = []  # of a line across several blocks
     for block in blocks:
-        parts.append(block.text)
+        parts.append(block.data.decode("utf-8", errors))
         if not block.continues:
             yield from "".join(parts).removesuffix("\n").split("\n")
             parts = []

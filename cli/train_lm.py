@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig
+from nlpseq.config import BPE_SETTINGS, LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig
 from nlpseq.core.resources import TORCH, check_memory
 from nlpseq.errors import ConfigError, DataError
 
@@ -52,6 +52,7 @@ RARELY_TURNED = [
     examples=[
         "nlpseq train-lm corpus.txt --time-budget 3s",
         "nlpseq train-lm corpus.txt --tokenizer char --preset tiny --epochs 1 -o letters.lm",
+        "nlpseq train-lm corpus.txt --tokenizer bpe --vocab-size 300 --preset tiny --epochs 1 -o subwords.lm",
     ],
 )
 @training_options("60s")
@@ -136,6 +137,8 @@ def _text_config(valid: Path | None) -> TextConfig:
             raise ConfigError(f"{option_name(name)}: is only for word vectors. Leave it out.")
     if explicit.get("tokenizer", "word") != "word":
         defaults["punctuation"] = False  # because the other tokenizers keep punctuation anyway
+    if str(explicit.get("tokenizer")).endswith(("bpe", ".json")):
+        defaults = {name: value for name, value in defaults.items() if name not in BPE_SETTINGS}
     return build_text_config(defaults)
 
 

@@ -7,11 +7,12 @@ from nlpseq.config.counts import CooccurrenceConfig, GloveConfig, PPMIConfig, SV
 from nlpseq.config.fields import MAX_THREADS
 from nlpseq.config.lm import AUTOMATIC_RATES, LMConfig
 from nlpseq.config.presets import COUNTING, LM_PRESETS, LM_SHARES, LM_TEXT, WORD2VEC_PRESETS
-from nlpseq.config.text import TextConfig, Tokenizer
+from nlpseq.config.text import BPE_SETTINGS, TextConfig, Tokenizer
 from nlpseq.config.word2vec import Word2VecConfig
 
 __all__ = [
     "AUTOMATIC_RATES",
+    "BPE_SETTINGS",
     "COUNTING",
     "LM_PRESETS",
     "LM_SHARES",

@@ -135,7 +135,15 @@ def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
             close = get_close_matches(key, known, n=1)
             hint = f"Did you mean {close[0]}?" if close else "Use one of " + ", ".join(known) + "."
             raise ConfigError(f"{key}: unknown setting of {config_type.__name__}. {hint}")
-    return config_type(**values)
+    config = config_type(**values)
+    for (
+        key,
+        value,
+    ) in values.items():  # because some settings replace defaults of others, but no explicit value
+        if getattr(config, key) != value:
+            has = getattr(config, key)
+            raise ConfigError(f"{key}: is {has!r} with the other settings, not {value!r}. Leave out {key}.")
+    return config
 
 
 def _has_type(value: Any, hint: Any) -> bool:

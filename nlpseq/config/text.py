@@ -1,20 +1,29 @@
 """Settings of reading and encoding text."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from nlpseq.config.fields import Config, check, setting
 
-__all__ = ["TextConfig", "Tokenizer"]
+__all__ = ["BPE_SETTINGS", "TextConfig", "Tokenizer"]
 
-Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet"]
+Tokenizer = Literal["word", "whitespace", "char", "nltk", "toktok", "tweet", "bpe"]
+# The only values with the tokenizer `bpe`, which keeps every byte and has all its tokens in the vocabulary.
+BPE_SETTINGS = {"lower": False, "normalize": "none", "min_count": 1, "max_vocab": None, "phrases": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig(Config):
-    """How text becomes a vocabulary and token ids."""
+    """How text becomes a vocabulary and token ids.
 
-    tokenizer: Tokenizer = setting("word", "rule that splits text into tokens")
+    tokenizer: also the path of a tokenizer.json of byte-level BPE. With BPE the settings BPE_SETTINGS have these
+    values by default; other values than these and the usual defaults raise ConfigError.
+    """
+
+    tokenizer: str = setting(
+        "word", "rule that splits text into tokens, or a tokenizer.json of byte-level BPE"
+    )
+    vocab_size: int = setting(8000, "tokens of the tokenizer `bpe`", ge=256, le=1_000_000)
     lower: bool = setting(True, "lower-case the text")
     punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")
     min_count: int = setting(5, "drop words with fewer occurrences", ge=1)
@@ -33,8 +42,21 @@ class TextConfig(Config):
     valid_share: float = setting(0.0, "share of the tokens for validation, before the test split", ge=0, lt=1)
     test_share: float = setting(0.0, "share of the tokens for testing, at the end", ge=0, lt=1)
 
+    @property
+    def tokenizer_kind(self) -> Tokenizer:
+        """Return the name of the tokenizer, `bpe` for a tokenizer.json."""
+        return "bpe" if self.tokenizer.endswith(".json") else self.tokenizer  # type: ignore[return-value]
+
     def __post_init__(self) -> None:
+        names, wanted = get_args(Tokenizer), f"one of {', '.join(get_args(Tokenizer))} or FILE.json"
+        check(isinstance(self.tokenizer, str) and self.tokenizer_kind in names, self, "tokenizer", wanted)
         super().__post_init__()
+        for name, value in BPE_SETTINGS.items() if self.tokenizer_kind == "bpe" else ():
+            is_default = getattr(self, name) in (value, TextConfig.__dataclass_fields__[name].default)
+            check(is_default, self, name, f"{value} with the tokenizer `bpe`")
+            object.__setattr__(self, name, value)
+        has_size = self.tokenizer == "bpe" or self.vocab_size == TextConfig.vocab_size
+        check(has_size, self, "vocab_size", "left out unless the tokenizer is `bpe`")
         check(not self.phrases or self.tokenizer != "char", self, "phrases", "0 for the tokenizer `char`")
         has_train = self.valid_share + self.test_share < 1
         check(has_train, self, "valid_share", "below 1 together with test_share, to leave text to train on")

@@ -25,6 +25,7 @@ from nlpseq.core.resources import available_cores
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, tokenize_blocks
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
+from nlpseq.dataset.subwords import write_subwords
 from nlpseq.dataset.token_dataset import (
     KIND,
     TOKENS,
@@ -40,6 +41,7 @@ from nlpseq.reading.corpus import Block, Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
 from nlpseq.tokenizers.base import TOKENIZERS
+from nlpseq.tokenizers.bpe import BPE
 from nlpseq.tokenizers.word import CLASSIFIED
 
 __all__ = ["EncodeCallback", "EncodeProgress", "preprocess", "to_compile", "tokenizer_versions"]
@@ -87,16 +89,22 @@ def preprocess(
             "Use phrases=0, also for the text of the vocabulary."
         )
     artifact.check_writable(path, force=force)
-    bytes_a_token = 1 if config.tokenizer == "char" else 6
+    bpe = _find_bpe(config, vocab)
+    bytes_a_token = {"char": 1, "bpe": 2}.get(config.tokenizer, 6)
     artifact.check_free_disk(path, (corpus.size_bytes() or 0) // bytes_a_token * 4)  # 4 a token on disk
     stamp, report = corpus.stamp(), ReadReport()
     with resources.gc_paused(), artifact.create(path, KIND, VERSION, force=force) as folder:
         blocks = corpus.blocks(config, report, limits.blocks)
-        with closing(tokenize_blocks(blocks, config, threads, limits)) as tokenized:
+        with closing(tokenize_blocks(blocks, config, threads, limits, bpe)) as tokenized:
             reported = _report(tokenized, corpus.size_bytes(), progress)
             text = write_provisional(folder.path, reported, limits)
         splits = split_sentences(text.sentences, config, corpus.describe())
-        vocab = _write_final_ids(folder, text, config, vocab, splits["train"][1], corpus.describe())
+        if config.tokenizer_kind == "bpe":
+            vocab, sha256 = write_subwords(text, vocab, bpe, config.vocab_size, splits["train"][1])
+            folder.complete(TOKENS, sha256)
+            vocab.save(folder.path / VOCAB)
+        else:
+            vocab = _write_final_ids(folder, text, config, vocab, splits["train"][1], corpus.describe())
         if corpus.stamp() != stamp:
             raise DataError(
                 f"{corpus.describe()}: changed during reading. Start again once the file is complete."
@@ -116,6 +124,17 @@ def preprocess(
             }
         )
     return TokenDataset.open(path, verify=False, vocab=vocab)
+
+
+def _find_bpe(config: TextConfig, vocab: Vocab | None) -> BPE | None:
+    """Return the tokenizer of a vocabulary or of a file; None if BPE is not used, or is trained on the text."""
+    if config.tokenizer_kind == "bpe" and vocab is not None:
+        if vocab.bpe is None:
+            raise ConfigError(
+                "vocab: has no tokenizer.json for the tokenizer bpe. Use the settings of its text."
+            )
+        return vocab.bpe
+    return BPE.load(config.tokenizer) if config.tokenizer.endswith(".json") else None
 
 
 def _report(
@@ -213,11 +232,13 @@ def _explain_empty_vocab(text: ProvisionalText, counts_T: Counts, min_count: int
 
 def tokenizer_versions(config: TextConfig) -> dict[str, str]:
     """Return the versions of Unicode and of packages that decide the tokens of a text."""
-    package = TOKENIZERS[config.tokenizer].package
+    package = TOKENIZERS[config.tokenizer_kind].package
     return {"unicode": unicodedata.unidata_version} | ({package: version(package)} if package else {})
 
 
 def to_compile(config: TextConfig) -> list[Kernel]:
     """Return the kernels that encoding needs."""
+    if config.tokenizer_kind == "bpe":
+        return [Kernel("nlpseq.dataset.hash_table_numba", "compile_scan")]
     is_compiled = config.tokenizer in CLASSIFIED
     return [Kernel("nlpseq.dataset.hash_table_numba", "compile_scan")] if is_compiled else []

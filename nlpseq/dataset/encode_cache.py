@@ -15,6 +15,7 @@ from nlpseq.errors import ArtifactError
 from nlpseq.reading.corpus import Corpus
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
+from nlpseq.tokenizers.bpe import BPE
 
 __all__ = ["cached_dataset"]
 
@@ -78,10 +79,12 @@ def _open_or_delete(path: Path) -> tuple[TokenDataset | None, list[str]]:
 
 def _key_prefix(corpus: Corpus, config: TextConfig, vocab: Vocab | None) -> str:
     """Hash everything that decides an entry except the content of the text."""
+    from_file = vocab is None and config.tokenizer.endswith(".json")
     parts = {
         "bytes": corpus.size_bytes(),
         "config": asdict(config),
         "vocab": vocab and vocab.digest,
+        "tokenizer": hashlib.sha256(BPE.load(config.tokenizer).content).hexdigest() if from_file else None,
         "made_with": tokenizer_versions(config),
         "version": [VERSION, ENCODING],
     }

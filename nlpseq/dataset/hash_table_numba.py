@@ -27,6 +27,7 @@ __all__ = [
     "empty_table",
     "hash_partitions",
     "number_lines",
+    "number_spans",
     "number_tokens",
     "type_lines",
 ]
@@ -77,6 +78,16 @@ def number_tokens(
     """
     starts, ends = find_tokens(text, classes, apostrophe_tokens, lengths_L)
     return _number_all(text, starts, ends, lower, table, HASH_SEED)
+
+
+def number_spans(
+    text: npt.NDArray[np.uint8], starts: Offsets, ends: Offsets, table: TypeTable
+) -> tuple[Ids, TypeTable]:
+    """Return the type id of each part of a padded text, uint32, (N,), and the table with new types.
+
+    starts: overwritten.
+    """
+    return _number_all(text, starts, ends, False, table, HASH_SEED)
 
 
 def number_lines(lines: bytes, table: TypeTable, seed: HashSeed = HASH_SEED) -> tuple[Ids, TypeTable]:

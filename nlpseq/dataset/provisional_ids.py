@@ -141,6 +141,57 @@ class ProvisionalText:
         lines = [f"{escape(name)}\t{count}\t{score:.6g}\n" for name, count, score in rows]
         (self.folder / _PHRASES).write_bytes(("phrase\tcount\tscore\n" + "".join(lines)).encode())
 
+    def type_bytes(self) -> npt.NDArray[np.int64]:
+        """Return the number of bytes of each type, newline included: (T,)."""
+        return np.diff(self._bounds_T)
+
+    def type_lines(self) -> Iterator[bytes]:
+        """Yield all types as lines, few types at a time."""
+        for first in range(0, self.num_types, self.limits.chunk_types):
+            end = min(first + self.limits.chunk_types, self.num_types)
+            yield self._types[self._bounds_T[first] : self._bounds_T[end]].tobytes()
+
+    def expand(
+        self,
+        name: str,
+        ids: npt.NDArray[Any],
+        starts_T: npt.NDArray[np.int64],
+        counts_T: npt.NDArray[np.int64],
+    ) -> str:
+        """Write the ids of each type in place of its provisional id, and move the sentences accordingly.
+
+        ids, starts_T: type t becomes ids[starts_T[t] : starts_T[t + 1]]. counts_T: of the types in the whole text.
+        Only `sentences` and `num_tokens` remain usable. Returns the sha256 of the new file.
+        """
+        from nlpseq.tokenizers.bpe_numba import expand
+
+        num_ids, num_tokens, sentence = int((counts_T * np.diff(starts_T)).sum()), 0, 0
+        with (
+            NpyWriter(self.folder / name, ids.dtype, length=num_ids) as stream,
+            NpyWriter(self.folder / SENTENCES, np.int64, over=True) as sentences,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            starts = range(0, len(self.tokens), self.limits.write_tokens)
+            chunks = ((start, self.tokens[start : start + self.limits.write_tokens]) for start in starts)
+            expanded = submit_ahead(
+                lambda each: pool.submit(expand, each[1], starts_T, ids), chunks, _CHUNKS_AHEAD
+            )
+            for (start, types_N), future in expanded:
+                part, bounds_N = future.result()
+                stream.append(part)
+                rest = self.sentences[sentence:]
+                last = sentence + int(np.searchsorted(rest, start + len(types_N), "right"))
+                inside = (
+                    self.sentences[sentence:last] - start
+                )  # pre-tokens of this chunk before each sentence
+                sentences.append(num_tokens + np.append(0, bounds_N)[inside])
+                num_tokens, sentence = num_tokens + len(part), last
+        self.num_tokens = num_ids
+        del self.tokens
+        (self.folder / _PROVISIONAL).unlink()
+        (self.folder / _TYPES).unlink(missing_ok=True)
+        return stream.sha256()
+
     def finish(self, name: str, ids_T: npt.NDArray[Any]) -> str:
         """Overwrite provisional ids by final ones, which are no wider, and rename the file.
 

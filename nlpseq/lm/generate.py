@@ -18,7 +18,6 @@ from nlpseq.dataset.vocab import UNK
 from nlpseq.errors import ConfigError
 from nlpseq.lm.model import State
 from nlpseq.lm.sampling import NEVER, Sampling, sample_next
-from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.tokenizers.detokenize import Detokenizer
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def beam_search(
 
 def unknown_words(model: LanguageModel, prompt: str) -> list[str]:
     """Return the distinct words of a prompt that the model reads as <unk>."""
-    lines = [normalize_and_tokenize(line, model.text_config) for line in prompt.split("\n")]
+    lines = [model.vocab.tokenize(line, model.text_config) for line in prompt.split("\n")]
     words = [word for word in dict.fromkeys(chain.from_iterable(lines)) if word != UNK]
     ids = model.vocab.ids_of(words)
     return [word for word, word_id in zip(words, ids, strict=True) if word_id == model.vocab.num_words]
@@ -172,7 +171,7 @@ def _prompt_ids(model: LanguageModel, prompt: str) -> list[int]:
     ids: list[int] = []
     for number, line in enumerate(prompt.split("\n")):
         ids += [eos] * (number > 0)
-        ids += vocab.ids_of(normalize_and_tokenize(line, model.text_config))
+        ids += vocab.ids_of(vocab.tokenize(line, model.text_config))
     return ids
 
 
@@ -201,9 +200,9 @@ class TextWriter:
 
     def __init__(self, model: LanguageModel, prompt: str) -> None:
         self._words, self._config = model.vocab.words, model.text_config
-        before = normalize_and_tokenize(prompt.rpartition("\n")[2], self._config)
+        before = model.vocab.tokenize(prompt.rpartition("\n")[2], self._config)
         self._line = Detokenizer(self._config, before)
-        self._has_space = prompt[-1:].isspace() and self._config.tokenizer != "char"
+        self._has_space = prompt[-1:].isspace() and self._config.tokenizer_kind not in ("char", "bpe")
 
     def push(self, token: int | None) -> str:
         """Add a token, or None at the end; return the text known to be final."""

@@ -56,16 +56,22 @@ class ReadReport:
 def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
     r"""Yield the text of one file as pieces of UTF-8, with \n for every newline and a space for NUL.
 
-    name: of the file, for messages. Raises DataError for invalid bytes if config.encoding_errors is strict.
+    name: of the file, for messages. Raises DataError for invalid bytes if config.encoding_errors is strict. For
+    the tokenizer `bpe`, bytes of a UTF-8 file stay as they are, except newlines.
     """
-    decoder = _CountingDecoder(name, config, report)
+    keeps_bytes = config.tokenizer_kind == "bpe" and codecs.lookup(config.encoding).name == "utf-8"
+    own = ReadReport() if keeps_bytes else report  # because no byte is replaced
+    decoder = _CountingDecoder(name, config, own)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     at_start = True
     for chunk, is_end in _with_end(chunks):
         text = decoder.decode(chunk, is_end)
-        is_plain = decoder.is_utf_8 and b"\r" not in chunk and b"\0" not in chunk
-        if is_plain and not at_start and newlines.getstate() == _BETWEEN_CHARACTERS:
+        is_plain = keeps_bytes or (decoder.is_utf_8 and b"\0" not in chunk and not at_start)
+        if is_plain and b"\r" not in chunk and newlines.getstate() == _BETWEEN_CHARACTERS:
             yield chunk  # unchanged, the fast path of most text
+            continue
+        if keeps_bytes:
+            yield newlines.decode(chunk.decode("latin-1"), is_end).encode("latin-1")
             continue
         text = newlines.decode(text, is_end)
         if text and at_start:
@@ -74,6 +80,7 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
         if text:
             yield text.replace("\0", " ").encode(*UTF_8)
     decoder.finish()
+    report.hint, report.doubt = report.hint or own.hint, report.doubt or own.doubt
 
 
 def _with_end(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:

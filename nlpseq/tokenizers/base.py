@@ -9,6 +9,7 @@ The tokens of each tokenizer for the line     Don't pay $3.50 — it's l’été
     nltk                         do n't pay $ 3.50 — it 's l ’ été !
     toktok                       don ' t pay $ 3.50 — it ' s l ’ été !
     tweet                        don't pay $ 3.50 — it's l ’ été !
+    bpe                          bytes, in pieces learned from the corpus (bpe.py)
 
 Text is lower-cased first, unless lower=False. Every tokenizer takes linear time on any input.
 
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nlpseq.config import TextConfig, Tokenizer
+from nlpseq.errors import DataError
 from nlpseq.reading.normalize import normalize
 from nlpseq.tokenizers.nltk import split_with_nltk
 from nlpseq.tokenizers.word import split_words
@@ -34,6 +36,12 @@ class TokenizerEntry(NamedTuple):
     package: str | None = None  # distribution whose version may change the tokens
 
 
+def _need_vocabulary(text: str, config: TextConfig) -> list[str]:
+    raise DataError(
+        "tokenizer bpe: has no tokenizer.json. Use the vocabulary in the folder of an nlpseq result."
+    )
+
+
 TOKENIZERS: dict[Tokenizer, TokenizerEntry] = {
     "word": TokenizerEntry(split_words),
     "whitespace": TokenizerEntry(lambda text, _: text.split()),
@@ -41,6 +49,7 @@ TOKENIZERS: dict[Tokenizer, TokenizerEntry] = {
     "nltk": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),
     "toktok": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),
     "tweet": TokenizerEntry(split_with_nltk, whole_lines=True, package="nltk"),
+    "bpe": TokenizerEntry(_need_vocabulary),
 }
 
 
@@ -48,7 +57,7 @@ def tokenize(text: str, config: TextConfig) -> list[str]:
     """Return the tokens of one line, whose Unicode form is kept."""
     if config.lower:
         text = text.lower()
-    return TOKENIZERS[config.tokenizer].split(text, config)
+    return TOKENIZERS[config.tokenizer_kind].split(text, config)
 
 
 def normalize_and_tokenize(text: str, config: TextConfig) -> list[str]:

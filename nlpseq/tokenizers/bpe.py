@@ -28,7 +28,14 @@ from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
 __all__ = ["BLANK", "BREAK", "BYTE_CHARS", "BPE", "LETTER", "NUMBER", "OTHER", "PATTERN", "SPACE"]
-__all__ += ["MAX_TRAIN_BYTES", "TOKENIZER_FILE", "pretoken_classes", "token_bytes", "train_bpe"]
+__all__ += [
+    "MAX_TRAIN_BYTES",
+    "TOKENIZER_FILE",
+    "last_safe_cut",
+    "pretoken_classes",
+    "token_bytes",
+    "train_bpe",
+]
 
 TOKENIZER_FILE = "tokenizer.json"
 MIN_PAIRS = 2  # occurrences of a pair to merge
@@ -163,6 +170,14 @@ class BPE:
             text, *spans, whole_N, self._byte_ids, self._table_S, int(sizes_N.max(initial=1))
         )
         return found
+
+
+def last_safe_cut(text: bytes) -> int:
+    """Return where the last pre-token but one starts, because no later text moves that border; 0 if nowhere."""
+    use_cache_for_numba()
+    from nlpseq.tokenizers.pretokens_numba import find_spans
+
+    return int(find_spans(text, pretoken_classes(BREAK), None)[1][-2:][0])
 
 
 def train_bpe(lines: bytes, counts_T: npt.NDArray[np.int64], vocab_size: int) -> BPE:

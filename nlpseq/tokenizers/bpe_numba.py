@@ -54,7 +54,12 @@ def _add_pair(pairs_S, num_pairs, heap, key, count, first, end):  # type: ignore
     if 2 * num_pairs >= len(pairs_S):
         pairs_S = _grown(pairs_S)
     slot = _slot(pairs_S, key)
-    pairs_S[slot, KEY], pairs_S[slot, COUNT], pairs_S[slot, FIRST], pairs_S[slot, END] = key, count, first, end
+    pairs_S[slot, KEY], pairs_S[slot, COUNT], pairs_S[slot, FIRST], pairs_S[slot, END] = (
+        key,
+        count,
+        first,
+        end,
+    )
     heappush(heap, (-count, key))  # of equal counts, the smaller key first
     return pairs_S
 

@@ -18,7 +18,7 @@ def split_with_nltk(text: str, config: TextConfig) -> list[str]:
     `nltk` is NLTKWordTokenizer (word_tokenize with preserve_line), `toktok` is ToktokTokenizer, and `tweet`
     is TweetTokenizer on pieces of the line.
     """
-    split = _nltk_function(config.tokenizer)
+    split = _nltk_function(config.tokenizer_kind)
     if config.tokenizer == "tweet":
         return [token for piece in _tweet_pieces(text) for token in split(piece)]
     return split(text)

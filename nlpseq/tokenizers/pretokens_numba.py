@@ -173,7 +173,9 @@ def _scan_characters(  # type: ignore[no-untyped-def]
 def _scan_ascii(text, at, last, classes, starts, ends, lengths_L, progress):  # type: ignore[no-untyped-def]
     """Scan VECTOR_BYTES bytes of ASCII as bit masks; return the progress."""
     begun, ended, line, before_line, before, contraction = progress
-    letters = bytes_in_range(text, at, LOWER_A, np.uint8(26)) | bytes_in_range(text, at, UPPER_A, np.uint8(26))
+    letters = bytes_in_range(text, at, LOWER_A, np.uint8(26)) | bytes_in_range(
+        text, at, UPPER_A, np.uint8(26)
+    )
     numbers = bytes_in_range(text, at, DIGIT, np.uint8(10))
     blanks = bytes_in_range(text, at, np.uint8(ord(" ")), np.uint8(1))
     breaks = ZERO

@@ -25,9 +25,7 @@ def test_merges_and_ids_equal_reference() -> None:
         draw = random.Random(seed)
         text = bytes(draw.choices(b"aaab \xe9" if seed % 2 else TEXT, k=draw.randrange(1, 400)))
         model, merges = trained(text, draw.choice((200, 256, 257, 280, 400)))
-        assert model.tokens[256:] == [
-            model.tokens[left] + model.tokens[right] for left, right in merges
-        ]
+        assert model.tokens[256:] == [model.tokens[left] + model.tokens[right] for left, right in merges]
         for line in (text, TEXT, TEXT[::-1], b""):
             assert model.encode(line) == plain.encode(line, merges)
             assert model.decode(model.encode(line)) == line

@@ -46,7 +46,9 @@ def test_detokenizer_writes_what_detokenize_writes(tokens, tokenizer):
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
-@pytest.mark.parametrize("tokenizer", [*get_args(Tokenizer), "punctuated"])
+@pytest.mark.parametrize(
+    "tokenizer", [*(name for name in get_args(Tokenizer) if name != "bpe"), "punctuated"]
+)
 def test_detokenize_restores_ordinary_sentences(tokenizer, sentence):
     if tokenizer == "punctuated":
         config = TextConfig(punctuation=True, lower=False)
