@@ -16,8 +16,8 @@ BPE_SETTINGS = {"lower": False, "normalize": "none", "min_count": 1, "max_vocab"
 class TextConfig(Config):
     """How text becomes a vocabulary and token ids.
 
-    tokenizer: also the path of a tokenizer.json of byte-level BPE. With BPE the settings BPE_SETTINGS have these
-    values by default; other values than these and the usual defaults raise ConfigError.
+    tokenizer: also the path of a tokenizer.json of byte-level BPE. With BPE the settings in BPE_SETTINGS have
+    the values there, also in place of their usual defaults; any other value raises ConfigError.
     """
 
     tokenizer: str = setting(

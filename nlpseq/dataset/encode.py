@@ -127,7 +127,7 @@ def preprocess(
 
 
 def _find_bpe(config: TextConfig, vocab: Vocab | None) -> BPE | None:
-    """Return the tokenizer of a vocabulary or of a file; None if BPE is not used, or is trained on the text."""
+    """Return the tokenizer of a vocabulary or of a file; None without BPE or if BPE is trained here."""
     if config.tokenizer_kind == "bpe" and vocab is not None:
         if vocab.bpe is None:
             raise ConfigError(
@@ -239,6 +239,10 @@ def tokenizer_versions(config: TextConfig) -> dict[str, str]:
 def to_compile(config: TextConfig) -> list[Kernel]:
     """Return the kernels that encoding needs."""
     if config.tokenizer_kind == "bpe":
-        return [Kernel("nlpseq.dataset.hash_table_numba", "compile_scan")]
+        modules = {
+            "nlpseq.dataset.hash_table_numba": "compile_scan",
+            "nlpseq.tokenizers.bpe_numba": "compile_bpe",
+        }
+        return [Kernel(module, function) for module, function in modules.items()]
     is_compiled = config.tokenizer in CLASSIFIED
     return [Kernel("nlpseq.dataset.hash_table_numba", "compile_scan")] if is_compiled else []

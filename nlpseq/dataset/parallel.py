@@ -58,7 +58,8 @@ def tokenize_blocks(
 ) -> Generator[tuple[Block, TokenBlock], None, None]:
     """Yield each block with its tokens, in order; memory holds 2 * threads blocks at most.
 
-    bpe: an existing tokenizer, whose added tokens are pre-tokens. Raises RunError if a tokenizing process dies.
+    bpe: an existing tokenizer, whose added tokens are pre-tokens. Raises RunError if a tokenizing process
+    dies.
     """
     tokenize_block = block_tokenizer(config, limits, bpe)
     with _open_pool(config, threads) as pool:

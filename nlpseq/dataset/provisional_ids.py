@@ -160,7 +160,7 @@ class ProvisionalText:
     ) -> str:
         """Write the ids of each type in place of its provisional id, and move the sentences accordingly.
 
-        ids, starts_T: type t becomes ids[starts_T[t] : starts_T[t + 1]]. counts_T: of the types in the whole text.
+        ids, starts_T: type t becomes ids[starts_T[t] : starts_T[t + 1]]. counts_T: of all types in the text.
         Only `sentences` and `num_tokens` remain usable. Returns the sha256 of the new file.
         """
         from nlpseq.tokenizers.bpe_numba import expand

@@ -21,8 +21,8 @@ def write_subwords(
 ) -> tuple[Vocab, str]:
     """Write tokens.npy; return the vocabulary and the sha256 of the file.
 
-    vocab: of a model. bpe: its tokenizer, or that of a file, by default trained on the first train_end sentences.
-    A new vocabulary has the tokens in order of their ids and counts them in these sentences.
+    vocab: of a model. bpe: its tokenizer, or the tokenizer of a file; by default one is trained on the first
+    train_end sentences. A new vocabulary has the tokens in order of id, and their counts in these sentences.
     """
     num_sentences = len(text.sentences) - 1
     counts_T = text.count(train_end)

@@ -56,8 +56,8 @@ class ReadReport:
 def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
     r"""Yield the text of one file as pieces of UTF-8, with \n for every newline and a space for NUL.
 
-    name: of the file, for messages. Raises DataError for invalid bytes if config.encoding_errors is strict. For
-    the tokenizer `bpe`, bytes of a UTF-8 file stay as they are, except newlines.
+    name: of the file, for messages. With the tokenizer `bpe`, all bytes of a UTF-8 file but newlines stay as
+    they are. Raises DataError for invalid bytes if config.encoding_errors is strict.
     """
     keeps_bytes = config.tokenizer_kind == "bpe" and codecs.lookup(config.encoding).name == "utf-8"
     own = ReadReport() if keeps_bytes else report  # because no byte is replaced

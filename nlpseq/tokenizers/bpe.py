@@ -2,12 +2,12 @@
 
     line ──> pre-tokens (PATTERN) ──> bytes ──> pairs merged by rank ──> tokens
 
-Training merges the most frequent pair of neighboring tokens again and again; of equal counts, the pair of smaller
-ids comes first, as in `tokenizers`. The tokens are the 256 bytes and one token a merge. A token is written with
-one visible character a byte (BYTE_CHARS): " the" is Ġthe.
+Training merges the most frequent pair of neighboring tokens again and again; of equal counts, the pair of
+smaller ids comes first, as in `tokenizers`. The tokens are the 256 bytes and the result of each merge. A
+token is written with one visible character for each byte (BYTE_CHARS): " the" is Ġthe.
 
-References: Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019, "Language models are unsupervised multitask
-learners". tests/reference/bpe.py has both algorithms in plain Python; bpe_numba.py has them compiled.
+References: Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019, "Language Models are Unsupervised
+Multitask Learners". bpe_numba.py has the algorithms compiled, tests/reference/bpe.py in plain Python.
 
 Letters: N pre-tokens, T distinct pre-tokens, M merges, S slots of a hash table.
 """
@@ -27,7 +27,7 @@ from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
-__all__ = ["BLANK", "BREAK", "BYTE_CHARS", "BPE", "LETTER", "NUMBER", "OTHER", "PATTERN", "SPACE"]
+__all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "NUMBER", "OTHER", "PATTERN", "SPACE"]
 __all__ += [
     "MAX_TRAIN_BYTES",
     "TOKENIZER_FILE",
@@ -44,7 +44,7 @@ MAX_TRAIN_BYTES = 1 << 24  # of distinct pre-tokens; training takes 24 times as 
 # GPT-2's rule. A byte that is not part of valid UTF-8 counts as a character without a class.
 PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 SPACE, LETTER, NUMBER, OTHER, BLANK, BREAK = range(6)  # \s, \p{L}, \p{N}, all others, a space, end of line
-# Letters and numbers of Unicode 15.0 to 16.0, because `tokenizers` knows them and older versions of Python do not.
+# Letters and numbers of Unicode 15.0 to 16.0, which `tokenizers` knows and an older Python does not.
 _NEW_LETTERS = (
     "1c89-1c8a a7cb-a7cd a7da-a7dc 105c0-105f3 10d4a-10d65 10d6f-10d85 10ec2-10ec4 1123f-11240 "
     "11380-11389 1138b 1138e 11390-113b5 113b7 113d1 113d3 11bc0-11be0 11f02 11f04-11f10 11f12-11f33 "
@@ -84,9 +84,9 @@ _FLAGS = ("single_word", "lstrip", "rstrip")  # of an added token
 class BPE:
     """The tokens and merges of a tokenizer.json, written here or by `tokenizers`.
 
-    content: of the file. name: of the file, for messages. tokens: in order of id, one visible character a byte.
-    added: UTF-8 of texts that are one token wherever they stand, such as <|endoftext|>, with their ids. Raises
-    DataError if the file is not valid, or has a part that gives other tokens than this class.
+    content: of the file. name: of the file, for messages. tokens: in order of id. added: UTF-8 of texts that
+    are one token wherever they stand, such as <|endoftext|>, with their ids. Raises DataError if the file is
+    not valid, or has a part that gives other tokens than this class.
     """
 
     def __init__(self, content: bytes, name: str = TOKENIZER_FILE) -> None:
@@ -123,7 +123,8 @@ class BPE:
 
         data = text if isinstance(text, bytes) else _to_bytes(text)
         padded, starts, ends, _ = find_spans(data, pretoken_classes(SPACE), self.added_pattern)
-        return self._cut(padded, starts, ends)[0].tolist()
+        ids: list[int] = self._cut(padded, starts, ends)[0].tolist()
+        return ids
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """Return the text of some ids."""
@@ -167,13 +168,13 @@ class BPE:
                     whole_N[n] = token_id
         spans = starts_N.astype(np.int64), ends_N.astype(np.int64)
         found: tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]] = cut_into_tokens(
-            text, *spans, whole_N, self._byte_ids, self._table_S, int(sizes_N.max(initial=1))
+            text, *spans, whole_N, self._byte_ids, self._table_S
         )
         return found
 
 
 def last_safe_cut(text: bytes) -> int:
-    """Return where the last pre-token but one starts, because no later text moves that border; 0 if nowhere."""
+    """Return where the last pre-token but one starts, or 0; no later text moves that border."""
     use_cache_for_numba()
     from nlpseq.tokenizers.pretokens_numba import find_spans
 

@@ -1,21 +1,21 @@
 """Byte-level BPE, compiled: learn merges from counted pre-tokens, and cut pre-tokens into tokens.
 
-tests/reference/bpe.py does the same in a few lines of plain Python. Both functions keep the symbols of a text in
-place: `symbols` has the id of each symbol at its first byte and DEAD at the others, `spans` has its number of
-bytes at the first and the last byte, so that both neighbors of a symbol are found at once. Pairs wait in a heap,
-and a pair whose count or rank has changed meanwhile is skipped. So time is n log n in the bytes of a pre-token.
+tests/reference/bpe.py does the same in a few lines of plain Python. Both keep the symbols of a text in place:
+`symbols` has the id of a symbol at its first byte, `spans` has its number of bytes at its first and last
+byte, so that both neighbors of a symbol are found at once. Pairs wait in a heap, and an entry whose count or
+rank has changed meanwhile is skipped. Time is n log n in the bytes of a pre-token.
 
 Letters: B bytes, T types, N pre-tokens, M merges, S slots of a hash table.
 """
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["count_ids", "cut_into_tokens", "expand", "hash_merges", "learn_merges"]
+__all__ = ["compile_bpe", "count_ids", "cut_into_tokens", "expand", "hash_merges", "learn_merges"]
 
 DEAD, BORDER = -2, -1  # in place of a symbol
 EMPTY = -1  # key of an unused slot
@@ -26,6 +26,20 @@ RIGHT = (1 << HALF) - 1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, for Fibonacci hashing
 
 Ids = npt.NDArray[np.int32]
+
+
+def compile_bpe() -> None:
+    """Compile all kernels of training, encoding and queries."""
+    from nlpseq.tokenizers.bpe import train_bpe
+
+    model = train_bpe(b"aba\nabab\n", np.array([2, 3]), 300)
+    model.encode("abab")
+    ids, bounds_T = model.cut_types(b"abab\n")
+    starts_T = np.append(0, bounds_T)
+    for dtype in (np.uint16, np.uint32):
+        final_ids = ids.astype(dtype)
+        count_ids(final_ids, starts_T, np.ones(1, np.int64), 300)
+        expand(np.zeros(1, np.uint32), starts_T, final_ids)
 
 
 @njit(inline="always")
@@ -66,7 +80,7 @@ def _add_pair(pairs_S, num_pairs, heap, key, count, first, end):  # type: ignore
 
 @njit(nogil=True, cache=True)
 def learn_merges(symbols_B, words_B, counts_T, num_symbols, max_merges, min_count):  # type: ignore[no-untyped-def]
-    """Return the merges of the most frequent pairs, (M, 2), at most max_merges; merge m makes num_symbols + m.
+    """Return at most max_merges merges of the most frequent pairs, (M, 2); merge m makes num_symbols + m.
 
     symbols_B: int32, pre-tokens as ids below num_symbols, with a BORDER before, between and after them;
     overwritten. words_B: int32, the pre-token of each byte. counts_T: int64, the count of each pre-token.
@@ -123,7 +137,7 @@ def learn_merges(symbols_B, words_B, counts_T, num_symbols, max_merges, min_coun
 
 @njit(nogil=True, cache=True)
 def _count_pairs(symbols_B, words_B, counts_T, num_symbols):  # type: ignore[no-untyped-def]
-    """Return the count of each pair in the text, and its number of positions, both (num_symbols, num_symbols)."""
+    """Return the count and the number of positions of each pair, both (num_symbols, num_symbols)."""
     sums = np.zeros((num_symbols, num_symbols), np.int64)
     numbers = np.zeros((num_symbols, num_symbols), np.int64)
     for b in range(len(symbols_B) - 1):
@@ -137,8 +151,8 @@ def _count_pairs(symbols_B, words_B, counts_T, num_symbols):  # type: ignore[no-
 def _merge_all(key, new, merged, symbols_B, spans_B, words_B, counts_T, pairs_S):  # type: ignore[no-untyped-def]
     """Merge a pair from left to right, and take its old neighbors from the counts of their pairs.
 
-    merged: positions of the pair, some of them of the past; those merged now are moved to its start. Returns their
-    number.
+    merged: positions of the pair, some of them of the past. Those merged now are moved to its start. Returns
+    their number.
     """
     left, right, num = key >> HALF, key & RIGHT, 0
     for position in merged:
@@ -164,7 +178,7 @@ def _merge_all(key, new, merged, symbols_B, spans_B, words_B, counts_T, pairs_S)
 
 @njit(inline="always")
 def _neighbors(p, new, symbols_B, spans_B):  # type: ignore[no-untyped-def]
-    """Return the position of the left neighbor, and the symbols of both; of (new, new) the right one alone."""
+    """Return the position of the left neighbor, and both neighbors; BORDER for `new` as left neighbor."""
     o, r = p - spans_B[p - 1], p + spans_B[p]
     left = np.int64(symbols_B[o] if symbols_B[p - 1] != BORDER and symbols_B[o] != new else BORDER)
     return o, left, np.int64(symbols_B[r])
@@ -215,59 +229,64 @@ def hash_merges(merges_M2, merged_M):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def cut_into_tokens(text, starts_N, ends_N, whole_N, byte_ids, table_S, longest):  # type: ignore[no-untyped-def]
+def cut_into_tokens(text, starts_N, ends_N, whole_N, byte_ids, table_S):  # type: ignore[no-untyped-def]
     """Return the ids of the tokens of all pre-tokens, int32, and where those of each end, int64, (N,).
 
-    whole_N: int32, the id of a pre-token that is one token without merging, else -1. byte_ids: (256,). table_S: of
-    hash_merges. longest: bytes of the longest pre-token.
+    whole_N: int32, the id of a pre-token that is a token without merging, else -1. byte_ids: (256,). table_S:
+    of hash_merges.
     """
-    num_bytes = np.int64(0)
+    num_bytes, longest = np.int64(0), np.int64(0)
     for n in range(len(starts_N)):
         num_bytes += ends_N[n] - starts_N[n]
+        longest = max(longest, ends_N[n] - starts_N[n])
     ids, num, bounds_N = np.empty(num_bytes, np.int32), np.int64(0), np.empty(len(starts_N), np.int64)
     symbols, spans = np.empty(longest, np.int32), np.empty(longest, np.int32)
-    heap = [np.int64(0) for _ in range(0)]
+    heap = [np.int64(0) for _ in range(0)]  # rank and position of each known pair
     for n in range(len(starts_N)):
-        start, size = np.int64(starts_N[n]), np.int64(ends_N[n]) - np.int64(starts_N[n])
+        start, size, at = starts_N[n], ends_N[n] - starts_N[n], np.int64(0)
         if whole_N[n] >= 0:
-            ids[num], bounds_N[n] = whole_N[n], num + 1
+            symbols[0], spans[0] = whole_N[n], size
+        else:
+            for p in range(size):
+                symbols[p], spans[p] = byte_ids[text[start + p]], 1
+            _merge_by_rank(symbols, spans, size, table_S, heap)
+        while at < size:
+            ids[num] = symbols[at]
             num += 1
-            continue
-        for p in range(size):
-            symbols[p], spans[p] = byte_ids[text[start + p]], 1
-            if p > 0:
-                slot = _slot(table_S, np.int64(symbols[p - 1]) << HALF | symbols[p])
-                if table_S[slot, KEY] != EMPTY:
-                    heap.append(table_S[slot, RANK] << HALF | (p - 1))
-        heapify(heap)
-        while len(heap) > 0:
-            entry = heappop(heap)
-            rank, p = entry >> HALF, entry & RIGHT
-            q = p + spans[p]
-            if symbols[p] == DEAD or q >= size:
-                continue
-            slot = _slot(table_S, np.int64(symbols[p]) << HALF | symbols[q])
-            if table_S[slot, KEY] == EMPTY or table_S[slot, RANK] != rank:
-                continue
-            r = q + spans[q]
-            symbols[p], symbols[q] = table_S[slot, MERGED], DEAD
-            spans[p] = spans[r - 1] = r - p
-            if p > 0:
-                o = p - spans[p - 1]
-                slot = _slot(table_S, np.int64(symbols[o]) << HALF | symbols[p])
-                if table_S[slot, KEY] != EMPTY:
-                    heappush(heap, table_S[slot, RANK] << HALF | np.int64(o))
-            if r < size:
-                slot = _slot(table_S, np.int64(symbols[p]) << HALF | symbols[r])
-                if table_S[slot, KEY] != EMPTY:
-                    heappush(heap, table_S[slot, RANK] << HALF | p)
-        p = np.int64(0)
-        while p < size:
-            ids[num] = symbols[p]
-            num += 1
-            p += spans[p]
+            at += spans[at]
         bounds_N[n] = num
     return ids[:num].copy(), bounds_N
+
+
+@njit(nogil=True, cache=True)
+def _merge_by_rank(symbols, spans, size, table_S, heap):  # type: ignore[no-untyped-def]
+    """Merge the pair of the lowest rank, of several the leftmost, until no pair has a rank."""
+    for p in range(size - 1):
+        _push_pair(symbols, p, p + 1, table_S, heap)
+    while len(heap) > 0:
+        entry = heappop(heap)
+        rank, p = entry >> HALF, entry & RIGHT
+        q = p + spans[p]
+        if symbols[p] == DEAD or q >= size:
+            continue
+        slot = _slot(table_S, np.int64(symbols[p]) << HALF | symbols[q])
+        if table_S[slot, RANK] != rank:  # because one of the two has merged with another symbol
+            continue
+        r = q + spans[q]
+        symbols[p], symbols[q] = table_S[slot, MERGED], DEAD
+        spans[p] = spans[r - 1] = r - p
+        if p > 0:
+            _push_pair(symbols, p - spans[p - 1], p, table_S, heap)
+        if r < size:
+            _push_pair(symbols, p, r, table_S, heap)
+
+
+@njit(inline="always")
+def _push_pair(symbols, p, q, table_S, heap):  # type: ignore[no-untyped-def]
+    """Push the pair of symbols at two positions if it has a rank."""
+    slot = _slot(table_S, np.int64(symbols[p]) << HALF | symbols[q])
+    if table_S[slot, KEY] != EMPTY:
+        heappush(heap, table_S[slot, RANK] << HALF | np.int64(p))
 
 
 @njit(nogil=True, cache=True)

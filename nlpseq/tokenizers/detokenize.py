@@ -20,7 +20,8 @@ _SPLIT_WORDS = frozenset(
 def detokenize(tokens: Sequence[str], config: TextConfig) -> str:
     """Write the tokens of one line as text, with punctuation spaced as in prose.
 
-    Exact for `char`, and for `bpe` except for bytes that are not UTF-8, written as U+FFFD. For other tokenizers white space is a guess, and text dropped by `tokenize` stays lost.
+    Exact for `char`, and for `bpe` with valid UTF-8; other bytes become U+FFFD. For other tokenizers
+    white space is a guess, and text dropped by `tokenize` stays lost.
     """
     if config.tokenizer_kind == "bpe":
         return b"".join(map(token_bytes, tokens)).decode(errors="replace")

@@ -1,14 +1,14 @@
 """Cut UTF-8 text into the pre-tokens of byte-level BPE, 64 bytes at a time.
 
-bpe.py has the rule as a regular expression; tests/reference/bpe.py finds the same pre-tokens with that expression.
+bpe.py has the rule as a regular expression, and tests/reference/bpe.py applies this expression.
 
-Pre-tokens cover a line without gaps, so a scan only has to find where they begin. After a character `before`, a
-character begins a pre-token
+Pre-tokens cover a line without gaps, so a scan only has to find the characters that begin one:
 
-    if it is no white space      and has another class than `before`, unless `before` is a space
-    if it is white space         and `before` is not, or no white space follows in the line but other text does
+    a letter, number or other character     if the class before differs and is not a space (which begins it)
+    white space after other text            always
+    white space after white space           if it is the last before other text
 
-and 's 't 'm 'd 're 've 'll are pre-tokens where an apostrophe begins one.
+An apostrophe that begins a pre-token begins a contraction if one of s t m d re ve ll follows.
 
 Letters: N pre-tokens, L lines.
 """
@@ -48,8 +48,8 @@ def find_pretokens(
 ) -> tuple[Offsets, Offsets]:
     """Return where each pre-token starts and ends: two int32 arrays, (N,), in bytes.
 
-    text: any bytes followed by PADDING. classes: of every code point; a newline of class BREAK ends a line and
-    belongs to no pre-token, a newline of class SPACE is white space. lengths_L: receives the number of
+    text: any bytes followed by PADDING. classes: of every code point; a newline of class BREAK ends a line
+    and belongs to no pre-token, a newline of class SPACE is white space. lengths_L: receives the number of
     pre-tokens in each line.
     """
     max_tokens = len(text) - len(PADDING) + 1  # untouched pages of these arrays take no memory
@@ -152,11 +152,11 @@ def _scan_characters(  # type: ignore[no-untyped-def]
             line, before_line = line + ONE, ended
         elif at <= contraction:
             begins = at == contraction
-        elif kind == SPACE or kind == BLANK:
-            begins = not (before == SPACE or before == BLANK)
+        elif kind in (SPACE, BLANK):
+            begins = before not in (SPACE, BLANK)
             if not begins:
                 behind, _ = _class_at(text, at + width, last, classes)
-                begins = not (behind == SPACE or behind == BLANK or behind == BREAK)
+                begins = behind not in (SPACE, BLANK, BREAK)
         else:
             begins = before != kind and before != BLANK
         if begins:
@@ -184,9 +184,9 @@ def _scan_ascii(text, at, last, classes, starts, ends, lengths_L, progress):  # 
     spaces = (bytes_in_range(text, at, TAB, np.uint8(5)) | blanks) & ~breaks
     others = ~(letters | numbers | spaces | breaks)
     behind, _ = _class_at(text, at + VECTOR_BYTES, last, classes)
-    text_behind = np.uint64(not (behind == SPACE or behind == BLANK or behind == BREAK))
+    text_behind = np.uint64(behind not in (SPACE, BLANK, BREAK))
     after_break = breaks << ONE | np.uint64(before == BREAK)
-    after_space = spaces << ONE | np.uint64(before == SPACE or before == BLANK)
+    after_space = spaces << ONE | np.uint64(before in (SPACE, BLANK))
     after_blank = blanks << ONE | np.uint64(before == BLANK)
     begins = (
         letters & ~(letters << ONE | np.uint64(before == LETTER))

@@ -1,6 +1,6 @@
 """Byte-level BPE of nlpseq/tokenizers/bpe.py in plain Python, after Karpathy's minbpe.
 
-Symbols are ids: 0 to 255 for the bytes in the order of their characters in tokenizer.json, then one for each merge.
+Symbols are ids: 0 to 255 for the bytes, in the order of their characters in tokenizer.json, then the merges.
 """
 
 from collections import Counter
