@@ -100,9 +100,7 @@ def preprocess(
             text = write_provisional(folder.path, reported, limits)
         splits = split_sentences(text.sentences, config, corpus.describe())
         if config.tokenizer_kind == "bpe":
-            vocab, sha256 = write_subwords(text, vocab, bpe, config.vocab_size, splits["train"][1])
-            folder.complete(TOKENS, sha256)
-            vocab.save(folder.path / VOCAB)
+            vocab = write_subwords(folder, text, config, vocab or bpe, splits["train"][1], threads)
         else:
             vocab = _write_final_ids(folder, text, config, vocab, splits["train"][1], corpus.describe())
         if corpus.stamp() != stamp:
@@ -238,11 +236,10 @@ def tokenizer_versions(config: TextConfig) -> dict[str, str]:
 
 def to_compile(config: TextConfig) -> list[Kernel]:
     """Return the kernels that encoding needs."""
+    kernels = []
+    if config.tokenizer_kind in (*CLASSIFIED, "bpe"):
+        kernels = [Kernel("nlpseq.dataset.hash_table_numba", "compile_scan")]
     if config.tokenizer_kind == "bpe":
-        modules = {
-            "nlpseq.dataset.hash_table_numba": "compile_scan",
-            "nlpseq.tokenizers.bpe_numba": "compile_bpe",
-        }
-        return [Kernel(module, function) for module, function in modules.items()]
-    is_compiled = config.tokenizer in CLASSIFIED
-    return [Kernel("nlpseq.dataset.hash_table_numba", "compile_scan")] if is_compiled else []
+        parts = "compile_encoding", "compile_training"
+        kernels += [Kernel("nlpseq.tokenizers.bpe_numba", part) for part in parts]
+    return kernels

@@ -147,8 +147,8 @@ class ProvisionalText:
 
     def type_lines(self) -> Iterator[bytes]:
         """Yield all types as lines, few types at a time."""
-        for first in range(0, self.num_types, self.limits.chunk_types):
-            end = min(first + self.limits.chunk_types, self.num_types)
+        for first in range(0, self.num_types, self.limits.line_types):
+            end = min(first + self.limits.line_types, self.num_types)
             yield self._types[self._bounds_T[first] : self._bounds_T[end]].tobytes()
 
     def expand(
@@ -172,20 +172,17 @@ class ProvisionalText:
             ThreadPoolExecutor(1) as pool,
         ):
             starts = range(0, len(self.tokens), self.limits.write_tokens)
-            chunks = ((start, self.tokens[start : start + self.limits.write_tokens]) for start in starts)
-            expanded = submit_ahead(
-                lambda each: pool.submit(expand, each[1], starts_T, ids), chunks, _CHUNKS_AHEAD
+            chunks = (self.tokens[start : start + self.limits.write_tokens] for start in starts)
+            submitted = submit_ahead(
+                lambda part: pool.submit(expand, part, starts_T, ids), chunks, _CHUNKS_AHEAD
             )
-            for (start, types_N), future in expanded:
+            for start, (_, future) in zip(starts, submitted, strict=True):
                 part, bounds_N = future.result()
                 stream.append(part)
-                rest = self.sentences[sentence:]
-                last = sentence + int(np.searchsorted(rest, start + len(types_N), "right"))
-                inside = (
-                    self.sentences[sentence:last] - start
-                )  # pre-tokens of this chunk before each sentence
+                rest = self.sentences[sentence:]  # not written over yet
+                inside = rest[: np.searchsorted(rest, start + len(bounds_N), "right")] - start
                 sentences.append(num_tokens + np.append(0, bounds_N)[inside])
-                num_tokens, sentence = num_tokens + len(part), last
+                num_tokens, sentence = num_tokens + len(part), sentence + len(inside)
         self.num_tokens = num_ids
         del self.tokens
         (self.folder / _PROVISIONAL).unlink()

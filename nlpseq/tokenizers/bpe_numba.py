@@ -9,13 +9,21 @@ Letters: B bytes, T types, N pre-tokens, M merges, S slots of a hash table.
 """
 
 from heapq import heappop, heappush
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-__all__ = ["compile_bpe", "count_ids", "cut_into_tokens", "expand", "hash_merges", "learn_merges"]
+from nlpseq.tokenizers.bpe import train_bpe
+
+__all__ = [
+    "compile_encoding",
+    "compile_training",
+    "count_ids",
+    "cut_into_tokens",
+    "expand",
+    "hash_merges",
+    "learn_merges",
+]
 
 DEAD, BORDER = -2, -1  # in place of a symbol
 EMPTY = -1  # key of an unused slot
@@ -25,21 +33,21 @@ HALF = 32  # bits; a key has the left symbol in the upper half
 RIGHT = (1 << HALF) - 1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, for Fibonacci hashing
 
-Ids = npt.NDArray[np.int32]
+
+def compile_training() -> None:
+    """Compile the kernels of training."""
+    train_bpe(b"aba\nabab\n", np.array([2, 3]), 300)
 
 
-def compile_bpe() -> None:
-    """Compile all kernels of training, encoding and queries."""
-    from nlpseq.tokenizers.bpe import train_bpe
-
-    model = train_bpe(b"aba\nabab\n", np.array([2, 3]), 300)
+def compile_encoding() -> None:
+    """Compile the other kernels, also the scan for pre-tokens."""
+    model = train_bpe(b"", np.empty(0, np.int64), 256)
     model.encode("abab")
     ids, bounds_T = model.cut_types(b"abab\n")
     starts_T = np.append(0, bounds_T)
     for dtype in (np.uint16, np.uint32):
-        final_ids = ids.astype(dtype)
-        count_ids(final_ids, starts_T, np.ones(1, np.int64), 300)
-        expand(np.zeros(1, np.uint32), starts_T, final_ids)
+        count_ids(ids.astype(dtype), starts_T, np.ones(1, np.int64), 256)
+        expand(np.frombuffer(bytes(4), np.uint32), starts_T, ids.astype(dtype))
 
 
 @njit(inline="always")
@@ -300,22 +308,18 @@ def count_ids(ids, starts_T, counts_T, num_ids):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _write_expanded(types_N, starts_T, ids, out):  # type: ignore[no-untyped-def]
-    num = np.int64(0)
-    for n in range(len(types_N)):
-        for k in range(starts_T[types_N[n]], starts_T[types_N[n] + 1]):
-            out[num] = ids[k]
-            num += 1
-
-
-def expand(
-    types_N: npt.NDArray[np.uint32], starts_T: npt.NDArray[np.int64], ids: npt.NDArray[Any]
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+def expand(types_N, starts_T, ids):  # type: ignore[no-untyped-def]
     """Return the ids of the pre-tokens of a text, and where those of each pre-token end, int64, (N,).
 
     types_N: type of each. starts_T: int64, (T + 1,); type t has ids[starts_T[t] : starts_T[t + 1]].
     """
-    bounds_N = np.cumsum(np.diff(starts_T)[types_N])
-    out = np.empty(bounds_N[-1] if len(bounds_N) else 0, ids.dtype)
-    _write_expanded(types_N, starts_T, ids, out)
-    return out, bounds_N
+    bounds_N, num = np.empty(len(types_N), np.int64), np.int64(0)
+    for n in range(len(types_N)):
+        num += starts_T[types_N[n] + 1] - starts_T[types_N[n]]
+        bounds_N[n] = num
+    expanded, num = np.empty(num, ids.dtype), np.int64(0)
+    for n in range(len(types_N)):
+        for k in range(starts_T[types_N[n]], starts_T[types_N[n] + 1]):
+            expanded[num] = ids[k]
+            num += 1
+    return expanded, bounds_N
