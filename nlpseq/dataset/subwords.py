@@ -65,7 +65,7 @@ def _train(text: ProvisionalText, counts_T: npt.NDArray[np.int64], vocab_size: i
 def _cut_types(
     text: ProvisionalText, bpe: BPE, threads: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Return the ids of all types, and where those of each type start, (T + 1,)."""
+    """Return ids for all types, and where the ids of each type start, (T + 1,)."""
     with ThreadPoolExecutor(threads) as pool:
         submitted = submit_ahead(
             lambda lines: pool.submit(bpe.cut_types, lines), text.type_lines(), 2 * threads

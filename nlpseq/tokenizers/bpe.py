@@ -136,7 +136,7 @@ class BPE:
         return [self.tokens[token_id] for line in lines for token_id in self.encode(line)]
 
     def cut_types(self, lines: bytes) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the ids of the pre-token in each line, and where those of each pre-token end, (T,)."""
+        """Return ids for a pre-token in each line, and where the ids of each pre-token end, (T,)."""
         text = np.frombuffer(lines, np.uint8)
         ends = np.flatnonzero(text == ord("\n"))
         return self._cut(text, np.append(0, ends + 1)[:-1], ends)
@@ -157,7 +157,7 @@ class BPE:
     def _cut(
         self, text: npt.NDArray[np.uint8], starts_N: npt.NDArray[Any], ends_N: npt.NDArray[Any]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the ids of pre-tokens, and where those of each pre-token end, (N,)."""
+        """Return ids for pre-tokens, and where the ids of each pre-token end, (N,)."""
         use_cache_for_numba()
         from nlpseq.tokenizers.bpe_numba import cut_into_tokens
 
@@ -243,7 +243,7 @@ def _part(parsed: Any, part: str) -> Any:
 
 
 def token_bytes(token: str) -> bytes:
-    """Return the bytes of a token; a token with other characters than those of bytes stands for itself."""
+    """Return the bytes of a token, or its UTF-8 if a character stands for no byte."""
     try:
         return bytes(map(_BYTES.__getitem__, token))
     except KeyError:

@@ -238,7 +238,7 @@ def hash_merges(merges_M2, merged_M):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def cut_into_tokens(text, starts_N, ends_N, whole_N, byte_ids, table_S):  # type: ignore[no-untyped-def]
-    """Return the ids of the tokens of all pre-tokens, int32, and where those of each end, int64, (N,).
+    """Return ids for pre-tokens, int32, and where the ids of each pre-token end, int64, (N,).
 
     whole_N: int32, the id of a pre-token that is a token without merging, else -1. byte_ids: (256,). table_S:
     of hash_merges.
@@ -309,7 +309,7 @@ def count_ids(ids, starts_T, counts_T, num_ids):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def expand(types_N, starts_T, ids):  # type: ignore[no-untyped-def]
-    """Return the ids of the pre-tokens of a text, and where those of each pre-token end, int64, (N,).
+    """Return ids for the pre-tokens of a text, and where the ids of each end, int64, (N,).
 
     types_N: type of each. starts_T: int64, (T + 1,); type t has ids[starts_T[t] : starts_T[t + 1]].
     """

@@ -1,6 +1,8 @@
 """A corpus encoded with BPE has the ids of the reference, through files, blocks, splits and threads."""
 
+import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import nlpseq as ns
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.reading.blocks import BlockLimits
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "bpe"
 LINES = [
     b"\xef\xbb\xbfThe cat's hat isn't on the mat; the hats\0 were there.",
     b"  two  spaces\tand\ttabs  \x0b",
@@ -26,6 +29,18 @@ SMALL = EncodeLimits(
 )
 
 
+def test_added_tokens_are_found_in_a_corpus(tmp_path: Path) -> None:
+    cases = json.loads((GOLDEN / "ids.json").read_text("utf-8"))
+    cases = {line: ids for line, ids in cases.items() if ids and "\n" not in line} | {"a<|end|>": [64, 313]}
+    (tmp_path / "a.txt").write_text("\n".join(cases), "utf-8")
+    config = ns.TextConfig(tokenizer=str(GOLDEN / "tokenizer.json"))
+    data = ns.preprocess(ns.open_corpus(tmp_path / "a.txt"), config, tmp_path / "a.tokens")
+    assert data.vocab.words[313] == "<|end|>" and data.vocab.counts[313] == 5
+    found = [data.tokens[a:b].tolist() for a, b in pairwise(data.sentences.tolist())]
+    assert found == [*cases.values()]
+    assert (tmp_path / "a.tokens" / "tokenizer.json").read_bytes() == (GOLDEN / "tokenizer.json").read_bytes()
+
+
 @pytest.mark.parametrize("limits", [EncodeLimits(), SMALL], ids=["large", "small"])
 def test_encoded_lines_equal_reference(tmp_path: Path, limits: EncodeLimits) -> None:
     (tmp_path / "a.txt").write_bytes(TEXT * 3)
@@ -38,9 +53,10 @@ def test_encoded_lines_equal_reference(tmp_path: Path, limits: EncodeLimits) -> 
     assert 0 < train_end < len(lines) == data.num_sentences
     merges = plain.train(Counter(pre for line in lines[:train_end] for pre in plain.pretokens(line)), 300)
     expected = [plain.encode(line, merges) for line in lines]
-    found = [data.tokens[a:b].tolist() for a, b in zip(data.sentences[:-1], data.sentences[1:], strict=True)]
+    found = [data.tokens[a:b].tolist() for a, b in pairwise(data.sentences.tolist())]
     assert found == expected
     counts = Counter(token for ids in expected[:train_end] for token in ids)
     assert data.vocab.counts[:-2].tolist() == [counts[n] for n in range(300)]
     assert data.vocab.counts[-2:].tolist() == [0, train_end]
+    assert data.vocab.bpe is not None
     assert b"".join(map(data.vocab.bpe.decode, found)) == b"".join(lines)
