@@ -131,12 +131,10 @@ def known_form(vectors: Vectors, word: str) -> str:
 
     With BPE, return the token of a word after a space if there is one, such as Ġking for king.
     """
-    tokens = vectors.vocab.bpe.tokenize(" " + word) if vectors.vocab.bpe else []
-    if len(tokens) == 1:
-        return tokens[0]
-    if word in vectors.vocab:
-        return word
-    if tokens:
+    if entry := vectors.vocab.find(word):
+        return entry
+    if vectors.vocab.bpe:
+        tokens = vectors.vocab.bpe.tokenize(" " + word)
         parts = " ".join(tokens)
         raise DataError(f"{word!r}: is {len(tokens)} subword tokens, {parts}. Name one of these tokens.")
     if not vectors.meta.get("text_config"):

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, DataError
+from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import normalize_and_tokenize
-from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE
+from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE, token_name
 
 __all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "prune", "unescape"]
 
@@ -57,6 +58,11 @@ class Vocab:
     def ids(self) -> dict[str, int]:
         """Map each word to its id; equal words have the id of the first."""
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
+
+    def find(self, word: str) -> str | None:
+        """Return the entry of a word: with BPE its token after a space, if there is one, else the word."""
+        after_space = token_name(f" {word}".encode(*UTF_8)) if self.bpe else word
+        return next((entry for entry in (after_space, word) if entry in self.ids), None)
 
     def ids_of(self, words: Iterable[str]) -> list[int]:
         """Return the id of each word; unknown words and words spelled like a special get the id of <unk>."""

@@ -134,4 +134,4 @@ def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip
 
 def find_form(vectors: Vectors, word: str) -> str | None:
     """Return the form in the vocabulary, as written or in lower case; None if both are unknown."""
-    return next((form for form in (word, word.lower()) if form in vectors.vocab), None)
+    return vectors.vocab.find(word) or vectors.vocab.find(word.lower())

@@ -250,6 +250,11 @@ def token_bytes(token: str) -> bytes:
         return token.encode(*UTF_8)
 
 
+def token_name(text: bytes) -> str:
+    """Return the token of a text as tokenizer.json writes it."""
+    return "".join(map(BYTE_CHARS.__getitem__, text))
+
+
 def _to_bytes(text: str) -> bytes:
     """Return a text as UTF-8; bytes that Python could not decode come back as they were."""
     try:

@@ -110,10 +110,13 @@ def test_evaluation_counts_bytes_of_the_text(run_cli, trained: Path, text: Path)
     assert answer["unk"] == 0
 
 
-def test_query_finds_the_token_after_a_space(run_cli, trained: Path) -> None:
+def test_query_finds_the_token_after_a_space(run_cli, trained: Path, text: Path) -> None:
     vectors = ns.Vectors.load(trained / "text.w2v")
     done = run_cli("neighbors", trained / "text.w2v", "king", "--top", 2, "--json")
     assert json.loads(done.stdout)["word"] == "Ġking"
+    Path("pairs.tsv").write_text("king cat 3\nKing the 2\nhat sat 1\nzebra cat 1\n")
+    judged = run_cli("eval-w2v", trained / "text.w2v", "--pairs", "pairs.tsv", "--json")
+    assert [json.loads(judged.stdout)["pairs"][0][key] for key in ("used", "oov")] == [3, 1]
     cosine = run_cli("similarity", trained / "text.w2v", "king", "Ġthe")
     assert float(cosine.stdout) == pytest.approx(vectors.similarity("Ġking", "Ġthe"), abs=1e-4)
     unknown = run_cli("neighbors", trained / "text.w2v", "zebra")
