@@ -52,7 +52,6 @@ RARELY_TURNED = [
     examples=[
         "nlpseq train-lm corpus.txt --time-budget 3s",
         "nlpseq train-lm corpus.txt --tokenizer char --preset tiny --epochs 1 -o letters.lm",
-        "nlpseq train-lm corpus.txt --tokenizer bpe --vocab-size 300 --preset tiny --epochs 1 -o subwords.lm",
     ],
 )
 @training_options("60s")

@@ -1,6 +1,12 @@
-"""Byte-level BPE, the tokenizer `bpe`: the algorithm of GPT-2, in files of Hugging Face `tokenizers`.
+r"""Byte-level BPE, the tokenizer `bpe`: the algorithm of GPT-2, in files of Hugging Face `tokenizers`.
 
-    line ──> pre-tokens (PATTERN) ──> bytes ──> pairs merged by rank ──> tokens
+    line ──> pre-tokens ──> bytes ──> pairs merged by rank ──> tokens
+
+Pre-tokens are the matches of GPT-2's pattern, one after the other:
+
+    's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+
+A byte that is not part of valid UTF-8 counts as a character that is no letter, number or white space.
 
 Training merges the most frequent pair of neighboring tokens again and again; of equal counts, the pair of
 smaller ids comes first, as in `tokenizers`. The tokens are the 256 bytes and the result of each merge. A
@@ -27,22 +33,13 @@ from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
-__all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "NUMBER", "OTHER", "PATTERN", "SPACE"]
-__all__ += [
-    "MAX_TRAIN_BYTES",
-    "TOKENIZER_FILE",
-    "last_safe_cut",
-    "pretoken_classes",
-    "token_bytes",
-    "train_bpe",
-]
+__all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "MAX_TRAIN_BYTES", "NUMBER", "OTHER", "SPACE"]
+__all__ += ["TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_name", "train_bpe"]
 
 TOKENIZER_FILE = "tokenizer.json"
 MIN_PAIRS = 2  # occurrences of a pair to merge
 MAX_TRAIN_BYTES = 1 << 24  # of distinct pre-tokens; training takes 24 times as much memory
 
-# GPT-2's rule. A byte that is not part of valid UTF-8 counts as a character without a class.
-PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 SPACE, LETTER, NUMBER, OTHER, BLANK, BREAK = range(6)  # \s, \p{L}, \p{N}, all others, a space, end of line
 # Letters and numbers of Unicode 15.0 to 16.0, which `tokenizers` knows and an older Python does not.
 _NEW_LETTERS = (
