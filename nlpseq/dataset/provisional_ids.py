@@ -157,6 +157,7 @@ class ProvisionalText:
         ids: npt.NDArray[Any],
         starts_T: npt.NDArray[np.int64],
         counts_T: npt.NDArray[np.int64],
+        threads: int,
     ) -> str:
         """Write the ids of each type in place of its provisional id, and move the sentences accordingly.
 
@@ -169,12 +170,12 @@ class ProvisionalText:
         with (
             NpyWriter(self.folder / name, ids.dtype, length=num_ids) as stream,
             NpyWriter(self.folder / SENTENCES, np.int64, over=True) as sentences,
-            ThreadPoolExecutor(1) as pool,
+            ThreadPoolExecutor(threads) as pool,
         ):
             starts = range(0, len(self.tokens), self.limits.write_tokens)
             chunks = (self.tokens[start : start + self.limits.write_tokens] for start in starts)
             submitted = submit_ahead(
-                lambda part: pool.submit(expand, part, starts_T, ids), chunks, _CHUNKS_AHEAD
+                lambda part: pool.submit(expand, part, starts_T, ids), chunks, _CHUNKS_AHEAD + threads
             )
             for start, (_, future) in zip(starts, submitted, strict=True):
                 part, bounds_N = future.result()

@@ -47,7 +47,8 @@ def write_subwords(
 
         counts = np.append(count_ids(ids, starts_T, counts_T, len(bpe.tokens)), [0, train_end])
         vocab = Vocab([*bpe.tokens, *SPECIALS], counts, len(SPECIALS), bpe)
-    folder.complete(TOKENS, text.expand(TOKENS, ids.astype(token_dtype(len(vocab))), starts_T, all_counts_T))
+    final_ids = ids.astype(token_dtype(len(vocab)))
+    folder.complete(TOKENS, text.expand(TOKENS, final_ids, starts_T, all_counts_T, threads))
     vocab.save(folder.path / VOCAB)
     return vocab
 
