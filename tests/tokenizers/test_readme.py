@@ -35,7 +35,7 @@ def tokens_of_block(text: str, config: TextConfig) -> list[str]:
 
 
 def test_every_row_of_the_tables_is_read():
-    assert len(ROWS) == README.count("\n| `") > 20
+    assert len(ROWS) == README[: README.index("## Versions")].count("\n| `") > 20
 
 
 @pytest.mark.parametrize(("text", "tokens", "marked", "keep"), ROWS, ids=[ascii(row[0]) for row in ROWS])
