@@ -36,6 +36,7 @@ class StopSignals:
         self.number = 0  # of the last signal
         self.on_first: Callable[[], None] | None = None
         self._received_at = -math.inf  # the last signal but Ctrl-C
+        self._is_waiting = False  # for the end of an import
         self._before: dict[int, Any] = {}
         self._caller: FrameType | None = None
 
@@ -55,6 +56,8 @@ class StopSignals:
         if self.number:
             signal.setitimer(signal.ITIMER_REAL, 0)
         sys.unraisablehook, self._caller = self._hook_before, None
+        if self._is_waiting:  # because the command ended first
+            raise Stopped(self.number)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now, before = time.monotonic(), self._received_at
@@ -76,9 +79,11 @@ class StopSignals:
                 self._retry()
                 return
             frame = frame.f_back
+        self._is_waiting = False
         raise Stopped(self.number)
 
     def _retry(self) -> None:
+        self._is_waiting = True
         signal.signal(signal.SIGALRM, lambda _, frame: self._raise(frame))
         signal.setitimer(signal.ITIMER_REAL, RETRY_S)
 

@@ -319,7 +319,8 @@ def test_signal_during_encoding_leaves_no_files(folder):
     while not list(folder.rglob(f"{PREFIX}tmp-*/*")):  # an empty one tries the rights of the folder
         time.sleep(0.02)
     child.send_signal(signal.SIGTERM)
-    _, err = child.communicate(timeout=120)
+    child.wait(timeout=120)  # while stdin is open
+    _, err = child.communicate()
     assert child.returncode == 143, err
     assert b"encoding stopped" in err
     assert stale_files(folder) == []
@@ -374,4 +375,4 @@ def test_file_with_a_dash_is_not_an_option(run_cli, folder):
     Path("corpus.txt").rename("-dash.txt")
     result = run_cli("preprocess", "-dash.txt")
     assert result.exit_code == 2
-    assert result.stderr.endswith("No such option '-d'. Try ./-dash.txt for the file -dash.txt.\n")
+    assert result.stderr.endswith("-d: no such option. Try ./-dash.txt for the file -dash.txt.\n")

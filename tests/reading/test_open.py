@@ -64,7 +64,7 @@ def test_high_compression_is_inflated_in_pieces(tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert length == 16_000_000
-        assert peak < 20e6  # 8 MB of it for the dictionary of xz
+        assert peak < 22e6  # 8 MB of it for the dictionary of xz
 
 
 def test_zero_padding_is_ignored(tmp_path):

@@ -332,10 +332,9 @@ def test_no_token_commands_a_terminal(
     assert run_cli("train-lm", "text.txt", *words_of_text, *small, "-o", "a.lm", "-q").exit_code == 0
     told = [("neighbors", "a.w2v", "plain", "--top", "20"), ("analogy", "a.w2v", "plain", words[1], words[2])]
     told += [("neighbors", "a.w2v", "plain", words[1]), ("score", "a.lm", "text.txt", "--tokens")]
-    told += [("generate", "a.lm"), ("generate", "a.lm", "--samples", "2")]
-    told += [(*command, "--json") for command in told]
-    told += [("generate", "a.lm", "--prompt", f"no{words[1]}")]
+    told += [(*command, "--json") for command in (*told, ("generate", "a.lm", "--samples", "2"))]
     asked = [(0, *command) for command in told] + [(0, "inspect", "a.w2v"), (0, "inspect", "a.lm")]
+    asked += [(0, "generate", "a.lm"), (0, "generate", "a.lm", "--prompt", f"no{words[1]}")]
     for number, word in enumerate(ESCAPES):
         asked.append((0, "similarity", "a.w2v", "plain", word))
         asked.append((0, "similarity", "a.w2v", "plain", word, "--json"))
@@ -349,9 +348,8 @@ def test_no_token_commands_a_terminal(
             done = run_cli(*command)
             assert done.exit_code == code, done.stderr
             assert tuple(command) not in told or re.search(r"\\x|\\u00", done.output), "it told of no escape"
-            shown = (
-                done.stderr if command[0] == "preprocess" else done.output
-            )  # a path is data, for a program
+            is_data = command[0] in ("preprocess", "generate") and "--json" not in command  # for a program
+            shown = done.stderr if is_data else done.output
             commands = Counter(filter(is_command, shown))
             assert not commands, commands
 

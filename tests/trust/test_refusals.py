@@ -35,7 +35,9 @@ SMALL = {
     "special words": "<unk> <eos>\n",
 }
 USABLE = {("glove", "one word again and again"), ("glove", "two words")}  # GloVe needs one counted pair
-TOO_FEW = {("ppmi", "two words")}  # words for two dimensions
+TOO_FEW = {
+    ("ppmi", what) for what in ("one word", "one word again and again", "two words")
+}  # words for two dimensions
 
 
 @pytest.fixture
