@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import nlpseq as ns
+from nlpseq.config import Length
+from nlpseq.lm.generate import generate
 
 TEXT = b"the king of the hill, the king's cat sat\nna\xc3\xafve caf\xe9 \xff\xfe the cat's hat\r\n" * 40
 BPE = ("--tokenizer", "bpe", "--vocab-size", "280")
@@ -97,6 +99,19 @@ def test_generated_text_continues_the_prompt(run_cli, trained: Path) -> None:
     generated = json.loads(done.stdout)["text"]
     assert generated.startswith("the café") and "Ġ" not in generated
     assert "unknown" not in done.stderr
+
+
+def test_prompt_with_unk_is_text(trained: Path) -> None:
+    model = ns.LanguageModel.load(trained / "text.lm")
+    text = generate(model, "the <unk> king", length=Length(num_tokens=5))
+    assert text[0].startswith("the <unk> king")
+
+
+def test_training_takes_a_source_with_bpe(text: Path) -> None:
+    config = ns.LMConfig(hidden=8, dim=8, epochs=1, batch_size=4, bptt=8, precision="fp32", threads=1)
+    model = ns.train_lm(text, config, tokenizer="bpe", vocab_size=270)
+    assert (model.text_config.lower, model.text_config.test_share) == (False, 0.05)
+    assert model.vocab.bpe is not None and len(model.vocab.bpe.tokens) == 270
 
 
 def test_evaluation_counts_bytes_of_the_text(run_cli, trained: Path, text: Path) -> None:

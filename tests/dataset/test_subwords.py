@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reference import bpe as plain
@@ -60,3 +61,62 @@ def test_encoded_lines_equal_reference(tmp_path: Path, limits: EncodeLimits) -> 
     assert data.vocab.counts[-2:].tolist() == [0, train_end]
     assert data.vocab.bpe is not None
     assert b"".join(map(data.vocab.bpe.decode, found)) == b"".join(lines)
+
+
+def lines_of(data: ns.TokenDataset) -> list[bytes]:
+    """Return the bytes of each sentence."""
+    assert data.vocab.bpe is not None
+    return [data.vocab.bpe.decode(data.tokens[a:b].tolist()) for a, b in pairwise(data.sentences.tolist())]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "mark"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "memory"])
+def test_line_ends_inside_records_end_sentences(tmp_path: Path, name: str, mark: bytes) -> None:
+    texts = ["First line, of é 한\nand second", "The next text"]
+    source: Any = texts
+    if name != "memory":
+        source, records = tmp_path / name, [json.dumps({"text": text}) for text in texts]
+        as_csv = 'n,text\r\n1,"' + '"\r\n2,"'.join(texts) + '"\r\n'
+        contents = {"a.jsonl": "\n".join(records), "a.json": f"[{','.join(records)}]", "a.csv": as_csv}
+        source.write_bytes(mark + contents[name].encode())
+    data = ns.preprocess(source, path=tmp_path / "a.tokens", tokenizer="bpe", vocab_size=256)
+    assert lines_of(data) == [text.encode() for text in "\n".join(texts).split("\n")]
+    documents = ns.preprocess(
+        source, path=tmp_path / "b.tokens", tokenizer="bpe", vocab_size=256, sentences="documents"
+    )
+    assert lines_of(documents) == [text.replace("\n", " ").encode() for text in texts]
+
+
+def test_setting_of_bpe_replaces_defaults_of_a_config(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    for tokenizer in ("bpe", str(GOLDEN / "tokenizer.json")):
+        data = ns.preprocess(
+            tmp_path / "a.txt", ns.TextConfig(test_share=0.2), tmp_path / "a", tokenizer=tokenizer, force=True
+        )
+        config = data.config
+        assert (config.tokenizer_kind, config.lower, config.min_count, config.test_share) == (
+            "bpe",
+            False,
+            1,
+            0.2,
+        )
+        assert list(data.meta["made_with"]) == ["unicode"]
+    with pytest.raises(ns.ConfigError, match="lower: is False with the other settings, not True"):
+        ns.preprocess(tmp_path / "a.txt", ns.TextConfig(), tmp_path / "b", tokenizer="bpe", lower=True)
+
+
+def test_added_token_eos_stays_in_its_sentence(tmp_path: Path) -> None:
+    parsed = json.loads((GOLDEN / "tokenizer.json").read_text("utf-8"))
+    size = 1 + max(parsed["model"]["vocab"].values(), default=0)
+    parsed["added_tokens"] = [{"id": size, "content": "<eos>"}]
+    (tmp_path / "my.json").write_text(json.dumps(parsed))
+    (tmp_path / "a.txt").write_text("a <eos> b\nc <unk>\n")
+    data = ns.preprocess(tmp_path / "a.txt", path=tmp_path / "a", tokenizer=str(tmp_path / "my.json"))
+    assert lines_of(data) == [b"a <eos> b", b"c <unk>"]
+    assert data.vocab.words[size:] == ["<eos>", "<unk>", "<eos>"]
+
+
+def test_empty_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\n")
+    with pytest.raises(ns.DataError):
+        ns.preprocess(tmp_path / "a.txt", path=tmp_path / "a", tokenizer="bpe")
