@@ -135,7 +135,7 @@ def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
 
     vocab = data.vocab
     unknown = int(vocab.counts[vocab.num_words]) / max(1, int(vocab.counts[: vocab.num_words + 1].sum()))
-    entries = "characters" if data.config.tokenizer == "char" else "words"
+    entries = {"char": "characters", "bpe": "subword tokens"}.get(data.config.tokenizer_kind, "words")
     is_split = data.config.valid_share or data.config.test_share
     counted = "the train split" if is_split else "the text"  # source of the vocabulary
     say(

@@ -228,6 +228,7 @@ def build_config(
 def build_text_config(defaults: Mapping[str, Any] = MappingProxyType({})) -> TextConfig:
     """Return the text settings. Raises ConfigError for a phrase option typed without --phrases."""
     config = build_config(TextConfig, defaults)
+    require_with("vocab_size", "--tokenizer bpe", is_there=config.tokenizer == "bpe")
     for name in PHRASE_DETAILS:
         require_with(name, "--phrases", is_there=config.phrases > 0)
     return config

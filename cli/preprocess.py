@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         "nlpseq preprocess corpus.txt",
         "nlpseq preprocess corpus.txt --min-count 2 --cooccurrence --window 4 -o counted.tokens",
         "nlpseq preprocess corpus.txt --phrases 2 -o phrases.tokens",
+        "nlpseq preprocess corpus.txt --tokenizer bpe --vocab-size 300 -o subwords.tokens",
         "cat corpus.txt | nlpseq preprocess - --tokenizer char",
     ],
 )

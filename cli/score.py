@@ -63,7 +63,9 @@ def score(
     corpus = _named_text(file)
     lm = load_model(model, threads, device)
     own = lm.text_config
+    is_bpe = lm.vocab.bpe is not None
     config = TextConfig(  # without normalization, because score_sentences normalizes
+        tokenizer="bpe" if is_bpe else "word",
         encoding=encoding,
         encoding_errors=encoding_errors or own.encoding_errors,
         normalize="none",
@@ -74,8 +76,9 @@ def score(
     from nlpseq.reading.corpus import ReadReport
 
     report, num_tokens, num_unknown = ReadReport(), 0, 0
+    errors = "surrogateescape" if is_bpe else "surrogatepass"  # because BPE keeps invalid bytes
     with offer_encoding(model, own.encoding):
-        for each in score_sentences(lm, lines(corpus.blocks(config, report))):
+        for each in score_sentences(lm, lines(corpus.blocks(config, report), errors)):
             _print_score(each, with_tokens=with_tokens, as_json=as_json)
             num_tokens, num_unknown = num_tokens + len(each.tokens), num_unknown + each.unk
     if num_unknown:
@@ -112,11 +115,11 @@ def _print_score(score: SentenceScore, *, with_tokens: bool, as_json: bool) -> N
         print_line(*numbers, *written)
 
 
-def lines(blocks: Iterable[Block]) -> Iterator[str]:
-    """Yield every line of a corpus, also empty lines."""
+def lines(blocks: Iterable[Block], errors: str = "surrogatepass") -> Iterator[str]:
+    """Yield every line of a corpus, also empty lines; errors: of decoding UTF-8."""
     parts: list[str] = []  # of a line across several blocks
     for block in blocks:
-        parts.append(block.text)
+        parts.append(block.data.decode("utf-8", errors))
         if not block.continues:
             yield from "".join(parts).removesuffix("\n").split("\n")
             parts = []

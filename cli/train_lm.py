@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig
+from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig, lm_text
 from nlpseq.core.resources import TORCH, check_memory
 from nlpseq.errors import ConfigError, DataError
 
@@ -131,13 +131,11 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
 
 def _text_config(valid: Path | None) -> TextConfig:
     """Return the text settings of a language model: case, punctuation and splits are kept."""
-    defaults, explicit = LM_TEXT | (LM_SHARES if valid is None else {}), explicit_settings(TextConfig)
+    explicit = explicit_settings(TextConfig)
     for name in explicit:
         if name.startswith("phrase"):
             raise ConfigError(f"{option_name(name)}: is only for word vectors. Leave it out.")
-    if explicit.get("tokenizer", "word") != "word":
-        defaults["punctuation"] = False  # because the other tokenizers keep punctuation anyway
-    return build_text_config(defaults)
+    return build_text_config(lm_text(str(explicit.get("tokenizer", "word")), split=valid is None))
 
 
 def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from nlpseq.lm.train import resume_lm as resume_lm, train_lm as train_lm
     from nlpseq.reading.corpus import Corpus as Corpus, open_corpus as open_corpus
     from nlpseq.tokenizers.base import tokenize as tokenize
+    from nlpseq.tokenizers.bpe import BPE as BPE
     from nlpseq.tokenizers.detokenize import detokenize as detokenize
     from nlpseq.training.checkpoint import CheckpointConfig as CheckpointConfig
     from nlpseq.training.resume import resume as resume
@@ -85,6 +86,7 @@ _HOMES = {  # module: the public names it holds
     "reading.corpus": ("Corpus", "open_corpus"),
     "tokenizers.detokenize": ("detokenize",),
     "tokenizers.base": ("tokenize",),
+    "tokenizers.bpe": ("BPE",),
     "training.checkpoint": ("CheckpointConfig",),
     "training.resume": ("resume",),
     "vectors.postprocess": ("postprocess",),

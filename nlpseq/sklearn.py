@@ -19,7 +19,6 @@ from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_stored
 from nlpseq.dataset.phrases import join_known
 from nlpseq.errors import missing_extra
-from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors.vectors import Vectors
 
 try:
@@ -107,7 +106,7 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         means_ND = np.zeros((len(documents), self.vectors_.matrix.shape[1]))
         ids = self.vectors_.vocab.ids
         for n, document in enumerate(documents):
-            tokens = join_known(normalize_and_tokenize(document, self.text_), ids, self.text_.phrases)
+            tokens = join_known(self.vectors_.vocab.tokenize(document, self.text_), ids, self.text_.phrases)
             known = [ids[token] for token in tokens if token in ids]
             if known:
                 weights_K = self.weights_[known]

@@ -7,12 +7,13 @@ from nlpseq.config.counts import CooccurrenceConfig, GloveConfig, PPMIConfig, SV
 from nlpseq.config.fields import MAX_THREADS
 from nlpseq.config.generation import Length, Sampling
 from nlpseq.config.lm import AUTOMATIC_RATES, LMConfig
-from nlpseq.config.presets import COUNTING, LM_PRESETS, LM_SHARES, LM_TEXT, WORD2VEC_PRESETS
-from nlpseq.config.text import FORMATS, Format, Sentences, TextConfig, Tokenizer
+from nlpseq.config.presets import COUNTING, LM_PRESETS, LM_SHARES, LM_TEXT, WORD2VEC_PRESETS, lm_text
+from nlpseq.config.text import BPE_SETTINGS, FORMATS, Format, Sentences, TextConfig, Tokenizer
 from nlpseq.config.word2vec import Word2VecConfig
 
 __all__ = [
     "AUTOMATIC_RATES",
+    "BPE_SETTINGS",
     "COUNTING",
     "FORMATS",
     "LM_PRESETS",
@@ -32,4 +33,5 @@ __all__ = [
     "TextConfig",
     "Tokenizer",
     "Word2VecConfig",
+    "lm_text",
 ]

@@ -4,7 +4,7 @@ import math
 import reprlib
 import sys
 from collections.abc import Mapping
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
@@ -136,10 +136,11 @@ def are_numbers(values: object, length: int | None = None) -> bool:
     return isinstance(values, list) and length in (None, len(values)) and all(map(is_number, values))
 
 
-def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
+def from_dict(config_type: type[T], values: Mapping[str, Any], base: T | None = None) -> T:
     """Build a config from plain values, such as a TOML table.
 
-    Raises ConfigError for an unknown key, with a suggestion, and for a value that is not valid.
+    base: has the values of the other keys, in place of the defaults. Raises ConfigError for an unknown key,
+    with a suggestion, and for a value that is not valid.
     """
     known = [each.name for each in fields(config_type)]  # type: ignore[arg-type]
     for key in values:
@@ -147,7 +148,12 @@ def from_dict(config_type: type[T], values: Mapping[str, Any]) -> T:
             close = get_close_matches(key, known, n=1)
             hint = f"Did you mean {close[0]}?" if close else "Use one of " + ", ".join(known) + "."
             raise ConfigError(f"{key}: unknown setting of {config_type.__name__}. {hint}")
-    return config_type(**values)
+    config: T = config_type(**values) if base is None else replace(base, **values)  # type: ignore[type-var]
+    for key, value in values.items():
+        has = getattr(config, key)
+        if has != value:  # because some settings replace defaults of others, but no explicit value
+            raise ConfigError(f"{key}: is {has!r} with the other settings, not {value!r}. Leave out {key}.")
+    return config
 
 
 def from_stored(config_type: type[T], values: Mapping[str, Any]) -> T:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-__all__ = ["COUNTING", "LM_PRESETS", "LM_SHARES", "LM_TEXT", "WORD2VEC_PRESETS"]
+from nlpseq.config.text import BPE_SETTINGS, kind_of_tokenizer
+
+__all__ = ["COUNTING", "LM_PRESETS", "LM_SHARES", "LM_TEXT", "WORD2VEC_PRESETS", "lm_text"]
 
 WORD2VEC_PRESETS: dict[str, dict[str, Any]] = {  # compared in word2vec/README.md
     "standard": {},
@@ -38,3 +40,13 @@ LM_PRESETS: dict[str, dict[str, Any]] = {
         "softmax": "full",
     },
 }
+
+
+def lm_text(tokenizer: str, *, split: bool) -> dict[str, Any]:
+    """Return the defaults of TextConfig for a language model; split: with LM_SHARES."""
+    defaults = LM_TEXT | (LM_SHARES if split else {})
+    if tokenizer != "word":
+        defaults["punctuation"] = False  # because the other tokenizers keep punctuation anyway
+    if kind_of_tokenizer(tokenizer) == "bpe":
+        return {name: value for name, value in defaults.items() if name not in BPE_SETTINGS}
+    return defaults

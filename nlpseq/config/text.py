@@ -8,8 +8,8 @@ from typing import Literal, get_args
 from nlpseq.config.fields import Config, check, setting
 from nlpseq.errors import ConfigError
 
-__all__ = ["FORMATS", "KEEPABLE", "KOREAN", "TOKENIZER_GROUP"]
-__all__ += ["Format", "Sentences", "TextConfig", "Tokenizer"]
+__all__ = ["BPE_SETTINGS", "FORMATS", "KEEPABLE", "KOREAN", "TOKENIZER_GROUP"]
+__all__ += ["Format", "Sentences", "TextConfig", "Tokenizer", "kind_of_tokenizer"]
 
 Format = Literal["auto", "text", "jsonl", "json", "csv", "tsv", "parquet", "arrow"]
 FORMATS: dict[Format, str] = {  # titles, for messages
@@ -23,9 +23,12 @@ FORMATS: dict[Format, str] = {  # titles, for messages
 }
 Sentences = Literal["lines", "documents", "punctuation"]
 Tokenizer = Literal[  # of nlpseq; installed packages add more, as entry points of TOKENIZER_GROUP
-    "word", "whitespace", "char", "nltk", "toktok", "tweet", "kiwi", "mecab", "jieba", "fugashi", "pythainlp"
-]
+    "word", "whitespace", "char", "nltk", "toktok", "tweet", "bpe",
+    "kiwi", "mecab", "jieba", "fugashi", "pythainlp",
+]  # fmt: skip
 TOKENIZER_GROUP = "nlpseq.tokenizers"
+# The only values with the tokenizer `bpe`, which keeps every byte and has all its tokens in the vocabulary.
+BPE_SETTINGS = {"lower": False, "normalize": "none", "min_count": 1, "max_vocab": None, "phrases": 0}
 KOREAN = ("kiwi", "mecab")  # tokenizers with morphemes and parts of speech
 _KOREAN_TAGS = (  # of the Sejong corpus, with the additions of Kiwi and mecab-ko-dic
     " NNG NNP NNB NNBC NR NP VV VA VX VCP VCN MM MAG MAJ IC JKS JKC JKG JKO JKB JKV JKQ JX JC EP EF EC ETN"
@@ -36,9 +39,18 @@ _DICTIONARY_LINE = re.compile(r"\S+\t[A-Z0-9_]+(\t-?\d+(\.\d+)?)?")
 KEEPABLE = ("urls", "mentions", "hashtags", "numbers")
 
 
+def kind_of_tokenizer(tokenizer: str) -> str:
+    """Return the name of a tokenizer, `bpe` for the path of a tokenizer.json."""
+    return "bpe" if tokenizer.endswith(".json") else tokenizer
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextConfig(Config):
-    """How text becomes a vocabulary and token ids."""
+    """How text becomes a vocabulary and token ids.
+
+    tokenizer: also the path of a tokenizer.json of byte-level BPE. With BPE the settings in BPE_SETTINGS have
+    the values there, also in place of their usual defaults; any other value raises ConfigError.
+    """
 
     column: str | None = setting(
         None, "column of a table, or key of JSON records, with the text; meta.body is a key within a key"
@@ -47,7 +59,12 @@ class TextConfig(Config):
     sentences: Sentences = setting(
         "lines", "a sentence is a line, a document, or ends at . ! ? and at blank lines"
     )
-    tokenizer: str = setting("word", "rule that splits text into tokens: " + ", ".join(get_args(Tokenizer)))
+    tokenizer: str = setting(
+        "word",
+        f"rule that splits text into tokens: {', '.join(get_args(Tokenizer))}, or a tokenizer.json of "
+        "byte-level BPE",
+    )
+    vocab_size: int = setting(8000, "tokens of the tokenizer `bpe`", ge=256, le=1_000_000)
     lower: bool = setting(True, "lower-case the text")
     punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")
     keep: str | None = setting(
@@ -80,10 +97,16 @@ class TextConfig(Config):
 
     word_rule: int = setting(2, "version of the rule for words", ge=1, le=2, before=1)
 
+    @property
+    def tokenizer_kind(self) -> str:
+        """Return the name of the tokenizer, `bpe` for the path of a tokenizer.json."""
+        return kind_of_tokenizer(self.tokenizer)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_tokenizer(self)
         _check_korean(self)
+        _apply_bpe(self)
         check(not self.phrases or self.tokenizer != "char", self, "phrases", "0 for the tokenizer `char`")
         has_train = self.valid_share + self.test_share < 1
         check(has_train, self, "valid_share", "below 1 together with test_share, to leave text to train on")
@@ -99,18 +122,25 @@ class TextConfig(Config):
 
 def _check_tokenizer(config: TextConfig) -> None:
     names = list(get_args(Tokenizer))
-    if config.tokenizer not in names:  # else installed packages need not be searched
-        from importlib.metadata import entry_points
+    if config.tokenizer_kind in names:
+        return
+    from importlib.metadata import entry_points  # late, because a search of installed packages takes time
 
-        names += entry_points(group=TOKENIZER_GROUP).names
-        close = get_close_matches(config.tokenizer, names, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        check(
-            config.tokenizer in names,
-            config,
-            "tokenizer",
-            f"one of {', '.join(names)}{hint}, or of an installed package",
-        )
+    names += entry_points(group=TOKENIZER_GROUP).names
+    close = get_close_matches(config.tokenizer, names, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    wanted = f"one of {', '.join(names)}{hint}, of an installed package, or FILE.json"
+    check(config.tokenizer in names, config, "tokenizer", wanted)
+
+
+def _apply_bpe(config: TextConfig) -> None:
+    """Give the settings in BPE_SETTINGS their values there if the tokenizer is BPE."""
+    has_size = config.tokenizer == "bpe" or config.vocab_size == TextConfig.vocab_size
+    check(has_size, config, "vocab_size", "left out unless the tokenizer is `bpe`")
+    for name, value in BPE_SETTINGS.items() if config.tokenizer_kind == "bpe" else ():
+        is_default = getattr(config, name) in (value, TextConfig.__dataclass_fields__[name].default)
+        check(is_default, config, name, f"{value} with the tokenizer `bpe`")
+        object.__setattr__(config, name, value)
 
 
 def _check_korean(config: TextConfig) -> None:

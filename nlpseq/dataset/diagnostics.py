@@ -29,7 +29,8 @@ def diagnose(data: TokenDataset, subsample: float = 0.0) -> list[str]:
     train, vocab = data.split("train"), data.vocab
     letters, notices = 0.0, list(_repetition(train))
     if vocab.counts[: vocab.num_words + 1].sum() == train.num_tokens:  # else counts are of another text
-        letters = 0.0 if data.config.tokenizer == "char" else _letters_of_word(train)
+        has_words = data.config.tokenizer_kind not in ("char", "bpe")
+        letters = _letters_of_word(train) if has_words else 0.0
         notices = [*_too_few_tokens(train, subsample), *notices]
     if letters > UNSPACED_LETTERS:
         return [*notices, f"the average word has {letters:.0f} letters. {UNSPACED}"]
@@ -56,9 +57,10 @@ def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:
     if num_tokens < MIN_TOKENS:
         yield f"{num_tokens:,} tokens are too few to learn from: results depend on chance. Use more text."
     elif num_tokens < MIN_TOKENS_PER_WORD * len(counts_V):
+        entry, way = ("token", "lower --vocab-size") if vocab.bpe else ("word", "higher --min-count")
         yield (
-            f"a word occurs {num_tokens / len(counts_V):.1f} times on average, too few to learn from. Use "
-            "more text, or a higher --min-count."
+            f"a {entry} occurs {num_tokens / len(counts_V):.1f} times on average, too few to learn from. Use "
+            f"more text, or a {way}."
         )
     if num_unknown > MAX_UNKNOWN_SHARE * num_tokens:
         yield f"{num_unknown / num_tokens:.0%} of the text is <unk>. Use more text, or a lower --min-count."

@@ -26,6 +26,7 @@ from nlpseq.dataset.diagnostics import UNSPACED, UNSPACED_LETTERS
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, tokenize_blocks
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
+from nlpseq.dataset.subwords import write_subwords
 from nlpseq.dataset.token_dataset import (
     KIND,
     TOKENS,
@@ -41,6 +42,7 @@ from nlpseq.reading.corpus import Block, Corpus, ReadReport, Source, open_corpus
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
 from nlpseq.tokenizers.base import package_versions
+from nlpseq.tokenizers.bpe import BPE
 from nlpseq.tokenizers.char_classes import CLASSIFIED
 from nlpseq.tokenizers.scripts import unspaced_notice
 
@@ -86,9 +88,7 @@ def preprocess(
     """
     if not isinstance(corpus, Corpus):
         corpus = open_corpus(corpus, column=settings.get("column", config and config.column))
-    config = (
-        corpus.text_config(settings) if config is None else from_dict(TextConfig, asdict(config) | settings)
-    )
+    config = corpus.text_config(settings) if config is None else from_dict(TextConfig, settings, config)
     path = Path(path or f"{corpus.name}.tokens")
     threads = available_cores() if threads is None else threads
     if threads < 1:
@@ -99,15 +99,18 @@ def preprocess(
             "Use phrases=0, also for the text of the vocabulary."
         )
     artifact.check_writable(path, force=force)
-    bytes_a_token = 1 if config.tokenizer == "char" else 6
+    bpe = _find_bpe(config, vocab)
+    bytes_a_token = {"char": 1, "bpe": 2}.get(config.tokenizer_kind, 6)
     artifact.check_free_disk(path, (corpus.size_bytes() or 0) // bytes_a_token * 4)  # 4 a token on disk
     made_with = tokenizer_versions(config)  # raises MissingExtra
     stamp, report = corpus.stamp(), ReadReport()
     with resources.gc_paused(), artifact.create(path, KIND, VERSION, force=force) as folder:
         blocks = corpus.blocks(config, report, limits.blocks)
-        with closing(tokenize_blocks(blocks, config, threads, limits)) as tokenized:
+        with closing(tokenize_blocks(blocks, config, threads, limits, bpe)) as tokenized:
             reported = _report(tokenized, corpus.size_bytes(), progress)
-            text = write_provisional(folder.path, reported, limits)
+            text = write_provisional(
+                folder.path, reported, limits, split_at_eos=config.tokenizer_kind != "bpe"
+            )
         if config.column is not None and not report.formats and vocab is None and not corpus.is_spooled:
             raise DataError(
                 f"{corpus.describe()}: has no columns, because all files are plain text. "
@@ -116,7 +119,11 @@ def preprocess(
         splits = split_sentences(text.sentences, config, corpus.describe())
         notices = _notices_of_tokens(text, config)
         try:
-            vocab, unknown = _write_final_ids(folder, text, config, vocab, splits, corpus.describe())
+            if config.tokenizer_kind == "bpe":
+                vocab = write_subwords(folder, text, config, vocab or bpe, splits["train"][1], threads)
+                unknown = {split: [0, 0] for split in splits}
+            else:
+                vocab, unknown = _write_final_ids(folder, text, config, vocab, splits, corpus.describe())
         except DataError as error:
             raise DataError(" ".join([str(error), *notices])) from error
         if corpus.stamp() != stamp:
@@ -145,6 +152,17 @@ def preprocess(
 def _noted(names: list[str], notices: list[str]) -> dict[str, int]:
     """Return the number in the corpus of each file that a notice names."""
     return {name: number for number, name in enumerate(names) if any(name in notice for notice in notices)}
+
+
+def _find_bpe(config: TextConfig, vocab: Vocab | None) -> BPE | None:
+    """Return the tokenizer of a vocabulary or of a file; None without BPE or if BPE is trained here."""
+    if config.tokenizer_kind == "bpe" and vocab is not None:
+        if vocab.bpe is None:
+            raise ConfigError(
+                "vocab: has no tokenizer.json for the tokenizer bpe. Use the settings of its text."
+            )
+        return vocab.bpe
+    return BPE.load(config.tokenizer) if config.tokenizer.endswith(".json") else None
 
 
 def _report(
@@ -269,5 +287,10 @@ def tokenizer_versions(config: TextConfig) -> dict[str, str]:
 
 def to_compile(config: TextConfig) -> list[Kernel]:
     """Return the kernels that encoding needs."""
-    is_compiled = config.tokenizer in CLASSIFIED
-    return [Kernel("nlpseq.dataset.hash_table_numba", "compile_scan")] if is_compiled else []
+    kernels = []
+    if config.tokenizer_kind in (*CLASSIFIED, "bpe"):
+        kernels = [Kernel("nlpseq.dataset.hash_table_numba", "compile_scan")]
+    if config.tokenizer_kind == "bpe":
+        parts = "compile_encoding", "compile_training"
+        kernels += [Kernel("nlpseq.tokenizers.bpe_numba", part) for part in parts]
+    return kernels

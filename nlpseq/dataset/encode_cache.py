@@ -20,6 +20,7 @@ from nlpseq.reading.corpus import Corpus, Source, open_corpus
 from nlpseq.storage import artifact
 from nlpseq.storage.artifact import Meta
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
+from nlpseq.tokenizers.bpe import BPE
 
 __all__ = ["as_dataset", "cached_dataset"]
 
@@ -110,10 +111,12 @@ def _open_or_delete(path: Path) -> tuple[TokenDataset | None, list[str]]:
 
 def _key_prefix(corpus: Corpus, config: TextConfig, vocab: Vocab | None) -> str:
     """Hash everything that decides an entry except the content of the text."""
+    from_file = vocab is None and config.tokenizer.endswith(".json")
     parts = {
         "bytes": corpus.size_bytes(),
         "config": asdict(config),
         "vocab": vocab and vocab.digest,
+        "tokenizer": hashlib.sha256(BPE.load(config.tokenizer).content).hexdigest() if from_file else None,
         "made_with": tokenizer_versions(config),
         "version": [VERSION, ENCODING],
     }

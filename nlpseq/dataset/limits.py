@@ -18,6 +18,7 @@ class EncodeLimits:
     thread_types: int = 1 << 17  # in the table of a thread, because most lookups then hit the cache
     memory_types: int = 3 << 20  # held in memory, some 200 MB; more go to a file
     chunk_types: int = 1 << 20  # held as strings at a time
+    line_types: int = 1 << 15  # cut into subword tokens at a time
     write_tokens: int = 1 << 18  # written together, few enough for a processor cache
     chunk_tokens: int = CHUNK_TOKENS
     file_bytes: int = 1 << 24  # read together from the file of types

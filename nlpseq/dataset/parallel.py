@@ -4,6 +4,7 @@ tokenize() of tokenizers/base.py is the specification: the functions here do its
 Type ids count from 0 in each thread; provisional_ids.py maps them to ids of the whole corpus.
 """
 
+import re
 import signal
 import threading
 from collections import deque
@@ -27,6 +28,7 @@ from nlpseq.reading.blocks import NEWLINE
 from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import TOKENIZERS, tokenize
+from nlpseq.tokenizers.bpe import BPE, BREAK, pretoken_classes
 from nlpseq.tokenizers.char_classes import CLASSIFIED, char_classes, fold_text
 from nlpseq.tokenizers.whole_tokens import find_whole_tokens
 from nlpseq.tokenizers.word import fold_apostrophes
@@ -53,14 +55,15 @@ Result = TypeVar("Result")
 
 
 def tokenize_blocks(
-    blocks: Iterator[Block], config: TextConfig, threads: int, limits: EncodeLimits
+    blocks: Iterator[Block], config: TextConfig, threads: int, limits: EncodeLimits, bpe: BPE | None = None
 ) -> Generator[tuple[Block, TokenBlock], None, None]:
     """Yield each block with its tokens, in order; memory holds 2 * threads blocks at most.
 
-    Raises RunError if a tokenizing process dies.
+    bpe: an existing tokenizer, whose added tokens are pre-tokens. Raises RunError if a tokenizing process
+    dies.
     """
-    tokenize_block = block_tokenizer(config, limits)
-    if TOKENIZERS[config.tokenizer].whole_lines:
+    tokenize_block = block_tokenizer(config, limits, bpe)
+    if TOKENIZERS[config.tokenizer_kind].whole_lines:
         blocks = _cut_at_newlines(blocks, limits.part_bytes)
     with _open_pool(config, threads) as pool:
         submitted = submit_ahead(lambda block: pool.submit(tokenize_block, block.data), blocks, 2 * threads)
@@ -100,8 +103,12 @@ def submit_ahead(
         yield pending.popleft()
 
 
-def block_tokenizer(config: TextConfig, limits: EncodeLimits = EncodeLimits()) -> BlockTokenizer:
-    """Return the fastest function that tokenizes each line of a block."""
+def block_tokenizer(
+    config: TextConfig, limits: EncodeLimits = EncodeLimits(), bpe: BPE | None = None
+) -> BlockTokenizer:
+    """Return the fastest function that tokenizes each line of a block; for `bpe`, into pre-tokens."""
+    if config.tokenizer_kind == "bpe":
+        return _make_pretoken_scanner(limits, bpe.added_pattern if bpe else None)
     if config.tokenizer in CLASSIFIED:
         return _make_scanner(config, limits)
     if config.tokenizer == "char":
@@ -209,6 +216,25 @@ def _scan(data: bytes, config: TextConfig) -> tuple[_Tokens, bool]:
     return _Tokens(text, starts_N, ends_N, lengths_L), has_emoji
 
 
+def _make_pretoken_scanner(limits: EncodeLimits, added: re.Pattern[bytes] | None) -> BlockTokenizer:
+    """Return a compiled function that cuts blocks into the pre-tokens of `bpe`; see _make_scanner."""
+    use_cache_for_numba()
+    classes, of_thread = pretoken_classes(BREAK), threading.local()
+
+    def scan(data: bytes) -> TokenBlock:
+        from nlpseq.dataset.hash_table_numba import empty_table, number_tokens, type_lines
+        from nlpseq.tokenizers.pretokens_numba import find_spans
+
+        text, starts, ends, lengths_L = find_spans(data, classes, added)
+        table, thread_ids = getattr(of_thread, "table", None) or (empty_table(), [])
+        first = table.num
+        ids, table = number_tokens(text, starts, ends, False, table)
+        of_thread.table = (table, thread_ids) if table.num < limits.thread_types else None
+        return TokenBlock(type_lines(table, first), ids, lengths_L, thread_ids)
+
+    return scan
+
+
 def _fold(types: bytes, config: TextConfig) -> bytes:
     """Fold types beyond ASCII, as tokenize() does."""
     if types.isascii():  # lower-cased by the scan
@@ -223,7 +249,7 @@ def _fold(types: bytes, config: TextConfig) -> bytes:
 def _open_pool(config: TextConfig, threads: int) -> Iterator[Executor]:
     """Open a pool of threads, or of processes if the tokenizer is plain Python; close it at the end."""
     pool: Executor
-    if TOKENIZERS[config.tokenizer].whole_lines and threads > 1:  # all of these are plain Python
+    if TOKENIZERS[config.tokenizer_kind].whole_lines and threads > 1:  # all of these are plain Python
         # spawned, because a forked copy of a process with threads may hang
         ignore_interrupts = signal.SIGINT, signal.SIG_IGN  # so that Ctrl-C reaches the parent process only
         pool = ProcessPoolExecutor(threads, get_context("spawn"), signal.signal, ignore_interrupts)

@@ -32,9 +32,16 @@ _EOS = EOS.encode()
 
 
 def write_provisional(
-    folder: Path, blocks: Iterator[tuple[Block, TokenBlock]], limits: EncodeLimits
+    folder: Path,
+    blocks: Iterator[tuple[Block, TokenBlock]],
+    limits: EncodeLimits,
+    *,
+    split_at_eos: bool = True,
 ) -> "ProvisionalText":
-    """Write the provisional ids and sentence offsets of all blocks to a folder."""
+    """Write the provisional ids and sentence offsets of all blocks to a folder.
+
+    split_at_eos: end a sentence also at the token <eos>, which is left out.
+    """
     vocab = ExternalVocabulary(folder / _TYPES, limits)
     num_tokens, open_tokens, eos_ids = 0, 0, list[int]()  # several if types are flushed
     with (
@@ -46,7 +53,7 @@ def write_provisional(
         writing = pool.submit(tokens.append, np.zeros(0, np.uint32))
         for block, found in blocks:
             new_ids = vocab.assign_ids(found.types)
-            if b"<" in found.types and _EOS in (lines := found.types.split(b"\n")):
+            if split_at_eos and b"<" in found.types and _EOS in (lines := found.types.split(b"\n")):
                 eos_ids.append(int(new_ids[lines.index(_EOS)]))
             ids_T = np.concatenate([*found.thread_ids, new_ids])
             found.thread_ids[:] = [ids_T]
@@ -169,6 +176,55 @@ class ProvisionalText:
         rows.sort(key=lambda row: (-row[2], row[0]))
         lines = [f"{escape(name)}\t{count}\t{score:.6g}\n" for name, count, score in rows]
         (self.folder / _PHRASES).write_bytes(("phrase\tcount\tscore\n" + "".join(lines)).encode())
+
+    def type_bytes(self) -> npt.NDArray[np.int64]:
+        """Return the number of bytes of each type, newline included: (T,)."""
+        return np.diff(self._bounds_T)
+
+    def type_lines(self) -> Iterator[bytes]:
+        """Yield all types as lines, few types at a time."""
+        for first in range(0, self.num_types, self.limits.line_types):
+            end = min(first + self.limits.line_types, self.num_types)
+            yield self._types[self._bounds_T[first] : self._bounds_T[end]].tobytes()
+
+    def expand(
+        self,
+        name: str,
+        ids: npt.NDArray[Any],
+        starts_T: npt.NDArray[np.int64],
+        counts_T: npt.NDArray[np.int64],
+        threads: int,
+    ) -> str:
+        """Write the ids of each type in place of its provisional id, and move the sentences accordingly.
+
+        ids, starts_T: type t becomes ids[starts_T[t] : starts_T[t + 1]]. counts_T: of all types in the text.
+        Only `sentences` and `num_tokens` remain usable. Returns the sha256 of the new file.
+        """
+        from nlpseq.tokenizers.bpe_numba import expand
+
+        num_ids, num_tokens, sentence = int((counts_T * np.diff(starts_T)).sum()), 0, 0
+        with (
+            NpyWriter(self.folder / name, ids.dtype, length=num_ids) as stream,
+            NpyWriter(self.folder / SENTENCES, np.int64, over=True) as sentences,
+            ThreadPoolExecutor(threads) as pool,
+        ):
+            starts = range(0, len(self.tokens), self.limits.write_tokens)
+            chunks = (self.tokens[start : start + self.limits.write_tokens] for start in starts)
+            submitted = submit_ahead(
+                lambda part: pool.submit(expand, part, starts_T, ids), chunks, _CHUNKS_AHEAD + threads
+            )
+            for start, (_, future) in zip(starts, submitted, strict=True):
+                part, bounds_N = future.result()
+                stream.append(part)
+                rest = self.sentences[sentence:]  # not written over yet
+                inside = rest[: np.searchsorted(rest, start + len(bounds_N), "right")] - start
+                sentences.append(num_tokens + np.append(0, bounds_N)[inside])
+                num_tokens, sentence = num_tokens + len(part), sentence + len(inside)
+        self.num_tokens = num_ids
+        del self.tokens
+        (self.folder / _PROVISIONAL).unlink()
+        (self.folder / _TYPES).unlink(missing_ok=True)
+        return stream.sha256()
 
     def finish(self, name: str, ids_T: npt.NDArray[Any]) -> str:
         """Overwrite provisional ids by final ones, which are no wider, and rename the file.

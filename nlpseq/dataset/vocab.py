@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import ArtifactError
+from nlpseq.config import TextConfig
+from nlpseq.errors import ArtifactError, DataError
+from nlpseq.reading.decode import UTF_8
+from nlpseq.tokenizers.base import normalize_and_tokenize
+from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE, token_name
 
 __all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "prune", "unescape"]
 
@@ -27,13 +31,20 @@ class Vocab:
     """Words by falling count, ties by word, with ids from 0; then the specials, with ids from num_words.
 
     words: every entry, the specials last. counts: int64, (len(words),), -1 if unknown. num_words: number of
-    entries without specials; if there are specials, also the id of <unk>.
+    entries without specials; if there are specials, also the id of <unk>. bpe: the tokenizer whose tokens the
+    words are, in order of its ids, stored in tokenizer.json beside vocab.tsv.
     """
 
-    def __init__(self, words: Iterable[str], counts: npt.NDArray[np.int64], num_specials: int = 0) -> None:
+    def __init__(
+        self,
+        words: Iterable[str],
+        counts: npt.NDArray[np.int64],
+        num_specials: int = 0,
+        bpe: BPE | None = None,
+    ) -> None:
         self.words = list(words)
         self.counts = np.asarray(counts, np.int64)
-        self.num_specials = num_specials
+        self.num_specials, self.bpe = num_specials, bpe
         self.num_words = len(self.words) - num_specials
         assert len(self.words) == len(self.counts) >= num_specials
 
@@ -48,23 +59,34 @@ class Vocab:
         """Map each word to its id; equal words have the id of the first."""
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
+    def find(self, word: str) -> str | None:
+        """Return the entry of a word: with BPE its token after a space, if there is one, else the word."""
+        after_space = token_name(f" {word}".encode(*UTF_8)) if self.bpe else word
+        return next((entry for entry in (after_space, word) if entry in self.ids), None)
+
     def ids_of(self, words: Iterable[str]) -> list[int]:
         """Return the id of each word or special; unknown words get the id of <unk>."""
         return [self.ids.get(word, self.num_words) for word in words]
 
     @cached_property
     def digest(self) -> str:
-        """Hash the words in order with sha256: equal digests mean equal ids."""
+        """Hash the words in order with sha256: equal digests mean equal ids of equal texts."""
         text = "\n".join([*_escaped(self.words), ""])
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode() + (self.bpe.content if self.bpe else b"")).hexdigest()
 
     def without_specials(self) -> "Vocab":
         """Return the words and their counts without specials."""
-        return Vocab(self.words[: self.num_words], self.counts[: self.num_words])
+        return Vocab(self.words[: self.num_words], self.counts[: self.num_words], bpe=self.bpe)
+
+    def tokenize(self, text: str, config: TextConfig) -> list[str]:
+        """Return the tokens of one line, as an encoded corpus with this vocabulary has them."""
+        return self.bpe.tokenize(text) if self.bpe else normalize_and_tokenize(text, config)
 
     def save(self, file: Path) -> None:
-        """Write vocab.tsv: a header, then a line `word<TAB>count` for each id."""
+        """Write vocab.tsv: a header, then a line `word<TAB>count` for each id; and tokenizer.json, if any."""
         file.write_bytes(self.to_bytes())
+        if self.bpe:
+            file.with_name(TOKENIZER_FILE).write_bytes(self.bpe.content)
 
     def to_bytes(self) -> bytes:
         """Return the content of vocab.tsv."""
@@ -74,11 +96,16 @@ class Vocab:
 
     @classmethod
     def load(cls, file: Path) -> "Vocab":
-        """Read vocab.tsv; raise ArtifactError if the file is missing or corrupt."""
+        """Read vocab.tsv and tokenizer.json; raise ArtifactError if a file is missing or corrupt."""
         try:
-            return cls.from_bytes(file.read_bytes(), file)
-        except OSError as error:
+            vocab = cls.from_bytes(file.read_bytes(), file)
+            if (tokenizer := file.with_name(TOKENIZER_FILE)).exists():
+                vocab.bpe = BPE.load(tokenizer)
+                if vocab.bpe.tokens != vocab.words[: vocab.num_words]:
+                    raise ValueError("the words are not the tokens of tokenizer.json")
+        except (OSError, ValueError, DataError) as error:
             raise _not_a_vocabulary(file, error) from error
+        return vocab
 
     @classmethod
     def from_bytes(cls, content: bytes, file: Path) -> "Vocab":

@@ -143,4 +143,4 @@ def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip
 
 def find_form(vectors: Vectors, word: str) -> str | None:
     """Return the form in the vocabulary, as Vectors.find or in lower case; None if both are unknown."""
-    return vectors.find(word) or (word.lower() if word.lower() in vectors.vocab else None)
+    return vectors.find(word) or vectors.vocab.find(word.lower())

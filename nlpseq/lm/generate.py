@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from nlpseq.config import Length, Sampling, TextConfig
+from nlpseq.config import Length, Sampling
 from nlpseq.dataset.vocab import UNK
 from nlpseq.errors import ConfigError
 from nlpseq.lm.model import State
 from nlpseq.lm.sampling import NEVER, sample_next
-from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.tokenizers.detokenize import Detokenizer
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def beam_search(
 
 def unknown_words(model: LanguageModel, prompt: str) -> list[str]:
     """Return the distinct words of a prompt that the model reads as <unk>."""
-    lines = [_tokenize(line, model.text_config) for line in prompt.split("\n")]
+    lines = [_tokenize(model, line) for line in prompt.split("\n")]
     words = [word for word in dict.fromkeys(chain.from_iterable(lines)) if word != UNK]
     ids = model.vocab.ids_of(words)
     return [word for word, word_id in zip(words, ids, strict=True) if word_id == model.vocab.num_words]
@@ -162,16 +161,16 @@ def _prompt_ids(model: LanguageModel, prompt: str) -> list[int]:
     ids: list[int] = []
     for number, line in enumerate(prompt.split("\n")):
         ids += [eos] * (number > 0)
-        ids += vocab.ids_of(_tokenize(line, model.text_config))
+        ids += vocab.ids_of(_tokenize(model, line))
     return ids
 
 
-def _tokenize(line: str, config: TextConfig) -> list[str]:
-    """Return the tokens of a line of a prompt; <unk> in it is one token."""
-    first, *others = line.split(UNK)
-    tokens = normalize_and_tokenize(first, config)
+def _tokenize(model: LanguageModel, line: str) -> list[str]:
+    """Return the tokens of a line of a prompt; <unk> in it is one token, but text for BPE."""
+    first, *others = [line] if model.vocab.bpe else line.split(UNK)
+    tokens = model.vocab.tokenize(first, model.text_config)
     for part in others:
-        tokens += [UNK, *normalize_and_tokenize(part, config)]
+        tokens += [UNK, *model.vocab.tokenize(part, model.text_config)]
     return tokens
 
 
@@ -200,9 +199,9 @@ class TextWriter:
 
     def __init__(self, model: LanguageModel, prompt: str) -> None:
         self._words, self._config = model.vocab.words, model.text_config
-        before = _tokenize(prompt.rpartition("\n")[2], self._config)
+        before = _tokenize(model, prompt.rpartition("\n")[2])
         self._line = Detokenizer(self._config, before)
-        self._has_space = prompt[-1:].isspace() and self._config.tokenizer != "char"
+        self._has_space = prompt[-1:].isspace() and self._config.tokenizer_kind not in ("char", "bpe")
 
     def push(self, token: int | None) -> str:
         """Add a token, or None at the end; return the text known to be final."""

@@ -24,14 +24,14 @@ from nlpseq.config import TextConfig
 from nlpseq.dataset.vocab import EOS, UNK, Vocab
 from nlpseq.lm.evaluate import log_probs, perplexity_of
 from nlpseq.lm.model import RecurrentLM
-from nlpseq.tokenizers.base import normalize_and_tokenize
 
 if TYPE_CHECKING:
     from nlpseq.lm.language_model import LanguageModel
 
 __all__ = ["ScoreLimits", "SentenceScore", "score_sentences"]
 
-_SPACES = str.maketrans("\0\n\r", "   ")  # because preprocessing also maps NUL to a space
+_SPACES = str.maketrans("\0\n\r", "   ")  # because preprocessing also maps NUL to a space,
+_BREAKS = str.maketrans("\n\r", "  ")  # but not for BPE
 
 
 class ScoreLimits(NamedTuple):
@@ -90,7 +90,8 @@ def score_sentences(
 
 
 def _encode(text: str, config: TextConfig, vocab: Vocab) -> _Sentence:
-    tokens = normalize_and_tokenize(text.removesuffix("\n").translate(_SPACES), config)
+    spaces = _SPACES if vocab.bpe is None else _BREAKS
+    tokens = vocab.tokenize(text.removesuffix("\n").translate(spaces), config)
     ids = vocab.ids_of(tokens)
     shown = [
         f"<unk:{token}>" if word_id == vocab.num_words and token != UNK else token

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlpseq.config import LM_SHARES, LM_TEXT, LMConfig
+from nlpseq.config import LMConfig, lm_text
 from nlpseq.config.fields import is_number
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.diagnostics import UNSPACED
@@ -59,8 +59,8 @@ def train_lm(
     meta["complete"] False. Raises DataError if the text is too short, RunError if training diverges.
     """
     with lock_new_run(checkpoint):
-        has_marks = text.get("tokenizer", "word") == "word"
-        data = as_dataset(data, text, {**LM_TEXT, "punctuation": has_marks, **({} if valid else LM_SHARES)})
+        defaults = lm_text(str(text.get("tokenizer", "word")), split=valid is None)
+        data = as_dataset(data, text, defaults)
         trainer = _make_trainer(data, valid, resolve(config or LMConfig()))
         trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
         trainer.probe_results = start_from(trainer, vectors) if vectors else {}

@@ -8,6 +8,7 @@ from nlpseq.config import TextConfig
 from nlpseq.reading.decode import UTF_8, ReadReport
 from nlpseq.reading.normalize import normalize
 from nlpseq.tokenizers.base import TOKENIZERS
+from nlpseq.tokenizers.bpe import last_safe_cut
 
 __all__ = ["NEWLINE", "BlockLimits", "cut_blocks"]
 
@@ -33,7 +34,7 @@ def cut_blocks(
     get a newline there instead.
     """
     max_bytes = limits.block_bytes
-    if TOKENIZERS[config.tokenizer].whole_lines:
+    if TOKENIZERS[config.tokenizer_kind].whole_lines:
         max_bytes = max(max_bytes, _MAX_CHAR_BYTES * limits.line_chars)
     pending, size = [b""], 0
     for piece in pieces:
@@ -53,7 +54,7 @@ def _finish_block(
     block: bytes, continues: bool, config: TextConfig, report: ReadReport, limits: BlockLimits
 ) -> tuple[bytes, bool]:
     """Break long lines for tokenizers of whole lines; return the block and if its line continues."""
-    if not TOKENIZERS[config.tokenizer].whole_lines:
+    if not TOKENIZERS[config.tokenizer_kind].whole_lines:
         return block, continues
     block = _break_long_lines(block, limits.line_chars, config, report)
     if continues:
@@ -78,6 +79,12 @@ def _break_long_lines(block: bytes, line_chars: int, config: TextConfig, report:
 
 def _cut_in_bytes(text: bytes, max_bytes: int, config: TextConfig, report: ReadReport) -> int:
     """Return where to cut the first line, at most max_bytes long, in bytes."""
+    if config.tokenizer_kind == "bpe":
+        if cut := last_safe_cut(text[:max_bytes]):
+            return cut
+        report.cut_tokens += 1
+        starts = [at for at in range(max(1, max_bytes - 3), max_bytes + 1) if text[at] & 0xC0 != 0x80]
+        return max(starts, default=max_bytes)  # at the start of a character
     encoding, errors = UTF_8
     decoder = codecs.getincrementaldecoder(encoding)(errors)  # because the ends may be inside characters
     head = decoder.decode(text[:max_bytes])

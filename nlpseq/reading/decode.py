@@ -6,6 +6,7 @@ A file without text, or mostly invalid in the encoding, is refused.
 
 import codecs
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -118,13 +119,17 @@ class ReadReport:
 def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
     r"""Yield the text of one file as pieces of UTF-8, with \n for every newline and a space for NUL.
 
-    name: of the file, for messages. Raises UnfitFile for a file without text or in another encoding, and
-    DataError for invalid bytes if config.encoding_errors is strict.
+    name: of the file, for messages. With the tokenizer `bpe`, the bytes of a UTF-8 file stay as they are, and
+    are only checked. Raises UnfitFile for a file without text or in another encoding, and DataError for
+    invalid bytes if config.encoding_errors is strict.
     """
     head, chunks = _read_head(chunks)
     refuse_non_text(head, name)
     encoding = _choose_encoding(head, name, config.encoding)
     _note_encoding(head, name, encoding, _codec_name(config.encoding), report)
+    if config.tokenizer_kind == "bpe" and encoding == "utf-8":
+        yield from _keep_bytes(_with_end(head, chunks), name, config)
+        return
     decoder = _CountingDecoder(name, encoding, config, report)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     at_start = True
@@ -132,8 +137,7 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
         text = decoder.decode(chunk, is_end)
         is_plain = decoder.is_utf_8 and b"\r" not in chunk and b"\0" not in chunk
         if is_plain and not at_start and newlines.getstate() == _BETWEEN_CHARACTERS:
-            is_end_of_line = np.frombuffer(chunk, np.uint8) == ord("\n")  # faster than bytes.count
-            decoder.lines += int(np.count_nonzero(is_end_of_line))
+            decoder.lines += _num_lines(chunk)
             yield chunk  # unchanged, the fast path of most text
             continue
         text = newlines.decode(text, is_end)
@@ -143,6 +147,23 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
             at_start = False
         if text:
             yield text.replace("\0", " ").encode(*UTF_8)
+
+
+def _keep_bytes(chunks: Iterator[tuple[bytes, bool]], name: str, config: TextConfig) -> Iterator[bytes]:
+    r"""Yield the bytes of a file with \n for every newline, and a space for NUL that would end a document."""
+    checker = _CountingDecoder(name, "utf-8", config, ReadReport(), keeps_bytes=True)
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    for chunk, is_end in chunks:
+        checker.decode(chunk, is_end)
+        if b"\r" in chunk or newlines.getstate() != _BETWEEN_CHARACTERS:
+            chunk = newlines.decode(chunk.decode("latin-1"), is_end).encode("latin-1")
+        checker.lines += _num_lines(chunk)
+        yield chunk if config.sentences == "lines" else chunk.replace(b"\0", b" ")
+
+
+def _num_lines(chunk: bytes) -> int:
+    """Count newlines, faster than bytes.count."""
+    return int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == ord("\n")))
 
 
 def refuse_non_text(head: bytes, name: str) -> None:
@@ -209,10 +230,16 @@ def _is_utf_8(head: bytes) -> bool:
 
 
 class _CountingDecoder:
-    """An incremental decoder: counts invalid bytes, locates the first, and refuses too many."""
+    """An incremental decoder: counts invalid bytes, locates the first, and refuses too many.
 
-    def __init__(self, name: str, encoding: str, config: TextConfig, report: ReadReport) -> None:
+    keeps_bytes: invalid bytes are part of the text, so that a few per cent are not too many.
+    """
+
+    def __init__(
+        self, name: str, encoding: str, config: TextConfig, report: ReadReport, *, keeps_bytes: bool = False
+    ) -> None:
         self.name, self.encoding, self.config, self.report = name, encoding, config, report
+        self._min_invalid = math.inf if keeps_bytes else _MIN_INVALID
         new_decoder = codecs.getincrementaldecoder(encoding)
         handler = "replace" if encoding == "utf-8" else "nlpseq-count"
         self._strict, self._lenient = new_decoder("strict"), new_decoder(handler)
@@ -270,7 +297,7 @@ class _CountingDecoder:
                 "binary",
                 is_text=False,
             )
-        if not is_mostly_utf_8 and share > (0.01 if is_end and self._invalid >= _MIN_INVALID else 0.2):
+        if not is_mostly_utf_8 and share > (0.01 if is_end and self._invalid >= self._min_invalid else 0.2):
             raise UnfitFile(
                 f"{self.name}: {share:.1%} of the bytes are invalid in {self.encoding} ({self._place}). "
                 "Use --encoding NAME, or leave the file out if it is not text.",

@@ -6,6 +6,7 @@ A format that the config names is not doubted. A document is a record or a plain
 record are line ends of the text. So the same text in another format gives the same tokens.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -95,6 +96,7 @@ def _record_text(
         return pieces
     end = document_end(config.sentences)
     sample, pieces, is_whole = _take_sample(pieces, _SAMPLE_BYTES)
+    sample = sample.removeprefix(BOM_UTF8)  # which decode() leaves for BPE
     format: Format | None = config.format if config.format != "auto" else format_of_name(name)
     dialect = None
     if format in ("parquet", "arrow"):
@@ -106,12 +108,18 @@ def _record_text(
     if format in ("jsonl", "json"):
         path, is_lines = choose_path(sample, config.column, name), format == "jsonl"
         report.note_format(FORMATS[format], ".".join(path), name)
-        return json_text(pieces, path, is_lines=is_lines, end=end, name=name, report=report)
+        return json_text(_without_mark(pieces), path, is_lines=is_lines, end=end, name=name, report=report)
     if dialect is not None:
         column = choose_field(dialect, config.column, name)
         report.note_format(dialect.title, dialect.columns[column], name)
-        return table_text(pieces, dialect, column, end=end, name=name, report=report)
+        return table_text(_without_mark(pieces), dialect, column, end=end, name=name, report=report)
     return pieces
+
+
+def _without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pieces without a byte order mark at the start."""
+    yield next(pieces, b"").removeprefix(BOM_UTF8)
+    yield from pieces
 
 
 def format_of_name(name: str) -> Format | None:

@@ -9,6 +9,7 @@ The tokens of each tokenizer for the line     Don't pay $3.50 — it's l’été
     nltk                         do n't pay $ 3.50 — it 's l ’ été !
     toktok                       don ' t pay $ 3.50 — it ' s l ’ été !
     tweet                        don't pay $ 3.50 — it's l ’ été !
+    bpe                          bytes, in pieces learned from the corpus (bpe.py)
 
 Text is lower-cased first, unless lower=False. README.md has the rule of `word`. Every tokenizer takes linear
 time on any input.
@@ -25,7 +26,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from typing import NamedTuple
 
 from nlpseq.config import TextConfig
-from nlpseq.config.text import TOKENIZER_GROUP
+from nlpseq.config.text import TOKENIZER_GROUP, kind_of_tokenizer
 from nlpseq.errors import DataError, MissingExtra
 from nlpseq.reading.normalize import normalize
 from nlpseq.tokenizers.char_classes import fold_text
@@ -81,6 +82,12 @@ def _load(point: EntryPoint) -> Callable[[str, TextConfig], list[str]]:
     return split
 
 
+def _need_vocabulary(text: str, config: TextConfig) -> list[str]:
+    raise DataError(
+        "tokenizer bpe: has no tokenizer.json. Use the vocabulary in the folder of an nlpseq result."
+    )
+
+
 TOKENIZERS = _Tokenizers()
 TOKENIZERS |= {
     "word": TokenizerEntry(split_words),
@@ -89,6 +96,7 @@ TOKENIZERS |= {
     "nltk": TokenizerEntry(split_with_nltk, whole_lines=True, packages=("nltk",)),
     "toktok": TokenizerEntry(split_with_nltk, whole_lines=True, packages=("nltk",)),
     "tweet": TokenizerEntry(split_with_nltk, whole_lines=True, packages=("nltk",)),
+    "bpe": TokenizerEntry(_need_vocabulary),
     "kiwi": TokenizerEntry(
         split_with_kiwi, whole_lines=True, packages=("kiwipiepy", "kiwipiepy_model"), extra="ko"
     ),
@@ -105,7 +113,7 @@ TOKENIZERS |= {
 
 def package_versions(tokenizer: str) -> dict[str, str]:
     """Return the versions of the packages of a tokenizer. Raises MissingExtra."""
-    entry = TOKENIZERS[tokenizer]
+    entry = TOKENIZERS[kind_of_tokenizer(tokenizer)]
     try:
         return {package: version(package) for package in entry.packages}
     except PackageNotFoundError as error:
@@ -118,14 +126,18 @@ def _missing(tokenizer: str, entry: TokenizerEntry, error: ImportError) -> str:
 
 
 def tokenize(text: str, config: TextConfig) -> list[str]:
-    """Return the tokens of one line in the Unicode form config.normalize. Raises MissingExtra."""
-    if config.tokenizer == "word":
+    """Return the tokens of one line in the Unicode form config.normalize.
+
+    Raises MissingExtra, and DataError for `bpe`, whose tokens are in a vocabulary: use Vocab.tokenize.
+    """
+    kind = config.tokenizer_kind
+    if kind == "word":
         return split_words(text, config)  # calls fold_text between tokens such as <unk>
-    entry = TOKENIZERS[config.tokenizer]
+    entry = TOKENIZERS[kind]
     try:
         return entry.split(fold_text(text, config), config)
     except ModuleNotFoundError as error:
-        raise MissingExtra(_missing(config.tokenizer, entry, error)) from error
+        raise MissingExtra(_missing(kind, entry, error)) from error
 
 
 def normalize_and_tokenize(text: str, config: TextConfig) -> list[str]:

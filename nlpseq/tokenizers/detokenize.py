@@ -1,10 +1,12 @@
 """Tokens back to text: a whole line, or token by token during generation."""
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 
 from nlpseq.config import TextConfig
 from nlpseq.config.text import KOREAN
+from nlpseq.tokenizers.bpe import token_bytes
 from nlpseq.tokenizers.korean import space_before
 
 __all__ = ["Detokenizer", "detokenize"]
@@ -20,9 +22,12 @@ _SPLIT_WORDS = frozenset(
 def detokenize(tokens: Sequence[str], config: TextConfig) -> str:
     """Write the tokens of one line as text, with punctuation spaced as in prose.
 
-    Exact for `char`. For other tokenizers white space is a guess, and text dropped by `tokenize` stays lost.
-    Written morphemes of Korean are spaced by Kiwi. Raises MissingExtra.
+    Exact for `char`, and for `bpe` with valid UTF-8; other bytes become U+FFFD. For other tokenizers
+    white space is a guess, and text dropped by `tokenize` stays lost. Written morphemes of Korean are spaced
+    by Kiwi. Raises MissingExtra.
     """
+    if config.tokenizer_kind == "bpe":
+        return b"".join(map(token_bytes, tokens)).decode(errors="replace")
     return "".join(_written(tokens, config))
 
 
@@ -36,9 +41,15 @@ class Detokenizer:
         self._config = config
         self._tokens = list(tokens)
         self._num_written = len(self._tokens)
+        self._decoder = None
+        if config.tokenizer_kind == "bpe":  # which holds back the first bytes of a character
+            self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            self._decoder.decode(b"".join(map(token_bytes, tokens)))
 
     def push(self, token: str | None) -> str:
         """Add a token, or None at the end; return the text that no later token can change."""
+        if self._decoder:
+            return self._decoder.decode(token_bytes(token or ""), token is None)
         until = len(self._tokens)
         if token is not None:
             self._tokens.append(token)

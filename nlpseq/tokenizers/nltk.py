@@ -20,7 +20,7 @@ def split_with_nltk(text: str, config: TextConfig) -> list[str]:
     longer than _TWEET_RUN are cut, and so are tokens with spaces inside (telephone numbers) at the end of a
     piece. All other tokens stay as they are.
     """
-    split = _nltk_function(config.tokenizer)
+    split = _nltk_function(config.tokenizer_kind)
     if config.tokenizer == "tweet":
         return [token for piece in pieces(text, _TWEET_CHARS, _TWEET_RUN) for token in split(piece)]
     return split(text)

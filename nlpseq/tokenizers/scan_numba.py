@@ -25,7 +25,7 @@ from nlpseq.tokenizers.char_classes import (
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, popcount, trailing_zeros
 from nlpseq.tokenizers.whole_tokens import MAX_LITERAL
 
-__all__ = ["ONE", "PADDING", "ZERO", "Offsets", "find_tokens"]
+__all__ = ["ONE", "PADDING", "ZERO", "Offsets", "append_bits", "find_tokens"]
 
 PADDING = b"\n" * 16  # after a text, because it ends the last token and may be read from any offset
 
@@ -216,8 +216,8 @@ def _scan_ascii(  # type: ignore[no-untyped-def]
         lengths_L[line] = np.int64(tokens - before_line)
         line, before_line = line + ONE, tokens
         newlines &= newlines - ONE
-    started = _append_bits(words & ~before | marks, at, starts, started)
-    ended = _append_bits(finished, at, ends, ended)
+    started = append_bits(words & ~before | marks, at, starts, started)
+    ended = append_bits(finished, at, ends, ended)
     if marks >> LAST_BIT != 0:
         ends[ended] = at + VECTOR_BYTES
         ended += ONE
@@ -234,7 +234,7 @@ def _bits_in_ranges(text, at, ranges_R2):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _append_bits(bits, at, offsets, num):  # type: ignore[no-untyped-def]
+def append_bits(bits, at, offsets, num):  # type: ignore[no-untyped-def]
     """Append the offset of each set bit, the first bit at `at`; return the new number of offsets."""
     while bits != 0:
         offsets[num] = at + np.int64(trailing_zeros(bits))

@@ -84,9 +84,12 @@ class Vectors:
         return self.vocab.ids[found]
 
     def find(self, word: str) -> str | None:
-        """Return the vocabulary's form of a word: as written, else tokenized like the training text."""
-        if word in self.vocab:
-            return word
+        """Return the vocabulary's form of a word: as written, else tokenized like the training text.
+
+        With BPE, the token of a word after a space if there is one, such as Ġking for king, else as written.
+        """
+        if (found := self.vocab.find(word)) or self.vocab.bpe:
+            return found
         phrase = JOINT.join(self._tokens(word))
         return phrase if phrase in self.vocab else None
 
@@ -96,6 +99,9 @@ class Vectors:
         return normalize_and_tokenize(text, from_stored(TextConfig, config)) if config else [text]
 
     def _explain_unknown(self, word: str) -> str:
+        if self.vocab.bpe:
+            tokens = self.vocab.bpe.tokenize(" " + word)
+            return f"{word!r}: is {len(tokens)} subword tokens, {' '.join(tokens)}. Name one of these tokens."
         parts = self._tokens(word)
         known = [part for part in parts if part in self.vocab]
         if len(parts) > 1 and known:

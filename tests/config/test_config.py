@@ -25,7 +25,11 @@ REFUSED = [
         "tokenizer: 'wrod' is not valid. The value must be one of word, whitespace, char",
     ),
     (TextConfig, {"tokenizer": ["word"]}, "The value must be of type str"),
-    (TextConfig, {"tokenizer": "kiwwi"}, "pythainlp (did you mean kiwi?), or of an installed package."),
+    (
+        TextConfig,
+        {"tokenizer": "kiwwi"},
+        "pythainlp (did you mean kiwi?), of an installed package, or FILE.json.",
+    ),
     (TextConfig, {"morphemes": "lemmas"}, "morphemes: 'lemmas' is not valid. The value must be written"),
     (TextConfig, {"pos": "NNG"}, "left out except for the tokenizers kiwi and mecab"),
     (
@@ -66,6 +70,12 @@ REFUSED = [
         "keep: 'links' is not valid. The value must be names separated by commas",
     ),
     (TextConfig, {"word_rule": 3}, "word_rule: 3 is not valid. The value must be from 1 to 2."),
+    (TextConfig, {"tokenizer": "a.yaml"}, "of an installed package, or FILE.json"),
+    (TextConfig, {"tokenizer": "bpe", "min_count": 2}, "The value must be 1 with the tokenizer `bpe`."),
+    (TextConfig, {"tokenizer": "a.json", "normalize": "NFKC"}, "must be none with the tokenizer `bpe`."),
+    (TextConfig, {"tokenizer": "bpe", "phrases": 1}, "must be 0 with the tokenizer `bpe`."),
+    (TextConfig, {"tokenizer": "bpe", "vocab_size": 255}, "must be from 256 to 1,000,000."),
+    (TextConfig, {"tokenizer": "a.json", "vocab_size": 300}, "left out unless the tokenizer is `bpe`."),
     (CooccurrenceConfig, {"window": 0}, "window: 0 is not valid. The value must be from 1 to 1,000."),
     (CooccurrenceConfig, {"side": "both"}, "The value must be one of symmetric, left, right."),
     (Word2VecConfig, {"dim": 0}, "dim: 0 is not valid. The value must be from 1 to 10,000."),
@@ -165,3 +175,15 @@ def test_unknown_setting_gets_suggestion():
     message = r"zzz: unknown setting of CooccurrenceConfig\. Use one of window, side"
     with pytest.raises(ConfigError, match=message):
         from_dict(CooccurrenceConfig, {"zzz": 3})
+
+
+def test_bpe_has_its_own_defaults():
+    config = TextConfig(tokenizer="bpe")
+    assert (config.lower, config.normalize, config.min_count) == (False, "none", 1)
+    assert from_dict(TextConfig, asdict(config)) == config
+
+
+@pytest.mark.parametrize(("name", "value"), [("lower", True), ("min_count", 5), ("normalize", "NFC")])
+def test_named_default_is_refused_with_bpe(name, value):
+    with pytest.raises(ConfigError, match=f"{name}: is .* with the other settings, not {value!r}"):
+        from_dict(TextConfig, {"tokenizer": "bpe", name: value})

@@ -227,3 +227,44 @@ def test_crlf_split_between_reads_is_one_newline(read_bytes):
 
 def test_nul_becomes_a_space():
     assert decode_in_chunks(b"a\0b\0\0c\n", 100, ReadReport()) == "a b  c\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_bpe_keeps_bytes_of_utf_8(size):
+    content = codecs.BOM_UTF8 + b"a\0b \xff\xed\xa0\x80 \xed\x95\x9c\r\nc\rd\r"
+    report = ReadReport()
+    chunks = [content[start : start + size] for start in range(0, len(content), size)]
+    for sentences, nul in (("lines", b"\0"), ("documents", b" ")):  # NUL would end a document
+        config = TextConfig(tokenizer="bpe", sentences=sentences)
+        expected = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\0", nul)
+        assert b"".join(decode(iter(chunks), "the file", config, report)) == expected
+    assert report.notices() == []
+
+
+def test_bpe_keeps_a_few_invalid_bytes():
+    content = b"plain text \xff\xfe and more plain text\n" * 9  # 5 %
+    found = decode(iter([content]), "the file", TextConfig(tokenizer="bpe"), ReadReport())
+    assert b"".join(found) == content
+    with pytest.raises(DataError, match="line 1, byte 11 is invalid in utf-8"):
+        decode_in_chunks(content, 100, ReadReport(), tokenizer="bpe", encoding_errors="strict")
+    with pytest.raises(DataError, match=r"5\.\d% of the bytes are invalid in utf-8"):
+        decode_in_chunks(content, 100, ReadReport())
+
+
+def test_bpe_reads_other_encodings_as_utf_8(tmp_path):
+    korean = "한국어 위키백과\n" * 9
+    utf_16, cp949 = write(tmp_path, korean.encode("utf-16")), write(tmp_path, korean.encode("cp949"), "b.txt")
+    assert text_of(utf_16, tokenizer="bpe") == korean
+    assert text_of(utf_16, cp949, tokenizer="bpe", encoding="cp949") == korean * 2
+    with pytest.raises(DataError, match=r"looks like cp949, not utf-8 .* Use --encoding cp949"):
+        text_of(write(tmp_path, text_in("Korean", "cp949", 900)), tokenizer="bpe")
+
+
+def test_bpe_refuses_bytes_that_are_no_text(tmp_path):
+    for content, said in {
+        b"%PDF-1.7\n": "is not text",
+        bytes(range(0x80, 0x100)) * 99: "of the bytes are invalid in utf-8",
+        b"\1\0\2\3\4\5" * 20: "contains 20 NUL bytes in 120",
+    }.items():
+        with pytest.raises(DataError, match=said):
+            text_of(write(tmp_path, content), tokenizer="bpe")

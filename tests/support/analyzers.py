@@ -10,7 +10,9 @@ from nlpseq.tokenizers.base import TOKENIZERS, package_versions
 
 __all__ = ["CORE", "OPTIONAL", "install_tokenizer"]
 
-CORE = [name for name, entry in TOKENIZERS.items() if entry.extra is None]
+CORE = [  # without bpe, which needs a vocabulary
+    name for name, entry in TOKENIZERS.items() if entry.extra is None and name != "bpe"
+]
 
 
 def reason_to_skip(tokenizer: str) -> str:
@@ -29,7 +31,7 @@ OPTIONAL = [
         id=name,
     )
     for name in TOKENIZERS
-    if name not in CORE
+    if TOKENIZERS[name].extra
     for reason in [reason_to_skip(name)]
 ]
 

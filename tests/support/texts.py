@@ -1,16 +1,20 @@
 """Texts, tokenizer settings and corpora for tests of reading, tokenizing, encoding and training."""
 
 import random
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
+from reference.bpe import pretokens
 
 from nlpseq.config import TextConfig
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.reading.blocks import BlockLimits
 from nlpseq.reading.corpus import Block, ReadReport, open_corpus
+from nlpseq.tokenizers.bpe import BPE, train_bpe
 
 WORD_CONFIGS = [
     *(
@@ -83,3 +87,10 @@ def read_blocks(
 def text_of(*sources: str | Path, **how: Any) -> str:
     """Return the text of a corpus; how: as in read_blocks."""
     return "".join(block.text for block in read_blocks(*sources, **how))
+
+
+def bpe_of(text: bytes, vocab_size: int) -> BPE:
+    """Train byte-level BPE on the pre-tokens of a text, counted by the reference."""
+    counts = Counter(pretoken for line in text.split(b"\n") for pretoken in pretokens(line))
+    lines = b"".join(pretoken + b"\n" for pretoken in counts)
+    return train_bpe(lines, np.array([*counts.values()], np.int64), vocab_size)

@@ -130,7 +130,7 @@ def test_entry_point_that_fails_is_a_missing_extra(third_party, code):
 
 def test_unknown_tokenizer_is_refused_with_names(third_party):
     third_party("dashes", "def split(text, config):\n    return [text]\n")
-    with pytest.raises(ConfigError, match=r"one of word, .*, dashes \(did you mean dashes\?\), or"):
+    with pytest.raises(ConfigError, match=r"one of word, .*, dashes \(did you mean dashes\?\), of an"):
         TextConfig(tokenizer="dashe")
 
 
