@@ -7,8 +7,9 @@ import numpy as np
 
 from nlpseq.dataset.subsample import HALF, keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.tokenizers.scripts import UNSPACED_TEXT
 
-__all__ = ["UNSPACED", "UNSPACED_LETTERS", "diagnose"]
+__all__ = ["UNSPACED", "diagnose"]
 
 MIN_TOKENS = 1000  # below, a result depends on the seed more than on the text
 MIN_TOKENS_PER_WORD = 10
@@ -17,7 +18,6 @@ MAX_UNKNOWN_SHARE = 0.5  # of tokens
 MAX_REPEATED_SHARE = 0.9  # of sentences
 MAX_SINGLE_SHARE = 0.5  # of sentences
 MAX_SENTENCES = 10_000  # read from the start of the corpus
-UNSPACED_LETTERS = 12  # of an average word, above which a text has no spaces between words
 UNSPACED = "For text without spaces between words use --tokenizer char."
 
 
@@ -27,28 +27,17 @@ def diagnose(data: TokenDataset, subsample: float = 0.0) -> list[str]:
     subsample: setting of the training.
     """
     train, vocab = data.split("train"), data.vocab
-    letters, notices = 0.0, list(_repetition(train))
+    notices = list(_repetition(train))
     if vocab.counts[: vocab.num_words + 1].sum() == train.num_tokens:  # else counts are of another text
-        has_words = data.config.tokenizer_kind not in ("char", "bpe")
-        letters = _letters_of_word(train) if has_words else 0.0
         notices = [*_too_few_tokens(train, subsample), *notices]
-    if letters > UNSPACED_LETTERS:
-        return [*notices, f"the average word has {letters:.0f} letters. {UNSPACED}"]
     single = float((np.diff(train.sentences[: MAX_SENTENCES + 1]) == 1).mean())
-    if single > MAX_SINGLE_SHARE:
+    is_unspaced = any(each.startswith(UNSPACED_TEXT) for each in data.meta["notices"])
+    if single > MAX_SINGLE_SHARE and not is_unspaced:
         notices.append(
             f"{single:.0%} of the sentences are a single token without a neighbor. Put a sentence or a "
             "paragraph on each line."
         )
     return notices
-
-
-def _letters_of_word(train: TokenDataset) -> float:
-    """Return the mean number of letters of a word, unknown words included."""
-    vocab, unknown = train.vocab, train.unknown
-    lengths_V = np.fromiter(map(len, vocab.words[: vocab.num_words]), np.int64)
-    letters = int(lengths_V @ vocab.counts[: vocab.num_words]) + (unknown.characters if unknown else 0)
-    return letters / train.num_tokens
 
 
 def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:

@@ -22,7 +22,6 @@ from nlpseq.config.fields import from_dict
 from nlpseq.core import resources
 from nlpseq.core.precompile import Kernel
 from nlpseq.core.resources import available_cores
-from nlpseq.dataset.diagnostics import UNSPACED, UNSPACED_LETTERS
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, tokenize_blocks
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
@@ -179,7 +178,7 @@ def _report(
 
 def _notices_of_tokens(text: ProvisionalText, config: TextConfig) -> list[str]:
     """Return a warning about the tokenizer if a sample of the tokens shows text without spaces."""
-    if config.tokenizer != "word" or not text.num_tokens:
+    if config.tokenizer not in CLASSIFIED or not text.num_tokens:
         return []
     starts = np.linspace(0, max(0, text.num_tokens - _SAMPLE), _SAMPLE, dtype=np.int64)
     counts_T = np.bincount(
@@ -275,8 +274,6 @@ def _explain_empty_vocab(text: ProvisionalText, counts_T: Counts, min_count: int
         for bound in sorted({1, min(2, highest), highest})
     ]
     advice = f"Use a larger corpus or a lower bound: {', '.join(offers)}."
-    if text.count_characters(counts_T) > UNSPACED_LETTERS * int(counts_T.sum()):
-        advice += f" {UNSPACED}"
     return f"{name}: 0 of {len(counts):,} words have count >= {min_count}. {advice}"
 
 

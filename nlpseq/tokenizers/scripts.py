@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["tokenizer_for_script", "unspaced_notice"]
+__all__ = ["UNSPACED_TEXT", "tokenizer_for_script", "unspaced_notice"]
+
+UNSPACED_TEXT = "Text without spaces"  # start of the warning
 
 _RANGES = {  # characters of Unicode blocks
     "fugashi": "ぁ-ヿｦ-ﾟ",  # kana
@@ -16,6 +18,7 @@ _RANGES = {  # characters of Unicode blocks
 }
 _MIN_KANA = 0.1  # share of kana that tells Japanese from Chinese
 _MAX_MEAN_LETTERS = 12  # of a word; languages with spaces have 4 to 9
+_MAX_BY_SCRIPT = {"fugashi": 4, "jieba": 4, "pythainlp": 9}  # words of these languages have 2 to 5
 
 
 def tokenizer_for_script(text: str) -> str:
@@ -38,10 +41,10 @@ def unspaced_notice(
         return None
     mean = float(np.dot(counts, [len(word) for word in words]) / counts.sum())
     tokenizer = tokenizer_for_script("".join(words))
-    if mean > _MAX_MEAN_LETTERS:
+    if mean > _MAX_BY_SCRIPT.get(tokenizer, _MAX_MEAN_LETTERS):
         found = f"words have {mean:.0f} letters on average"
     elif tokenizer != "char" and np.mean(words_a_line == 1) > 1 / 2:
         found = "most lines are a single word"
     else:
         return None
-    return f"Text without spaces: {found}. Use --tokenizer {tokenizer}."
+    return f"{UNSPACED_TEXT}: {found}. Use --tokenizer {tokenizer}."

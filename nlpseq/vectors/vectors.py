@@ -105,9 +105,15 @@ class Vectors:
         parts = self._tokens(word)
         known = [part for part in parts if part in self.vocab]
         if len(parts) > 1 and known:
+            tokenizer = self.meta["text_config"]["tokenizer"]
+            why = (
+                "hyphens, spaces and punctuation separate words"
+                if tokenizer == "word"
+                else f"`{tokenizer}` splits it"
+            )
             return (
-                f"{word!r}: is {len(parts)} words in the text of these vectors, because hyphens, spaces and "
-                f"punctuation separate words. Use one of its known words: {', '.join(known)}."
+                f"{word!r}: is {len(parts)} words in the text of these vectors, because {why}. "
+                f"Use one of its known words: {', '.join(known)}."
             )
         close = suggest_words(word, self.vocab.words)
         hint = f"Did you mean {' or '.join(close)}?" if close else "See vocab.tsv for all words."

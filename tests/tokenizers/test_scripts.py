@@ -29,7 +29,7 @@ def test_script_decides_the_tokenizer(text, tokenizer):
 @pytest.mark.parametrize(
     ("words", "words_a_line", "notice"),
     [
-        ([JAPANESE, "です"], [1, 2, 2], None),  # 10.5 letters
+        (["これは", "です"], [1, 2, 2], None),
         ([JAPANESE, JAPANESE], [2, 2], "words have 20 letters on average. Use --tokenizer fugashi."),
         (["早上好", "谢谢"], [1, 1, 2], "most lines are a single word. Use --tokenizer jieba."),
         (["a" * 13], [5], "words have 13 letters on average. Use --tokenizer char."),
