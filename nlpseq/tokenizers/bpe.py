@@ -125,7 +125,8 @@ class BPE:
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """Return the text of some ids."""
-        return b"".join(token_bytes(self.tokens[token_id]) for token_id in ids)
+        added = {token_id: text for text, token_id in self.added.items()}
+        return b"".join(added.get(token_id) or token_bytes(self.tokens[token_id]) for token_id in ids)
 
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text, line by line; line ends are no tokens."""
@@ -218,11 +219,15 @@ def _write_json(tokens: list[str], merges: list[str]) -> bytes:
 
 def _check_parts(parsed: Any, name: str) -> None:
     """Raise DataError for a part of a tokenizer.json that gives other tokens than the class BPE."""
-    found = {part: _part(parsed, part) for part in _PARTS}
-    for token in parsed.get("added_tokens") or ():
-        for flag in _FLAGS:
-            found[f"added token {token['content']!r}, {flag}"] = token.get(flag) or False
-        found[f"added token {token['content']!r}, line end"] = bool({"\n", "\r"} & {*token["content"]})
+    found, added = {part: _part(parsed, part) for part in _PARTS}, parsed.get("added_tokens") or ()
+    found_first = [token["content"] for token in added if not token.get("normalized")]
+    for token in added:
+        content, label = token["content"], f"added token {token['content']!r}"
+        found |= {f"{label}, {flag}": token.get(flag) or False for flag in _FLAGS}
+        found |= {f"{label}, empty": not content, f"{label}, line end": bool({"\n", "\r"} & {*content})}
+        if token.get("normalized"):  # because `tokenizers` looks for other added tokens before
+            overlaps = any(_starts_inside(first, content) for first in found_first)
+            found[f"{label}, normalized and overlapping"] = overlaps
     for part, value in found.items():
         allowed = _PARTS.get(part, [False])
         if not any(value is each or value == each for each in allowed):
@@ -231,6 +236,12 @@ def _check_parts(parsed: Any, name: str) -> None:
                 f"{name}: {part} is {shown}, and nlpseq reads {json.dumps(allowed[0])} only. "
                 "Use --tokenizer bpe to train a tokenizer on the corpus."
             )
+
+
+def _starts_inside(token: str, other: str) -> bool:
+    """Return True if a text can have a token that starts inside another."""
+    rests = (other[start:] for start in range(len(other)))
+    return token != other and any(rest.startswith(token) or token.startswith(rest) for rest in rests)
 
 
 def _part(parsed: Any, part: str) -> Any:
