@@ -34,7 +34,15 @@ from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
 __all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "MAX_TRAIN_BYTES", "NUMBER", "OTHER", "SPACE"]
-__all__ += ["TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_name", "train_bpe"]
+__all__ += [
+    "TOKENIZER_FILE",
+    "last_safe_cut",
+    "pretoken_classes",
+    "read_tokenizer",
+    "token_bytes",
+    "token_name",
+]
+__all__ += ["train_bpe"]
 
 TOKENIZER_FILE = "tokenizer.json"
 MIN_PAIRS = 2  # occurrences of a pair to merge
@@ -107,11 +115,8 @@ class BPE:
 
     @classmethod
     def load(cls, file: Path | str) -> "BPE":
-        """Read a tokenizer.json; raise DataError if it cannot be read."""
-        try:
-            return cls(Path(file).read_bytes(), str(file))
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read ({error.strerror}). Name a tokenizer.json.") from error
+        """Read a tokenizer.json. Raises DataError if the file cannot be read or used."""
+        return cls(read_tokenizer(file), str(file))
 
     def encode(self, text: str | bytes) -> list[int]:
         """Return the ids of a text, as `tokenizers` does; a line end is white space here."""
@@ -169,6 +174,14 @@ class BPE:
             text, *spans, whole_N, self._byte_ids, self._table_S
         )
         return found
+
+
+def read_tokenizer(file: Path | str) -> bytes:
+    """Return the content of a tokenizer.json; raise DataError if the file cannot be read."""
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}). Name a tokenizer.json.") from error
 
 
 def last_safe_cut(text: bytes) -> int:
