@@ -185,7 +185,10 @@ def read_tokenizer(file: Path | str) -> bytes:
 
 
 def last_safe_cut(text: bytes) -> int:
-    """Return where the last pre-token but one starts, or 0; no later text moves that border."""
+    """Return where the last pre-token but one starts.
+
+    No later text moves that border. text: not empty.
+    """
     use_cache_for_numba()
     from nlpseq.tokenizers.pretokens_numba import find_spans
 
@@ -193,9 +196,9 @@ def last_safe_cut(text: bytes) -> int:
 
 
 def train_bpe(lines: bytes, counts_T: npt.NDArray[np.int64], vocab_size: int) -> BPE:
-    """Learn a tokenizer of at most vocab_size tokens from the pre-token in each line and its count.
+    """Learn a tokenizer of at most vocab_size tokens.
 
-    Training ends early if no pair of tokens occurs MIN_PAIRS times.
+    lines: a pre-token each, with a line end. counts_T: the count of each. Training ends early if no pair of tokens occurs MIN_PAIRS times.
     """
     use_cache_for_numba()
     from nlpseq.tokenizers.bpe_numba import BORDER, learn_merges
@@ -264,7 +267,7 @@ def _part(parsed: Any, part: str) -> Any:
 
 
 def token_bytes(token: str) -> bytes:
-    """Return the bytes of a token, or its UTF-8 if a character stands for no byte."""
+    """Return the bytes of a token; an added token may have its UTF-8 instead."""
     try:
         return bytes(map(_BYTES.__getitem__, token))
     except KeyError:
