@@ -198,7 +198,8 @@ def last_safe_cut(text: bytes) -> int:
 def train_bpe(lines: bytes, counts_T: npt.NDArray[np.int64], vocab_size: int) -> BPE:
     """Learn a tokenizer of at most vocab_size tokens.
 
-    lines: a pre-token each, with a line end. counts_T: the count of each. Training ends early if no pair of tokens occurs MIN_PAIRS times.
+    lines: a pre-token each, with a line end. counts_T: the count of each. Training ends early if no pair of
+    tokens occurs MIN_PAIRS times.
     """
     use_cache_for_numba()
     from nlpseq.tokenizers.bpe_numba import BORDER, learn_merges

@@ -66,7 +66,15 @@ def test_rule_1_keeps_byte_order_marks(tokenizer: str) -> None:
 @pytest.mark.parametrize("before", ["", "1\ufe0f\u20e3 ", "Σ "], ids=["alone", "emoji", "sigma"])
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
 def test_tokens_in_angle_brackets_follow_one_rule(before: str, config: TextConfig) -> None:
-    for text in ("<unk>", "<un\xadk>", "a<\u2060b>", "<i\u0307>", "x</s>\ufeff\ufeffy", "<<a>>"):
+    for text in (
+        "<unk>",
+        "<un\xadk>",
+        "a<\u2060b>",
+        "<i\u0307>",
+        "x</s>\ufeff\ufeffy",
+        "<<a>>",
+        f"<{'a' * 21}>",
+    ):
         assert_tokens_of_blocks([before + text], config)
 
 
