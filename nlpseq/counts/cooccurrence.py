@@ -139,12 +139,12 @@ def count_cooccurrences(
     called with words done and words in total. memory_bytes: limit of the memory, besides memory-mapped files
     in the cache; with less memory the text is read more often. Raises ResourceError if the disk is full.
     """
-    config, text = split_settings(CooccurrenceConfig, config, settings, TextConfig)
+    counting, text = split_settings(CooccurrenceConfig, config, settings, TextConfig)
     data = as_dataset(data, text)
     vocab = data.vocab.without_specials()
-    tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, config.subsample))
-    matrix = count_matrix(tokens, config, threads or available_cores(), memory_bytes, progress)
-    return Cooccurrence(matrix, vocab, config, _meta_of(data))
+    tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, counting.subsample))
+    matrix = count_matrix(tokens, counting, threads or available_cores(), memory_bytes, progress)
+    return Cooccurrence(matrix, vocab, counting, _meta_of(data))
 
 
 def find_or_count(

@@ -59,10 +59,10 @@ def train_lm(
     meta["complete"] False. Raises DataError if the text is too short, RunError if training diverges.
     """
     with lock_new_run(checkpoint):
-        config, text = split_settings(LMConfig, config, settings, TextConfig)
+        chosen, text = split_settings(LMConfig, config, settings, TextConfig)
         defaults = lm_text(str(text.get("tokenizer", "word")), split=valid is None)
         data = as_dataset(data, text, defaults)
-        trainer = _make_trainer(data, valid, resolve(config))
+        trainer = _make_trainer(data, valid, resolve(chosen))
         trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
         trainer.probe_results = start_from(trainer, vectors) if vectors is not None else {}
         trainer.probe_results |= trainer.probe()

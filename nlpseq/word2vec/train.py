@@ -45,10 +45,10 @@ def train_word2vec(
     the text has nothing to learn from, or no valid split for early_stop, and RunError if training diverges.
     """
     with lock_new_run(checkpoint):
-        config, text = split_settings(Word2VecConfig, config, settings, TextConfig)
+        chosen, text = split_settings(Word2VecConfig, config, settings, TextConfig)
         data = as_dataset(data, text)
         words, tokens = len(data.vocab.without_specials()), data.split("train").num_tokens
-        config = resolve(config, words, tokens)
+        config = resolve(chosen, words, tokens)
         provenance = checkpoint.provenance if checkpoint else None
         trainer = Trainer(data, config, provenance=provenance, sizes=sizes)
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
