@@ -28,7 +28,7 @@ from nlpseq.word2vec.train import resume_word2vec, train_word2vec
 from nlpseq.word2vec.trainer import Trainer
 
 THREADS = 3
-SIZES = parallel.ParallelSizes(100, 200 * THREADS, 2, 4, poll_seconds=0.001)
+SIZES = parallel.ParallelSizes(20, 200 * THREADS, 2, 4, poll_seconds=0.001)
 IN_ROUNDS = replace(SMALL, threads=THREADS, deterministic=True)
 LEARNT = ("vectors.npy", "contexts.npy", "vocab.tsv")
 TOLD = ("loss", "valid_loss", "best_epoch", "epochs", "predictions")  # of meta.json, besides times
@@ -77,8 +77,8 @@ def store(vectors: Vectors, path: Path) -> Path:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"epochs": 40},
-        {"epochs": 40, "objective": "cbow", "dim": 15},
+        {"epochs": 12},
+        {"epochs": 12, "objective": "cbow", "dim": 15},
         {"epochs": 40, "early_stop": True, "learning_rate": 0.05},
         {"epochs": 20, "threads": THREADS, "deterministic": True},
         {"epochs": 2, "kernel": "layers"},
@@ -289,7 +289,7 @@ def test_resume_refuses_checkpoint_past_end_of_run(data: TokenDataset, tmp_path:
         ArtifactError, match=r"checkpoint.meta\.json: .*epoch: 3 is not valid\. The value must be"
     ):
         resume_word2vec(CheckpointConfig(path=path), data)
-    chunks = -(-data.split("train").num_tokens // 100)
+    chunks = -(-data.split("train").num_tokens // SIZES.chunk_tokens)
     write_sealed_meta(
         path / "checkpoint", meta | {"position": meta["position"] | {"chunk_index": chunks + 1}}
     )
