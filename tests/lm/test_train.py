@@ -249,7 +249,9 @@ def test_resumed_run_keeps_used_time_budget(data, tmp_path, clock):
     assert 5 < used < 20
     resumed = trainer_with_budget(data, clock, 60.0)
     load_state(resumed, stop.path / "checkpoint", stored)
+    started = clock()
     assert runner.run(resumed, clock=clock)
+    assert clock() - started <= 60 - used + 1
     whole = [each["seconds"] for each in resumed.metrics]
     assert whole == sorted(whole) and 60 - 0.05 * 60 < whole[-1] <= 60 + 1
 
