@@ -27,6 +27,11 @@ def test_texts_are_read_as_documents(source):
     assert text_of(source, sentences="documents") == "one two\n한  x\nlast\n"
 
 
+def test_bpe_keeps_nul_of_texts_in_memory():
+    assert text_of(TEXTS, tokenizer="bpe") == "one\ntwo\n한 \0x\nlast\n"
+    assert text_of(TEXTS, tokenizer="bpe", sentences="documents") == "one two\n한  x\nlast\n"
+
+
 def test_generator_is_read_once_and_its_text_many_times():
     corpus = open_corpus(generate())
     for _ in range(2):
