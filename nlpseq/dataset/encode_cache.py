@@ -20,7 +20,7 @@ from nlpseq.reading.corpus import Corpus, Source, open_corpus
 from nlpseq.storage import artifact
 from nlpseq.storage.artifact import Meta
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
-from nlpseq.tokenizers.bpe import BPE
+from nlpseq.tokenizers.bpe import read_tokenizer
 
 __all__ = ["as_dataset", "cached_dataset"]
 
@@ -41,7 +41,10 @@ def cached_dataset(
     notice. Text that can be read only once is always encoded. Raises the errors of preprocess.
     """
     folder = cache_dir("tokens")
-    prefix, notices = _key_prefix(corpus, config, vocab), list[str]()
+    tokenizer = b""
+    if vocab is None and config.tokenizer.endswith(".json"):
+        tokenizer = read_tokenizer(config.tokenizer)
+    prefix, notices = _key_prefix(corpus, config, vocab, tokenizer), list[str]()
     may_exist = corpus.size_bytes() is not None and any(folder.glob(f"{prefix}-*"))
     if may_exist:  # else hashing the text would be wasted
         cached, notices = _open_or_delete(folder / f"{prefix}-{corpus.content_key()}")
@@ -54,7 +57,9 @@ def cached_dataset(
         encoded = preprocess(corpus, config, entry, vocab=vocab, threads=threads, progress=progress)
         # the result is the key of text that can be read only once, so that the same text is stored once
         key = encoded.meta["content_key"] or hashlib.sha256(encoded.digest.encode()).hexdigest()
-        prefix = _key_prefix(corpus, config, vocab)  # because the text may have changed since
+        if tokenizer and encoded.vocab.bpe:
+            tokenizer = encoded.vocab.bpe.content
+        prefix = _key_prefix(corpus, config, vocab, tokenizer)  # because files may have changed since
         dataset = _store(encoded, folder / f"{prefix}-{key}")
     dataset.meta["notices"] = notices + dataset.meta["notices"]
     return dataset
@@ -109,14 +114,16 @@ def _open_or_delete(path: Path) -> tuple[TokenDataset | None, list[str]]:
         return None, [f"cached encoding of the corpus: corrupt, so the text was encoded again. {error}"]
 
 
-def _key_prefix(corpus: Corpus, config: TextConfig, vocab: Vocab | None) -> str:
-    """Hash everything that decides an entry except the content of the text."""
-    from_file = vocab is None and config.tokenizer.endswith(".json")
+def _key_prefix(corpus: Corpus, config: TextConfig, vocab: Vocab | None, tokenizer: bytes) -> str:
+    """Hash everything that decides an entry except the content of the text.
+
+    tokenizer: content of the tokenizer.json that the settings name, if any.
+    """
     parts = {
         "bytes": corpus.size_bytes(),
         "config": asdict(config),
         "vocab": vocab and vocab.digest,
-        "tokenizer": hashlib.sha256(BPE.load(config.tokenizer).content).hexdigest() if from_file else None,
+        "tokenizer": hashlib.sha256(tokenizer).hexdigest() if tokenizer else None,
         "made_with": tokenizer_versions(config),
         "version": [VERSION, ENCODING],
     }

@@ -29,7 +29,7 @@ from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import TOKENIZERS, tokenize
 from nlpseq.tokenizers.bpe import BPE, BREAK, pretoken_classes
-from nlpseq.tokenizers.char_classes import CLASSIFIED, char_classes, fold_text
+from nlpseq.tokenizers.char_classes import CLASSIFIED, LESS_THAN, char_classes, fold_text
 from nlpseq.tokenizers.whole_tokens import find_whole_tokens
 from nlpseq.tokenizers.word import fold_apostrophes
 
@@ -182,7 +182,7 @@ def _find_tokens(data: bytes, config: TextConfig) -> _Tokens:
 
     if not config.keep:
         tokens, has_emoji = _scan(data, config)
-        if not has_emoji:
+        if not has_emoji or config.tokenizer != "word":
             return tokens
     folded, whole_tokens = find_whole_tokens(data.decode(*UTF_8), config)
     data = folded.encode(*UTF_8)
@@ -193,7 +193,7 @@ def _find_tokens(data: bytes, config: TextConfig) -> _Tokens:
     between = bytearray(data)
     for start, end in spans_W2.tolist():
         between[start:end] = b" " * (end - start)
-    tokens, _ = _scan(bytes(between), config)
+    tokens, _ = _scan(bytes(between), config, has_literals=False)
     starts_W, ends_W = spans_W2[is_kept_W].T
     before_W = np.searchsorted(tokens.starts_N, starts_W)
     lines_W = np.searchsorted(np.flatnonzero(text == NEWLINE), starts_W)
@@ -205,11 +205,16 @@ def _find_tokens(data: bytes, config: TextConfig) -> _Tokens:
     )
 
 
-def _scan(data: bytes, config: TextConfig) -> tuple[_Tokens, bool]:
-    """Scan a block; return its tokens, and if it may have emoji of several characters."""
+def _scan(data: bytes, config: TextConfig, *, has_literals: bool = True) -> tuple[_Tokens, bool]:
+    """Scan a block; return its tokens, and if it may have emoji of several characters.
+
+    has_literals: find tokens such as <unk>.
+    """
     from nlpseq.tokenizers.scan_numba import PADDING, find_tokens
 
     classes = char_classes(config.tokenizer, config.punctuation, config.word_rule)
+    if not has_literals:
+        classes = np.where(classes == LESS_THAN, classes[ord(">")], classes)
     text = np.frombuffer(data + PADDING, np.uint8)
     lengths_L = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
     starts_N, ends_N, has_emoji = find_tokens(text, classes, config.punctuation, lengths_L)

@@ -25,6 +25,7 @@ from nlpseq.dataset.limits import CHUNK_TOKENS
 from nlpseq.storage.arrays import NpyWriter
 
 __all__ = ["JOINT", "Phrases", "find_phrases", "join_known", "merge_phrases", "name_phrases"]
+__all__ += ["read_phrases"]
 
 JOINT = "_"
 THRESHOLDS = {"word2phrase": 100.0, "npmi": 0.5}

@@ -161,10 +161,10 @@ def perplexities(log_probs_N: Floats, data: TokenDataset) -> Perplexities:
 
 
 def spread_unknown(log_probs_N: Floats, data: TokenDataset) -> Floats | None:
-    """Divide each probability of <unk> equally among the types of the text that are <unk>, (N,).
+    """Divide each probability of <unk> equally among the unknown types, (N,).
 
     None: their number is not stored. The perplexity of the result is the adjusted perplexity of Ueberla 1994
-    (arXiv:cmp-lg/9406027), or unknown-penalized perplexity (Ahn et al. 2016, arXiv:1608.00318).
+    (Computer Speech and Language 8(2)), or unknown-penalized perplexity (Ahn et al. 2016, arXiv:1608.00318).
     """
     is_unknown_N = _is_unknown(data)
     if not is_unknown_N.any():

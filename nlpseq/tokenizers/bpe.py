@@ -34,8 +34,8 @@ from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
 __all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "MAX_TRAIN_BYTES", "NUMBER", "OTHER", "SPACE"]
-__all__ += ["SPACE_MARK", "TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_label"]
-__all__ += ["token_name", "train_bpe"]
+__all__ += ["SPACE_MARK", "TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "read_tokenizer"]
+__all__ += ["token_bytes", "token_label", "token_name", "train_bpe"]
 
 TOKENIZER_FILE = "tokenizer.json"
 SPACE_MARK = "▁"  # a space at the start of a token, for a person
@@ -112,11 +112,8 @@ class BPE:
 
     @classmethod
     def load(cls, file: Path | str) -> "BPE":
-        """Read a tokenizer.json; raise DataError if it cannot be read."""
-        try:
-            return cls(Path(file).read_bytes(), str(file))
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read ({error.strerror}). Name a tokenizer.json.") from error
+        """Read a tokenizer.json. Raises DataError if the file cannot be read or used."""
+        return cls(read_tokenizer(file), str(file))
 
     def encode(self, text: str | bytes) -> list[int]:
         """Return the ids of a text, as `tokenizers` does; a line end is white space here."""
@@ -130,7 +127,8 @@ class BPE:
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """Return the text of some ids."""
-        return b"".join(token_bytes(self.tokens[token_id]) for token_id in ids)
+        added = {token_id: text for text, token_id in self.added.items()}
+        return b"".join(added.get(token_id) or token_bytes(self.tokens[token_id]) for token_id in ids)
 
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text, line by line; line ends are no tokens."""
@@ -175,8 +173,19 @@ class BPE:
         return found
 
 
+def read_tokenizer(file: Path | str) -> bytes:
+    """Return the content of a tokenizer.json; raise DataError if the file cannot be read."""
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}). Name a tokenizer.json.") from error
+
+
 def last_safe_cut(text: bytes) -> int:
-    """Return where the last pre-token but one starts, or 0; no later text moves that border."""
+    """Return where the last pre-token but one starts.
+
+    No later text moves that border. text: not empty.
+    """
     use_cache_for_numba()
     from nlpseq.tokenizers.pretokens_numba import find_spans
 
@@ -184,9 +193,10 @@ def last_safe_cut(text: bytes) -> int:
 
 
 def train_bpe(lines: bytes, counts_T: npt.NDArray[np.int64], vocab_size: int) -> BPE:
-    """Learn a tokenizer of at most vocab_size tokens from the pre-token in each line and its count.
+    """Learn a tokenizer of at most vocab_size tokens.
 
-    Training ends early if no pair of tokens occurs MIN_PAIRS times.
+    lines: a pre-token each, with a line end. counts_T: the count of each. Training ends early if no pair of
+    tokens occurs MIN_PAIRS times.
     """
     use_cache_for_numba()
     from nlpseq.tokenizers.bpe_numba import BORDER, learn_merges
@@ -223,11 +233,15 @@ def _write_json(tokens: list[str], merges: list[str]) -> bytes:
 
 def _check_parts(parsed: Any, name: str) -> None:
     """Raise DataError for a part of a tokenizer.json that gives other tokens than the class BPE."""
-    found = {part: _part(parsed, part) for part in _PARTS}
-    for token in parsed.get("added_tokens") or ():
-        for flag in _FLAGS:
-            found[f"added token {token['content']!r}, {flag}"] = token.get(flag) or False
-        found[f"added token {token['content']!r}, line end"] = bool({"\n", "\r"} & {*token["content"]})
+    found, added = {part: _part(parsed, part) for part in _PARTS}, parsed.get("added_tokens") or ()
+    found_first = [token["content"] for token in added if not token.get("normalized")]
+    for token in added:
+        content, label = token["content"], f"added token {token['content']!r}"
+        found |= {f"{label}, {flag}": token.get(flag) or False for flag in _FLAGS}
+        found |= {f"{label}, empty": not content, f"{label}, line end": bool({"\n", "\r"} & {*content})}
+        if token.get("normalized"):  # because `tokenizers` looks for other added tokens before
+            overlaps = any(_starts_inside(first, content) for first in found_first)
+            found[f"{label}, normalized and overlapping"] = overlaps
     for part, value in found.items():
         allowed = _PARTS.get(part, [False])
         if not any(value is each or value == each for each in allowed):
@@ -238,6 +252,12 @@ def _check_parts(parsed: Any, name: str) -> None:
             )
 
 
+def _starts_inside(token: str, other: str) -> bool:
+    """Return True if a text can have a token that starts inside another."""
+    rests = (other[start:] for start in range(len(other)))
+    return token != other and any(rest.startswith(token) or token.startswith(rest) for rest in rests)
+
+
 def _part(parsed: Any, part: str) -> Any:
     """Return a value of a tokenizer.json, None if it or its parent is missing or null."""
     parent, _, key = part.rpartition(".")
@@ -245,7 +265,7 @@ def _part(parsed: Any, part: str) -> Any:
 
 
 def token_bytes(token: str) -> bytes:
-    """Return the bytes of a token, or its UTF-8 if a character stands for no byte."""
+    """Return the bytes of a token; an added token may have its UTF-8 instead."""
     try:
         return bytes(map(_BYTES.__getitem__, token))
     except KeyError:

@@ -100,7 +100,7 @@ def char_classes(tokenizer: Tokenizer, punctuation: bool, rule: int = 2) -> npt.
 
 
 def fold_text(text: str, config: TextConfig) -> str:
-    """Return text without characters that tokens never hold, in lower case if the config says so."""
+    """Return text without characters that tokens never hold, lower-cased if set."""
     text = text.lower() if config.lower else text
     if config.word_rule == 1 or text.isascii():
         return text
@@ -116,7 +116,7 @@ def fold_text(text: str, config: TextConfig) -> str:
 
 
 def chunks_around(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each part of a text between white space that has a match, in linear time."""
+    """Yield the span of each part between spaces that has a match, in linear time."""
     done = 0
     while match := pattern.search(text, done):
         spaces = (text.rfind(space, done, match.start()) + 1 for space in (" ", "\n"))

@@ -10,7 +10,7 @@ __all__ = ["split_with_jieba"]
 
 
 def split_with_jieba(text: str, _: TextConfig) -> list[str]:
-    """Return the words of a line, by dictionary and by a hidden Markov model for unknown words."""
+    """Return the words of a line, found by jieba."""
     return [word for part in _jieba().cut(text) for word in part.split()]
 
 

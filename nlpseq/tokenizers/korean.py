@@ -21,7 +21,7 @@ __all__ = ["space_before", "split_with_kiwi", "split_with_mecab"]
 
 Tagged = tuple[str, str]  # a morpheme and its tag; several tags of one token are joined by +
 
-_VERBS = ("VV", "VA", "VX", "VCN")  # tags of mecab-ko-dic for stems that are cited with -다
+_VERBS = ("VV", "VA", "VX", "VCP", "VCN")  # tags of mecab-ko-dic for stems that are cited with -다
 _QUOTES = "\"'“‘《〈「『"
 _EXPRESSION, _TYPE = 7, 4  # fields of a feature in mecab-ko-dic
 

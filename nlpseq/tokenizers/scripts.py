@@ -22,7 +22,10 @@ _MAX_BY_SCRIPT = {"fugashi": 4, "jieba": 4, "pythainlp": 9}  # words of these la
 
 
 def tokenizer_for_script(text: str) -> str:
-    """Return the tokenizer for the main script of a text without spaces, "char" if there is none."""
+    """Return the tokenizer for the main script of a text without spaces.
+
+    The tokenizer is "char" if no other fits.
+    """
     counts = {name: len(re.findall(f"[{chars}]", text)) for name, chars in _RANGES.items()}
     if counts["fugashi"] > _MIN_KANA * counts["jieba"]:
         counts["fugashi"] += counts["jieba"]

@@ -41,7 +41,10 @@ def split_words(text: str, config: TextConfig) -> list[str]:
 
 
 def fold_apostrophes(lines: str, config: TextConfig) -> str:
-    """Write ' for other apostrophes inside `word` tokens, one token a line; a token ’ stays."""
+    """Write ' for other apostrophes inside `word` tokens.
+
+    lines: one token each. A token ’ stays.
+    """
     return _inner_apostrophe(config.word_rule).sub("'", lines)
 
 

@@ -39,7 +39,7 @@ def _initial_rows(first: int, last: int, columns: int, config: Word2VecConfig) -
 
 
 def count_untrained(in_VD: Floats, config: Word2VecConfig) -> int:
-    """Count the words whose vector is the initial one, because no training pair had them as input."""
+    """Count the words whose vector is the initial one, because no pair was trained."""
     columns, num_untrained = min(config.dim, COMPARED_COLUMNS), 0
     for first in range(0, len(in_VD), BLOCK_ROWS):
         rows = in_VD[first : first + BLOCK_ROWS, :columns]

@@ -18,6 +18,13 @@ def notices(folder: Path, lines: list[str], subsample: float = 0.0, **settings: 
     return diagnose(preprocess(corpus, config, folder / "corpus.tokens", threads=1), subsample)
 
 
+def test_counts_of_another_text_give_no_warning(tmp_path: Path) -> None:
+    texts = {"train": sentences(50, 300, 8), "short": ["w1 w2", "w3 w4 w5"]}
+    first, short = (open_corpus(write_text(tmp_path / name, "\n".join(texts[name]))) for name in texts)
+    vocab = preprocess(first, TextConfig(), tmp_path / "train.tokens", threads=1).vocab
+    assert diagnose(preprocess(short, TextConfig(), tmp_path / "out", vocab=vocab, threads=1)) == []
+
+
 def sentences(words: int, count: int, length: int, seed: int = 3) -> list[str]:
     chance = random.Random(seed)
     return [" ".join(f"w{chance.randrange(words)}" for _ in range(length)) for _ in range(count)]
@@ -41,6 +48,8 @@ UNSPACED = ["".join(random.Random(n).choices("私は学生です今日天気", k
         (sentences(9, 20, 60) * 20, 0, {}, ["95% of the sentences repeat another"]),
         (UNSPACED, 0, {"min_count": 1}, ["200 tokens are too few"]),
         (UNSPACED, 0, {"tokenizer": "char"}, []),
+        ([f"the cat and the dog saw u{n}" for n in range(300)], 0, {"min_count": 2}, []),  # <unk> may differ
+        (sentences(900, 300, 8), 0, {"tokenizer": "bpe", "vocab_size": 3000}, ["lower --vocab-size"]),
     ],
 )
 def test_disappointing_text_gives_a_warning(

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.texts import content, small_corpus, write_text
+from support.texts import bpe_of, content, small_corpus, write_text
 
 from nlpseq.config import TextConfig
 from nlpseq.dataset.encode import EncodeProgress, preprocess
 from nlpseq.dataset.encode_cache import cached_dataset
+from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError
 from nlpseq.reading.corpus import Corpus, open_corpus
 
@@ -66,6 +67,16 @@ def test_each_vocabulary_has_its_own_cache_entry(tmp_path: Path) -> None:
     vocab = preprocess(other, config, tmp_path / "other.tokens").vocab
     given, own = cached_dataset(corpus, config, vocab=vocab), cached_dataset(corpus, config)
     assert given.path != own.path and given.vocab.digest == vocab.digest != own.vocab.digest
+
+
+def test_changed_tokenizer_file_makes_new_cache_entry(cache: Path, tmp_path: Path) -> None:
+    corpus, file = open_corpus(small_corpus(tmp_path)), tmp_path / "tokenizer.json"
+    config, found = TextConfig(tokenizer=str(file)), list[TokenDataset]()
+    for text in (b"x the the", b"x cat cat", b"x cat cat"):
+        file.write_bytes(bpe_of(text, 300).content)
+        found.append(cached_dataset(corpus, config))
+    assert [data.vocab.words[-3] for data in found] == ["Ġthe", "Ġcat", "Ġcat"]
+    assert found[1].path == found[2].path and len(list(cache.iterdir())) == 2
 
 
 @pytest.mark.parametrize("name", ["tokens.npy", "meta.json", "MANIFEST.json"])

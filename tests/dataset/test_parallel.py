@@ -55,6 +55,28 @@ def test_tokens_do_not_depend_on_block_ends(text: str, config: TextConfig) -> No
     assert_tokens_of_blocks([text], config)
 
 
+@pytest.mark.parametrize("tokenizer", ["whitespace", "char"])
+def test_rule_1_keeps_byte_order_marks(tokenizer: str) -> None:
+    config = TextConfig(tokenizer=tokenizer, word_rule=1)
+    assert "".join(tokenize("\ufeffA b\ufeff", config)).replace(" ", "") == "\ufeffab\ufeff"
+    assert_tokens_of_blocks(["\ufeffA b\ufeff \ufeff"], config)
+
+
+@pytest.mark.parametrize("before", ["", "1\ufe0f\u20e3 ", "Σ "], ids=["alone", "emoji", "sigma"])
+@pytest.mark.parametrize("config", CONFIGS, ids=config_name)
+def test_tokens_in_angle_brackets_follow_one_rule(before: str, config: TextConfig) -> None:
+    for text in (
+        "<unk>",
+        "<un\xadk>",
+        "a<\u2060b>",
+        "<i\u0307>",
+        "x</s>\ufeff\ufeffy",
+        "<<a>>",
+        f"<{'a' * 21}>",
+    ):
+        assert_tokens_of_blocks([before + text], config)
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
 def test_thousands_of_types_grow_the_table(config: TextConfig) -> None:
     words = (f"w{k * k % 20_011}{chr(0xAC00 + k % 9_000)}" for k in range(30_000))

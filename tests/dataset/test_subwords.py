@@ -116,6 +116,13 @@ def test_added_token_eos_stays_in_its_sentence(tmp_path: Path) -> None:
     assert data.vocab.words[size:] == ["<eos>", "<unk>", "<eos>"]
 
 
+def test_most_frequent_pretokens_are_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlpseq.dataset.subwords.MAX_TRAIN_BYTES", len(" the\n"))
+    (tmp_path / "a.txt").write_text("x bee bee the the the the\n")
+    data = ns.preprocess(tmp_path / "a.txt", path=tmp_path / "a", tokenizer="bpe")
+    assert data.vocab.words[-3] == "Ġthe" and "ee" not in data.vocab
+
+
 def test_empty_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\n")
     with pytest.raises(ns.DataError):

@@ -45,6 +45,8 @@ def test_evaluation_figures_agree(model, data):
     assert found.perplexity.all == pytest.approx(math.exp(-log_probs.mean()))
     assert found.bits_per_token == pytest.approx(math.log2(found.perplexity.all))
     assert found.tokens == len(log_probs)
+    is_known = Stream(data).read(0, len(log_probs)) != data.vocab.num_words
+    assert found.perplexity.known == pytest.approx(math.exp(-log_probs[is_known].mean()))
     assert found.unk == int((data.tokens[:] == data.vocab.num_words).sum())
     total_bits = found.bits_per_token * found.tokens
     assert found.bits_per_character * count_characters(data) == pytest.approx(total_bits)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from reference.language_model import token_log_probs
 from support import lm_models
+from support.texts import bpe_of
 
 import nlpseq as ns
 from nlpseq.config import TextConfig
@@ -97,6 +98,13 @@ def test_line_ends_and_nul_count_as_spaces():
     model = lm_models.tiny_model(TextConfig(tokenizer="char"), words=("a", "b", " "))
     assert model.score("ab\n").tokens == ["a", "b", "<eos>"]
     assert model.score("a\r\nb\0b").tokens == ["a", " ", " ", "b", " ", "b", "<eos>"]
+
+
+def test_nul_stays_a_byte_with_subword_tokens():
+    bpe = bpe_of(b"", 256)
+    model = lm_models.tiny_model(TextConfig(tokenizer="bpe"), bpe.tokens)
+    model.vocab.bpe = bpe
+    assert model.score("a\0\nb\n").tokens == ["a", "Ā", "Ġ", "b", "<eos>"]
 
 
 TRICKY = [

@@ -75,6 +75,11 @@ def golden(**parts: Any) -> bytes:
     return json.dumps(content).encode()
 
 
+def added(first: str, second: str) -> list[dict[str, Any]]:
+    """Return two added tokens, of which `tokenizers` finds the first before the second."""
+    return [{"id": 313, "content": first}, {"id": 314, "content": second, "normalized": True}]
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -87,6 +92,10 @@ def golden(**parts: Any) -> bytes:
         ({"pre_tokenizer": {"type": "Metaspace"}}, 'pre_tokenizer.type is "Metaspace"'),
         ({"post_processor": {"type": "RobertaProcessing"}}, "post_processor.type is"),
         ({"added_tokens": [{"id": 313, "content": "x", "lstrip": True}]}, "added token 'x', lstrip is true"),
+        ({"added_tokens": [{"id": 313, "content": ""}]}, "added token '', empty is true"),
+        ({"added_tokens": [{"id": 313, "content": "a\nb"}]}, "added token 'a\\nb', line end is true"),
+        ({"added_tokens": added("<a", "<a>")}, "added token '<a>', normalized and overlapping is true"),
+        ({"added_tokens": added("a>b", "<a>")}, "added token '<a>', normalized and overlapping is true"),
         ({"model__merges": ["a b c"]}, "not a valid tokenizer.json (ValueError"),
         ({"model__merges": ["a zz"]}, "not a valid tokenizer.json (KeyError: 'zz'"),
         ({"model__vocab": {"a": 0}}, "not a valid tokenizer.json (ValueError: the ids are not"),
@@ -97,6 +106,18 @@ def test_unknown_part_of_tokenizer_file_is_refused(parts: dict[str, Any], messag
     with pytest.raises(DataError) as error:
         BPE(golden(**parts), "my.json")
     assert str(error.value).startswith("my.json: ") and message in str(error.value)
+
+
+def test_added_tokens_are_found_longest_first() -> None:
+    tokens = [
+        {"id": 313, "content": "<|end"},
+        {"id": 314, "content": "<|end|>"},
+        {"id": 315, "content": "éé"},
+    ]
+    model = BPE(golden(added_tokens=tokens))
+    assert model.encode("<|end|>éé<|end") == [314, 315, 313]
+    assert model.decode([314, 315, 313]) == "<|end|>éé<|end".encode()
+    assert BPE(golden(added_tokens=added("<a>", "<b>"))).encode("<b><a>") == [314, 313]
 
 
 def test_missing_tokenizer_file_is_refused(tmp_path: Path) -> None:

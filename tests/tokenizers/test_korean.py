@@ -1,5 +1,7 @@
 """Korean morphemes by Kiwi and mecab-ko: as written and as lemmas, parts of speech, dictionaries, spaces."""
 
+import unicodedata
+
 import pytest
 from support.analyzers import OPTIONAL
 
@@ -46,6 +48,8 @@ def test_lemmas_of_verbs_end_in_da(config):
     lemmas = tokenize(SENTENCE, TextConfig(tokenizer=config.tokenizer, morphemes="lemmas"))
     assert {"가다", "사다", "학교", "에"} <= set(lemmas)
     assert not {"갔", "샀"} & set(lemmas)
+    fused = tokenize("학굔데", TextConfig(tokenizer=config.tokenizer, morphemes="lemmas"))
+    assert fused == ["학교", "이다", "ㄴ데"]
 
 
 @pytest.mark.parametrize("config", KOREAN)
@@ -58,6 +62,10 @@ def test_parts_of_speech_are_kept(config):
 @pytest.mark.parametrize("config", KIWI)
 def test_user_dictionary_adds_words(config):
     assert "꽃길만걷자" not in tokenize("꽃길만걷자", config)
+    decomposed = TextConfig(
+        tokenizer="kiwi", user_dictionary=unicodedata.normalize("NFD", "꽃길만걷자") + "\tNNP"
+    )
+    assert tokenize("꽃길만걷자", decomposed) == ["꽃길만걷자"]
     known = TextConfig(tokenizer="kiwi", user_dictionary="꽃길만걷자\tNNP\n\nGPT넷\tNNP\t1.5\n")
     assert tokenize("꽃길만걷자 GPT넷을", known) == ["꽃길만걷자", "gpt넷", "을"]
     wrong = TextConfig(tokenizer="kiwi", user_dictionary="꽃길\tNNG\n꽃\tXYZ")

@@ -108,6 +108,11 @@ def test_rule_2_changes_the_class_of_few_characters():
     assert letters == list("ʼـߺ\u115f\u1160ℹ\u3164\uffa0")
 
 
+def test_parts_of_a_version_are_no_kept_number():
+    config = TextConfig(keep="numbers")
+    assert tokenize("v1.2.3 1.2.3", config) == ["v1", "2", "3", "1.2.3"]
+
+
 @pytest.mark.parametrize("punctuation", [False, True])
 def test_no_invisible_character_is_a_token(punctuation):
     config = TextConfig(punctuation=punctuation)
