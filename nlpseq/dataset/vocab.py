@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
+from nlpseq.core.resources import count_text
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import normalize_and_tokenize
-from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE, token_name
+from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE, readable, token_name
 
 __all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "prune", "unescape"]
 
@@ -63,6 +64,10 @@ class Vocab:
         """Return the entry of a word: with BPE its token after a space, if there is one, else the word."""
         after_space = token_name(f" {word}".encode(*UTF_8)) if self.bpe else word
         return next((entry for entry in (after_space, word) if entry in self.ids), None)
+
+    def readable(self, word: str) -> str:
+        """Return a word for a person: with BPE as text, with Ġ for a space."""
+        return readable(word) if self.bpe else word
 
     def ids_of(self, words: Iterable[str]) -> list[int]:
         """Return the id of each word or special; unknown words get the id of <unk>."""
@@ -122,7 +127,8 @@ class Vocab:
             raise _not_a_vocabulary(file, error) from error
         if not 0 <= num_specials <= len(words):
             raise ArtifactError(
-                f"{file}: has {num_specials} specials among {len(words)} words. Create its folder again."
+                f"{file}: declares {count_text(num_specials, 'special')} in "
+                f"{count_text(len(words), 'word')}. Create its folder again."
             )
         return cls(words, counts, num_specials)
 

@@ -34,7 +34,8 @@ from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
 __all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "MAX_TRAIN_BYTES", "NUMBER", "OTHER", "SPACE"]
-__all__ += ["TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_name", "train_bpe"]
+__all__ += ["TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "readable", "token_bytes", "token_name"]
+__all__ += ["train_bpe"]
 
 TOKENIZER_FILE = "tokenizer.json"
 MIN_PAIRS = 2  # occurrences of a pair to merge
@@ -250,6 +251,11 @@ def token_bytes(token: str) -> bytes:
 def token_name(text: bytes) -> str:
     """Return the token of a text as tokenizer.json writes it."""
     return "".join(map(BYTE_CHARS.__getitem__, text))
+
+
+def readable(token: str) -> str:
+    r"""Return a token as text, with Ġ for a space and \xff for a byte that is no whole character."""
+    return token_bytes(token).decode(errors="backslashreplace").replace(" ", BYTE_CHARS[ord(" ")])
 
 
 def _to_bytes(text: str) -> bytes:

@@ -91,7 +91,7 @@ def test_inspect_shows_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypa
     assert inspected(run_cli, "tiny.tokens/cooccurrence")["kind"] == "cooccurrence"
     Path("toy.txt").write_text("the quick brown fox\n")
     run_cli("preprocess", "toy.txt", "--min-count", 1)
-    assert "4 tokens are too few to learn from" in inspected(run_cli, "toy.tokens")["meta"]["notices"][0]
+    assert "4 tokens: too few to learn from" in inspected(run_cli, "toy.tokens")["meta"]["notices"][0]
 
 
 @pytest.fixture
