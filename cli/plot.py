@@ -14,7 +14,6 @@ import click
 from nlpseq.errors import ConfigError, missing_extra
 
 from ._app import Command
-from ._inputs import dataset_folder
 from ._options import force_option
 from ._output import print_path
 
@@ -61,6 +60,7 @@ def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
     an encoded corpus, the picture shows how often each word occurs, by rank, and a straight line fitted to
     the counts, with a slope of -1 by Zipf's law. The path of the picture is printed.
     """
+    from nlpseq.storage.artifact import is_result, peek_meta
     from nlpseq.vectors.formats.writer import atomic_files, check_files
 
     if find_spec("matplotlib") is None:
@@ -69,7 +69,8 @@ def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
     if file.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{file}: unknown picture format. Use a name that ends in {', '.join(SUFFIXES)}.")
     check_files([file], force=force)
-    figure = _draw_zipf(run) if dataset_folder([str(run)]) and not gradients else _draw_run(run, gradients)
+    is_corpus = is_result(run) and peek_meta(run).get("format") == "nlpseq-tokens"
+    figure = _draw_zipf(run) if is_corpus and not gradients else _draw_run(run, gradients)
     with atomic_files([file], force=force) as streams, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # because a font may lack a character of the title
         figure.savefig(streams[0], format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
