@@ -224,9 +224,9 @@ class TrainingSession(ExitStack):
 
 def say_neighbors(path: Path, vectors: Vectors) -> None:
     """Print the neighbors of a few words, and the next command."""
-    readable, words = vectors.vocab.readable, example_words(vectors.vocab, {*vectors.zero_ids.tolist()})
+    label, words = vectors.vocab.label, example_words(vectors.vocab, {*vectors.zero_ids.tolist()})
     for word in words:
-        nearest = ", ".join(printable(readable(other)) for other, _ in vectors.neighbors(word, top=5))
+        nearest = ", ".join(printable(label(other)) for other, _ in vectors.neighbors(word, top=5))
         say(f"  {printable(word)}: {nearest}")
     say(f"next: nlpseq neighbors {shell_path(path)} {shlex.quote(words[0])}")
 
@@ -251,7 +251,7 @@ def _as_query(word: str, vocab: Vocab, lengths: tuple[int, int]) -> str | None:
 
     lengths: least number of letters, and of Chinese, Japanese and Korean ones.
     """
-    text = vocab.readable(word).removeprefix("Ġ") if vocab.bpe else word
+    text = vocab.label(word).removeprefix("▁") if vocab.bpe else word
     is_wide = unicodedata.east_asian_width(text[:1] or " ") in "WF"
     is_word = all(unicodedata.category(char)[0] in "LM" for char in text)
     return text if is_word and len(text) >= lengths[is_wide] and vocab.find(text) == word else None

@@ -105,7 +105,7 @@ def report_corpus(data: TokenDataset) -> CorpusReport:
         types=types,
         unk_share=num_unknown / train.num_tokens,
         scripts=script_shares(letters, counts_V),
-        most_frequent=[vocab.readable(words[word]) for word in order.tolist() if counts_V[word]],
+        most_frequent=[vocab.label(words[word]) for word in order.tolist() if counts_V[word]],
         skipped={reason: records for reason, (records, _) in read.get("skipped", {}).items()},
         invalid_bytes=read.get("invalid_bytes", 0),
     )

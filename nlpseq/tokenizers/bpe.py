@@ -34,10 +34,11 @@ from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
 __all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "MAX_TRAIN_BYTES", "NUMBER", "OTHER", "SPACE"]
-__all__ += ["TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "readable", "token_bytes", "token_name"]
-__all__ += ["train_bpe"]
+__all__ += ["SPACE_MARK", "TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_label"]
+__all__ += ["token_name", "train_bpe"]
 
 TOKENIZER_FILE = "tokenizer.json"
+SPACE_MARK = "▁"  # a space at the start of a token, for a person
 MIN_PAIRS = 2  # occurrences of a pair to merge
 MAX_TRAIN_BYTES = 1 << 24  # of distinct pre-tokens; training takes 24 times as much memory
 
@@ -253,9 +254,16 @@ def token_name(text: bytes) -> str:
     return "".join(map(BYTE_CHARS.__getitem__, text))
 
 
-def readable(token: str) -> str:
-    r"""Return a token as text, with Ġ for a space and \xff for a byte that is no whole character."""
-    return token_bytes(token).decode(errors="backslashreplace").replace(" ", BYTE_CHARS[ord(" ")])
+def token_label(token: str) -> str:
+    """Return a token as a person reads it, or its name if its bytes are no UTF-8.
+
+    A space at its start is SPACE_MARK, as the tools of SentencePiece print it.
+    """
+    try:
+        text = token_bytes(token).decode()
+    except UnicodeDecodeError:
+        return token
+    return SPACE_MARK + text[1:] if text.startswith(" ") else text
 
 
 def _to_bytes(text: str) -> bytes:
