@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import TextConfig
-from nlpseq.core.resources import size_text
+from nlpseq.core.resources import count_text, size_text
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 
 from ._options import explicit_settings, option_name
@@ -81,7 +81,7 @@ class EncodingProgress(Progress):
         super().__init__("encoding", "B", COMPILING)
 
     def report(self, progress: EncodeProgress) -> None:
-        self.update(progress.bytes_read, progress.total_bytes, f"{progress.tokens:,} tokens")
+        self.update(progress.bytes_read, progress.total_bytes, count_text(progress.tokens, "token"))
 
 
 def encode_as(
@@ -132,17 +132,11 @@ def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
     subsample: setting of the training.
     """
     from nlpseq.dataset.diagnostics import diagnose
+    from nlpseq.dataset.report import report_corpus
 
-    vocab = data.vocab
-    unknown = int(vocab.counts[vocab.num_words]) / max(1, int(vocab.counts[: vocab.num_words + 1].sum()))
-    entries = {"char": "characters", "bpe": "subword tokens"}.get(data.config.tokenizer_kind, "words")
-    is_split = data.config.valid_share or data.config.test_share
-    counted = "the train split" if is_split else "the text"  # source of the vocabulary
-    say(
-        f"{data.num_tokens:,} tokens in {data.num_sentences:,} sentences, "
-        f"{vocab.num_words:,} {entries} in the vocabulary, {unknown:.2%} of {counted} <unk>"
-    )
     say_formats(data)
+    for title, text in report_corpus(data).rows():
+        say(f"{title}: {text}")
     say(f"encoded corpus: {data.path}", level=1)
     for notice in [*data.meta["notices"], *diagnose(data, subsample)]:
         say_warning(notice)

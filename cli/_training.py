@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import shlex
 import signal
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nlpseq.core.precompile import Kernel
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.dataset.vocab import Vocab
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.training.progress import TrainProgress
     from nlpseq.training.resume import UnfinishedRun
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound="Vectors | LanguageModel")
 
 EXAMPLE_RANKS = (100, 200, 400, 800)  # because the neighbors of more frequent words say little
+MIN_LETTERS = ((4, 2), (1, 1))  # of an example, and of a Chinese, Japanese or Korean one; else the second
 
 
 def prepare(
@@ -221,16 +224,34 @@ class TrainingSession(ExitStack):
 
 def say_neighbors(path: Path, vectors: Vectors) -> None:
     """Print the neighbors of a few words, and the next command."""
-    zeros = {*vectors.zero_ids.tolist()}
-    words = example_words([word for n, word in enumerate(vectors.vocab.words) if n not in zeros])
+    label, words = vectors.vocab.label, example_words(vectors.vocab, {*vectors.zero_ids.tolist()})
     for word in words:
-        nearest = ", ".join(printable(other) for other, _ in vectors.neighbors(word, top=5))
+        nearest = ", ".join(printable(label(other)) for other, _ in vectors.neighbors(word, top=5))
         say(f"  {printable(word)}: {nearest}")
     say(f"next: nlpseq neighbors {shell_path(path)} {shlex.quote(words[0])}")
 
 
-def example_words(words: list[str]) -> list[str]:
-    """Return example words: the first alphabetic word from each of EXAMPLE_RANKS on."""
+def example_words(vocab: Vocab, left_out: Container[int] = ()) -> list[str]:
+    """Return example words: the first content word from each of EXAMPLE_RANKS on.
+
+    left_out: ids of words without a vector. A short vocabulary has one example, from its middle.
+    """
+    by_count = (-vocab.counts[: vocab.num_words]).argsort(kind="stable").tolist()
+    words = [vocab.words[word_id] for word_id in by_count if word_id not in left_out]
     ranks = [rank for rank in EXAMPLE_RANKS if rank < len(words)] or [len(words) // 2]
-    found = [next((word for word in words[rank:] if word.isalpha()), words[rank]) for rank in ranks]
-    return list(dict.fromkeys(found))
+    for lengths in MIN_LETTERS:
+        queries = (filter(None, (_as_query(word, vocab, lengths) for word in words[rank:])) for rank in ranks)
+        if found := [query for each in queries if (query := next(each, None))]:
+            return list(dict.fromkeys(found))
+    return [words[ranks[0]]]
+
+
+def _as_query(word: str, vocab: Vocab, lengths: tuple[int, int]) -> str | None:
+    """Return an entry as a person writes it; None for few letters, other characters, or a part of a word.
+
+    lengths: least number of letters, and of Chinese, Japanese and Korean ones.
+    """
+    text = vocab.label(word).removeprefix("▁") if vocab.bpe else word
+    is_wide = unicodedata.east_asian_width(text[:1] or " ") in "WF"
+    is_word = all(unicodedata.category(char)[0] in "LM" for char in text)
+    return text if is_word and len(text) >= lengths[is_wide] and vocab.find(text) == word else None

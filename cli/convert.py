@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import click
 
+from nlpseq.core.resources import count_text
 from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens, format_of
 
 from ._app import Command
@@ -70,6 +71,6 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
         written = vectors.write(out, format, bad_tokens, force=force)
     for notice in written.notices:
         say_warning(notice)
-    say(f"{written.num_words:,} words x {vectors.matrix.shape[1]:,}: {TITLES[chosen]}")
+    say(f"{count_text(written.num_words, 'word')} x {vectors.matrix.shape[1]:,}: {TITLES[chosen]}")
     for file in written.files:
         print_path(file)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nlpseq.core.resources import size_text
+from nlpseq.core.resources import count_text, size_text
 from nlpseq.errors import ConfigError, DataError
 
 from ._app import Command, WithExamples
@@ -110,7 +110,7 @@ def get(name: str, accept_licence: bool, yes: bool) -> None:
             received = download.download(entry, progress=add)
         for file in received:
             known = "as expected" if is_checked else "kept for the next time"
-            say(f"{file.urls[0]}: {file.bytes:,} bytes, sha256 {file.sha256} ({known})")
+            say(f"{file.urls[0]}: {count_text(file.bytes, 'byte')}, sha256 {file.sha256} ({known})")
     print_path(import_module("nlpseq.corpora").find(name))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from nlpseq.config import LM_SHARES, LM_TEXT, LMConfig, TextConfig, Word2VecConfig
+from nlpseq.core.resources import count_text
 from nlpseq.errors import MissingExtra
 
 from ._app import Command
@@ -68,7 +69,7 @@ def show_vectors(output: Path, *, force: bool = False, epochs: int = EPOCHS) -> 
     with step("1. Collect the text, and number its words"):
         corpus = ns.open_corpus(*SOURCES)
         data = ns.preprocess(corpus, TextConfig(), output / "pydocs.tokens", force=force)
-    print_line(f"{data.num_tokens:,} words, {data.vocab.num_words:,} of them different")
+    print_line(f"{count_text(data.num_tokens, 'word')}, {data.vocab.num_words:,} of them different")
     with step("2. Train word vectors (skip-gram)"):
         path, train = output / "pydocs.w2v", partial(ns.train_word2vec, data, Word2VecConfig(epochs=epochs))
         session = TrainingSession("train-w2v", ".w2v", "words", sources=SOURCES, output=path, force=force)

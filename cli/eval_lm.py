@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import Format, TextConfig
-from nlpseq.core.resources import TORCH, available_memory, size_text
+from nlpseq.core.resources import TORCH, available_memory, count_text, size_text
 from nlpseq.errors import ArtifactError, DataError
 
 from ._app import Command
@@ -235,7 +235,7 @@ def _with_dynamic(
     settings = tune_dynamic(lm.model, Stream(valid), statistics)
     say(
         f"dynamic: learning rate {settings.learning_rate:g}, decay {settings.decay:g}, one step per "
-        f"{settings.rows} tokens, tuned on the validation text"
+        f"{count_text(settings.rows, 'token')}, tuned on the validation text"
     )
     return dynamic_log_probs(lm.model, Stream(data), statistics, settings)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,15 +21,21 @@ from ._output import print_columns, print_json
 __all__ = ["inspect"]
 
 MAX_SHOWN = 500  # characters of a setting
+FIGURES = {"corpus", "num_sentences", "num_tokens", "noted_files", "splits", "statistics", "unknown"}
+READING = ("encodings", "formats")  # the rest is in figures and notices
 
 
 class Finding(NamedTuple):
-    """Result of an inspection. whole: None if nlpseq cannot tell; error: the reason for whole=False."""
+    """Result of an inspection. whole: None if nlpseq cannot tell; error: the reason for whole=False.
+
+    rows: figures to print before meta.
+    """
 
     kind: str | None
     whole: bool | None
     meta: dict[str, Any]
     error: NlpseqError | None = None
+    rows: Sequence[tuple[str, str]] = ()
 
 
 @click.command(
@@ -61,7 +68,8 @@ def inspect(path: Path, as_json: bool) -> None:
         print_json({"kind": found.kind, "whole": found.whole, "meta": found.meta})
     else:
         whole = {None: "unknown", True: "yes", False: "no"}[found.whole]
-        print_columns([("kind", found.kind or "unknown"), ("whole", whole), *_flattened(found.meta)])
+        rest = _flattened(_without_figures(found.meta) if found.rows else found.meta)
+        print_columns([("kind", found.kind or "unknown"), ("whole", whole), *found.rows, *rest])
     if found.error is not None:
         raise found.error
     warn_if_unfinished(path, found.meta)
@@ -70,6 +78,7 @@ def inspect(path: Path, as_json: bool) -> None:
 def _inspect_folder(path: Path) -> Finding:
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.dataset.diagnostics import diagnose
+    from nlpseq.dataset.report import report_corpus
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.storage import artifact
     from nlpseq.vectors.vectors import Vectors
@@ -82,6 +91,7 @@ def _inspect_folder(path: Path) -> Finding:
     }
     kind: str | None = None
     meta: dict[str, Any] = {}
+    rows = list[tuple[str, str]]()
     try:
         meta = artifact.peek_meta(path)
         kind = str(meta.get("format")).removeprefix("nlpseq-")
@@ -91,13 +101,15 @@ def _inspect_folder(path: Path) -> Finding:
             )
         found = checks[kind](path)
         if kind == "tokens":
-            meta["notices"] = [*meta["notices"], *diagnose(found)]
+            report = report_corpus(found)
+            meta |= {"notices": [*meta["notices"], *diagnose(found)], "statistics": asdict(report)}
+            rows = report.rows()
         for inner in filter(artifact.is_result, path.iterdir()):  # such as counts in an encoded corpus
             if error := _inspect_folder(inner).error:
                 raise error
     except ArtifactError as error:
         return Finding(kind, False, meta, error)
-    return Finding(kind, True, meta)
+    return Finding(kind, True, meta, rows=rows)
 
 
 def _check_language_model(path: Path) -> None:
@@ -148,12 +160,29 @@ def _inspect_text(file: Path) -> Finding:
     return Finding("text", None, meta)
 
 
+def _without_figures(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of an encoded corpus that its rows do not show."""
+    read = {name: meta["read"][name] for name in READING if name in meta.get("read", {})}
+    return {name: value for name, value in meta.items() if name not in FIGURES} | {"read": read}
+
+
 def _flattened(meta: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each value of meta.json with its path of keys, such as config.dim."""
+    """Yield each value of meta.json with its path of keys, such as config.dim; no empty values."""
     for key, value in meta.items():
         if isinstance(value, dict):
             yield from _flattened(value, f"{above}{key}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            is_long = isinstance(value, str) and len(text) > MAX_SHOWN
+        elif key == "notices":
+            yield from (("notice", notice) for notice in value)
+        elif value not in (None, "", []):
+            text = _text_of(value, is_count="config" not in above)
+            is_long = len(text) > MAX_SHOWN
             yield above + key, f"{text[:MAX_SHOWN]}... ({len(text):,} characters)" if is_long else text
+
+
+def _text_of(value: Any, *, is_count: bool) -> str:
+    """Write a value of meta.json for a person; is_count: with thousands separators."""
+    if isinstance(value, list):
+        return ", ".join(_text_of(each, is_count=is_count) for each in value)
+    if isinstance(value, int) and not isinstance(value, bool) and is_count:
+        return f"{value:,}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

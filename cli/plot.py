@@ -1,4 +1,4 @@
-"""nlpseq plot: the learning curves of a run as a picture."""
+"""nlpseq plot: the learning curves of a run, or the word frequencies of a corpus, as a picture."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from nlpseq.dataset.report import ZipfLine
+
 SUFFIXES = (".png", ".svg", ".pdf")
 MAX_NATS = 300.0  # because Matplotlib overflows with larger perplexities
 
-__all__ = ["draw", "plot"]
+__all__ = ["draw", "draw_zipf", "plot"]
 
 Metrics = Sequence[dict[str, Any]]
 
@@ -36,6 +38,7 @@ Metrics = Sequence[dict[str, Any]]
     examples=[
         "nlpseq plot corpus.lm",
         "nlpseq plot corpus.w2v",
+        "nlpseq plot corpus.tokens",
         "nlpseq plot corpus.lm --gradients -o course.svg",
     ],
 )
@@ -53,10 +56,11 @@ def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
     """Draw loss and learning rate of RUN, the folder of word vectors or of a language model.
 
     RUN may be unfinished. A language model has perplexities too. Its training loss includes dropout, and uses
-    a sample of the vocabulary up to the dotted line, so training and validation loss are not comparable. The
-    path of the picture is printed.
+    a sample of the vocabulary up to the dotted line, so training and validation loss are not comparable. For
+    an encoded corpus, the picture shows how often each word occurs, by rank, and a straight line fitted to
+    the counts, with a slope of -1 by Zipf's law. The path of the picture is printed.
     """
-    from nlpseq.training.metrics import read_curves
+    from nlpseq.storage.artifact import is_result, peek_meta
     from nlpseq.vectors.formats.writer import atomic_files, check_files
 
     if find_spec("matplotlib") is None:
@@ -65,13 +69,27 @@ def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
     if file.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{file}: unknown picture format. Use a name that ends in {', '.join(SUFFIXES)}.")
     check_files([file], force=force)
-    curves = read_curves(run)
-    flow_T = _gradient_flow(curves.folder, curves.meta) if gradients else None
-    figure = draw(run.resolve().name, curves.metrics, flow_T)
+    is_corpus = is_result(run) and peek_meta(run).get("format") == "nlpseq-tokens"
+    figure = _draw_zipf(run) if is_corpus and not gradients else _draw_run(run, gradients)
     with atomic_files([file], force=force) as streams, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # because a font may lack a character of the title
         figure.savefig(streams[0], format=file.suffix[1:].lower(), dpi=120)  # Agg: needs no screen
     print_path(file)
+
+
+def _draw_run(run: Path, gradients: bool) -> Figure:
+    from nlpseq.training.metrics import read_curves
+
+    curves = read_curves(run)
+    flow_T = _gradient_flow(curves.folder, curves.meta) if gradients else None
+    return draw(run.resolve().name, curves.metrics, flow_T)
+
+
+def _draw_zipf(corpus: Path) -> Figure:
+    from nlpseq.dataset.report import word_counts, zipf_line
+    from nlpseq.dataset.token_dataset import TokenDataset
+
+    return draw_zipf(corpus.resolve().name, zipf_line(word_counts(TokenDataset.open(corpus))))
 
 
 def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:
@@ -108,6 +126,22 @@ def draw(title: str, metrics: Metrics, flow_T: npt.NDArray[np.float64] | None) -
         panels[-1].set(xlabel="steps back from a prediction", ylabel="gradient")
     for axes in panels:
         axes.grid(alpha=0.3)
+    return figure
+
+
+def draw_zipf(title: str, line: ZipfLine) -> Figure:
+    """Draw counts by rank on logarithmic axes, and the line fitted to them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.loglog(line.ranks_R, line.counts_R, ".", label="words")
+    fitted_R = line.top * line.ranks_R**line.slope
+    axes.loglog(line.ranks_R, fitted_R, "--", color="gray", label=f"fitted, slope {line.slope:.2f}")
+    axes.set_title(title, parse_math=False)  # because $ starts math
+    axes.set(xlabel="rank", ylabel="occurrences")
+    axes.legend()
+    axes.grid(alpha=0.3)
     return figure
 
 

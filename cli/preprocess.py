@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, TextConfig
+from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
@@ -85,7 +86,7 @@ def preprocess(
     if config.phrases:
         _say_phrases(data)
     if pairs is not None:
-        say(f"{pairs:,} pairs of neighbors in {path / 'cooccurrence'}")
+        say(f"{count_text(pairs, 'pair')} of neighbors in {path / 'cooccurrence'}")
     say(f"next: nlpseq train-w2v {shell_path(path)}")
     print_path(path)
 
@@ -95,7 +96,7 @@ def _say_phrases(data: TokenDataset) -> None:
 
     phrases = read_phrases(data.path)
     examples = f", such as {', '.join(map(printable, phrases[:5]))}" if phrases else ""
-    say(f"{len(phrases):,} phrases{examples}, in {data.path}")
+    say(f"{count_text(len(phrases), 'phrase')}{examples}, in {data.path}")
 
 
 def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import TextConfig
-from nlpseq.core.resources import TORCH
+from nlpseq.core.resources import TORCH, count_text
 from nlpseq.errors import DataError
 
 from ._app import Command
@@ -83,8 +83,8 @@ def score(
             num_tokens, num_unknown = num_tokens + len(each.tokens), num_unknown + each.unk
     if num_unknown:
         say_warning(
-            f"{num_unknown:,} of {num_tokens:,} tokens are unknown words, scored as <unk>, and <unk> is "
-            "easier to predict than a word. Compare sentences without unknown words (column unk)."
+            f"unknown words: {num_unknown:,} of {count_text(num_tokens, 'token')}, scored as <unk>, and "
+            "<unk> is easier to predict than a word. Compare sentences without unknown words (column unk)."
         )
     for notice in report.notices():
         say_warning(notice)

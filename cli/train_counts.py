@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
-from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
+from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
@@ -131,7 +131,7 @@ def _check_dim(config: SVDConfig, num_words: int) -> None:
 
     dim = resolve(config, num_words).dim
     if config.dim is None and dim != DEFAULT_DIM:
-        say(f"--dim: {dim}, because {num_words:,} words fill no more. Use --dim to choose another.")
+        say(f"--dim: {dim}, no more for {count_text(num_words, 'word')}. Use --dim to choose another.")
 
 
 def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
@@ -141,8 +141,8 @@ def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
 
     stored, needed = 2 * num_words * config.dim * 4, needed_bytes(num_words, config)
     say(
-        f"{num_words:,} words x {config.dim}, 2 matrices: {size_text(stored)}; memory: {size_text(needed)} "
-        f"beside the counts; epochs: {config.epochs}"
+        f"{count_text(num_words, 'word')} x {config.dim}, 2 matrices: {size_text(stored)}; memory: "
+        f"{size_text(needed)} beside the counts; epochs: {config.epochs}"
     )
     check_memory(needed, VECTORS_REMEDY)
     artifact.check_free_disk(path, 2 * needed)  # two checkpoints, during a commit
@@ -170,7 +170,8 @@ def _count(
 
     with Progress("counting", "words", COMPILING) as progress:
         counts = find_or_count(data, config, threads=threads, progress=progress.update, notice=say)
-    say(f"{counts.matrix.nnz:,} pairs of {len(counts.vocab):,} words; seed: {counts.config.seed}")
+    num_pairs, num_words = count_text(counts.matrix.nnz, "pair"), count_text(len(counts.vocab), "word")
+    say(f"{num_pairs} of {num_words}; seed: {counts.config.seed}")
     if glove is not None:
         from nlpseq.counts.glove import needed_bytes
 
@@ -185,8 +186,8 @@ def _warn_of_lost_words(number: int, num_words: int, vector: str, subsample: flo
     """Warn of words without pairs, and of what they have as a vector."""
     use = f"Use --subsample 0 (it is {subsample:g})" if subsample else "Use more text"
     say_warning(
-        f"{number:,} of {num_words:,} words got {vector}, because no pair of them counts. {use}, or longer "
-        "sentences."
+        f"{number:,} of {count_text(num_words, 'word')} got {vector}, because no pair of them counts. {use}, "
+        "or longer sentences."
     )
 
 
@@ -204,7 +205,7 @@ def _factorize(
     if config := configs.get(SVDConfig):
         plan = resolve(config, len(vectors.vocab))
         needed = needed_bytes(vectors.matrix, plan)
-        say(f"{len(vectors.vocab):,} words x {plan.dim}; memory: {size_text(needed)}")
+        say(f"{count_text(len(vectors.vocab), 'word')} x {plan.dim}; memory: {size_text(needed)}")
         check_memory(needed, VECTORS_REMEDY)
         with Progress("factorizing", "products", COMPILING) as progress:
             vectors = train_svd(vectors, config, progress=progress.update)

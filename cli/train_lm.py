@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig, lm_text
-from nlpseq.core.resources import TORCH, check_memory
+from nlpseq.core.resources import TORCH, check_memory, count_text
 from nlpseq.errors import ConfigError, DataError
 
 from ._app import Command
@@ -95,7 +95,7 @@ def _start(session: TrainingSession, preset: str, valid: Path | None, vectors: P
     data, valid_data = prepare(session.sources, text, config.threads), None
     if valid is not None:
         valid_data = encode_for((str(valid),), data.config, data.vocab)
-        say(f"validation: {valid_data.num_tokens:,} tokens of {valid}")
+        say(f"validation: {count_text(valid_data.num_tokens, 'token')} of {valid}")
     _check_room(path, config, data)
     return session.train(partial(train, data, config, valid=valid_data, vectors=word_vectors), data, valid)
 
@@ -104,7 +104,7 @@ def _resume(session: TrainingSession) -> LanguageModel:
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
         _check_room(run.path, run.configs["config"], data)
         step, tokens, seconds = (run.stored_counter(name) for name in ("step", "tokens", "seconds"))
-        say(f"continuing at step {step:,}, after {seconds:.0f} s and {tokens:,} tokens")
+        say(f"continuing at step {step:,}, after {seconds:.0f} s and {count_text(int(tokens), 'token')}")
         session.start(int(tokens))
 
     run = session.find_run("preset", "valid", "vectors")
@@ -146,8 +146,8 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
 
     plan = resolve(config)
     weights = num_parameters(config, len(data.vocab))
-    length = f"{plan.epochs} epochs" if plan.epochs else f"{plan.time_budget:.0f} s"
-    shape = f"{config.layers} x {config.cell} of {config.hidden} units, embedding {config.dim}"
+    length = count_text(plan.epochs, "epoch") if plan.epochs else f"{plan.time_budget:.0f} s"
+    shape = f"{config.layers} x {config.cell} of {count_text(config.hidden, 'unit')}, embedding {config.dim}"
     say(f"{shape}: {weights:,} weights; training: {length}; threads: {plan.threads}; seed: {config.seed}")
     say(str(plan), level=1)
     check_memory(COPIES * weights * 4, "--hidden, --dim or --max-vocab")
@@ -165,7 +165,7 @@ def _say_result(path: Path, model: LanguageModel) -> None:
         say(f"the vectors know {words:.1%} of the vocabulary, {text:.1%} of the text")
     best = perplexity_of(min(position["valid_losses"]))
     _warn_of_short_training(model, best)
-    work = f"{position['tokens']:,} tokens in {model.meta['precision']}"
+    work = f"{count_text(position['tokens'], 'token')} in {model.meta['precision']}"
     say(f"trained in {position['seconds']:.1f} s on {work}; validation perplexity {best:.2f}")
     say(f"next: nlpseq generate {name}")
     has_test = model.meta["text_config"]["test_share"] > 0

@@ -10,7 +10,7 @@ import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
 from nlpseq.config.fields import from_dict
-from nlpseq.core.resources import VECTORS_REMEDY, check_memory, size_text
+from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
@@ -128,7 +128,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
     copies = plan.threads if plan.deterministic and plan.threads > 1 else 0
     needed = stored + 2 * num_words * padded(plan.dim) * 4 * (1 + plan.early_stop + copies)  # rows are padded
     say(
-        f"{num_words:,} words x {plan.dim}, 2 matrices: {size_text(stored)}; "
+        f"{count_text(num_words, 'word')} x {plan.dim}, 2 matrices: {size_text(stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     say(str(plan), level=1)
@@ -147,14 +147,16 @@ def _say_result(path: Path, vectors: Vectors) -> None:
     )
     if (best := meta["best_epoch"]) is not None:
         kept = (
-            f"; its vectors were kept, after {meta['epochs']} epochs" if meta["config"]["early_stop"] else ""
+            f"; its vectors were kept, after {count_text(meta['epochs'], 'epoch')}"
+            if meta["config"]["early_stop"]
+            else ""
         )
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
     config = from_dict(Word2VecConfig, meta["config"])
     if num_untrained := count_untrained(vectors.matrix, config):
         use = f"Use --subsample 0 (it is {config.subsample:g})" if config.subsample else "Use more text"
         say_warning(
-            f"{num_untrained:,} of {len(vectors.vocab):,} words got a random vector, because no pair of "
-            f"them was trained. {use}, or longer sentences."
+            f"{num_untrained:,} of {count_text(len(vectors.vocab), 'word')} got a random vector, because no "
+            f"pair of them was trained. {use}, or longer sentences."
         )
     say_neighbors(path, vectors)

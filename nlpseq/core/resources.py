@@ -20,6 +20,7 @@ __all__ = [
     "available_memory",
     "check_address_space",
     "check_memory",
+    "count_text",
     "disable_heap_trim",
     "gc_paused",
     "mmap_large_blocks",
@@ -80,14 +81,19 @@ def check_address_space(minimum: tuple[int, int]) -> None:
     if limit is not None and limit < needed:
         raise ResourceError(
             f"address space: limited to {size_text(limit)}, and this command needs {size_text(needed)} on "
-            f"{available_cores()} cores. Lift the limit with ulimit -v unlimited."
+            f"{count_text(available_cores(), 'core')}. Lift the limit with ulimit -v unlimited."
         )
+
+
+def count_text(number: int, noun: str) -> str:
+    """Return a number and its noun, such as 1 word or 9,203 words."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def size_text(num_bytes: int) -> str:
     """Return bytes in a readable unit, such as 60.6 MB."""
     if num_bytes < 1000:
-        return f"{num_bytes} bytes"
+        return count_text(num_bytes, "byte")
     power = min(len(str(int(num_bytes))) - 1, 14) // 3
     return f"{num_bytes / 1000**power:.1f} {('', 'kB', 'MB', 'GB', 'TB')[power]}"
 

@@ -26,7 +26,7 @@ from nlpseq.config import SVDConfig
 from nlpseq.config.fields import from_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
-from nlpseq.core.resources import available_cores
+from nlpseq.core.resources import available_cores, count_text
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.vectors import Vectors
 
@@ -86,7 +86,7 @@ def resolve(config: SVDConfig, num_words: int) -> SVDConfig:
     dim = config.dim or max(1, min(DEFAULT_DIM, num_words - 1))
     if dim >= num_words:
         raise ConfigError(
-            f"dim: {dim} dimensions need more than {num_words} words. "
+            f"dim: is {dim}, too large for {count_text(num_words, 'word')}. "
             "Lower --dim, or keep more words with a lower --min-count."
         )
     return replace(config, dim=dim)

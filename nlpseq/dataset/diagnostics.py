@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.subsample import HALF, keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.tokenizers.scripts import UNSPACED_TEXT
@@ -44,7 +45,8 @@ def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:
     vocab, num_tokens = train.vocab, train.num_tokens
     counts_V, num_unknown = vocab.without_specials().counts, int(vocab.counts[vocab.num_words])
     if num_tokens < MIN_TOKENS:
-        yield f"{num_tokens:,} tokens are too few to learn from: results depend on chance. Use more text."
+        few = count_text(num_tokens, "token")
+        yield f"{few}: too few to learn from, because results depend on chance. Use more text."
     elif num_tokens < MIN_TOKENS_PER_WORD * len(counts_V):
         entry, way = ("token", "lower --vocab-size") if vocab.bpe else ("word", "higher --min-count")
         yield (

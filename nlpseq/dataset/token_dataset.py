@@ -215,6 +215,7 @@ def _check_meta(dataset: TokenDataset) -> None:
             and edges[-1] == dataset.num_sentences,
             "vocab_digest": meta["vocab_digest"] == dataset.vocab.digest,
             "unknown": _are_counts(meta.get("unknown", {split: [0, 0] for split in SPLITS})),
+            "read": _is_report(meta.get("read", {})),
             "notices": all(isinstance(notice, str) for notice in meta["notices"]),
         }
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, ConfigError) as error:
@@ -230,6 +231,15 @@ def _are_counts(unknown: Any) -> bool:
     return set(unknown) == set(SPLITS) and all(
         isinstance(counts, list) and len(counts) == 2 and all(map(is_whole, counts))
         for counts in unknown.values()
+    )
+
+
+def _is_report(read: Any) -> bool:
+    """Return True for the counts and descriptions of a ReadReport, as far as they are used."""
+    counts = [records for records, _ in read.get("skipped", {}).values()]
+    texts = [*read.get("formats", {}).values()]
+    return all(map(is_whole, [*counts, read.get("invalid_bytes", 0)])) and all(
+        isinstance(text, str) for text in texts
     )
 
 

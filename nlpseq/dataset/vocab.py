@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
+from nlpseq.core.resources import count_text
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import normalize_and_tokenize
@@ -130,7 +131,8 @@ class Vocab:
             raise _not_a_vocabulary(file, error) from error
         if not 0 <= num_specials <= len(words):
             raise ArtifactError(
-                f"{file}: has {num_specials} specials among {len(words)} words. Create its folder again."
+                f"{file}: declares {count_text(num_specials, 'special')} in "
+                f"{count_text(len(words), 'word')}. Create its folder again."
             )
         return cls(words, counts, num_specials)
 

@@ -6,6 +6,7 @@ Letters: Q query words, X shared words.
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.core.resources import count_text
 from nlpseq.errors import DataError
 from nlpseq.vectors.vectors import Vectors
 
@@ -23,7 +24,7 @@ def neighbor_overlap(
     shared = [word for word in a.vocab.words if word in b.vocab]
     if len(shared) <= top:
         raise DataError(
-            f"the models: share {len(shared)} words, too few for {top} neighbors. "
+            f"the models: share {count_text(len(shared), 'word')}, too few for {top:,} neighbors. "
             "Compare other models, or lower --top."
         )
     nearest = [

@@ -35,7 +35,7 @@ def model_card(meta: Mapping[str, Any], vocab: Vocab, metrics: Sequence[Mapping[
         ("validated on", f"{meta['valid_tokens_read']:,} of {meta['valid_tokens']:,} tokens"),
         (
             "network",
-            f"{config['layers']} x {config['cell']} of {config['hidden']} units, embedding {config['dim']}",
+            f"{config['layers']} x {config['cell']} of {config['hidden']:,} units, embedding {config['dim']}",
         ),
         ("parameters", f"{meta['num_parameters']:,}"),
         ("validation perplexity", f"{best:.2f}, the best of {len(validated)}, measured in several columns"),

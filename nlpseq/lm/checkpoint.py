@@ -20,6 +20,7 @@ from torch import Tensor
 
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.config.fields import from_dict, from_stored
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.lm.model import num_parameters
@@ -103,7 +104,7 @@ def _check_meta(path: Path, meta: artifact.Meta, vocab: Vocab, model: Tensors) -
     described, found = num_parameters(config, len(vocab)), sum(weight.numel() for weight in model.values())
     if described != found:
         raise ArtifactError(
-            f"{path / MODEL}: has {found:,} weights and its meta.json describes {described:,}. "
+            f"{path / MODEL}: has {count_text(found, 'weight')} and its meta.json describes {described:,}. "
             "Copy the folder again, or train the model again."
         )
 

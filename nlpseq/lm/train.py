@@ -11,7 +11,7 @@ import torch
 
 from nlpseq.config import LMConfig, TextConfig, lm_text
 from nlpseq.config.fields import is_number, split_settings
-from nlpseq.core.resources import available_cores
+from nlpseq.core.resources import available_cores, count_text
 from nlpseq.dataset.diagnostics import UNSPACED
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
@@ -155,8 +155,8 @@ def _make_trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConf
     min_tokens = 2 * config.batch_size
     if train.num_tokens + train.num_sentences < min_tokens:
         raise DataError(
-            f"{data.name}: has {train.num_tokens:,} tokens to train on, and {config.batch_size} columns need "
-            f"at least {min_tokens:,}. Give more text, or lower --batch-size."
+            f"{data.name}: has {count_text(train.num_tokens, 'token')} to train on, and --batch-size "
+            f"{config.batch_size} needs at least {min_tokens:,}. Give more text, or lower --batch-size."
         )
     return Trainer(train, valid, config)
 
@@ -168,7 +168,7 @@ def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
         raise DataError("vectors: are sparse, as long as their vocabulary. Use dense vectors to start from.")
     if vectors.matrix.shape[1] != dim:
         raise ConfigError(
-            f"vectors: have {vectors.matrix.shape[1]} dimensions and the embedding has {dim}. "
+            f"vectors: have {count_text(vectors.matrix.shape[1], 'dimension')} and the embedding has {dim}. "
             f"Use --dim {vectors.matrix.shape[1]}, or other vectors."
         )
     vocab = trainer.data.vocab

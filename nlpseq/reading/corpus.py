@@ -22,6 +22,7 @@ from typing import IO, Any, NamedTuple
 
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_dict
+from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
 from nlpseq.reading.decode import UTF_8, FileList, ReadReport, UnfitFile
@@ -130,7 +131,7 @@ class Corpus:
     def describe(self) -> str:
         """Name the corpus in a few words, for messages."""
         more = len(self._files) - 1
-        return self._files[0].name + (f" and {more} more file{'s' * (more > 1)}" if more else "")
+        return self._files[0].name + (f" and {count_text(more, 'more file')}" if more else "")
 
     def content_key(self) -> str | None:
         """Return the sha256 (hex) of bytes and file boundaries.

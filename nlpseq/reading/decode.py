@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nlpseq.config import TextConfig
+from nlpseq.core.resources import count_text
 from nlpseq.errors import DataError
 from nlpseq.reading.encodings import marked_encoding, recognize
 from nlpseq.reading.sentences import keeps_nul
@@ -50,7 +51,7 @@ class FileList:
 
     def __str__(self) -> str:
         more = self.num_files - len(self.first)
-        return "; ".join(self.first) + (f" and {more} more file{'s' * (more > 1)}" if more else "")
+        return "; ".join(self.first) + (f" and {count_text(more, 'more file')}" if more else "")
 
 
 @dataclass
@@ -84,8 +85,9 @@ class ReadReport:
         notices = []
         if self.invalid_bytes:
             notices.append(
-                f"{self.invalid}: {self.invalid_bytes:,} bytes are invalid in this encoding, and read as "
-                "U+FFFD; the first is here. Use --encoding NAME, or --encoding-errors strict to stop there."
+                f"{self.invalid}: {count_text(self.invalid_bytes, 'invalid byte')} for this encoding, read "
+                "as U+FFFD; the first is here. Use --encoding NAME, or --encoding-errors strict to stop "
+                "there."
             )
         if self.nul.num_files:
             notices.append(
@@ -97,22 +99,22 @@ class ReadReport:
                 "a byte order mark that are not UTF-8."
             )
         for reason, (records, place) in self.skipped.items():
-            notices.append(
-                f"{place}: {records:,} record{'s' * (records > 1)} skipped, {reason}; the first is here."
-            )
+            notices.append(f"{place}: {count_text(records, 'record')} skipped, {reason}; the first is here.")
         if self.lone_surrogates:
-            notices.append(f"JSON escapes: {self.lone_surrogates:,} single surrogates, read as U+FFFD.")
+            notices.append(
+                f"JSON escapes: {count_text(self.lone_surrogates, 'single surrogate')}, read as U+FFFD."
+            )
         if self.doubt:
             notices.append(self.doubt)
         if self.cut_lines:
             notices.append(
-                f"Lines too long for this tokenizer: cut at white space in {self.cut_lines:,} places. "
-                "Put one sentence on a line to avoid the cuts."
+                f"Lines too long for this tokenizer: cut in {count_text(self.cut_lines, 'place')}, at white "
+                "space. Put one sentence on a line to avoid the cuts."
             )
         if self.cut_tokens:
             notices.append(
-                f"Text without white space: cut in {self.cut_tokens:,} places, perhaps inside words. "
-                "Check that the file is text."
+                f"Text without white space: cut in {count_text(self.cut_tokens, 'place')}, perhaps inside "
+                "words. Check that the file is text."
             )
         return notices
 
@@ -293,7 +295,7 @@ class _CountingDecoder:
                 raise UnfitFile(f"{self.name}: {problem}. Use --encoding {likely}.", likely)
         if num_nul * 100 > len(sample) and num_nul >= _MIN_INVALID:
             raise UnfitFile(
-                f"{self.name}: contains {num_nul:,} NUL bytes in {len(sample):,}, unlike text. "
+                f"{self.name}: contains {count_text(num_nul, 'NUL byte')} in {len(sample):,}, unlike text. "
                 "Leave the file out, or use --encoding NAME.",
                 "binary",
                 is_text=False,

@@ -67,7 +67,7 @@ def _items(source: Any, column: str | None) -> Iterator[Any]:
     names = _column_names(source)
     if isinstance(source, (Mapping, bytes, bytearray)) or not (names or hasattr(source, "__iter__")):
         raise DataError(
-            f"corpus: is a {type(source).__name__}. Use a path, an iterable of texts, or a data frame."
+            f"corpus: is of type {type(source).__name__}. Use a path, an iterable of texts, or a data frame."
         )
     if names:
         if column not in names:
@@ -117,6 +117,6 @@ def _tokens(item: Any, number: int) -> bytes:
             sentence: str = " ".join(item)
             return sentence.encode(*UTF_8)
     raise DataError(
-        f"{NAME}, item {number}: is a {type(item).__name__}. Give texts, or lists of tokens; "
+        f"{NAME}, item {number}: is of type {type(item).__name__}. Give texts, or lists of tokens; "
         "name several paths as open_corpus(*paths)."
     )

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from nlpseq.core.cache_dir import use_cache_for_numba
+from nlpseq.core.resources import count_text
 from nlpseq.errors import DataError
 from nlpseq.reading.columns import SAMPLE_RECORDS, Bytes, choose_column, is_text, scan_chunks
 from nlpseq.reading.decode import ReadReport
@@ -168,9 +169,10 @@ def table_text(
     yield from scan_chunks(pieces, scan)
     place, skipped = int(fields[scanner.PLACE]), int(fields[scanner.SKIPPED])
     advice = "Correct the file, or use --format text to read the file as plain text."
+    as_first = f"{count_text(width, 'field')}, as the first line"
     if fields[scanner.STEP] == scanner.QUOTED:
         raise DataError(f"{name}, record {place + 1}: has a quote that never ends. {advice}")
     if skipped and skipped == place:
-        raise DataError(f"{name}: has no record with {width} fields, as the first line has. {advice}")
-    reason = f"not of {width} fields, as the first line is"
+        raise DataError(f"{name}: has no record with {as_first} has. {advice}")
+    reason = f"not of {as_first} is"
     report.skip(reason, skipped, f"{name}, record {fields[scanner.FIRST_SKIPPED]}")

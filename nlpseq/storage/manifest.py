@@ -38,7 +38,7 @@ def check_manifest(path: Path, *, hashes: bool = True) -> None:
         if not file.is_file():
             raise corrupt(file, "is missing")
         if file.stat().st_size != entry.get("bytes"):
-            raise corrupt(file, f"has {file.stat().st_size} bytes, its manifest says {entry.get('bytes')}")
+            raise corrupt(file, f"has {file.stat().st_size:,} bytes, its manifest says {entry.get('bytes')}")
         try:
             if hashes and file_sha256(file) != entry.get("sha256"):
                 raise corrupt(file, "does not match its sha256")
@@ -77,7 +77,7 @@ def read_json(file: Path) -> Meta:
     """Return the object in a JSON file; raise ArtifactError for anything else."""
     try:
         if file.exists() and not (file.is_file() and file.stat().st_size <= _MAX_JSON_BYTES):
-            raise ValueError(f"not a file of at most {_MAX_JSON_BYTES} bytes")
+            raise ValueError(f"not a file of at most {_MAX_JSON_BYTES:,} bytes")
         value = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise corrupt(file, "is missing, so the folder is not a complete result of nlpseq") from None

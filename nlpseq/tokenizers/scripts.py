@@ -1,12 +1,15 @@
-"""The tokenizer for the script of a text, if the text has no spaces between words."""
+"""The scripts of a text, and the tokenizer for a script without spaces between words."""
 
 import re
+import sys
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["UNSPACED_TEXT", "tokenizer_for_script", "unspaced_notice"]
+__all__ = ["UNSPACED_TEXT", "script_shares", "tokenizer_for_script", "unspaced_notice"]
 
 UNSPACED_TEXT = "Text without spaces"  # start of the warning
 
@@ -16,6 +19,9 @@ _RANGES = {  # characters of Unicode blocks
     "pythainlp": "\u0e01-\u0e5b",
     "kiwi": "가-힣ㄱ-ㆎ",
 }
+_SCRIPT = re.compile("[A-Z]+")  # first word of a letter's name in Unicode
+_NAMES = {"CJK": "Han", "IDEOGRAPHIC": "Han", "FULLWIDTH": "Latin", "HALFWIDTH": "Katakana"}
+_CHUNK_WORDS = 1 << 16  # in memory as code points at a time
 _MIN_KANA = 0.1  # share of kana that tells Japanese from Chinese
 _MAX_MEAN_LETTERS = 12  # of a word; languages with spaces have 4 to 9
 _MAX_BY_SCRIPT = {"fugashi": 4, "jieba": 4, "pythainlp": 9}  # words of these languages have 2 to 5
@@ -31,6 +37,24 @@ def tokenizer_for_script(text: str) -> str:
         counts["fugashi"] += counts["jieba"]
     name = max(counts, key=lambda name: counts[name])
     return name if counts[name] * 2 > len(text) else "char"
+
+
+def script_shares(words: Sequence[str], counts: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Return the share of each script among the letters of a text, the largest first.
+
+    words: of the text; counts: of each word, (len(words),). Digits and punctuation are no letters.
+    """
+    counts_C = np.zeros(sys.maxunicode + 1)  # of each code point
+    for first in range(0, len(words), _CHUNK_WORDS):
+        part = words[first : first + _CHUNK_WORDS]
+        codes = np.frombuffer("".join(part).encode("utf-32-le", "surrogatepass"), "<u4")
+        weights = np.repeat(counts[first : first + _CHUNK_WORDS], [*map(len, part)])
+        counts_C += np.bincount(codes, weights, len(counts_C))
+    letters = Counter[str]()
+    for code in np.flatnonzero(counts_C).tolist():
+        if chr(code).isalpha() and (name := _SCRIPT.match(unicodedata.name(chr(code), ""))):
+            letters[_NAMES.get(name[0], name[0].title())] += counts_C[code]
+    return {name: float(count / letters.total()) for name, count in letters.most_common()}
 
 
 def unspaced_notice(

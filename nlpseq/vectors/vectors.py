@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_stored
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.phrases import JOINT
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError, UnknownWord
@@ -141,7 +142,7 @@ class Vectors:
             )
         close = suggest_words(word, self.vocab.words)
         hint = f"Did you mean {' or '.join(close)}?" if close else "See vocab.tsv for all words."
-        return f"{word!r}: is not among the {len(self.vocab)} words of these vectors. {hint}"
+        return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
         """Return the unit vectors of some words, dense, (len(word_ids), D)."""
@@ -253,13 +254,13 @@ class Vectors:
         shape = (meta.get("num_words"), meta.get("dim"))
         if vocab.num_specials or len(vocab) != shape[0]:
             raise ArtifactError(
-                f"{path / 'vocab.tsv'}: does not hold {shape[0]} words. Train the vectors again."
+                f"{path / 'vocab.tsv'}: does not hold {shape[0]:,} words. Train the vectors again."
             )
         if "num_stored" in meta:  # explicit vectors, (V, V)
             if shape[0] != shape[1]:
                 raise ArtifactError(
-                    f"{path / 'meta.json'}: has {shape[0]} words and {shape[1]} dimensions, but PPMI vectors "
-                    "are square. Run `nlpseq train-counts` again."
+                    f"{path / 'meta.json'}: has {shape[0]:,} words and {shape[1]:,} dimensions, but PPMI "
+                    "vectors are square. Run `nlpseq train-counts` again."
                 )
             matrix = load_csr(path, (len(vocab), len(vocab)), meta["num_stored"], np.float32)
             return cls(vocab, matrix, meta=meta)

@@ -14,6 +14,7 @@ import numpy as np
 
 from nlpseq.config import MAX_THREADS, Word2VecConfig
 from nlpseq.config.fields import are_numbers, check, from_dict, is_whole
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
@@ -59,7 +60,7 @@ class TrainState(state.TrainState):
             self.chunk_index <= num_tokens,
             self,
             "chunk_index",
-            f"at most the {num_tokens} tokens of the text",
+            f"at most the {count_text(num_tokens, 'token')} of the text",
         )
         check(self.predictions <= max_pairs, self, "predictions", f"at most {max_pairs}")
         check(len(self.losses) == self.epoch, self, "losses", f"as many as the epochs done, {self.epoch}")

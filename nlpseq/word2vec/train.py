@@ -7,7 +7,7 @@ from typing import Any
 
 from nlpseq.config import TextConfig, Word2VecConfig
 from nlpseq.config.fields import split_settings
-from nlpseq.core.resources import available_cores
+from nlpseq.core.resources import available_cores, count_text
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ConfigError, DataError
@@ -86,7 +86,7 @@ def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2Vec
     """Fill in defaults from the data and the machine."""
     if num_words < 2:
         raise DataError(
-            f"corpus: the vocabulary has {num_words} word and word2vec needs at least 2. "
+            f"corpus: the vocabulary has {count_text(num_words, 'word')} and word2vec needs at least 2. "
             "Use more text, or lower --min-count."
         )
     update = config.objective if config.objective == "skipgram" else config.cbow_update

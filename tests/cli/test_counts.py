@@ -73,7 +73,7 @@ def test_stored_counts_are_used_if_settings_match(run_cli, here):
         (["--x-max", "5"], 2, "--x-max is for --method glove, not ppmi-svd"),
         (["--method", "glove", "--shift", "5"], 2, "--shift is for --method ppmi, not glove"),
         (["--method", "ppmi", "--eigenvalue-power", "1"], 2, "--eigenvalue-power is for --method ppmi-svd"),
-        (["--dim", "8"], 2, "--dim: 8 dimensions need more than 8 words"),
+        (["--dim", "8"], 2, "--dim: is 8, too large for 8 words"),
         (["--dim", "3", "--min-count", "9999"], 4, "--min-count"),
         (["--shift", "99", "--subsample", "0"], 4, "PPMI above 0. Use a lower --shift (it is 99), or more"),
         (["--dim", "3", "--subsample", "1e-9"], 4, "0. Use --subsample 0 (it is 1e-09), or more text"),
@@ -88,7 +88,7 @@ def test_train_counts_refuses_impossible_settings(run_cli, here, arguments, code
 
 def test_open_dim_is_lowered_with_a_notice(run_cli, here):
     done = run_cli("train-counts", "things.txt", "--subsample", "0")
-    assert done.exit_code == 0 and "--dim: 7, because 8 words fill no more" in done.stderr, done.stderr
+    assert done.exit_code == 0 and "--dim: 7, no more for 8 words" in done.stderr, done.stderr
     vectors = Vectors.load("things.svd")
     assert vectors.matrix.shape[1] == vectors.meta["svd_config"]["dim"] <= 7
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -81,6 +82,45 @@ def flip_last_bit(file: Path) -> None:
     file.write_bytes(data)
 
 
+def test_inspect_shows_the_figures_of_encoding(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("title,text\n" + "1,the cat and the dog\n" * 20 + "broken\n")
+    said = run_cli("preprocess", "a.csv", "--valid-share", 0.2).stderr
+    rows = dict(line.partition(": ")[::2] for line in said.splitlines())
+    shown = run_cli("inspect", "a.tokens").stdout.splitlines()
+    for title in ("corpus", "vocabulary", "scripts", "most frequent", "splits", "skipped"):
+        assert any(line.split("  ")[0] == title and line.endswith(f"  {rows[title]}") for line in shown), (
+            title
+        )
+    assert rows["most frequent"] == "the and cat dog"
+    assert run_cli("preprocess", "a.csv", "-q", "--force").stderr.count("warning") == said.count("warning")
+    statistics = inspected(run_cli, "a.tokens")["meta"]["statistics"]
+    assert (statistics["sentences"], statistics["skipped"]) == (
+        20,
+        {"not of 2 fields, as the first line is": 1},
+    )
+
+
+def test_inspect_prints_text_without_brackets(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("the cat and the dog\n" * 600)
+    run_cli("preprocess", "a.txt")
+    run_cli("train-w2v", "a.tokens", "--dim", 4, "--epochs", 2, "--threads", 1)
+    for name in ("a.tokens", "a.w2v", "a.txt"):
+        text = run_cli("inspect", name).stdout
+        assert not re.search(r"[\[\]{}]|null|  $", text, re.MULTILINE), text
+        assert not re.search(r"^notices", text, re.MULTILINE)
+    shown = run_cli("inspect", "a.txt").stdout
+    assert "\nbytes         12,000\n" in shown and "\nfirst_tokens  the, cat, and, the, dog\n" in shown
+
+
+def test_inspect_escapes_control_characters(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("the \x07\x07 cat\n" * 40)
+    said = run_cli("preprocess", "a.txt", "--tokenizer", "bpe", "--vocab-size", 260).stderr
+    assert r"\x07" in said and "\x07" not in said + run_cli("inspect", "a.tokens").stdout
+
+
 def test_inspect_shows_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_cli("preprocess", "tiny", "--cooccurrence")
@@ -91,7 +131,7 @@ def test_inspect_shows_encoded_corpus_and_its_counts(run_cli, tmp_path, monkeypa
     assert inspected(run_cli, "tiny.tokens/cooccurrence")["kind"] == "cooccurrence"
     Path("toy.txt").write_text("the quick brown fox\n")
     run_cli("preprocess", "toy.txt", "--min-count", 1)
-    assert "4 tokens are too few to learn from" in inspected(run_cli, "toy.tokens")["meta"]["notices"][0]
+    assert "4 tokens: too few to learn from" in inspected(run_cli, "toy.tokens")["meta"]["notices"][0]
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ import torch
 
 import nlpseq as ns
 from nlpseq.config import LMConfig
+from nlpseq.dataset.report import zipf_line
 from nlpseq.lm.checkpoint import Checkpoint
 from nlpseq.lm.model import RecurrentLM
 from nlpseq.training.metrics import MAX_FIGURE
 
 pytest.importorskip("matplotlib")
-from nlpseq.cli.plot import draw
+from nlpseq.cli.plot import draw, draw_zipf
 
 COURSE = [
     {"step": 100, "loss": 6.0, "perplexity": 403.4, "learning_rate": 0.003},
@@ -113,6 +114,29 @@ def test_plot_draws_word2vec_and_glove(run_cli, tmp_path, monkeypatch):
         assert (result.exit_code, result.stdout) == (0, f"{name}.png\n"), result.stderr
     refused = run_cli("plot", "text.w2v", "--gradients", "--force")
     assert (refused.exit_code, "is not a language model" in refused.stderr) == (2, True)
+
+
+def test_plot_draws_word_frequencies_of_corpus(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [" ".join(["a"] * 12 + ["b"] * 6 + ["c"] * 4 + ["d"] * 3)] * 9
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    assert run_cli("preprocess", "text.txt").exit_code == 0
+    result = run_cli("plot", "text.tokens")
+    assert (result.exit_code, result.stdout) == (0, "text.tokens.png\n"), result.stderr
+    assert run_cli("plot", "text.tokens", "-o", "zipf.svg").exit_code == 0
+    assert {"text.tokens", "rank", "occurrences", "fitted, slope -1.00"} <= {
+        *svg_texts(tmp_path / "zipf.svg")
+    }
+    refused = run_cli("plot", "text.tokens", "--gradients", "--force")
+    assert (refused.exit_code, "holds an encoded corpus" in refused.stderr) == (5, True), refused.stderr
+    (tmp_path / "text.tokens" / "vocab.tsv").write_text("short")
+    assert run_cli("plot", "text.tokens", "--force").exit_code == 5
+
+
+def test_draw_zipf_uses_logarithmic_axes():
+    axes = draw_zipf("a corpus", zipf_line(np.array([10, 100, 1000]))).axes[0]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert [list(each) for each in axes.lines[0].get_data()] == [[1, 2, 3], [1000, 100, 10]]
 
 
 def test_plot_needs_force_to_overwrite(run_cli, run, tmp_path):

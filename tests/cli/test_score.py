@@ -58,7 +58,7 @@ def test_score_columns_are_separated_by_tabs(run_cli, model):
     result = run_cli("score", "tiny.lm", input="\n".join(LINES) + "\n")
     first, second = result.stderr.splitlines()
     assert first == "columns: log_prob, perplexity, tokens, unk, text"
-    assert re.match(r"nlpseq: warning: \d of \d+ tokens are unknown words, scored as <unk>", second)
+    assert re.match(r"nlpseq: warning: unknown words: \d of \d+ tokens, scored as <unk>", second)
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert [len(row) for row in rows] == [5] * len(LINES)
     assert [row[4] for row in rows] == [*LINES[:3], "tab\\x09here \\x1b[31m", LINES[4]]
@@ -70,7 +70,7 @@ def test_score_columns_are_separated_by_tabs(run_cli, model):
 
 def test_score_prints_tokens_as_columns(run_cli, model):
     result = run_cli("score", "tiny.lm", "-", "--tokens", "-q", input="the zebra\n\n")
-    assert result.stderr.count("\n") == 1 and "warning: 1 of 4 tokens are unknown words" in result.stderr
+    assert result.stderr.count("\n") == 1 and "warning: unknown words: 1 of 4 tokens" in result.stderr
     first, second = (line.split("\t") for line in result.stdout.splitlines())
     assert [field.rpartition(" ")[0] for field in first[5:]] == ["the", "<unk:zebra>", "<eos>"]
     assert [field.rpartition(" ")[0] for field in second[5:]] == ["<eos>"]
@@ -130,7 +130,7 @@ def test_very_long_line_is_one_sentence(run_cli, tmp_path, monkeypatch):
 def test_invalid_bytes_are_replaced_with_warning(run_cli, model):
     result = run_cli("score", "tiny.lm", "--json", input=b"caf\xff\nthe\n")
     assert [each["text"] for each in records(result)] == ["caf\ufffd", "the"]
-    assert "1 bytes are invalid" in result.stderr
+    assert ": 1 invalid byte for" in result.stderr
     strict = run_cli("score", "tiny.lm", "--encoding-errors", "strict", input=b"caf\xff\n")
     assert strict.exit_code == 4
     assert "byte 3 is invalid" in strict.stderr

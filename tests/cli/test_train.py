@@ -14,12 +14,14 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.results import stale_files
 from support.texts import random_corpus
 
 from nlpseq.config import WORD2VEC_PRESETS
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.storage.locks import PREFIX
 from nlpseq.vectors.vectors import Vectors
 
@@ -45,7 +47,9 @@ def test_train_w2v_names_result_after_corpus(run_cli, folder):
     assert vectors.meta["config"]["seed"] == 1
     for said in (
         "reading corpus.txt (140.0 kB)",
-        "20,000 tokens in 2,000 sentences, 50 words in the vocabulary, 0.00% of the text <unk>",
+        "corpus: corpus.txt: 2,000 sentences, 20,000 tokens; 10.0 tokens a sentence",
+        "vocabulary: 50 words; 50 types in the text, 0.00% of the text <unk>",
+        "scripts: Latin 100.0%",
         "50 words x 100, 2 matrices: 40.0 kB; epochs: 1 of 20,000 words; threads: 1; seed: 1",
         "backend numpy, kernel fused",
         "loss ",
@@ -174,7 +178,7 @@ def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
     Path("bad.txt").write_bytes(b"good \xff good " * 9)
     result = run_cli("preprocess", "bad.txt")
     assert result.exit_code == 0
-    assert re.search(r"^nlpseq: warning: .*bad\.txt.*: 9 bytes are invalid", result.stderr, re.MULTILINE)
+    assert re.search(r"^nlpseq: warning: .*bad\.txt.*: 9 invalid bytes", result.stderr, re.MULTILINE)
     strict = run_cli("preprocess", "bad.txt", "--encoding-errors", "strict", "--force")
     assert strict.exit_code == 4
     assert "byte 5 is invalid" in strict.stderr
@@ -334,12 +338,31 @@ def test_meta_holds_training_figures(run_cli, folder):
     assert {"backend", "kernel", "threads", "seconds", "words_per_second"} <= set(meta)
 
 
+def examples(words, left_out=(), counts=None):
+    """Return the example words of a vocabulary, by default in order of count."""
+    counts = range(len(words), 0, -1) if counts is None else counts
+    return import_module("nlpseq.cli._training").example_words(Vocab(words, np.array(counts)), left_out)
+
+
 def test_example_words_skip_most_frequent_words():
-    example_words = import_module("nlpseq.cli._training").example_words
     words = [f"{number}" if number % 10 else f"w{'x' * (number // 10)}" for number in range(1000)]
-    assert example_words(words) == [words[100], words[200], words[400], words[800]]
-    assert example_words(["a", "b", "c"]) == ["b"]
-    assert example_words(["1", "2"]) == ["2"]
+    chosen = [words[100], words[200], words[400], words[800]]
+    assert examples(words) == chosen
+    assert examples(words[::-1], counts=range(1000)) == chosen
+    assert examples(words, {100})[0] == words[110]
+
+
+def test_example_words_have_several_letters():
+    assert examples(["a", "the", "of", "ª", "king"]) == ["king"]
+    assert examples(["은", "는", "왕", "임금"]) == ["임금"]
+    assert examples(["a", "b", "c"]) == ["b"] and examples(["1", "2"]) == ["2"]
+
+
+def test_example_words_of_bpe_begin_words():
+    entries = ["ª", "ing", "ation", "Ġof", "Ġking", "Ġìĸ´", "Ġqueen"]
+    vocab = Vocab(entries, np.array([1, 9, 8, 7, 3, 6, 2]))
+    vocab.bpe = object()  # any tokenizer
+    assert import_module("nlpseq.cli._training").example_words(vocab) == ["king"]
 
 
 def test_preset_sets_defaults_and_flag_wins(run_cli, folder):

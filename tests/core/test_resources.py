@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nlpseq.core.resources import available_memory, check_address_space, check_memory
+from nlpseq.core.resources import available_memory, check_address_space, check_memory, count_text
 from nlpseq.errors import ResourceError
 
 FREE_MEMORY = """
@@ -88,3 +88,8 @@ def megabytes_kept(*arguments: str) -> list[float]:
     command = [sys.executable, "-c", FREE_MEMORY, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [float(number) for number in done.stdout.split()]
+
+
+def test_count_text_has_separators_and_plural():
+    texts = [count_text(number, "type") for number in (0, 1, 2, 9203)]
+    assert texts == ["0 types", "1 type", "2 types", "9,203 types"]

@@ -105,12 +105,12 @@ def test_open_dimension_is_what_words_and_rank_fill():
     found = train_svd(explicit(flat))
     assert found.matrix.shape == found.contexts.shape == (8, 1) and found.meta["svd_config"]["dim"] == 1
     assert resolve(SVDConfig(), 10_000).dim == 300
-    with pytest.raises(ConfigError, match="dim: 1 dimensions need more than 1 words"):
+    with pytest.raises(ConfigError, match="dim: is 1, too large for 1 word"):
         resolve(SVDConfig(), 1)
 
 
 def test_train_svd_refuses_too_many_dimensions():
-    with pytest.raises(ConfigError, match="dim: 50 dimensions need more than 50 words"):
+    with pytest.raises(ConfigError, match="dim: is 50, too large for 50 words"):
         train_svd(explicit(sparse(50, 50)), SVDConfig(dim=50))
     flat = csr_array(np.outer(np.arange(1, 9), np.ones(8)).astype(np.float32))
     with pytest.raises(DataError, match="rank is below 3"):

@@ -40,13 +40,13 @@ UNSPACED = ["".join(random.Random(n).choices("私は学生です今日天気", k
 @pytest.mark.parametrize(
     ("lines", "subsample", "settings", "warnings"),
     [
-        (sentences(9, 20, 8), 0, {}, ["160 tokens are too few"]),
+        (sentences(9, 20, 8), 0, {}, ["160 tokens: too few"]),
         (sentences(900, 300, 8), 0, {"min_count": 1}, ["a word occurs 2."]),
         (sentences(900, 300, 8), 0, {"min_count": 7}, ["of the text is <unk>"]),
         (sentences(50, 300, 8), 1e-7, {}, ["--subsample 1e-07 keeps about 5 of 2,400 tokens"]),
         (sentences(9, 3000, 1), 0, {}, ["repeat another", "100% of the sentences are a single token"]),
         (sentences(9, 20, 60) * 20, 0, {}, ["95% of the sentences repeat another"]),
-        (UNSPACED, 0, {"min_count": 1}, ["200 tokens are too few"]),
+        (UNSPACED, 0, {"min_count": 1}, ["200 tokens: too few"]),
         (UNSPACED, 0, {"tokenizer": "char"}, []),
         ([f"the cat and the dog saw u{n}" for n in range(300)], 0, {"min_count": 2}, []),  # <unk> may differ
         (sentences(900, 300, 8), 0, {"tokenizer": "bpe", "vocab_size": 3000}, ["lower --vocab-size"]),

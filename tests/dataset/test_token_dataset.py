@@ -163,6 +163,10 @@ def change_vocab(words: list[str], num_specials: int) -> Callable[[Path], None]:
             "field splits does not match",
         ),
         (change_meta(notices=[1]), "field notices does not match"),
+        (change_meta(read={"invalid_bytes": "2"}), "field read does not match"),
+        (change_meta(read={"skipped": {"no text": ["3", "a.csv"]}}), "field read does not match"),
+        (change_meta(read={"formats": {"CSV": 1}}), "field read does not match"),
+        *((change_meta(read=wrong), "not valid") for wrong in ([], {"skipped": 1}, {"formats": [1]})),
         *((drop_meta(field), "not valid") for field in ("config", "splits", "num_tokens", "notices")),
     ],
 )

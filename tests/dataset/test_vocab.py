@@ -108,8 +108,8 @@ def test_prune_keeps_the_most_frequent(tokens: list[str], max_vocab: int | None)
         (b"word\tcount\tspecials=0\na\\x\t7\n", "not a vocabulary"),
         (b"word\tcount\tspecials=0\na\\\t7\n", "not a vocabulary"),
         (b"word\tcount\tspecials=0\n\xff\t7\n", "not a vocabulary"),
-        (b"word\tcount\tspecials=2\nthe\t7\n", "has 2 specials among 1 words"),
-        (b"word\tcount\tspecials=-1\nthe\t7\n", "has -1 specials"),
+        (b"word\tcount\tspecials=2\nthe\t7\n", "declares 2 specials in 1 word"),
+        (b"word\tcount\tspecials=-1\nthe\t7\n", "declares -1 specials"),
     ],
 )
 def test_corrupt_file_is_refused_by_name(content: bytes, complaint: str, tmp_path: Path) -> None:

@@ -550,7 +550,7 @@ def test_resume_lm_refuses_complete_run(data, tmp_path):
 
 
 def test_train_lm_refuses_short_text(data):
-    with pytest.raises(DataError, match=r"and 2000 columns need at least 4,000\. Give more text"):
+    with pytest.raises(DataError, match=r"and --batch-size 2000 needs at least 4,000\. Give more text"):
         train_lm(data, config(batch_size=2000))
 
 

@@ -115,7 +115,7 @@ def test_whole_line_tokenizers_get_long_lines_in_parts(tmp_path, tokenizer):
         *("ab cd ", "ef gh", "ij kl ", "mn op ", "qr st ", "uv", "wx"),
     ]
     assert not any(block.continues for block in blocks)
-    assert report.cut_lines == 4 and "cut at white space in 4 places" in report.notices()[0]
+    assert report.cut_lines == 4 and "cut in 4 places, at white space" in report.notices()[0]
 
 
 def test_letters_are_cut_together_with_their_marks(tmp_path):

@@ -151,7 +151,7 @@ def test_invalid_bytes_are_counted_and_located(tmp_path):
     assert text_of(a, b, report=report).endswith("x\ufffd\ufffd z \ufffd \ufffd\n")
     assert report.invalid_bytes == 7
     (notice,) = report.notices()
-    assert notice.startswith(f"{b}, line 1, byte 70000 (utf-8): 7 bytes are invalid")
+    assert notice.startswith(f"{b}, line 1, byte 70000 (utf-8): 7 invalid bytes")
     with pytest.raises(
         DataError, match=r"b\.gz: line 1, byte 70000 is invalid in utf-8\. Use --encoding NAME, or"
     ):

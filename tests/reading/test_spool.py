@@ -71,11 +71,11 @@ def test_token_lists_are_sentences_of_their_tokens():
     [
         ([["New York"]], r"item 1: the token 'New York' is empty or has white space\. Join"),
         (["a", ["b"]], "item 2: mixes texts with lists of tokens"),
-        ([Path("b")], r"item 1: is a PosixPath.*open_corpus\(\*paths\)"),
-        ([["a", 1]], "item 1: is a list"),
-        ({"text": ["a"]}, "corpus: is a dict"),
-        (b"text", "corpus: is a bytes"),
-        (3, "corpus: is a int"),
+        ([Path("b")], r"item 1: is of type PosixPath.*open_corpus\(\*paths\)"),
+        ([["a", 1]], "item 1: is of type list"),
+        ({"text": ["a"]}, "corpus: is of type dict"),
+        (b"text", "corpus: is of type bytes"),
+        (3, "corpus: is of type int"),
     ],
 )
 def test_other_items_are_refused(source, problem):

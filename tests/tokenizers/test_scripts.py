@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nlpseq.tokenizers.scripts import tokenizer_for_script, unspaced_notice
+from nlpseq.tokenizers.scripts import script_shares, tokenizer_for_script, unspaced_notice
 
 JAPANESE = "彼は毎朝早く起きて近くの公園を散歩します"
 CHINESE = "我们明天早上一起去北京大学图书馆看书"
@@ -40,3 +40,11 @@ def test_script_decides_the_tokenizer(text, tokenizer):
 def test_notice_for_long_words_or_single_words(words, words_a_line, notice):
     found = unspaced_notice(words, np.ones(len(words), np.int64), np.array(words_a_line, np.int64))
     assert found == (notice and f"Text without spaces: {notice}")
+
+
+def test_script_shares_count_letters_once_an_occurrence():
+    words = ["abc", "時計", "コーヒー", "Ａ", "々", "9!", "\ud800"]
+    shares = script_shares(words, np.array([2, 4, 1, 1, 1, 50, 3]))
+    assert shares == {"Han": 9 / 20, "Latin": 7 / 20, "Katakana": 4 / 20}
+    assert list(shares) == ["Han", "Latin", "Katakana"]
+    assert script_shares(["1"], np.array([3])) == {} == script_shares([], np.array([], np.int64))

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from nlpseq.core.cache_dir import use_cache_for_numba
+from nlpseq.core.resources import count_text
 from nlpseq.vectors.formats.names import TITLES
 from nlpseq.vectors.formats.reader import Header, Source, Window
 from nlpseq.vectors.formats.rows import WORD_ENCODING, RowBuffer, VectorFile, VectorRows
@@ -24,7 +25,9 @@ def read_binary(source: Source) -> VectorFile:
     window = Window(source, offset=header.num_bytes)
     _read_rows(rows, source, window, header)
     if bytes(window.block[window.start : window.end]) + source.stream.read(2) not in (b"", b"\n"):
-        raise source.corrupt(f"continues after the {header.num_words} vectors that line 1 declares")
+        raise source.corrupt(
+            f"continues after the {count_text(header.num_words, 'vector')} that line 1 declares"
+        )
     vocab, matrix_VD = rows.finish(" ")
     matrix_VD = matrix_VD.view("<f4").astype(np.float32, copy=False)
     return VectorFile(vocab, matrix_VD, TITLES["word2vec-binary"], [])
@@ -45,7 +48,7 @@ def _read_rows(rows: RowBuffer, source: Source, window: Window, header: Header) 
         window.start += used
         too_long = taken == 0 and window.end - window.start > row_bytes + _MAX_WORD_BYTES
         if too_long or (rows.filled < num_words and not window.read_more()):
-            missing = f"word {rows.filled + 1} of {num_words} and its {header.dim} numbers"
+            missing = f"word {rows.filled + 1:,} of {num_words:,} and its {count_text(header.dim, 'number')}"
             at = window.offset + window.start
             raise source.corrupt(f"byte {at} holds neither as text nor as binary {missing}")
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
 from nlpseq.storage.arrays import npy_header
@@ -38,7 +39,9 @@ def read_npy(source: Source) -> VectorFile:
         numbers = np.empty(shape[0] * shape[1], _DTYPE)
         num_read = source.stream.readinto(numbers.view(np.uint8).data)
     if num_read < num_bytes or source.stream.read(1):
-        raise source.corrupt(f"does not hold the {shape[0]} x {shape[1]} numbers that its header declares")
+        raise source.corrupt(
+            f"does not hold the {shape[0]:,} x {shape[1]:,} numbers that its header declares"
+        )
     matrix_VD = numbers.astype(np.float32, copy=False).reshape(shape)
     vocab = read_words_beside(source, "npy", matrix_VD, lambda words, _, file: Vocab.from_bytes(words, file))
     return VectorFile(Vocab(vocab.words, vocab.counts), matrix_VD, TITLES["npy"], [])
@@ -64,7 +67,9 @@ def _shape(source: Source) -> tuple[int, int]:
     num_bytes = num_words * dim * _DTYPE.itemsize
     source.check_room(num_words, dim, num_bytes)
     if not source.compressed and source.size != source.stream.tell() + num_bytes:
-        raise source.corrupt(f"has {source.size} bytes, but its header declares {num_words} x {dim} numbers")
+        raise source.corrupt(
+            f"has {count_text(source.size, 'byte')}, but its header declares {num_words:,} x {dim:,} numbers"
+        )
     return num_words, dim
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
 from nlpseq.vectors.formats.names import Format, files_of
@@ -64,5 +65,7 @@ def read_words_beside(
             "Convert the model again, or copy both files again."
         )
     if len(vocab) != len(matrix_VD):
-        raise stored.corrupt(f"has {len(vocab)} words, but {source.file.name} has {len(matrix_VD)} vectors")
+        raise stored.corrupt(
+            f"has {count_text(len(vocab), 'word')}, but {source.file.name} has {len(matrix_VD):,} vectors"
+        )
     return vocab

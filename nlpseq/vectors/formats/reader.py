@@ -7,6 +7,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
+from nlpseq.core.resources import count_text
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.open import HEAD_BYTES, ChunkStream, RawBytes, decoder_for, decompressed, read_errors
 
@@ -70,7 +71,8 @@ class Source(NamedTuple):
         """Raise ArtifactError if the file cannot hold this many bytes, before they are allocated."""
         if num_bytes > (_MIN_INFLATED_BYTES + _MAX_EXPANSION * self.size if self.compressed else self.size):
             raise self.corrupt(
-                f"line 1 declares {num_words} vectors of {dim} numbers, more than the file can hold"
+                f"line 1 declares {count_text(num_words, 'vector')} of {count_text(dim, 'number')}, more "
+                "than the file can hold"
             )
 
     def corrupt(self, problem: str) -> ArtifactError:

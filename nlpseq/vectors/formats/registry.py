@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
@@ -151,7 +152,7 @@ def _drop_repeats(found: VectorFile) -> VectorFile:
     if len(first) == len(words):
         return found
     repeats = [word for row, word in enumerate(words) if first[word] != row]
-    notice = f"{len(repeats)} rows repeat an earlier word and were left out: {quote_first(repeats)}"
+    notice = f"{count_text(len(repeats), 'row')} left out, repeating a word: {quote_first(repeats)}"
     rows = np.sort(np.fromiter(first.values(), np.intp))
     vocab = Vocab([words[row] for row in rows], found.vocab.counts[rows])
     return VectorFile(vocab, found.matrix_VD[rows], found.format, [*found.notices, notice])

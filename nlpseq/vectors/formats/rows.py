@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab, escape
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.formats.names import TITLES, BadTokens, Format
@@ -112,19 +113,19 @@ def select_writable(
     if bad_tokens == "escape":
         escaped = [separators.sub(lambda m: f"\\u{ord(m[0]):04x}", escape(word)) or _EMPTY for word in words]
         changed = [word for word, new in zip(words, escaped, strict=True) if new != word]
-        notice = f"{len(changed)} words were written with escapes: {quote_first(changed)}"
+        notice = f"{count_text(len(changed), 'word')} written with escapes: {quote_first(changed)}"
         return escaped, rows, [notice] if changed else []
     bad = [row for row, word in enumerate(words) if _is_bad(word, separators)]
     quoted = quote_first([words[row] for row in bad])
     if bad and bad_tokens == "error":
         raise DataError(
-            f"{TITLES[format]}: cannot hold {len(bad)} of the words, which are empty, contain a separator "
+            f"{TITLES[format]}: cannot hold {len(bad):,} of the words, which are empty, contain a separator "
             f"or are not text: {quoted}. "
             "Skip or escape them (bad_tokens, --bad-tokens), or write .npy or a folder."
         )
     rows = np.delete(rows, bad)
     kept = [words[row] for row in rows.tolist()]
-    return kept, rows, [f"{len(bad)} words were left out: {quoted}"] if bad else []
+    return kept, rows, [f"{count_text(len(bad), 'word')} left out: {quoted}"] if bad else []
 
 
 def _is_bad(word: str, separators: re.Pattern[str]) -> bool:

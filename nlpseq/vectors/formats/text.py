@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.core.cache_dir import use_cache_for_numba
+from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
 from nlpseq.vectors.formats.names import TITLES
@@ -51,7 +52,9 @@ def read_word2vec(source: Source) -> VectorFile:
     notices = _read_lines(rows, source, Window(source, offset=header.num_bytes), 2, WORD_FIRST)
     vocab, matrix_VD = rows.finish("\n")
     if len(vocab) != header.num_words:
-        raise source.corrupt(f"holds {len(vocab)} vectors, but line 1 declares {header.num_words}")
+        raise source.corrupt(
+            f"holds {count_text(len(vocab), 'vector')}, but line 1 declares {header.num_words:,}"
+        )
     return VectorFile(vocab, matrix_VD, TITLES["word2vec"], notices)
 
 
@@ -108,7 +111,7 @@ def _read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layo
             line += _take_plain(take_lines, rows, window, layout)
         row = window.take_line()
         if len(row) >= MAX_LINE_BYTES:
-            raise source.corrupt(f"line {line} is longer than {MAX_LINE_BYTES} bytes")
+            raise source.corrupt(f"line {line} is longer than {MAX_LINE_BYTES:,} bytes")
         if row.strip():
             _add_row(rows, source, line, row, layout)
         if not row.endswith(b"\n"):
@@ -134,7 +137,7 @@ def _add_row(rows: RowBuffer, source: Source, line: int, row: bytes, layout: Lin
     try:
         word, row_D = parse_row(row, rows.dim, layout)
     except (ValueError, FloatingPointError) as error:
-        expected = f"a word with {rows.dim} numbers" if layout.has_word else f"{rows.dim} numbers"
+        expected = "a word with " * layout.has_word + count_text(rows.dim, "number")
         raise source.corrupt(f"line {line} is not {expected}: {error}") from None
     rows.make_room(1)
     rows.matrix_VD[rows.filled] = row_D

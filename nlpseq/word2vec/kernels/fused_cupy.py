@@ -18,6 +18,7 @@ import numpy as np
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream
+from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError
 from nlpseq.word2vec.kernels.select import Span, TrainSpans, padded
 from nlpseq.word2vec.objectives import Weights
@@ -64,8 +65,9 @@ def check_room(config: Word2VecConfig) -> None:
     needed = 4 * WARPS * 2 * config.window * (1 + config.negatives)
     if config.objective == "skipgram" and needed > SHARED_BYTES:
         raise ConfigError(
-            f"--window: {config.window} with {config.negatives} negatives needs {needed:,} bytes of shared "
-            f"memory, and a GPU has {SHARED_BYTES:,}. Lower --window or --negatives, or use --kernel layers."
+            f"--window: {config.window} with {count_text(config.negatives, 'negative')} needs {needed:,} "
+            f"bytes of shared memory, and a GPU has {SHARED_BYTES:,}. Lower --window or --negatives, or use "
+            "--kernel layers."
         )
 
 

@@ -46,11 +46,11 @@ CORRUPT = {
     "rows missing": (b"3 2\naaaaa 1 2\nbbbbb 3 4\n", "holds 2 vectors, but line 1 declares 3"),
     "rows too many": (b"1 2\na 1 2\nb 3 4\n", "holds 2 vectors, but line 1 declares 1"),
     "zero dimensions": (b"2 0\na\nb\n", "line 1 declares vectors of 0 numbers"),
-    "vast text": (b"%d 2\na 1 2\n" % 10**12, "line 1 declares 1000000000000 vectors of 2 numbers"),
-    "vast binary": (b"%d 300\na \0\1\2" % 10**12, "line 1 declares 1000000000000 vectors"),
-    "vast rows": (b"1 %d\na \0\1\2" % 10**17, "line 1 declares 1 vectors of 100000000000000000"),
+    "vast text": (b"%d 2\na 1 2\n" % 10**12, "line 1 declares 1,000,000,000,000 vectors of 2 numbers"),
+    "vast binary": (b"%d 300\na \0\1\2" % 10**12, "line 1 declares 1,000,000,000,000 vectors"),
+    "vast rows": (b"1 %d\na \0\1\2" % 10**17, "line 1 declares 1 vector of 100,000,000,000,000,000"),
     "huge integers": (b"9" * 5000 + b" 2\na 1 2\n", "line 2 is not a word"),
-    "byte order mark": (b"\xef\xbb\xbf2 2\na 1 2\nb 3 4\n", "line 2 is not a word with 1 numbers: more"),
+    "byte order mark": (b"\xef\xbb\xbf2 2\na 1 2\nb 3 4\n", "line 2 is not a word with 1 number: more"),
     "endless line": (b"a 1" + b" 1" * (1 << 21), "line 1 is longer than"),
     "binary truncated": (BINARY[:-3], "byte 14 holds neither .* binary word 2 of 2 and its 2 numbers"),
     "binary continues": (BINARY + b"c ", "continues after the 2 vectors"),
@@ -66,9 +66,9 @@ CORRUPT = {
     "array continues": (npy((2, 2)) + b"\0", "has .* bytes, but its header declares 2 x 2 numbers"),
     "gzipped array truncated": (gzip.compress(npy((2, 2))[:-1]), "does not hold the 2 x 2 numbers"),
     "gzipped array continues": (gzip.compress(npy((2, 2)) + b"\0"), "does not hold the 2 x 2 numbers"),
-    "vast array": (npy((10**12, 10**12)), "declares 1000000000000 vectors"),
-    "endless array": (npy((2**70, 1)), "declares 1180591620717411303424 vectors"),
-    "vast gzipped array": (gzip.compress(npy((10**12, 10**12))), "declares 1000000000000 vectors"),
+    "vast array": (npy((10**12, 10**12)), "declares 1,000,000,000,000 vectors"),
+    "endless array": (npy((2**70, 1)), "declares 1,180,591,620,717,411,303,424 vectors"),
+    "vast gzipped array": (gzip.compress(npy((10**12, 10**12))), "declares 1,000,000,000,000 vectors"),
     "negative array": (npy((-2, 2)), "bytes, but its header declares -2 x 2|not a readable"),
     "array of doubles": (npy((2, 1), "<f8"), "holds float64 of shape .* not float32 rows"),
     "array of objects": (npy((2, 1), "|O"), "holds object of shape .* not float32 rows"),
@@ -217,7 +217,7 @@ def test_array_truncated_while_open_is_corrupt(tmp_path: Path) -> None:
     file = write(tmp_path / "a.npy", ["king", "queen"], np.ones((2, 300_000), np.float32)).files[0]
     with open_source(file) as source:
         os.truncate(file, 2 << 20)
-        with pytest.raises(ArtifactError, match=f"{file}: does not hold the 2 x 300000 numbers"):
+        with pytest.raises(ArtifactError, match=f"{file}: does not hold the 2 x 300,000 numbers"):
             read_npy(source)
 
 

@@ -243,7 +243,7 @@ def test_first_of_repeated_words_is_kept(tmp_path: Path, name: str) -> None:
     assert found.vocab.words == ["a", "b"]
     assert found.vocab.counts.tolist() == ([4, 3] if name == "a.npy" else [-1, -1])
     assert found.matrix_VD.tolist() == [[1], [2]]
-    assert found.notices == ["2 rows repeat an earlier word and were left out: 'a', 'a'"]
+    assert found.notices == ["2 rows left out, repeating a word: 'a', 'a'"]
 
 
 def test_missing_last_newline_is_noticed(tmp_path: Path) -> None:
