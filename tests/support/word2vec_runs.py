@@ -1,4 +1,4 @@
-"""A small text in which words of a group share their contexts, its encoding, and a run that stops early."""
+"""A small text of words in groups with common contexts, its encoding, and an early stop."""
 
 import itertools
 from collections.abc import Callable
@@ -19,7 +19,7 @@ SMALL = Word2VecConfig(dim=16, window=2, negatives=3, subsample=0, threads=1, ep
 
 
 def sentences(num: int, seed: int = 0) -> str:
-    """Every sentence speaks of one group, so words of a group share their contexts."""
+    """Return sentences of one group each, so words of a group share their contexts."""
     rng = np.random.default_rng(seed)
     names = list(GROUPS)
     lines = []
