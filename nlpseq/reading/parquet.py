@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from nlpseq.errors import DataError, MissingExtra
+from nlpseq.errors import DataError, missing_extra
 from nlpseq.reading.columns import SAMPLE_RECORDS, choose_column
 from nlpseq.reading.decode import ReadReport
 from nlpseq.reading.open import RawBytes
@@ -66,8 +66,7 @@ def _import(module: str, name: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        message = 'needs pyarrow, which is not installed. Run pip install "nlpseq[data]".'
-        raise MissingExtra(f"{name}: {message}") from error
+        raise missing_extra(name, "pyarrow", "data") from error
 
 
 @contextmanager

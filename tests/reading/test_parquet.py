@@ -96,5 +96,5 @@ def test_broken_files_are_refused(tmp_path):
 def test_missing_pyarrow_says_how_to_install(tmp_path, monkeypatch):
     file = write_parquet(tmp_path / "a", table(text=TEXTS))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtra, match=r'needs pyarrow.*Run pip install "nlpseq\[data\]"'):
+    with pytest.raises(MissingExtra, match=r'needs pyarrow.*Type: pip install "\.\[data\]"'):
         read(file)
