@@ -103,6 +103,7 @@ def eval_lm(
     """
     lm = load_model(model, threads, device)
     from nlpseq.lm.evaluate import evaluate, perplexities
+    from nlpseq.reading.columns import require_columns
 
     own, config = _own_data(model, lm), lm.text_config
     for option in ("encoding", "encoding_errors", "column", "format"):
@@ -116,6 +117,8 @@ def eval_lm(
     )
     with offer_encoding(model, lm.text_config.encoding):
         data = _evaluation_data(model, lm, text, own, config)
+    if column is not None:
+        require_columns(data.meta["read"]["formats"], text[0])
     valid = _validation_text(model, lm, own) if cache or dynamic else None
     say(PROTOCOL)
     found = evaluate(lm.model, data)

@@ -37,6 +37,7 @@ from nlpseq.dataset.token_dataset import (
 )
 from nlpseq.dataset.vocab import SPECIAL_BYTES, SPECIALS, Vocab, prune
 from nlpseq.errors import ConfigError, DataError
+from nlpseq.reading.columns import require_columns
 from nlpseq.reading.corpus import Block, Corpus, ReadReport, Source, open_corpus
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
@@ -110,13 +111,10 @@ def preprocess(
             text = write_provisional(
                 folder.path, reported, limits, split_at_eos=config.tokenizer_kind != "bpe"
             )
-        if config.column is not None and not report.formats and vocab is None and not corpus.is_spooled:
-            raise DataError(
-                f"{corpus.describe()}: has no columns, because all files are plain text. "
-                "Leave out --column, or name the format with --format."
-            )
+        if config.column is not None and vocab is None and not corpus.is_spooled:
+            require_columns(report.formats, corpus.describe())
         splits = split_sentences(text.sentences, config, corpus.describe())
-        notices = _notices_of_tokens(text, config)
+        notices = [] if vocab else _notices_of_tokens(text, config)
         try:
             if config.tokenizer_kind == "bpe":
                 vocab = write_subwords(folder, text, config, vocab or bpe, splits["train"][1], threads)

@@ -61,7 +61,8 @@ def find_dataset(
     except (KeyError, TypeError, NlpseqError) as error:
         reason = str(error).rpartition(". ")[0] or str(error)  # without the advice, because another follows
         raise ArtifactError(
-            f"{path}: the corpus is not found ({reason}). Move it back, or name the corpus with --resume."
+            f"{path}: the corpus is not found ({reason}). Move it back, or name the corpus to "
+            "continue the run with --resume."
         ) from error
     if "data_digest" in meta and data.digest != meta["data_digest"]:
         raise ArtifactError(
