@@ -16,7 +16,7 @@ from nlpseq.errors import DataError
 from ._app import Command
 from ._inputs import dataset_folder, load_model, offer_encoding, open_sources
 from ._options import encoding_options, json_option, lm_argument, machine_options, source_options
-from ._output import print_json, print_line, say, say_warning
+from ._output import print_json, print_line, say, say_notice, say_warning
 
 __all__ = ["lines", "score"]
 
@@ -95,7 +95,7 @@ def score(
             "easier to predict than a word. Compare sentences without unknown words (column unk)."
         )
     for notice in report.notices():
-        say_warning(notice)
+        say_notice(notice)
 
 
 def _named_text(file: str | None) -> Corpus:

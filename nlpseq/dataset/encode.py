@@ -44,7 +44,7 @@ from nlpseq.storage import artifact
 from nlpseq.tokenizers.base import package_versions
 from nlpseq.tokenizers.bpe import BPE
 from nlpseq.tokenizers.char_classes import CLASSIFIED
-from nlpseq.tokenizers.scripts import unspaced_notice
+from nlpseq.tokenizers.scripts import korean_notice, unspaced_notice
 
 __all__ = ["EncodeCallback", "EncodeProgress", "preprocess", "to_compile", "tokenizer_versions"]
 
@@ -175,7 +175,7 @@ def _report(
 
 
 def _notices_of_tokens(text: ProvisionalText, config: TextConfig) -> list[str]:
-    """Return a warning about the tokenizer if a sample of the tokens shows text without spaces."""
+    """Return a notice about the tokenizer if a sample of the tokens shows a script that needs another."""
     if config.tokenizer not in CLASSIFIED or not text.num_tokens:
         return []
     starts = np.linspace(0, max(0, text.num_tokens - _SAMPLE), _SAMPLE, dtype=np.int64)
@@ -186,6 +186,8 @@ def _notices_of_tokens(text: ProvisionalText, config: TextConfig) -> list[str]:
     types = [each.decode(*UTF_8) for _, _, chunk in text.type_chunks(is_seen_T) for each in chunk]
     lines = np.linspace(0, len(text.sentences) - 2, _SAMPLE**2, dtype=np.int64)
     notice = unspaced_notice(types, counts_T[is_seen_T], text.sentences[lines + 1] - text.sentences[lines])
+    if notice is None and config.tokenizer == "word":
+        notice = korean_notice(types, counts_T[is_seen_T])
     return [notice] if notice else []
 
 

@@ -530,7 +530,7 @@ def test_texts_in_utf_8_are_read_as_such(run_cli, tmp_path, monkeypatch):
     for name, encoding in {"u8": "utf-8", "u16": "utf-16", "l1": "latin-1"}.items():
         Path(f"{name}.txt").write_bytes(text.encode(encoding))
     done = run_cli("train-lm", "l1.txt", "--encoding", "latin-1", "--valid", "u8.txt", *FAST)
-    assert "u8.txt (utf-8): read in this encoding" in done.stderr
+    assert "nlpseq: note: u8.txt (utf-8): read in this encoding" in done.stderr
     asked = [
         ("u8.txt",),
         ("u16.txt",),

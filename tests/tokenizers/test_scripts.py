@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nlpseq.tokenizers.scripts import tokenizer_for_script, unspaced_notice
+from nlpseq.tokenizers.scripts import korean_notice, tokenizer_for_script, unspaced_notice
 
 JAPANESE = "彼は毎朝早く起きて近くの公園を散歩します"
 CHINESE = "我们明天早上一起去北京大学图书馆看书"
@@ -40,3 +40,10 @@ def test_script_decides_the_tokenizer(text, tokenizer):
 def test_notice_for_long_words_or_single_words(words, words_a_line, notice):
     found = unspaced_notice(words, np.ones(len(words), np.int64), np.array(words_a_line, np.int64))
     assert found == (notice and f"Text without spaces: {notice}")
+
+
+@pytest.mark.parametrize(("counts", "is_korean"), [([3, 3, 5], True), ([3, 3, 6], False), ([3, 3, 7], False)])
+def test_mostly_korean_words_give_a_note(counts, is_korean):
+    found = korean_notice(["학교에서", "나는", "the"], np.array(counts, np.int64))
+    assert (found is not None) == is_korean
+    assert found is None or (found.startswith("note: Korean text") and "--tokenizer kiwi" in found)
