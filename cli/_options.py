@@ -44,9 +44,6 @@ SECTIONS: dict[type, tuple[str, str]] = {  # table of the --config file, title i
 PHRASE_DETAILS = ("phrase_score", "phrase_threshold", "phrase_min_count")
 RARE_TEXT = (  # hidden in the help of train commands
     "word_rule",
-    "morphemes",
-    "pos",
-    "user_dictionary",
     *PHRASE_DETAILS,
 )
 

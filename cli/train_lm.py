@@ -146,7 +146,7 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
 
     plan = resolve(config)
     weights = num_parameters(config, len(data.vocab))
-    length = f"{plan.epochs} epochs" if plan.epochs else f"{plan.time_budget:.0f} s"
+    length = f"{plan.epochs} epochs" if plan.epochs else f"{plan.time_budget:.0f} s with validations"
     shape = f"{config.layers} x {config.cell} of {config.hidden} units, embedding {config.dim}"
     say(f"{shape}: {weights:,} weights; training: {length}; threads: {plan.threads}; seed: {config.seed}")
     say(str(plan), level=1)

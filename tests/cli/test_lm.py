@@ -241,7 +241,14 @@ def test_eval_lm_warns_of_many_unknown_words(run_cli, here):
     done = run_cli("eval-lm", "story.lm", "other.txt")
     assert "14.3% of the tokens are <unk>, and <unk> is easier to predict" in done.stderr
     assert re.search(r"^tokens <unk> +1$", done.stdout, re.M)
-    assert re.search(r"^tokens but <unk> +6$", done.stdout, re.M)
+    first, *others = done.stdout.splitlines()
+    assert first.startswith("perplexity, <unk> spread over its types  ") and len(others) < 8
+    assert [re.split("  +", each)[0] for each in others[:2]] == [
+        f"perplexity, {way}" for way in ("known tokens", "<unk> as one word")
+    ]
+    detailed = run_cli("eval-lm", "story.lm", "other.txt", "-v").stdout
+    assert detailed.startswith(done.stdout) and re.search(r"^tokens but <unk> +6$", detailed, re.M)
+    assert len(detailed.splitlines()) > 15
     quiet = run_cli("eval-lm", "story.lm", "other.txt", "--cache", "--json", "-q")
     answer = json.loads(quiet.stdout)
     assert "are <unk>" in quiet.stderr and answer["unk_share"] == 1 / 7 and answer["unk_types"] == 1
