@@ -122,7 +122,7 @@ def test_offline_commands_open_no_connection(command, run_cli, catalog, monkeypa
 
 def test_list_shows_sizes_in_a_column(run_cli, catalog):
     lines = run_cli("corpora", "list").stdout.splitlines()
-    assert [line.split("  ")[-1] for line in lines] == ["some news", "some text", "some text"]
+    assert [line.split("  ")[-1].strip() for line in lines] == ["some news", "some text", "some text"]
     assert len({line.index("download, ") for line in lines}) == 1
     assert "wild    download, size unknown  some text" in lines
 
