@@ -34,9 +34,11 @@ from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
 __all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "MAX_TRAIN_BYTES", "NUMBER", "OTHER", "SPACE"]
-__all__ += ["TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_name", "train_bpe"]
+__all__ += ["SPACE_MARK", "TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_label"]
+__all__ += ["token_name", "train_bpe"]
 
 TOKENIZER_FILE = "tokenizer.json"
+SPACE_MARK = "▁"  # a space at the start of a token, for a person
 MIN_PAIRS = 2  # occurrences of a pair to merge
 MAX_TRAIN_BYTES = 1 << 24  # of distinct pre-tokens; training takes 24 times as much memory
 
@@ -87,7 +89,7 @@ class BPE:
     """
 
     def __init__(self, content: bytes, name: str = TOKENIZER_FILE) -> None:
-        self.content = content
+        self.content, self.name = content, name
         try:
             parsed = json.loads(content)
             _check_parts(parsed, name)
@@ -104,6 +106,9 @@ class BPE:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             problem = f"is not a valid tokenizer.json ({type(error).__name__}: {error})"
             raise DataError(f"{name}: {problem}. Save the file again with `tokenizers`.") from error
+
+    def __repr__(self) -> str:
+        return f"BPE({len(self.tokens):,} tokens, {self.name!r})"
 
     @classmethod
     def load(cls, file: Path | str) -> "BPE":
@@ -250,6 +255,18 @@ def token_bytes(token: str) -> bytes:
 def token_name(text: bytes) -> str:
     """Return the token of a text as tokenizer.json writes it."""
     return "".join(map(BYTE_CHARS.__getitem__, text))
+
+
+def token_label(token: str) -> str:
+    """Return a token as a person reads it, or its name if its bytes are no UTF-8.
+
+    A space at its start is SPACE_MARK, as the tools of SentencePiece print it.
+    """
+    try:
+        text = token_bytes(token).decode()
+    except UnicodeDecodeError:
+        return token
+    return SPACE_MARK + text[1:] if text.startswith(" ") else text
 
 
 def _to_bytes(text: str) -> bytes:

@@ -5,7 +5,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from support.languages import text_in
 from support.texts import text_of, write_text
 
@@ -158,7 +158,6 @@ def test_invalid_bytes_are_counted_and_located(tmp_path):
         text_of(a, b, encoding_errors="strict")
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     content=st.lists(
         st.sampled_from(
