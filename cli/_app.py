@@ -152,20 +152,20 @@ SYSTEM_FAILURES = (
     SystemFailure(
         MemoryError,
         "",
-        "memory ran out ({error}). "
-        "Use a smaller vocabulary (--max-vocab) or shorter vectors (--dim), or close other programs.",
+        "memory ran out ({error}). Close other programs, or train with a smaller vocabulary (--max-vocab) or "
+        "shorter vectors (--dim).",
     ),
     SystemFailure(
         RuntimeError,
         "can't start new thread",
         "the system starts no more threads. "
-        "Use fewer (--threads), close other programs, or raise a limit (ulimit -u, ulimit -v).",
+        "Close other programs, raise a limit (ulimit -u, ulimit -v), or train with fewer (--threads).",
     ),
     SystemFailure(
         RuntimeError,  # of PyTorch
         "out of memory|allocate memory",
-        "memory ran out ({error}). "
-        "Lower --batch-size, --bptt, --hidden or --max-vocab, or close other programs.",
+        "memory ran out ({error}). Close other programs, or train with a lower --batch-size, --bptt, "
+        "--hidden or --max-vocab.",
     ),
     SystemFailure(
         RuntimeError,  # of pathlib

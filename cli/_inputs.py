@@ -16,7 +16,7 @@ from nlpseq.core.resources import count_text, size_text
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 
 from ._options import explicit_settings, option_name
-from ._output import Progress, say, say_warning, shell_path
+from ._output import Progress, say, say_notice, say_warning, shell_path
 
 if TYPE_CHECKING:
     from nlpseq.dataset.encode import EncodeProgress
@@ -105,7 +105,7 @@ def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> To
     data = encode_as(sources, replace(config, valid_share=0.0, test_share=0.0), vocab)
     say_formats(data)
     for notice in data.meta["notices"]:
-        say_warning(notice)
+        say_notice(notice)
     return data
 
 
@@ -139,7 +139,7 @@ def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
         say(f"{title}: {text}")
     say(f"encoded corpus: {data.path}", level=1)
     for notice in [*data.meta["notices"], *diagnose(data, subsample)]:
-        say_warning(notice)
+        say_notice(notice)
 
 
 def warn_if_unfinished(path: Path, meta: Mapping[str, Any]) -> None:

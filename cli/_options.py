@@ -44,9 +44,6 @@ SECTIONS: dict[type, tuple[str, str]] = {  # table of the --config file, title i
 PHRASE_DETAILS = ("phrase_score", "phrase_threshold", "phrase_min_count")
 RARE_TEXT = (  # hidden in the help of train commands
     "word_rule",
-    "morphemes",
-    "pos",
-    "user_dictionary",
     *PHRASE_DETAILS,
 )
 
@@ -226,12 +223,24 @@ def build_config(
 
 
 def build_text_config(defaults: Mapping[str, Any] = MappingProxyType({})) -> TextConfig:
-    """Return the text settings. Raises ConfigError for a phrase option typed without --phrases."""
-    config = build_config(TextConfig, defaults)
-    require_with("vocab_size", "--tokenizer bpe", is_there=config.tokenizer == "bpe")
-    for name in PHRASE_DETAILS:
-        require_with(name, "--phrases", is_there=config.phrases > 0)
-    return config
+    """Return the text settings. Raises ConfigError if they do not fit together, or the corpus is encoded."""
+    try:
+        config = build_config(TextConfig, defaults)
+        require_with("vocab_size", "--tokenizer bpe", is_there=config.tokenizer == "bpe")
+        for name in PHRASE_DETAILS:
+            require_with(name, "--phrases", is_there=config.phrases > 0)
+        return config
+    except ConfigError as error:
+        from nlpseq.training.provenance import dataset_dir
+
+        folder = dataset_dir(click.get_current_context().params["sources"])
+        if folder is None:
+            raise
+        options = ", ".join(map(option_name, explicit_settings(TextConfig)))
+        raise ConfigError(
+            f"{folder}: is encoded already, so no option of the text has an effect. Leave out {options}, or "
+            "name the text to encode the text again."
+        ) from error
 
 
 def is_typed(name: str) -> bool:

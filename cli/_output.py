@@ -54,6 +54,14 @@ def say_warning(message: str) -> None:
     say(f"nlpseq: warning: {message}", level=-1)
 
 
+def say_notice(notice: str) -> None:
+    """Print a notice of the library: a warning, or a note, which -q leaves out."""
+    if notice.startswith("note: "):
+        say(f"nlpseq: {notice}")
+    else:
+        say_warning(notice)
+
+
 def console() -> Console:
     """Return the console of the running command."""
     return click.get_current_context().ensure_object(Console)

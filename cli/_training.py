@@ -109,7 +109,7 @@ class TrainingSession(ExitStack):
         self.path, self._corpus = output or Path(), tuple[str, ...]()  # the corpus of a run, if it is named
         self._console, self._is_stopping = console(), False
 
-    def lock_output(self, *inputs: Path | None) -> Path:
+    def lock_output(self, *inputs: str | Path | None) -> Path:
         """Return the path of a new result, locked until the command ends.
 
         inputs: paths that may not be overwritten, besides the corpus. Raises an error if the path is taken.
@@ -126,7 +126,7 @@ class TrainingSession(ExitStack):
         lock_result(self.path, force=self.force)
         return self.path
 
-    def train(self, function: Callable[..., Model], data: TokenDataset, valid: Path | None = None) -> Model:
+    def train(self, function: Callable[..., Model], data: TokenDataset, valid: str | None = None) -> Model:
         """Call a function of the library with `progress` and `checkpoint`, and return the model.
 
         data, valid: for the provenance of the run.

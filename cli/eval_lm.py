@@ -24,7 +24,7 @@ from ._options import (
     require_with,
     source_options,
 )
-from ._output import print_columns, print_json, say, say_warning
+from ._output import console, print_columns, print_json, say, say_warning
 
 __all__ = ["eval_lm"]
 
@@ -51,11 +51,16 @@ ROWS = {
     "unigram": "perplexity of unigrams",
     "kneser_ney": "perplexity of a Kneser-Ney 5-gram",
 }
-UNKNOWN_ROWS = {  # printed after ROWS if tokens are <unk>
-    **{f"known_{name}": f"{label}, known tokens" for name, label in ROWS.items()},
-    **{f"spread_{name}": f"{label}, <unk> spread over its types" for name, label in ROWS.items()},
+COUNTS = {
+    "tokens": "tokens",
+    "unk": "tokens <unk>",
     "known_tokens": "tokens but <unk>",
     "unk_types": "types <unk>",
+}
+WAYS = {  # to count <unk>, as beginnings of keys; the fairest first
+    "spread_": ", <unk> spread over its types",
+    "known_": ", known tokens",
+    "": ", <unk> as one word",
 }
 PROTOCOL = (
     "protocol: text read once in one column, state carried from line to line, first token predicted from "
@@ -99,10 +104,13 @@ def eval_lm(
 
     Without TEXT, evaluate on the test split of LM's own corpus. TEXT may also be a folder of `nlpseq
     preprocess` with the same vocabulary; if the folder has a test split, evaluate on the test split. The
-    count-based models are a unigram model and an interpolated Kneser-Ney 5-gram model of the train split.
+    count-based models are a unigram model and an interpolated Kneser-Ney 5-gram model of the train split. If
+    tokens are unknown words, the first row divides each probability of <unk> among these words, and -v prints
+    all figures.
     """
     lm = load_model(model, threads, device)
     from nlpseq.lm.evaluate import evaluate, perplexities
+    from nlpseq.reading.columns import require_columns
 
     own, config = _own_data(model, lm), lm.text_config
     for option in ("encoding", "encoding_errors", "column", "format"):
@@ -116,6 +124,8 @@ def eval_lm(
     )
     with offer_encoding(model, lm.text_config.encoding):
         data = _evaluation_data(model, lm, text, own, config)
+    if column is not None:
+        require_columns(data.meta["read"]["formats"], text[0])
     valid = _validation_text(model, lm, own) if cache or dynamic else None
     say(PROTOCOL)
     found = evaluate(lm.model, data)
@@ -133,7 +143,7 @@ def eval_lm(
     if as_json:
         print_json(answer)
     else:
-        print_columns(_rows(answer))
+        print_columns(_rows(answer, details=console().verbosity > 0))
 
 
 def _own_data(path: Path, lm: LanguageModel) -> TokenDataset | ArtifactError:
@@ -205,8 +215,17 @@ def _answer(found: Evaluation, others: dict[str, Perplexities | None]) -> dict[s
     }
 
 
-def _rows(answer: dict[str, float | None]) -> Iterator[tuple[str, str]]:
-    for name, label in (ROWS | UNKNOWN_ROWS if answer["unk"] else ROWS).items():
+def _rows(answer: dict[str, float | None], *, details: bool) -> Iterator[tuple[str, str]]:
+    """Yield label and value of each figure; details: of every figure, also if tokens are <unk>."""
+    labels = ROWS
+    if answer["unk"]:
+        every = {f"{way}{name}": label + told for way, told in WAYS.items() for name, label in ROWS.items()}
+        fair = next(way for way in WAYS if answer[f"{way}perplexity"] is not None)
+        first = [*(f"{way}perplexity" for way in WAYS), f"{fair}bits_per_character", "tokens", "unk"]
+        first += [f"{fair}{name}" for name in ("cache", "dynamic", "unigram", "kneser_ney")]
+        every |= COUNTS
+        labels = {name: every[name] for name in dict.fromkeys([*first, *(every if details else ())])}
+    for name, label in labels.items():
         if (value := answer.get(name)) is not None:
             yield label, _shown(value)
 

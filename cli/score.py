@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nlpseq.config import TextConfig
+from nlpseq.config import Format, TextConfig
 from nlpseq.core.resources import TORCH, count_text
 from nlpseq.errors import DataError
 
 from ._app import Command
 from ._inputs import dataset_folder, load_model, offer_encoding, open_sources
-from ._options import encoding_options, json_option, lm_argument, machine_options
-from ._output import print_json, print_line, say, say_warning
+from ._options import encoding_options, json_option, lm_argument, machine_options, source_options
+from ._output import print_json, print_line, say, say_notice, say_warning
 
 __all__ = ["lines", "score"]
 
@@ -40,6 +40,7 @@ COLUMNS = ("log_prob", "perplexity", "tokens", "unk", "text")
 @click.argument("file", required=False, metavar="[FILE|-]")
 @click.option("--tokens", "with_tokens", is_flag=True, help="also print the log-probability of each token")
 @encoding_options
+@source_options
 @machine_options
 @json_option
 def score(
@@ -48,6 +49,8 @@ def score(
     with_tokens: bool,
     encoding: str,
     encoding_errors: Any,
+    column: str | None,
+    format: Format,
     threads: int | None,
     device: str,
     as_json: bool,
@@ -69,10 +72,13 @@ def score(
         encoding=encoding,
         encoding_errors=encoding_errors or own.encoding_errors,
         normalize="none",
+        column=column or own.column,
+        format=format,
     )
     if not as_json:
         say(f"columns: {', '.join(COLUMNS)}")
     from nlpseq.lm.score import score_sentences
+    from nlpseq.reading.columns import require_columns
     from nlpseq.reading.corpus import ReadReport
 
     report, num_tokens, num_unknown = ReadReport(), 0, 0
@@ -81,13 +87,15 @@ def score(
         for each in score_sentences(lm, lines(corpus.blocks(config, report), errors)):
             _print_score(each, with_tokens=with_tokens, as_json=as_json)
             num_tokens, num_unknown = num_tokens + len(each.tokens), num_unknown + each.unk
+    if column is not None:
+        require_columns(report.formats, corpus.describe())
     if num_unknown:
         say_warning(
             f"unknown words: {num_unknown:,} of {count_text(num_tokens, 'token')}, scored as <unk>, and "
             "<unk> is easier to predict than a word. Compare sentences without unknown words (column unk)."
         )
     for notice in report.notices():
-        say_warning(notice)
+        say_notice(notice)
 
 
 def _named_text(file: str | None) -> Corpus:

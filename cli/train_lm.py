@@ -14,7 +14,7 @@ from nlpseq.core.resources import TORCH, check_memory, count_text
 from nlpseq.errors import ConfigError, DataError
 
 from ._app import Command
-from ._inputs import encode_for, open_vectors
+from ._inputs import dataset_folder, encode_for, open_sources, open_vectors
 from ._options import (
     RARE_TEXT,
     build_config,
@@ -62,11 +62,11 @@ RARELY_TURNED = [
     default="small",
     help="an LSTM of 128 units, of 512, of 1024, or the three of AWD-LSTM",
 )
-@click.option("--valid", type=click.Path(path_type=Path), metavar="FILE", help="text to validate on")
+@click.option("--valid", metavar="CORPUS", help="text to validate on: a file, folder, address or name")
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
-def train_lm(preset: str, valid: Path | None, vectors: Path | None, **arguments: Any) -> None:
+def train_lm(preset: str, valid: str | None, vectors: Path | None, **arguments: Any) -> None:
     """Train a recurrent language model on CORPUS: an LSTM, a GRU or a plain RNN.
 
     CORPUS may also be a folder made by `nlpseq preprocess --valid-share`, and with --resume the folder of an
@@ -82,7 +82,7 @@ def train_lm(preset: str, valid: Path | None, vectors: Path | None, **arguments:
     print_path(session.path)
 
 
-def _start(session: TrainingSession, preset: str, valid: Path | None, vectors: Path | None) -> LanguageModel:
+def _start(session: TrainingSession, preset: str, valid: str | None, vectors: Path | None) -> LanguageModel:
     from nlpseq.lm.train import train_lm as train
 
     config, word_vectors = _config(preset, vectors)
@@ -90,11 +90,13 @@ def _start(session: TrainingSession, preset: str, valid: Path | None, vectors: P
     if valid is not None:
         refuse_models(valid)
     path = session.lock_output(valid, vectors)
-    if valid is not None and not valid.exists():
-        raise DataError(f"{valid}: not found. Name a text to validate on.")
+    if valid == "-":
+        raise DataError("--valid -: stdin can be read only once. Save the text to a file and name the file.")
+    if valid is not None and not dataset_folder((valid,)):
+        open_sources((valid,))  # before the work on the corpus, because the name may be wrong
     data, valid_data = prepare(session.sources, text, config.threads), None
     if valid is not None:
-        valid_data = encode_for((str(valid),), data.config, data.vocab)
+        valid_data = encode_for((valid,), data.config, data.vocab)
         say(f"validation: {count_text(valid_data.num_tokens, 'token')} of {valid}")
     _check_room(path, config, data)
     return session.train(partial(train, data, config, valid=valid_data, vectors=word_vectors), data, valid)
@@ -129,7 +131,7 @@ def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None
     return build_config(LMConfig, settings, exclusive=LENGTHS), word_vectors
 
 
-def _text_config(valid: Path | None) -> TextConfig:
+def _text_config(valid: str | None) -> TextConfig:
     """Return the text settings of a language model: case, punctuation and splits are kept."""
     explicit = explicit_settings(TextConfig)
     for name in explicit:
@@ -146,7 +148,8 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
 
     plan = resolve(config)
     weights = num_parameters(config, len(data.vocab))
-    length = count_text(plan.epochs, "epoch") if plan.epochs else f"{plan.time_budget:.0f} s"
+    length = f"{plan.time_budget:.0f} s with validations"
+    length = count_text(plan.epochs, "epoch") if plan.epochs else length
     shape = f"{config.layers} x {config.cell} of {count_text(config.hidden, 'unit')}, embedding {config.dim}"
     say(f"{shape}: {weights:,} weights; training: {length}; threads: {plan.threads}; seed: {config.seed}")
     say(str(plan), level=1)

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.errors import DataError
 from nlpseq.reading.http import HttpFile
-from nlpseq.reading.remote import RemoteStream, Retries, Version
+from nlpseq.reading.remote import RemoteStream, Retries, Version, check_online
 from nlpseq.storage.artifact import check_free_disk, fsync, write_errors
 from nlpseq.storage.locks import path_lock, temporary
 
@@ -49,6 +49,7 @@ def downloaded(entry: Entry, part: str = "") -> Path:
     part: default the first part. Raises DataError if the corpus is not in the cache.
     """
     if not is_downloaded(entry):
+        check_online(entry.name)
         raise DataError(f"{entry.name}: is not downloaded yet. Type: nlpseq corpora get {entry.name}")
     folder = _folder(entry)
     if entry.parts:

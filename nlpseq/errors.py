@@ -73,9 +73,10 @@ class ResourceError(NlpseqError):
     exit_code = 6
 
 
-def missing_extra(use: str, library: str, extra: str) -> MissingExtra:
+def missing_extra(use: str, library: str, extra: str | None, package: str = "") -> MissingExtra:
     """Return the error of a use whose library is not installed.
 
-    extra: name of the extra in pyproject.toml that installs the library.
+    extra: name of the extra in pyproject.toml that installs the library, if any. package: to install as well.
     """
-    return MissingExtra(f'{use}: needs {library}, which is not installed. Type: pip install ".[{extra}]"')
+    install = " ".join(([f'".[{extra}]"'] if extra else []) + ([package] if package else []))
+    return MissingExtra(f"{use}: needs {library}, which is not installed. Type: pip install {install}")

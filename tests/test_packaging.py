@@ -19,7 +19,8 @@ TOP_LEVEL = {"LICENSE", "README.md", "cli", "corpora", "nlpseq", "pyproject.toml
 HEAVY = ("numpy", "scipy", "numba", "nltk", "torch", "cupy", "gensim", "tqdm")
 OTHER_FILES = {"nlpseq/py.typed", "nlpseq/README.md", "nlpseq/README.ko.md"}
 OTHER_FILES |= {"nlpseq/corpora/catalog.toml", "nlpseq/corpora/tiny/tiny.txt"}
-SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 
 
 def run_python(code, folder):
@@ -60,6 +61,13 @@ def test_listed_packages_are_the_folders():
     folders = {file.parent for top in renamed.values() for file in (ROOT / top).rglob("__init__.py")}
     listed = {ROOT / Path(*folder_of(package, renamed)) for package in SETUPTOOLS["packages"]}
     assert listed == folders
+
+
+def test_extra_all_names_every_extra_of_users():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    (everything,) = extras["all"]
+    named = everything.removeprefix("nlpseq[").removesuffix("]").split(",")
+    assert sorted([*named, "all", "cuda12", "cuda13", "lint", "test"]) == sorted(extras)
 
 
 def folder_of(package, renamed):

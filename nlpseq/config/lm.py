@@ -75,7 +75,7 @@ class LMConfig(Config):
     epochs: int | None = setting(None, "passes over the text, instead of a time budget", ge=1)
     time_budget: float | None = setting(
         None,
-        "time from the first step to the last validation [default without epochs: 10m]",
+        "time of training and all validations, without the trial before [default without epochs: 10m]",
         gt=0,
         unit="seconds",
     )

@@ -37,13 +37,14 @@ from nlpseq.dataset.token_dataset import (
 )
 from nlpseq.dataset.vocab import SPECIAL_BYTES, SPECIALS, Vocab, prune
 from nlpseq.errors import ConfigError, DataError
+from nlpseq.reading.columns import require_columns
 from nlpseq.reading.corpus import Block, Corpus, ReadReport, Source, open_corpus
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
 from nlpseq.tokenizers.base import package_versions
 from nlpseq.tokenizers.bpe import BPE
 from nlpseq.tokenizers.char_classes import CLASSIFIED
-from nlpseq.tokenizers.scripts import unspaced_notice
+from nlpseq.tokenizers.scripts import korean_notice, unspaced_notice
 
 __all__ = ["EncodeCallback", "EncodeProgress", "preprocess", "to_compile", "tokenizer_versions"]
 
@@ -110,13 +111,10 @@ def preprocess(
             text = write_provisional(
                 folder.path, reported, limits, split_at_eos=config.tokenizer_kind != "bpe"
             )
-        if config.column is not None and not report.formats and vocab is None and not corpus.is_spooled:
-            raise DataError(
-                f"{corpus.describe()}: has no columns, because all files are plain text. "
-                "Leave out --column, or name the format with --format."
-            )
+        if config.column is not None and vocab is None and not corpus.is_spooled:
+            require_columns(report.formats, corpus.describe())
         splits = split_sentences(text.sentences, config, corpus.describe())
-        notices = _notices_of_tokens(text, config)
+        notices = [] if vocab else _notices_of_tokens(text, config)
         try:
             if config.tokenizer_kind == "bpe":
                 vocab = write_subwords(folder, text, config, vocab or bpe, splits["train"][1], threads)
@@ -177,7 +175,7 @@ def _report(
 
 
 def _notices_of_tokens(text: ProvisionalText, config: TextConfig) -> list[str]:
-    """Return a warning about the tokenizer if a sample of the tokens shows text without spaces."""
+    """Return a notice about the tokenizer if a sample of the tokens shows a script that needs another."""
     if config.tokenizer not in CLASSIFIED or not text.num_tokens:
         return []
     starts = np.linspace(0, max(0, text.num_tokens - _SAMPLE), _SAMPLE, dtype=np.int64)
@@ -188,6 +186,8 @@ def _notices_of_tokens(text: ProvisionalText, config: TextConfig) -> list[str]:
     types = [each.decode(*UTF_8) for _, _, chunk in text.type_chunks(is_seen_T) for each in chunk]
     lines = np.linspace(0, len(text.sentences) - 2, _SAMPLE**2, dtype=np.int64)
     notice = unspaced_notice(types, counts_T[is_seen_T], text.sentences[lines + 1] - text.sentences[lines])
+    if notice is None and config.tokenizer == "word":
+        notice = korean_notice(types, counts_T[is_seen_T])
     return [notice] if notice else []
 
 

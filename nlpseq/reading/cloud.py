@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nlpseq.errors import DataError, MissingExtra, NlpseqError
+from nlpseq.errors import DataError, NlpseqError, missing_extra
 from nlpseq.reading.remote import Answer, RemoteFile, Retries, Version, check_online
 
 __all__ = ["SCHEMES", "CloudFile", "find_files"]
@@ -82,11 +82,8 @@ def _open_filesystem(address: str, scheme: str) -> tuple[Any, str]:
             filesystem, path = url_to_fs(address)
             return filesystem, path
     except ImportError as error:
-        packages = f'".[data]" {SCHEMES[scheme]}'.rstrip()
-        raise MissingExtra(
-            f"{address}: needs {SCHEMES[scheme] or 'fsspec'}, which is not installed. "
-            f"Type: pip install {packages}"
-        ) from error
+        package = SCHEMES[scheme]
+        raise missing_extra(address, package or "fsspec", "data", package) from error
 
 
 @contextmanager

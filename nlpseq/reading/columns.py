@@ -1,15 +1,15 @@
 """Records with columns or keys: choose the column with the text, and scan chunks for the text."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import DataError
 
-__all__ = ["SAMPLE_RECORDS", "Bytes", "choose_column", "is_text", "scan_chunks"]
+__all__ = ["SAMPLE_RECORDS", "Bytes", "choose_column", "is_text", "require_columns", "scan_chunks"]
 
 SAMPLE_RECORDS = 100  # looked at to recognize a format and its columns
 
@@ -27,25 +27,55 @@ def is_text(value: str) -> bool:
     return not _NO_TEXT.fullmatch(value)
 
 
-def choose_column(columns: Mapping[str, Sequence[str]], wanted: str | None, name: str) -> str:
+def choose_column(
+    columns: Mapping[str, Sequence[str]],
+    wanted: str | None,
+    name: str,
+    *,
+    others: Collection[str] = (),
+    is_binary: bool = False,
+) -> str:
     """Return the wanted column, else `text`, else the only column with text.
 
-    columns: a few values of each. name: of the file, for messages. Raises DataError, with an example of each
-    column, if the choice is not clear.
+    columns: a few values of each. name: of the file, for messages. others: columns that cannot hold text.
+    is_binary: the file cannot be read as plain text. Raises DataError, with an example of each column with
+    text, if the choice is not clear or the wanted column holds no text.
     """
-    if wanted is not None and wanted in columns:
-        return wanted
+    with_text = [column for column, values in columns.items() if any(map(is_text, values))]
     if wanted is None:
-        with_text = [column for column, values in columns.items() if any(map(is_text, values))]
         if "text" in columns or len(with_text) == 1:
             return "text" if "text" in columns else with_text[0]
-        problem = f"has {len(with_text) or 'no'} columns with text and none is named text"
-        way_out = "Name one with --column, or use --format text to read the file as plain text"
+        named = " and none is named text" * bool(with_text)
+        problem = f"has {len(with_text) or 'no'} columns with text{named}"
+    elif wanted in with_text or (wanted in columns and not "".join(columns[wanted]).strip()):
+        return wanted  # perhaps without text in the sample alone
+    elif wanted in columns or wanted in others:
+        problem = f"column {wanted!r} holds no text"
     else:
-        problem, way_out = f"has no column {wanted!r}", "Name one of its columns with --column"
-    listed = ", ".join(_with_example(*each) for each in list(columns.items())[:_MAX_LISTED])
-    more = f", and {len(columns) - _MAX_LISTED} more" * (len(columns) > _MAX_LISTED)
-    raise DataError(f"{name}: {problem}. {way_out}{': ' * bool(listed)}{listed}{more}.")
+        problem = f"has no column {wanted!r}"
+    way_out = "Name one with --column" if with_text else "Name another file"
+    if wanted is None and not is_binary:
+        way_out += ", or use --format text to read the file as plain text"
+    raise DataError(f"{name}: {problem}. {way_out}{_examples(columns, with_text or columns)}.")
+
+
+def require_columns(formats: Mapping[str, str], name: str) -> None:
+    """Raise DataError if all files are plain text.
+
+    formats: of ReadReport. name: of the corpus.
+    """
+    if not formats:
+        raise DataError(
+            f"{name}: has no columns, because all files are plain text. "
+            "Leave out --column, or name the format with --format."
+        )
+
+
+def _examples(columns: Mapping[str, Sequence[str]], names: Collection[str]) -> str:
+    """Return a list of columns with a value of each, behind a colon."""
+    listed = ", ".join(_with_example(name, columns[name]) for name in islice(names, _MAX_LISTED))
+    more = f", and {len(names) - _MAX_LISTED} more" * (len(names) > _MAX_LISTED)
+    return f"{': ' * bool(listed)}{listed}{more}"
 
 
 def _with_example(column: str, values: Sequence[str]) -> str:

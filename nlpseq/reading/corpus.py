@@ -27,6 +27,7 @@ from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
 from nlpseq.reading.decode import UTF_8, FileList, ReadReport, UnfitFile
 from nlpseq.reading.formats import format_of_name, spooled_text, texts_of
+from nlpseq.reading.markup import MarkupSample
 from nlpseq.reading.normalize import normalize_block
 from nlpseq.reading.open import RawBytes, read_errors
 from nlpseq.reading.remote import RemoteFile, Version, is_remote, open_remote
@@ -186,7 +187,8 @@ class Corpus:
         return self._read(config, report, limits)
 
     def _read(self, config: TextConfig, report: ReadReport, limits: BlockLimits) -> Iterator[Block]:
-        bytes_before, digest = 0, hashlib.sha256()
+        bytes_before, digest, markup = 0, hashlib.sha256(), MarkupSample()
+        names = dict[bytes, str]()  # of the files read, by content
         for number, file in enumerate(self._files):
             with read_errors(file.name):
                 opened = file.open()
@@ -199,12 +201,17 @@ class Corpus:
                     for pieces in texts:
                         for text, continues in cut_blocks(pieces, config, report, limits):
                             data = normalize_block(text, config.normalize)
+                            report.markup = markup.add(data, file.name)
                             yield Block(data, continues, bytes_before + raw.bytes_read)
                 except UnfitFile as error:
                     error.args = (str(error) + self._more_unfit(number + 1, config),)
                     raise
             bytes_before += raw.bytes_read
-            digest.update(_key(file, raw.sha256.digest()))
+            digest.update(key := _key(file, raw.sha256.digest()))
+            if key in names and raw.bytes_read:
+                is_again = file.name == names[key]
+                report.copies.add(f"{file.name} ({'named again' if is_again else f'copy of {names[key]}'})")
+            names.setdefault(key, file.name)
             if isinstance(file, RemoteFile):
                 file.keep_sha256(raw.sha256.hexdigest())
         self.read_key = digest.hexdigest() if self._is_stored else None

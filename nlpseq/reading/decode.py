@@ -19,8 +19,9 @@ from nlpseq.reading.encodings import marked_encoding, recognize
 from nlpseq.reading.sentences import keeps_nul
 from nlpseq.reading.sniff import recognize_non_text
 
-__all__ = ["UTF_8", "FileList", "ReadReport", "UnfitFile", "decode", "refuse_non_text"]
+__all__ = ["NOTE", "UTF_8", "FileList", "ReadReport", "UnfitFile", "decode", "refuse_non_text"]
 
+NOTE = "note: "  # start of a notice that asks for nothing, unlike a warning
 UTF_8 = ("utf-8", "surrogatepass")  # because text in memory may hold single surrogates
 _BETWEEN_CHARACTERS = (b"", 0)  # state of an incremental decoder that holds back no bytes
 _HEAD_BYTES = 1 << 16  # start of each file, and size of the sample from which an encoding is recognized
@@ -69,6 +70,8 @@ class ReadReport:
     formats: dict[str, str] = field(default_factory=dict)  # of JSON and tables: first file, by description
     lone_surrogates: int = 0  # in escapes of JSON
     skipped: dict[str, tuple[int, str]] = field(default_factory=dict)  # records and first place, by reason
+    copies: FileList = field(default_factory=FileList)  # "b.txt (copy of a.txt)"
+    markup: str | None = None  # warning about HTML
 
     def skip(self, reason: str, records: int, place: str) -> None:
         """Count records without text; place: of the first, such as "a.jsonl, line 3"."""
@@ -95,8 +98,8 @@ class ReadReport:
             )
         if self.other.num_files:
             notices.append(
-                f"{self.other}: read in this encoding, which the file shows. --encoding is for files without "
-                "a byte order mark that are not UTF-8."
+                f"{NOTE}{self.other}: read in this encoding, which the file shows. --encoding is for files "
+                "without a byte order mark that are not UTF-8."
             )
         for reason, (records, place) in self.skipped.items():
             notices.append(f"{place}: {count_text(records, 'record')} skipped, {reason}; the first is here.")
@@ -104,8 +107,12 @@ class ReadReport:
             notices.append(
                 f"JSON escapes: {count_text(self.lone_surrogates, 'single surrogate')}, read as U+FFFD."
             )
-        if self.doubt:
-            notices.append(self.doubt)
+        if self.copies.num_files:
+            notices.append(
+                f"{self.copies}: the same text as a file before, so its words count more than once. "
+                "Leave the copies out."
+            )
+        notices += [each for each in (self.markup, self.doubt) if each]
         if self.cut_lines:
             notices.append(
                 f"Lines too long for this tokenizer: cut in {count_text(self.cut_lines, 'place')}, at white "

@@ -54,7 +54,7 @@ def texts_of(
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
             for member in zip_members(file, raw.name):
                 yield from texts_of(member, config, report, is_member=True)
-    elif config.format != "text" and (found := sniff_arrow(head)):
+    elif (found := sniff_arrow(head)) and (config.format != "text" or b"\0" in head):
         _check_format(config, found, raw.name)
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
             path = column_path(file, head, config.column)

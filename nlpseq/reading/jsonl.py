@@ -75,7 +75,8 @@ def choose_path(sample: bytes, wanted: str | None, name: str) -> Path:
         for keys, value in _leaves(record):
             columns.setdefault(".".join(keys), []).append(value)
     paths = {".".join(keys): keys for record in objects for keys, _ in _leaves(record)}
-    return paths[choose_column(columns, wanted, name)]
+    keys_of_lists = {key for record in objects for key in record}
+    return paths[choose_column(columns, wanted, name, others=keys_of_lists)]
 
 
 def _records(text: str) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from nlpseq.errors import DataError, MissingExtra
+from nlpseq.errors import DataError, missing_extra
 from nlpseq.reading.columns import SAMPLE_RECORDS, choose_column
 from nlpseq.reading.decode import ReadReport
 from nlpseq.reading.open import RawBytes
@@ -38,10 +38,11 @@ def column_path(file: RawBytes, head: bytes, wanted: str | None) -> Path:
         batch = next(_batches(file, head, None, SAMPLE_RECORDS), None)
     if batch is None:
         raise DataError(f"{file.name}: has no records. Name a file with text.")
-    paths = [path for field in batch.schema for path in _text_paths(field, ())]
-    samples = {".".join(path): _sample(batch, path) for path in paths}
-    chosen = choose_column(samples, wanted, file.name)
-    return next(path for path in paths if ".".join(path) == chosen)
+    is_text = {path: has_text for field in batch.schema for path, has_text in _columns(field, ())}
+    samples = {".".join(path): _sample(batch, path) for path, has_text in is_text.items() if has_text}
+    others = [".".join(path) for path, has_text in is_text.items() if not has_text]
+    chosen = choose_column(samples, wanted, file.name, others=others, is_binary=True)
+    return next(path for path, has_text in is_text.items() if has_text and ".".join(path) == chosen)
 
 
 def column_text(
@@ -72,8 +73,7 @@ def _import(module: str, name: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        message = 'needs pyarrow, which is not installed. Run pip install "nlpseq[data]".'
-        raise MissingExtra(f"{name}: {message}") from error
+        raise missing_extra(name, "pyarrow", "data") from error
 
 
 @contextmanager
@@ -110,15 +110,14 @@ def _batches(file: RawBytes, head: bytes, path: Path | None, max_rows: int) -> I
         yield from pa.ipc.open_stream(source)
 
 
-def _text_paths(field: Any, before: Path) -> Iterator[Path]:
-    """Yield the columns of strings, also within structs."""
+def _columns(field: Any, before: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield the columns, also within structs, each with True if it holds strings."""
     pa = importlib.import_module("pyarrow")
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    if pa.types.is_struct(kind):
-        for number in range(kind.num_fields):
-            yield from _text_paths(kind.field(number), (*before, field.name))
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        yield *before, field.name
+    is_string = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    yield (*before, field.name), is_string
+    for number in range(kind.num_fields if pa.types.is_struct(kind) else 0):
+        yield from _columns(kind.field(number), (*before, field.name))
 
 
 def _column(batch: Any, path: Path) -> Any:

@@ -72,7 +72,7 @@ def _items(source: Any, column: str | None) -> Iterator[Any]:
     if names:
         if column not in names:
             samples = {name: [*map(str, islice(_column(source, name), SAMPLE_RECORDS))] for name in names}
-            column = choose_column(samples, column, "data frame")
+            column = choose_column(samples, column, "data frame", is_binary=True)
         source = _column(source, column)
     for item in source:
         if isinstance(item, Mapping):

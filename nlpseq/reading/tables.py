@@ -142,7 +142,7 @@ def choose_field(dialect: Dialect, wanted: str | None, name: str) -> int:
     if wanted is not None and wanted not in columns and wanted.isdecimal():
         number = int(wanted)
         wanted = columns[number - 1] if 0 < number <= len(columns) else wanted
-    if len(columns) == 1 and wanted is None:
+    if len(columns) == 1 and wanted is None and not dialect.values[0]:
         return 0
     return columns.index(choose_column(dict(zip(columns, dialect.values, strict=True)), wanted, name))
 

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from nlpseq.config import TextConfig
 from nlpseq.config.text import TOKENIZER_GROUP, kind_of_tokenizer
-from nlpseq.errors import DataError, MissingExtra
+from nlpseq.errors import DataError, MissingExtra, missing_extra
 from nlpseq.reading.normalize import normalize
 from nlpseq.tokenizers.char_classes import fold_text
 from nlpseq.tokenizers.chinese import split_with_jieba
@@ -117,12 +117,12 @@ def package_versions(tokenizer: str) -> dict[str, str]:
     try:
         return {package: version(package) for package in entry.packages}
     except PackageNotFoundError as error:
-        raise MissingExtra(_missing(tokenizer, entry, error)) from error
+        raise _missing(tokenizer, entry, error) from error
 
 
-def _missing(tokenizer: str, entry: TokenizerEntry, error: ImportError) -> str:
-    install = f'pip install "nlpseq[{entry.extra}]"' if entry.extra else f"pip install {error.name}"
-    return f"tokenizer {tokenizer}: needs {error.name}, which is not installed. Run {install}."
+def _missing(tokenizer: str, entry: TokenizerEntry, error: ImportError) -> MissingExtra:
+    package = "" if entry.extra else str(error.name)
+    return missing_extra(f"tokenizer {tokenizer}", str(error.name), entry.extra, package)
 
 
 def tokenize(text: str, config: TextConfig) -> list[str]:
@@ -137,7 +137,7 @@ def tokenize(text: str, config: TextConfig) -> list[str]:
     try:
         return entry.split(fold_text(text, config), config)
     except ModuleNotFoundError as error:
-        raise MissingExtra(_missing(kind, entry, error)) from error
+        raise _missing(kind, entry, error) from error
 
 
 def normalize_and_tokenize(text: str, config: TextConfig) -> list[str]:

@@ -9,7 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["UNSPACED_TEXT", "script_shares", "tokenizer_for_script", "unspaced_notice"]
+from nlpseq.reading.decode import NOTE
+
+__all__ = [
+    "UNSPACED_TEXT", "korean_notice", "script_shares", "tokenizer_for_script", "unspaced_notice",
+]  # fmt: skip
 
 UNSPACED_TEXT = "Text without spaces"  # start of the warning
 
@@ -75,3 +79,14 @@ def unspaced_notice(
     else:
         return None
     return f"{UNSPACED_TEXT}: {found}. Use --tokenizer {tokenizer}."
+
+
+def korean_notice(words: Sequence[str], counts: npt.NDArray[np.int64]) -> str | None:
+    """Return a note about morphemes if most tokens of a sample are Korean; counts: of each word."""
+    is_korean = [re.match(f"[{_RANGES['kiwi']}]", word) is not None for word in words]
+    if not words or 2 * int(counts[is_korean].sum()) <= int(counts.sum()):
+        return None
+    return (
+        f"{NOTE}Korean text: words keep particles and endings, such as 학교에서. --tokenizer kiwi or mecab "
+        "splits them off."
+    )

@@ -32,20 +32,25 @@ def encode_sources(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | 
     return cached_dataset(open_corpus(*sources), config, vocab=vocab)
 
 
-def describe_source(data: TokenDataset, sources: tuple[str, ...] = (), valid: Path | None = None) -> Meta:
+def describe_source(
+    data: TokenDataset, sources: tuple[str, ...] = (), valid: Path | str | None = None
+) -> Meta:
     """Return the provenance of an encoded corpus.
 
-    sources: the names a person typed, by default the encoded folder. valid: the validation file, if any.
+    sources: the names a person typed, by default the encoded folder. valid: the validation text, if any.
     """
-    encoded, absolute = str(data.path.resolve()), []
-    for source in sources:  # addresses, the name of a corpus and - stay
-        is_path = not is_remote(source) and (Path(source).exists() or any(char in source for char in "*?["))
-        absolute.append(os.path.abspath(source) if is_path else source)  # noqa: PTH100  # keep a glob
+    encoded = str(data.path.resolve())
     return {
-        "sources": absolute or [encoded],
+        "sources": [*map(_absolute, sources)] or [encoded],
         "encoded": encoded,
-        "valid": None if valid is None else str(valid.resolve()),
+        "valid": None if valid is None else _absolute(str(valid)),
     }
+
+
+def _absolute(source: str) -> str:
+    """Return a path or glob from the root; an address, the name of a corpus and - stay."""
+    is_path = not is_remote(source) and (Path(source).exists() or any(char in source for char in "*?["))
+    return os.path.abspath(source) if is_path else source  # noqa: PTH100  # keep a glob
 
 
 def find_dataset(
@@ -61,7 +66,8 @@ def find_dataset(
     except (KeyError, TypeError, NlpseqError) as error:
         reason = str(error).rpartition(". ")[0] or str(error)  # without the advice, because another follows
         raise ArtifactError(
-            f"{path}: the corpus is not found ({reason}). Move it back, or name the corpus with --resume."
+            f"{path}: the corpus is not found ({reason}). Move it back, or name the corpus to "
+            "continue the run with --resume."
         ) from error
     if "data_digest" in meta and data.digest != meta["data_digest"]:
         raise ArtifactError(

@@ -165,8 +165,8 @@ class Vectors:
         word_id = self.word_id(word)
         if word_id in self.zero_ids:
             raise DataError(
-                f"{word!r}: its vector is zero, because training found no pair of this word. Use more text, "
-                "or --subsample 0."
+                f"{word!r}: its vector is zero, because training found no pair of this word. Train on more "
+                "text, or with --subsample 0."
             )
         scores_V = self.unit @ self.rows([word_id])[0]
         return best_answers(self.vocab.words, scores_V, [word_id, *self.zero_ids.tolist()], top)

@@ -118,3 +118,18 @@ def test_offline_commands_open_no_connection(command, run_cli, catalog, monkeypa
     else:
         assert done.exit_code == 4
         assert "NLPSEQ_OFFLINE" in done.stderr or "is not downloaded yet" in done.stderr
+
+
+def test_list_shows_sizes_in_a_column(run_cli, catalog):
+    lines = run_cli("corpora", "list").stdout.splitlines()
+    assert [line.split("  ")[-1].strip() for line in lines] == ["some news", "some text", "some text"]
+    assert len({line.index("download, ") for line in lines}) == 1
+    assert "wild    download, size unknown  some text" in lines
+
+
+@pytest.mark.parametrize("command", ["corpora path news", "train-w2v news", "corpora get news"])
+def test_offline_advice_names_no_download(run_cli, catalog, monkeypatch, command):
+    monkeypatch.setenv("NLPSEQ_OFFLINE", "1")
+    done = run_cli(*command.split())
+    assert done.exit_code == 4 and "news: needs the network, and NLPSEQ_OFFLINE forbids it" in done.stderr
+    assert "Type: nlpseq corpora get" not in done.stderr

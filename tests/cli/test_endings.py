@@ -26,7 +26,7 @@ ENDINGS = [
     (errors.DataError("no words. Name others."), 4, "error: no words."),
     (errors.ArtifactError("x is damaged. Copy it."), 5, "error: x is damaged."),
     (errors.ResourceError("no room. Make some."), 6, "error: no room."),
-    (MemoryError("1 GB"), 6, "error: memory ran out (1 GB). Use a smaller"),
+    (MemoryError("1 GB"), 6, "error: memory ran out (1 GB). Close other"),
     (
         FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"),
         6,
@@ -37,7 +37,7 @@ ENDINGS = [
     (PermissionError(errno.EACCES, "denied", "x"), 4, "error: x: denied. Check the name"),
     (PermissionError(errno.EACCES, "denied"), 1, "internal error: PermissionError:"),
     (OSError(errno.EMFILE, "Too many open files", "x"), 6, "error: the system ran out of a resource"),
-    (RuntimeError("can't start new thread"), 6, "error: the system starts no more threads. Use fewer"),
+    (RuntimeError("can't start new thread"), 6, "error: the system starts no more threads. Close other"),
     (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
 ]
 

@@ -250,6 +250,14 @@ def test_doctor_reports_versions_and_backends(run_cli):
     assert found["cache"]["bytes"] >= 0
     assert {"numba_cache", "terminal"} <= set(found)
     lines = run_cli("doctor").stdout.splitlines()
+    for name, extra in (
+        ("pyarrow", "data"),
+        ("fsspec", "data"),
+        ("jieba", "zh"),
+        ("scikit-learn", "sklearn"),
+    ):
+        shown = found["versions"][name] or f'not installed; pip install ".[{extra}]"'
+        assert any(line.startswith(name) and line.endswith(f"  {shown}") for line in lines), name
     assert any(line.split() == ["numpy", np.__version__] for line in lines)
     assert any(line.startswith("backend numpy") and line.endswith("  usable") for line in lines)
 

@@ -234,6 +234,25 @@ def test_lm_checkpoint_answers_with_warning(run_cli, unfinished):
     assert "unfinished" not in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
 
 
+def test_valid_may_be_the_name_of_a_corpus(run_cli, here):
+    assert run_cli("train-lm", "story.txt", "--valid", "tiny", *FAST).exit_code == 0
+    assert json.loads(Path("story.lm/meta.json").read_text())["source"]["valid"] == "tiny"
+    assert run_cli("eval-lm", "story.lm", "story.txt", "--cache").exit_code == 0  # reads tiny again
+    for name, problem in (("tinny", "tinny: no such file, folder or corpus"), ("-", "read only once")):
+        done = run_cli("train-lm", "story.txt", "--valid", name, *FAST, "-o", "new.lm")
+        assert done.exit_code == 4 and problem in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--pos", "N"], ["--vocab-size", 300]])
+def test_encoded_corpus_refuses_options_of_the_text(run_cli, here, options):
+    assert run_cli("preprocess", "story.txt").exit_code == 0
+    for command in ("train-w2v", "train-counts", "train-lm"):
+        done = run_cli(command, "story.tokens", *options)
+        assert done.exit_code == 2
+        problem = "is encoded already, so no option of the text has an effect"
+        assert f"story.tokens: {problem}. Leave out {options[0]}, or" in done.stderr
+
+
 def test_eval_lm_warns_of_many_unknown_words(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     assert "are <unk>" not in run_cli("eval-lm", "story.lm").stderr
@@ -241,7 +260,14 @@ def test_eval_lm_warns_of_many_unknown_words(run_cli, here):
     done = run_cli("eval-lm", "story.lm", "other.txt")
     assert "14.3% of the tokens are <unk>, and <unk> is easier to predict" in done.stderr
     assert re.search(r"^tokens <unk> +1$", done.stdout, re.M)
-    assert re.search(r"^tokens but <unk> +6$", done.stdout, re.M)
+    first, *others = done.stdout.splitlines()
+    assert first.startswith("perplexity, <unk> spread over its types  ") and len(others) < 8
+    assert [re.split("  +", each)[0] for each in others[:2]] == [
+        f"perplexity, {way}" for way in ("known tokens", "<unk> as one word")
+    ]
+    detailed = run_cli("eval-lm", "story.lm", "other.txt", "-v").stdout
+    assert detailed.startswith(done.stdout) and re.search(r"^tokens but <unk> +6$", detailed, re.M)
+    assert len(detailed.splitlines()) > 15
     quiet = run_cli("eval-lm", "story.lm", "other.txt", "--cache", "--json", "-q")
     answer = json.loads(quiet.stdout)
     assert "are <unk>" in quiet.stderr and answer["unk_share"] == 1 / 7 and answer["unk_types"] == 1
@@ -485,7 +511,7 @@ def test_torch_out_of_memory_exits_6(run_cli, here, monkeypatch):
         (["story.txt", "--batch-size", "5000"], 4, "Give more text, or lower --batch-size"),
         (["story.txt", "--device", "toaster"], 3, "device 'toaster': cannot be used"),
         (["story.txt", "--preset", "huge"], 2, "'huge'"),
-        (["story.txt", "--valid", "none.txt"], 4, "none.txt: not found"),
+        (["story.txt", "--valid", "none.txt"], 4, "none.txt: no such file, folder or corpus"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -530,7 +556,7 @@ def test_texts_in_utf_8_are_read_as_such(run_cli, tmp_path, monkeypatch):
     for name, encoding in {"u8": "utf-8", "u16": "utf-16", "l1": "latin-1"}.items():
         Path(f"{name}.txt").write_bytes(text.encode(encoding))
     done = run_cli("train-lm", "l1.txt", "--encoding", "latin-1", "--valid", "u8.txt", *FAST)
-    assert "u8.txt (utf-8): read in this encoding" in done.stderr
+    assert "nlpseq: note: u8.txt (utf-8): read in this encoding" in done.stderr
     asked = [
         ("u8.txt",),
         ("u16.txt",),

@@ -52,6 +52,12 @@ def test_every_field_is_an_option(name):
     assert {"--lower", "--no-lower"} <= options
 
 
+@pytest.mark.parametrize("name", OPTIONS_OF)
+def test_help_shows_what_the_korean_tokenizers_need(name, run_cli):
+    shown = run_cli(name, "--help").stdout
+    assert all(f"--{option}" in shown for option in ("morphemes", "pos", "user-dictionary"))
+
+
 def test_flags_of_every_kind_set_the_config(settings):
     found = settings(
         *("--no-lower", "--min-count", 2, "--subsample", "1e-2", "--weighting", "harmonic"),

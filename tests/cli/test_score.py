@@ -104,6 +104,16 @@ def test_files_without_last_line_end_stay_separate(run_cli, model, tmp_path):
     assert [each["text"] for each in found] == ["the a", "the b"]
 
 
+def test_column_of_records_is_scored(run_cli, model, tmp_path):
+    (tmp_path / "a.csv").write_text("title,body,stars\nx,the cat,5\ny,sat,4\n")
+    found = records(run_cli("score", "tiny.lm", "a.csv", "--column", "body", "--json"))
+    assert [each["text"] for each in found] == ["the cat", "sat"]
+    found = records(run_cli("score", "tiny.lm", "a.csv", "--format", "text", "--json"))
+    assert found[0]["text"] == "title,body,stars"
+    plain = run_cli("score", "tiny.lm", "--column", "body", input="the cat\n")
+    assert plain.exit_code == 4 and "stdin: has no columns" in plain.stderr
+
+
 def test_lines_join_parts_of_several_blocks():
     lines = import_module("nlpseq.cli.score").lines
     blocks = [("a\nb", False), ("the c", True), ("at s", True), ("at\n\nx\n", False), ("\n", False)]

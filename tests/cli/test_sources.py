@@ -59,3 +59,7 @@ def test_language_model_is_evaluated_on_records(run_cli):
     done = run_cli("eval-lm", "a.lm", "b.csv", "--column", "body", "--json")
     assert json.loads(done.stdout)["tokens"] == 150
     assert "b.csv: read as CSV with a heading, text from body" in done.stderr
+    Path("plain.txt").write_text("one two three four\n" * 30)
+    assert run_cli("eval-lm", "a.lm", "plain.txt").exit_code == 0
+    done = run_cli("eval-lm", "a.lm", "plain.txt", "--column", "body")
+    assert done.exit_code == 4 and "plain.txt: has no columns" in done.stderr

@@ -371,3 +371,16 @@ def test_interrupt_during_final_ids_reads_no_truncated_file(tmp_path: Path) -> N
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "KeyboardInterrupt" in done.stderr and done.returncode != -signal.SIGBUS
     assert [file.name for file in tmp_path.iterdir()] == ["corpus.txt"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_notices"), [({}, 1), ({"tokenizer": "whitespace"}, 0), ({"tokenizer": "char"}, 0)]
+)
+def test_korean_words_are_noted_for_the_word_tokenizer(
+    tmp_path: Path, settings: Any, num_notices: int
+) -> None:
+    corpus = open_corpus(write_text(tmp_path / "a.txt", "나는 학교에서 밥을 먹었다 then\n" * 30))
+    data = preprocess(corpus, TextConfig(**settings), tmp_path / "out")
+    assert [each.startswith("note: Korean text") for each in data.meta["notices"]] == [True] * num_notices
+    again = preprocess(corpus, TextConfig(**settings), tmp_path / "again", vocab=data.vocab)
+    assert again.meta["notices"] == []  # because the vocabulary decides the tokenizer

@@ -225,3 +225,19 @@ def test_text_is_composed_by_default(tmp_path):
     assert text_of(file) == "한글 é ﬁ"
     assert text_of(file, normalize="NFKC") == "한글 é fi"
     assert text_of(file, normalize="none") == decomposed
+
+
+def notices_of(*sources):
+    report = ReadReport()
+    for _ in open_corpus(*sources).blocks(TextConfig(), report):
+        pass
+    return report.notices()
+
+
+def test_copies_of_a_file_are_named(tmp_path):
+    for name, content in (("a.txt", b"one two"), ("b.txt", b"one two"), ("c.txt", b""), ("d.txt", b"")):
+        write(tmp_path, content, name)
+    a, b = tmp_path / "a.txt", tmp_path / "b.txt"
+    (notice,) = notices_of(tmp_path, a)  # empty files are no copies
+    assert notice.startswith(f"{b} (copy of {a}); {a} (named again): the same text as a file before")
+    assert notices_of(a) == []

@@ -62,7 +62,7 @@ def test_mark_and_utf_8_outweigh_the_encoding_option(tmp_path):
     report = ReadReport()
     assert text_of(*files, report=report, encoding="cp949") == korean * 27
     (notice,) = report.notices()
-    assert notice.startswith(f"{files[0]} (utf-16-le); {files[1]} (utf-8): read in this encoding")
+    assert notice.startswith(f"note: {files[0]} (utf-16-le); {files[1]} (utf-8): read in this encoding")
 
 
 def test_utf_16_without_mark_is_named(tmp_path):

@@ -127,6 +127,12 @@ def test_unclear_column_is_refused_with_examples(tmp_path):
     for column, problem in (("txt", "has no column 'txt'"), (None, "has 2 columns with text")):
         with pytest.raises(DataError, match=rf"a\.txt: {problem}.*--column.*body \('Long'\)"):
             read(file, column=column)
+    file = write(tmp_path, '{"stars": 5, "tags": ["a"], "meta": {"body": "b"}}\n')
+    for name in ("stars", "tags", "meta"):
+        with pytest.raises(
+            DataError, match=rf"column '{name}' holds no text\. Name .*: meta\.body \('b'\)\."
+        ):
+            read(file, column=name)
     assert text_of(write(tmp_path, '{"headline": "News", "date": "2024-01-02", "n": 1}\n')) == "News\n"
 
 

@@ -58,8 +58,16 @@ def test_column_may_be_a_field_of_a_struct(tmp_path):
     assert text_of(file, column="meta.body") == "a\nb\n"
     with pytest.raises(DataError, match=r"has 2 columns with text.*meta\.body \('a'\), title \('x'\)"):
         read(file)
-    with pytest.raises(DataError, match=r"has no column 'id'"):
-        read(file, column="id")
+    with pytest.raises(DataError, match=r"has no column 'author'"):
+        read(file, column="author")
+    for name in ("id", "meta", "meta.n"):
+        with pytest.raises(DataError, match=rf"column '{name}' holds no text\. Name one with --column: meta"):
+            read(file, column=name)
+    with pytest.raises(DataError) as told:  # Parquet cannot be read as plain text
+        read(file)
+    assert "--format" not in str(told.value)
+    with pytest.raises(DataError, match=r"is Parquet, not plain text\. Leave out --format"):
+        read(file, format="text")
 
 
 def test_folder_of_datasets_is_read_without_its_state(tmp_path):
@@ -98,5 +106,5 @@ def test_broken_files_are_refused(tmp_path):
 def test_missing_pyarrow_says_how_to_install(tmp_path, monkeypatch):
     file = write_parquet(tmp_path / "a", table(text=TEXTS))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtra, match=r'needs pyarrow.*Run pip install "nlpseq\[data\]"'):
+    with pytest.raises(MissingExtra, match=r'needs pyarrow.*Type: pip install "\.\[data\]"'):
         read(file)

@@ -107,8 +107,22 @@ def test_column_is_a_name_or_a_number(tmp_path):
     assert text_of(nameless) == text_of(nameless, column="2") == "x\ny\n"
     with pytest.raises(DataError, match=r"a\.csv: has 2 columns with text.*a \('x'\), b \('y'\)"):
         read(named)
-    with pytest.raises(DataError, match=r"b\.csv: has no column '3'.*1 \('1'\), 2 \('x'\)"):
+    with pytest.raises(DataError, match=r"b\.csv: has no column '3'\. Name one with --column: 2 \('x'\)\."):
         read(nameless, column="3")
+
+
+def test_column_of_numbers_is_refused(tmp_path):
+    file, numbers = write(tmp_path, "stars,a,b\n5,x,y\n", "a.csv"), write(tmp_path, "1,2.5\n3,4\n", "b.csv")
+    with pytest.raises(
+        DataError, match=r"column 'stars' holds no text\. Name one .*: a \('x'\), b \('y'\)\."
+    ):
+        read(file, column="stars")
+    with pytest.raises(DataError, match=r"has 2 columns with text.*plain text: a \('x'\), b \('y'\)\."):
+        read(file)
+    for each in (numbers, write(tmp_path, "1\n2\n", "c.csv")):
+        with pytest.raises(DataError, match=r"has no columns with text\. Name another file, or use --format"):
+            read(each)
+    assert text_of(write(tmp_path, "a,b\n1,\n2,\n", "d.csv"), column="b") == "\n\n"  # text may follow
 
 
 def test_records_of_another_width_are_skipped_and_counted(tmp_path):

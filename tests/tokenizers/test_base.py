@@ -140,7 +140,7 @@ def test_missing_extra_is_named_with_its_installation(tmp_path, monkeypatch):
 
     monkeypatch.setitem(TOKENIZERS, "kiwi", TokenizerEntry(split, packages=("no-such-analyzer",), extra="ko"))
     config = TextConfig(tokenizer="kiwi")
-    with pytest.raises(MissingExtra, match=r"needs no_such_analyzer, .* Run pip install \"nlpseq\[ko\]\""):
+    with pytest.raises(MissingExtra, match=r"needs no_such_analyzer, .* Type: pip install \"\.\[ko\]\""):
         tokenize("a", config)
     (tmp_path / "text.txt").write_text("a\n")
     with pytest.raises(MissingExtra, match=r"tokenizer kiwi: needs no-such-analyzer, which is not installed"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nlpseq.tokenizers.scripts import script_shares, tokenizer_for_script, unspaced_notice
+from nlpseq.tokenizers.scripts import korean_notice, script_shares, tokenizer_for_script, unspaced_notice
 
 JAPANESE = "彼は毎朝早く起きて近くの公園を散歩します"
 CHINESE = "我们明天早上一起去北京大学图书馆看书"
@@ -48,3 +48,10 @@ def test_script_shares_count_letters_once_an_occurrence():
     assert shares == {"Han": 9 / 20, "Latin": 7 / 20, "Katakana": 4 / 20}
     assert list(shares) == ["Han", "Latin", "Katakana"]
     assert script_shares(["1"], np.array([3])) == {} == script_shares([], np.array([], np.int64))
+
+
+@pytest.mark.parametrize(("counts", "is_korean"), [([3, 3, 5], True), ([3, 3, 6], False), ([3, 3, 7], False)])
+def test_mostly_korean_words_give_a_note(counts, is_korean):
+    found = korean_notice(["학교에서", "나는", "the"], np.array(counts, np.int64))
+    assert (found is not None) == is_korean
+    assert found is None or (found.startswith("note: Korean text") and "--tokenizer kiwi" in found)
