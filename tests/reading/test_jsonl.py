@@ -68,6 +68,10 @@ def test_last_of_equal_keys_counts():
     assert scanned('{"text": "a", "text": "b"}', ("text",), 99) == b"b\0"
 
 
+def test_return_and_newline_of_two_records_are_two_newlines():
+    assert scanned('"a\\r"\n"\\nb\\r\\n"', (), 99) == b"a\n\0\nb\n\0"
+
+
 def test_long_record_takes_little_memory():
     chunks = [b'{"text": "', *[b"some words \\u00e9\\n" * 4000] * 512, b'", "n": [1]}\n"end"']
     tracemalloc.start()
@@ -94,6 +98,8 @@ def test_long_record_takes_little_memory():
         ('"Hello."\n', None),
         ("[1] A footnote\n", None),
         ('["a", "b"] is a list\n', None),
+        ('["a", "b"]\n["c", "d"]\n', None),
+        ('[["a", "b"], ["c", "d"]]', None),
         ("{curly}\n", None),
     ],
 )
@@ -146,5 +152,29 @@ def test_json_without_text_is_refused(tmp_path):
         read(write(tmp_path, "prose\nand more\n"), format="jsonl")
     with pytest.raises(DataError, match="record 2: is not valid JSON"):
         read(write(tmp_path, '[{"text": "a"}, {"text" "b"}]'), format="json")
-    with pytest.raises(DataError, match="ends inside a JSON record"):
-        read(write(tmp_path, '[{"text": "a"}, {"text": "b'))
+    for end in (', {"text": "b', ",\n", ""):
+        with pytest.raises(DataError, match="ends inside a JSON record or array"):
+            read(write(tmp_path, '[{"text": "a"}' + end))
+    with pytest.raises(DataError, match=r"a\.txt: has no column 'body'"):
+        read(write(tmp_path, '"a string"\n"another"\n'), column="body")
+
+
+def test_content_of_json_outweighs_the_name(tmp_path):
+    assert text_of(write(tmp_path, '[{"text": "a"},\n {"text": "b"}]', "a.jsonl")) == "a\nb\n"
+    assert text_of(write(tmp_path, '{"text": "a, b"}\n{"text": "c"}\n', "a.csv")) == "a, b\nc\n"
+    assert text_of(write(tmp_path, '"text"\n"one, ""two"""\n"three"\n', "b.csv")) == 'one, "two"\nthree\n'
+
+
+def test_text_is_found_in_records_longer_than_the_sample(tmp_path):
+    words = "word " * 60_000
+    file = write(tmp_path, json.dumps({"id": 1, "text": words}) + '\n{"id": 2, "text": "b"}\n')
+    assert text_of(file) == text_of(file, column="text") == words + "\nb\n"
+    records = [{"body": words[:4_000], "tags": [{"name": "a tag"}]} for _ in range(80)]
+    assert text_of(write(tmp_path, json.dumps(records, indent=1))) == (words[:4_000] + "\n") * 80
+
+
+def test_records_in_a_list_of_a_document_are_not_passed_over(tmp_path):
+    file = write(tmp_path, '{"version": "v2", "data": [{"context": "the text"}]}')
+    with pytest.raises(DataError, match=r"has 2 columns with text.*version \('v2'\), data \("):
+        read(file)
+    assert text_of(file, column="version") == "v2\n"
