@@ -66,6 +66,7 @@ class ReadReport:
     cut_tokens: int = 0  # cuts in text without white space nearby
     formats: dict[str, str] = field(default_factory=dict)  # of JSON and tables: first file, by description
     lone_surrogates: int = 0  # in escapes of JSON
+    stray_quotes: FileList = field(default_factory=FileList)  # "a.csv, record 3"
     skipped: dict[str, tuple[int, str]] = field(default_factory=dict)  # records and first place, by reason
 
     def skip(self, reason: str, records: int, place: str) -> None:
@@ -98,6 +99,11 @@ class ReadReport:
         for reason, (records, place) in self.skipped.items():
             notices.append(
                 f"{place}: {records:,} record{'s' * (records > 1)} skipped, {reason}; the first is here."
+            )
+        if self.stray_quotes.num_files:
+            notices.append(
+                f"{self.stray_quotes}: has text behind a closing quote. Check the quotes there, because a "
+                "single quote at the start of a field joins records."
             )
         if self.lone_surrogates:
             notices.append(f"JSON escapes: {self.lone_surrogates:,} single surrogates, read as U+FFFD.")

@@ -113,13 +113,14 @@ def _is_heading(names: list[str]) -> bool:
     """Return True if the fields of the first record look like names of columns."""
     if len(names) == 1:
         return names[0].lower() in _ONLY_COLUMN
+    named = names[not names[0] :]  # because pandas writes an index without a name
     return len({name.lower() for name in names}) == len(names) and all(
         is_text(name)
         and name == name.strip()
         and len(name) <= _MAX_NAME_CHARS
         and len(name.split()) <= _MAX_NAME_WORDS
         and name[-1] not in ".!?…。"
-        for name in names
+        for name in named
     )
 
 
@@ -174,3 +175,5 @@ def table_text(
         raise DataError(f"{name}: has no record with {width} fields, as the first line has. {advice}")
     reason = f"not of {width} fields, as the first line is"
     report.skip(reason, skipped, f"{name}, record {fields[scanner.FIRST_SKIPPED]}")
+    if fields[scanner.FIRST_STRAY]:
+        report.stray_quotes.add(f"{name}, record {fields[scanner.FIRST_STRAY]}")

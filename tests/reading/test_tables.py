@@ -67,6 +67,7 @@ def test_long_field_takes_little_memory():
         (TABLE, None, "CSV with a heading"),
         (TABLE.replace(",", ";"), None, "CSV with semicolons with a heading"),
         ('id\tbody\n1\t"Oh," he said\n2\t"no\n', None, "TSV with a heading"),
+        (",body\n0,one word\n1,more words\n", None, "CSV with a heading"),
         (PROSE, None, None),
         ("a\tb\n" * 60, None, None),
         ("1,one\n2,two\n3,three\n", None, None),
@@ -119,6 +120,16 @@ def test_records_of_another_width_are_skipped_and_counted(tmp_path):
     assert report.notices() == [
         f"{file}, record 2: 2 records skipped, not of 2 fields, as the first line is; the first is here."
     ]
+
+
+def test_text_behind_a_closing_quote_is_noted(tmp_path):
+    rows = "".join(f"{number}\tsome words\n" for number in range(100))
+    report, file = ReadReport(), write(tmp_path, f'id\ttext\n{rows}8\t"Oh, he\n9\tsaid "no" again\n')
+    assert text_of(file, report=report).endswith('words\nOh, he\n9\tsaid no" again\n')
+    assert report.notices()[0].startswith(f"{file}, record 101: has text behind a closing quote")
+    report = ReadReport()
+    text_of(write(tmp_path, 'id,text\n1,"a ""b""\n"\n2,c\n', "a.csv"), report=report)
+    assert report.notices() == []
 
 
 def test_broken_tables_are_refused(tmp_path):
