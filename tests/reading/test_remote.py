@@ -41,7 +41,7 @@ def read(server, *replies: Reply) -> bytes:
         Reply(cut=0),
         Reply(status=503),
         Reply(chunked=True, cut=HALF),
-        Reply(cut=HALF, etag=None, date="Sun, 29 Nov 2026 11:00:00 GMT"),
+        Reply(cut=HALF, etag=None, date="Wed, 01 Jul 2015 11:00:00 GMT"),
     ],
     ids=["cut", "cut-at-once", "busy", "cut-chunked", "date"],
 )
@@ -79,6 +79,16 @@ def test_changed_file_is_an_error_and_no_mixture(web_server, other):
     web_server.replies = [Reply(cut=HALF, etag=other.etag and '"1"'), other]
     with pytest.raises(DataError, match=r"corpus\.txt: changed on the server while it was read\. Start"):
         RemoteStream(HttpFile(web_server.url(), FAST)).read()
+
+
+def test_date_of_the_answer_is_no_version(web_server):
+    first, *others = (Reply(etag=None, date=f"Fri, 01 Jan 2100 00:00:{second}0 GMT") for second in range(5))
+    first.cut = HALF
+    assert read(web_server, first, *others) == CONTENT
+    assert "Range" not in web_server.requests[1]
+    file = HttpFile(web_server.url(), FAST)
+    file.keep_sha256("0" * 64)
+    assert file.known_sha256() is None, "the text is read each time"
 
 
 def test_answer_with_another_part_is_not_used(web_server):
