@@ -20,6 +20,13 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=8,
 )
+RECORDS = VALUES | TEXTS.map(
+    lambda text: {
+        "text": text,
+        "본문": text,
+        "meta": {"n": [text], "text": f"{text}!", "meta": {"t\n": text}},
+    }
+)
 PATHS = [("text",), ("본문",), ("meta", "text"), ("meta", "meta", "t\n"), ()]
 
 
@@ -37,7 +44,7 @@ def joined(texts) -> bytes:
 
 @settings(deadline=None, derandomize=True, max_examples=150)
 @given(
-    values=st.lists(VALUES, max_size=4),
+    values=st.lists(RECORDS, max_size=4),
     damage=st.tuples(
         st.integers(0, 60), st.sampled_from(["", '"', "\\", "{", "}", "[", ",", ":", "\n", "x"])
     ),
