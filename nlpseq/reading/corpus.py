@@ -47,6 +47,7 @@ class Block(NamedTuple):
 
     @property
     def text(self) -> str:
+        """Return the block as a string."""
         return self.data.decode(*UTF_8)
 
 
@@ -115,6 +116,7 @@ class Corpus:
 
     @property
     def file_names(self) -> list[str]:
+        """Return the names of the files, for messages."""
         return [file.name for file in self._files]
 
     def text_config(

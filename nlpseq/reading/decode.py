@@ -44,6 +44,7 @@ class FileList:
     num_files: int = 0
 
     def add(self, description: str) -> None:
+        """Count a file, and keep its description if it is one of the first."""
         self.num_files += 1
         self.first += [description][: _NAMED_FILES - len(self.first)]
 

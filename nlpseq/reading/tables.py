@@ -45,6 +45,7 @@ class Dialect(NamedTuple):
 
     @property
     def title(self) -> str:
+        """Return the format in words, for messages."""
         return _DELIMITERS[self.delimiter] + (" with a heading" if self.has_heading else " without a heading")
 
 

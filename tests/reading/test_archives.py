@@ -95,8 +95,12 @@ def test_member_that_cannot_be_read_is_refused_by_name(tmp_path):
     encrypted[entry + 8] |= 1
     with pytest.raises(DataError, match=r"a\.zip, member secret\.txt: is encrypted\. Extract"):
         read(write(tmp_path, bytes(encrypted), "a.zip"))
-    with pytest.raises(DataError, match=r"a\.zip, member b\.tar: is an archive in an archive"):
-        read(write(tmp_path, zip_of({"b.tar": tar_of(MEMBERS)}), "a.zip"))
+    encrypted[entry + 8], encrypted[entry + 10] = 0, 99
+    with pytest.raises(DataError, match=r"member secret\.txt: is compressed by method 99\. Extract"):
+        read(write(tmp_path, bytes(encrypted), "a.zip"))
+    for pack in (zip_of, tar_of):
+        with pytest.raises(DataError, match=r"a\.zip, member b: is an archive in an archive"):
+            read(write(tmp_path, zip_of({"b": pack(MEMBERS)}), "a.zip"))
 
 
 @pytest.mark.parametrize("make", [zip_of, tar_of])

@@ -71,6 +71,18 @@ def test_arrays_have_the_text_of_their_records(layout, size):
     assert scanned(json.dumps(records[0], **layout), ("text",), size, is_lines=False) == joined(["a\nb"])
 
 
+def test_deep_record_is_skipped():
+    for depth, text in ((511, b"t\0end\0"), (512, b"end\0")):  # lists within the object
+        line = '{"n": ' + "[" * depth + "]" * depth + ', "text": "t"}\n"end"'
+        assert scanned(line, ("text",), 99) == text
+
+
+def test_text_before_an_error_is_a_document():
+    chunks = [b'{"text": "', *[b"word " * 20_000] * 20, b'\n"end"\n']
+    pieces = json_text(iter(chunks), ("text",), is_lines=True, end=0, name="a", report=ReadReport())
+    assert [len(text) for text in b"".join(pieces).split(b"\0")] == [1_100_000, 3, 0]
+
+
 def test_last_of_equal_keys_counts():
     assert scanned('{"text": "a", "text": "b"}', ("text",), 99) == b"b\0"
 
@@ -126,6 +138,7 @@ def test_json_is_read_as_the_text_of_its_records(tmp_path):
     file = write(tmp_path, '\ufeff{"id": 1, "text": "one\\ntwo"}\r\n{"id": 2, "text": "three"}\r\n')
     assert text_of(file, report=report) == "one\ntwo\nthree\n"
     assert report.formats == {"JSON lines, text from text": str(file)}
+    assert text_of(file, tokenizer="bpe") == "one\ntwo\nthree\n"
     assert text_of(file, format="text") == file.read_text().removeprefix("\ufeff")
     assert text_of(write(tmp_path, '[{"body": "a"}, {"body": "b"}]')) == "a\nb\n"
 
@@ -141,6 +154,7 @@ def test_unclear_column_is_refused_with_examples(tmp_path):
     for column, problem in (("txt", "has no column 'txt'"), (None, "has 2 columns with text")):
         with pytest.raises(DataError, match=rf"a\.txt: {problem}.*--column.*body \('Long'\)"):
             read(file, column=column)
+    assert text_of(write(tmp_path, '{"title": "News", "text": "Long"}\n')) == "Long\n"
     assert text_of(write(tmp_path, '{"headline": "News", "date": "2024-01-02", "n": 1}\n')) == "News\n"
 
 

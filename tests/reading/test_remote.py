@@ -68,6 +68,7 @@ def test_server_without_ranges_sends_the_same_bytes_again(web_server):
         web_server.replies = [fault, rest]
         with RemoteStream(HttpFile(web_server.url(), FAST)) as stream:
             assert stream.read() == CONTENT
+    assert "Range" not in web_server.requests[-2], "a weak ETag allows other bytes"
 
 
 @pytest.mark.parametrize(

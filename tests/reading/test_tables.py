@@ -51,6 +51,12 @@ def test_column_is_the_same_as_of_the_csv_module(text, delimiter, is_quoted, col
         assert is_quoted and text.count('"') % 2
 
 
+def test_long_field_of_a_skipped_record_ends_with_it():
+    chunks = [b'"', *[b"word " * 20_000] * 20, b'"\nend,y']
+    pieces = table_text(iter(chunks), dialect(), 0, end=0, name="a", report=ReadReport())
+    assert b"".join(pieces).endswith(b"word \0end\0")
+
+
 def test_long_field_takes_little_memory():
     chunks = [b'"', *[b'some words ""\n' * 5000] * 512, b'",x\nend,y']
     tracemalloc.start()
@@ -71,6 +77,7 @@ def test_long_field_takes_little_memory():
         (PROSE, None, None),
         ("a\tb\n" * 60, None, None),
         ("1,one\n2,two\n3,three\n", None, None),
+        ("One two three four five,six\na,b\nc,d\n", None, None),
         ("id,body\n1,one\n2,two,three\n3,a\n", None, None),
         ("id,body\n1,one\n", None, None),
         ("Apples,pears.\nOne,two.\nThree,four.\n", None, None),
@@ -98,9 +105,17 @@ def test_table_is_read_as_the_text_of_its_column(tmp_path):
     file = write(tmp_path, '\ufeffid;when;body\r\n1;2024-01-02;"one ""word"""\r\n\r\n2;;"two\r\nlines"\r\n')
     assert text_of(file, report=report) == 'one "word"\ntwo\nlines\n'
     assert report.formats == {"CSV with semicolons with a heading, text from body": str(file)}
+    assert text_of(file, tokenizer="bpe") == 'one "word"\ntwo\nlines\n'
     assert text_of(file, format="text").startswith("id;when;body\n1;")
     assert text_of(file, sentences="documents") == 'one "word"\ntwo lines\n'
     assert text_of(write(tmp_path, PROSE)) == PROSE
+
+
+@pytest.mark.parametrize(("words", "name"), [(20_000, "a.txt"), (60_000, "a.csv")])
+def test_table_with_long_fields_is_recognized(tmp_path, words, name):
+    field = "two, words\n" * (words // 2)
+    file = write(tmp_path, "id,text\n" + "".join(f'{number},"{field}"\n' for number in range(5)), name)
+    assert text_of(file) == (field + "\n") * 5
 
 
 def test_column_is_a_name_or_a_number(tmp_path):
