@@ -63,7 +63,7 @@ def write(folder: Path, content: bytes, name: str = "a.bin") -> Path:
     [
         *(zip_of(MEMBERS, method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)),
         gzip.compress(zip_of(MEMBERS)),
-        tar_of(MEMBERS),
+        tar_of(MEMBERS) + bytes(200_000),
         tar_of(MEMBERS, "w:xz"),
     ],
     ids=["stored", "bzip2", "lzma", "zip.gz", "tar", "tar.xz"],

@@ -83,6 +83,12 @@ def test_text_before_an_error_is_a_document():
     assert [len(text) for text in b"".join(pieces).split(b"\0")] == [1_100_000, 3, 0]
 
 
+def test_key_at_the_end_of_a_chunk_is_no_text():
+    chunks = [b'{"text": "' + b"word " * 220_000 + b'", "ke', b'y": 1}\n']
+    pieces = json_text(iter(chunks), ("text",), is_lines=True, end=0, name="a", report=ReadReport())
+    assert b"".join(pieces) == b"word " * 220_000 + b"\0"
+
+
 def test_last_of_equal_keys_counts():
     assert scanned('{"text": "a", "text": "b"}', ("text",), 99) == b"b\0"
 

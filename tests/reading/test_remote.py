@@ -257,11 +257,18 @@ class FlakyStore:
     """A file system of fsspec whose first stream fails."""
 
     unstrip_protocol = staticmethod("s3://{}".format)
-    invalidate_cache = staticmethod(lambda: None)
-    info = staticmethod(lambda _: {"size": len(CONTENT), "ETag": "1"})
 
     def __init__(self) -> None:
         self.streams = list[FlakyStream]()
+        self.is_listed = True  # by an earlier call, perhaps before a change
+
+    def invalidate_cache(self) -> None:
+        self.is_listed = False
+
+    def info(self, _: str) -> dict[str, object]:
+        assert not self.is_listed
+        self.is_listed = True
+        return {"size": len(CONTENT), "ETag": "1"}
 
     def open(self, *_) -> FlakyStream:
         self.streams.append(FlakyStream(fails=not self.streams))

@@ -1,6 +1,7 @@
 """CSV and TSV: the compiled scan against the csv module, chunks of any size, recognition, columns."""
 
 import csv
+import gzip
 import io
 import tracemalloc
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from support.texts import read_blocks as read, text_of, write_text
 
 from nlpseq.errors import DataError
-from nlpseq.reading.corpus import ReadReport
+from nlpseq.reading.corpus import ReadReport, open_corpus
 from nlpseq.reading.tables import Dialect, sniff_dialect, table_text
 
 PROSE = "Hello, my friend\nYes, he said\nNo, she said\nWell, well\n"
@@ -126,6 +127,14 @@ def test_column_is_a_name_or_a_number(tmp_path):
         read(named)
     with pytest.raises(DataError, match=r"b\.csv: has no column '3'.*1 \('1'\), 2 \('x'\)"):
         read(nameless, column="3")
+
+
+def test_name_decides_behind_a_compression(tmp_path):
+    content = b"1,x\n2,y\n"
+    packed = write_text(tmp_path / "a.csv.gz", gzip.compress(content))
+    assert text_of(packed) == "x\ny\n"
+    named, other = write_text(tmp_path / "a.csv", content), write_text(tmp_path / "a.txt", content)
+    assert open_corpus(named).content_key() != open_corpus(other).content_key(), "their texts differ"
 
 
 def test_records_of_another_width_are_skipped_and_counted(tmp_path):
