@@ -63,8 +63,8 @@ def neighbors(
             if len(words) != 1 and not interactive:  # a header, below an empty line unless it is the first
                 if number > 0:
                     print_line()
-                print_line(word)
-            print_columns((other, f"{value:.4f}") for other, value in answers)
+                print_line(vectors.vocab.label(word))
+            print_columns((vectors.vocab.label(other), f"{value:.4f}") for other, value in answers)
     if not (all_known or interactive):
         click.get_current_context().exit(DataError.exit_code)
 
@@ -98,7 +98,7 @@ def analogy(
     if as_json:
         print_json({"answers": [{"word": word, "score": value} for word, value in answers]})
     else:
-        print_columns((word, f"{value:.4f}") for word, value in answers)
+        print_columns((vectors.vocab.label(word), f"{value:.4f}") for word, value in answers)
 
 
 @click.command(

@@ -13,7 +13,7 @@ from nlpseq.config import TextConfig
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import normalize_and_tokenize
-from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE, token_name
+from nlpseq.tokenizers.bpe import BPE, SPACE_MARK, TOKENIZER_FILE, token_label, token_name
 
 __all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "prune", "unescape"]
 
@@ -60,9 +60,17 @@ class Vocab:
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
     def find(self, word: str) -> str | None:
-        """Return the entry of a word: with BPE its token after a space, if there is one, else the word."""
-        after_space = token_name(f" {word}".encode(*UTF_8)) if self.bpe else word
-        return next((entry for entry in (after_space, word) if entry in self.ids), None)
+        """Return the entry of a word; with BPE of its token after a space, of a token, or of a label."""
+        entries = [word]
+        if self.bpe:
+            texts = f" {word}", word.replace(SPACE_MARK, " ")
+            after_space, labeled = (token_name(text.encode(*UTF_8)) for text in texts)
+            entries = [after_space, word, labeled]
+        return next((entry for entry in entries if entry in self.ids), None)
+
+    def label(self, entry: str) -> str:
+        """Return an entry as a person reads it: of BPE the text, with a mark for a space at its start."""
+        return token_label(entry) if self.bpe else entry
 
     def ids_of(self, words: Iterable[str]) -> list[int]:
         """Return the id of each word or special; unknown words get the id of <unk>."""

@@ -34,9 +34,11 @@ from nlpseq.errors import DataError
 from nlpseq.reading.decode import UTF_8
 
 __all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "MAX_TRAIN_BYTES", "NUMBER", "OTHER", "SPACE"]
-__all__ += ["TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_name", "train_bpe"]
+__all__ += ["SPACE_MARK", "TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "token_bytes", "token_label"]
+__all__ += ["token_name", "train_bpe"]
 
 TOKENIZER_FILE = "tokenizer.json"
+SPACE_MARK = "▁"  # a space at the start of a token, for a person
 MIN_PAIRS = 2  # occurrences of a pair to merge
 MAX_TRAIN_BYTES = 1 << 24  # of distinct pre-tokens; training takes 24 times as much memory
 
@@ -250,6 +252,18 @@ def token_bytes(token: str) -> bytes:
 def token_name(text: bytes) -> str:
     """Return the token of a text as tokenizer.json writes it."""
     return "".join(map(BYTE_CHARS.__getitem__, text))
+
+
+def token_label(token: str) -> str:
+    """Return a token as a person reads it, or its name if its bytes are no UTF-8.
+
+    A space at its start is SPACE_MARK, as the tools of SentencePiece print it.
+    """
+    try:
+        text = token_bytes(token).decode()
+    except UnicodeDecodeError:
+        return token
+    return SPACE_MARK + text[1:] if text.startswith(" ") else text
 
 
 def _to_bytes(text: str) -> bytes:

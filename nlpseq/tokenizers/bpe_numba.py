@@ -28,7 +28,9 @@ __all__ = [
 DEAD, BORDER = -2, -1  # in place of a symbol
 EMPTY = -1  # key of an unused slot
 KEY, COUNT, FIRST, END = range(4)  # columns of a table of pairs: count, and range of its positions
-RANK, MERGED = 1, 2  # columns of a table of merges
+RANKED = 1  # column of a table of merges: rank, and merged symbol in the lower half
+NO_MERGE = np.iinfo(np.int64).max  # in place of a rank and a merged symbol
+MAX_SCANNED = 24  # symbols; the lowest rank of so few is found faster by a scan than by a heap
 HALF = 32  # bits; a key has the left symbol in the upper half
 RIGHT = (1 << HALF) - 1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, for Fibonacci hashing
@@ -225,14 +227,14 @@ def _write_positions(new, merged, symbols_B, spans_B, beside, positions):  # typ
 
 @njit(nogil=True, cache=True)
 def hash_merges(merges_M2, merged_M):  # type: ignore[no-untyped-def]
-    """Return a table of merges: key, rank and merged symbol; of equal pairs the last counts."""
-    table_S = np.full((1 << 9, 3), EMPTY, np.int64)
+    """Return a table of merges: key, then rank and merged symbol; of equal pairs the last counts."""
+    table_S = np.full((1 << 9, 2), EMPTY, np.int64)
     while len(table_S) < 4 * len(merges_M2):
         table_S = _grown(table_S)
     for rank in range(len(merges_M2)):
         key = np.int64(merges_M2[rank, 0]) << HALF | merges_M2[rank, 1]
         slot = _slot(table_S, key)
-        table_S[slot, KEY], table_S[slot, RANK], table_S[slot, MERGED] = key, rank, merged_M[rank]
+        table_S[slot, KEY], table_S[slot, RANKED] = key, rank << HALF | merged_M[rank]
     return table_S
 
 
@@ -243,32 +245,68 @@ def cut_into_tokens(text, starts_N, ends_N, whole_N, byte_ids, table_S):  # type
     whole_N: int32, the id of a pre-token that is a token without merging, else -1. byte_ids: (256,). table_S:
     of hash_merges.
     """
-    num_bytes, longest = np.int64(0), np.int64(0)
+    num_bytes, longest = np.int64(0), np.int64(MAX_SCANNED)
     for n in range(len(starts_N)):
         num_bytes += ends_N[n] - starts_N[n]
         longest = max(longest, ends_N[n] - starts_N[n])
     ids, num, bounds_N = np.empty(num_bytes, np.int32), np.int64(0), np.empty(len(starts_N), np.int64)
-    symbols, spans = np.empty(longest, np.int32), np.empty(longest, np.int32)
+    spans, ranked = np.empty(longest, np.int32), np.empty(MAX_SCANNED, np.int64)
     heap = [np.int64(0) for _ in range(0)]  # rank and position of each known pair
     for n in range(len(starts_N)):
-        start, size, at = starts_N[n], ends_N[n] - starts_N[n], np.int64(0)
+        start, size = starts_N[n], ends_N[n] - starts_N[n]
+        symbols = ids[num : num + size]
+        for p in range(size):
+            symbols[p] = byte_ids[text[start + p]]
         if whole_N[n] >= 0:
-            symbols[0], spans[0] = whole_N[n], size
+            symbols[0], size = whole_N[n], 1
+        elif size <= MAX_SCANNED:
+            size = _merge_by_scan(symbols, ranked, table_S)
         else:
-            for p in range(size):
-                symbols[p], spans[p] = byte_ids[text[start + p]], 1
-            _merge_by_rank(symbols, spans, size, table_S, heap)
-        while at < size:
-            ids[num] = symbols[at]
-            num += 1
-            at += spans[at]
+            size = _merge_by_heap(symbols, spans, table_S, heap)
+        num += size
         bounds_N[n] = num
     return ids[:num].copy(), bounds_N
 
 
+@njit(inline="always")
+def _ranked(left, right, table_S):  # type: ignore[no-untyped-def]
+    """Return rank and merged symbol of a pair of symbols, or NO_MERGE."""
+    slot = _slot(table_S, np.int64(left) << HALF | right)
+    return table_S[slot, RANKED] if table_S[slot, KEY] != EMPTY else NO_MERGE
+
+
+@njit(inline="always")
+def _merge_by_scan(symbols, ranked, table_S):  # type: ignore[no-untyped-def]
+    """Merge the pair of the lowest rank, of several the leftmost, until no pair has a rank.
+
+    symbols: at most MAX_SCANNED; overwritten. ranked: scratch for the pair at each position. Returns the
+    number of symbols left.
+    """
+    num = len(symbols)
+    for p in range(num - 1):
+        ranked[p] = _ranked(symbols[p], symbols[p + 1], table_S)
+    while num > 1:
+        at = 0
+        for p in range(1, num - 1):
+            at = p if ranked[p] < ranked[at] else at
+        if ranked[at] == NO_MERGE:
+            break
+        symbols[at] = ranked[at] & RIGHT
+        num -= 1
+        for p in range(at + 1, num):
+            symbols[p], ranked[p - 1] = symbols[p + 1], ranked[p]
+        if at > 0:
+            ranked[at - 1] = _ranked(symbols[at - 1], symbols[at], table_S)
+        if at < num - 1:
+            ranked[at] = _ranked(symbols[at], symbols[at + 1], table_S)
+    return num
+
+
 @njit(nogil=True, cache=True)
-def _merge_by_rank(symbols, spans, size, table_S, heap):  # type: ignore[no-untyped-def]
-    """Merge the pair of the lowest rank, of several the leftmost, until no pair has a rank."""
+def _merge_by_heap(symbols, spans, table_S, heap):  # type: ignore[no-untyped-def]
+    """Merge as _merge_by_scan, in n log n; spans: scratch, the number of bytes of each symbol."""
+    size, num = len(symbols), 0
+    spans[:size] = 1
     for p in range(size - 1):
         _push_pair(symbols, p, p + 1, table_S, heap)
     while len(heap) > 0:
@@ -277,24 +315,29 @@ def _merge_by_rank(symbols, spans, size, table_S, heap):  # type: ignore[no-unty
         q = p + spans[p]
         if symbols[p] == DEAD or q >= size:
             continue
-        slot = _slot(table_S, np.int64(symbols[p]) << HALF | symbols[q])
-        if table_S[slot, RANK] != rank:  # because one of the two has merged with another symbol
+        ranked = _ranked(symbols[p], symbols[q], table_S)
+        if ranked >> HALF != rank:  # because one of the two has merged with another symbol
             continue
         r = q + spans[q]
-        symbols[p], symbols[q] = table_S[slot, MERGED], DEAD
+        symbols[p], symbols[q] = ranked & RIGHT, DEAD
         spans[p] = spans[r - 1] = r - p
         if p > 0:
             _push_pair(symbols, p - spans[p - 1], p, table_S, heap)
         if r < size:
             _push_pair(symbols, p, r, table_S, heap)
+    at = np.int64(0)
+    while at < size:
+        symbols[num], at = symbols[at], at + spans[at]
+        num += 1
+    return num
 
 
 @njit(inline="always")
 def _push_pair(symbols, p, q, table_S, heap):  # type: ignore[no-untyped-def]
     """Push the pair of symbols at two positions if it has a rank."""
-    slot = _slot(table_S, np.int64(symbols[p]) << HALF | symbols[q])
-    if table_S[slot, KEY] != EMPTY:
-        heappush(heap, table_S[slot, RANK] << HALF | np.int64(p))
+    ranked = _ranked(symbols[p], symbols[q], table_S)
+    if ranked != NO_MERGE:
+        heappush(heap, (ranked >> HALF) << HALF | np.int64(p))
 
 
 @njit(nogil=True, cache=True)

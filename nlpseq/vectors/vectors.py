@@ -100,7 +100,7 @@ class Vectors:
 
     def _explain_unknown(self, word: str) -> str:
         if self.vocab.bpe:
-            tokens = self.vocab.bpe.tokenize(" " + word)
+            tokens = [self.vocab.label(token) for token in self.vocab.bpe.tokenize(" " + word)]
             return f"{word!r}: is {len(tokens)} subword tokens, {' '.join(tokens)}. Name one of these tokens."
         parts = self._tokens(word)
         known = [part for part in parts if part in self.vocab]

@@ -1,7 +1,8 @@
-"""Time from text to ids for other formats than plain text: `run.py sources`.
+"""Time from text to ids for other formats than plain text, and for morphemes: `run.py sources`.
 
 The same paragraphs as plain text, JSON lines, CSV and Parquet are encoded by turns with a fresh cache, on all
-threads. A ratio is the time of a format divided by the time of plain text of the same turn.
+threads. A ratio is the time of a format divided by the time of plain text of the same turn. The analyzers of
+Korean, far slower, encode the Korean sample once each.
 """
 
 import argparse
@@ -17,7 +18,9 @@ from typing import Any
 from common import CORPUS, check_tests, heading, run_fresh, training_job
 
 Figures = dict[str, Any]
-CORPORA = (CORPUS, "kowiki-sample.txt.xz")
+KOREAN = "kowiki-sample.txt.xz"
+CORPORA = (CORPUS, KOREAN)
+ANALYZERS = {"kiwi": (0.12, 0.2), "mecab": (0.4, 0.6)}  # must, aim, in MB/s
 TESTS = ("tests/dataset/test_sources.py", "tests/reading/test_jsonl.py", "tests/reading/test_tables.py")
 SAMPLE_LINES = 200  # of the file that compiles the scanner before the clock
 
@@ -79,7 +82,22 @@ def sources(options: argparse.Namespace, folder: Path) -> str:
             name = corpus.partition(".")[0]
             table.append(f"| {name} | {form} | {median(seconds):.2f} | {figures} | {memory:.0f} MB |")
             print(table[-1], file=sys.stderr, flush=True)
-    return "\n".join(table)
+    return "\n".join([*table, "", *measure_analyzers(options, folder)])
+
+
+def measure_analyzers(options: argparse.Namespace, folder: Path) -> list[str]:
+    """Return a table of the speed and memory of the analyzers of Korean."""
+    text = lzma.decompress((Path(options.data) / KOREAN).read_bytes()).decode()
+    table = ["| tokenizer | seconds | MB/s | must | aim | memory |", "|---" * 6 + "|"]
+    job = prepare("plain text", text.split("\n"), options, folder)
+    for name, (must, aim) in ANALYZERS.items():
+        figures = run_fresh(job | {"text_config": {"tokenizer": name}}, folder)
+        seconds = figures["prepare_seconds"]
+        speed = len(text.encode()) / 1e6 / seconds
+        table.append(
+            f"| {name} | {seconds:.1f} | {speed:.2f} | {must} | {aim} | {figures['peak_mb']:.0f} MB |"
+        )
+    return table
 
 
 def prepare(form: str, lines: list[str], options: argparse.Namespace, folder: Path) -> Figures:

@@ -10,6 +10,7 @@ import pytest
 import nlpseq as ns
 from nlpseq.config import Length
 from nlpseq.lm.generate import generate
+from nlpseq.tokenizers.bpe import token_label
 
 TEXT = b"the king of the hill, the king's cat sat\nna\xc3\xafve caf\xe9 \xff\xfe the cat's hat\r\n" * 40
 BPE = ("--tokenizer", "bpe", "--vocab-size", "280")
@@ -129,13 +130,17 @@ def test_query_finds_the_token_after_a_space(run_cli, trained: Path, text: Path)
     vectors = ns.Vectors.load(trained / "text.w2v")
     done = run_cli("neighbors", trained / "text.w2v", "king", "--top", 2, "--json")
     assert json.loads(done.stdout)["word"] == "Ġking"
+    printed = run_cli("neighbors", trained / "text.w2v", "▁king", "--top", 300).stdout.splitlines()
+    nearest = [word for word, _ in vectors.neighbors("king", top=300)]
+    labels = [*map(token_label, nearest)]
+    assert printed[labels.index("▁the")].split()[0] == "▁the"
     Path("pairs.tsv").write_text("king cat 3\nKing the 2\nhat sat 1\nzebra cat 1\n")
     judged = run_cli("eval-w2v", trained / "text.w2v", "--pairs", "pairs.tsv", "--json")
     assert [json.loads(judged.stdout)["pairs"][0][key] for key in ("used", "oov")] == [3, 1]
     cosine = run_cli("similarity", trained / "text.w2v", "king", "Ġthe")
     assert float(cosine.stdout) == pytest.approx(vectors.similarity("Ġking", "Ġthe"), abs=1e-4)
     unknown = run_cli("neighbors", trained / "text.w2v", "zebra")
-    assert (unknown.exit_code, "'zebra': is 6 subword tokens, Ġ z e b r a." in unknown.stderr) == (4, True)
+    assert (unknown.exit_code, "'zebra': is 6 subword tokens, ▁ z e b r a." in unknown.stderr) == (4, True)
 
 
 def test_missing_or_foreign_tokenizer_file_is_an_error(run_cli, trained: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from support.texts import bpe_of
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
-from nlpseq.tokenizers.bpe import BPE
+from nlpseq.tokenizers.bpe import BPE, token_label, token_name
 from nlpseq.tokenizers.detokenize import Detokenizer, detokenize
 
 # Made by tokenizers 0.23.3: a byte-level BPE of 314 tokens with an added token, and the ids of a few lines.
@@ -133,3 +133,11 @@ def test_one_long_pretoken_takes_linear_time(text: bytes) -> None:
         assert model.decode(model.encode(part)) == part
         seconds.append(time.process_time() - start)
     assert seconds[1] < 12 * seconds[0] + 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [(b" the", "▁the"), (b"the", "the"), (" 삶".encode(), "▁삶"), (b"  ", "▁ "), (b"\xec\x82", "ìĤ")],
+)
+def test_label_is_the_text_of_whole_characters(text: bytes, label: str) -> None:
+    assert token_label(token_name(text)) == label

@@ -18,6 +18,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.vectors import Vectors
 
 OF_USAGE = 2
+MIN_SAVES_SEEN, MAX_TURNS = 10, 100
 READER = """
 import sys, hashlib
 from nlpseq.vectors.vectors import Vectors
@@ -122,17 +123,19 @@ def test_overwritten_result_is_read_whole(tmp_path: Path, tally: Tally, reads: i
     saver = subprocess.Popen([sys.executable, "-c", SAVER, str(path)], stdout=subprocess.PIPE, text=True)
     assert saver.stdout is not None and saver.stdout.readline() == "0\n"
     seen = set()
-    for number in range(reads):
+    for number in range(MAX_TURNS * reads):
+        if number >= reads and len(seen) >= MIN_SAVES_SEEN:  # later if the machine is loaded
+            break
         with tally.case(f"read {number}"):
             vectors = Vectors.load(path)
             assert vectors.contexts is not None
             values = {float(vectors.matrix[0, 0]), float(vectors.contexts[0, 0])}
             assert len(values) == 1, "vectors of one save and contexts of another"
             seen |= values
+    with tally.case("overwritten meanwhile"):
+        assert len(seen) >= MIN_SAVES_SEEN
     saver.kill()
     saver.communicate()
-    with tally.case("overwritten meanwhile"):
-        assert len(seen) >= 10
 
 
 @pytest.mark.parametrize(
