@@ -25,6 +25,7 @@ RECORDS = VALUES | TEXTS.map(
         "text": text,
         "본문": text,
         "meta": {"n": [text], "text": f"{text}!", "meta": {"t\n": text}},
+        "t\n": {"text": "elsewhere"},
     }
 )
 PATHS = [("text",), ("본문",), ("meta", "text"), ("meta", "meta", "t\n"), ()]
@@ -166,7 +167,9 @@ def test_unclear_column_is_refused_with_examples(tmp_path):
 
 def test_malformed_lines_are_skipped_and_counted(tmp_path):
     report = ReadReport()
-    file = write(tmp_path, '{"text": "a"}\n{"text": "b\n[1]\n{"text": null}\n{"text": "\\ud800"}\n')
+    file = write(
+        tmp_path, '{"text": "a"}\n{"text": "b\n[1]\n{"text": null}\n{"text": "\\ud800", "n": "\\ude00"}\n'
+    )
     assert text_of(file, report=report) == "a\n\ufffd\n"
     notices = "\n".join(report.notices())
     assert f"{file}, line 2: 2 records skipped, not an object or a string in JSON; the first is" in notices
