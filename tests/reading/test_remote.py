@@ -309,6 +309,13 @@ def test_remote_corpus_is_cached_by_version(web_server, tmp_path):
         assert word in cached_dataset(open_corpus(web_server.url()), config).vocab.words
 
 
+def test_sha256_is_known_of_the_same_version_only(web_server):
+    HttpFile(web_server.url(), FAST).keep_sha256("0" * 64)
+    assert HttpFile(web_server.url(), FAST).known_sha256() == "0" * 64
+    web_server.replies = [Reply(etag='"2"')]
+    assert HttpFile(web_server.url(), FAST).known_sha256() is None
+
+
 def test_command_reads_an_address(web_server, run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     web_server.replies = [Reply(b"one two three\n" * 40)]
