@@ -2,8 +2,7 @@
 
     import nlpseq as ns
 
-    data = ns.preprocess(ns.open_corpus("corpus.txt"), ns.TextConfig(), "corpus.tokens")
-    vectors = ns.train_word2vec(data, ns.Word2VecConfig(dim=100))
+    vectors = ns.train_word2vec("corpus.txt", dim=100, min_count=5)
     vectors.neighbors("king")
 
 Each name is imported on first use, so `import nlpseq` loads nothing.
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
         NlpseqError as NlpseqError,
         ResourceError as ResourceError,
         RunError as RunError,
+        UnknownWord as UnknownWord,
     )
     from nlpseq.lm.language_model import LanguageModel as LanguageModel
     from nlpseq.lm.train import resume_lm as resume_lm, train_lm as train_lm
@@ -80,6 +80,7 @@ _HOMES = {  # module: the public names it holds
         "NlpseqError",
         "ResourceError",
         "RunError",
+        "UnknownWord",
     ),
     "lm.language_model": ("LanguageModel",),
     "lm.train": ("resume_lm", "train_lm"),

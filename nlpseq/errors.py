@@ -5,26 +5,40 @@
     ├── ConfigError         2   a setting is wrong, or the output exists already
     ├── MissingExtra        3   an optional dependency is not installed
     ├── BackendUnavailable  3   a backend or kernel was named that cannot run here
-    ├── DataError           4   the input cannot be used (empty corpus, unknown word)
+    ├── DataError           4   the input cannot be used (an empty corpus)
+    │   └── UnknownWord     4   a word is not in the vocabulary; a KeyError, too
     ├── ArtifactError       5   a result folder or file is corrupt or does not fit
     └── ResourceError       6   disk or memory ran out, or a path cannot be written
 
-A message is `<thing>: <problem>. <what to do, with the command or option>`.
+A message is `<thing>: <problem>. <what to do, with the command or option>`. In a traceback, a note names the
+arguments of Python for the options.
 """
 
 import errno
+import re
 
 __all__ = ["DISK_FULL", "SHORTAGE", "ArtifactError", "BackendUnavailable", "ConfigError", "DataError"]
-__all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError", "missing_extra"]
+__all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError", "UnknownWord", "missing_extra"]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SHORTAGE = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of the machine: no file is corrupt
+
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?![\w=])")
+_IN_PYTHON = {"force": "force=True", "from": "format=", "resume": "nlpseq.resume(path)"}
+_IN_PYTHON |= {"method": "nlpseq.ppmi, train_svd or train_glove"}
 
 
 class NlpseqError(Exception):
     """Base of all errors meant for users; anything else is a bug."""
 
     exit_code = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        options = dict.fromkeys(_OPTION.findall(str(self)))
+        arguments = [f"--{name} is {_IN_PYTHON.get(name, name.replace('-', '_') + '=')}" for name in options]
+        if arguments:
+            self.add_note(f"In Python, {', '.join(arguments)}.")
 
 
 class RunError(NlpseqError):
@@ -45,6 +59,10 @@ class BackendUnavailable(NlpseqError):
 
 class DataError(NlpseqError):
     exit_code = 4
+
+
+class UnknownWord(DataError, KeyError):
+    __str__ = Exception.__str__  # because KeyError quotes its message
 
 
 class ArtifactError(NlpseqError):

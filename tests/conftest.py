@@ -1,4 +1,7 @@
-"""Shared by all tests: one cache, no network, and the command line as a function."""
+"""Shared by all tests: one cache, no network, and the command line as a function.
+
+`pytest --hypothesis-profile=thorough` tries ten times as many examples of each property.
+"""
 
 import hashlib
 import os
@@ -10,12 +13,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from click.testing import CliRunner, Result
 from support.web_server import WebServer
 
 RunCli = Callable[..., Result]
 ROOT = Path(__file__).parents[1]
+
+for name, max_examples in (("thorough", 1500), ("default", 150)):
+    hypothesis.settings.register_profile(name, deadline=None, derandomize=True, max_examples=max_examples)
+hypothesis.settings.load_profile("default")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "is_whole",
     "seed_setting",
     "setting",
+    "split_settings",
     "threads_setting",
 ]
 
@@ -140,20 +141,45 @@ def from_dict(config_type: type[T], values: Mapping[str, Any], base: T | None = 
     """Build a config from plain values, such as a TOML table.
 
     base: has the values of the other keys, in place of the defaults. Raises ConfigError for an unknown key,
-    with a suggestion, and for a value that is not valid.
+    with a suggestion, for a value that is not valid, and for a base of another type.
     """
-    known = [each.name for each in fields(config_type)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "Use one of " + ", ".join(known) + "."
-            raise ConfigError(f"{key}: unknown setting of {config_type.__name__}. {hint}")
+    if not isinstance(base, config_type | None):
+        name = config_type.__name__
+        raise ConfigError(f"config: is of type {type(base).__name__}. Use {name}, or settings by name.")
+    _check_names(values, config_type)
     config: T = config_type(**values) if base is None else replace(base, **values)  # type: ignore[type-var]
     for key, value in values.items():
         has = getattr(config, key)
         if has != value:  # because some settings replace defaults of others, but no explicit value
             raise ConfigError(f"{key}: is {has!r} with the other settings, not {value!r}. Leave out {key}.")
     return config
+
+
+def split_settings(
+    config_type: type[T], config: T | None, settings: Mapping[str, Any], other_type: type
+) -> tuple[T, dict[str, Any]]:
+    """Return a config with its settings by name, and the settings of another config type.
+
+    Raises ConfigError as from_dict.
+    """
+    _check_names(settings, config_type, other_type)
+    own = {name: settings[name] for name in _names(config_type) if name in settings}
+    others = {name: value for name, value in settings.items() if name not in own}
+    return from_dict(config_type, own, config), others
+
+
+def _names(config_type: type) -> list[str]:
+    return [each.name for each in fields(config_type)]
+
+
+def _check_names(values: Mapping[str, Any], *config_types: type) -> None:
+    known = [name for config_type in config_types for name in _names(config_type)]
+    for key in values:
+        if key not in known:
+            close = get_close_matches(key, known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "Use one of " + ", ".join(known) + "."
+            types = " or ".join(config_type.__name__ for config_type in config_types)
+            raise ConfigError(f"{key}: unknown setting of {types}. {hint}")
 
 
 def from_stored(config_type: type[T], values: Mapping[str, Any]) -> T:

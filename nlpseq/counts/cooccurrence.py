@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from nlpseq.config import CooccurrenceConfig
-from nlpseq.config.fields import from_dict
+from nlpseq.config import CooccurrenceConfig, TextConfig
+from nlpseq.config.fields import from_dict, split_settings
 from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, stream_key
 from nlpseq.core.resources import available_cores
@@ -125,25 +125,26 @@ class Cooccurrence:
 
 def count_cooccurrences(
     data: TokenDataset | Corpus | Source,
-    config: CooccurrenceConfig = CooccurrenceConfig(),  # noqa: B008  (frozen)
+    config: CooccurrenceConfig | None = None,
     *,
     threads: int | None = None,
     memory_bytes: int = 2 << 30,
     progress: Callable[[int, int], None] | None = None,
-    **text: Any,
+    **settings: Any,
 ) -> Cooccurrence:
     """Count the neighbors of every word of the vocabulary.
 
-    data: an encoded corpus, or a source as in open_corpus with the settings `text` of TextConfig.
-    threads: default all cores of this process; the counts do not depend on the number. progress: called with
-    words done and words in total. memory_bytes: limit of the memory, besides memory-mapped files in the
-    cache; with less memory the text is read more often. Raises ResourceError if the disk is full.
+    data: an encoded corpus, or a source as in open_corpus. settings: fields of config, and of TextConfig for
+    a source. threads: default all cores of this process; the counts do not depend on the number. progress:
+    called with words done and words in total. memory_bytes: limit of the memory, besides memory-mapped files
+    in the cache; with less memory the text is read more often. Raises ResourceError if the disk is full.
     """
+    counting, text = split_settings(CooccurrenceConfig, config, settings, TextConfig)
     data = as_dataset(data, text)
     vocab = data.vocab.without_specials()
-    tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, config.subsample))
-    matrix = count_matrix(tokens, config, threads or available_cores(), memory_bytes, progress)
-    return Cooccurrence(matrix, vocab, config, _meta_of(data))
+    tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, counting.subsample))
+    matrix = count_matrix(tokens, counting, threads or available_cores(), memory_bytes, progress)
+    return Cooccurrence(matrix, vocab, counting, _meta_of(data))
 
 
 def find_or_count(

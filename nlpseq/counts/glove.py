@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import GloveConfig
+from nlpseq.config.fields import from_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.core.resources import available_cores
@@ -83,17 +84,19 @@ class Pairs(NamedTuple):
 
 def train_glove(
     counts: Cooccurrence,
-    config: GloveConfig = GloveConfig(),  # noqa: B008  (frozen)
+    config: GloveConfig | None = None,
     *,
     progress: ProgressCallback | None = None,
     checkpoint: CheckpointConfig | None = None,
+    **settings: Any,
 ) -> Vectors:
     """Train GloVe vectors of every word, and of every word as a context.
 
-    progress: called after each epoch. checkpoint: where to store the run; by default it is in memory only.
-    A run stopped by checkpoint.should_stop has meta["complete"] False. Raises DataError if nothing was
-    counted and RunError if training diverges.
+    settings: fields of config. progress: called after each epoch. checkpoint: where to store the run; by
+    default it is in memory only. A run stopped by checkpoint.should_stop has meta["complete"] False. Raises
+    DataError if nothing was counted and RunError if training diverges.
     """
+    config = from_dict(GloveConfig, settings, config)
     if counts.matrix.nnz == 0:
         raise DataError(
             "co-occurrence counts: there is not one pair of words. Use more text or longer lines."

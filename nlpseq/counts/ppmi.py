@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import PPMIConfig
+from nlpseq.config.fields import from_dict
 from nlpseq.counts.cooccurrence import Cooccurrence
 from nlpseq.errors import DataError
 from nlpseq.storage.sparse import as_csr
@@ -34,11 +35,12 @@ BLOCK_PAIRS = 1 << 22  # computed at once
 Floats = npt.NDArray[np.float64]
 
 
-def ppmi(counts: Cooccurrence, config: PPMIConfig = PPMIConfig()) -> Vectors:  # noqa: B008  (frozen)
+def ppmi(counts: Cooccurrence, config: PPMIConfig | None = None, **settings: Any) -> Vectors:
     """Return the PPMI of every pair as sparse vectors, float32, (V, V), one dimension per context word.
 
-    Raises DataError if no pair has a PPMI above 0.
+    settings: fields of config. Raises DataError if no pair has a PPMI above 0.
     """
+    config = from_dict(PPMIConfig, settings, config)
     matrix = ppmi_matrix(counts.matrix, config)
     if matrix.nnz == 0:
         raise DataError(

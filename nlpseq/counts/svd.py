@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import SVDConfig
+from nlpseq.config.fields import from_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.core.resources import available_cores
@@ -50,15 +51,18 @@ class SVD(NamedTuple):
 
 def train_svd(
     explicit: Vectors,
-    config: SVDConfig = SVDConfig(),  # noqa: B008  (frozen)
+    config: SVDConfig | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
 ) -> Vectors:
     """Return dense vectors of words and contexts from sparse vectors.
 
-    progress: called with matrix products done and in total. Raises the errors of resolve, and DataError if
-    the rank of the matrix is below config.dim. Without config.dim the rank limits the dimensions.
+    settings: fields of config. progress: called with matrix products done and in total. Raises the errors of
+    resolve, and DataError if the rank of the matrix is below config.dim. Without config.dim the rank limits
+    the dimensions.
     """
+    config = from_dict(SVDConfig, settings, config)
     matrix, plan = explicit.matrix, resolve(config, explicit.matrix.shape[0])
     found = randomized_svd(matrix, plan, progress)
     rank = int((found.values_D > _ROUNDING * found.values_D[0]).sum())

@@ -86,7 +86,7 @@ def preprocess(
     be split, ResourceError if the disk is full.
     """
     if not isinstance(corpus, Corpus):
-        corpus = open_corpus(corpus, column=settings.get("column", config and config.column))
+        corpus = open_corpus(corpus, column=settings.get("column", getattr(config, "column", None)))
     config = corpus.text_config(settings) if config is None else from_dict(TextConfig, settings, config)
     path = Path(path or f"{corpus.name}.tokens")
     threads = available_cores() if threads is None else threads

@@ -115,6 +115,10 @@ class TokenDataset:
     vocab: Vocab
     digest: str = ""
 
+    def __repr__(self) -> str:
+        size = f"{self.num_tokens:,} tokens in {self.num_sentences:,} sentences"
+        return f"TokenDataset({size}, {self.vocab.num_words:,} words, {self.name!r})"
+
     @property
     def config(self) -> TextConfig:
         """Return the settings of the encoding."""

@@ -34,6 +34,10 @@ class LanguageModel:
         self.vocab, self.meta, self.metrics = vocab, meta, metrics
         self.text_config = model_config(Path("the model"), meta)[1]
 
+    def __repr__(self) -> str:
+        size = f"{self.vocab.num_words:,} words, {self.config.layers} x {self.config.hidden:,}"
+        return f"LanguageModel({size}, {self.config.cell!r}, {self.meta.get('corpus')!r})"
+
     @classmethod
     def load(cls, path: Path | str, *, verify: bool = True) -> "LanguageModel":
         """Load the model of a folder. A checkpoint gives the best weights so far.

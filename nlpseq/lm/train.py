@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlpseq.config import LMConfig, lm_text
-from nlpseq.config.fields import is_number
+from nlpseq.config import LMConfig, TextConfig, lm_text
+from nlpseq.config.fields import is_number, split_settings
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.diagnostics import UNSPACED
 from nlpseq.dataset.encode_cache import as_dataset
@@ -48,22 +48,23 @@ def train_lm(
     vectors: Vectors | None = None,
     checkpoint: CheckpointConfig | None = None,
     progress: ProgressCallback | None = None,
-    **text: Any,
+    **settings: Any,
 ) -> LanguageModel:
     """Train a language model on the train split, and return its best state on the valid split.
 
-    data: an encoded corpus, or a source as in open_corpus with the settings `text` of TextConfig; defaults
-    as of the command train-lm.
+    data: an encoded corpus, or a source as in open_corpus. settings: fields of config, and of TextConfig for
+    a source, with the defaults of the command train-lm.
     valid: another text to validate on. vectors: first values of the embeddings of their words. checkpoint:
     where to store the run; by default in memory only. A run stopped by checkpoint.should_stop has
     meta["complete"] False. Raises DataError if the text is too short, RunError if training diverges.
     """
     with lock_new_run(checkpoint):
+        chosen, text = split_settings(LMConfig, config, settings, TextConfig)
         defaults = lm_text(str(text.get("tokenizer", "word")), split=valid is None)
         data = as_dataset(data, text, defaults)
-        trainer = _make_trainer(data, valid, resolve(config or LMConfig()))
+        trainer = _make_trainer(data, valid, resolve(chosen))
         trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
-        trainer.probe_results = start_from(trainer, vectors) if vectors else {}
+        trainer.probe_results = start_from(trainer, vectors) if vectors is not None else {}
         trainer.probe_results |= trainer.probe()
         return _run(trainer, checkpoint, progress)
 

@@ -114,6 +114,9 @@ class Corpus:
         self._was_read = False
         self.read_key: str | None = None  # content_key of the bytes read, once blocks() has ended
 
+    def __repr__(self) -> str:
+        return f"Corpus({self.describe()!r})"
+
     @property
     def file_names(self) -> list[str]:
         """Return the names of the files, for messages."""

@@ -15,6 +15,7 @@ import numpy as np
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
 from nlpseq.reading.encodings import marked_encoding, recognize
+from nlpseq.reading.sentences import keeps_nul
 from nlpseq.reading.sniff import recognize_non_text
 
 __all__ = ["UTF_8", "FileList", "ReadReport", "UnfitFile", "decode", "refuse_non_text"]
@@ -165,7 +166,7 @@ def _keep_bytes(chunks: Iterator[tuple[bytes, bool]], name: str, config: TextCon
         if b"\r" in chunk or newlines.getstate() != _BETWEEN_CHARACTERS:
             chunk = newlines.decode(chunk.decode("latin-1"), is_end).encode("latin-1")
         checker.lines += _num_lines(chunk)
-        yield chunk if config.sentences == "lines" else chunk.replace(b"\0", b" ")
+        yield chunk if keeps_nul(config) else chunk.replace(b"\0", b" ")
 
 
 def _num_lines(chunk: bytes) -> int:

@@ -18,8 +18,8 @@ from nlpseq.reading.decode import ReadReport, decode, refuse_non_text
 from nlpseq.reading.jsonl import choose_path, json_text, sniff_json
 from nlpseq.reading.open import COMPRESSED_ENDINGS, READ_BYTES, RawBytes, decompressed
 from nlpseq.reading.parquet import column_path, column_text, sniff_arrow
-from nlpseq.reading.sentences import END_OF_DOCUMENT, document_end, end_sentences
-from nlpseq.reading.spool import Spool
+from nlpseq.reading.sentences import document_end, end_sentences, keeps_nul
+from nlpseq.reading.spool import END_OF_TEXT, Spool
 from nlpseq.reading.tables import choose_field, sniff_dialect, table_text
 
 __all__ = ["format_of_name", "spooled_text", "texts_of"]
@@ -60,7 +60,8 @@ def texts_of(
             path = column_path(file, head, config.column)
             report.note_format(FORMATS[found], ".".join(path), raw.name)
             end = document_end(config.sentences)
-            yield end_sentences(column_text(file, head, path, end, report), config.sentences)
+            values = column_text(file, head, path, end, report, keep_nul=keeps_nul(config))
+            yield end_sentences(values, config.sentences)
     else:
         pieces = decode(chunks, raw.name, config, report)
         yield end_sentences(_record_text(pieces, raw.name, config, report), config.sentences)
@@ -70,9 +71,9 @@ def spooled_text(raw: RawBytes, spool: Spool, config: TextConfig, report: ReadRe
     """Return texts in memory as pieces of UTF-8; raw: the spool's file, from its start."""
     report.skip("no text", spool.num_missing, f"{raw.name}, item {spool.first_missing}")
     pieces = iter(lambda: raw.read(READ_BYTES), b"")
-    if config.sentences == "lines":
-        return (piece.replace(bytes([END_OF_DOCUMENT]), b"\n") for piece in pieces)
-    return end_sentences(pieces, config.sentences)
+    nul, end = b"\0" if keeps_nul(config) else b" ", bytes([document_end(config.sentences)])
+    table = bytes.maketrans(b"\0" + END_OF_TEXT, nul + end)
+    return end_sentences((piece.translate(table) for piece in pieces), config.sentences)
 
 
 def _check_format(config: TextConfig, found: Format, name: str) -> None:

@@ -44,8 +44,13 @@ def column_path(file: RawBytes, head: bytes, wanted: str | None) -> Path:
     return next(path for path in paths if ".".join(path) == chosen)
 
 
-def column_text(file: RawBytes, head: bytes, path: Path, end: int, report: ReadReport) -> Iterator[bytes]:
-    """Yield the text of a column, each value followed by the byte `end`; missing values are counted."""
+def column_text(
+    file: RawBytes, head: bytes, path: Path, end: int, report: ReadReport, *, keep_nul: bool = False
+) -> Iterator[bytes]:
+    """Yield the text of a column, each value followed by the byte `end`; missing values are counted.
+
+    keep_nul: NUL is not replaced by a space; `end` is another byte then.
+    """
     compute, row = _import("pyarrow.compute", file.name), 0
     with _arrow_errors(file.name):
         for batch in _batches(file, head, path, _MAX_ROWS):
@@ -58,7 +63,8 @@ def column_text(file: RawBytes, head: bytes, path: Path, end: int, report: ReadR
                     report.skip(reason, part.null_count, f"{file.name}, record {place}")
                     part = part.drop_null()
                 if len(part):
-                    yield _joined(part, end, f"{file.name}, near record {row + 1}", report)
+                    place = f"{file.name}, near record {row + 1}"
+                    yield _joined(part, end, place, report, keep_nul=keep_nul)
                 row += min(_MAX_ROWS, len(values) - start)
 
 
@@ -129,13 +135,13 @@ def _sample(batch: Any, path: Path) -> list[str]:
     return [(value or b"").decode("utf-8", "replace") for value in values]
 
 
-def _joined(values: Any, end: int, place: str, report: ReadReport) -> bytes:
+def _joined(values: Any, end: int, place: str, report: ReadReport, *, keep_nul: bool) -> bytes:
     """Return the values as UTF-8, with newlines and NUL as in a decoded file, each followed by `end`."""
     pa, compute = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.compute")
     separator = bytes([end])
     rows = pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
     text: bytes = compute.binary_join(rows, separator)[0].as_py()
-    if text.count(b"\0") > (0 if end else len(values) - 1):
+    if not keep_nul and text.count(b"\0") > (0 if end else len(values) - 1):
         text = separator.join(value.replace(b"\0", b" ") for value in values.to_pylist())
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -11,11 +11,11 @@ sentence. The rule knows no abbreviations.
 import re
 from collections.abc import Iterator
 
-from nlpseq.config import Sentences
+from nlpseq.config import Sentences, TextConfig
 
-__all__ = ["END_OF_DOCUMENT", "document_end", "end_sentences"]
+__all__ = ["END_OF_DOCUMENT", "document_end", "end_sentences", "keeps_nul"]
 
-END_OF_DOCUMENT = 0  # because decoded text holds no NUL
+END_OF_DOCUMENT = 0  # because decoded text holds no NUL, see keeps_nul
 
 _MAX_HELD_BYTES = 1 << 20  # of text without white space
 
@@ -37,6 +37,11 @@ _DOCUMENTS_TO_LINES = bytes.maketrans(b"\n\0", b" \n")
 def document_end(sentences: Sentences) -> int:
     r"""Return the byte that ends a document: \n if line ends and document ends mean the same."""
     return ord("\n") if sentences == "lines" else END_OF_DOCUMENT
+
+
+def keeps_nul(config: TextConfig) -> bool:
+    """Return True if NUL is text: with BPE, which keeps all bytes, unless NUL ends documents."""
+    return config.tokenizer_kind == "bpe" and document_end(config.sentences) != END_OF_DOCUMENT
 
 
 def end_sentences(pieces: Iterator[bytes], sentences: Sentences) -> Iterator[bytes]:

@@ -19,15 +19,16 @@ from nlpseq.reading.columns import SAMPLE_RECORDS, choose_column
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage.artifact import write_errors
 
-__all__ = ["NAME", "Spool", "spool_texts"]
+__all__ = ["END_OF_TEXT", "NAME", "Spool", "spool_texts"]
 
 NAME = "texts in memory"  # for messages
+END_OF_TEXT = b"\xff"  # never part of UTF-8
 _BATCH_ROWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Spool:
-    """Texts in a temporary file, which vanishes with this object; a NUL follows each text."""
+    """Texts in a temporary file, which vanishes with this object; END_OF_TEXT follows each text."""
 
     file: IO[bytes]
     is_tokens: bool  # a space stands between tokens
@@ -55,7 +56,7 @@ def spool_texts(source: Iterable[Any], column: str | None = None) -> Spool:
             if kind not in (None, is_tokens):
                 raise DataError(f"{NAME}, item {number}: mixes texts with lists of tokens. Use one kind.")
             kind = is_tokens
-            file.write((_tokens(item, number) if is_tokens else _clean(item)) + b"\0")
+            file.write((_tokens(item, number) if is_tokens else _clean(item)) + END_OF_TEXT)
         file.flush()
         on_error.pop_all()
     return Spool(file, bool(kind), num_missing, first_missing)
@@ -104,11 +105,11 @@ def _is_missing(value: Any) -> bool:
 
 
 def _clean(text: Any) -> bytes:
-    r"""Return UTF-8 with \n for every newline and a space for NUL, as in a decoded file."""
+    r"""Return UTF-8 with \n for every newline, as in a decoded file."""
     plain = str(text)  # because the text may be of a subclass, such as that of NumPy
     if "\r" in plain:
         plain = plain.replace("\r\n", "\n").replace("\r", "\n")
-    return plain.replace("\0", " ").encode(*UTF_8)
+    return plain.encode(*UTF_8)
 
 
 def _tokens(item: Any, number: int) -> bytes:

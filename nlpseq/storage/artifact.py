@@ -106,7 +106,7 @@ def _check_replaceable(path: Path, *, force: bool) -> None:
     if not is_result(path) and not is_checkpoint(path / CHECKPOINT):
         problem = "exists and is not a folder written by nlpseq. Remove it yourself"
     elif not force:
-        problem = "already exists. Use --force (in Python force=True) to overwrite it"
+        problem = "already exists. Use --force to overwrite it"
     elif foreign := [*manifest.foreign_files(path), *manifest.foreign_files(path / CHECKPOINT)]:
         problem = f"holds {foreign[0]!r}, which nlpseq did not write. Move this file elsewhere"
     else:

@@ -89,7 +89,7 @@ class BPE:
     """
 
     def __init__(self, content: bytes, name: str = TOKENIZER_FILE) -> None:
-        self.content = content
+        self.content, self.name = content, name
         try:
             parsed = json.loads(content)
             _check_parts(parsed, name)
@@ -106,6 +106,9 @@ class BPE:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             problem = f"is not a valid tokenizer.json ({type(error).__name__}: {error})"
             raise DataError(f"{name}: {problem}. Save the file again with `tokenizers`.") from error
+
+    def __repr__(self) -> str:
+        return f"BPE({len(self.tokens):,} tokens, {self.name!r})"
 
     @classmethod
     def load(cls, file: Path | str) -> "BPE":

@@ -3,7 +3,7 @@
 Letters: V words, D dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_stored
 from nlpseq.dataset.phrases import JOINT
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError
+from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError, UnknownWord
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.locks import remove_stale_temporaries
@@ -43,6 +43,9 @@ class Vectors:
     vocab: the words, without specials. matrix: float32, (V, D), a row a word; for explicit vectors, with a
     dimension for every context word, a sparse SciPy CSR, (V, V). contexts: output vectors of the same words,
     (V, D), if the method has them. meta: settings of the training, stored with the vectors.
+
+    A mapping from words to vectors: vectors["king"] and "king" in vectors find a word as find() does, and
+    iteration gives the words.
     """
 
     def __init__(
@@ -55,6 +58,27 @@ class Vectors:
         self.matrix: Any = matrix if self.is_sparse else np.asarray(matrix, np.float32)
         self.contexts = None if contexts is None else np.asarray(contexts, np.float32)
         self.meta = meta or {}
+
+    def __repr__(self) -> str:
+        num_words, dim = self.matrix.shape
+        known = (self.meta.get(name) for name in ("model", "corpus", "read_from"))
+        parts = [f"{num_words:,} words x {dim:,}", *(repr(each) for each in known if each)]
+        return f"Vectors({', '.join(parts)})"
+
+    def __len__(self) -> int:
+        return len(self.vocab)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.vocab.words)
+
+    def __contains__(self, word: str) -> bool:
+        return self.find(word) is not None
+
+    def __getitem__(self, word: str) -> Floats:
+        """Return a copy of the vector of a word, (D,); raise UnknownWord, also a KeyError."""
+        row = self.matrix[[self.word_id(word)]]
+        vector: Floats = (row.toarray() if self.is_sparse else row)[0]
+        return vector
 
     @cached_property
     def unit(self) -> Any:
@@ -77,10 +101,10 @@ class Vectors:
         return zero_ids
 
     def word_id(self, word: str) -> int:
-        """Return the row of a word as find() finds it; raises DataError with a hint for an unknown word."""
+        """Return the row of a word as find() finds it; raises UnknownWord with a hint."""
         found = self.find(word)
         if found is None:
-            raise DataError(self._explain_unknown(word))
+            raise UnknownWord(self._explain_unknown(word))
         return self.vocab.ids[found]
 
     def find(self, word: str) -> str | None:

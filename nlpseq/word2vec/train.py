@@ -5,7 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from nlpseq.config import Word2VecConfig
+from nlpseq.config import TextConfig, Word2VecConfig
+from nlpseq.config.fields import split_settings
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
@@ -32,20 +33,22 @@ def train_word2vec(
     progress: ProgressCallback | None = None,
     checkpoint: CheckpointConfig | None = None,
     sizes: ParallelSizes | None = None,
-    **text: Any,
+    **settings: Any,
 ) -> Vectors:
     """Train CBOW or skip-gram vectors of every word on the train split.
 
-    data: an encoded corpus, or a source as in open_corpus with the settings `text` of TextConfig.
+    data: an encoded corpus, or a source as in open_corpus. settings: fields of config, and of TextConfig for
+    a source.
     A valid split is evaluated after each epoch; with config.early_stop training ends after its loss stops
     falling, and the result is the best epoch. checkpoint: where to store the run; by default
     in memory only. A run stopped by checkpoint.should_stop has meta["complete"] False. Raises DataError if
     the text has nothing to learn from, or no valid split for early_stop, and RunError if training diverges.
     """
     with lock_new_run(checkpoint):
+        chosen, text = split_settings(Word2VecConfig, config, settings, TextConfig)
         data = as_dataset(data, text)
         words, tokens = len(data.vocab.without_specials()), data.split("train").num_tokens
-        config = resolve(config or Word2VecConfig(), words, tokens)
+        config = resolve(chosen, words, tokens)
         provenance = checkpoint.provenance if checkpoint else None
         trainer = Trainer(data, config, provenance=provenance, sizes=sizes)
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))

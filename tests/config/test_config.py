@@ -13,7 +13,7 @@ from nlpseq.config import (
     TextConfig,
     Word2VecConfig,
 )
-from nlpseq.config.fields import Bounds, from_dict, from_stored
+from nlpseq.config.fields import Bounds, from_dict, from_stored, split_settings
 from nlpseq.errors import ConfigError
 
 CONFIGS = [TextConfig, CooccurrenceConfig, SVDConfig, GloveConfig, Word2VecConfig, LMConfig]
@@ -175,6 +175,22 @@ def test_unknown_setting_gets_suggestion():
     message = r"zzz: unknown setting of CooccurrenceConfig\. Use one of window, side"
     with pytest.raises(ConfigError, match=message):
         from_dict(CooccurrenceConfig, {"zzz": 3})
+
+
+def test_settings_are_split_by_config_type():
+    settings = {"dim": 50, "min_count": 2}
+    config, text = split_settings(Word2VecConfig, Word2VecConfig(window=3), settings, TextConfig)
+    assert (config, text) == (Word2VecConfig(window=3, dim=50), {"min_count": 2})
+    message = r"min_cuont: unknown setting of Word2VecConfig or TextConfig\. Did you mean min_count\?"
+    with pytest.raises(ConfigError, match=message):
+        split_settings(Word2VecConfig, None, {"min_cuont": 2}, TextConfig)
+    with pytest.raises(ConfigError, match=r"config: is of type TextConfig\. Use Word2VecConfig, or settings"):
+        split_settings(Word2VecConfig, TextConfig(), {}, TextConfig)
+
+
+@pytest.mark.parametrize("config_type", [Word2VecConfig, LMConfig, CooccurrenceConfig])
+def test_settings_of_stages_and_text_share_no_name(config_type):
+    assert {each.name for each in fields(config_type)}.isdisjoint(each.name for each in fields(TextConfig))
 
 
 def test_bpe_has_its_own_defaults():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from numba import njit
 from scipy.stats import chisquare, pearsonr
 
@@ -49,7 +49,6 @@ def test_random_bits_never_change():  # because results of a seed would change, 
     assert random_bits(seed=1, stream=Stream.NEGATIVE, epoch=2, pos=3, k=4) == 0x14F192AD8DBCA211
 
 
-@settings(deadline=None, derandomize=True)
 @given(SEEDS, STREAMS, EPOCHS, POSITIONS, KS)
 def test_arrays_and_numba_equal_python(seed, stream, epoch, positions, k):
     want = [random_bits(seed, stream, epoch, pos, k) for pos in positions]
@@ -93,7 +92,6 @@ def uniform(seed=1, stream=Stream.KEEP, epoch=0, offset=0, k=0):
     return drawn.astype(np.float64) / 2**64
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.integers(0, MASK_64), st.integers(0, 63))
 def test_input_bit_flips_half_of_output(z, bit):
     flipped = (mix(z) ^ mix(z ^ (1 << bit))).bit_count()

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 from numba import njit
 from reference.cooccurrence import count_pairs
 from support.results import seal
@@ -83,14 +83,12 @@ def test_lowest_bit_equals_python_on_every_bit() -> None:
     assert found == [(word & -word).bit_length() - 1 for word in words]
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(streams(), CONFIGS)
 @example(ONE_SENTENCE, CooccurrenceConfig(window=2, weighting="harmonic"))
 def test_counts_equal_reference(stream: Any, config: CooccurrenceConfig) -> None:
     assert as_dict(count(stream, config)) == count_pairs(Text(*stream), config)
 
 
-@settings(deadline=None, derandomize=True)
 @given(streams(), CONFIGS, st.sampled_from([1, 200, 1000, 4000]), st.sampled_from([1, 3]), st.integers(1, 9))
 def test_memory_threads_and_blocks_change_no_bit(
     stream: Any, config: CooccurrenceConfig, memory_bytes: int, threads: int, block: int
@@ -119,7 +117,6 @@ def test_counts_of_longer_text_equal_reference(
     assert list(own_cache.iterdir()) == []
 
 
-@settings(deadline=None, derandomize=True)
 @given(streams(), CONFIGS)
 def test_left_counts_are_transposed_right_counts(stream: Any, config: CooccurrenceConfig) -> None:
     settings_of = asdict(config)

@@ -28,6 +28,8 @@ from nlpseq.counts.glove import (
     train_glove,
 )
 from nlpseq.counts.glove_numba import train_pairs
+from nlpseq.counts.ppmi import ppmi
+from nlpseq.counts.svd import train_svd
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.training.checkpoint import CheckpointConfig
@@ -39,6 +41,16 @@ def counted(num_words=7, seed=0, density=0.5):
     matrix = csr_array((half + half.T).astype(np.float64))
     vocab = Vocab([f"w{v}" for v in range(num_words)], np.arange(num_words, 0, -1))
     return Cooccurrence(matrix, vocab, CooccurrenceConfig(weighting="harmonic"), {"num_tokens": 99})
+
+
+def test_stages_of_counts_take_settings_by_name():
+    counts, config = counted(), GloveConfig(dim=4, threads=1)
+    explicit = ppmi(counts, shift=1.5)
+    assert explicit.meta["ppmi_config"]["shift"] == 1.5
+    assert train_svd(explicit, dim=2).matrix.shape == (7, 2)
+    assert train_glove(counts, config, dim=3, epochs=1).matrix.shape == (7, 3)
+    with pytest.raises(ConfigError, match=r"dmi: unknown setting of SVDConfig\. Did you mean dim\?"):
+        train_svd(explicit, dmi=3)
 
 
 @pytest.mark.parametrize("count", [3.0, 10.0, 500.0])

@@ -44,7 +44,7 @@ def refuse(*_: Any) -> None:
 # equality with the reference
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(
     lines=LINES,
     newline=st.sampled_from(["\n", "\r\n", "\r", "\n\n"]),
@@ -79,7 +79,7 @@ def test_encoding_equals_the_reference(
         assert content(preprocess(corpus, config, folder / "out", threads=2, limits=limits)) == expected
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(
     lengths=st.lists(st.integers(1, 30), min_size=40, max_size=80),
     valid_share=st.sampled_from([0.0, 0.1, 0.25]),

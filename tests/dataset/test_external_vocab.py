@@ -10,7 +10,7 @@ from nlpseq.dataset.external_vocab import ExternalVocabulary, join_lines, line_e
 from nlpseq.dataset.limits import EncodeLimits
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(
     seed=st.integers(0, 99),
     memory_types=st.sampled_from([3, 7, 40, 1000]),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from support.texts import ANY_TEXT, CHAR_CONFIGS, WORD_CONFIGS, config_name, write_text
 
 from nlpseq.config import TextConfig
@@ -42,7 +42,6 @@ def assert_tokens_of_blocks(
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
-@settings(deadline=None, derandomize=True, max_examples=100)
 @given(texts=st.lists(ANY_TEXT, min_size=1, max_size=6), thread_types=st.sampled_from([1, 2, 5, 1000]))
 def test_blocks_have_the_tokens_of_their_lines(
     texts: list[str], thread_types: int, config: TextConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from reference.phrases import count_pairs, join_pairs
 
 from nlpseq.config import TextConfig
@@ -23,7 +23,6 @@ def flat(text):
     return tokens, np.array([0, *accumulate(map(len, text))], np.int64)
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(TEXTS, st.sampled_from([1, 2, 3, 5, 1 << 22]), st.sampled_from([1, 2]))
 def test_pairs_are_counted_within_sentences(text, chunk, min_count):
     tokens, sentences = flat(text)
@@ -37,7 +36,6 @@ def test_pairs_are_counted_within_sentences(text, chunk, min_count):
     )
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     TEXTS,
     st.sets(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1),

@@ -121,9 +121,12 @@ def test_cache_tells_a_table_from_a_text_of_equal_bytes(tmp_path: Path) -> None:
 def test_training_takes_sources_with_settings() -> None:
     sentences = [["the", "cat", "sat"], ["the", "Dog", "sat"]] * 50
     config = Word2VecConfig(dim=4, epochs=1, threads=1, subsample=0.0)
-    vectors = train_word2vec(iter(sentences), config, min_count=2)
+    vectors = train_word2vec(iter(sentences), config, min_count=2, dim=3)
+    assert vectors.matrix.shape == (4, 3)
     assert sorted(vectors.vocab.words) == ["Dog", "cat", "sat", "the"]
     data = cached_dataset(open_corpus([" ".join(each) for each in sentences]), TextConfig(min_count=2))
     assert "dog" in train_word2vec(data, config).vocab
+    with pytest.raises(ConfigError, match="config: is of type str"):
+        preprocess(["a"], "a.tokens")
     with pytest.raises(ConfigError, match="min_count: has no effect, because the corpus is encoded already"):
         train_word2vec(data, config, min_count=2)

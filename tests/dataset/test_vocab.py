@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nlpseq.dataset.vocab import EOS, SPECIALS, UNK, Vocab, prune
 from nlpseq.errors import ArtifactError
@@ -43,7 +43,6 @@ def assert_round_trip(words: list[str], file: Path) -> None:
     assert len(file.read_text("utf-8").splitlines()) == 1 + len(words), "a word shows as one line everywhere"
 
 
-@settings(deadline=None, derandomize=True)
 @given(words=st.lists(ANY_TEXT, max_size=20))
 def test_save_and_load_any_words(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     assert_round_trip(words, tmp_path_factory.mktemp("vocab") / "vocab.tsv")
@@ -71,7 +70,6 @@ def test_digest_depends_on_words_and_order_only() -> None:
     assert len(digests) == 7
 
 
-@settings(deadline=None, derandomize=True)
 @given(first=st.lists(ANY_TEXT, max_size=4), second=st.lists(ANY_TEXT, max_size=4))
 def test_equal_digests_mean_equal_words(first: list[str], second: list[str]) -> None:
     assert (vocab_of(first).digest == vocab_of(second).digest) == (first == second)
@@ -83,7 +81,6 @@ def test_equal_words_have_the_id_of_the_first() -> None:
     assert "b" in vocab and "c" not in vocab
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     tokens=st.lists(st.sampled_from([*"abBé", "zz", "eightbytes", "eightbyte", UNK, EOS]), max_size=60),
     max_vocab=st.none() | st.integers(1, 7),

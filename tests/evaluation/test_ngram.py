@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 from reference.kneser_ney import KneserNey, estimate_discounts
 
 from nlpseq.dataset.token_dataset import TokenDataset, token_dtype
@@ -41,7 +41,6 @@ ORDERS = st.integers(1, 6)
 ONE_WORD = [[0]]
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(texts(IN_TRAIN), texts(IN_TEST), ORDERS)
 @example(ONE_WORD, ONE_WORD, 5)
 @example(ONE_WORD, [[4]], 1)
@@ -73,7 +72,6 @@ def everything_after(context: list[int]) -> TokenDataset:
     return dataset([*([*context, word] for word in range(V - 1)), context])
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
 @given(texts(IN_TRAIN), st.lists(IN_TEST, max_size=7), ORDERS)
 def test_kneser_ney_sums_to_one(train: Text, context: list[int], order: int) -> None:
     log_probs = kneser_ney_log_probs(dataset(train), everything_after(context), order)
@@ -103,7 +101,6 @@ def test_unigrams_equal_hand_calculation() -> None:
     np.testing.assert_allclose(np.exp(log_probs), np.array([3, 1, 3, 2, 3]) / 9, rtol=1e-14)
 
 
-@settings(deadline=None, derandomize=True)
 @given(texts(IN_TRAIN))
 def test_unigrams_sum_to_one(train: Text) -> None:
     log_probs = unigram_log_probs(dataset(train), everything_after([]))

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from support import lm_models
 
 from nlpseq.config import Length, Sampling, TextConfig
@@ -159,7 +159,6 @@ def test_stream_writes_same_text_as_generate(tokenizer, prompt):
         assert prompt + streamed == generate(model, prompt, length=Length(30), seed=seed)[0]
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     tokens=st.lists(st.sampled_from(WORDS), max_size=14),
     before=st.lists(st.sampled_from(WORDS[:3]), max_size=2),

@@ -24,6 +24,7 @@ from nlpseq.lm import trainer as trainer_module
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint
 from nlpseq.lm.evaluate import mean_loss
+from nlpseq.lm.state import load_state
 from nlpseq.lm.train import resolve, resume_lm, train_lm
 from nlpseq.lm.trainer import Trainer
 from nlpseq.training import runner
@@ -216,13 +217,22 @@ def test_training_restores_denormal_numbers(data):
     assert smallest[0] > 0
 
 
-def test_time_budget_is_kept(data):
-    """Use a clock with 0.2 s between looks."""
-    looks = iter(range(10**9))
-    clock = lambda: next(looks) / 5  # noqa: E731
-    settings = resolve(config(epochs=None, time_budget=300.0, dropout_input=None))
+def trainer_with_budget(data, clock, seconds):
+    settings = resolve(config(epochs=None, time_budget=seconds, dropout_input=None))
     trainer = Trainer(data.split("train"), data.split("valid"), settings, clock=clock)
-    trainer.probe()
+    trainer.probe_results = trainer.probe()
+    return trainer
+
+
+@pytest.fixture
+def clock():
+    """Return a clock with 0.2 s between looks."""
+    looks = iter(range(10**9))
+    return lambda: next(looks) / 5
+
+
+def test_time_budget_is_kept(data, clock):
+    trainer = trainer_with_budget(data, clock, 300.0)
     assert runner.run(trainer, clock=clock)
     seconds = trainer.state.seconds
     assert 300 - 0.05 * 300 < seconds <= 300 + 1, seconds
@@ -231,16 +241,19 @@ def test_time_budget_is_kept(data):
     assert trainer.metrics[-1]["averaged"] and "valid_loss" in trainer.metrics[-1]
 
 
-def test_resumed_run_keeps_used_time_budget(data, tmp_path):
-    settings = config(epochs=None, time_budget=3.0)
-    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(20))
-    stopped = train_lm(data, settings, checkpoint=stop)
-    used = stopped.meta["position"]["seconds"]
-    stored = Checkpoint.load(stop.path / "checkpoint").meta["position"]["seconds"]
-    assert 0 < stored <= used < 3
-    model = resume_lm(CheckpointConfig(path=stop.path), data)
-    whole = [each["seconds"] for each in model.metrics]
-    assert whole == sorted(whole) and 2 < whole[-1] < 6  # on a busy machine a last validation takes long
+def test_resumed_run_keeps_used_time_budget(data, tmp_path, clock):
+    stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(50))
+    assert not runner.run(trainer_with_budget(data, clock, 60.0), stop, clock=clock)
+    stored = Checkpoint.load(stop.path / "checkpoint")
+    used = stored.meta["position"]["seconds"]
+    assert 5 < used < 20
+    resumed = trainer_with_budget(data, clock, 60.0)
+    load_state(resumed, stop.path / "checkpoint", stored)
+    started = clock()
+    assert runner.run(resumed, clock=clock)
+    assert clock() - started <= 60 - used + 1
+    whole = [each["seconds"] for each in resumed.metrics]
+    assert whole == sorted(whole) and 60 - 0.05 * 60 < whole[-1] <= 60 + 1
 
 
 def test_training_starts_at_frequencies_of_entries(data):
@@ -362,12 +375,12 @@ def test_resume_lm_accepts_other_threads(data, tmp_path):
 
 def test_resume_lm_keeps_probe_results(data, tmp_path, monkeypatch):
     stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(9))
-    settings = config(precision="auto", epochs=None, time_budget=2.0, dropout_output=None)
+    settings = config(precision="auto", epochs=None, time_budget=300.0, dropout_output=None)
     train_lm(data, settings, checkpoint=stop)
     stored = json.loads((stop.path / "checkpoint" / "meta.json").read_text())
     assert 0 < stored["config"]["dropout_output"] <= 0.5 and stored["facts"]["expected_passes"] > 1
     monkeypatch.setattr(Trainer, "probe", lambda self: pytest.fail("probed again"))
-    model = resume_lm(CheckpointConfig(path=stop.path), data)
+    model = resume_lm(CheckpointConfig(path=stop.path, should_stop=stop_after(9)), data)
     assert model.meta["precision"] == stored["precision"] and model.meta["config"] == stored["config"]
 
 

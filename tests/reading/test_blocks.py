@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from support.texts import read_blocks as read, text_of, write_text
 
 from nlpseq.config import TextConfig
@@ -38,7 +38,6 @@ def write(folder: Path, content: bytes, name: str = "a.txt") -> Path:
     return write_text(folder / name, content)
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     text=st.lists(PIECES, max_size=60).map("".join),
     form=st.sampled_from(["none", "NFC", "NFKC"]),

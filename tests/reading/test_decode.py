@@ -5,7 +5,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from support.languages import text_in
 from support.texts import text_of, write_text
 
@@ -165,7 +165,6 @@ def test_invalid_byte_behind_many_lines_is_located(tmp_path):
     assert report.invalid.first == [f"{tmp_path}/a.txt, line 60001, byte 320000 (utf-8)"]
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     content=st.lists(
         st.sampled_from(

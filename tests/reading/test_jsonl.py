@@ -5,7 +5,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from reference.json_records import text_of_lines
 from support.texts import read_blocks as read, text_of, write_text
 
@@ -43,7 +43,6 @@ def joined(texts) -> bytes:
     return b"".join(text.encode() + b"\0" for text in texts if text is not None)
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     values=st.lists(RECORDS, max_size=4),
     damage=st.tuples(

@@ -42,6 +42,8 @@ def test_column_is_read_from_every_container(tmp_path, kind):
         report = ReadReport()
         assert text_of(file, report=report) == "one\ntwo\n\n하나 x\nlast\n"
         assert text_of(file, sentences="documents") == "one two\n\n하나 x\nlast\n"
+        assert text_of(file, tokenizer="bpe") == "one\ntwo\n\n하나\0x\nlast\n"
+        assert text_of(file, tokenizer="bpe", sentences="documents") == "one two\n\n하나 x\nlast\n"
         assert report.notices() == [
             f"{file}, record 2: 1 record skipped, no text in text; the first is here."
         ]

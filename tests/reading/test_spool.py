@@ -27,6 +27,11 @@ def test_texts_are_read_as_documents(source):
     assert text_of(source, sentences="documents") == "one two\n한  x\nlast\n"
 
 
+def test_bpe_keeps_nul_of_texts_in_memory():
+    assert text_of(TEXTS, tokenizer="bpe") == "one\ntwo\n한 \0x\nlast\n"
+    assert text_of(TEXTS, tokenizer="bpe", sentences="documents") == "one two\n한  x\nlast\n"
+
+
 def test_generator_is_read_once_and_its_text_many_times():
     corpus = open_corpus(generate())
     for _ in range(2):
@@ -84,9 +89,27 @@ def test_missing_texts_are_counted():
     assert report.notices() == ["texts in memory, item 2: 2 records skipped, no text; the first is here."]
 
 
-def test_data_frames_need_a_column():
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"title": ["t", "u"], "body": ["one", None], "n": [1, 2]})
+class Frame:
+    """Stand in for a data frame of pandas or polars."""
+
+    def __init__(self, values):
+        self.columns, self._values = list(values), values
+
+    def __getitem__(self, name):
+        return self._values[name]
+
+
+def frame_of_pandas(values):
+    return pytest.importorskip("pandas").DataFrame(values)
+
+
+def table_of_arrow(values):
+    return pytest.importorskip("pyarrow").table(values)
+
+
+@pytest.mark.parametrize("frame_of", [Frame, frame_of_pandas, table_of_arrow])
+def test_data_frames_need_a_column(frame_of):
+    frame = frame_of({"title": ["t", "u"], "body": ["one", None], "n": [1, 2]})
     for corpus in (open_corpus(frame["body"]), open_corpus(frame, column="body")):
         assert [block.text for block in corpus.blocks(TextConfig(), ReadReport())] == ["one\n"]
     with pytest.raises(DataError, match=r"data frame: has 2 columns with text.*title \('t'\)"):

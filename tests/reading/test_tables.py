@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from support.texts import read_blocks as read, text_of, write_text
 
 from nlpseq.errors import DataError
@@ -32,7 +32,6 @@ def scanned(text: str, of: Dialect, column: int, size: int) -> bytes:
     return b"".join(table_text(chunks, of, column, end=0, name="the file", report=ReadReport()))
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
 @given(
     text=st.text(st.sampled_from('ab,;\t"\n é'), max_size=60),
     delimiter=st.sampled_from(",;\t"),

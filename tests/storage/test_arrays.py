@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nlpseq.errors import ArtifactError
 from nlpseq.storage.arrays import NpyWriter, load_array
@@ -49,7 +49,6 @@ def test_load_array_refuses_a_corrupt_header(tmp_path):
             load_array(file, np.int64, 1)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.lists(st.lists(st.integers(0, 2**16 - 1), max_size=5), max_size=8))
 def test_npy_writer_equals_numpy_save(tmp_path_factory, parts):
     folder = tmp_path_factory.mktemp("npy")

@@ -201,7 +201,7 @@ def test_overwrite_exchanges_names_in_one_step(made, monkeypatch):
 
 
 def test_existing_folder_needs_force(made, file_system):
-    with pytest.raises(ConfigError, match=r"made: already exists\. Use --force .* to overwrite it"):
+    with pytest.raises(ConfigError, match=r"made: already exists\. Use --force to overwrite it"):
         make(made, "new")
     assert text_of(made) == "hello"
     make(made, "new", force=True)

@@ -40,5 +40,6 @@ def encode(folder: Path, text: str, **settings: object) -> TokenDataset:
 
 
 def stop_after(looks: int) -> Callable[[], bool]:
+    """Return a should_stop: False for some looks, then True. Word2vec looks at least once an epoch."""
     count = itertools.count()
     return lambda: next(count) >= looks

@@ -1,7 +1,7 @@
 """Detokenizing restores ordinary sentences and adds nothing but spaces."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from support.analyzers import CORE
 
 from nlpseq.config import TextConfig
@@ -26,7 +26,6 @@ COMPOUNDS = [
 ]
 
 
-@settings(deadline=None, derandomize=True)
 @given(TOKENS)
 def test_detokenize_adds_only_spaces(tokens):
     for tokenizer in ("word", "nltk", "toktok", "tweet"):
@@ -36,7 +35,6 @@ def test_detokenize_adds_only_spaces(tokens):
         assert written == written.strip() and "  " not in written
 
 
-@settings(deadline=None, derandomize=True)
 @given(TOKENS, st.sampled_from(CORE))
 def test_detokenizer_writes_what_detokenize_writes(tokens, tokenizer):
     config = TextConfig(tokenizer=tokenizer)

@@ -1,11 +1,10 @@
 """Pieces of long lines."""
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nlpseq.tokenizers.pieces import pieces
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text("ab \t한"), st.integers(1, 9), st.integers(1, 9))
 def test_pieces_keep_all_characters_in_bounds(text, max_chars, max_run):
     found = list(pieces(text, max(max_chars, max_run), max_run))

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from reference import scan as plain
 from support.texts import ANY_TEXT, WORD_CONFIGS, config_name
 
@@ -26,7 +26,6 @@ def assert_same_scan(text: str, config: TextConfig) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=config_name)
-@settings(deadline=None, derandomize=True, max_examples=100)
 @given(text=ANY_TEXT)
 def test_scan_of_any_text_equals_reference(text, config):
     assert_same_scan(text, config)

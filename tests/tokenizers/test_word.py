@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from reference.scan import PADDING_BYTES, find_tokens
 from support.texts import ANY_TEXT, WORD_CONFIGS, config_name
 
@@ -18,7 +18,6 @@ CONFIGS = [config for config in WORD_CONFIGS if not config.lower]
 
 
 @pytest.mark.parametrize("rule", [1, 2])
-@settings(deadline=None, derandomize=True, max_examples=100)
 @given(text=ANY_TEXT, punctuation=st.booleans())
 def test_word_pattern_equals_scan_by_classes(text, punctuation, rule):
     config = TextConfig(punctuation=punctuation, lower=False, word_rule=rule)
@@ -32,7 +31,6 @@ def test_word_pattern_equals_scan_by_classes(text, punctuation, rule):
         assert tokenize(text, config) == [fold_apostrophes(token, config) for token in tokens]
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
 @given(text=ANY_TEXT, config=st.sampled_from(WORD_CONFIGS))
 def test_tokens_of_a_token_are_itself(text, config):
     if not config.keep and config.word_rule > 1:  # a number may be kept only without its neighbors
@@ -40,7 +38,6 @@ def test_tokens_of_a_token_are_itself(text, config):
             assert normalize_and_tokenize(token, config) == [token]
 
 
-@settings(deadline=None, derandomize=True)
 @given(ANY_TEXT)
 def test_whitespace_equals_str_split(text):
     config = TextConfig(tokenizer="whitespace", lower=False, normalize="none")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.sparse import csr_array
 from support.vocabularies import vocab_of
@@ -114,7 +114,6 @@ def test_gensim_gives_the_same_answers() -> None:
         assert dict(ours) == pytest.approx(dict(theirs), rel=0.01)  # gensim's 3CosMul has an epsilon of 1e-6
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     hnp.arrays(np.int8, st.tuples(st.integers(2, 9), st.just(2)), elements=st.integers(-1, 1)).filter(
         lambda matrix: matrix[0].any()

@@ -35,6 +35,28 @@ def test_unit_rows_of_tiny_and_huge_vectors(scale: float) -> None:
     np.testing.assert_allclose(vectors.unit, [[0.6, 0.8]], rtol=1e-6)
 
 
+def test_vectors_map_words_to_their_rows(vectors: Vectors) -> None:
+    assert len(vectors) == 7 and list(vectors) == WORDS
+    assert "queen" in vectors and "queens" not in vectors
+    vector = vectors["queen"]
+    assert vector.dtype == np.float32 and np.array_equal(vector, vectors.matrix[1])
+    vector[:] = 0
+    assert vectors.matrix[1].any()
+    sparse = Vectors(vectors.vocab, csr_array(np.eye(7, dtype=np.float32)))
+    assert np.array_equal(sparse["queen"], np.eye(7)[1])
+    for error in (KeyError, DataError):
+        with pytest.raises(error, match=r"^'queens': is not among the 7 words .* Did you mean queen"):
+            vectors["queens"]
+
+
+def test_repr_tells_size_and_origin(tmp_path: Path, vectors: Vectors) -> None:
+    assert repr(vectors) == "Vectors(7 words x 5)"
+    vectors.write(tmp_path / "a.vec")
+    assert repr(Vectors.load(tmp_path / "a.vec")) == "Vectors(7 words x 5, 'a.vec')"
+    vectors.meta |= {"model": "glove", "corpus": "corpus.txt"}
+    assert repr(vectors) == "Vectors(7 words x 5, 'glove', 'corpus.txt')"
+
+
 @pytest.mark.parametrize("with_contexts", [False, True])
 def test_saved_folder_loads_the_same(tmp_path: Path, vectors: Vectors, with_contexts: bool) -> None:
     if with_contexts:

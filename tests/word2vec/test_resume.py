@@ -28,7 +28,7 @@ from nlpseq.word2vec.train import resume_word2vec, train_word2vec
 from nlpseq.word2vec.trainer import Trainer
 
 THREADS = 3
-SIZES = parallel.ParallelSizes(100, 200 * THREADS, 2, 4, poll_seconds=0.001)
+SIZES = parallel.ParallelSizes(20, 200 * THREADS, 2, 4, poll_seconds=0.001)
 IN_ROUNDS = replace(SMALL, threads=THREADS, deterministic=True)
 LEARNT = ("vectors.npy", "contexts.npy", "vocab.tsv")
 TOLD = ("loss", "valid_loss", "best_epoch", "epochs", "predictions")  # of meta.json, besides times
@@ -77,8 +77,8 @@ def store(vectors: Vectors, path: Path) -> Path:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"epochs": 40},
-        {"epochs": 40, "objective": "cbow", "dim": 15},
+        {"epochs": 12},
+        {"epochs": 12, "objective": "cbow", "dim": 15},
         {"epochs": 40, "early_stop": True, "learning_rate": 0.05},
         {"epochs": 20, "threads": THREADS, "deterministic": True},
         {"epochs": 2, "kernel": "layers"},
@@ -124,7 +124,7 @@ def test_checkpoints_do_not_change_result(
 
 
 def test_checkpoint_opens_as_vectors(data: TokenDataset, tmp_path: Path) -> None:
-    stop = CheckpointConfig(path=tmp_path / "run.w2v", should_stop=stop_after(2))
+    stop = CheckpointConfig(path=tmp_path / "run.w2v", should_stop=stop_after(1))
     stopped = train_word2vec(data, SMALL, checkpoint=stop)
     loaded = Vectors.load(stop.path / "checkpoint")
     assert not loaded.meta["complete"]
@@ -205,7 +205,7 @@ def test_failing_thread_ends_others(data: TokenDataset, monkeypatch: pytest.Monk
 
 def test_diverged_run_keeps_checkpoint(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(1)))
     before = bytes_of(path / "checkpoint")
     meta = read_meta(path / "checkpoint")
     meta["config"]["learning_rate"] = 1e30
@@ -249,7 +249,7 @@ def test_diverged_run_keeps_checkpoint(data: TokenDataset, tmp_path: Path) -> No
 def test_resume_refuses_forged_position(data: TokenDataset, tmp_path: Path, part: str, value: Any) -> None:
     path = tmp_path / "run.w2v"
     early = replace(SMALL, early_stop=True)
-    train_word2vec(data, early, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    train_word2vec(data, early, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(1)))
     meta = read_meta(path / "checkpoint")
     meta[part] = meta[part] | value if isinstance(value, dict) else value
     write_sealed_meta(path / "checkpoint", meta)
@@ -259,7 +259,7 @@ def test_resume_refuses_forged_position(data: TokenDataset, tmp_path: Path, part
 
 def test_resume_refuses_other_text_and_complete_run(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(1)))
     other = encode(tmp_path, sentences(1000, seed=1), valid_share=0.1)
     with pytest.raises(ArtifactError, match=r"was trained on another text than"):
         resume_word2vec(CheckpointConfig(path=path), other)
@@ -273,14 +273,14 @@ def test_resume_refuses_new_settings_if_deterministic(
     data: TokenDataset, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, IN_ROUNDS, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    train_word2vec(data, IN_ROUNDS, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(1)))
     with pytest.raises(ConfigError, match=rf"is deterministic\. Leave out {next(iter(changes))}"):
         resume_word2vec(CheckpointConfig(path=path), data, changes=changes)
 
 
 def test_resume_refuses_checkpoint_past_end_of_run(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(1)))
     meta = read_meta(path / "checkpoint")
     write_sealed_meta(
         path / "checkpoint", meta | {"position": meta["position"] | {"epoch": 3, "losses": [1.0] * 3}}
@@ -289,7 +289,7 @@ def test_resume_refuses_checkpoint_past_end_of_run(data: TokenDataset, tmp_path:
         ArtifactError, match=r"checkpoint.meta\.json: .*epoch: 3 is not valid\. The value must be"
     ):
         resume_word2vec(CheckpointConfig(path=path), data)
-    chunks = -(-data.split("train").num_tokens // 100)
+    chunks = -(-data.split("train").num_tokens // SIZES.chunk_tokens)
     write_sealed_meta(
         path / "checkpoint", meta | {"position": meta["position"] | {"chunk_index": chunks + 1}}
     )
@@ -316,7 +316,7 @@ def test_resume_refuses_infinite_best_vectors(data: TokenDataset, tmp_path: Path
 
 def test_resume_refuses_corrupt_checkpoint(data: TokenDataset, tmp_path: Path) -> None:
     path = tmp_path / "run.w2v"
-    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(2)))
+    train_word2vec(data, SMALL, checkpoint=CheckpointConfig(path=path, should_stop=stop_after(1)))
     for name in ("contexts.npy", "vectors.npy"):
         copy = shutil.copytree(path, tmp_path / name)
         with (copy / "checkpoint" / name).open("r+b") as file:

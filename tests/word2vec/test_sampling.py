@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from reference.windows import window_pairs
 from scipy import stats
 from support.proxy import ProxyArray, proxied, xp as proxy
@@ -29,7 +29,6 @@ def test_keep_probability_equals_word2vec() -> None:
 
 
 @given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=60))
-@settings(deadline=None, derandomize=True)
 def test_alias_table_gives_each_word_its_weight(weights: list[float]) -> None:
     table = alias_table(np.array(weights))
     accept = (table[:, 0].astype(np.float64) + 1) / 2**32
@@ -67,7 +66,6 @@ def example_tables(lengths: list[int], num_words: int, subsample: float) -> Tabl
     subsample=st.sampled_from([0, 0.001, 0.1]),
     data=st.data(),
 )
-@settings(deadline=None, derandomize=True)
 def test_windows_equal_reference_for_any_span(
     lengths: list[int], num_words: int, window: int, subsample: float, data: st.DataObject
 ) -> None:

@@ -52,7 +52,7 @@ def format_of(file: Path, format: Format | None = None) -> Format:
     if ending not in ENDINGS:
         raise ConfigError(
             f"{file}: the name has no ending of a format. End it in {', '.join(ENDINGS)}, "
-            f"optionally followed by {_GZIP}, or give --format (in Python format=)."
+            f"optionally followed by {_GZIP}, or give --format."
         )
     return ENDINGS[ending]
 

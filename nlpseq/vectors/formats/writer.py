@@ -57,10 +57,7 @@ def _check_replaceable(files: Sequence[Path], *, force: bool) -> None:
         if file.exists() and not file.is_file():
             raise ConfigError(f"{file}: is a device or a pipe, which cannot be overwritten. Name a file.")
         if file.exists() and not force:
-            raise ConfigError(
-                f"{file}: already exists. Use --force (in Python force=True) to overwrite it, "
-                "or choose another name."
-            )
+            raise ConfigError(f"{file}: already exists. Use --force to overwrite it, or choose another name.")
 
 
 @contextmanager
@@ -91,7 +88,7 @@ def _commit(temporaries: Sequence[Path], files: Sequence[Path]) -> None:
             except OSError as error:
                 raise ResourceError(
                     f"{file}: is new and {files[-1].name} is old, because a rename failed "
-                    f"({error.strerror}). Export both again with --force (in Python force=True)."
+                    f"({error.strerror}). Export both again with --force."
                 ) from error
         raise
     with suppress(OSError):  # because the files have their names

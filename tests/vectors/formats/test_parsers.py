@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from reference import vector_rows
 from support.vocabularies import PLAIN_WORDS, same_bits, write
 
@@ -40,7 +40,6 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=1, max_size=4),
     st.sampled_from(["", " ", "\r", " \t"]),
@@ -73,7 +72,6 @@ def test_take_lines_matches_reference(
         assert not all(plain_numbers), "the kernel stopped at a plain line"
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     st.lists(st.sampled_from([b"", b"a", b"\xff\xfe", b"word"]), min_size=1, max_size=4),
     st.sampled_from([b"", b"\n"]),
