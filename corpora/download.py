@@ -9,20 +9,19 @@ import hashlib
 import json
 import os
 import shutil
-import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fnmatch import fnmatch
-from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.errors import DataError
+from nlpseq.reading.archives import tar_members, zip_members
 from nlpseq.reading.http import HttpFile
+from nlpseq.reading.open import RawBytes, decompressed
 from nlpseq.reading.remote import RemoteStream, Retries, Version, check_online
 from nlpseq.storage.artifact import check_free_disk, fsync, write_errors
 from nlpseq.storage.locks import path_lock, temporary
@@ -33,7 +32,6 @@ __all__ = ["download", "download_bytes", "downloaded", "is_downloaded", "known_s
 
 _CHUNK_BYTES = 1 << 16
 _UNPACKED_TIMES = 4  # size of a text with its zip or tar.gz, relative to the archive
-_CORRUPT = (zipfile.BadZipFile, tarfile.TarError, BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 Progress = Callable[[int], None]
 
@@ -176,34 +174,28 @@ def _store(entry: Entry, file: Download, path: Path, folder: Path) -> None:
         path.rename(new)
         fsync(new)
         return
+    url = file.urls[0]
     try:
-        for member, num_bytes, stream in _members(path):
-            for part in (part for part, pattern in entry.parts.items() if fnmatch(member, pattern)):
-                check_free_disk(_folder(entry), num_bytes)
+        for member in _members(path, url):
+            name = member.name.removeprefix(f"{url}, member ")
+            for part in (part for part, pattern in entry.parts.items() if fnmatch(name, pattern)):
                 (folder / part).mkdir(exist_ok=True)
-                with (folder / part / PurePosixPath(member).name).open("xb") as out:
-                    shutil.copyfileobj(stream, out, _CHUNK_BYTES)
+                with (folder / part / PurePosixPath(name).name).open("xb") as out:
+                    shutil.copyfileobj(member, out, _CHUNK_BYTES)
                     out.flush()
                     os.fsync(out.fileno())
-        missing = [part for part in entry.parts if not (folder / part).exists()]
-        if missing:
-            raise DataError(f"{file.urls[0]}: holds no {entry.parts[missing[0]]}. Try again later.")
-    except _CORRUPT as error:
+    except DataError:  # corrupt: the next download starts from the beginning
         path.unlink()
-        raise DataError(
-            f"{file.urls[0]}: is a corrupt archive ({error}). Type: nlpseq corpora get {entry.name}"
-        ) from error
+        raise
+    missing = [pattern for part, pattern in entry.parts.items() if not (folder / part).exists()]
+    if missing:
+        raise DataError(f"{url}: holds no {missing[0]}. Try again later.")
 
 
-def _members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """Yield name, bytes and stream of each file in a zip or tar archive."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for info in (info for info in archive.infolist() if not info.is_dir()):
-                with archive.open(info) as stream:
-                    yield info.filename, info.file_size, stream
-        return
-    with tarfile.open(path) as tar:
-        for member in tar:
-            if member.isfile() and (content := tar.extractfile(member)):
-                yield member.name, member.size, content
+def _members(path: Path, name: str) -> Iterator[RawBytes]:
+    """Yield the members of a zip or tar archive; name: of the archive, for messages."""
+    with path.open("rb") as stream:
+        raw = RawBytes(stream, name, hashed=False)
+        yield from (
+            zip_members(raw, name) if zipfile.is_zipfile(path) else tar_members(decompressed(raw), name)
+        )

@@ -21,6 +21,11 @@ __all__ = ["TAR_HEAD_BYTES", "is_tar", "is_zip", "tar_members", "zip_members"]
 TAR_HEAD_BYTES = 512
 _READ_BYTES = 1 << 16
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError)
+_BAD_HEADER = (
+    tarfile.EmptyHeaderError,  # type: ignore[attr-defined]
+    tarfile.InvalidHeaderError,  # type: ignore[attr-defined]
+    tarfile.TruncatedHeaderError,  # type: ignore[attr-defined]
+)
 _SUPPORTED = {  # methods of zip, with the bytes read together; few if zipfile inflates them all at once
     zipfile.ZIP_STORED: _READ_BYTES,
     zipfile.ZIP_DEFLATED: _READ_BYTES,
@@ -85,13 +90,13 @@ def zip_members(stream: RawBytes, name: str) -> Iterator[RawBytes]:
 
 
 class _CheckedInfo(tarfile.TarInfo):
-    """A header of tar; a broken header in the middle is an error, not the end."""
+    """A header of tar; a broken or missing header is an error, because the end of an archive is marked."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         try:
             return super().fromtarfile(archive)
-        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+        except _BAD_HEADER as error:
             raise tarfile.ReadError(str(error)) from error
 
 

@@ -49,6 +49,7 @@ class Block(NamedTuple):
 
     @property
     def text(self) -> str:
+        """Return the block as a string."""
         return self.data.decode(*UTF_8)
 
 
@@ -120,6 +121,7 @@ class Corpus:
 
     @property
     def file_names(self) -> list[str]:
+        """Return the names of the files, for messages."""
         return [file.name for file in self._files]
 
     def text_config(

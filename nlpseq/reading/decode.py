@@ -47,6 +47,7 @@ class FileList:
     num_files: int = 0
 
     def add(self, description: str) -> None:
+        """Count a file, and keep its description if it is one of the first."""
         self.num_files += 1
         self.first += [description][: _NAMED_FILES - len(self.first)]
 
@@ -69,6 +70,7 @@ class ReadReport:
     cut_tokens: int = 0  # cuts in text without white space nearby
     formats: dict[str, str] = field(default_factory=dict)  # of JSON and tables: first file, by description
     lone_surrogates: int = 0  # in escapes of JSON
+    stray_quotes: FileList = field(default_factory=FileList)  # "a.csv, record 3"
     skipped: dict[str, tuple[int, str]] = field(default_factory=dict)  # records and first place, by reason
     copies: FileList = field(default_factory=FileList)  # "b.txt (copy of a.txt)"
     markup: str | None = None  # warning about HTML
@@ -103,6 +105,11 @@ class ReadReport:
             )
         for reason, (records, place) in self.skipped.items():
             notices.append(f"{place}: {count_text(records, 'record')} skipped, {reason}; the first is here.")
+        if self.stray_quotes.num_files:
+            notices.append(
+                f"{self.stray_quotes}: has text behind a closing quote. Check the quotes there, because a "
+                "single quote at the start of a field joins records."
+            )
         if self.lone_surrogates:
             notices.append(
                 f"JSON escapes: {count_text(self.lone_surrogates, 'single surrogate')}, read as U+FFFD."

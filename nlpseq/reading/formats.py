@@ -100,14 +100,15 @@ def _record_text(
     sample = sample.removeprefix(BOM_UTF8)  # which decode() leaves for BPE
     format: Format | None = config.format if config.format != "auto" else format_of_name(name)
     dialect = None
+    if config.format == "auto" and (format is None or sample.lstrip()[:1] in (b"{", b"[")):
+        format = sniff_json(sample, is_whole) or format
     if format in ("parquet", "arrow"):
         raise DataError(f"{name}: is not {FORMATS[format]}. Leave out --format to read the file as it is.")
-    if format is None:
-        format = sniff_json(sample, is_whole)
     if format in (None, "csv", "tsv"):
         dialect = sniff_dialect(sample, is_whole, format)
     if format in ("jsonl", "json"):
-        path, is_lines = choose_path(sample, config.column, name), format == "jsonl"
+        is_lines = format == "jsonl"
+        path = choose_path(sample, config.column, name, is_lines=is_lines)
         report.note_format(FORMATS[format], ".".join(path), name)
         return json_text(_without_mark(pieces), path, is_lines=is_lines, end=end, name=name, report=report)
     if dialect is not None:

@@ -9,6 +9,9 @@ import socket
 import ssl
 import string
 from collections.abc import Callable
+from datetime import timedelta
+from email.message import Message
+from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
 from ipaddress import ip_address
 from typing import Any
@@ -64,8 +67,8 @@ class HttpFile(RemoteFile):
             raise
 
     def _answer(self, response: HTTPResponse, start: int, version: Version | None) -> Answer:
-        etag, date = response.headers["ETag"], response.headers["Last-Modified"]
-        tag = etag if etag and not etag.startswith("W/") else date or etag
+        etag = response.headers["ETag"]
+        tag = etag if etag and not etag.startswith("W/") else _reliable_date(response.headers) or etag
         if response.status == 200:
             return Answer(Version(response.length, tag), 0, response.read1, response.close)
         found = _CONTENT_RANGE.fullmatch(response.headers["Content-Range"] or "")
@@ -120,6 +123,19 @@ class _CheckedRedirects(HTTPRedirectHandler):
 def _without_query(address: str) -> str:
     """Return an address for messages, because a query may hold a signature."""
     return re.split("[?#]", address)[0]
+
+
+def _reliable_date(headers: Message) -> str | None:
+    """Return the date of the last change, None if it is too new to tell versions apart.
+
+    A server that makes its answers when asked sends the present time. RFC 9110, section 8.8.2.2.
+    """
+    try:
+        answered, changed = (parsedate_to_datetime(headers[name]) for name in ("Date", "Last-Modified"))
+        is_reliable = answered - changed >= timedelta(minutes=1)
+    except (TypeError, ValueError):  # no date
+        return None
+    return headers["Last-Modified"] if is_reliable else None
 
 
 def _is_this_machine(host: str) -> bool:

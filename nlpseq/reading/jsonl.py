@@ -60,27 +60,35 @@ def _parse(text: bytes) -> Any:
         return None
 
 
-def choose_path(sample: bytes, wanted: str | None, name: str) -> Path:
+def choose_path(sample: bytes, wanted: str | None, name: str, *, is_lines: bool) -> Path:
     """Return the keys that lead to the text, none if all records are strings.
 
     wanted: a key, or keys joined by dots. Raises DataError if no key is named and the choice is not clear, or
     if no record of the sample has the key.
     """
-    records = list(islice(_records(sample.decode("utf-8", "replace")), SAMPLE_RECORDS))
+    records = list(islice(_records(sample.decode("utf-8", "replace"), is_lines), SAMPLE_RECORDS))
     objects = [record for record in records if isinstance(record, dict)]
-    if not objects:
-        return () if records or wanted is None else tuple(wanted.split("."))
-    columns = dict[str, list[str]]()
+    if not records:  # the first is longer than the sample
+        return tuple((wanted or "text").split("."))
+    if not objects and wanted is None:
+        return ()
+    columns, paths = dict[str, list[str]](), dict[str, Path]()
     for record in objects:
         for keys, value in _leaves(record):
             columns.setdefault(".".join(keys), []).append(value)
-    paths = {".".join(keys): keys for record in objects for keys, _ in _leaves(record)}
-    keys_of_lists = {key for record in objects for key in record}
-    return paths[choose_column(columns, wanted, name, others=keys_of_lists)]
+            paths[".".join(keys)] = keys
+    if wanted is None and len(objects) == 1:  # perhaps a document with records in a list, which is not read
+        columns |= {key: [str(value)] for key, value in objects[0].items() if _has_objects(value)}
+    chosen = choose_column(columns, wanted, name, others={key for record in objects for key in record})
+    return paths.get(chosen, (chosen,))
 
 
-def _records(text: str) -> Iterator[Any]:
-    """Yield the records of a sample, whose last may be incomplete; skip a malformed line."""
+def _has_objects(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(each, dict) for each in value)
+
+
+def _records(text: str, is_lines: bool) -> Iterator[Any]:
+    """Yield the records of a sample, whose last may be incomplete; is_lines: skip a malformed line."""
     decoder, at = json.JSONDecoder(strict=False), 0
     while (at := _BETWEEN_RECORDS.match(text, at).end()) < len(text):  # type: ignore[union-attr]
         try:
@@ -88,7 +96,7 @@ def _records(text: str) -> Iterator[Any]:
             yield record
         except (ValueError, RecursionError):
             at = text.find("\n", at)
-            if at < 0:
+            if at < 0 or not is_lines:
                 return
 
 
@@ -117,8 +125,8 @@ def json_text(
             f"{name}, record {fields[scanner.FIRST_MALFORMED]}: is not valid JSON. Correct the file, "
             "or use --format text to read the file as plain text."
         )
-    if not is_lines and fields[scanner.STEP]:
-        raise DataError(f"{name}: ends inside a JSON record. Copy or download the file again.")
+    if not is_lines and (fields[scanner.STEP] or fields[scanner.ARRAY] == scanner.IN_ARRAY):
+        raise DataError(f"{name}: ends inside a JSON record or array. Copy or download the file again.")
     _report(fields.tolist(), path, is_lines, name, report)
 
 

@@ -17,8 +17,8 @@ from numba import njit
 from nlpseq.reading.blocks import NEWLINE
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, trailing_zeros
 
-__all__ = ["FIRST_MALFORMED", "FIRST_WITHOUT", "MALFORMED", "MAX_DEPTH", "NUM_FIELDS", "RECORDS"]
-__all__ += ["STEP", "SURROGATES", "WITHOUT", "JsonPath", "JsonState", "scan_json"]
+__all__ = ["ARRAY", "FIRST_MALFORMED", "FIRST_WITHOUT", "IN_ARRAY", "MALFORMED", "MAX_DEPTH", "NUM_FIELDS"]
+__all__ += ["RECORDS", "STEP", "SURROGATES", "WITHOUT", "JsonPath", "JsonState", "scan_json"]
 
 MAX_DEPTH = 512  # of objects and arrays in a record
 MAX_NAME_BYTES = 1 << 10  # longer keys match no key of the path
@@ -26,16 +26,18 @@ MAX_HELD_BYTES = 1 << 20  # of text of an open record
 
 # Fields of the state.
 STEP, ROLE, DEPTH, MATCHED, IS_TARGET, IS_ON_PATH, HAS_TEXT, NAME_BYTES = range(8)
-CODE, DIGITS, HIGH, AFTER_RETURN, WAS_CUT, PLACE = range(8, 14)
-RECORDS, MALFORMED, FIRST_MALFORMED, WITHOUT, FIRST_WITHOUT, SURROGATES = range(14, 20)
-NUM_FIELDS = 20
+CODE, DIGITS, HIGH, AFTER_RETURN, WAS_CUT, PLACE, ARRAY = range(8, 15)
+RECORDS, MALFORMED, FIRST_MALFORMED, WITHOUT, FIRST_WITHOUT, SURROGATES = range(15, 21)
+NUM_FIELDS = 21
 
 # Steps: the next part expected. From STRING on, the table of actions is not in use.
 RECORD, VALUE, FIRST_VALUE, KEY, FIRST_KEY, COLON, NEXT_PAIR, NEXT_VALUE, LINE_END, SKIP = range(10)
 NUM_STEPS, STRING, ESCAPE, HEX, SCALAR, END_STRING, AFTER_VALUE = range(10, 17)
 # Actions for a character; an action below NUM_STEPS is the next step.
-STAY, BAD, OPEN_OBJECT, OPEN_ARRAY, CLOSE, START_STRING, START_SCALAR, END_LINE = range(20, 28)
+STAY, BAD, OPEN_OBJECT, OPEN_ARRAY, CLOSE, START_STRING, START_SCALAR, END_LINE, OPEN_RECORDS = range(20, 29)
+CLOSE_RECORDS = 29
 OTHER, LONG_NAME, NAME, TEXT = range(4)  # roles of a string; of the last two, the text is kept
+NO_ARRAY, IN_ARRAY, ARRAY_END = range(3)  # array of records: not begun, open, closed
 
 QUOTE, BACKSLASH, RETURN, SPACE = ord('"'), ord("\\"), ord("\r"), ord(" ")
 LETTER_A, LETTER_U, DIGIT_0 = ord("a"), ord("u"), ord("0")
@@ -56,7 +58,7 @@ def _make_actions(is_lines: bool) -> npt.NDArray[np.uint8]:
     actions_SC[:, 8] = STAY
     actions_SC[SKIP] = STAY
     if not is_lines:
-        actions_SC[RECORD, [2, 3, 5]] = STAY  # commas and brackets between records
+        actions_SC[RECORD, [2, 3, 5]] = OPEN_RECORDS, CLOSE_RECORDS, STAY
     actions_SC[:, 9] = BAD if is_lines else STAY
     actions_SC[[RECORD, LINE_END, SKIP], 9] = END_LINE if is_lines else STAY
     for step in (VALUE, FIRST_VALUE):
@@ -222,8 +224,8 @@ def scan_json(data, is_lines, end_of_document, path, state, out, size):  # type:
     r"""Append the text of the records to `out`, which holds `size` bytes of the open record.
 
     data: uint8, the next chunk. is_lines: each line is a record, and a malformed line is skipped; otherwise
-    records follow each other, with commas, brackets or white space between, and the scan stops at the first
-    malformed record. out: room for `size` bytes, for the data and 8 more.
+    records follow each other, with commas or white space between, perhaps in one array, and the scan stops at
+    the first malformed record. out: room for `size` bytes, for the data and 8 more.
     Returns the bytes of complete records in `out`, and of all records, with the open key.
     """
     bytes_B, ends_P = path
@@ -289,7 +291,7 @@ def scan_json(data, is_lines, end_of_document, path, state, out, size):  # type:
             elif action == START_STRING:
                 is_name = step in (KEY, FIRST_KEY)
                 role = NAME if is_name else TEXT if is_target or depth == 0 else OTHER
-                step = STRING
+                step, fields[AFTER_RETURN] = STRING, 0
             elif action in (OPEN_OBJECT, OPEN_ARRAY):
                 if depth == MAX_DEPTH:
                     action = BAD
@@ -311,6 +313,10 @@ def scan_json(data, is_lines, end_of_document, path, state, out, size):  # type:
                     has_text = 0
                 fields[PLACE] += 1
                 step = RECORD
+            elif action in (OPEN_RECORDS, CLOSE_RECORDS):
+                if fields[ARRAY] != (NO_ARRAY if action == OPEN_RECORDS else IN_ARRAY):
+                    action = BAD
+                fields[ARRAY] += 1
         if action == BAD:
             done = size = _reject(fields, end_of_document, out, done)
             step, depth, matched, has_text, name_bytes, is_target, is_on_path = SKIP, 0, 0, 0, 0, 0, 0

@@ -63,12 +63,15 @@ class RawBytes:
         return data
 
     def seekable(self) -> bool:
+        """Return True if seek() works."""
         return self._stream.seekable()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a byte of the file and return its offset."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
+        """Return the offset of the next byte to read."""
         return self._stream.tell()
 
     @contextmanager

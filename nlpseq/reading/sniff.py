@@ -28,8 +28,8 @@ NON_TEXT = (
     NonText("PDF document", rb"%PDF-", "pdftotext"),
     NonText("PostScript document", rb"%!PS", "ps2ascii"),
     NonText("RTF document", rb"\{\\rtf", "pandoc -t plain"),
-    NonText("Office document (docx, xlsx, pptx)", _MEMBER + rb"(?:\[Content|_rels/|docProps/|word/|xl/|ppt/)",
-            "pandoc -t plain"),
+    NonText("Office document (docx, xlsx, pptx)", _MEMBER + rb"(?:\[Content|_rels/|docProps/"
+            + rb"|(?:word|xl|ppt)/[\w/]{1,60}\.(?:xml|rels))", "pandoc -t plain"),
     NonText("OpenDocument", _MEMBER + rb"mimetype.{0,64}application/vnd\.oasis", "pandoc -t plain"),
     NonText("EPUB book", _MEMBER + rb"mimetype.{0,64}application/epub", "pandoc -t plain"),
     NonText("old Office document (doc, xls, ppt)", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
@@ -43,9 +43,9 @@ NON_TEXT = (
     NonText("SQLite database", rb"SQLite format 3\0", "sqlite3"),
     NonText("Git LFS pointer", rb"version https://git-lfs\.github\.com/spec/", "git lfs pull"),
     NonText("RAR or 7-Zip archive", rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c", "7z x"),
-    NonText("model of PyTorch", _MEMBER + rb"(?:[^/]{1,99}/)?(?:data\.pkl|byteorder|version|\.format_version)"
-            + rb"|\x80[\x02-\x05]\x8a\x0a"),
-    NonText("NumPy array", rb"\x93NUMPY[\x01-\x03]|" + _MEMBER + rb"[^/]{1,99}\.npy"),
+    NonText("model of PyTorch", _MEMBER + rb"(?:[^/\s]{1,99}/)?"
+            + rb"(?:data\.pkl|byteorder|version(?![./s])|\.format_version)|\x80[\x02-\x05]\x8a\x0a"),
+    NonText("NumPy array", rb"\x93NUMPY[\x01-\x03]|" + _MEMBER + rb"[^/\s]{1,99}\.npy"),
     NonText("Java archive", _MEMBER + rb"META-INF/"),
     NonText("pickle", rb"\x80[\x02-\x05](?:\x95.{6}\0\0|[\]}(cKMJX)GN\x88\x89\x8a\x8c])"),
     NonText("safetensors file", rb".{5}\0{3}\{\s*\""),

@@ -32,7 +32,7 @@ class Spool:
 
     file: IO[bytes]
     is_tokens: bool  # a space stands between tokens
-    num_missing: int  # None or NaN instead of a text
+    num_missing: int  # None, NaN or NA instead of a text
     first_missing: int  # number of the item, from 1
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ def spool_texts(source: Iterable[Any], column: str | None = None) -> Spool:
     with write_errors(cache_dir()), ExitStack() as on_error:
         file = on_error.enter_context(tempfile.TemporaryFile(dir=cache_dir()))
         for number, item in enumerate(_items(source, column), 1):
-            if item is None or (isinstance(item, float) and math.isnan(item)):
+            if _is_missing(item):
                 num_missing, first_missing = num_missing + 1, first_missing or number
                 continue
             is_tokens = not isinstance(item, str)
@@ -71,7 +71,7 @@ def _items(source: Any, column: str | None) -> Iterator[Any]:
         )
     if names:
         if column not in names:
-            samples = {name: [*map(str, islice(_column(source, name), SAMPLE_RECORDS))] for name in names}
+            samples = {name: _sample(source, name) for name in names}
             column = choose_column(samples, column, "data frame", is_binary=True)
         source = _column(source, column)
     for item in source:
@@ -92,6 +92,17 @@ def _column(source: Any, name: str | None) -> Iterator[Any]:
         return iter(source[name])
     batches = source.select_columns([name]).iter(batch_size=_BATCH_ROWS)  # of a data set
     return (value for batch in batches for value in batch[name])
+
+
+def _sample(source: Any, name: str) -> list[str]:
+    values = islice(_column(source, name), SAMPLE_RECORDS)
+    return ["" if _is_missing(value) else str(value) for value in values]
+
+
+def _is_missing(value: Any) -> bool:
+    """Return True for None, NaN and the NA of pandas."""
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return value is None or is_nan or type(value).__name__ == "NAType"
 
 
 def _clean(text: Any) -> bytes:

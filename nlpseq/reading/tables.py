@@ -46,6 +46,7 @@ class Dialect(NamedTuple):
 
     @property
     def title(self) -> str:
+        """Return the format in words, for messages."""
         return _DELIMITERS[self.delimiter] + (" with a heading" if self.has_heading else " without a heading")
 
 
@@ -114,13 +115,14 @@ def _is_heading(names: list[str]) -> bool:
     """Return True if the fields of the first record look like names of columns."""
     if len(names) == 1:
         return names[0].lower() in _ONLY_COLUMN
+    named = names[not names[0] :]  # because pandas writes an index without a name
     return len({name.lower() for name in names}) == len(names) and all(
         is_text(name)
         and name == name.strip()
         and len(name) <= _MAX_NAME_CHARS
         and len(name.split()) <= _MAX_NAME_WORDS
         and name[-1] not in ".!?…。"
-        for name in names
+        for name in named
     )
 
 
@@ -176,3 +178,5 @@ def table_text(
         raise DataError(f"{name}: has no record with {as_first} has. {advice}")
     reason = f"not of {as_first} is"
     report.skip(reason, skipped, f"{name}, record {fields[scanner.FIRST_SKIPPED]}")
+    if fields[scanner.FIRST_STRAY]:
+        report.stray_quotes.add(f"{name}, record {fields[scanner.FIRST_STRAY]}")

@@ -10,11 +10,21 @@ from numba import njit
 from nlpseq.reading.blocks import NEWLINE
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, trailing_zeros
 
-__all__ = ["AFTER_HEADING", "FIRST_SKIPPED", "NUM_FIELDS", "PLACE", "QUOTED", "SKIPPED", "STEP", "scan_table"]
+__all__ = [
+    "AFTER_HEADING",
+    "FIRST_SKIPPED",
+    "FIRST_STRAY",
+    "NUM_FIELDS",
+    "PLACE",
+    "QUOTED",
+    "SKIPPED",
+    "STEP",
+]
+__all__ += ["scan_table"]
 
 # Fields of the state.
-STEP, COLUMN, HAS_CONTENT, WAS_CUT, AFTER_HEADING, PLACE, SKIPPED, FIRST_SKIPPED = range(8)
-NUM_FIELDS = 8
+STEP, COLUMN, HAS_CONTENT, WAS_CUT, AFTER_HEADING, PLACE, SKIPPED, FIRST_SKIPPED, FIRST_STRAY = range(9)
+NUM_FIELDS = 9
 FIELD_START, PLAIN, QUOTED, AFTER_QUOTE = range(4)  # steps
 MAX_HELD_BYTES = 1 << 20  # of text of an open record
 
@@ -59,6 +69,8 @@ def scan_table(data, marks, wanted, num_columns, end_of_document, fields, out, s
             at = _find(data, at, quote, quote)
         else:
             at = _find(data, at, delimiter, newline)
+            if step == AFTER_QUOTE and at > start and fields[FIRST_STRAY] == 0:
+                fields[FIRST_STRAY] = fields[PLACE] + 1  # text follows a closing quote
             step = PLAIN
         if column == wanted:
             for k in range(at - start):

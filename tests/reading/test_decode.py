@@ -158,6 +158,13 @@ def test_invalid_bytes_are_counted_and_located(tmp_path):
         text_of(a, b, encoding_errors="strict")
 
 
+def test_invalid_byte_behind_many_lines_is_located(tmp_path):
+    report = ReadReport()
+    content = b"good\r\n" * 20_000 + b"good\n" * 40_000 + b"\xff\n"
+    text_of(write(tmp_path, content), report=report)
+    assert report.invalid.first == [f"{tmp_path}/a.txt, line 60001, byte 320000 (utf-8)"]
+
+
 @given(
     content=st.lists(
         st.sampled_from(

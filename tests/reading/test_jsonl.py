@@ -20,6 +20,14 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=8,
 )
+RECORDS = VALUES | TEXTS.map(
+    lambda text: {
+        "text": text,
+        "본문": text,
+        "meta": {"n": [text], "text": f"{text}!", "meta": {"t\n": text}},
+        "t\n": {"text": "elsewhere"},
+    }
+)
 PATHS = [("text",), ("본문",), ("meta", "text"), ("meta", "meta", "t\n"), ()]
 
 
@@ -36,7 +44,7 @@ def joined(texts) -> bytes:
 
 
 @given(
-    values=st.lists(VALUES, max_size=4),
+    values=st.lists(RECORDS, max_size=4),
     damage=st.tuples(
         st.integers(0, 60), st.sampled_from(["", '"', "\\", "{", "}", "[", ",", ":", "\n", "x"])
     ),
@@ -63,8 +71,30 @@ def test_arrays_have_the_text_of_their_records(layout, size):
     assert scanned(json.dumps(records[0], **layout), ("text",), size, is_lines=False) == joined(["a\nb"])
 
 
+def test_deep_record_is_skipped():
+    for depth, text in ((511, b"t\0end\0"), (512, b"end\0")):  # lists within the object
+        line = '{"n": ' + "[" * depth + "]" * depth + ', "text": "t"}\n"end"'
+        assert scanned(line, ("text",), 99) == text
+
+
+def test_text_before_an_error_is_a_document():
+    chunks = [b'{"text": "', *[b"word " * 20_000] * 20, b'\n"end"\n']
+    pieces = json_text(iter(chunks), ("text",), is_lines=True, end=0, name="a", report=ReadReport())
+    assert [len(text) for text in b"".join(pieces).split(b"\0")] == [1_100_000, 3, 0]
+
+
+def test_key_at_the_end_of_a_chunk_is_no_text():
+    chunks = [b'{"text": "' + b"word " * 220_000 + b'", "ke', b'y": 1}\n']
+    pieces = json_text(iter(chunks), ("text",), is_lines=True, end=0, name="a", report=ReadReport())
+    assert b"".join(pieces) == b"word " * 220_000 + b"\0"
+
+
 def test_last_of_equal_keys_counts():
     assert scanned('{"text": "a", "text": "b"}', ("text",), 99) == b"b\0"
+
+
+def test_return_and_newline_of_two_records_are_two_newlines():
+    assert scanned('"a\\r"\n"\\nb\\r\\n"', (), 99) == b"a\n\0\nb\n\0"
 
 
 def test_long_record_takes_little_memory():
@@ -93,6 +123,8 @@ def test_long_record_takes_little_memory():
         ('"Hello."\n', None),
         ("[1] A footnote\n", None),
         ('["a", "b"] is a list\n', None),
+        ('["a", "b"]\n["c", "d"]\n', None),
+        ('[["a", "b"], ["c", "d"]]', None),
         ("{curly}\n", None),
     ],
 )
@@ -112,6 +144,7 @@ def test_json_is_read_as_the_text_of_its_records(tmp_path):
     file = write(tmp_path, '\ufeff{"id": 1, "text": "one\\ntwo"}\r\n{"id": 2, "text": "three"}\r\n')
     assert text_of(file, report=report) == "one\ntwo\nthree\n"
     assert report.formats == {"JSON lines, text from text": str(file)}
+    assert text_of(file, tokenizer="bpe") == "one\ntwo\nthree\n"
     assert text_of(file, format="text") == file.read_text().removeprefix("\ufeff")
     assert text_of(write(tmp_path, '[{"body": "a"}, {"body": "b"}]')) == "a\nb\n"
 
@@ -133,12 +166,15 @@ def test_unclear_column_is_refused_with_examples(tmp_path):
             DataError, match=rf"column '{name}' holds no text\. Name .*: meta\.body \('b'\)\."
         ):
             read(file, column=name)
+    assert text_of(write(tmp_path, '{"title": "News", "text": "Long"}\n')) == "Long\n"
     assert text_of(write(tmp_path, '{"headline": "News", "date": "2024-01-02", "n": 1}\n')) == "News\n"
 
 
 def test_malformed_lines_are_skipped_and_counted(tmp_path):
     report = ReadReport()
-    file = write(tmp_path, '{"text": "a"}\n{"text": "b\n[1]\n{"text": null}\n{"text": "\\ud800"}\n')
+    file = write(
+        tmp_path, '{"text": "a"}\n{"text": "b\n[1]\n{"text": null}\n{"text": "\\ud800", "n": "\\ude00"}\n'
+    )
     assert text_of(file, report=report) == "a\n\ufffd\n"
     notices = "\n".join(report.notices())
     assert f"{file}, line 2: 2 records skipped, not an object or a string in JSON; the first is" in notices
@@ -151,5 +187,29 @@ def test_json_without_text_is_refused(tmp_path):
         read(write(tmp_path, "prose\nand more\n"), format="jsonl")
     with pytest.raises(DataError, match="record 2: is not valid JSON"):
         read(write(tmp_path, '[{"text": "a"}, {"text" "b"}]'), format="json")
-    with pytest.raises(DataError, match="ends inside a JSON record"):
-        read(write(tmp_path, '[{"text": "a"}, {"text": "b'))
+    for end in (', {"text": "b', ",\n", ""):
+        with pytest.raises(DataError, match="ends inside a JSON record or array"):
+            read(write(tmp_path, '[{"text": "a"}' + end))
+    with pytest.raises(DataError, match=r"a\.txt: has no column 'body'"):
+        read(write(tmp_path, '"a string"\n"another"\n'), column="body")
+
+
+def test_content_of_json_outweighs_the_name(tmp_path):
+    assert text_of(write(tmp_path, '[{"text": "a"},\n {"text": "b"}]', "a.jsonl")) == "a\nb\n"
+    assert text_of(write(tmp_path, '{"text": "a, b"}\n{"text": "c"}\n', "a.csv")) == "a, b\nc\n"
+    assert text_of(write(tmp_path, '"text"\n"one, ""two"""\n"three"\n', "b.csv")) == 'one, "two"\nthree\n'
+
+
+def test_text_is_found_in_records_longer_than_the_sample(tmp_path):
+    words = "word " * 60_000
+    file = write(tmp_path, json.dumps({"id": 1, "text": words}) + '\n{"id": 2, "text": "b"}\n')
+    assert text_of(file) == text_of(file, column="text") == words + "\nb\n"
+    records = [{"body": words[:4_000], "tags": [{"name": "a tag"}]} for _ in range(80)]
+    assert text_of(write(tmp_path, json.dumps(records, indent=1))) == (words[:4_000] + "\n") * 80
+
+
+def test_records_in_a_list_of_a_document_are_not_passed_over(tmp_path):
+    file = write(tmp_path, '{"version": "v2", "data": [{"context": "the text"}]}')
+    with pytest.raises(DataError, match=r"has 2 columns with text.*version \('v2'\), data \("):
+        read(file)
+    assert text_of(file, column="version") == "v2\n"

@@ -52,6 +52,12 @@ def test_column_is_read_from_every_container(tmp_path, kind):
         assert corpus.read_key == corpus.content_key()
 
 
+def test_first_missing_value_is_located(tmp_path):
+    content, report = table(text=pa.array(["a", "b", "c", None, None])), ReadReport()
+    read(write_arrow(tmp_path / "a", content, pa.ipc.new_file), report=report)
+    assert report.notices()[0].startswith(f"{tmp_path}/a, record 4: 2 records skipped")
+
+
 def test_column_may_be_a_field_of_a_struct(tmp_path):
     meta = pa.array([{"body": "a", "n": 1}, None, {"body": "b", "n": 2}, {"body": None, "n": 3}, None])
     file = write_parquet(tmp_path / "a.parquet", table(meta=meta, title=["x"] * 5))

@@ -41,7 +41,7 @@ def read(server, *replies: Reply) -> bytes:
         Reply(cut=0),
         Reply(status=503),
         Reply(chunked=True, cut=HALF),
-        Reply(cut=HALF, etag=None, date="Sun, 29 Nov 2026 11:00:00 GMT"),
+        Reply(cut=HALF, etag=None, date="Wed, 01 Jul 2015 11:00:00 GMT"),
     ],
     ids=["cut", "cut-at-once", "busy", "cut-chunked", "date"],
 )
@@ -68,6 +68,7 @@ def test_server_without_ranges_sends_the_same_bytes_again(web_server):
         web_server.replies = [fault, rest]
         with RemoteStream(HttpFile(web_server.url(), FAST)) as stream:
             assert stream.read() == CONTENT
+    assert "Range" not in web_server.requests[-2], "a weak ETag allows other bytes"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,16 @@ def test_changed_file_is_an_error_and_no_mixture(web_server, other):
     web_server.replies = [Reply(cut=HALF, etag=other.etag and '"1"'), other]
     with pytest.raises(DataError, match=r"corpus\.txt: changed on the server while it was read\. Start"):
         RemoteStream(HttpFile(web_server.url(), FAST)).read()
+
+
+def test_date_of_the_answer_is_no_version(web_server):
+    first, *others = (Reply(etag=None, date=f"Fri, 01 Jan 2100 00:00:{second}0 GMT") for second in range(5))
+    first.cut = HALF
+    assert read(web_server, first, *others) == CONTENT
+    assert "Range" not in web_server.requests[1]
+    file = HttpFile(web_server.url(), FAST)
+    file.keep_sha256("0" * 64)
+    assert file.known_sha256() is None, "the text is read each time"
 
 
 def test_answer_with_another_part_is_not_used(web_server):
@@ -246,11 +257,18 @@ class FlakyStore:
     """A file system of fsspec whose first stream fails."""
 
     unstrip_protocol = staticmethod("s3://{}".format)
-    invalidate_cache = staticmethod(lambda: None)
-    info = staticmethod(lambda _: {"size": len(CONTENT), "ETag": "1"})
 
     def __init__(self) -> None:
         self.streams = list[FlakyStream]()
+        self.is_listed = True  # by an earlier call, perhaps before a change
+
+    def invalidate_cache(self) -> None:
+        self.is_listed = False
+
+    def info(self, _: str) -> dict[str, object]:
+        assert not self.is_listed
+        self.is_listed = True
+        return {"size": len(CONTENT), "ETag": "1"}
 
     def open(self, *_) -> FlakyStream:
         self.streams.append(FlakyStream(fails=not self.streams))
@@ -289,6 +307,13 @@ def test_remote_corpus_is_cached_by_version(web_server, tmp_path):
     for word in ("NEXT", "LAST"):  # without a version, the text is read each time
         web_server.replies = [Reply(text.replace(b"text", word.encode()), etag=None)]
         assert word in cached_dataset(open_corpus(web_server.url()), config).vocab.words
+
+
+def test_sha256_is_known_of_the_same_version_only(web_server):
+    HttpFile(web_server.url(), FAST).keep_sha256("0" * 64)
+    assert HttpFile(web_server.url(), FAST).known_sha256() == "0" * 64
+    web_server.replies = [Reply(etag='"2"')]
+    assert HttpFile(web_server.url(), FAST).known_sha256() is None
 
 
 def test_command_reads_an_address(web_server, run_cli, tmp_path, monkeypatch):

@@ -91,6 +91,9 @@ def test_every_kind_has_a_case():
         b"ID3 is an algorithm",
         "한국어".encode(),
         zipped("corpus.txt"),
+        zipped("word/a.txt"),
+        zipped("versions/a.txt", "b"),
+        zipped(("a.txt", "Save the vectors as data.npy")),
         b"PAR1\x15\x04",
     ],
 )

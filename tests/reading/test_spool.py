@@ -118,6 +118,14 @@ def test_data_frames_need_a_column(frame_of):
         open_corpus(frame, column="x")
 
 
+def test_missing_texts_of_pandas_are_counted():
+    pandas = pytest.importorskip("pandas")
+    texts, report = pandas.array(["one", pandas.NA, "two"], dtype="string"), ReadReport()
+    empty = pandas.array([pandas.NA] * 3, dtype="string")
+    assert text_of(pandas.DataFrame({"body": texts, "more": empty}), report=report) == "one\ntwo\n"
+    assert report.notices()[0].startswith("texts in memory, item 2: 1 record skipped")
+
+
 class DataSet:
     """Stand in for a data set of Hugging Face, which has batches of columns."""
 

@@ -1,6 +1,7 @@
 """CSV and TSV: the compiled scan against the csv module, chunks of any size, recognition, columns."""
 
 import csv
+import gzip
 import io
 import tracemalloc
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given, strategies as st
 from support.texts import read_blocks as read, text_of, write_text
 
 from nlpseq.errors import DataError
-from nlpseq.reading.corpus import ReadReport
+from nlpseq.reading.corpus import ReadReport, open_corpus
 from nlpseq.reading.tables import Dialect, sniff_dialect, table_text
 
 PROSE = "Hello, my friend\nYes, he said\nNo, she said\nWell, well\n"
@@ -50,6 +51,12 @@ def test_column_is_the_same_as_of_the_csv_module(text, delimiter, is_quoted, col
         assert is_quoted and text.count('"') % 2
 
 
+def test_long_field_of_a_skipped_record_ends_with_it():
+    chunks = [b'"', *[b"word " * 20_000] * 20, b'"\nend,y']
+    pieces = table_text(iter(chunks), dialect(), 0, end=0, name="a", report=ReadReport())
+    assert b"".join(pieces).endswith(b"word \0end\0")
+
+
 def test_long_field_takes_little_memory():
     chunks = [b'"', *[b'some words ""\n' * 5000] * 512, b'",x\nend,y']
     tracemalloc.start()
@@ -66,9 +73,11 @@ def test_long_field_takes_little_memory():
         (TABLE, None, "CSV with a heading"),
         (TABLE.replace(",", ";"), None, "CSV with semicolons with a heading"),
         ('id\tbody\n1\t"Oh," he said\n2\t"no\n', None, "TSV with a heading"),
+        (",body\n0,one word\n1,more words\n", None, "CSV with a heading"),
         (PROSE, None, None),
         ("a\tb\n" * 60, None, None),
         ("1,one\n2,two\n3,three\n", None, None),
+        ("One two three four five,six\na,b\nc,d\n", None, None),
         ("id,body\n1,one\n2,two,three\n3,a\n", None, None),
         ("id,body\n1,one\n", None, None),
         ("Apples,pears.\nOne,two.\nThree,four.\n", None, None),
@@ -96,9 +105,17 @@ def test_table_is_read_as_the_text_of_its_column(tmp_path):
     file = write(tmp_path, '\ufeffid;when;body\r\n1;2024-01-02;"one ""word"""\r\n\r\n2;;"two\r\nlines"\r\n')
     assert text_of(file, report=report) == 'one "word"\ntwo\nlines\n'
     assert report.formats == {"CSV with semicolons with a heading, text from body": str(file)}
+    assert text_of(file, tokenizer="bpe") == 'one "word"\ntwo\nlines\n'
     assert text_of(file, format="text").startswith("id;when;body\n1;")
     assert text_of(file, sentences="documents") == 'one "word"\ntwo lines\n'
     assert text_of(write(tmp_path, PROSE)) == PROSE
+
+
+@pytest.mark.parametrize(("words", "name"), [(20_000, "a.txt"), (60_000, "a.csv")])
+def test_table_with_long_fields_is_recognized(tmp_path, words, name):
+    field = "two, words\n" * (words // 2)
+    file = write(tmp_path, "id,text\n" + "".join(f'{number},"{field}"\n' for number in range(5)), name)
+    assert text_of(file) == (field + "\n") * 5
 
 
 def test_column_is_a_name_or_a_number(tmp_path):
@@ -125,6 +142,14 @@ def test_column_of_numbers_is_refused(tmp_path):
     assert text_of(write(tmp_path, "a,b\n1,\n2,\n", "d.csv"), column="b") == "\n\n"  # text may follow
 
 
+def test_name_decides_behind_a_compression(tmp_path):
+    content = b"1,x\n2,y\n"
+    packed = write_text(tmp_path / "a.csv.gz", gzip.compress(content))
+    assert text_of(packed) == "x\ny\n"
+    named, other = write_text(tmp_path / "a.csv", content), write_text(tmp_path / "a.txt", content)
+    assert open_corpus(named).content_key() != open_corpus(other).content_key(), "their texts differ"
+
+
 def test_records_of_another_width_are_skipped_and_counted(tmp_path):
     report = ReadReport()
     file = write(tmp_path, "id,text\n1,a\n2,b,c\n3\n4,d\n", "a.csv")
@@ -132,6 +157,16 @@ def test_records_of_another_width_are_skipped_and_counted(tmp_path):
     assert report.notices() == [
         f"{file}, record 2: 2 records skipped, not of 2 fields, as the first line is; the first is here."
     ]
+
+
+def test_text_behind_a_closing_quote_is_noted(tmp_path):
+    rows = "".join(f"{number}\tsome words\n" for number in range(100))
+    report, file = ReadReport(), write(tmp_path, f'id\ttext\n{rows}8\t"Oh, he\n9\tsaid "no" again\n')
+    assert text_of(file, report=report).endswith('words\nOh, he\n9\tsaid no" again\n')
+    assert report.notices()[0].startswith(f"{file}, record 101: has text behind a closing quote")
+    report = ReadReport()
+    text_of(write(tmp_path, 'id,text\n1,"a ""b""\n"\n2,c\n', "a.csv"), report=report)
+    assert report.notices() == []
 
 
 def test_broken_tables_are_refused(tmp_path):
