@@ -148,8 +148,7 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
 
     plan = resolve(config)
     weights = num_parameters(config, len(data.vocab))
-    length = f"{plan.time_budget:.0f} s with validations"
-    length = count_text(plan.epochs, "epoch") if plan.epochs else length
+    length = count_text(plan.epochs, "epoch") if plan.epochs else f"{plan.time_budget:.0f} s with validations"
     shape = f"{config.layers} x {config.cell} of {count_text(config.hidden, 'unit')}, embedding {config.dim}"
     say(f"{shape}: {weights:,} weights; training: {length}; threads: {plan.threads}; seed: {config.seed}")
     say(str(plan), level=1)
