@@ -254,12 +254,12 @@ class Vectors:
         shape = (meta.get("num_words"), meta.get("dim"))
         if vocab.num_specials or len(vocab) != shape[0]:
             raise ArtifactError(
-                f"{path / 'vocab.tsv'}: does not hold {shape[0]:,} words. Train the vectors again."
+                f"{path / 'vocab.tsv'}: does not hold {shape[0]} words. Train the vectors again."
             )
         if "num_stored" in meta:  # explicit vectors, (V, V)
             if shape[0] != shape[1]:
                 raise ArtifactError(
-                    f"{path / 'meta.json'}: has {shape[0]:,} words and {shape[1]:,} dimensions, but PPMI "
+                    f"{path / 'meta.json'}: has {shape[0]} words and {shape[1]} dimensions, but PPMI "
                     "vectors are square. Run `nlpseq train-counts` again."
                 )
             matrix = load_csr(path, (len(vocab), len(vocab)), meta["num_stored"], np.float32)
