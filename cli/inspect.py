@@ -171,8 +171,8 @@ def _flattened(meta: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
     for key, value in meta.items():
         if isinstance(value, dict):
             yield from _flattened(value, f"{above}{key}.")
-        elif key == "notices":
-            yield from (("notice", notice) for notice in value)
+        elif key == "notices" and isinstance(value, list):
+            yield from (("notice", _text_of(notice, is_count=False)) for notice in value)
         elif value not in (None, "", []):
             text = _text_of(value, is_count="config" not in above)
             is_long = len(text) > MAX_SHOWN

@@ -85,8 +85,8 @@ class ZipfLine(NamedTuple):
 def report_corpus(data: TokenDataset) -> CorpusReport:
     """Return the figures of an encoded corpus."""
     vocab, train, read = data.vocab, data.split("train"), data.meta.get("read", {})
-    counts_V, num_unknown = word_counts(data), train.num_tokens
-    num_unknown -= int(counts_V.sum())
+    counts_V = word_counts(data)
+    num_unknown = train.num_tokens - int(counts_V.sum())
     words = vocab.words[: vocab.num_words]
     letters = [token_bytes(word).decode(errors="ignore") for word in words] if vocab.bpe else words
     order = np.argsort(-counts_V, kind="stable")[:TOP]

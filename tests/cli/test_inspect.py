@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.languages import text_in
-from support.results import seal
+from support.results import seal, write_sealed_meta
 
 from nlpseq.config import LMConfig, TextConfig
 from nlpseq.dataset.vocab import Vocab
@@ -74,6 +74,14 @@ def test_corrupt_file_is_named_with_exit_code_5(run_cli, vectors, damage, messag
     assert "\nwhole" in result.stdout
     assert " no\n" in result.stdout
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("notices", [5, [1, None]])
+def test_forged_notices_give_exit_code_5(run_cli, vectors, notices):
+    write_sealed_meta(vectors, json.loads((vectors / "meta.json").read_text()) | {"notices": notices})
+    result = run_cli("inspect", vectors)
+    assert result.exit_code == 5 and "has notices that are not texts" in result.stderr
+    assert " no\n" in result.stdout
 
 
 def flip_last_bit(file: Path) -> None:
