@@ -251,7 +251,9 @@ def _as_query(word: str, vocab: Vocab, lengths: tuple[int, int]) -> str | None:
 
     lengths: least number of letters, and of Chinese, Japanese and Korean ones.
     """
-    text = vocab.label(word).removeprefix("▁") if vocab.bpe else word
+    from nlpseq.tokenizers.bpe import SPACE_MARK
+
+    text = vocab.label(word).removeprefix(SPACE_MARK) if vocab.bpe else word
     is_wide = unicodedata.east_asian_width(text[:1] or " ") in "WF"
     is_word = all(unicodedata.category(char)[0] in "LM" for char in text)
     return text if is_word and len(text) >= lengths[is_wide] and vocab.find(text) == word else None
