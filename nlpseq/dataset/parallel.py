@@ -29,7 +29,7 @@ from nlpseq.reading.corpus import Block
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import TOKENIZERS, tokenize
 from nlpseq.tokenizers.bpe import BPE, BREAK, pretoken_classes
-from nlpseq.tokenizers.char_classes import CLASSIFIED, LESS_THAN, char_classes, fold_text
+from nlpseq.tokenizers.char_classes import CLASSIFIED, char_classes, fold_text
 from nlpseq.tokenizers.whole_tokens import find_whole_tokens
 from nlpseq.tokenizers.word import fold_apostrophes
 
@@ -212,9 +212,7 @@ def _scan(data: bytes, config: TextConfig, *, has_literals: bool = True) -> tupl
     """
     from nlpseq.tokenizers.scan_numba import PADDING, find_tokens
 
-    classes = char_classes(config.tokenizer, config.punctuation, config.word_rule)
-    if not has_literals:
-        classes = np.where(classes == LESS_THAN, classes[ord(">")], classes)
+    classes = char_classes(config.tokenizer, config.punctuation, config.word_rule, has_literals=has_literals)
     text = np.frombuffer(data + PADDING, np.uint8)
     lengths_L = np.empty(np.count_nonzero(text[: len(data)] == NEWLINE) + 1, np.int64)
     starts_N, ends_N, has_emoji = find_tokens(text, classes, config.punctuation, lengths_L)

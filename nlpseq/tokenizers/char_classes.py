@@ -61,16 +61,23 @@ _JOINING_LETTERS, _JOINING_MARKS = (
 
 
 @cache
-def char_classes(tokenizer: Tokenizer, punctuation: bool, rule: int = 2) -> npt.NDArray[np.uint8]:
+def char_classes(
+    tokenizer: Tokenizer, punctuation: bool, rule: int = 2, *, has_literals: bool = True
+) -> npt.NDArray[np.uint8]:
     """Return the class of every code point: uint8, (0x110000,), read-only.
 
     `word` has the classes SEPARATOR, WORD, MIDDLE (part of a word if single between two word characters) and
     INVISIBLE (part of a word between two word characters, else nothing). If punctuation is kept, PUNCTUATION
     is a token. LESS_THAN starts a token such as <unk>, else it is like other punctuation. Outside emoji of
     several characters, EMOJI_JOINER is like INVISIBLE and EMOJI_PART like SEPARATOR.
-    `whitespace` has SEPARATOR, WORD and INVISIBLE.
+    `whitespace` has SEPARATOR, WORD and INVISIBLE. Without has_literals no character has LESS_THAN.
     """
     assert tokenizer in CLASSIFIED, "the other tokenizers do not work by single characters"
+    if not has_literals:
+        classes = char_classes(tokenizer, punctuation, rule).copy()
+        classes[classes == LESS_THAN] = classes[ord(">")]
+        classes.flags.writeable = False
+        return classes
     if tokenizer == "whitespace":
         classes = np.full(_NUM_CODE_POINTS, WORD, np.uint8)
         classes[list(_MARK)] = WORD if rule == 1 else INVISIBLE
