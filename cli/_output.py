@@ -56,7 +56,9 @@ def say_warning(message: str) -> None:
 
 def say_notice(notice: str) -> None:
     """Print a notice of the library: a warning, or a note, which -q leaves out."""
-    if notice.startswith("note: "):
+    from nlpseq.reading.decode import NOTE
+
+    if notice.startswith(NOTE):
         say(f"nlpseq: {notice}")
     else:
         say_warning(notice)
