@@ -78,5 +78,5 @@ def missing_extra(use: str, library: str, extra: str | None, package: str = "") 
 
     extra: name of the extra in pyproject.toml that installs the library, if any. package: to install as well.
     """
-    install = " ".join(([f'".[{extra}]"'] if extra else []) + ([package] if package else []))
+    install = " ".join(filter(None, [extra and f'".[{extra}]"', package]))
     return MissingExtra(f"{use}: needs {library}, which is not installed. Type: pip install {install}")

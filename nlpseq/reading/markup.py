@@ -33,10 +33,8 @@ class MarkupSample:
             piece = text[: min(_PIECE_BYTES, _MAX_BYTES - self._num_bytes)]
             found = [entity or b"<%b>" % tag for tag, entity in _MARKUP.findall(piece)]
             self._counts.update(each.decode().lower() for each in found)
-            self._num_bytes, self._num_lines = (
-                self._num_bytes + len(piece),
-                self._num_lines + piece.count(b"\n"),
-            )
+            self._num_bytes += len(piece)
+            self._num_lines += piece.count(b"\n")
             self._last, self._first = name, self._first or (name if found else "")
         if self._counts.total() < max(_MIN_FOUND, _MIN_SHARE * self._num_lines):
             return None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from nlpseq.config import Sentences, TextConfig
 
-__all__ = ["END_OF_DOCUMENT", "document_end", "end_sentences", "keeps_nul"]
+__all__ = ["document_end", "end_sentences", "keeps_nul"]
 
 END_OF_DOCUMENT = 0  # because decoded text holds no NUL, see keeps_nul
 
