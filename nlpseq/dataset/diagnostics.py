@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from nlpseq.core.resources import count_text
+from nlpseq.dataset.limits import CHUNK_TOKENS
 from nlpseq.dataset.subsample import HALF, keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.tokenizers.scripts import UNSPACED_TEXT
@@ -65,8 +66,11 @@ def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:
 
 def _repetition(train: TokenDataset) -> Iterator[str]:
     """Warn if most sentences repeat another; a sentence with <unk> may be new."""
-    starts = train.sentences[: MAX_SENTENCES + 1].tolist()
+    starts = train.sentences[: MAX_SENTENCES + 1]
+    starts = starts[starts <= starts[0] + CHUNK_TOKENS].tolist()  # because a sentence can be of any length
     sentences = [train.tokens[start:stop] for start, stop in pairwise(starts)]
+    if not sentences:
+        return
     known = [each.tobytes() for each in sentences if each.max() < train.vocab.num_words]
     repeated = (len(known) - len({*known})) / len(sentences)
     if repeated > MAX_REPEATED_SHARE:
