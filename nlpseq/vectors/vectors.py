@@ -164,9 +164,12 @@ class Vectors:
         """
         word_id = self.word_id(word)
         if word_id in self.zero_ids:
+            file = self.meta.get("read_from")
             raise DataError(
-                f"{word!r}: its vector is zero, because training found no pair of this word. Train on more "
-                "text, or with --subsample 0."
+                f"{word!r}: has a vector of zeros in {file}, so that no cosine exists. Name another word."
+                if file
+                else f"{word!r}: its vector is zero, because training found no pair of this word. Train on "
+                "more text, or with --subsample 0."
             )
         scores_V = self.unit @ self.rows([word_id])[0]
         return best_answers(self.vocab.words, scores_V, [word_id, *self.zero_ids.tolist()], top)

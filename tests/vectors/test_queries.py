@@ -55,6 +55,9 @@ def test_zero_vector_has_no_neighbors_and_is_none(form: Any) -> None:
     assert {"queen", "zero"}.isdisjoint(word for word, _ in vectors.analogy("king", "man", "woman", top=7))
     with pytest.raises(DataError, match="'zero': its vector is zero, because training found no pair"):
         vectors.neighbors("zero")
+    of_a_file = Vectors(vectors.vocab, vectors.matrix, meta={"read_from": "old.vec"})
+    with pytest.raises(DataError, match="'zero': has a vector of zeros in old"):
+        of_a_file.neighbors("zero")
 
 
 def test_similarity_is_the_cosine(vectors: Vectors) -> None:
