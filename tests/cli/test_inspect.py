@@ -84,6 +84,17 @@ def test_forged_notices_give_exit_code_5(run_cli, vectors, notices):
     assert " no\n" in result.stdout
 
 
+def test_forged_empty_train_split_gives_exit_code_5(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_cli("preprocess", "tiny")
+    path = Path("tiny.tokens")
+    meta = json.loads((path / "meta.json").read_text())
+    end = meta["num_sentences"]
+    write_sealed_meta(path, meta | {"splits": {"train": [0, 0], "valid": [0, end], "test": [end, end]}})
+    assert inspected(run_cli, path, code=5)["whole"] is False
+    assert "field splits does not match" in run_cli("inspect", path).stderr
+
+
 def flip_last_bit(file: Path) -> None:
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
