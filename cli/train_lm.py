@@ -67,11 +67,12 @@ RARELY_TURNED = [
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
 def train_lm(preset: str, valid: str | None, vectors: Path | None, **arguments: Any) -> None:
-    """Train a recurrent language model on CORPUS: an LSTM, a GRU or a plain RNN.
+    """Train a recurrent language model on CORPUS.
 
-    CORPUS may also be a folder made by `nlpseq preprocess --valid-share`, and with --resume the folder of an
-    unfinished run. The model goes to a folder; its path is printed. The text is split into a part to train
-    on, one to validate on and one to test on; words come from the first alone.
+    The model is an LSTM, a GRU or a plain RNN. CORPUS may also be a folder made by `nlpseq preprocess
+    --valid-share`, and with --resume the folder of an unfinished run. The model goes to a folder; its path is
+    printed. The text is split into a part to train on, one to validate on and one to test on; words come from
+    the first alone.
     """
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
