@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig, lm_text
+from nlpseq.config.fields import from_dict
 from nlpseq.core.resources import TORCH, check_memory, count_text
 from nlpseq.errors import ConfigError, DataError
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 STARTING = "trying out what is fastest here"
 LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
 MIN_PASSES = 0.99  # over the text; columns leave out a few last tokens
+MARGIN = 1.1  # of an advised time budget, because the speed varies
 COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
 RARELY_TURNED = [
     *("tied", "init", "forget_bias", "ar", "tar", "lengths", "clip_value", "beta1", "decay_share"),
@@ -177,10 +179,12 @@ def _say_result(path: Path, model: LanguageModel) -> None:
 
 def _warn_of_short_training(model: LanguageModel, perplexity: float) -> None:
     """Warn of a time budget below one pass over the text, and of a model worse than a uniform guess."""
-    position, budget, num_entries = model.meta["position"], model.config.time_budget, len(model.vocab)
-    share = position["tokens"] / model.meta["train_tokens"]
-    if budget and position["epoch"] == 0 and share < MIN_PASSES:
-        seconds = math.ceil(budget / model.meta["facts"]["expected_passes"])
+    from nlpseq.lm.state import TrainState, seconds_of_pass
+
+    position, train_tokens = from_dict(TrainState, model.meta["position"]), model.meta["train_tokens"]
+    num_entries, share = len(model.vocab), position.tokens / train_tokens
+    if model.config.time_budget and position.epoch == 0 and share < MIN_PASSES:
+        seconds = math.ceil(MARGIN * seconds_of_pass(position, train_tokens))
         say_warning(
             f"the time budget ended after {share:.1%} of the text. Use --time-budget {seconds}s or more, or "
             "--epochs 1, to read all of it once."
