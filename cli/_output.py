@@ -152,7 +152,7 @@ BAR = "{desc}: {percentage:3.0f}%, {rate_fmt}{postfix}, {remaining} left"  # at 
 class Progress:
     """A progress bar on stderr, or plain lines if stderr is no terminal; nothing if -q.
 
-    unit: name of the counted units. slow_start: message if the first report is late, as when kernels compile.
+    unit: name of the counted units. slow_start: message if the first report is late, as when kernels load.
     begun: units done before, by an earlier run. stopped_note: advice after a signal.
     """
 

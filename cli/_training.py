@@ -16,7 +16,7 @@ from nlpseq.config import TextConfig
 from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError
 
-from ._inputs import COMPILING, corpus_name, dataset_folder, encode_as, open_dataset, say_contents
+from ._inputs import SLOW_START, corpus_name, dataset_folder, encode_as, open_dataset, say_contents
 from ._options import is_typed
 from ._output import Progress, console, printable, say, say_warning, shell_path, shell_quoted
 
@@ -55,7 +55,7 @@ def prepare(
         from nlpseq.dataset.encode import to_compile
 
         if new := missing_kernels([*(to_compile(text) if data is None else ()), *kernels]):
-            say(COMPILING)
+            say("compiling kernels (once for these settings)")
             precompile(new)
     if data is None:
         data = encode_as(sources, text, threads=threads)
@@ -94,7 +94,7 @@ class TrainingSession(ExitStack):
         command: str,
         suffix: str,
         unit: str,
-        slow_start: str = COMPILING,
+        slow_start: str = SLOW_START,
         *,
         sources: tuple[str, ...],
         output: Path | None = None,

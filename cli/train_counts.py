@@ -15,7 +15,7 @@ from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size
 from nlpseq.errors import ConfigError, advise
 
 from ._app import Command
-from ._inputs import COMPILING, say_contents
+from ._inputs import SLOW_START, say_contents
 from ._options import (
     RARE_TEXT,
     build_config,
@@ -170,7 +170,7 @@ def _count(
     """Return the counts of the train split; raise ResourceError if memory does not suffice for GloVe."""
     from nlpseq.counts.cooccurrence import find_or_count
 
-    with Progress("counting", "words", COMPILING) as progress:
+    with Progress("counting", "words", SLOW_START) as progress:
         counts = find_or_count(data, config, threads=threads, progress=progress.update, notice=say)
     num_pairs, num_words = count_text(counts.matrix.nnz, "pair"), count_text(len(counts.vocab), "word")
     say(f"{num_pairs} of {num_words}; seed: {counts.config.seed}")
@@ -205,7 +205,7 @@ def _factorize(
         needed = needed_bytes(vectors.matrix, plan)
         say(f"{count_text(len(vectors.vocab), 'word')} x {plan.dim}; memory: {size_text(needed)}")
         check_memory(needed, VECTORS_REMEDY)
-        with Progress("factorizing", "products", COMPILING) as progress:
+        with Progress("factorizing", "products", SLOW_START) as progress:
             vectors = train_svd(vectors, config, progress=progress.update)
         if (dim := vectors.matrix.shape[1]) != plan.dim:
             say(f"--dim: {dim}, the most for these counts. Use --dim to choose a lower one.")

@@ -365,6 +365,14 @@ def test_example_words_of_bpe_begin_words():
     assert import_module("nlpseq.cli._training").example_words(vocab) == ["king"]
 
 
+def test_cached_kernels_are_not_said_to_compile(run_cli, folder, monkeypatch):
+    monkeypatch.setattr("nlpseq.cli._output.SLOW_START_S", 0.0)
+    run_cli("train-w2v", "corpus.txt", *QUICK)
+    again = run_cli("train-w2v", "corpus.txt", *QUICK, "--force")
+    assert "starting (the first run with these settings compiles kernels)" in again.stderr
+    assert not re.search("^compiling", again.stderr, re.MULTILINE)
+
+
 def test_next_command_quotes_no_letters(run_cli, folder):
     Path("corpus.txt").write_text("대학교 학생 선생님 교실 운동장\n" * 50)
     done = run_cli("train-w2v", "corpus.txt", *QUICK, "-o", "한글.w2v")
