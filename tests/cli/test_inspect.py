@@ -107,7 +107,7 @@ def test_inspect_shows_the_figures_of_encoding(run_cli, tmp_path, monkeypatch):
     said = run_cli("preprocess", "a.csv", "--valid-share", 0.2).stderr
     rows = dict(line.partition(": ")[::2] for line in said.splitlines())
     shown = run_cli("inspect", "a.tokens").stdout.splitlines()
-    for title in ("corpus", "vocabulary", "scripts", "most frequent", "splits", "skipped"):
+    for title in ("corpus", "vocabulary", "scripts", "most frequent", "splits"):
         assert any(line.split("  ")[0] == title and line.endswith(f"  {rows[title]}") for line in shown), (
             title
         )
@@ -116,7 +116,7 @@ def test_inspect_shows_the_figures_of_encoding(run_cli, tmp_path, monkeypatch):
     statistics = inspected(run_cli, "a.tokens")["meta"]["statistics"]
     assert (statistics["sentences"], statistics["skipped"]) == (
         20,
-        {"not of 2 fields, as the first line is": 1},
+        {"without 2 fields, as the first line has": 1},
     )
 
 
