@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import LM_PRESETS, LM_SHARES, LM_TEXT, LMConfig, TextConfig, lm_text
-from nlpseq.config.fields import from_dict
 from nlpseq.core.resources import TORCH, check_memory, count_text
 from nlpseq.errors import ConfigError, DataError
 
@@ -179,11 +178,11 @@ def _say_result(path: Path, model: LanguageModel) -> None:
 
 def _warn_of_short_training(model: LanguageModel, perplexity: float) -> None:
     """Warn of a time budget below one pass over the text, and of a model worse than a uniform guess."""
-    from nlpseq.lm.state import TrainState, seconds_of_pass
+    from nlpseq.lm.state import seconds_of_pass
 
-    position, train_tokens = from_dict(TrainState, model.meta["position"]), model.meta["train_tokens"]
-    num_entries, share = len(model.vocab), position.tokens / train_tokens
-    if model.config.time_budget and position.epoch == 0 and share < MIN_PASSES:
+    position, train_tokens = model.meta["position"], model.meta["train_tokens"]
+    num_entries, share = len(model.vocab), position["tokens"] / train_tokens
+    if model.config.time_budget and position["epoch"] == 0 and share < MIN_PASSES:
         seconds = math.ceil(MARGIN * seconds_of_pass(position, train_tokens))
         say_warning(
             f"the time budget ended after {share:.1%} of the text. Use --time-budget {seconds}s or more, or "

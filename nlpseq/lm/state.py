@@ -1,5 +1,6 @@
 """State of a language-model run: counters, and the tensors that a checkpoint stores beside them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,14 +59,16 @@ class TrainState(state.TrainState):
         check(len(self.valid_losses) <= self.step, self, "valid_losses", so_far)
 
 
-def seconds_of_pass(state: TrainState, train_tokens: int) -> float:
+def seconds_of_pass(position: Mapping[str, Any], train_tokens: int) -> float:
     """Return the time budget for one pass over the text, at the speed of a run.
 
-    The speed is that of the whole run, with every step of the optimizer and both kinds of softmax. state: at
-    the end of the run, whose last validation is not part of the speed. train_tokens: of one pass.
+    The speed is that of the whole run, with every step of the optimizer and both kinds of softmax. position:
+    TrainState at the end of the run as a dict, whose last validation is not part of the speed. train_tokens:
+    of one pass.
     """
-    validation = state.valid_seconds or 0.0
-    return max(state.seconds - validation, 0.0) * train_tokens / max(state.tokens, 1) + validation
+    validation = position["valid_seconds"] or 0.0
+    training = max(position["seconds"] - validation, 0.0)
+    return float(training * train_tokens / max(position["tokens"], 1) + validation)
 
 
 def training_tensors(trainer: "Trainer") -> Tensors:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -247,7 +247,7 @@ def test_advised_time_budget_reads_the_text_once(data, clock, budget):
     assert runner.run(short, clock=clock)
     train_tokens = short.describe()["train_tokens"]
     assert short.state.tokens < 0.7 * train_tokens
-    advised = seconds_of_pass(short.state, train_tokens)
+    advised = seconds_of_pass(asdict(short.state), train_tokens)
     longer = trainer_with_budget(data, clock, advised)
     assert runner.run(longer, clock=clock)
     assert 0.9 < longer.state.tokens / train_tokens < 1.3

@@ -183,7 +183,7 @@ def test_malformed_lines_are_skipped_and_counted(tmp_path):
 
 
 def test_json_without_text_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"has no record with text .2 with not an object"):
+    with pytest.raises(DataError, match=r"has no record with text .2 without a JSON object"):
         read(write(tmp_path, "prose\nand more\n"), format="jsonl")
     with pytest.raises(DataError, match="record 2: is not valid JSON"):
         read(write(tmp_path, '[{"text": "a"}, {"text" "b"}]'), format="json")
