@@ -49,11 +49,10 @@ class CorpusReport:
     invalid_bytes: int
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return (title, text) pairs for a person, without empty rows."""
+        """Return (title, text) pairs for a person, without empty rows; skipped records are in the notices."""
         source = "the train split" if len(self.splits) > 1 else "the text"
         types = "" if self.types is None else f"{count_text(self.types, 'type')} in {source}, "
         counts = f"{count_text(self.sentences, 'sentence')}, {count_text(self.tokens, 'token')}"
-        skipped = "; ".join(f"{reason}: {records:,}" for reason, records in self.skipped.items())
         rows = [
             ("corpus", f"{self.corpus}: {counts}; {self.tokens_per_sentence:.1f} tokens a sentence"),
             (
@@ -66,8 +65,6 @@ class CorpusReport:
         if len(self.splits) > 1:
             parts = (f"{name} {count_text(size, 'sentence')}" for name, size in self.splits.items())
             rows.append(("splits", ", ".join(parts)))
-        if skipped:
-            rows.append(("skipped", f"{count_text(sum(self.skipped.values()), 'record')} ({skipped})"))
         if self.invalid_bytes:
             rows.append(("replaced", f"{count_text(self.invalid_bytes, 'invalid byte')}, by U+FFFD"))
         return [(title, text) for title, text in rows if text]

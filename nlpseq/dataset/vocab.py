@@ -60,6 +60,11 @@ class Vocab:
         """Map each word to its id; equal words have the id of the first."""
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
+    @cached_property
+    def unseen_ids(self) -> npt.NDArray[np.intp]:
+        """Return the ids of entries that do not occur in the text, as many tokens of BPE do not."""
+        return np.flatnonzero(self.counts == 0)
+
     def find(self, word: str) -> str | None:
         """Return the entry of a word; with BPE of its token after a space, of a token, or of a label."""
         entries = [word]

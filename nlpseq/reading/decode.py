@@ -76,7 +76,11 @@ class ReadReport:
     markup: str | None = None  # warning about HTML
 
     def skip(self, reason: str, records: int, place: str) -> None:
-        """Count records without text; place: of the first, such as "a.jsonl, line 3"."""
+        """Count skipped records.
+
+        reason: such as "without text in body", also of an empty or blank text. place: of the first record,
+        such as "a.jsonl, line 3".
+        """
         if records:
             before, first = self.skipped.get(reason, (0, place))
             self.skipped[reason] = before + records, first
@@ -104,7 +108,7 @@ class ReadReport:
                 "without a byte order mark that are not UTF-8."
             )
         for reason, (records, place) in self.skipped.items():
-            notices.append(f"{place}: {count_text(records, 'record')} skipped, {reason}; the first is here.")
+            notices.append(f"skipped {count_text(records, 'record')} {reason}; the first is {place}.")
         if self.stray_quotes.num_files:
             notices.append(
                 f"{self.stray_quotes}: has text behind a closing quote. Check the quotes there, because a "

@@ -69,7 +69,7 @@ def texts_of(
 
 def spooled_text(raw: RawBytes, spool: Spool, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
     """Return texts in memory as pieces of UTF-8; raw: the spool's file, from its start."""
-    report.skip("no text", spool.num_missing, f"{raw.name}, item {spool.first_missing}")
+    report.skip("without text", spool.num_missing, f"{raw.name}, item {spool.first_missing}")
     pieces = iter(lambda: raw.read(READ_BYTES), b"")
     nul, end = b"\0" if keeps_nul(config) else b" ", bytes([document_end(config.sentences)])
     table = bytes.maketrans(b"\0" + END_OF_TEXT, nul + end)

@@ -167,11 +167,11 @@ def _report(state: list[int], path: Path, is_lines: bool, name: str, report: Rea
     """Count skipped records; raise DataError if no record has text."""
     scanner, column, unit = _scanner(), ".".join(path), "line" if is_lines else "record"
     reasons = {
-        f"no text in {column}": (state[scanner.WITHOUT], state[scanner.FIRST_WITHOUT]),
-        "not an object or a string in JSON": (state[scanner.MALFORMED], state[scanner.FIRST_MALFORMED]),
+        f"without text{column and f' in {column}'}": (state[scanner.WITHOUT], state[scanner.FIRST_WITHOUT]),
+        "without a JSON object or string": (state[scanner.MALFORMED], state[scanner.FIRST_MALFORMED]),
     }
     if state[scanner.RECORDS] == state[scanner.WITHOUT] and any(count for count, _ in reasons.values()):
-        found = [f"{count:,} with {reason}" for reason, (count, _) in reasons.items() if count]
+        found = [f"{count:,} {reason}" for reason, (count, _) in reasons.items() if count]
         raise DataError(
             f"{name}: has no record with text ({', '.join(found)}). Name the key of the text with --column, "
             "or use --format text to read the file as plain text."

@@ -24,6 +24,7 @@ __all__ = ["END_OF_TEXT", "NAME", "Spool", "spool_texts"]
 NAME = "texts in memory"  # for messages
 END_OF_TEXT = b"\xff"  # never part of UTF-8
 _BATCH_ROWS = 1000
+_BLANK = "".join(map(chr, range(0x21)))  # as in blank_numba.is_blank
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Spool:
 
     file: IO[bytes]
     is_tokens: bool  # a space stands between tokens
-    num_missing: int  # None, NaN or NA instead of a text
+    num_missing: int  # None, NaN, NA or a blank text
     first_missing: int  # number of the item, from 1
 
     def __post_init__(self) -> None:
@@ -49,8 +50,9 @@ def spool_texts(source: Iterable[Any], column: str | None = None) -> Spool:
     with write_errors(cache_dir()), ExitStack() as on_error:
         file = on_error.enter_context(tempfile.TemporaryFile(dir=cache_dir()))
         for number, item in enumerate(_items(source, column), 1):
-            if _is_missing(item):
+            if _is_missing(item) or (isinstance(item, str) and not item.strip(_BLANK)):
                 num_missing, first_missing = num_missing + 1, first_missing or number
+            if _is_missing(item):
                 continue
             is_tokens = not isinstance(item, str)
             if kind not in (None, is_tokens):

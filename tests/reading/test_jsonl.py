@@ -177,13 +177,13 @@ def test_malformed_lines_are_skipped_and_counted(tmp_path):
     )
     assert text_of(file, report=report) == "a\n\ufffd\n"
     notices = "\n".join(report.notices())
-    assert f"{file}, line 2: 2 records skipped, not an object or a string in JSON; the first is" in notices
-    assert f"{file}, line 4: 1 record skipped, no text in text; the first is here." in notices
+    assert f"skipped 2 records without a JSON object or string; the first is {file}, line 2." in notices
+    assert f"skipped 1 record without text in text; the first is {file}, line 4." in notices
     assert "1 single surrogate" in notices
 
 
 def test_json_without_text_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"has no record with text .2 with not an object"):
+    with pytest.raises(DataError, match=r"has no record with text .2 without a JSON object"):
         read(write(tmp_path, "prose\nand more\n"), format="jsonl")
     with pytest.raises(DataError, match="record 2: is not valid JSON"):
         read(write(tmp_path, '[{"text": "a"}, {"text" "b"}]'), format="json")

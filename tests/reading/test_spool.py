@@ -86,7 +86,7 @@ def test_other_items_are_refused(source, problem):
 def test_missing_texts_are_counted():
     report = ReadReport()
     assert text_of(["a", None, float("nan"), "b"], report=report) == "a\nb\n"
-    assert report.notices() == ["texts in memory, item 2: 2 records skipped, no text; the first is here."]
+    assert report.notices() == ["skipped 2 records without text; the first is texts in memory, item 2."]
 
 
 class Frame:
@@ -123,7 +123,7 @@ def test_missing_texts_of_pandas_are_counted():
     texts, report = pandas.array(["one", pandas.NA, "two"], dtype="string"), ReadReport()
     empty = pandas.array([pandas.NA] * 3, dtype="string")
     assert text_of(pandas.DataFrame({"body": texts, "more": empty}), report=report) == "one\ntwo\n"
-    assert report.notices()[0].startswith("texts in memory, item 2: 1 record skipped")
+    assert "the first is texts in memory, item 2." in report.notices()[0]
 
 
 class DataSet:

@@ -155,7 +155,7 @@ def test_records_of_another_width_are_skipped_and_counted(tmp_path):
     file = write(tmp_path, "id,text\n1,a\n2,b,c\n3\n4,d\n", "a.csv")
     assert text_of(file, report=report) == "a\nd\n"
     assert report.notices() == [
-        f"{file}, record 2: 2 records skipped, not of 2 fields, as the first line is; the first is here."
+        f"skipped 2 records without 2 fields, as the first line has; the first is {file}, record 2."
     ]
 
 
