@@ -44,7 +44,7 @@ def texts_of(
     format of the config.
     """
     head, chunks, _ = _take_sample(decompressed(raw), TAR_HEAD_BYTES)
-    refuse_non_text(head, raw.name)
+    refuse_non_text(head, raw.name, config)
     if is_tar(head):
         _refuse_nested(raw, is_member)
         for member in tar_members(chunks, raw.name):
