@@ -33,7 +33,7 @@ REFUSED = [
     (
         TextConfig,
         {"morphemes": "lemmas"},
-        "works with the tokenizers kiwi and mecab alone. Use --tokenizer kiwi or mecab, or leave out --morphemes.",
+        "works with the tokenizers kiwi and mecab alone. Use --tokenizer kiwi or mecab, or leave out --m",
     ),
     (TextConfig, {"pos": "NNG"}, "pos: works with the tokenizers kiwi and mecab alone."),
     (TextConfig, {"pos": ""}, "The value must be one or more, with commas, of NNG"),
