@@ -13,7 +13,6 @@ from nlpseq.core.resources import count_text
 from nlpseq.dataset.limits import CHUNK_TOKENS
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError
-from nlpseq.tokenizers.bpe import token_bytes
 from nlpseq.tokenizers.scripts import script_shares
 
 __all__ = ["CorpusReport", "ZipfLine", "report_corpus", "word_counts", "zipf_line"]
@@ -85,7 +84,9 @@ def report_corpus(data: TokenDataset) -> CorpusReport:
     counts_V = word_counts(data)
     num_unknown = train.num_tokens - int(counts_V.sum())
     words = vocab.words[: vocab.num_words]
-    letters = [token_bytes(word).decode(errors="ignore") for word in words] if vocab.bpe else words
+    bpe, letters = vocab.bpe, words
+    if bpe:
+        letters = [bpe.token_bytes(word).decode(errors="ignore") for word in words]
     order = np.argsort(-counts_V, kind="stable")[:TOP]
     types = None
     if (unknown := train.unknown) or not num_unknown:

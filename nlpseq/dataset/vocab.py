@@ -14,7 +14,7 @@ from nlpseq.core.resources import count_text
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import normalize_and_tokenize
-from nlpseq.tokenizers.bpe import BPE, SPACE_MARK, TOKENIZER_FILE, token_label, token_name
+from nlpseq.tokenizers.bpe import BPE, SPACE_MARK, TOKENIZER_FILE, token_name
 
 __all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "prune", "unescape"]
 
@@ -76,7 +76,7 @@ class Vocab:
 
     def label(self, entry: str) -> str:
         """Return an entry as a person reads it: of BPE the text, with a mark for a space at its start."""
-        return token_label(entry) if self.bpe else entry
+        return self.bpe.label(entry) if self.bpe else entry
 
     def ids_of(self, words: Iterable[str]) -> list[int]:
         """Return the id of each word or special; unknown words get the id of <unk>."""

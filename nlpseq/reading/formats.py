@@ -44,16 +44,16 @@ def texts_of(
     format of the config.
     """
     head, chunks, _ = _take_sample(decompressed(raw), TAR_HEAD_BYTES)
-    refuse_non_text(head, raw.name)
+    refuse_non_text(head, raw.name, config)
     if is_tar(head):
         _refuse_nested(raw, is_member)
         for member in tar_members(chunks, raw.name):
-            yield from texts_of(member, config, report, is_member=True)
+            yield from texts_of(member.raw, config, report, is_member=True)
     elif is_zip(head):
         _refuse_nested(raw, is_member)
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
             for member in zip_members(file, raw.name):
-                yield from texts_of(member, config, report, is_member=True)
+                yield from texts_of(member.raw, config, report, is_member=True)
     elif (found := sniff_arrow(head)) and (config.format != "text" or b"\0" in head):
         _check_format(config, found, raw.name)
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:

@@ -24,7 +24,7 @@ from nlpseq.reading.decode import ReadReport
 
 __all__ = ["Dialect", "choose_field", "sniff_dialect", "table_text"]
 
-_DELIMITERS = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV", "|": "CSV with bars"}
+_DELIMITERS = {",": "CSV", ";": "semicolon-separated CSV", "\t": "TSV", "|": "bar-separated CSV"}
 _QUOTINGS: tuple[dict[str, Any], ...] = (
     {"strict": True},
     {"quoting": csv.QUOTE_NONE},

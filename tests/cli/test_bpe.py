@@ -10,7 +10,6 @@ import pytest
 import nlpseq as ns
 from nlpseq.config import Length
 from nlpseq.lm.generate import generate
-from nlpseq.tokenizers.bpe import token_label
 
 TEXT = b"the king of the hill, the king's cat sat\nna\xc3\xafve caf\xe9 \xff\xfe the cat's hat\r\n" * 40
 BPE = ("--tokenizer", "bpe", "--vocab-size", "280")
@@ -152,7 +151,7 @@ def test_query_finds_the_token_after_a_space(run_cli, trained: Path, text: Path)
     assert json.loads(done.stdout)["word"] == "Ġking"
     printed = run_cli("neighbors", trained / "text.w2v", "▁king", "--top", 300).stdout.splitlines()
     nearest = [word for word, _ in vectors.neighbors("king", top=300)]
-    labels = [*map(token_label, nearest)]
+    labels = [*map(vectors.vocab.label, nearest)]
     assert printed[labels.index("▁the")].split()[0] == "▁the"
     Path("pairs.tsv").write_text("king cat 3\nKing the 2\nhat sat 1\nzebra cat 1\n")
     judged = run_cli("eval-w2v", trained / "text.w2v", "--pairs", "pairs.tsv", "--json")
