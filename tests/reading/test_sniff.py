@@ -90,7 +90,7 @@ def test_format_text_reads_what_is_readable(tmp_path, name, tokenizer):
         assert f"a.txt ({name}): read as plain text" in report.notices()[0]
 
 
-@pytest.mark.parametrize("name", HEADS.keys() - READABLE)
+@pytest.mark.parametrize("name", [name for name in HEADS if name not in READABLE])
 def test_format_text_refuses_what_is_not_text(tmp_path, name):
     for head in HEADS[name]:
         with pytest.raises(DataError, match=r"a\.txt: is not text \([^)]*\).*") as refusal:
