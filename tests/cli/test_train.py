@@ -24,6 +24,7 @@ from nlpseq.config import WORD2VEC_PRESETS
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.storage.locks import PREFIX
+from nlpseq.tokenizers.bpe import train_bpe
 from nlpseq.vectors.vectors import Vectors
 
 NLPSEQ = [sys.executable, "-m", "nlpseq"]
@@ -362,7 +363,7 @@ def test_example_words_have_several_letters():
 def test_example_words_of_bpe_begin_words():
     entries = ["ª", "ing", "ation", "Ġof", "Ġking", "Ġìĸ´", "Ġqueen"]
     vocab = Vocab(entries, np.array([1, 9, 8, 7, 3, 6, 2]))
-    vocab.bpe = object()  # any tokenizer
+    vocab.bpe = train_bpe(b"", np.zeros(0, np.int64), 0)
     assert import_module("nlpseq.cli._training").example_words(vocab) == ["king"]
 
 
