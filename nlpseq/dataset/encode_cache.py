@@ -24,7 +24,7 @@ from nlpseq.tokenizers.bpe import read_tokenizer
 
 __all__ = ["as_dataset", "cached_dataset"]
 
-ENCODING = 4  # increase if the same text and settings give other tokens or facts, to make entries stale
+ENCODING = 5  # increase if the same text and settings give other tokens or facts, to make entries stale
 
 
 def cached_dataset(

@@ -63,8 +63,8 @@ def choose_column(
 
 def _suggestion(wanted: str, columns: Collection[str]) -> str:
     """Return the question for the most similar column behind a full stop, "" without one."""
-    by_lower = {column.lower(): column for column in columns}
-    close = get_close_matches(wanted.lower(), by_lower, n=1)
+    by_lower = {str(column).lower(): column for column in columns}  # because a data frame may have numbers
+    close = get_close_matches(str(wanted).lower(), by_lower, n=1)
     return f". Did you mean {by_lower[close[0]]}?" if close else ""
 
 

@@ -23,6 +23,7 @@ __all__ = ["choose_path", "json_text", "sniff_json"]
 _OBJECT = rb'\{\s*"(?:[^"\\]|\\.)*"\s*:'
 _OPENING = re.compile(rb'\s*(?:%b|\[\s*(?:%b|"(?:[^"\\]|\\.)*"\s*[,\]]))' % (_OBJECT, _OBJECT), re.DOTALL)
 _BETWEEN_RECORDS = re.compile(r"[\s,\[\]]*")
+_JQ_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")  # a key that jq takes without quotes
 
 Path = tuple[str, ...]  # keys from the record to the text
 
@@ -108,7 +109,10 @@ def _refuse_document(
     has_text = any(is_text(value) for values in columns.values() for value in values)
     for keys, values in _lists(document):
         has_records = any(isinstance(each, dict if has_text else (dict, str)) for each in values)
-        key, jq = ".".join(keys), ".".join(key if key.isidentifier() else json.dumps(key) for key in keys)
+        key, jq = (
+            ".".join(keys),
+            ".".join(key if _JQ_NAME.fullmatch(key) else json.dumps(key) for key in keys),
+        )
         if has_records and (wanted is None or f"{wanted}.".startswith(f"{key}.")):
             raise DataError(
                 f"{name}: is one JSON object, with records in the list {key}. Write each record on its own "
@@ -154,7 +158,7 @@ def json_text(
 
     pieces: UTF-8. is_lines: each line is a record, and a malformed line is skipped and counted in the report;
     else a malformed record raises DataError. Memory is constant, also for records of any length.
-    Raises DataError if no record has text.
+    Raises DataError if no record has a string under the key.
     """
     fields, scanner = _new_fields(), _scanner()
     yield from _scan(pieces, path, is_lines, end, fields)
@@ -202,13 +206,13 @@ def _scan(
 
 
 def _report(state: list[int], path: Path, is_lines: bool, name: str, report: ReadReport) -> None:
-    """Count skipped records; raise DataError if no record has text."""
+    """Count skipped records; raise DataError if no record has a string, which may be blank."""
     scanner, column, unit = _scanner(), ".".join(path), "line" if is_lines else "record"
     reasons = {
         f"without text{column and f' in {column}'}": (state[scanner.WITHOUT], state[scanner.FIRST_WITHOUT]),
         "without a JSON object or string": (state[scanner.MALFORMED], state[scanner.FIRST_MALFORMED]),
     }
-    if state[scanner.RECORDS] == state[scanner.WITHOUT] and any(count for count, _ in reasons.values()):
+    if not state[scanner.STRINGS] and any(count for count, _ in reasons.values()):
         found = [f"{count:,} {reason}" for reason, (count, _) in reasons.items() if count]
         in_list = "Write records in a list on a line each, as jq -c '.KEY[]' does. "
         raise DataError(

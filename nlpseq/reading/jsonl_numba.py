@@ -19,7 +19,7 @@ from nlpseq.reading.blocks import NEWLINE
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, trailing_zeros
 
 __all__ = ["ARRAY", "FIRST_MALFORMED", "FIRST_WITHOUT", "IN_ARRAY", "MALFORMED", "MAX_DEPTH", "NUM_FIELDS"]
-__all__ += ["RECORDS", "STEP", "SURROGATES", "WITHOUT", "JsonPath", "JsonState", "scan_json"]
+__all__ += ["RECORDS", "STEP", "STRINGS", "SURROGATES", "WITHOUT", "JsonPath", "JsonState", "scan_json"]
 
 MAX_DEPTH = 512  # of objects and arrays in a record
 MAX_NAME_BYTES = 1 << 10  # longer keys match no key of the path
@@ -28,8 +28,8 @@ MAX_HELD_BYTES = 1 << 20  # of text of an open record
 # Fields of the state.
 STEP, ROLE, DEPTH, MATCHED, IS_TARGET, IS_ON_PATH, HAS_TEXT, NAME_BYTES = range(8)
 CODE, DIGITS, HIGH, AFTER_RETURN, WAS_CUT, PLACE, ARRAY = range(8, 15)
-RECORDS, MALFORMED, FIRST_MALFORMED, WITHOUT, FIRST_WITHOUT, SURROGATES = range(15, 21)
-NUM_FIELDS = 21
+RECORDS, MALFORMED, FIRST_MALFORMED, WITHOUT, FIRST_WITHOUT, SURROGATES, STRINGS = range(15, 22)
+NUM_FIELDS = 22
 
 # Steps: the next part expected. From STRING on, the table of actions is not in use.
 RECORD, VALUE, FIRST_VALUE, KEY, FIRST_KEY, COLON, NEXT_PAIR, NEXT_VALUE, LINE_END, SKIP = range(10)
@@ -210,6 +210,7 @@ def _reject(fields, end_of_document, out, done):  # type: ignore[no-untyped-def]
 def _end_record(fields, has_text, end_of_document, out, done, size):  # type: ignore[no-untyped-def]
     """Count a record and end its document, out[done:size]; return the size of the text."""
     fields[RECORDS] += 1
+    fields[STRINGS] += has_text  # perhaps blank
     if fields[WAS_CUT] == 0 and is_blank(out, done, size):
         fields[WITHOUT] += 1
         if fields[WITHOUT] == 1:

@@ -77,12 +77,14 @@ def _items(source: Any, column: str | None) -> Iterator[Any]:
         yield from _column(source, column)
         return
     items = iter(source)
-    first = [*islice(items, SAMPLE_RECORDS)]
-    records = [item for item in first if isinstance(item, Mapping)]
-    if records:
-        samples = {key: [record.get(key) for record in records] for record in records for key in record}
-        column = _choose(samples, column, "records")
-    yield from _plain(item.get(column) if isinstance(item, Mapping) else item for item in chain(first, items))
+    first = [*islice(items, 1)]  # no more, because the items of an iterator may share a list
+    if first and isinstance(first[0], Mapping):
+        first += islice(items, SAMPLE_RECORDS - 1)
+        records = [item for item in first if isinstance(item, Mapping)]
+        keys = dict.fromkeys(chain.from_iterable(records))
+        column = _choose({key: [record.get(key) for record in records] for key in keys}, column, "records")
+    key = "text" if column is None else column
+    yield from _plain(item.get(key) if isinstance(item, Mapping) else item for item in chain(first, items))
 
 
 def _column_names(source: Any) -> list[str]:

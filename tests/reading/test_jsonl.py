@@ -1,6 +1,7 @@
 """JSON: the compiled scan against the json module, chunks of any size, recognition, skipped records."""
 
 import json
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -210,6 +211,22 @@ def test_json_without_text_is_refused(tmp_path):
 def test_records_in_lists_are_refused_with_a_way_out(tmp_path, text, how, said):
     with pytest.raises(DataError, match=said):
         read(write(tmp_path, text), **how)
+
+
+def test_quoted_keys_are_those_that_jq_needs(tmp_path):
+    for key, quoted in (("a_1", "a_1"), ("a b", '"a b"'), ("é", r'"\u00e9"'), ("1a", '"1a"')):
+        file = write(tmp_path, json.dumps({key: [{"text": "a"}]}))
+        with pytest.raises(
+            DataError, match=re.escape(f"in the list {key}. ") + ".*" + re.escape(f"jq -c '.{quoted}[]'")
+        ):
+            read(file)
+
+
+def test_file_with_blank_texts_alone_is_read(tmp_path):
+    for text in ('{"text": ""}', '{"text": " "}\n{"text": null}\n', '[{"text": ""}]', '""\n" "\n'):
+        report = ReadReport()
+        assert not text_of(write(tmp_path, text), report=report).strip()
+        assert "without text" in report.notices()[0]
 
 
 def test_lists_beside_text_are_left_out(tmp_path):

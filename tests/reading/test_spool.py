@@ -140,6 +140,31 @@ def test_column_without_text_is_refused_by_name(source_of):
     assert contents(open_corpus(source, column="zip")) == "1\n2\n"
 
 
+def test_names_of_columns_may_be_numbers():
+    frame = Frame({0: ["one", "two"], "more": ["three", "four"]})
+    with pytest.raises(
+        DataError, match=r"has no column 'more1'\. Did you mean more\? Name one with --column: 0 "
+    ):
+        open_corpus(frame, column="more1")
+    assert contents(open_corpus(frame, column=0)) == "one\ntwo\n"
+
+
+def test_items_of_an_iterator_may_share_a_list():
+    def sentences():
+        tokens = []
+        for number in range(3):
+            tokens[:] = ["sentence", str(number)]
+            yield tokens
+
+    corpus = open_corpus(sentences())
+    (block,) = corpus.blocks(corpus.text_config({}), ReadReport())
+    assert block.text == "sentence 0\nsentence 1\nsentence 2\n"
+
+
+def test_record_after_plain_texts_is_read():
+    assert contents(open_corpus(["a", {"text": "b"}])) == "a\nb\n"
+
+
 def test_records_may_lack_the_column():
     assert contents(open_corpus([{"text": "a"}, {"n": 1}, {"text": "b"}], column="text")) == "a\nb\n"
 
