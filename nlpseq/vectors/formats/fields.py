@@ -47,7 +47,12 @@ class Ending(NamedTuple):
 
 def split_ending(line: bytes) -> Ending:
     """Count the numbers at the end of a line, after the word or its first field."""
-    _, *fields = _GAP.split(line.rstrip(BLANK))
+    text = line.rstrip(BLANK)
+    first = _GAP.search(text)
+    rest = text[first.start() :] if first else b""
+    if _SEVERAL.fullmatch(rest):
+        return Ending(len(rest.split()), b"")
+    _, *fields = _GAP.split(text)
     for count, field in enumerate(reversed(fields)):
         if not _ONE.fullmatch(field):
             return Ending(count, field)
@@ -67,22 +72,30 @@ def parse_row(line: bytes, dim: int) -> tuple[bytes, npt.NDArray[np.float32]] | 
     """
     text = line.rstrip(_LINE_END)
     fields = text.rsplit(None, dim)  # fast, but other white space also separates
-    word = fields[0] if len(fields) > dim else b""
-    if text[len(word) :].translate(None, _PLAIN):
+    word = fields.pop(0) if len(fields) > dim else b""
+    if _is_plain(text[len(word) :]):
+        row_D = _floats(fields)
+    else:
         gaps = [gap.start() for gap in _GAP.finditer(text)]
         word = text[: gaps[-dim]] if len(gaps) >= dim else text
-    row_D = parse_numbers(text[len(word) :])
+        row_D = parse_numbers(text[len(word) :])
     return None if row_D is None or len(row_D) != dim else (word, row_D)
 
 
 def parse_numbers(text: bytes) -> npt.NDArray[np.float32] | None:
     """Return the numbers of a text that begins with a separator; None for any other text."""
-    is_plain = text[:1] in _SEPARATORS and not text.translate(None, _PLAIN)
-    if not (is_plain or _SEVERAL.fullmatch(text)):
-        return None
+    return _floats(text.split()) if _SEVERAL.fullmatch(text) else None
+
+
+def _is_plain(text: bytes) -> bool:
+    """Tell if a text begins with a separator and has only bytes of decimal numbers."""
+    return text[:1] in _SEPARATORS and not text.translate(None, _PLAIN)
+
+
+def _floats(fields: list[bytes]) -> npt.NDArray[np.float32] | None:
     try:
         with np.errstate(over="ignore"):
-            return np.array(text.split(), np.float32)
+            return np.array(fields, np.float32)
     except ValueError:  # such as 1e or 1-2
         return None
 

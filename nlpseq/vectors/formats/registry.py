@@ -115,11 +115,12 @@ def _zero_unusable_rows(found: VectorFile) -> VectorFile:
     not_finite, zero = list[int](), list[int]()
     for start in range(0, len(found.matrix_VD), _BLOCK_ROWS):
         block_BD = found.matrix_VD[start : start + _BLOCK_ROWS]
-        bad = np.flatnonzero(~np.isfinite(block_BD).all(axis=1))
-        candidates = np.flatnonzero(block_BD[:, 0] == 0)
-        zero += (candidates[~block_BD[candidates].any(axis=1)] + start).tolist()
-        not_finite += (bad + start).tolist()
-        block_BD[bad] = 0
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums_B = block_BD.sum(axis=1)
+        rows = np.flatnonzero(~np.isfinite(sums_B) | (sums_B == 0)) + start  # the only ones to look at
+        not_finite += rows[~np.isfinite(found.matrix_VD[rows]).all(axis=1)].tolist()
+        zero += rows[~found.matrix_VD[rows].any(axis=1)].tolist()
+    found.matrix_VD[not_finite] = 0
     kinds = {"not finite, read as zeros": not_finite, "of zeros": zero}
     notices = [
         f"{count_text(len(rows), 'row')} {kind}: {_places(found, rows)}"

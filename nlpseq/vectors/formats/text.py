@@ -219,7 +219,7 @@ class _RowReader:
                 from nlpseq.vectors.formats import parse_numba
 
                 take_lines = parse_numba.take_lines
-            if take_lines and (self._take_plain(take_lines) or window.read_to_line_end()):
+            if take_lines and self._take_plain(take_lines) + window.read_to_line_end():
                 continue
             row = window.take_line()
             if len(row) >= MAX_LINE_BYTES:
