@@ -265,6 +265,8 @@ class Vectors:
             raise ConfigError(f"load_top: {number} is too small. Choose 1 or more.")
         if self.is_sparse:
             raise ConfigError("load_top: PPMI vectors have a dimension for every word. Load all of them.")
+        if self.vocab.bpe:
+            raise ConfigError("load_top: the tokens of a BPE tokenizer are used together. Load all of them.")
         vocab = Vocab(self.vocab.words[:number], self.vocab.counts[:number])
         contexts = None if self.contexts is None else self.contexts[:number]
         return Vectors(vocab, self.matrix[:number], contexts, self.meta)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from nlpseq.errors import ArtifactError, DataError
@@ -21,6 +22,7 @@ from nlpseq.vectors.formats.recognize import is_archive, recognize
 
 __all__ = ["SeveralFiles", "open_vectors"]
 
+_MAX_MEMBERS = 100  # looked at, because archives of vectors have few files
 _MAX_NAMED = 5  # members in a message
 
 
@@ -40,7 +42,8 @@ def open_vectors(
         if not is_archive(source):
             yield source, []
             return
-        holds = {member.name: _holds_vectors(member) for member in _members(source)}
+        members = islice(_members(source), _MAX_MEMBERS + 1)
+        holds = {member.name: _holds_vectors(member) for member in members}
     chosen = _choose(file, holds)
     with open_source(file, sizes, options) as source:
         others = [name.removeprefix(f"{file}, ") for name in holds if name != chosen]
@@ -52,6 +55,10 @@ def open_vectors(
 
 def _choose(file: Path, holds: dict[str, bool]) -> str:
     """Return the only member with vectors."""
+    if len(holds) > _MAX_MEMBERS:
+        raise DataError(
+            f"{file}: holds more than {_MAX_MEMBERS} files. Extract the file of vectors and name it."
+        )
     found = [name for name, is_held in holds.items() if is_held]
     if len(found) == 1:
         return found[0]

@@ -66,7 +66,7 @@ def _number(block, at, end):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _is_separator(byte):  # type: ignore[no-untyped-def]
-    return byte <= _SPACE and (byte == _SPACE or byte == _TAB)  # because Numba compiles it to less
+    return byte <= _SPACE and byte in (_SPACE, _TAB)  # because one comparison is enough for most bytes
 
 
 @njit(nogil=True, cache=True)

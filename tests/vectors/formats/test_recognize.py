@@ -118,6 +118,13 @@ def test_archive_needs_exactly_one_file_of_vectors(tmp_path: Path) -> None:
             read_vectors(tmp_path / "a")
 
 
+def test_archive_of_many_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(zipped({"x.txt": TEXT} | {str(n): b"prose\n" for n in range(100)}))
+    with pytest.raises(DataError, match="a: holds more than 100 files"):
+        read_vectors(tmp_path / "a")
+    assert not is_vector_file(tmp_path / "a")
+
+
 def test_corrupt_archive_is_named(tmp_path: Path) -> None:
     words = b"".join(b"word%d 0.%d 1\n" % (v, v) for v in range(90_000))
     content = zipped({"x.vec": words}, zipfile.ZIP_STORED)
