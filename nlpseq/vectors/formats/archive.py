@@ -96,5 +96,5 @@ def _holds_vectors(member: Source) -> bool:
     """Tell if a member holds vectors with their words; an archive in an archive does not."""
     try:
         return not is_archive(member) and len(files_of(member.file, recognize(member))) == 1
-    except DataError:
+    except (ArtifactError, DataError):  # an empty file, too
         return False

@@ -98,9 +98,10 @@ def test_archive_with_one_file_of_vectors_is_read(tmp_path: Path, pack, content:
     found = read_vectors(file)
     assert (found.vocab.words, found.matrix_VD.tolist()) == (["a", "b"], [[1, 2], [3, 4]])
     assert found.notices == []
-    file.write_bytes(pack({"README": b"Some vectors.\n", "v/x.bin": content, "b.npy": b"\x93NUMPY"}))
+    others = {"README": b"Some vectors.\n", "b.npy": b"\x93NUMPY", "empty": b""}
+    file.write_bytes(pack({"v/x.bin": content} | others))
     found = read_vectors(file)
-    assert found.notices == [f"{file}, member v/x.bin read, not member README, member b.npy"]
+    assert found.notices == [f"{file}, member v/x.bin read, not member README, member b.npy, member empty"]
     assert found.matrix_VD.tolist() == [[1, 2], [3, 4]]
 
 
