@@ -12,7 +12,7 @@ from nlpseq.core.resources import count_text
 from nlpseq.errors import ArtifactError
 from nlpseq.vectors.formats.fields import parse_sizes
 from nlpseq.vectors.formats.names import TITLES
-from nlpseq.vectors.formats.reader import Source, Window
+from nlpseq.vectors.formats.reader import LOAD_ALL, Source, Window
 from nlpseq.vectors.formats.rows import WORD_ENCODING, RowBuffer, VectorFile, VectorRows
 
 __all__ = ["read_binary", "write_binary"]
@@ -21,7 +21,6 @@ _TITLE = TITLES["word2vec-binary"]
 _MAX_WORD_BYTES = 1 << 20
 _MAX_HEADER_BYTES = 64
 _NO_LIMIT = 1 << 62
-_LENIENT = "Copy the file again, or load the vectors there are with --lenient"
 
 
 def read_binary(source: Source) -> VectorFile:
@@ -34,14 +33,14 @@ def read_binary(source: Source) -> VectorFile:
     num_words, dim = _sizes(source, header)
     lenient, num_rows = source.options.lenient, min(num_words, source.options.load_top or num_words)
     if not lenient:
-        source.check_room(num_rows, dim, num_rows * (4 * dim + 1), _LENIENT)
+        source.check_room(num_rows, dim, num_rows * (4 * dim + 1), LOAD_ALL)
     height = 0 if source.compressed else min(num_words, source.size // (4 * dim + 1))
     rows, window = RowBuffer(dim, height, source.options.load_top), Window(source, len(header))
     is_complete = _read_rows(rows, window, num_words)
     notices = list[str]()
     if not rows.is_full and (problem := _wrong_end(rows, window, num_words, is_complete)):
         if not lenient:
-            raise source.corrupt(problem, _LENIENT)
+            raise source.corrupt(problem, LOAD_ALL)
         notices.append(problem)
         if is_complete and not _next_sizes(window):
             _read_rows(rows, window, _NO_LIMIT)

@@ -13,11 +13,12 @@ from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.open import HEAD_BYTES, ChunkStream, RawBytes, decoder_for, decompressed, read_errors
 
 __all__ = [
-    "DEFAULT_OPTIONS", "DEFAULT_SIZES", "MAX_LINE_BYTES", "ReadOptions", "ReadSizes", "Source", "Window",
-    "open_source", "path_exists", "plain_stream",
+    "DEFAULT_OPTIONS", "DEFAULT_SIZES", "LOAD_ALL", "MAX_LINE_BYTES", "ReadOptions", "ReadSizes", "Source",
+    "Window", "open_source", "path_exists", "plain_stream",
 ]  # fmt: skip
 
 MAX_LINE_BYTES = 1 << 22  # 10,000 numbers take a few hundred thousand
+LOAD_ALL = "Copy the file again, or load the vectors there are with --lenient"
 _COPY = "Copy the file again, or write a new one"
 _SAMPLE_BYTES = 1 << 16
 _SAMPLE_LINES = 4  # for which more bytes are sampled, up to MAX_LINE_BYTES
@@ -67,6 +68,10 @@ class Source(NamedTuple):
                 "than the file can hold",
                 fix,
             )
+
+    def too_long(self, line: int) -> ArtifactError:
+        """Return the error for a line of more than MAX_LINE_BYTES."""
+        return self.corrupt(f"line {line} is longer than {MAX_LINE_BYTES:,} bytes")
 
     def corrupt(self, problem: str, fix: str = _COPY) -> ArtifactError:
         """Return the error for a corrupt file."""

@@ -29,6 +29,7 @@ from nlpseq.vectors.formats.reader import (
 )
 from nlpseq.vectors.formats.recognize import recognize
 from nlpseq.vectors.formats.rows import VectorFile, VectorRows, quote_first, select_writable
+from nlpseq.vectors.formats.text_rows import FewerNumbers
 from nlpseq.vectors.formats.writer import atomic_files, check_files
 
 __all__ = [
@@ -83,7 +84,7 @@ def read_vectors(
             read, _ = _FORMATS[format or recognize(source)]
             try:
                 found = read(source._replace(max_dim=max_dim))
-            except text.FewerNumbers as fewer:
+            except FewerNumbers as fewer:
                 max_dim = fewer.dim
             else:
                 found = _zero_unusable_rows(found)
