@@ -34,7 +34,7 @@ def read_binary(source: Source) -> VectorFile:
     lenient, num_rows = source.options.lenient, min(num_words, source.options.load_top or num_words)
     if not lenient:
         source.check_room(num_rows, dim, num_rows * (4 * dim + 1), LOAD_ALL)
-    height = 0 if source.compressed else min(num_words, source.size // (4 * dim + 1))
+    height = source.height(num_words, dim, 4)
     rows, window = RowBuffer(dim, height, source.options.load_top), Window(source, len(header))
     is_complete = _read_rows(rows, window, num_words)
     notices = list[str]()

@@ -69,6 +69,14 @@ class Source(NamedTuple):
                 fix,
             )
 
+    def height(self, num_words: int, dim: int, bytes_per_number: int) -> int:
+        """Return how many rows to allocate: as declared, if the file may hold them.
+
+        Memory that is not written takes no room, but a matrix that grows is cleared and moved.
+        """
+        row_bytes = dim if self.compressed else bytes_per_number * dim + 1  # numbers hardly compress to less
+        return min(num_words, self.size // row_bytes)
+
     def too_long(self, line: int) -> ArtifactError:
         """Return the error for a line of more than MAX_LINE_BYTES."""
         return self.corrupt(f"line {line} is longer than {MAX_LINE_BYTES:,} bytes")

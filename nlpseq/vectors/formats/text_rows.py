@@ -58,8 +58,7 @@ class RowReader:
 
     def __init__(self, source: Source, layout: TextLayout, *, has_word: bool = True) -> None:
         self._source, self._layout, self._has_word = source, layout, has_word
-        row_bytes = 2 * layout.dim + 1
-        height = 0 if source.compressed else min(layout.num_words or 0, source.size // row_bytes)
+        height = source.height(layout.num_words or 0, layout.dim, 2)
         self._rows = RowBuffer(layout.dim, height, source.options.load_top)
         self._window = Window(source, layout.num_bytes)
         self._line = layout.line
