@@ -117,7 +117,7 @@ def _zero_unusable_rows(found: VectorFile) -> VectorFile:
     for start in range(0, len(found.matrix_VD), _BLOCK_ROWS):
         block_BD = found.matrix_VD[start : start + _BLOCK_ROWS]
         with np.errstate(over="ignore", invalid="ignore"):
-            sums_B = block_BD.sum(axis=1)
+            sums_B = np.einsum("bd->b", block_BD)  # faster than sum
         rows = np.flatnonzero(~np.isfinite(sums_B) | (sums_B == 0)) + start  # the only ones to look at
         not_finite += rows[~np.isfinite(found.matrix_VD[rows]).all(axis=1)].tolist()
         zero += rows[~found.matrix_VD[rows].any(axis=1)].tolist()
