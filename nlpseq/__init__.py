@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from nlpseq.training.checkpoint import CheckpointConfig as CheckpointConfig
     from nlpseq.training.resume import resume as resume
     from nlpseq.vectors.postprocess import postprocess as postprocess
+    from nlpseq.vectors.shrink import shrink as shrink
     from nlpseq.vectors.vectors import Vectors as Vectors
     from nlpseq.word2vec.train import train_word2vec as train_word2vec
 
@@ -91,6 +92,7 @@ _HOMES = {  # module: the public names it holds
     "training.checkpoint": ("CheckpointConfig",),
     "training.resume": ("resume",),
     "vectors.postprocess": ("postprocess",),
+    "vectors.shrink": ("shrink",),
     "vectors.vectors": ("Vectors",),
     "word2vec.train": ("train_word2vec",),
 }
