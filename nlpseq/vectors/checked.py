@@ -17,7 +17,7 @@ import numpy.typing as npt
 from nlpseq.core.cache_dir import optional_cache_dir
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage.arrays import load_array
-from nlpseq.storage.locks import temporary
+from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
 __all__ = ["FolderRecord"]
 
@@ -46,6 +46,7 @@ class FolderRecord:
         """Store a record, unless a file changed during the check or just before."""
         if self._cache is None or not self._state.is_settled or _state_of(self._path) != self._state:
             return
+        remove_stale_temporaries(self._cache)
         file = self._file(self._cache)
         with suppress(OSError, ConfigError), temporary(file) as new:  # ConfigError: another process does it
             with new.open("wb") as stream:

@@ -85,7 +85,8 @@ class CompactMatrix:
     def unit(self) -> "CompactMatrix":
         """Return the matrix with every row scaled to length 1; zero rows stay zero."""
         length_V = self._code_lengths_V
-        return CompactMatrix(self.codes, 1 / np.where(length_V == 0, np.float32(1), length_V))
+        scales = np.reciprocal(length_V, out=np.ones_like(length_V), where=length_V != 0)
+        return CompactMatrix(self.codes, scales)
 
     @property
     def zero_rows(self) -> npt.NDArray[np.intp]:

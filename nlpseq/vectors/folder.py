@@ -63,7 +63,7 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
     _check_notices(path, meta)
     shape = (meta.get("num_words"), meta.get("dim"))
     vocab, places = _load_vocab(path / "vocab.tsv", meta, table)
-    if "num_stored" in meta:  # explicit vectors, (V, V)
+    if "num_stored" in meta and dtype == "float32":  # explicit vectors, (V, V)
         matrix, contexts = _load_explicit(path, meta), None
     else:
         matrix = _load_stored(path, 0, shape, dtype)
