@@ -259,7 +259,8 @@ def test_swapped_arrays_and_scales_are_refused(whole: Path, prober: Prober, tall
         others = [whole / "a.w2v" / "vectors.npy", whole / "int8.w2v" / "vectors.npy"]
         others += [whole / "int8.w2v" / "scales.npy", whole / "float16.w2v" / "vectors.npy"]
         for other in others:
-            if np.load(other).dtype != np.load(file).dtype:
+            theirs, own = np.load(other), np.load(file)
+            if (theirs.dtype, theirs.shape) != (own.dtype, own.shape):
                 with tally.case(f"{folder}/{name} is {other}"), replaced(file, other.read_bytes()):
                     answer = resealed(prober, "vectors", whole / folder)
                     assert name in answer["refused"], answer
