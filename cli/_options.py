@@ -331,6 +331,16 @@ output_option = click.option(
     help="output folder [default: name of the corpus, in the current folder]",
 )
 
+required_output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    callback=_refuse_nameless,
+    metavar="DIR",
+    help="output folder",
+)
+
 force_option = click.option("--force", is_flag=True, help="overwrite an existing output")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="print the answer as JSON")

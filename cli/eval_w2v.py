@@ -13,8 +13,16 @@ from nlpseq.errors import DataError
 
 from ._app import Command
 from ._inputs import load_vectors
-from ._options import integer, json_option, model_argument, option_group, threads_option, vector_options
-from ._output import print_json, print_table, say, say_warning
+from ._options import (
+    integer,
+    json_option,
+    model_argument,
+    option_group,
+    require_with,
+    threads_option,
+    vector_options,
+)
+from ._output import print_json, print_line, print_table, say, say_warning
 
 __all__ = ["compare", "eval_w2v"]
 
@@ -124,9 +132,10 @@ def _print_tables(found: dict[str, Any]) -> None:
         )
 
 
-def _say_missing(found: dict[str, Any]) -> None:
+def _say_missing(found: dict[str, Any], place: str = "") -> None:
     """Say which words of a file have no vector, and why a figure is undefined."""
-    file, words, reason = (found[key] for key in ("file", "oov_words", "reason"))
+    words, reason = found["oov_words"], found["reason"]
+    file = f"{place}{found['file']}"
     if words:
         say(f"{file}: {count_text(len(words), 'word')} without a vector: {_some(words)}")
     if reason:
@@ -159,6 +168,7 @@ def _some(names: Sequence[str]) -> str:
     examples=[
         "nlpseq compare corpus.w2v corpus.svd --pairs pairs.tsv",
         "nlpseq compare corpus.w2v corpus.svd --analogies questions.txt --top 5 --json",
+        "nlpseq compare old.w2v new.w2v --moved 50 --min-frequency 20 --top 5",
     ],
 )
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL MODEL...")
@@ -169,6 +179,13 @@ def _some(names: Sequence[str]) -> str:
     type=integer(1),
     default=1000,
     help="number of words to compare: the most frequent shared words",
+)
+@click.option("--moved", type=integer(1), metavar="N", help="show the N words that moved most")
+@click.option(
+    "--min-frequency",
+    type=integer(1),
+    default=50,
+    help="with --moved: least occurrences of a word in the text of each model",
 )
 @vector_options
 @json_option
@@ -181,18 +198,29 @@ def compare(
     threads: int | None,
     top: int,
     words: int,
+    moved: int | None,
+    min_frequency: int,
     as_json: bool,
     **vector_settings: Any,
 ) -> None:
     """Compare MODELs side by side: sizes, scores, and overlap of nearest words.
 
     The scores are the same as in eval-w2v, each followed by the number of pairs or questions. The overlap is
-    the mean share of nearest words in common with the first model, among the words of both models.
+    the mean share of nearest words in common with the first model, among the words with a vector in both.
+
+    --moved rotates the second of two models into the space of the first (see nlpseq align), and shows the
+    words whose vectors have the lowest cosine then, with their nearest words in both models. Compared are
+    the shared words that occur --min-frequency times in each text, or without counts are among the first
+    10,000 words of the model.
     """
     if len(models) < 2:
         raise click.UsageError("MODEL: only one to compare. Name two or more models.")
+    if moved and len(models) > 2:
+        raise click.UsageError("--moved: compares two models. Name two, or leave out --moved.")
+    require_with("min_frequency", "--moved", is_there=moved is not None)
     evaluate = _read_sets(pairs, analogies, restrict_vocab, oov, threads)
     from nlpseq.evaluation.neighbor_overlap import neighbor_overlap
+    from nlpseq.vectors.align import shared_words
 
     loaded = [load_vectors(model, **vector_settings) for model in models]
     records = [
@@ -200,23 +228,51 @@ def compare(
             "model": str(model),
             "words": len(vectors.vocab),
             "dim": vectors.matrix.shape[1],
+            "shared": len(shared_words(loaded[0], vectors).words),
             "overlap": neighbor_overlap(loaded[0], vectors, top, words),
             **evaluate(vectors),
         }
         for model, vectors in zip(models, loaded, strict=True)
     ]
+    changes = _moved(loaded[0], loaded[1], moved, min_frequency, top) if moved else None
+    for record in records:
+        for each in [*record["pairs"], *filter(None, [record["analogies"]])]:
+            _say_missing(each, f"{record['model']}, ")
     if as_json:
-        print_json({"models": records})
+        print_json({"models": records} | ({} if changes is None else {"moved": changes}))
         return
     columns = [_column(record) for record in records]
     rows = [(label, *(column[label] for column in columns)) for label in columns[0]]
     print_table(("", *map(str, models)), rows)
+    for each in changes or ():
+        label = loaded[0].vocab.label
+        print_line(f"{label(each['word'])}  {each['similarity']:.4f}")
+        for model, near in zip(models, each["neighbors"], strict=True):
+            print_line(f"  {model}: {', '.join(label(answer['word']) for answer in near)}")
     say(f"overlap: of the {top} words nearest to each of up to {words:,} words, with {models[0]}")
+
+
+def _moved(a: Vectors, b: Vectors, number: int, min_frequency: int, top: int) -> list[dict[str, Any]]:
+    """Return the words that moved most, with their neighbors in both models."""
+    from nlpseq.vectors.align import moved_words
+
+    return [
+        {
+            "word": word,
+            "similarity": cosine,
+            "neighbors": [
+                [{"word": other, "similarity": value} for other, value in vectors.neighbors(word, top)]
+                for vectors in (a, b)
+            ],
+        }
+        for word, cosine in moved_words(a, b, number, min_frequency)
+    ]
 
 
 def _column(record: dict[str, Any]) -> dict[str, str]:
     """Return the cells of a model in the table, by the label of the row."""
-    cells = {"words": f"{record['words']:,}", "dimensions": f"{record['dim']:,}"}
+    counts = {"words": "words", "dimensions": "dim", "shared words": "shared"}
+    cells = {label: f"{record[key]:,}" for label, key in counts.items()}
     for each in record["pairs"]:
         figure = "-" if each["spearman"] is None else f"{each['spearman']:.4f}"
         cells[f"{each['file']}, Spearman"] = f"{figure} ({each['used']:,})"

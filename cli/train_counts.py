@@ -79,7 +79,8 @@ def train_counts(method: str, **arguments: Any) -> None:
     vectors = _resume(session, method) if session.is_resumed else _start(session, method)
     seconds = vectors.meta
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
-    if num_zero := len(vectors.zero_ids):
+    is_glove = "glove_config" in vectors.meta  # which has warned before training
+    if (num_zero := len(vectors.zero_ids)) and not is_glove:
         subsample = vectors.meta["cooccurrence_config"]["subsample"]
         _warn_of_lost_words(num_zero, len(vectors.vocab), "a vector of zeros", subsample)
     say_neighbors(session.path, vectors)
@@ -177,7 +178,7 @@ def _count(
 
         pairs_V = counts.matrix.indptr[1:] - counts.matrix.indptr[:-1]
         if num_random := int((pairs_V == 0).sum()):
-            _warn_of_lost_words(num_random, len(counts.vocab), "a random vector", config.subsample)
+            _warn_of_lost_words(num_random, len(counts.vocab), "a vector of zeros", config.subsample)
         check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
 

@@ -138,8 +138,6 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
 
 def _say_result(path: Path, vectors: Vectors) -> None:
     """Say how training went, and what to type next."""
-    from nlpseq.word2vec.weights import count_untrained
-
     meta = vectors.meta
     say(
         f"trained in {meta['seconds']:.1f} s, {meta['words_per_second']:,.0f} words/s; "
@@ -153,10 +151,10 @@ def _say_result(path: Path, vectors: Vectors) -> None:
         )
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
     config = from_dict(Word2VecConfig, meta["config"])
-    if num_untrained := count_untrained(vectors.matrix, config):
+    if num_untrained := len(vectors.zero_ids):
         use = f"Use --subsample 0 (it is {config.subsample:g})" if config.subsample else "Use more text"
         say_warning(
-            f"{num_untrained:,} of {count_text(len(vectors.vocab), 'word')} got a random vector, because no "
-            f"pair of them was trained. {use}, or longer sentences."
+            f"{num_untrained:,} of {count_text(len(vectors.vocab), 'word')} got a vector of zeros, because "
+            f"no pair of them was trained. {use}, or longer sentences."
         )
     say_neighbors(path, vectors)

@@ -94,12 +94,20 @@ class Vectors:
 
     @cached_property
     def zero_ids(self) -> npt.NDArray[np.intp]:
-        """Return the ids of words whose vector is zero and so has no cosine."""
+        """Return the ids of words without a trained vector: a vector of zeros, or in meta["untrained"].
+
+        Training leaves zeros for a word without pairs, and postprocessing lists this word.
+        """
+        listed = [self.vocab.ids[word] for word in self.meta.get("untrained", ()) if word in self.vocab]
+        zero_ids: npt.NDArray[np.intp] = np.union1d(self._zero_rows(), np.array(listed, np.intp))
+        return zero_ids
+
+    def _zero_rows(self) -> npt.NDArray[np.intp]:
         if self.is_sparse:
             return np.flatnonzero(np.diff(self.matrix.indptr) == 0)
         ids = np.flatnonzero(self.matrix[:, 0] == 0)
-        zero_ids: npt.NDArray[np.intp] = ids[~np.any(self.matrix[ids], axis=1)]
-        return zero_ids
+        zero_rows: npt.NDArray[np.intp] = ids[~np.any(self.matrix[ids], axis=1)]
+        return zero_rows
 
     def word_id(self, word: str) -> int:
         """Return the row of a word as find() finds it; raises UnknownWord with a hint."""
@@ -241,11 +249,12 @@ class Vectors:
     @classmethod
     def _load_folder(cls, path: Path, verify: bool) -> "Vectors":
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
-        notices = meta.get("notices", [])
-        if not isinstance(notices, list) or not all(isinstance(notice, str) for notice in notices):
-            raise ArtifactError(
-                f"{path / 'meta.json'}: has notices that are not texts. Train the vectors again."
-            )
+        for name in ("notices", "untrained"):
+            listed = meta.get(name, [])
+            if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+                raise ArtifactError(
+                    f"{path / 'meta.json'}: has {name} that are not texts. Train the vectors again."
+                )
         vocab = Vocab.load(path / "vocab.tsv")
         if vocab.digest != meta.get("vocab_digest"):
             raise ArtifactError(
