@@ -7,7 +7,8 @@ Mikolov et al. 2013 (arXiv:1301.3781).
 
 3CosAdd answers the x with the largest cos(x, b) - cos(x, a) + cos(x, c) (Mikolov, Yih & Zweig 2013,
 N13-1090), 3CosMul the x with the largest cos(x, b) cos(x, c) / (cos(x, a) + .001), of cosines shifted to 0..1
-unless none can be negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). a, b and c never answer.
+unless none can be negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). a, b and c never answer, nor do
+words without a trained vector (Vectors.untrained_ids).
 
 Many questions share few words. So the cosines of these words with a slice of the vocabulary are computed
 once, and every question only combines three rows of the table.
@@ -162,17 +163,19 @@ def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None
     """Return the answer to each question by 3CosAdd and by 3CosMul, (2, Q); the first word wins ties."""
     best = np.full((2, len(abc_Q3)), -np.inf, np.float32)
     answer = np.full((2, len(abc_Q3)), -1, np.int64)
-    zero_ids = vectors.zero_ids
     word_U, row_Q3 = np.unique(abc_Q3, return_inverse=True)
     row_Q3 = row_Q3.reshape(-1, 3)  # because NumPy 2.0 flattens the inverse
     starts = range(0, len(abc_Q3), _BATCH_QUESTIONS)
     batches = [slice(start, start + _BATCH_QUESTIONS) for start in starts]
     with ThreadPoolExecutor(threads or available_cores()) as pool:
         for first, table_UX in _tables(vectors, word_U, candidates, table_bytes):
-            zero_X = zero_ids[(zero_ids >= first) & (zero_ids < first + table_UX.shape[1])] - first
+            start, stop = np.searchsorted(vectors.untrained_ids, (first, first + table_UX.shape[1]))
 
             def work(
-                batch: slice, first: int = first, table_UX: Floats = table_UX, zero_X: Any = zero_X
+                batch: slice,
+                first: int = first,
+                table_UX: Floats = table_UX,
+                left_out: npt.NDArray[np.intp] = vectors.untrained_ids[start:stop],
             ) -> None:
                 a_QX, b_QX, c_QX = (table_UX[row_Q3[batch, k]] for k in range(3))
                 # the shift of all cosines does not change the order of 3CosAdd
@@ -181,7 +184,7 @@ def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None
                 for method, scores_QX in enumerate((cos_add_QX, cos_mul_QX)):
                     question, k = np.nonzero((column_Q3 >= 0) & (column_Q3 < scores_QX.shape[1]))
                     scores_QX[question, column_Q3[question, k]] = -np.inf  # a, b and c never answer
-                    scores_QX[:, zero_X] = -np.inf
+                    scores_QX[:, left_out - first] = -np.inf
                     found = scores_QX.argmax(axis=1)
                     score = np.take_along_axis(scores_QX, found[:, None], axis=1)[:, 0]
                     better = score > best[method, batch]

@@ -136,7 +136,7 @@ def word_finder(vectors: Vectors) -> Callable[[str], int | None]:
 
     A word is looked up as Vectors.find does, then in lower case.
     """
-    without = set(vectors.zero_ids.tolist())
+    without = set(vectors.untrained_ids.tolist())
 
     @cache
     def find(word: str) -> int | None:

@@ -18,10 +18,11 @@ def neighbor_overlap(
 ) -> float:
     """Return the mean share of the `top` nearest words that two models have in common, from 0 to 1.
 
-    Queries and neighbors are shared words; the queries are the first `words` of them in `a`. block_words:
-    queries answered at once. Raises DataError if the models share too few words.
+    Queries and neighbors are shared words with a trained vector; the queries are the first `words` of them in
+    `a`. block_words: queries answered at once. Raises DataError if the models share too few words.
     """
-    shared = [word for word in a.vocab.words if word in b.vocab]
+    trained = _trained_words(a) & _trained_words(b)
+    shared = [word for word in a.vocab.words if word in trained]
     if len(shared) <= top:
         raise DataError(
             f"the models: share {count_text(len(shared), 'word')}, too few for {top:,} neighbors. "
@@ -33,6 +34,12 @@ def neighbor_overlap(
     ]
     common = [len(set(mine) & set(theirs)) for mine, theirs in zip(*nearest, strict=True)]
     return float(np.mean(common)) / top
+
+
+def _trained_words(vectors: Vectors) -> set[str]:
+    """Return the words that can answer a query."""
+    untrained = {*vectors.untrained_ids.tolist()}
+    return {word for word, word_id in vectors.vocab.ids.items() if word_id not in untrained}
 
 
 def _nearest(vectors: Vectors, shared: list[int], top: int, words: int, block_words: int) -> list[list[int]]:

@@ -52,7 +52,7 @@ def shared_words(a: Vectors, b: Vectors) -> Shared:
 
     The order is by the smaller count, or by the later place in the vocabularies if counts are unknown.
     """
-    a_without, b_without = ({*each.zero_ids.tolist()} for each in (a, b))
+    a_without, b_without = ({*each.untrained_ids.tolist()} for each in (a, b))
     b_ids = b.vocab.ids
     ids_N2 = np.array(
         [
@@ -88,16 +88,15 @@ def align(a: Vectors, b: Vectors, anchors: Iterable[str] | None = None) -> Vecto
             f"anchors: {count_text(len(shared.words), 'word')} with vectors in both models cannot determine "
             f"a rotation of {dim:,} dimensions. Use more anchors, or train both models with a lower --dim."
         )
-    a_ND, b_ND = (
-        each.rows(ids.tolist()).astype(np.float64) for each, ids in ((a, shared.a_N), (b, shared.b_N))
-    )
+    a_ND: Doubles = a.rows(shared.a_N.tolist()).astype(np.float64)
+    b_ND: Doubles = b.rows(shared.b_N.tolist()).astype(np.float64)
     left_DD, _, right_DD = np.linalg.svd(b_ND.T @ a_ND)
     rotation_DD = left_DD @ right_DD
     provenance = {
         "anchors": len(shared.words),
         "left_out": left_out,
-        "mean_cosine_before": float(np.einsum("nd,nd->n", a_ND, b_ND).mean()),
-        "mean_cosine_after": float(np.einsum("nd,nd->n", a_ND, b_ND @ rotation_DD).mean()),
+        "mean_cosine_before": float((a_ND * b_ND).sum(axis=1).mean()),
+        "mean_cosine_after": float((a_ND * (b_ND @ rotation_DD)).sum(axis=1).mean()),
         "vocab_digest": a.vocab.digest,
     }
     contexts_VD = None if b.contexts is None else _rotated(b.contexts, rotation_DD)
@@ -153,7 +152,7 @@ def moved_words(a: Vectors, b: Vectors, number: int, min_frequency: int = MIN_FR
     for start in range(0, len(shared.words), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         a_ND, b_ND = a.rows(shared.a_N[block].tolist()), aligned.rows(shared.b_N[block].tolist())
-        cosines += np.einsum("nd,nd->n", a_ND, b_ND, dtype=np.float64).tolist()
+        cosines += (a_ND * b_ND).sum(axis=1, dtype=np.float64).tolist()
     order_N = np.argsort(cosines, kind="stable")[:number].tolist()
     return [(shared.words[n], cosines[n]) for n in order_N]
 

@@ -17,7 +17,15 @@ from nlpseq.config.fields import from_stored
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.phrases import JOINT
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError, UnknownWord
+from nlpseq.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    NlpseqError,
+    RunError,
+    UnknownWord,
+    advise,
+)
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.locks import remove_stale_temporaries
@@ -109,12 +117,28 @@ class Vectors:
         zero_rows: npt.NDArray[np.intp] = ids[~np.any(self.matrix[ids], axis=1)]
         return zero_rows
 
+    @cached_property
+    def untrained_ids(self) -> npt.NDArray[np.intp]:
+        """Return the ids that never answer: of words with a zero vector, and of words not in the text."""
+        untrained_ids: npt.NDArray[np.intp] = np.union1d(self.zero_ids, self.vocab.unseen_ids)
+        return untrained_ids
+
     def word_id(self, word: str) -> int:
         """Return the row of a word as find() finds it; raises UnknownWord with a hint."""
         found = self.find(word)
         if found is None:
             raise UnknownWord(self._explain_unknown(word))
         return self.vocab.ids[found]
+
+    def seen_id(self, word: str) -> int:
+        """Return the row of a word as word_id() does; raises DataError if the text does not have the word."""
+        word_id = self.word_id(word)
+        if self.vocab.counts[word_id] == 0:
+            raise DataError(
+                f"{self.vocab.label(self.vocab.words[word_id])!r}: does not occur in the text of these "
+                "vectors, so its vector was never trained. Use another word, or train on text with this word."
+            )
+        return word_id
 
     def find(self, word: str) -> str | None:
         """Return the vocabulary's form of a word: as written, else tokenized like the training text.
@@ -152,6 +176,15 @@ class Vectors:
         hint = f"Did you mean {' or '.join(close)}?" if close else "See vocab.tsv for all words."
         return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
 
+    def _explain_zeros(self) -> str:
+        if file := self.meta.get("read_from"):
+            return f"has a vector of zeros in {file}, so that no cosine exists. Name another word."
+        is_counted = "cooccurrence_config" in self.meta
+        settings = self.meta.get("cooccurrence_config" if is_counted else "config", {})
+        command = f"`nlpseq {'train-counts' if is_counted else 'train-w2v'} --subsample 0`"
+        ways = advise({command: (settings.get("subsample", 0.0), 0.0)}, "more text", "longer sentences")
+        return f"its vector is zero, because training found no pair of this word. {ways}"
+
     def rows(self, word_ids: Sequence[int]) -> Floats:
         """Return the unit vectors of some words, dense, (len(word_ids), D)."""
         rows = self.unit[list(word_ids)]
@@ -159,8 +192,11 @@ class Vectors:
         return dense
 
     def similarity(self, a: str, b: str) -> float:
-        """Return the cosine of two words, from -1 to 1; 0 if a vector is zero."""
-        rows = self.matrix[[self.word_id(word) for word in (a, b)]]
+        """Return the cosine of two words, from -1 to 1; 0 if a vector is zero.
+
+        Raises DataError for a word that the training text does not have.
+        """
+        rows = self.matrix[[self.seen_id(word) for word in (a, b)]]
         a_D, b_D = (rows.toarray() if self.is_sparse else rows).astype(np.float64)
         lengths = float(np.sqrt(a_D @ a_D) * np.sqrt(b_D @ b_D))
         return float(np.clip(a_D @ b_D / lengths, -1, 1)) if lengths else 0.0
@@ -168,25 +204,23 @@ class Vectors:
     def neighbors(self, word: str, top: int = 10) -> Answers:
         """Return the `top` words with the highest cosine, best first, without the word itself.
 
-        Words whose vector is zero are left out; raises DataError for such a word.
+        Words without a trained vector are left out, see untrained_ids; raises DataError for such a word.
         """
-        word_id = self.word_id(word)
+        word_id = self.seen_id(word)
         if word_id in self.zero_ids:
-            raise DataError(
-                f"{word!r}: its vector is zero, because training found no pair of this word. Train on more "
-                "text, or with --subsample 0."
-            )
+            raise DataError(f"{self.vocab.label(self.vocab.words[word_id])!r}: {self._explain_zeros()}")
         scores_V = self.unit @ self.rows([word_id])[0]
-        return best_answers(self.vocab.words, scores_V, [word_id, *self.zero_ids.tolist()], top)
+        return best_answers(self.vocab.words, scores_V, [word_id, *self.untrained_ids.tolist()], top)
 
     def analogy(self, a: str, b: str, c: str, top: int = 10, method: AnalogyMethod = "3cosadd") -> Answers:
         """Return the `top` answers to "a is to b as c is to ?", best first, without a, b and c.
 
         3cosadd scores a word x by cos(x, b - a + c) (Mikolov, Yih & Zweig 2013, N13-1090), 3cosmul by
         cos(x, b) cos(x, c) / cos(x, a) with cosines shifted to 0..1, which explicit vectors do not need
-        because their cosines are never negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618).
+        because their cosines are never negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). Words
+        without a trained vector are left out; raises DataError if the text does not have a, b or c.
         """
-        word_ids = [self.word_id(word) for word in (a, b, c)]
+        word_ids = [self.seen_id(word) for word in (a, b, c)]
         a_D, b_D, c_D = self.rows(word_ids)
         if method == "3cosadd":
             query_D = b_D - a_D + c_D
@@ -199,7 +233,7 @@ class Vectors:
             scores_V = b_V * c_V / (a_V + COSMUL_EPSILON)
         else:
             raise ConfigError(f"method: {method!r} is unknown. Choose one of 3cosadd, 3cosmul.")
-        return best_answers(self.vocab.words, scores_V, [*word_ids, *self.zero_ids.tolist()], top)
+        return best_answers(self.vocab.words, scores_V, [*word_ids, *self.untrained_ids.tolist()], top)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Save everything as a folder; raises RunError if a vector is not finite."""

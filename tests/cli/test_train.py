@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from importlib import import_module
@@ -187,12 +188,16 @@ def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
 def test_words_never_trained_give_a_warning(run_cli, folder):
     Path("lone.txt").write_text("alpha beta gamma\nlonely\n" * 400)
     done = run_cli("train-w2v", "lone.txt", "--dim", 8, "--epochs", 1, "--subsample", 0, "-q")
-    assert "1 of 4 words got a vector of zeros, because no pair of them was trained" in done.stderr
+    assert "1 of 4 words got a vector of zeros, because training had no pair" in done.stderr
     assert "repeat another. Remove the copies" in done.stderr
     asked = run_cli("neighbors", "lone.w2v", "lonely")
     assert asked.exit_code == 4 and "'lonely': its vector is zero, because training found" in asked.stderr
     assert "lonely" not in run_cli("neighbors", "lone.w2v", "alpha").stdout
     rare = run_cli("train-w2v", "corpus.txt", *QUICK, "--subsample", "1e-7")
+    vectors = Vectors.load("corpus.w2v")
+    untrained = vectors.vocab.words[vectors.zero_ids[0]]
+    asked = run_cli("neighbors", "corpus.w2v", untrained)
+    assert "Use `nlpseq train-w2v --subsample 0` (it is 1e-07), more text, or longer" in asked.stderr
     assert "--subsample 1e-07 keeps about" in rare.stderr
     assert re.search(r"\d+ of 50 words got a vector of zeros, .* --subsample 0 \(it is 1e-07\)", rare.stderr)
 
@@ -368,6 +373,27 @@ def test_example_words_of_bpe_begin_words():
     assert import_module("nlpseq.cli._training").example_words(vocab) == ["king"]
 
 
+class AtOnce(threading.Timer):
+    """A timer that does not wait."""
+
+    def start(self):
+        self.function(*self.args, **self.kwargs)
+
+
+def test_cached_kernels_are_not_said_to_compile(run_cli, folder, monkeypatch):
+    monkeypatch.setattr("threading.Timer", AtOnce)
+    run_cli("train-w2v", "corpus.txt", *QUICK)
+    again = run_cli("train-w2v", "corpus.txt", *QUICK, "--force")
+    assert "starting (the first run with these settings compiles kernels)" in again.stderr
+    assert not re.search("^compiling", again.stderr, re.MULTILINE)
+
+
+def test_next_command_quotes_no_letters(run_cli, folder):
+    Path("corpus.txt").write_text("대학교 학생 선생님 교실 운동장\n" * 50)
+    done = run_cli("train-w2v", "corpus.txt", *QUICK, "-o", "한글.w2v")
+    assert re.search(r"^next: nlpseq neighbors 한글\.w2v [가-힣]+$", done.stderr, re.MULTILINE), done.stderr
+
+
 def test_preset_sets_defaults_and_flag_wins(run_cli, folder):
     done = run_cli("train-w2v", "corpus.txt", "--preset", "quality", "--dim", "10", *QUICK)
     assert done.exit_code == 0, done.stderr
@@ -388,6 +414,9 @@ def test_commands_to_copy_quote_odd_names(run_cli, folder):
     names = {
         "-x.tokens": "./-x.tokens",
         "a b.tokens": "'a b.tokens'",
+        "말뭉치-ñ.tokens": "말뭉치-ñ.tokens",
+        "ข้อ;ความ.tokens": "'ข้อ;ความ.tokens'",
+        "ข้อความ.tokens": "ข้อความ.tokens",
         os.fsdecode(b"\xff'.tokens"): r"$'\xff\x27.tokens'",
     }
     for name, quoted in names.items():
