@@ -39,11 +39,11 @@ MAX_SHOWN = 5  # anchors in a message
 def align(a: Path, b: Path, output: Path, anchors: Path | None, force: bool) -> None:
     """Rotate the vectors of B into the space of A.
 
-    Then the cosine of a word of A with a word of B has a meaning. The rotation is the orthogonal Procrustes
-    solution: it brings the vectors of the anchors together as far as possible, and changes no cosine within
-    B. Frequent words are those with the largest smaller count, or the first ones of vocabularies without
-    counts. There must be as many anchors as dimensions. The vectors go to the folder DIR, its meta.json tells
-    the anchors and their mean cosine before and after, and its path is printed.
+    Words of A and B can be compared after the rotation. The rotation is the orthogonal Procrustes solution:
+    the anchors come together as far as possible, and no cosine within B changes. Words are ordered by the
+    smaller of both counts, or by their place in vocabularies without counts. At least as many anchors as
+    dimensions are needed. The vectors go to the folder DIR, whose path is printed; meta.json tells the number
+    of anchors and their mean cosine before and after.
     """
     lock_result(output, force=force)
     words = None

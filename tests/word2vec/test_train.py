@@ -69,8 +69,8 @@ def test_words_without_pairs_get_a_zero_vector(tmp_path: Path, objective: Any, s
 
 def test_subsampled_words_get_a_zero_vector(tmp_path: Path) -> None:
     """Leave words without pairs by a subsample that keeps few tokens; the mark survives every format."""
-    data = encode(tmp_path, sentences(40))
-    vectors = train_word2vec(data, replace(SMALL, subsample=1e-5, epochs=1))
+    data = encode(tmp_path, sentences(400))
+    vectors = train_word2vec(data, replace(SMALL, subsample=1e-4, epochs=1))
     without = vectors.zero_ids.tolist()
     assert 0 < len(without) < len(vectors)
     vectors.save(tmp_path / "a.w2v")
