@@ -360,7 +360,7 @@ class Vectors:
         if min_frequency > 0:
             if (self.vocab.counts < 0).any():
                 raise ConfigError(
-                    "min_frequency: these vectors have no word counts. Leave it out, or use a folder of vectors."
+                    "min_frequency: these vectors have no word counts. Leave it out, or name other vectors."
                 )
             hidden_V |= self.vocab.counts < min_frequency
         if max_rank is not None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 def run_on_terminal(
     *args: object, typed: str = "", program: tuple[str, ...] = ("-m", "nlpseq")
 ) -> subprocess.CompletedProcess[str]:
-    """Run an nlpseq command whose stdin is a terminal, where `typed` was typed before.
+    """Run an nlpseq command on a terminal as stdin, with the text `typed` waiting.
 
     program: options of Python that run the command.
     """
@@ -24,12 +24,12 @@ def run_on_terminal(
 
 
 def output_on_terminal(*args: object) -> str:
-    """Return the stdout of an nlpseq command on a terminal that shows UTF-8."""
+    """Return the stdout of an nlpseq command on a terminal for UTF-8."""
     return bytes_on_terminal(*args).decode().replace("\r\n", "\n")
 
 
 def bytes_on_terminal(*args: object) -> bytes:
-    """Return the bytes that an nlpseq command writes on its stdout, a terminal."""
+    """Return the stdout of an nlpseq command on a terminal, undecoded."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "nlpseq", *map(str, args)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.DEVNULL):
