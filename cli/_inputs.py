@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _ANNOUNCED = "nlpseq.announced"  # key of click.Context.meta: corpora announced as slow to build
 
-COMPILING = "compiling kernels (once for these settings)"
+SLOW_START = "starting (the first run with these settings compiles kernels)"  # see Progress
 
 
 def dataset_folder(sources: Sequence[str]) -> Path | None:
@@ -78,7 +78,7 @@ class EncodingProgress(Progress):
     def __init__(self, corpus: Corpus) -> None:
         size = corpus.size_bytes()
         say(f"reading {corpus.describe()}" + (f" ({size_text(size)})" if size is not None else ""))
-        super().__init__("encoding", "B", COMPILING)
+        super().__init__("encoding", "B", SLOW_START)
 
     def report(self, progress: EncodeProgress) -> None:
         self.update(progress.bytes_read, progress.total_bytes, count_text(progress.tokens, "token"))

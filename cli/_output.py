@@ -81,11 +81,17 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(chars)
 
 
+def shell_quoted(text: str) -> str:
+    """Quote text for a shell if necessary; letters of any script need no quotes."""
+    plain = "".join("x" if unicodedata.category(char)[0] in "LMN" else char for char in text)
+    return text if shlex.quote(plain) == plain else shlex.quote(text)
+
+
 def shell_path(path: Path) -> str:
     """Quote a path for a shell, also one with a dash at its start, control characters or invalid bytes."""
     name = f"./{path}" if str(path).startswith("-") else str(path)
     if printable(name) == name:
-        return shlex.quote(name)
+        return shell_quoted(name)
     chars = [chr(byte) for byte in name.encode("utf-8", "surrogateescape")]
     safe = (char if " " <= char <= "~" and char not in "\\'" else f"\\x{ord(char):02x}" for char in chars)
     return f"$'{''.join(safe)}'"
@@ -146,7 +152,7 @@ BAR = "{desc}: {percentage:3.0f}%, {rate_fmt}{postfix}, {remaining} left"  # at 
 class Progress:
     """A progress bar on stderr, or plain lines if stderr is no terminal; nothing if -q.
 
-    unit: name of the counted units. slow_start: message if the first report is late, as when kernels compile.
+    unit: name of the counted units. slow_start: message if the first report is late, as when kernels load.
     begun: units done before, by an earlier run. stopped_note: advice after a signal.
     """
 

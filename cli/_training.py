@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import signal
 import unicodedata
 from collections.abc import Callable, Container, Sequence
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nlpseq.config import TextConfig
+from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError
 
-from ._inputs import COMPILING, corpus_name, dataset_folder, encode_as, open_dataset, say_contents
+from ._inputs import SLOW_START, corpus_name, dataset_folder, encode_as, open_dataset, say_contents
 from ._options import is_typed
-from ._output import Progress, console, printable, say, shell_path
+from ._output import Progress, console, printable, say, say_warning, shell_path, shell_quoted
 
 if TYPE_CHECKING:
     from nlpseq.core.precompile import Kernel
@@ -55,7 +55,7 @@ def prepare(
         from nlpseq.dataset.encode import to_compile
 
         if new := missing_kernels([*(to_compile(text) if data is None else ()), *kernels]):
-            say(COMPILING)
+            say("compiling kernels (once for these settings)")
             precompile(new)
     if data is None:
         data = encode_as(sources, text, threads=threads)
@@ -94,7 +94,7 @@ class TrainingSession(ExitStack):
         command: str,
         suffix: str,
         unit: str,
-        slow_start: str = COMPILING,
+        slow_start: str = SLOW_START,
         *,
         sources: tuple[str, ...],
         output: Path | None = None,
@@ -222,13 +222,27 @@ class TrainingSession(ExitStack):
         return model
 
 
+def say_untrained(vocab: Vocab, untrained: Sequence[int], vector: str, ways_out: str) -> None:
+    """Say how many words are not in the text; warn of words in it that got no pair, but `vector`.
+
+    untrained: ids of both. ways_out: sentence for the warning.
+    """
+    unseen, total = vocab.unseen_ids, count_text(len(vocab), "token" if vocab.bpe else "word")
+    if num_unseen := len(unseen):
+        say(f"{num_unseen:,} of {total} do not occur in this text, and no answer names them")
+    if num_without := len({*untrained} - {*unseen.tolist()}):
+        say_warning(
+            f"{num_without:,} of {total} got {vector}, because training had no pair of them. {ways_out}"
+        )
+
+
 def say_neighbors(path: Path, vectors: Vectors) -> None:
     """Print the neighbors of a few words, and the next command."""
-    label, words = vectors.vocab.label, example_words(vectors.vocab, {*vectors.zero_ids.tolist()})
+    label, words = vectors.vocab.label, example_words(vectors.vocab, {*vectors.untrained_ids.tolist()})
     for word in words:
         nearest = ", ".join(printable(label(other)) for other, _ in vectors.neighbors(word, top=5))
         say(f"  {printable(word)}: {nearest}")
-    say(f"next: nlpseq neighbors {shell_path(path)} {shlex.quote(words[0])}")
+    say(f"next: nlpseq neighbors {shell_path(path)} {shell_quoted(words[0])}")
 
 
 def example_words(vocab: Vocab, left_out: Container[int] = ()) -> list[str]:

@@ -47,7 +47,9 @@ _NAMES = list(ENDINGS.values())
 )
 @force_option
 def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens: Any, force: bool) -> None:
-    """Write the vectors of MODEL to OUT, in the format of the ending of OUT.
+    """Write the vectors of MODEL to OUT, for another tool.
+
+    The ending of OUT chooses the format:
 
     \b
     .vec  word2vec text, also fastText's .vec                (word2vec)

@@ -42,10 +42,11 @@ RESULTS = ("pydocs.tokens", "pydocs.w2v", "pydocs-lm.tokens", "pydocs.lm")
 @output_option
 @force_option
 def demo(output: Path | None, force: bool) -> None:
-    """Show everything on `pydocs`, the docstrings of the installed Python packages.
+    """Show everything on `pydocs`, a corpus of docstrings.
 
-    Trains word vectors, prints neighbors and analogies, trains a small language model (if PyTorch is
-    installed) and generates a sentence. Results go to the folder `demo`, or to the folder of -o.
+    The corpus is built from the installed Python packages. The demo trains word vectors, prints neighbors
+    and analogies, trains a small language model (if PyTorch is installed) and generates a sentence. Results
+    go to the folder `demo`, or to the folder of -o.
     """
     output = output or Path("demo")
     for name in RESULTS:

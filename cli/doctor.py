@@ -39,9 +39,10 @@ BACKENDS = ("numpy", "cupy")
 @click.command(cls=Command, examples=["nlpseq doctor", "nlpseq doctor --json"])
 @json_option
 def doctor(as_json: bool) -> None:
-    """Report versions, backends, cores, cache and terminal, for a bug report.
+    """Report versions, backends and cores, for a bug report.
 
-    For a backend that is not usable, the report gives the reason.
+    The report also covers the cache and the terminal. For a backend that is not usable, the report gives the
+    reason.
     """
     found = _report()
     if as_json:

@@ -100,13 +100,13 @@ def eval_lm(
     device: str,
     as_json: bool,
 ) -> None:
-    """Print the perplexity of TEXT under the language model LM, and under count-based models.
+    """Print the perplexity of TEXT under the language model LM.
 
     Without TEXT, evaluate on the test split of LM's own corpus. TEXT may also be a folder of `nlpseq
-    preprocess` with the same vocabulary; if the folder has a test split, evaluate on the test split. The
-    count-based models are a unigram model and an interpolated Kneser-Ney 5-gram model of the train split. If
-    tokens are unknown words, the first row divides each probability of <unk> among these words, and -v prints
-    all figures.
+    preprocess` with the same vocabulary; if the folder has a test split, evaluate on the test split. For
+    comparison, print the perplexities of a unigram model and of an interpolated Kneser-Ney 5-gram model of
+    the train split. If tokens are unknown words, the first row divides each probability of <unk> among these
+    words, and -v prints all figures.
     """
     lm = load_model(model, threads, device)
     from nlpseq.lm.evaluate import evaluate, perplexities

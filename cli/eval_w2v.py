@@ -131,7 +131,7 @@ def compare(
     as_json: bool,
     **vector_settings: Any,
 ) -> None:
-    """Compare MODELs side by side: sizes, scores, and overlap of nearest words.
+    """Compare MODELs by size, score and overlap of neighbors.
 
     The scores are the same as in eval-w2v, each followed by the number of pairs or questions. The overlap is
     the mean share of nearest words in common with the first model, among the words of both models.

@@ -53,12 +53,13 @@ Metrics = Sequence[dict[str, Any]]
 @force_option
 @click.option("--gradients", is_flag=True, help="also how far back gradients reach; needs PyTorch and corpus")
 def plot(run: Path, output: Path | None, force: bool, gradients: bool) -> None:
-    """Draw loss and learning rate of RUN, the folder of word vectors or of a language model.
+    """Draw loss and learning rate of RUN, or counts of words.
 
-    RUN may be unfinished. A language model has perplexities too. Its training loss includes dropout, and uses
-    a sample of the vocabulary up to the dotted line, so training and validation loss are not comparable. For
-    an encoded corpus, the picture shows how often each word occurs, by rank, and a straight line fitted to
-    the counts, with a slope of -1 by Zipf's law. The path of the picture is printed.
+    RUN is the folder of word vectors or of a language model, perhaps unfinished, or an encoded corpus. A
+    language model has perplexities too. Its training loss includes dropout, and uses a sample of the
+    vocabulary up to the dotted line, so training and validation loss are not comparable. For an encoded
+    corpus, the picture shows how often each word occurs, by rank, and a straight line fitted to the counts,
+    with a slope of -1 by Zipf's law. The path of the picture is printed.
     """
     from nlpseq.storage.artifact import is_result, peek_meta
     from nlpseq.vectors.formats.writer import atomic_files, check_files

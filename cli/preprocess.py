@@ -13,7 +13,7 @@ from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import COMPILING, EncodingProgress, dataset_folder, open_sources, say_contents
+from ._inputs import SLOW_START, EncodingProgress, dataset_folder, open_sources, say_contents
 from ._options import (
     build_config,
     build_text_config,
@@ -103,7 +103,7 @@ def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) 
     """Store counts of the train split in the dataset, and return the number of pairs."""
     from nlpseq.counts.cooccurrence import count_cooccurrences
 
-    with Progress("counting", "words", COMPILING) as progress:
+    with Progress("counting", "words", SLOW_START) as progress:
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress.update)
     counts.save(data.path / "cooccurrence")
     return int(counts.matrix.nnz)

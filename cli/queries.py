@@ -74,7 +74,7 @@ def neighbors(
                     raise
                 say(f"nlpseq: error: {error}", level=-1)
                 all_known = False
-        found = vectors.neighbors_of([question.words for question in questions], top)
+        found = vectors.neighbors_of([question.ids for question in questions], top)
         for question, answers in zip(questions, found, strict=True):
             has_header = not interactive and (len(words) != 1 or words == (STDIN,))
             _print_neighbors(vectors, question, answers, as_json=as_json, place=asked if has_header else None)
@@ -86,16 +86,17 @@ def neighbors(
 
 
 class _Question(NamedTuple):
-    """Words of the vocabulary whose neighbors are asked, and the first keys of the JSON answer."""
+    """Words whose neighbors are asked, and the first keys of the JSON answer."""
 
-    words: list[str]
+    ids: list[int]  # of words
     title: str
     record: dict[str, Any]
 
 
 def _word(vectors: Vectors, typed: str) -> _Question:
-    word = vectors.vocab.words[vectors.direction_id(typed)]
-    return _Question([word], vectors.vocab.label(word), {"word": word} | _changes(vectors, [typed]))
+    word_id = vectors.trained_id(typed)
+    word = vectors.vocab.words[word_id]
+    return _Question([word_id], vectors.vocab.label(word), {"word": word} | _changes(vectors, [typed]))
 
 
 def _line(vectors: Vectors, typed: str) -> _Question:
@@ -290,7 +291,8 @@ def _explain_if_empty(answers: Answers, title: str) -> None:
     if not answers:
         limits = [name for name in ("--among", "--min-frequency", "--max-rank") if _is_set(name)]
         also = f", nor words outside {', '.join(limits)}" if limits else ""
-        say_warning(f"{title}: no word is left. Words of the question and zero vectors never answer{also}.")
+        never = "Words of the question, and without a trained vector, never answer"
+        say_warning(f"{title}: no word is left. {never}{also}.")
 
 
 def _is_set(option: str) -> bool:

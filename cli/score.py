@@ -55,13 +55,14 @@ def score(
     device: str,
     as_json: bool,
 ) -> None:
-    r"""Print the log-probability and perplexity of each line of FILE, or of stdin.
+    r"""Print the log-probability and perplexity of each line.
 
-    Each line is one sentence. The network starts from its initial state, predicts the first token from <eos>
-    and finally <eos>, also a token. Every line of FILE gives one line of output, with
-    columns separated by tabs: natural log-probability, perplexity, tokens, unknown words, text; with --tokens
-    then one column per token. An unknown word appears as <unk:word>, a control character as an escape such
-    as \x09, a backslash as \\. A sentence with unknown words scores too well.
+    The lines are of FILE, or of stdin without FILE, and each line is one sentence. The network starts from
+    its initial state, predicts the first token from <eos> and finally <eos>, also a token. Every line of FILE
+    gives one line of output, with columns separated by tabs: natural log-probability, perplexity, tokens,
+    unknown words, text; with --tokens then one column per token. An unknown word appears as <unk:word>, a
+    control character as an escape such as \x09, a backslash as \\. A sentence with unknown words scores too
+    well.
     """
     corpus = _named_text(file)
     lm = load_model(model, threads, device)

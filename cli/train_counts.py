@@ -12,10 +12,10 @@ import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size_text
-from nlpseq.errors import ConfigError
+from nlpseq.errors import ConfigError, advise
 
 from ._app import Command
-from ._inputs import COMPILING, say_contents
+from ._inputs import SLOW_START, say_contents
 from ._options import (
     RARE_TEXT,
     build_config,
@@ -26,8 +26,8 @@ from ._options import (
     option_name,
     training_options,
 )
-from ._output import Progress, print_path, say, say_warning
-from ._training import TrainingSession, prepare, say_neighbors
+from ._output import Progress, print_path, say
+from ._training import TrainingSession, prepare, say_neighbors, say_untrained
 
 __all__ = ["train_counts"]
 
@@ -67,21 +67,22 @@ SUFFIXES = {"ppmi": ".ppmi", "ppmi-svd": ".svd", "glove": ".glove"}
 @config_options(GloveConfig, skip=["seed", "threads", "dim"])
 @config_options(TextConfig, hide=RARE_TEXT)
 def train_counts(method: str, **arguments: Any) -> None:
-    """Train word vectors on CORPUS by counting which words occur near each other.
+    """Train word vectors on CORPUS by counts of pairs of words.
 
-    CORPUS may also be a folder made by `nlpseq preprocess`; counts of the same settings that are in it are
-    used. The vectors go to a folder named after the method (.ppmi, .svd, .glove), and its path is printed.
-    If nothing else is said, GloVe has 100 dimensions and counts harmonically in a window of 10, without
-    subsampling. GloVe is saved as it goes, and a run that was stopped goes on with --resume.
+    A pair is two words that occur near each other. CORPUS may also be a folder made by `nlpseq preprocess`;
+    counts of the same settings that are in it are used. The vectors go to a folder named after the method
+    (.ppmi, .svd, .glove), and its path is printed. If nothing else is said, GloVe has 100 dimensions and
+    counts harmonically in a window of 10, without subsampling. GloVe is saved as it goes, and a run that was
+    stopped goes on with --resume.
     """
     suffix = SUFFIXES["glove" if arguments["resume"] else method]
     session = TrainingSession("train-counts", suffix, "pairs", **arguments)
     vectors = _resume(session, method) if session.is_resumed else _start(session, method)
     seconds = vectors.meta
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
-    if num_zero := len(vectors.zero_ids):
-        subsample = vectors.meta["cooccurrence_config"]["subsample"]
-        _warn_of_lost_words(num_zero, len(vectors.vocab), "a vector of zeros", subsample)
+    if "glove_config" not in vectors.meta:  # GloVe has warned before training
+        ways_out = _ways_to_pairs(vectors.meta["cooccurrence_config"]["subsample"])
+        say_untrained(vectors.vocab, vectors.zero_ids.tolist(), "a vector of zeros", ways_out)
     say_neighbors(session.path, vectors)
     print_path(session.path)
 
@@ -95,7 +96,7 @@ def _start(session: TrainingSession, method: str) -> Vectors:
     path = session.lock_output()
     data = prepare(session.sources, text, threads, subsample=counting.subsample)
     if svd := configs.get(SVDConfig):
-        _check_dim(svd, data.vocab.num_words)
+        _check_dim(svd, data)
     if method != "glove":
         return _factorize(session, data, _count(data, counting, threads), configs)
     from nlpseq.counts.glove import train_glove
@@ -125,13 +126,14 @@ def _resume(session: TrainingSession, method: str) -> Vectors:
     return vectors
 
 
-def _check_dim(config: SVDConfig, num_words: int) -> None:
+def _check_dim(config: SVDConfig, data: TokenDataset) -> None:
     """Raise ConfigError before counting if the words do not fill --dim; announce a lower default."""
     from nlpseq.counts.svd import DEFAULT_DIM, resolve
 
-    dim = resolve(config, num_words).dim
+    num_words = data.vocab.num_words
+    dim = resolve(config, num_words, data.config.min_count).dim
     if config.dim is None and dim != DEFAULT_DIM:
-        say(f"--dim: {dim}, no more for {count_text(num_words, 'word')}. Use --dim to choose another.")
+        say(f"--dim: {dim}, the most for {count_text(num_words, 'word')}. Use --dim to choose a lower one.")
 
 
 def _check_room(path: Path, num_words: int, config: GloveConfig) -> None:
@@ -168,7 +170,7 @@ def _count(
     """Return the counts of the train split; raise ResourceError if memory does not suffice for GloVe."""
     from nlpseq.counts.cooccurrence import find_or_count
 
-    with Progress("counting", "words", COMPILING) as progress:
+    with Progress("counting", "words", SLOW_START) as progress:
         counts = find_or_count(data, config, threads=threads, progress=progress.update, notice=say)
     num_pairs, num_words = count_text(counts.matrix.nnz, "pair"), count_text(len(counts.vocab), "word")
     say(f"{num_pairs} of {num_words}; seed: {counts.config.seed}")
@@ -176,19 +178,15 @@ def _count(
         from nlpseq.counts.glove import needed_bytes
 
         pairs_V = counts.matrix.indptr[1:] - counts.matrix.indptr[:-1]
-        if num_random := int((pairs_V == 0).sum()):
-            _warn_of_lost_words(num_random, len(counts.vocab), "a random vector", config.subsample)
+        without_pairs = (pairs_V == 0).nonzero()[0].tolist()
+        say_untrained(counts.vocab, without_pairs, "a random vector", _ways_to_pairs(config.subsample))
         check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
 
 
-def _warn_of_lost_words(number: int, num_words: int, vector: str, subsample: float) -> None:
-    """Warn of words without pairs, and of what they have as a vector."""
-    use = f"Use --subsample 0 (it is {subsample:g})" if subsample else "Use more text"
-    say_warning(
-        f"{number:,} of {count_text(num_words, 'word')} got {vector}, because no pair of them counts. {use}, "
-        "or longer sentences."
-    )
+def _ways_to_pairs(subsample: float) -> str:
+    """Return advice for words without pairs."""
+    return advise({"--subsample 0": (subsample, 0.0)}, "more text", "longer sentences")
 
 
 def _factorize(
@@ -207,10 +205,10 @@ def _factorize(
         needed = needed_bytes(vectors.matrix, plan)
         say(f"{count_text(len(vectors.vocab), 'word')} x {plan.dim}; memory: {size_text(needed)}")
         check_memory(needed, VECTORS_REMEDY)
-        with Progress("factorizing", "products", COMPILING) as progress:
+        with Progress("factorizing", "products", SLOW_START) as progress:
             vectors = train_svd(vectors, config, progress=progress.update)
         if (dim := vectors.matrix.shape[1]) != plan.dim:
-            say(f"--dim: lowered to {dim}, the rank of the counts")
+            say(f"--dim: {dim}, the most for these counts. Use --dim to choose a lower one.")
     facts = ("corpus", "data_digest", "data_vocab_digest", "count_seconds")
     vectors.meta |= {name: counts.meta[name] for name in facts}
     source = describe_source(data, session.sources)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 STARTING = "trying out what is fastest here"
 LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
 MIN_PASSES = 0.99  # over the text; columns leave out a few last tokens
+MARGIN = 1.1  # of an advised time budget, because the speed varies
 COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
 RARELY_TURNED = [
     *("tied", "init", "forget_bias", "ar", "tar", "lengths", "clip_value", "beta1", "decay_share"),
@@ -67,11 +68,12 @@ RARELY_TURNED = [
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
 def train_lm(preset: str, valid: str | None, vectors: Path | None, **arguments: Any) -> None:
-    """Train a recurrent language model on CORPUS: an LSTM, a GRU or a plain RNN.
+    """Train a recurrent language model on CORPUS.
 
-    CORPUS may also be a folder made by `nlpseq preprocess --valid-share`, and with --resume the folder of an
-    unfinished run. The model goes to a folder; its path is printed. The text is split into a part to train
-    on, one to validate on and one to test on; words come from the first alone.
+    The model is an LSTM, a GRU or a plain RNN. CORPUS may also be a folder made by `nlpseq preprocess
+    --valid-share`, and with --resume the folder of an unfinished run. The model goes to a folder; its path is
+    printed. The text is split into a part to train on, one to validate on and one to test on; words come from
+    the first alone.
     """
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
@@ -176,10 +178,12 @@ def _say_result(path: Path, model: LanguageModel) -> None:
 
 def _warn_of_short_training(model: LanguageModel, perplexity: float) -> None:
     """Warn of a time budget below one pass over the text, and of a model worse than a uniform guess."""
-    position, budget, num_entries = model.meta["position"], model.config.time_budget, len(model.vocab)
-    share = position["tokens"] / model.meta["train_tokens"]
-    if budget and position["epoch"] == 0 and share < MIN_PASSES:
-        seconds = math.ceil(budget / model.meta["facts"]["expected_passes"])
+    from nlpseq.lm.state import seconds_of_pass
+
+    position, train_tokens = model.meta["position"], model.meta["train_tokens"]
+    num_entries, share = len(model.vocab), position["tokens"] / train_tokens
+    if model.config.time_budget and position["epoch"] == 0 and share < MIN_PASSES:
+        seconds = math.ceil(MARGIN * seconds_of_pass(position, train_tokens))
         say_warning(
             f"the time budget ended after {share:.1%} of the text. Use --time-budget {seconds}s or more, or "
             "--epochs 1, to read all of it once."

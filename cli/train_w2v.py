@@ -11,7 +11,7 @@ import click
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
 from nlpseq.config.fields import from_dict
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size_text
-from nlpseq.errors import ConfigError
+from nlpseq.errors import ConfigError, advise
 
 from ._app import Command
 from ._inputs import dataset_folder, say_contents
@@ -24,8 +24,8 @@ from ._options import (
     require_with,
     training_options,
 )
-from ._output import print_path, say, say_warning
-from ._training import TrainingSession, prepare, say_neighbors
+from ._output import print_path, say
+from ._training import TrainingSession, prepare, say_neighbors, say_untrained
 
 __all__ = ["train_w2v"]
 
@@ -122,7 +122,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
     from nlpseq.word2vec.train import resolve
 
     num_words, num_tokens = data.vocab.num_words, data.split("train").num_tokens
-    plan = resolve(config, num_words, num_tokens)
+    plan = resolve(config, num_words, num_tokens, data.config.min_count)
     assert plan.threads
     stored = 2 * num_words * plan.dim * 4  # two matrices of float32
     copies = plan.threads if plan.deterministic and plan.threads > 1 else 0
@@ -138,7 +138,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
 
 def _say_result(path: Path, vectors: Vectors) -> None:
     """Say how training went, and what to type next."""
-    from nlpseq.word2vec.weights import count_untrained
+    from nlpseq.word2vec.weights import initial_ids
 
     meta = vectors.meta
     say(
@@ -153,10 +153,6 @@ def _say_result(path: Path, vectors: Vectors) -> None:
         )
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
     config = from_dict(Word2VecConfig, meta["config"])
-    if num_untrained := count_untrained(vectors.matrix, config):
-        use = f"Use --subsample 0 (it is {config.subsample:g})" if config.subsample else "Use more text"
-        say_warning(
-            f"{num_untrained:,} of {count_text(len(vectors.vocab), 'word')} got a random vector, because no "
-            f"pair of them was trained. {use}, or longer sentences."
-        )
+    ways_out = advise({"--subsample 0": (config.subsample, 0.0)}, "more text", "longer sentences")
+    say_untrained(vectors.vocab, initial_ids(vectors.matrix, config), "a random vector", ways_out)
     say_neighbors(path, vectors)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.errors import DataError
-from nlpseq.reading.archives import tar_members, zip_members
+from nlpseq.reading.archives import Member, tar_members, zip_members
 from nlpseq.reading.http import HttpFile
 from nlpseq.reading.open import RawBytes, decompressed
 from nlpseq.reading.remote import RemoteStream, Retries, Version, check_online
@@ -177,11 +177,11 @@ def _store(entry: Entry, file: Download, path: Path, folder: Path) -> None:
     url = file.urls[0]
     try:
         for member in _members(path, url):
-            name = member.name.removeprefix(f"{url}, member ")
-            for part in (part for part, pattern in entry.parts.items() if fnmatch(name, pattern)):
+            for part in (part for part, pattern in entry.parts.items() if fnmatch(member.path, pattern)):
                 (folder / part).mkdir(exist_ok=True)
-                with (folder / part / PurePosixPath(name).name).open("xb") as out:
-                    shutil.copyfileobj(member, out, _CHUNK_BYTES)
+                check_free_disk(folder / part, member.num_bytes)
+                with (folder / part / PurePosixPath(member.path).name).open("xb") as out:
+                    shutil.copyfileobj(member.raw, out, _CHUNK_BYTES)
                     out.flush()
                     os.fsync(out.fileno())
     except DataError:  # corrupt: the next download starts from the beginning
@@ -192,7 +192,7 @@ def _store(entry: Entry, file: Download, path: Path, folder: Path) -> None:
         raise DataError(f"{url}: holds no {missing[0]}. Try again later.")
 
 
-def _members(path: Path, name: str) -> Iterator[RawBytes]:
+def _members(path: Path, name: str) -> Iterator[Member]:
     """Yield the members of a zip or tar archive; name: of the archive, for messages."""
     with path.open("rb") as stream:
         raw = RawBytes(stream, name, hashed=False)

@@ -6,11 +6,12 @@ another version of Python or of a package gives another text.
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import sysconfig
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
@@ -21,7 +22,7 @@ from nlpseq.core.resources import available_cores
 from nlpseq.storage.artifact import write_errors
 from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
-__all__ = ["MAX_FILE_BYTES", "PACKAGES", "build", "installed_sources", "python_files"]
+__all__ = ["MAX_FILE_BYTES", "PACKAGES", "build", "cached_text", "installed_sources", "python_files"]
 
 _BUILDER = 1  # increase if the text changes for the same packages
 MAX_WORDS = 1_500_000
@@ -60,9 +61,7 @@ def build(sources: Sequence[Source] | None = None, max_words: int = MAX_WORDS) -
     sources: default Python and the packages installed. Raises ResourceError if the disk is full.
     """
     sources = list(installed_sources()) if sources is None else sources
-    names = "\n".join([f"builder {_BUILDER}", *(name for name, _ in sources)])
-    key = hashlib.sha256(names.encode()).hexdigest()[:16]
-    text = cache_dir("corpora") / f"pydocs-{key}.txt"
+    text = cached_text(sources)
     if text.exists():
         return text
     remove_stale_temporaries(text.parent)
@@ -73,6 +72,13 @@ def build(sources: Sequence[Source] | None = None, max_words: int = MAX_WORDS) -
             file.writelines(f"{paragraph}\n" for paragraph in _take_words(paragraphs, max_words))
         new.replace(text)
     return text
+
+
+def cached_text(sources: Iterable[Source]) -> Path:
+    """Return the path of the text in the cache, built or not."""
+    names = "\n".join([f"builder {_BUILDER}", *(name for name, _ in sources)])
+    key = hashlib.sha256(names.encode()).hexdigest()[:16]
+    return cache_dir("corpora") / f"pydocs-{key}.txt"
 
 
 def _take_words(paragraphs: Iterator[str], max_words: int) -> Iterator[str]:
@@ -102,7 +108,10 @@ def installed_sources() -> Iterator[Source]:
 
 def python_files(root: Path) -> list[Path]:
     """Return the source files below a folder, sorted, without tests and large files."""
-    files = (file for file in root.rglob("*.py") if not _SKIPPED_FOLDERS & {*file.relative_to(root).parts})
+    files = list[Path]()
+    for parent, folders, names in os.walk(root):
+        folders[:] = {*folders} - _SKIPPED_FOLDERS  # never listed, because site-packages may be huge
+        files += [Path(parent, name) for name in names if name.endswith(".py")]
     return sorted(file for file in files if file.stat().st_size <= MAX_FILE_BYTES)
 
 

@@ -16,9 +16,11 @@ arguments of Python for the options.
 
 import errno
 import re
+from collections.abc import Mapping
 
 __all__ = ["DISK_FULL", "SHORTAGE", "ArtifactError", "BackendUnavailable", "ConfigError", "DataError"]
-__all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError", "UnknownWord", "missing_extra"]
+__all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError", "UnknownWord", "advise"]
+__all__ += ["missing_extra"]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SHORTAGE = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of the machine: no file is corrupt
@@ -80,3 +82,17 @@ def missing_extra(use: str, library: str, extra: str | None, package: str = "") 
     """
     install = " ".join(filter(None, [extra and f'".[{extra}]"', package]))
     return MissingExtra(f"{use}: needs {library}, which is not installed. Type: pip install {install}")
+
+
+def advise(settings: Mapping[str, tuple[float | None, float | None]], *others: str) -> str:
+    """Return a sentence of advice: the settings that have an effect, then other ways out.
+
+    settings: by the advice, such as "a lower --shift", the present value and the value without effect.
+    """
+    used = [
+        f"{advice} (it is {value:,})" if isinstance(value, int) else f"{advice} (it is {value:g})"
+        for advice, (value, neutral) in settings.items()
+        if value is not None and value != neutral
+    ]
+    *first, last = [*used, *others]
+    return f"Use {', '.join(first)}{', or ' * bool(first)}{last}."

@@ -43,6 +43,12 @@ def test_document_is_the_mean_of_its_words():
     assert_allclose(found, [(2 * the + cat + dog) / 4, np.zeros(4), np.zeros(4)], rtol=1e-6)
 
 
+def test_word_without_trained_vector_is_skipped():
+    model = vectors(counts=(50, 20, 0, 10, 10))
+    found = DocumentVectors(model).fit_transform(["cat dog", "dog"])
+    assert_allclose(found, [model.matrix[1], np.zeros(4)], rtol=1e-6)
+
+
 def test_sif_matches_computation_by_hand():
     model, texts = vectors(), ["the cat", "the saw drill", "dog dog", "the dog saw"]
     fitted = DocumentVectors(model, weighting="sif", smoothing=0.01).fit(texts)

@@ -30,6 +30,14 @@ TOKENIZER_GROUP = "nlpseq.tokenizers"
 # The only values with the tokenizer `bpe`, which keeps every byte and has all its tokens in the vocabulary.
 BPE_SETTINGS = {"lower": False, "normalize": "none", "min_count": 1, "max_vocab": None, "phrases": 0}
 KOREAN = ("kiwi", "mecab")  # tokenizers with morphemes and parts of speech
+_TOKENIZERS_OF_SETTINGS: dict[str, tuple[str, ...]] = {  # settings that other tokenizers lack
+    "vocab_size": ("bpe",),
+    "punctuation": ("word",),
+    "keep": ("word",),
+    "morphemes": KOREAN,
+    "pos": KOREAN,
+    "user_dictionary": ("kiwi",),
+}
 _KOREAN_TAGS = (  # of the Sejong corpus, with the additions of Kiwi and mecab-ko-dic
     " NNG NNP NNB NNBC NR NP VV VA VX VCP VCN MM MAG MAJ IC JKS JKC JKG JKO JKB JKV JKQ JX JC EP EF EC ETN"
     " ETM XPN XSN XSV XSA XSM XR SF SP SS SSO SSC SE SO SW SL SH SN SB SC SY UN UNKNOWN W_URL W_EMAIL"
@@ -66,7 +74,9 @@ class TextConfig(Config):
     )
     vocab_size: int = setting(8000, "tokens of the tokenizer `bpe`", ge=256, le=1_000_000)
     lower: bool = setting(True, "lower-case the text")
-    punctuation: bool = setting(False, "keep each punctuation mark as a token (tokenizer `word`)")
+    punctuation: bool = setting(
+        False, "keep each punctuation mark as a token (tokenizer `word`; other tokenizers always keep marks)"
+    )
     keep: str | None = setting(
         None, "keep whole, separated by commas: " + ", ".join(KEEPABLE) + " (tokenizer `word`)"
     )
@@ -105,15 +115,13 @@ class TextConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_tokenizer(self)
+        _check_settings_of_tokenizers(self)
         _check_korean(self)
         _apply_bpe(self)
         check(not self.phrases or self.tokenizer != "char", self, "phrases", "0 for the tokenizer `char`")
         has_train = self.valid_share + self.test_share < 1
         check(has_train, self, "valid_share", "below 1 together with test_share, to leave text to train on")
-        is_word = self.tokenizer == "word"
-        check(is_word or not self.punctuation, self, "punctuation", "off unless the tokenizer is `word`")
-        has_kept = is_word and self.word_rule > 1
-        check(has_kept or not self.keep, self, "keep", "empty unless the tokenizer is `word`")
+        check(self.word_rule > 1 or not self.keep, self, "keep", "empty with the word rule 1")
         known = set(KEEPABLE).issuperset((self.keep or KEEPABLE[0]).split(","))
         check(known, self, "keep", f"names separated by commas, of {', '.join(KEEPABLE)}")
         wanted = "a text encoding that Python knows, such as utf-8, utf-16 or cp949"
@@ -133,10 +141,20 @@ def _check_tokenizer(config: TextConfig) -> None:
     check(config.tokenizer in names, config, "tokenizer", wanted)
 
 
+def _check_settings_of_tokenizers(config: TextConfig) -> None:
+    """Raise ConfigError for a setting that the tokenizer lacks."""
+    for name, tokenizers in _TOKENIZERS_OF_SETTINGS.items():
+        default = getattr(TextConfig, name)  # or "", which asks for nothing
+        if config.tokenizer not in tokenizers and (getattr(config, name) or default) != default:
+            others = "s" * (len(tokenizers) > 1) + " " + " and ".join(tokenizers)
+            raise ConfigError(
+                f"{name}: works with the tokenizer{others} alone. "
+                f"Use --tokenizer {' or '.join(tokenizers)}, or leave out --{name.replace('_', '-')}."
+            )
+
+
 def _apply_bpe(config: TextConfig) -> None:
     """Give the settings in BPE_SETTINGS their values there if the tokenizer is BPE."""
-    has_size = config.tokenizer == "bpe" or config.vocab_size == TextConfig.vocab_size
-    check(has_size, config, "vocab_size", "left out unless the tokenizer is `bpe`")
     for name, value in BPE_SETTINGS.items() if config.tokenizer_kind == "bpe" else ():
         is_default = getattr(config, name) in (value, TextConfig.__dataclass_fields__[name].default)
         check(is_default, config, name, f"{value} with the tokenizer `bpe`")
@@ -144,20 +162,13 @@ def _apply_bpe(config: TextConfig) -> None:
 
 
 def _check_korean(config: TextConfig) -> None:
-    is_korean = config.tokenizer in KOREAN
-    check(
-        is_korean or config.morphemes == "written", config, "morphemes", "written except for kiwi and mecab"
-    )
     if config.pos is not None:
-        check(is_korean, config, "pos", "left out except for the tokenizers kiwi and mecab")
         for tag in config.pos.split(","):
             is_known = tag != "" and f" {tag}" in _KOREAN_TAGS
             check(
                 is_known, config, "pos", f"one or more, with commas, of{_KOREAN_TAGS}, or beginnings of these"
             )
     if config.user_dictionary is not None:
-        if config.tokenizer != "kiwi":
-            raise ConfigError("user_dictionary: works with the tokenizer kiwi alone. Use --tokenizer kiwi.")
         for number, line in enumerate(config.user_dictionary.splitlines(), 1):
             if line and not _DICTIONARY_LINE.fullmatch(line):
                 raise ConfigError(

@@ -46,7 +46,7 @@ from nlpseq.counts.glove_checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from nlpseq.errors import ArtifactError, DataError
+from nlpseq.errors import ArtifactError, DataError, advise
 from nlpseq.storage import artifact
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
@@ -98,9 +98,8 @@ def train_glove(
     """
     config = from_dict(GloveConfig, settings, config)
     if counts.matrix.nnz == 0:
-        raise DataError(
-            "co-occurrence counts: there is not one pair of words. Use more text or longer lines."
-        )
+        ways = advise({"--subsample 0": (counts.config.subsample, 0.0)}, "more text", "longer sentences")
+        raise DataError(f"co-occurrence counts: there is not one pair of words. {ways}")
     with lock_new_run(checkpoint):
         weights = initial_weights(len(counts.vocab), config)
         trainer = Trainer(counts, Checkpoint(config, weights, TrainState(), [], {}), checkpoint)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from nlpseq.config import PPMIConfig
 from nlpseq.config.fields import from_dict
 from nlpseq.counts.cooccurrence import Cooccurrence
-from nlpseq.errors import DataError
+from nlpseq.errors import DataError, advise
 from nlpseq.storage.sparse import as_csr
 from nlpseq.vectors.vectors import Vectors
 
@@ -60,12 +60,11 @@ def ppmi(counts: Cooccurrence, config: PPMIConfig | None = None, **settings: Any
 def _remedy(subsample: float, config: PPMIConfig) -> str:
     """Name the settings that lose pairs."""
     settings = {
-        "--subsample 0": (subsample, subsample > 0),
-        "a lower --shift": (config.shift, config.shift > 1),
-        "a lower --min-pairs": (config.min_pairs, config.min_pairs > 0),
+        "--subsample 0": (subsample, 0.0),
+        "a lower --shift": (max(config.shift, 1.0), 1.0),
+        "a lower --min-pairs": (config.min_pairs, 0.0),
     }
-    used = [f"{option} (it is {value:g})" for option, (value, is_used) in settings.items() if is_used]
-    return f"Use {', '.join([*used, 'or more text' if used else 'more text'])}."
+    return advise(settings, "more text")
 
 
 def ppmi_matrix(counts: Any, config: PPMIConfig, block_pairs: int = BLOCK_PAIRS) -> Any:

@@ -27,7 +27,7 @@ from nlpseq.config.fields import from_dict
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.core.resources import available_cores, count_text
-from nlpseq.errors import ConfigError, DataError
+from nlpseq.errors import ConfigError, DataError, advise
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["DEFAULT_DIM", "SVD", "SparseProduct", "needed_bytes", "randomized_svd", "resolve", "train_svd"]
@@ -59,7 +59,7 @@ def train_svd(
     """Return dense vectors of words and contexts from sparse vectors.
 
     settings: fields of config. progress: called with matrix products done and in total. Raises the errors of
-    resolve, and DataError if the rank of the matrix is below config.dim. Without config.dim the rank limits
+    resolve, and ConfigError if the rank of the matrix is below config.dim. Without config.dim the rank limits
     the dimensions.
     """
     config = from_dict(SVDConfig, settings, config)
@@ -67,9 +67,7 @@ def train_svd(
     found = randomized_svd(matrix, plan, progress)
     rank = int((found.values_D > _ROUNDING * found.values_D[0]).sum())
     if rank < len(found.values_D) and config.dim is not None:
-        raise DataError(
-            f"counts: their rank is below {config.dim}, the dimensions. Lower --dim, or use more text."
-        )
+        raise _too_long(config.dim, rank, "these counts")
     found = SVD(found.left_RD[:, :rank], found.values_D[:rank], found.right_CD[:, :rank])
     config = replace(config, dim=rank)
     scale_D = found.values_D**config.eigenvalue_power
@@ -78,18 +76,28 @@ def train_svd(
     return Vectors(explicit.vocab, found.left_RD * scale_D, found.right_CD * scale_D, meta)
 
 
-def resolve(config: SVDConfig, num_words: int) -> SVDConfig:
+def resolve(config: SVDConfig, num_words: int, min_count: int = 1) -> SVDConfig:
     """Fill in the default dimensions: DEFAULT_DIM, or as many as the words fill.
 
-    Raises ConfigError if the words do not fill config.dim dimensions.
+    min_count: of the text, for advice. Raises ConfigError if the words do not fill config.dim dimensions,
+    DataError for a single word.
     """
-    dim = config.dim or max(1, min(DEFAULT_DIM, num_words - 1))
-    if dim >= num_words:
-        raise ConfigError(
-            f"dim: is {dim}, too large for {count_text(num_words, 'word')}. "
-            "Lower --dim, or keep more words with a lower --min-count."
+    if num_words < 2:
+        raise DataError(
+            f"corpus: the vocabulary has {count_text(num_words, 'word')} and SVD needs at least 2. "
+            + advise({"a lower --min-count": (min_count, 1)}, "more text")
         )
-    return replace(config, dim=dim)
+    if config.dim is not None and config.dim >= num_words:
+        raise _too_long(config.dim, num_words - 1, count_text(num_words, "word"))
+    return replace(config, dim=config.dim or min(DEFAULT_DIM, num_words - 1))
+
+
+def _too_long(dim: int, most: int, source: str) -> ConfigError:
+    """Return the error of vectors longer than their source fills."""
+    return ConfigError(
+        f"dim: {dim} is too large, because {source} give vectors of at most "
+        f"{count_text(most, 'dimension')}. Use --dim {most} or lower, or more text."
+    )
 
 
 def needed_bytes(matrix: Any, config: SVDConfig) -> int:

@@ -6,8 +6,10 @@ from itertools import pairwise
 import numpy as np
 
 from nlpseq.core.resources import count_text
+from nlpseq.dataset.limits import CHUNK_TOKENS
 from nlpseq.dataset.subsample import HALF, keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.errors import advise
 from nlpseq.tokenizers.scripts import UNSPACED_TEXT
 
 __all__ = ["UNSPACED", "diagnose"]
@@ -54,7 +56,11 @@ def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:
             f"more text, or a {way}."
         )
     if num_unknown > MAX_UNKNOWN_SHARE * num_tokens:
-        yield f"{num_unknown / num_tokens:.0%} of the text is <unk>. Use more text, or a lower --min-count."
+        limits = {
+            "a lower --min-count": (train.config.min_count, 1),
+            "a higher --max-vocab": (train.config.max_vocab, None),
+        }
+        yield f"{num_unknown / num_tokens:.0%} of the text is <unk>. {advise(limits, 'more text')}"
     kept = float(counts_V @ (keep_thresholds(counts_V, subsample) + 1.0)) / 2**HALF
     if subsample and kept < max(MIN_KEPT_SHARE * num_tokens, MIN_TOKENS * (num_tokens >= MIN_TOKENS)):
         yield (
@@ -65,8 +71,11 @@ def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:
 
 def _repetition(train: TokenDataset) -> Iterator[str]:
     """Warn if most sentences repeat another; a sentence with <unk> may be new."""
-    starts = train.sentences[: MAX_SENTENCES + 1].tolist()
+    starts = train.sentences[: MAX_SENTENCES + 1]
+    starts = starts[starts <= starts[0] + CHUNK_TOKENS].tolist()  # because a sentence can be of any length
     sentences = [train.tokens[start:stop] for start, stop in pairwise(starts)]
+    if not sentences:
+        return
     known = [each.tobytes() for each in sentences if each.max() < train.vocab.num_words]
     repeated = (len(known) - len({*known})) / len(sentences)
     if repeated > MAX_REPEATED_SHARE:

@@ -13,7 +13,6 @@ from nlpseq.core.resources import count_text
 from nlpseq.dataset.limits import CHUNK_TOKENS
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError
-from nlpseq.tokenizers.bpe import token_bytes
 from nlpseq.tokenizers.scripts import script_shares
 
 __all__ = ["CorpusReport", "ZipfLine", "report_corpus", "word_counts", "zipf_line"]
@@ -49,11 +48,10 @@ class CorpusReport:
     invalid_bytes: int
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return (title, text) pairs for a person, without empty rows."""
+        """Return (title, text) pairs for a person, without empty rows; skipped records are in the notices."""
         source = "the train split" if len(self.splits) > 1 else "the text"
         types = "" if self.types is None else f"{count_text(self.types, 'type')} in {source}, "
         counts = f"{count_text(self.sentences, 'sentence')}, {count_text(self.tokens, 'token')}"
-        skipped = "; ".join(f"{reason}: {records:,}" for reason, records in self.skipped.items())
         rows = [
             ("corpus", f"{self.corpus}: {counts}; {self.tokens_per_sentence:.1f} tokens a sentence"),
             (
@@ -66,8 +64,6 @@ class CorpusReport:
         if len(self.splits) > 1:
             parts = (f"{name} {count_text(size, 'sentence')}" for name, size in self.splits.items())
             rows.append(("splits", ", ".join(parts)))
-        if skipped:
-            rows.append(("skipped", f"{count_text(sum(self.skipped.values()), 'record')} ({skipped})"))
         if self.invalid_bytes:
             rows.append(("replaced", f"{count_text(self.invalid_bytes, 'invalid byte')}, by U+FFFD"))
         return [(title, text) for title, text in rows if text]
@@ -88,7 +84,9 @@ def report_corpus(data: TokenDataset) -> CorpusReport:
     counts_V = word_counts(data)
     num_unknown = train.num_tokens - int(counts_V.sum())
     words = vocab.words[: vocab.num_words]
-    letters = [token_bytes(word).decode(errors="ignore") for word in words] if vocab.bpe else words
+    bpe, letters = vocab.bpe, words
+    if bpe:
+        letters = [bpe.token_bytes(word).decode(errors="ignore") for word in words]
     order = np.argsort(-counts_V, kind="stable")[:TOP]
     types = None
     if (unknown := train.unknown) or not num_unknown:

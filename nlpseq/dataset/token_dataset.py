@@ -212,6 +212,7 @@ def _check_meta(dataset: TokenDataset) -> None:
             "splits": bounds == [list(pair) for pair in pairwise(edges)]
             and all(type(bound) is int for pair in bounds for bound in pair)
             and edges == sorted(edges)
+            and edges[1] > 0  # because every encoding has text to train on
             and edges[-1] == dataset.num_sentences,
             "vocab_digest": meta["vocab_digest"] == dataset.vocab.digest,
             "unknown": _are_counts(meta.get("unknown", {split: [0, 0] for split in SPLITS})),

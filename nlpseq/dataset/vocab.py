@@ -14,7 +14,7 @@ from nlpseq.core.resources import count_text
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import normalize_and_tokenize
-from nlpseq.tokenizers.bpe import BPE, SPACE_MARK, TOKENIZER_FILE, token_label, token_name
+from nlpseq.tokenizers.bpe import BPE, SPACE_MARK, TOKENIZER_FILE, token_name
 
 __all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "prune", "unescape"]
 
@@ -60,6 +60,11 @@ class Vocab:
         """Map each word to its id; equal words have the id of the first."""
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
+    @cached_property
+    def unseen_ids(self) -> npt.NDArray[np.intp]:
+        """Return the ids of entries that do not occur in the text, as many tokens of BPE do not."""
+        return np.flatnonzero(self.counts == 0)
+
     def find(self, word: str) -> str | None:
         """Return the entry of a word; with BPE of its token after a space, of a token, or of a label."""
         entries = [word]
@@ -71,7 +76,7 @@ class Vocab:
 
     def label(self, entry: str) -> str:
         """Return an entry as a person reads it: of BPE the text, with a mark for a space at its start."""
-        return token_label(entry) if self.bpe else entry
+        return self.bpe.label(entry) if self.bpe else entry
 
     def ids_of(self, words: Iterable[str]) -> list[int]:
         """Return the id of each word or special; unknown words get the id of <unk>."""

@@ -5,7 +5,8 @@ A file has sections, each begun by a line `: name`, with four words a line. As i
 
 3CosAdd answers the x with the largest cos(x, b) - cos(x, a) + cos(x, c) (Mikolov, Yih & Zweig 2013,
 N13-1090), 3CosMul the x with the largest cos(x, b) cos(x, c) / (cos(x, a) + .001), of cosines shifted to 0..1
-unless none can be negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). a, b and c never answer.
+unless none can be negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). a, b and c never answer, nor do
+words without a trained vector (Vectors.untrained_ids).
 
 Many questions share few words. So the cosines of these words with a slice of the vocabulary are computed
 once, and every question only combines three rows of the table.
@@ -143,8 +144,14 @@ def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None
     batches = [slice(start, start + _BATCH_QUESTIONS) for start in starts]
     with ThreadPoolExecutor(threads or available_cores()) as pool:
         for first, table_UX in _tables(vectors, word_U, candidates, table_bytes):
+            start, stop = np.searchsorted(vectors.untrained_ids, (first, first + table_UX.shape[1]))
 
-            def work(batch: slice, first: int = first, table_UX: Floats = table_UX) -> None:
+            def work(
+                batch: slice,
+                first: int = first,
+                table_UX: Floats = table_UX,
+                left_out: npt.NDArray[np.intp] = vectors.untrained_ids[start:stop],
+            ) -> None:
                 a_QX, b_QX, c_QX = (table_UX[row_Q3[batch, k]] for k in range(3))
                 # the shift of all cosines does not change the order of 3CosAdd
                 cos_add_QX, cos_mul_QX = b_QX - a_QX + c_QX, b_QX * c_QX / (a_QX + np.float32(COSMUL_EPSILON))
@@ -152,6 +159,7 @@ def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None
                 for method, scores_QX in enumerate((cos_add_QX, cos_mul_QX)):
                     question, k = np.nonzero((column_Q3 >= 0) & (column_Q3 < scores_QX.shape[1]))
                     scores_QX[question, column_Q3[question, k]] = -np.inf  # a, b and c never answer
+                    scores_QX[:, left_out - first] = -np.inf
                     found = scores_QX.argmax(axis=1)
                     score = np.take_along_axis(scores_QX, found[:, None], axis=1)[:, 0]
                     better = score > best[method, batch]

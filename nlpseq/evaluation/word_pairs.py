@@ -142,5 +142,9 @@ def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip
 
 
 def find_form(vectors: Vectors, word: str) -> str | None:
-    """Return the form in the vocabulary, as Vectors.find or in lower case; None if both are unknown."""
-    return vectors.find(word) or vectors.vocab.find(word.lower())
+    """Return the form in the vocabulary, as Vectors.find or in lower case.
+
+    None if both are unknown, or the training text does not have the word.
+    """
+    forms, vocab = (vectors.find(word), vectors.vocab.find(word.lower())), vectors.vocab
+    return next((each for each in forms if each is not None and vocab.counts[vocab.ids[each]]), None)

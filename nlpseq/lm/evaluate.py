@@ -186,7 +186,7 @@ def count_characters(data: TokenDataset) -> int | None:
     words, config, total = data.vocab.words, data.config, 0
     for start, stop in pairwise(data.sentences.tolist()):
         line = [words[word_id] for word_id in data.tokens[start:stop].tolist()]
-        total += len(detokenize(line, config)) + 1
+        total += len(detokenize(line, config, data.vocab.bpe)) + 1
     unk = int(_is_unknown(data).sum())
     if not unk:
         return total

@@ -198,9 +198,9 @@ class TextWriter:
     """Write tokens as the continuation of a prompt, <eos> as a line end."""
 
     def __init__(self, model: LanguageModel, prompt: str) -> None:
-        self._words, self._config = model.vocab.words, model.text_config
+        self._words, self._config, self._bpe = model.vocab.words, model.text_config, model.vocab.bpe
         before = _tokenize(model, prompt.rpartition("\n")[2])
-        self._line = Detokenizer(self._config, before)
+        self._line = Detokenizer(self._config, before, self._bpe)
         self._has_space = prompt[-1:].isspace() and self._config.tokenizer_kind not in ("char", "bpe")
 
     def push(self, token: int | None) -> str:
@@ -209,7 +209,7 @@ class TextWriter:
             text = self._line.push(self._words[token])
         else:
             text = self._line.push(None) + "\n" * (token is not None)
-            self._line = Detokenizer(self._config)
+            self._line = Detokenizer(self._config, bpe=self._bpe)
         if text and self._has_space:  # because the prompt ends with a space
             text, self._has_space = text.removeprefix(" "), False
         return text

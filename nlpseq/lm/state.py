@@ -1,5 +1,6 @@
 """State of a language-model run: counters, and the tensors that a checkpoint stores beside them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from nlpseq.training import state
 if TYPE_CHECKING:
     from nlpseq.lm.trainer import Trainer
 
-__all__ = ["TrainState", "load_state", "training_tensors"]
+__all__ = ["TrainState", "load_state", "seconds_of_pass", "training_tensors"]
 
 
 @dataclass
@@ -56,6 +57,18 @@ class TrainState(state.TrainState):
         check(self.step <= read, self, "step", f"at most {read}, the rows read so far")
         check(self.loss_steps <= self.step, self, "loss_steps", so_far)
         check(len(self.valid_losses) <= self.step, self, "valid_losses", so_far)
+
+
+def seconds_of_pass(position: Mapping[str, Any], train_tokens: int) -> float:
+    """Return the time budget for one pass over the text, at the speed of a run.
+
+    The speed is that of the whole run, with every step of the optimizer and both kinds of softmax. position:
+    TrainState at the end of the run as a dict, whose last validation is not part of the speed. train_tokens:
+    of one pass.
+    """
+    validation = position["valid_seconds"] or 0.0
+    training = max(position["seconds"] - validation, 0.0)
+    return float(training * train_tokens / max(position["tokens"], 1) + validation)
 
 
 def training_tensors(trainer: "Trainer") -> Tensors:

@@ -15,7 +15,7 @@ from nlpseq.core.resources import available_cores, count_text
 from nlpseq.dataset.diagnostics import UNSPACED
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.errors import ArtifactError, ConfigError, DataError, advise
 from nlpseq.lm.checkpoint import Checkpoint, model_config
 from nlpseq.lm.language_model import LanguageModel
 from nlpseq.lm.state import load_state
@@ -150,7 +150,7 @@ def _make_trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConf
     if data.vocab.num_words < 2:
         raise DataError(
             f"{data.name}: the vocabulary has {data.vocab.num_words} word, and a language model needs at "
-            f"least 2. Use more text, or lower --min-count. {UNSPACED}"
+            f"least 2. {advise({'a lower --min-count': (data.config.min_count, 1)}, 'more text')} {UNSPACED}"
         )
     min_tokens = 2 * config.batch_size
     if train.num_tokens + train.num_sentences < min_tokens:

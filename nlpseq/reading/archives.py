@@ -11,12 +11,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import IO, Self
+from typing import IO, NamedTuple, Self
 
 from nlpseq.errors import DataError
 from nlpseq.reading.open import ChunkStream, RawBytes
 
-__all__ = ["TAR_HEAD_BYTES", "is_tar", "is_zip", "tar_members", "zip_members"]
+__all__ = ["TAR_HEAD_BYTES", "Member", "is_tar", "is_zip", "tar_members", "zip_members"]
 
 TAR_HEAD_BYTES = 512
 _READ_BYTES = 1 << 16
@@ -34,6 +34,14 @@ _SUPPORTED = {  # methods of zip, with the bytes read together; few if zipfile i
 }
 
 
+class Member(NamedTuple):
+    """A file in an archive."""
+
+    path: str  # in the archive
+    num_bytes: int  # as the archive says
+    raw: RawBytes
+
+
 def is_zip(head: bytes) -> bool:
     """Return True for the start of a zip archive."""
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
@@ -44,7 +52,7 @@ def is_tar(head: bytes) -> bool:
     return head[257:262] == b"ustar"
 
 
-class _Member(io.RawIOBase):
+class _MemberStream(io.RawIOBase):
     """The bytes of a member, with the name of the member in errors."""
 
     def __init__(self, stream: IO[bytes], name: str, read_bytes: int = _READ_BYTES) -> None:
@@ -63,7 +71,7 @@ def _archive_errors(name: str) -> Iterator[None]:
         raise DataError(f"{name}: is corrupt ({error}). Copy or download the archive again.") from error
 
 
-def zip_members(stream: RawBytes, name: str) -> Iterator[RawBytes]:
+def zip_members(stream: RawBytes, name: str) -> Iterator[Member]:
     """Yield each member of a zip archive; a member must be read before the next.
 
     stream: seekable. name: of the archive. Raises DataError, before any text, if a member is encrypted or
@@ -84,9 +92,9 @@ def zip_members(stream: RawBytes, name: str) -> Iterator[RawBytes]:
         with _archive_errors(member_name):
             opened = archive.open(info)
         with opened:
-            yield RawBytes(
-                _Member(opened, member_name, _SUPPORTED[info.compress_type]), member_name, hashed=False
-            )
+            content = _MemberStream(opened, member_name, _SUPPORTED[info.compress_type])
+            raw = RawBytes(content, member_name, hashed=False)
+            yield Member(info.filename, info.file_size, raw)
 
 
 class _CheckedInfo(tarfile.TarInfo):
@@ -100,7 +108,7 @@ class _CheckedInfo(tarfile.TarInfo):
             raise tarfile.ReadError(str(error)) from error
 
 
-def tar_members(chunks: Iterator[bytes], name: str) -> Iterator[RawBytes]:
+def tar_members(chunks: Iterator[bytes], name: str) -> Iterator[Member]:
     """Yield each member of a tar archive; a member must be read before the next.
 
     chunks: the archive, read to the end. name: of the archive.
@@ -111,7 +119,8 @@ def tar_members(chunks: Iterator[bytes], name: str) -> Iterator[RawBytes]:
             archive.members = []  # type: ignore[attr-defined]  # else the headers of all members stay in memory
             if info.isreg() and not _is_hidden(info.name) and (opened := archive.extractfile(info)):
                 member_name = f"{name}, member {info.name}"
-                yield RawBytes(_Member(opened, member_name), member_name, hashed=False)
+                raw = RawBytes(_MemberStream(opened, member_name), member_name, hashed=False)
+                yield Member(info.name, info.size, raw)
     for _ in chunks:  # padding behind the last member
         pass
 

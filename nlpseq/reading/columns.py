@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from itertools import chain, islice
 
 import numpy as np
@@ -52,11 +53,19 @@ def choose_column(
     elif wanted in columns or wanted in others:
         problem = f"column {wanted!r} holds no text"
     else:
-        problem = f"has no column {wanted!r}"
+        problem = f"has no column {wanted!r}{_suggestion(wanted, with_text)}"
     way_out = "Name one with --column" if with_text else "Name another file"
     if wanted is None and not is_binary:
         way_out += ", or use --format text to read the file as plain text"
-    raise DataError(f"{name}: {problem}. {way_out}{_examples(columns, with_text or columns)}.")
+    end = "" if problem.endswith("?") else "."
+    raise DataError(f"{name}: {problem}{end} {way_out}{_examples(columns, with_text or columns)}.")
+
+
+def _suggestion(wanted: str, columns: Collection[str]) -> str:
+    """Return the question for the most similar column behind a full stop, "" without one."""
+    by_lower = {column.lower(): column for column in columns}
+    close = get_close_matches(wanted.lower(), by_lower, n=1)
+    return f". Did you mean {by_lower[close[0]]}?" if close else ""
 
 
 def require_columns(formats: Mapping[str, str], name: str) -> None:

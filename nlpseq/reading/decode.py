@@ -17,7 +17,7 @@ from nlpseq.core.resources import count_text
 from nlpseq.errors import DataError
 from nlpseq.reading.encodings import marked_encoding, recognize
 from nlpseq.reading.sentences import keeps_nul
-from nlpseq.reading.sniff import recognize_non_text
+from nlpseq.reading.sniff import NonText, recognize_non_text
 
 __all__ = ["NOTE", "UTF_8", "FileList", "ReadReport", "UnfitFile", "decode", "refuse_non_text"]
 
@@ -74,9 +74,14 @@ class ReadReport:
     skipped: dict[str, tuple[int, str]] = field(default_factory=dict)  # records and first place, by reason
     copies: FileList = field(default_factory=FileList)  # "b.txt (copy of a.txt)"
     markup: str | None = None  # warning about HTML
+    as_text: FileList = field(default_factory=FileList)  # "a.html (HTML page)", read because of --format text
 
     def skip(self, reason: str, records: int, place: str) -> None:
-        """Count records without text; place: of the first, such as "a.jsonl, line 3"."""
+        """Count skipped records.
+
+        reason: such as "without text in body", also of an empty or blank text. place: of the first record,
+        such as "a.jsonl, line 3".
+        """
         if records:
             before, first = self.skipped.get(reason, (0, place))
             self.skipped[reason] = before + records, first
@@ -103,8 +108,13 @@ class ReadReport:
                 f"{NOTE}{self.other}: read in this encoding, which the file shows. --encoding is for files "
                 "without a byte order mark that are not UTF-8."
             )
+        if self.as_text.num_files:
+            notices.append(
+                f"{NOTE}{self.as_text}: read as plain text, as --format text asks, so markup becomes words. "
+                "Leave out --format to have such files refused, with a tool that extracts the text."
+            )
         for reason, (records, place) in self.skipped.items():
-            notices.append(f"{place}: {count_text(records, 'record')} skipped, {reason}; the first is here.")
+            notices.append(f"skipped {count_text(records, 'record')} {reason}; the first is {place}.")
         if self.stray_quotes.num_files:
             notices.append(
                 f"{self.stray_quotes}: has text behind a closing quote. Check the quotes there, because a "
@@ -141,7 +151,8 @@ def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadR
     invalid bytes if config.encoding_errors is strict.
     """
     head, chunks = _read_head(chunks)
-    refuse_non_text(head, name)
+    if kind := refuse_non_text(head, name, config):
+        report.as_text.add(f"{name} ({kind.name})")
     encoding = _choose_encoding(head, name, config.encoding)
     _note_encoding(head, name, encoding, _codec_name(config.encoding), report)
     if config.tokenizer_kind == "bpe" and encoding == "utf-8":
@@ -183,11 +194,17 @@ def _num_lines(chunk: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == ord("\n")))
 
 
-def refuse_non_text(head: bytes, name: str) -> None:
-    """Raise UnfitFile if the first bytes of a file show a format without text."""
-    if kind := recognize_non_text(head):
-        advice = f"Make text of it with {kind.tool}." if kind.tool else "Leave the file out."
-        raise UnfitFile(f"{name}: is not text ({kind.name}). {advice}", kind.name, is_text=False)
+def refuse_non_text(head: bytes, name: str, config: TextConfig) -> NonText | None:
+    """Raise UnfitFile if the first bytes of a file show a format without plain text.
+
+    Returns the format of a readable file, such as HTML, that config.format "text" lets pass.
+    """
+    kind = recognize_non_text(head)
+    if kind is None or (kind.is_readable and config.format == "text"):
+        return kind
+    advice = f"Make text of it with {kind.tool}" if kind.tool else "Leave the file out"
+    advice += ", or use --format text to read the file as it is" * kind.is_readable
+    raise UnfitFile(f"{name}: is not text ({kind.name}). {advice}.", kind.name, is_text=False)
 
 
 def _read_head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

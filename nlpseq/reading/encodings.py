@@ -41,6 +41,7 @@ _USUAL = (  # the first is named if several read the same letters
 _ASCII = b"\nABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz 0123456789"
 _NO_TEXT = ("Cc", "Cn", "Co", "Cs")  # controls, unassigned, private, surrogates
 _MIN_LETTERS = 24  # beyond ASCII, in a sample
+_MIN_NULS = 4  # in the high bytes of a sample in UTF-16
 _MIN_FIT = 0.97  # share of the letters beyond ASCII that fit the language
 
 
@@ -148,7 +149,8 @@ def _recognize_wide(sample: bytes) -> str | None:
     for encoding, width, high_bytes in _WIDE:
         nuls = [sample[start::width].count(0) / (len(sample) // width or 1) for start in range(width)]
         high = min(nuls[place] for place in high_bytes)
-        is_wide = high > 0.9 if width == 4 else high > 0.01 and high * 3 > sum(nuls) * 2
+        is_many = high > 0.01 and high * len(sample) >= _MIN_NULS * width
+        is_wide = high > 0.9 if width == 4 else is_many and high * 3 > sum(nuls) * 2
         text = _decode(sample, encoding, "strict") if is_wide else None
         if text and all(
             char in "\t\n\r\f" or unicodedata.category(char) not in _NO_TEXT for char in set(text)

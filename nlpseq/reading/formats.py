@@ -44,16 +44,16 @@ def texts_of(
     format of the config.
     """
     head, chunks, _ = _take_sample(decompressed(raw), TAR_HEAD_BYTES)
-    refuse_non_text(head, raw.name)
+    refuse_non_text(head, raw.name, config)
     if is_tar(head):
         _refuse_nested(raw, is_member)
         for member in tar_members(chunks, raw.name):
-            yield from texts_of(member, config, report, is_member=True)
+            yield from texts_of(member.raw, config, report, is_member=True)
     elif is_zip(head):
         _refuse_nested(raw, is_member)
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
             for member in zip_members(file, raw.name):
-                yield from texts_of(member, config, report, is_member=True)
+                yield from texts_of(member.raw, config, report, is_member=True)
     elif (found := sniff_arrow(head)) and (config.format != "text" or b"\0" in head):
         _check_format(config, found, raw.name)
         with raw.random_access(chunks, is_plain=raw.head == head[: len(raw.head)]) as file:
@@ -69,7 +69,7 @@ def texts_of(
 
 def spooled_text(raw: RawBytes, spool: Spool, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
     """Return texts in memory as pieces of UTF-8; raw: the spool's file, from its start."""
-    report.skip("no text", spool.num_missing, f"{raw.name}, item {spool.first_missing}")
+    report.skip("without text", spool.num_missing, f"{raw.name}, item {spool.first_missing}")
     pieces = iter(lambda: raw.read(READ_BYTES), b"")
     nul, end = b"\0" if keeps_nul(config) else b" ", bytes([document_end(config.sentences)])
     table = bytes.maketrans(b"\0" + END_OF_TEXT, nul + end)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.errors import DataError
-from nlpseq.reading.columns import SAMPLE_RECORDS, Bytes, choose_column, scan_chunks
+from nlpseq.reading.columns import SAMPLE_RECORDS, Bytes, choose_column, is_text, scan_chunks
 from nlpseq.reading.decode import ReadReport
 
 __all__ = ["choose_path", "json_text", "sniff_json"]
@@ -63,9 +63,10 @@ def _parse(text: bytes) -> Any:
 def choose_path(sample: bytes, wanted: str | None, name: str, *, is_lines: bool) -> Path:
     """Return the keys that lead to the text, none if all records are strings.
 
-    wanted: a key, or keys joined by dots. Raises DataError if no key is named and the choice is not clear, or
-    if no record of the sample has the key.
+    wanted: a key, or keys joined by dots. Raises DataError if no key is named and the choice is not clear, if
+    no record of the sample has the key, and for records in lists.
     """
+    _refuse_arrays(sample, name, is_lines)
     records = list(islice(_records(sample.decode("utf-8", "replace"), is_lines), SAMPLE_RECORDS))
     objects = [record for record in records if isinstance(record, dict)]
     if not records:  # the first is longer than the sample
@@ -77,14 +78,51 @@ def choose_path(sample: bytes, wanted: str | None, name: str, *, is_lines: bool)
         for keys, value in _leaves(record):
             columns.setdefault(".".join(keys), []).append(value)
             paths[".".join(keys)] = keys
-    if wanted is None and len(objects) == 1:  # perhaps a document with records in a list, which is not read
-        columns |= {key: [str(value)] for key, value in objects[0].items() if _has_objects(value)}
+    if len(objects) == 1 and wanted not in columns and (wanted or "text" not in columns):
+        _refuse_document(objects[0], columns, wanted, name)
     chosen = choose_column(columns, wanted, name, others={key for record in objects for key in record})
     return paths.get(chosen, (chosen,))
 
 
-def _has_objects(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(each, dict) for each in value)
+def _refuse_arrays(sample: bytes, name: str, is_lines: bool) -> None:
+    """Raise DataError if the records are arrays."""
+    if is_lines:
+        starts = {line.lstrip()[:1] for line in sample.splitlines() if line.strip()}
+        kind, jq = "a JSON array on each line", ".[]" * (starts == {b"["})
+    else:
+        kind, jq = "a JSON array of arrays", ".[][]" * bool(re.match(rb"\s*\[\s*\[", sample))
+    if jq:
+        raise DataError(
+            f"{name}: is {kind}, and a record is an object or a string. Write each record on its own line, "
+            f"as jq -c '{jq}' does, or use --format text to read the file as plain text."
+        )
+
+
+def _refuse_document(
+    document: dict[str, Any], columns: dict[str, list[str]], wanted: str | None, name: str
+) -> None:
+    """Raise DataError if the only object has its records in a list.
+
+    The list has objects, or strings if there is no other text. columns: values outside lists.
+    """
+    has_text = any(is_text(value) for values in columns.values() for value in values)
+    for keys, values in _lists(document):
+        has_records = any(isinstance(each, dict if has_text else (dict, str)) for each in values)
+        key, jq = ".".join(keys), ".".join(key if key.isidentifier() else json.dumps(key) for key in keys)
+        if has_records and (wanted is None or f"{wanted}.".startswith(f"{key}.")):
+            raise DataError(
+                f"{name}: is one JSON object, with records in the list {key}. Write each record on its own "
+                f"line, as jq -c '.{jq}[]' does, or name another key with --column."
+            )
+
+
+def _lists(record: dict[str, Any], keys: Path = ()) -> Iterator[tuple[Path, list[Any]]]:
+    """Yield the keys and the value of each list outside other lists."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from _lists(value, (*keys, key))
+        elif isinstance(value, list):
+            yield (*keys, key), value
 
 
 def _records(text: str, is_lines: bool) -> Iterator[Any]:
@@ -122,8 +160,8 @@ def json_text(
     yield from _scan(pieces, path, is_lines, end, fields)
     if not is_lines and fields[scanner.MALFORMED]:
         raise DataError(
-            f"{name}, record {fields[scanner.FIRST_MALFORMED]}: is not valid JSON. Correct the file, "
-            "or use --format text to read the file as plain text."
+            f"{name}, record {fields[scanner.FIRST_MALFORMED]}: is not an object or a string in valid JSON. "
+            "Correct the file, or use --format text to read the file as plain text."
         )
     if not is_lines and (fields[scanner.STEP] or fields[scanner.ARRAY] == scanner.IN_ARRAY):
         raise DataError(f"{name}: ends inside a JSON record or array. Copy or download the file again.")
@@ -167,13 +205,15 @@ def _report(state: list[int], path: Path, is_lines: bool, name: str, report: Rea
     """Count skipped records; raise DataError if no record has text."""
     scanner, column, unit = _scanner(), ".".join(path), "line" if is_lines else "record"
     reasons = {
-        f"no text in {column}": (state[scanner.WITHOUT], state[scanner.FIRST_WITHOUT]),
-        "not an object or a string in JSON": (state[scanner.MALFORMED], state[scanner.FIRST_MALFORMED]),
+        f"without text{column and f' in {column}'}": (state[scanner.WITHOUT], state[scanner.FIRST_WITHOUT]),
+        "without a JSON object or string": (state[scanner.MALFORMED], state[scanner.FIRST_MALFORMED]),
     }
     if state[scanner.RECORDS] == state[scanner.WITHOUT] and any(count for count, _ in reasons.values()):
-        found = [f"{count:,} with {reason}" for reason, (count, _) in reasons.items() if count]
+        found = [f"{count:,} {reason}" for reason, (count, _) in reasons.items() if count]
+        in_list = "Write records in a list on a line each, as jq -c '.KEY[]' does. "
         raise DataError(
-            f"{name}: has no record with text ({', '.join(found)}). Name the key of the text with --column, "
+            f"{name}: has no record with text ({', '.join(found)}). "
+            f"{in_list * (state[scanner.RECORDS] == 1)}Name the key of the text with --column, "
             "or use --format text to read the file as plain text."
         )
     for reason, (count, place) in reasons.items():

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from nlpseq.reading.blank_numba import is_blank
 from nlpseq.reading.blocks import NEWLINE
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, trailing_zeros
 
@@ -206,16 +207,17 @@ def _reject(fields, end_of_document, out, done):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _end_record(fields, has_text, end_of_document, out, size):  # type: ignore[no-untyped-def]
-    """Count a record and end its document; return the size of the text."""
+def _end_record(fields, has_text, end_of_document, out, done, size):  # type: ignore[no-untyped-def]
+    """Count a record and end its document, out[done:size]; return the size of the text."""
     fields[RECORDS] += 1
+    if fields[WAS_CUT] == 0 and is_blank(out, done, size):
+        fields[WITHOUT] += 1
+        if fields[WITHOUT] == 1:
+            fields[FIRST_WITHOUT] = fields[PLACE] + 1
     fields[WAS_CUT] = 0
     if has_text:
         out[size] = end_of_document
-        return size + 1
-    fields[WITHOUT] += 1
-    if fields[WITHOUT] == 1:
-        fields[FIRST_WITHOUT] = fields[PLACE] + 1
+        size += 1
     return size
 
 
@@ -309,7 +311,7 @@ def scan_json(data, is_lines, end_of_document, path, state, out, size):  # type:
                 step = SCALAR
             elif action == END_LINE:
                 if step == LINE_END:
-                    done = size = _end_record(fields, has_text, end_of_document, out, size)
+                    done = size = _end_record(fields, has_text, end_of_document, out, done, size)
                     has_text = 0
                 fields[PLACE] += 1
                 step = RECORD
@@ -329,7 +331,7 @@ def scan_json(data, is_lines, end_of_document, path, state, out, size):  # type:
             elif is_lines:
                 step = LINE_END
             else:
-                done = size = _end_record(fields, has_text, end_of_document, out, size)
+                done = size = _end_record(fields, has_text, end_of_document, out, done, size)
                 fields[PLACE] += 1
                 step, has_text = RECORD, 0
     if size - done > MAX_HELD_BYTES:

@@ -13,6 +13,7 @@ from nlpseq.reading.open import RawBytes
 __all__ = ["column_path", "column_text", "sniff_arrow"]
 
 _MAX_ROWS, _BATCH_BYTES = 1000, 4 << 20  # in memory at a time
+_NOT_BLANK = r"[^\x00-\x20]"  # a byte, as in blank_numba.is_blank
 _BUFFER_BYTES = 1 << 20  # read together from a column of Parquet
 
 Path = tuple[str, ...]  # a column, or a field of a struct
@@ -48,7 +49,7 @@ def column_path(file: RawBytes, head: bytes, wanted: str | None) -> Path:
 def column_text(
     file: RawBytes, head: bytes, path: Path, end: int, report: ReadReport, *, keep_nul: bool = False
 ) -> Iterator[bytes]:
-    """Yield the text of a column, each value followed by the byte `end`; missing values are counted.
+    """Yield the text of a column, each value followed by the byte `end`; values without text are counted.
 
     keep_nul: NUL is not replaced by a space; `end` is another byte then.
     """
@@ -58,11 +59,12 @@ def column_text(
             values = _column(batch, path)
             for start in range(0, len(values), _MAX_ROWS):
                 part = values.slice(start, _MAX_ROWS)
-                if part.null_count:
-                    place = row + compute.index(part.is_null(), True).as_py() + 1
-                    reason = f"no text in {'.'.join(path)}"
-                    report.skip(reason, part.null_count, f"{file.name}, record {place}")
-                    part = part.drop_null()
+                has_text = compute.match_substring_regex(part, _NOT_BLANK).fill_null(False)
+                if without := len(part) - has_text.true_count:
+                    place = row + compute.index(has_text, False).as_py() + 1
+                    reason = f"without text in {'.'.join(path)}"
+                    report.skip(reason, without, f"{file.name}, record {place}")
+                part = part.drop_null()
                 if len(part):
                     place = f"{file.name}, near record {row + 1}"
                     yield _joined(part, end, place, report, keep_nul=keep_nul)

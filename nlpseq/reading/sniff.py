@@ -1,4 +1,4 @@
-"""Recognize files without text by their first bytes, and name a tool to extract the text of each kind.
+"""Recognize files without plain text by their first bytes, and name a tool to extract the text of each kind.
 
 Compressed files are recognized in open.py, encodings in encodings.py.
 """
@@ -10,11 +10,12 @@ __all__ = ["NON_TEXT", "NonText", "recognize_non_text"]
 
 
 class NonText(NamedTuple):
-    """A kind of file without text."""
+    """A kind of file without plain text."""
 
     name: str
     pattern: bytes  # regular expression for the first bytes; `.` is any byte
     tool: str = ""  # extracts the text; "" for a kind without any
+    is_readable: bool = False  # text with markup or commands, which an explicit --format text reads as it is
 
 
 _SPACE = rb"(?:\xef\xbb\xbf)?\s*"
@@ -22,12 +23,13 @@ _MEMBER = rb"PK\x03\x04.{26}"  # header of the first member of a zip file, befor
 
 NON_TEXT = (
     NonText("HTML page", _SPACE + rb"(?i:(?>(?:<!--.*?-->\s*)*)<(?:!doctype html|html|head|body)\b)",
-            "trafilatura"),
-    NonText("Wikipedia dump", _SPACE + rb"(?:<\?xml\b[^>]*>\s*)?<mediawiki\b", "wikiextractor"),
-    NonText("XML document", _SPACE + rb"<\?xml\b", "pandoc -t plain"),
+            "trafilatura", is_readable=True),
+    NonText("Wikipedia dump", _SPACE + rb"(?:<\?xml\b[^>]*>\s*)?<mediawiki\b", "wikiextractor",
+            is_readable=True),
+    NonText("XML document", _SPACE + rb"<\?xml\b", "pandoc -t plain", is_readable=True),
     NonText("PDF document", rb"%PDF-", "pdftotext"),
-    NonText("PostScript document", rb"%!PS", "ps2ascii"),
-    NonText("RTF document", rb"\{\\rtf", "pandoc -t plain"),
+    NonText("PostScript document", rb"%!PS", "ps2ascii", is_readable=True),
+    NonText("RTF document", rb"\{\\rtf", "pandoc -t plain", is_readable=True),
     NonText("Office document (docx, xlsx, pptx)", _MEMBER + rb"(?:\[Content|_rels/|docProps/"
             + rb"|(?:word|xl|ppt)/[\w/]{1,60}\.(?:xml|rels))", "pandoc -t plain"),
     NonText("OpenDocument", _MEMBER + rb"mimetype.{0,64}application/vnd\.oasis", "pandoc -t plain"),
@@ -41,7 +43,8 @@ NON_TEXT = (
     NonText("audio", rb"RIFF.{4}WAVE|OggS\0|fLaC\0|ID3[\x02-\x04]", "whisper"),
     NonText("video", rb"\0\0..ftyp|\x1a\x45\xdf\xa3|RIFF.{4}AVI |\0\0\x01\xba", "whisper"),
     NonText("SQLite database", rb"SQLite format 3\0", "sqlite3"),
-    NonText("Git LFS pointer", rb"version https://git-lfs\.github\.com/spec/", "git lfs pull"),
+    NonText("Git LFS pointer", rb"version https://git-lfs\.github\.com/spec/", "git lfs pull",
+            is_readable=True),
     NonText("RAR or 7-Zip archive", rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c", "7z x"),
     NonText("model of PyTorch", _MEMBER + rb"(?:[^/\s]{1,99}/)?"
             + rb"(?:data\.pkl|byteorder|version(?![./s])|\.format_version)|\x80[\x02-\x05]\x8a\x0a"),

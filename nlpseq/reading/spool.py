@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, Any
 
 from nlpseq.core.cache_dir import cache_dir
@@ -24,6 +24,7 @@ __all__ = ["END_OF_TEXT", "NAME", "Spool", "spool_texts"]
 NAME = "texts in memory"  # for messages
 END_OF_TEXT = b"\xff"  # never part of UTF-8
 _BATCH_ROWS = 1000
+_BLANK = "".join(map(chr, range(0x21)))  # as in blank_numba.is_blank
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Spool:
 
     file: IO[bytes]
     is_tokens: bool  # a space stands between tokens
-    num_missing: int  # None, NaN or NA instead of a text
+    num_missing: int  # None, NaN, NA or a blank text
     first_missing: int  # number of the item, from 1
 
     def __post_init__(self) -> None:
@@ -49,8 +50,9 @@ def spool_texts(source: Iterable[Any], column: str | None = None) -> Spool:
     with write_errors(cache_dir()), ExitStack() as on_error:
         file = on_error.enter_context(tempfile.TemporaryFile(dir=cache_dir()))
         for number, item in enumerate(_items(source, column), 1):
-            if _is_missing(item):
+            if _is_missing(item) or (isinstance(item, str) and not item.strip(_BLANK)):
                 num_missing, first_missing = num_missing + 1, first_missing or number
+            if _is_missing(item):
                 continue
             is_tokens = not isinstance(item, str)
             if kind not in (None, is_tokens):
@@ -70,14 +72,17 @@ def _items(source: Any, column: str | None) -> Iterator[Any]:
             f"corpus: is of type {type(source).__name__}. Use a path, an iterable of texts, or a data frame."
         )
     if names:
-        if column not in names:
-            samples = {name: _sample(source, name) for name in names}
-            column = choose_column(samples, column, "data frame", is_binary=True)
-        source = _column(source, column)
-    for item in source:
-        if isinstance(item, Mapping):
-            item = item.get(column or "text")
-        yield item.as_py() if hasattr(item, "as_py") else item  # a value of pyarrow
+        if column not in names or not _has_text(_sample(source, column)):
+            column = _choose({name: _sample(source, name) for name in names}, column, "data frame")
+        yield from _column(source, column)
+        return
+    items = iter(source)
+    first = [*islice(items, SAMPLE_RECORDS)]
+    records = [item for item in first if isinstance(item, Mapping)]
+    if records:
+        samples = {key: [record.get(key) for record in records] for record in records for key in record}
+        column = _choose(samples, column, "records")
+    yield from _plain(item.get(column) if isinstance(item, Mapping) else item for item in chain(first, items))
 
 
 def _column_names(source: Any) -> list[str]:
@@ -87,16 +92,48 @@ def _column_names(source: Any) -> list[str]:
     return [] if names is None else list(names)
 
 
-def _column(source: Any, name: str | None) -> Iterator[Any]:
-    if not hasattr(source, "iter"):
-        return iter(source[name])
-    batches = source.select_columns([name]).iter(batch_size=_BATCH_ROWS)  # of a data set
-    return (value for batch in batches for value in batch[name])
+def _column(source: Any, name: str) -> Iterator[Any]:
+    values: Iterable[Any]
+    if hasattr(source, "iter"):  # of a data set
+        batches = source.select_columns([name]).iter(batch_size=_BATCH_ROWS)
+        values = (value for batch in batches for value in batch[name])
+    else:
+        values = source[name]
+    return _plain(values)
 
 
-def _sample(source: Any, name: str) -> list[str]:
-    values = islice(_column(source, name), SAMPLE_RECORDS)
-    return ["" if _is_missing(value) else str(value) for value in values]
+def _plain(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield values of pyarrow as values of Python, and others unchanged."""
+    return (value.as_py() if hasattr(value, "as_py") else value for value in values)
+
+
+def _sample(source: Any, name: str) -> list[Any]:
+    return [*islice(_column(source, name), SAMPLE_RECORDS)]
+
+
+def _choose(samples: Mapping[str, list[Any]], wanted: str | None, name: str) -> str:
+    """Return the column with the text, as choose_column; an explicit column may hold any strings.
+
+    samples: the first values of each column. name: of the source, for messages.
+    """
+    texts = {
+        column: ["" if _is_missing(value) else str(value) for value in values]
+        for column, values in samples.items()
+        if _has_text(values)
+    }
+    if wanted in texts:
+        return wanted
+    return choose_column(texts, wanted, name, others=samples.keys() - texts.keys(), is_binary=True)
+
+
+def _has_text(values: Iterable[Any]) -> bool:
+    """Return True if all values are strings, strings in a list, or missing."""
+    return all(_is_missing(value) or isinstance(value, str) or _is_tokens(value) for value in values)
+
+
+def _is_tokens(value: Any) -> bool:
+    is_list = isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0
+    return is_list and all(isinstance(each, str) for each in value)
 
 
 def _is_missing(value: Any) -> bool:

@@ -24,7 +24,7 @@ from nlpseq.reading.decode import ReadReport
 
 __all__ = ["Dialect", "choose_field", "sniff_dialect", "table_text"]
 
-_DELIMITERS = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV", "|": "CSV with bars"}
+_DELIMITERS = {",": "CSV", ";": "semicolon-separated CSV", "\t": "TSV", "|": "bar-separated CSV"}
 _QUOTINGS: tuple[dict[str, Any], ...] = (
     {"strict": True},
     {"quoting": csv.QUOTE_NONE},
@@ -176,7 +176,8 @@ def table_text(
         raise DataError(f"{name}, record {place + 1}: has a quote that never ends. {advice}")
     if skipped and skipped == place:
         raise DataError(f"{name}: has no record with {as_first} has. {advice}")
-    reason = f"not of {as_first} is"
-    report.skip(reason, skipped, f"{name}, record {fields[scanner.FIRST_SKIPPED]}")
+    report.skip(f"without {as_first} has", skipped, f"{name}, record {fields[scanner.FIRST_SKIPPED]}")
+    reason, place = f"without text in {dialect.columns[column]}", int(fields[scanner.FIRST_WITHOUT])
+    report.skip(reason, int(fields[scanner.WITHOUT]), f"{name}, record {place}")
     if fields[scanner.FIRST_STRAY]:
         report.stray_quotes.add(f"{name}, record {fields[scanner.FIRST_STRAY]}")

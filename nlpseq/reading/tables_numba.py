@@ -7,6 +7,7 @@ all that a chunk leaves open.
 import numpy as np
 from numba import njit
 
+from nlpseq.reading.blank_numba import is_blank
 from nlpseq.reading.blocks import NEWLINE
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, trailing_zeros
 
@@ -14,17 +15,19 @@ __all__ = [
     "AFTER_HEADING",
     "FIRST_SKIPPED",
     "FIRST_STRAY",
+    "FIRST_WITHOUT",
     "NUM_FIELDS",
     "PLACE",
     "QUOTED",
     "SKIPPED",
     "STEP",
 ]
-__all__ += ["scan_table"]
+__all__ += ["WITHOUT", "scan_table"]
 
 # Fields of the state.
 STEP, COLUMN, HAS_CONTENT, WAS_CUT, AFTER_HEADING, PLACE, SKIPPED, FIRST_SKIPPED, FIRST_STRAY = range(9)
-NUM_FIELDS = 9
+WITHOUT, FIRST_WITHOUT = 9, 10
+NUM_FIELDS = 11
 FIELD_START, PLAIN, QUOTED, AFTER_QUOTE = range(4)  # steps
 MAX_HELD_BYTES = 1 << 20  # of text of an open record
 
@@ -48,8 +51,9 @@ def scan_table(data, marks, wanted, num_columns, end_of_document, fields, out, s
 
     data: uint8, the next chunk. marks: uint8, delimiter and quote; a newline as quote means no quotes.
     wanted: number of the column, from 0. Records with another number of columns than num_columns are skipped
-    and counted; empty lines are ignored. fields: the state, int64, (NUM_FIELDS,), all zero at the start; with
-    AFTER_HEADING 0 the first record is ignored. out: room for `size` bytes, for the data and 8 more.
+    and counted, blank texts are counted, and empty lines are ignored. fields: the state, int64,
+    (NUM_FIELDS,), all zero at the start; with AFTER_HEADING 0 the first record is ignored. out: room for
+    `size` bytes, for the data and 8 more.
     Returns the bytes of complete records in `out`, and of all records.
     """
     delimiter, quote = marks[0], marks[1]
@@ -91,6 +95,9 @@ def scan_table(data, marks, wanted, num_columns, end_of_document, fields, out, s
                     fields[SKIPPED] += 1
                     fields[FIRST_SKIPPED] = fields[FIRST_SKIPPED] or fields[PLACE]
                     size = done
+                elif fields[WAS_CUT] == 0 and is_blank(out, done, size):
+                    fields[WITHOUT] += 1
+                    fields[FIRST_WITHOUT] = fields[FIRST_WITHOUT] or fields[PLACE]
                 if column + 1 == num_columns or fields[WAS_CUT]:
                     out[size] = end_of_document
                     size += 1

@@ -35,7 +35,7 @@ from nlpseq.reading.decode import UTF_8
 
 __all__ = ["BLANK", "BPE", "BREAK", "BYTE_CHARS", "LETTER", "MAX_TRAIN_BYTES", "NUMBER", "OTHER", "SPACE"]
 __all__ += ["SPACE_MARK", "TOKENIZER_FILE", "last_safe_cut", "pretoken_classes", "read_tokenizer"]
-__all__ += ["token_bytes", "token_label", "token_name", "train_bpe"]
+__all__ += ["token_name", "train_bpe"]
 
 TOKENIZER_FILE = "tokenizer.json"
 SPACE_MARK = "▁"  # a space at the start of a token, for a person
@@ -96,6 +96,7 @@ class BPE:
             vocab, merges = parsed["model"]["vocab"], parsed["model"]["merges"]
             pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
             self.added = {each["content"].encode(): each["id"] for each in parsed.get("added_tokens") or ()}
+            self._added_texts = {token.decode() for token in self.added}
             ids = vocab | {token.decode(): token_id for token, token_id in self.added.items()}
             self.tokens: list[str] = sorted(ids, key=ids.__getitem__)
             if [ids[token] for token in self.tokens] != [*range(len(ids))]:
@@ -127,8 +128,24 @@ class BPE:
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """Return the text of some ids."""
-        added = {token_id: text for text, token_id in self.added.items()}
-        return b"".join(added.get(token_id) or token_bytes(self.tokens[token_id]) for token_id in ids)
+        return b"".join(self.token_bytes(self.tokens[token_id]) for token_id in ids)
+
+    def token_bytes(self, token: str) -> bytes:
+        """Return the bytes of a token, the UTF-8 of an added token or of any other text."""
+        if token in self._added_texts or not _BYTES.keys() >= {*token}:
+            return token.encode(*UTF_8)
+        return bytes(map(_BYTES.__getitem__, token))
+
+    def label(self, token: str) -> str:
+        """Return a token as a person reads it, or its name if its bytes are no UTF-8.
+
+        A space at its start is SPACE_MARK, as the tools of SentencePiece print it.
+        """
+        try:
+            text = self.token_bytes(token).decode()
+        except UnicodeDecodeError:
+            return token
+        return SPACE_MARK + text[1:] if text.startswith(" ") else text
 
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text, line by line; line ends are no tokens."""
@@ -264,29 +281,9 @@ def _part(parsed: Any, part: str) -> Any:
     return ((parsed.get(parent) or {}) if parent else parsed).get(key)
 
 
-def token_bytes(token: str) -> bytes:
-    """Return the bytes of a token; an added token may have its UTF-8 instead."""
-    try:
-        return bytes(map(_BYTES.__getitem__, token))
-    except KeyError:
-        return token.encode(*UTF_8)
-
-
 def token_name(text: bytes) -> str:
     """Return the token of a text as tokenizer.json writes it."""
     return "".join(map(BYTE_CHARS.__getitem__, text))
-
-
-def token_label(token: str) -> str:
-    """Return a token as a person reads it, or its name if its bytes are no UTF-8.
-
-    A space at its start is SPACE_MARK, as the tools of SentencePiece print it.
-    """
-    try:
-        text = token_bytes(token).decode()
-    except UnicodeDecodeError:
-        return token
-    return SPACE_MARK + text[1:] if text.startswith(" ") else text
 
 
 def _to_bytes(text: str) -> bytes:

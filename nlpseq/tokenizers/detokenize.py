@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from nlpseq.config import TextConfig
 from nlpseq.config.text import KOREAN
-from nlpseq.tokenizers.bpe import token_bytes
+from nlpseq.errors import DataError
+from nlpseq.tokenizers.bpe import BPE
 from nlpseq.tokenizers.korean import space_before
 
 __all__ = ["Detokenizer", "detokenize"]
@@ -19,37 +20,40 @@ _SPLIT_WORDS = frozenset(
 )
 
 
-def detokenize(tokens: Sequence[str], config: TextConfig) -> str:
+def detokenize(tokens: Sequence[str], config: TextConfig, bpe: BPE | None = None) -> str:
     """Write the tokens of one line as text, with punctuation spaced as in prose.
 
+    bpe: of the vocabulary, needed for tokens of `bpe`.
     Exact for `char`, and for `bpe` with valid UTF-8; other bytes become U+FFFD. For other tokenizers
     white space is a guess, and text dropped by `tokenize` stays lost. Written morphemes of Korean are spaced
-    by Kiwi. Raises MissingExtra.
+    by Kiwi. Raises MissingExtra, and DataError for `bpe` without its tokenizer.
     """
-    if config.tokenizer_kind == "bpe":
-        return b"".join(map(token_bytes, tokens)).decode(errors="replace")
+    _require_bpe(config, bpe)
+    if bpe:
+        return b"".join(map(bpe.token_bytes, tokens)).decode(errors="replace")
     return "".join(_written(tokens, config))
 
 
 class Detokenizer:
     """Write a line token by token; no later token changes text returned before.
 
-    tokens: the beginning of the line, already written.
+    tokens: the beginning of the line, already written. bpe: of the vocabulary, needed for tokens of `bpe`.
     """
 
-    def __init__(self, config: TextConfig, tokens: Sequence[str] = ()) -> None:
-        self._config = config
+    def __init__(self, config: TextConfig, tokens: Sequence[str] = (), bpe: BPE | None = None) -> None:
+        _require_bpe(config, bpe)
+        self._config, self._bpe = config, bpe
         self._tokens = list(tokens)
         self._num_written = len(self._tokens)
         self._decoder = None
-        if config.tokenizer_kind == "bpe":  # which holds back the first bytes of a character
+        if bpe:  # which holds back the first bytes of a character
             self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            self._decoder.decode(b"".join(map(token_bytes, tokens)))
+            self._decoder.decode(b"".join(map(bpe.token_bytes, tokens)))
 
     def push(self, token: str | None) -> str:
         """Add a token, or None at the end; return the text that no later token can change."""
-        if self._decoder:
-            return self._decoder.decode(token_bytes(token or ""), token is None)
+        if self._bpe and self._decoder:
+            return self._decoder.decode(self._bpe.token_bytes(token or ""), token is None)
         until = len(self._tokens)
         if token is not None:
             self._tokens.append(token)
@@ -59,6 +63,11 @@ class Detokenizer:
         written = _written(self._tokens, self._config)[self._num_written : until]
         self._num_written = until
         return "".join(written)
+
+
+def _require_bpe(config: TextConfig, bpe: BPE | None) -> None:
+    if config.tokenizer_kind == "bpe" and bpe is None:
+        raise DataError("tokenizer bpe: has no tokenizer.json. Give bpe=, such as bpe=vocab.bpe of a result.")
 
 
 def _num_final(tokens: Sequence[str], config: TextConfig) -> int:

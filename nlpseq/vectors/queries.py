@@ -38,7 +38,7 @@ class Space(NamedTuple):
 
     unit: Any  # (V, D) float32, rows of length 1, dense or CSR
     rows_of: Callable[[Sequence[int] | Ids], Any]  # ids to rows as stored, (N, D) float64, dense or CSR
-    hidden_ids: npt.NDArray[np.intp]  # of words that never answer
+    hidden_ids: npt.NDArray[np.intp]  # rising, of words that never answer
     num_words: int  # the first so many may answer
 
 
@@ -142,8 +142,8 @@ class _Shortlist:
             is_whole = stop - start == space.unit.shape[0]  # a slice of CSR is a copy
             cosines_RM = (space.unit if is_whole else space.unit[start:stop]) @ queries_DM
             scores_RQ = self._scoring.combine(cosines_RM.reshape(stop - start, num_questions, -1))
-            hidden = space.hidden_ids[(space.hidden_ids >= start) & (space.hidden_ids < stop)]
-            scores_RQ[hidden - start] = -np.inf
+            first, last = np.searchsorted(space.hidden_ids, (start, stop))
+            scores_RQ[space.hidden_ids[first:last] - start] = -np.inf
             is_here = (excluded_N >= start) & (excluded_N < stop)
             scores_RQ[excluded_N[is_here] - start, asking_N[is_here]] = -np.inf
             self._add(start, scores_RQ)
@@ -178,8 +178,9 @@ class _Shortlist:
         self._highest_TQ = highest_NQ
         if len(highest_NQ) == self._top:
             lowest_Q = highest_NQ.min(axis=0)
-            slack_Q = np.where(np.isfinite(lowest_Q), np.abs(lowest_Q), 0) * self._scoring.relative_error
-            self._bound_Q = lowest_Q - slack_Q - np.float32(_ROUNDING)
+            if error := self._scoring.relative_error:
+                lowest_Q = lowest_Q - np.where(np.isfinite(lowest_Q), np.abs(lowest_Q), 0) * error
+            self._bound_Q = lowest_Q - np.float32(_ROUNDING)
 
     def _keep(self, questions_N: Ids, ids_N: Ids, scores_N: Floats) -> None:
         if not len(ids_N):

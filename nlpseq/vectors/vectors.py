@@ -17,7 +17,15 @@ from nlpseq.config.fields import from_stored
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.phrases import JOINT, join_known
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, RunError, UnknownWord
+from nlpseq.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    NlpseqError,
+    RunError,
+    UnknownWord,
+    advise,
+)
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.locks import remove_stale_temporaries
@@ -50,6 +58,7 @@ _MIN_SQUARE = 1e-24  # of a sum of vectors, relative to the longest: the rest of
 _BLOCK_ROWS = 4096  # checked at once, so that a mapped matrix takes little memory
 
 Floats = npt.NDArray[np.float32]
+Word = str | int  # as typed, or the id
 
 
 class Vectors:
@@ -115,12 +124,31 @@ class Vectors:
         zero_ids: npt.NDArray[np.intp] = ids[~np.any(self.matrix[ids], axis=1)]
         return zero_ids
 
+    @cached_property
+    def untrained_ids(self) -> npt.NDArray[np.intp]:
+        """Return the ids that never answer: of words with a zero vector, and of words not in the text."""
+        untrained_ids: npt.NDArray[np.intp] = np.union1d(self.zero_ids, self.vocab.unseen_ids)
+        return untrained_ids
+
     def word_id(self, word: str) -> int:
         """Return the row of a word as find() finds it; raises UnknownWord with a hint."""
         found = self.find(word)
         if found is None:
             raise UnknownWord(self._explain_unknown(word))
         return self.vocab.ids[found]
+
+    def trained_id(self, word: Word) -> int:
+        """Return the row of a word as word_id() does; raises DataError if its vector was not trained."""
+        word_id = self.word_id(word) if isinstance(word, str) else word
+        if word_id in self.untrained_ids:
+            label = repr(self.vocab.label(self.vocab.words[word_id]))
+            if word_id in self.zero_ids:
+                raise DataError(f"{label}: {self._explain_zeros()}")
+            raise DataError(
+                f"{label}: does not occur in the text of these vectors, so its vector was never trained. Use "
+                "another word, or train on text with this word."
+            )
+        return word_id
 
     def find(self, word: str) -> str | None:
         """Return the vocabulary's form of a word: as written, else tokenized like the training text.
@@ -158,6 +186,13 @@ class Vectors:
         hint = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling, or name another word."
         return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
 
+    def _explain_zeros(self) -> str:
+        if file := self.meta.get("read_from"):
+            return f"has a vector of zeros in {file}, so that no cosine exists. Name another word."
+        subsample = self.meta.get("cooccurrence_config", {}).get("subsample", 0.0)
+        ways = advise({"`nlpseq train-counts --subsample 0`": (subsample, 0.0)}, "more text")
+        return f"its vector is zero, because training found no pair of this word. {ways}"
+
     def rows(self, word_ids: Sequence[int]) -> Floats:
         """Return the unit vectors of some words, dense, (len(word_ids), D)."""
         rows = self.unit[list(word_ids)]
@@ -173,8 +208,8 @@ class Vectors:
         """Return the words of a term in an expression."""
         return self.split_phrase(term.text) if term.is_quoted else [term.text]
 
-    def find_words(self, text: str) -> tuple[list[str], list[str]]:
-        """Return the words of a text that have a direction, and the other words.
+    def find_words(self, text: str) -> tuple[list[int], list[str]]:
+        """Return the ids of the words of a text that have a trained vector, and the other words.
 
         Vectors of nlpseq split a text like the training text, others at white space.
         """
@@ -184,14 +219,15 @@ class Vectors:
         else:
             config = from_stored(TextConfig, stored)
             tokens = join_known(self.vocab.tokenize(text, config), self.vocab.ids, config.phrases)
-        unusable = {-1, *self.zero_ids.tolist()}
-        unknown = [token for token in tokens if self.vocab.ids.get(token, -1) in unusable]
-        return [token for token in tokens if token not in unknown], unknown
+        untrained = {-1, *self.untrained_ids.tolist()}
+        ids = [(token, self.vocab.ids.get(token, -1)) for token in tokens]
+        known = [word_id for _, word_id in ids if word_id not in untrained]
+        return known, [token for token, word_id in ids if word_id in untrained]
 
     def similarity(self, a: str | Sequence[str], b: str | Sequence[str]) -> float:
         """Return the cosine of two words, or of the means of two lists of words, from -1 to 1.
 
-        Raises DataError if a vector or a mean is zero.
+        Raises DataError for a word without a trained vector, and for a mean of zero.
         """
         means = list[Any]()
         for words in (a, b):
@@ -202,18 +238,19 @@ class Vectors:
     def neighbors(self, word: str, top: int = 10) -> Answers:
         """Return the `top` words with the highest cosine, best first, without the word itself.
 
-        Words whose vector is zero are left out; raises DataError for such a word.
+        Words without a trained vector are left out, see untrained_ids; raises DataError for such a word.
         """
         return self.neighbors_of([word], top)[0]
 
     def neighbors_of(
-        self, words: Iterable[str | Sequence[str]], top: int = 10, among: Iterable[str] | None = None
+        self, words: Iterable[Word | Sequence[Word]], top: int = 10, among: Iterable[Word] | None = None
     ) -> list[Answers]:
         """Return the neighbors of many words at once, faster than one by one.
 
         A list of words asks for the neighbors of the mean of their directions. among: words that may answer.
+        A word may be an id.
         """
-        groups = [[each] if isinstance(each, str) else each for each in words]
+        groups = [[each] if isinstance(each, Word) else each for each in words]
         groups_of_ids = [self._ids_of(group) for group in groups]
         rows_ND = self._stored_rows([word_id for group in groups_of_ids for word_id in group])
         questions, start = list[Question](), 0
@@ -230,7 +267,8 @@ class Vectors:
 
         3cosadd scores a word x by cos(x, b - a + c) (Mikolov, Yih & Zweig 2013, N13-1090), 3cosmul by
         cos(x, b) cos(x, c) / cos(x, a) with cosines shifted to 0..1, which explicit vectors do not need
-        because their cosines are never negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618).
+        because their cosines are never negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). Words
+        without a trained vector are left out; raises DataError if the text does not have a, b or c.
         """
         word_ids = self._ids_of((a, b, c))
         rows_3D = _directions(self._stored_rows(word_ids))
@@ -314,19 +352,9 @@ class Vectors:
     to_gensim = gensim_names.to_gensim
     from_gensim = classmethod(gensim_names.from_gensim)
 
-    def direction_id(self, word: str) -> int:
-        """Return the row of a word; raises UnknownWord, or DataError if the vector is zero."""
-        word_id = self.word_id(word)
-        if word_id in self.zero_ids:
-            raise DataError(
-                f"{word!r}: its vector is zero, because training found no pair of this word. Train on more "
-                "text, or with --subsample 0."
-            )
-        return word_id
-
-    def _ids_of(self, words: Iterable[str]) -> list[int]:
-        """Return the rows of one or more words, as direction_id does."""
-        word_ids = [self.direction_id(word) for word in words]
+    def _ids_of(self, words: Iterable[Word]) -> list[int]:
+        """Return the rows of one or more words, as trained_id does."""
+        word_ids = [self.trained_id(word) for word in words]
         if not word_ids:
             raise ConfigError("words: are missing. Name one or more.")
         return word_ids
@@ -344,11 +372,11 @@ class Vectors:
 
     @cached_property
     def _space(self) -> Space:
-        """Return all words that have a cosine."""
-        return Space(self.unit, self._stored_rows, self.zero_ids, len(self.vocab))
+        """Return all words that have a trained vector."""
+        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab))
 
     def _space_of(
-        self, among: Iterable[str] | None = None, min_frequency: int = 0, max_rank: int | None = None
+        self, among: Iterable[Word] | None = None, min_frequency: int = 0, max_rank: int | None = None
     ) -> Space:
         """Return the words that may answer a query."""
         if among is None and min_frequency <= 0 and max_rank is None:
@@ -356,7 +384,8 @@ class Vectors:
         space, hidden_V = self._space, np.zeros(len(self.vocab), bool)
         if among is not None:
             hidden_V[:] = True
-            hidden_V[[self.word_id(word) for word in among]] = False
+            ids = [self.word_id(word) if isinstance(word, str) else word for word in among]
+            hidden_V[ids] = False
         if min_frequency > 0:
             if (self.vocab.counts < 0).any():
                 raise ConfigError(
@@ -366,7 +395,7 @@ class Vectors:
         if max_rank is not None:
             space = space._replace(num_words=min(max_rank, len(self.vocab)))
         if hidden_V.any():
-            hidden_V[self.zero_ids] = True
+            hidden_V[self.untrained_ids] = True
             space = space._replace(hidden_ids=np.flatnonzero(hidden_V))
         return space
 

@@ -10,7 +10,7 @@ from nlpseq.config.fields import split_settings
 from nlpseq.core.resources import available_cores, count_text
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.errors import ConfigError, DataError
+from nlpseq.errors import ConfigError, DataError, advise
 from nlpseq.reading.corpus import Corpus, Source
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
@@ -48,7 +48,7 @@ def train_word2vec(
         chosen, text = split_settings(Word2VecConfig, config, settings, TextConfig)
         data = as_dataset(data, text)
         words, tokens = len(data.vocab.without_specials()), data.split("train").num_tokens
-        config = resolve(chosen, words, tokens)
+        config = resolve(chosen, words, tokens, data.config.min_count)
         provenance = checkpoint.provenance if checkpoint else None
         trainer = Trainer(data, config, provenance=provenance, sizes=sizes)
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
@@ -82,12 +82,15 @@ def resume_word2vec(
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
 
 
-def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2VecConfig:
-    """Fill in defaults from the data and the machine."""
+def resolve(config: Word2VecConfig, num_words: int, num_tokens: int, min_count: int = 1) -> Word2VecConfig:
+    """Fill in defaults from the data and the machine.
+
+    min_count: of the text, for advice. Raises DataError for a single word.
+    """
     if num_words < 2:
         raise DataError(
             f"corpus: the vocabulary has {count_text(num_words, 'word')} and word2vec needs at least 2. "
-            "Use more text, or lower --min-count."
+            + advise({"a lower --min-count": (min_count, 1)}, "more text")
         )
     update = config.objective if config.objective == "skipgram" else config.cbow_update
     learning_rate = config.learning_rate or DEFAULT_RATE[update]

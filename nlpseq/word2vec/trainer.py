@@ -16,7 +16,7 @@ import numpy as np
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.errors import ArtifactError, DataError
+from nlpseq.errors import ArtifactError, DataError, advise
 from nlpseq.storage import artifact
 from nlpseq.training.metrics import write_metrics
 from nlpseq.training.progress import TrainProgress
@@ -252,9 +252,15 @@ class Trainer:
     def finish(self) -> None:
         """Raise DataError if not one pair of words was trained."""
         if all(loss is None for loss in self.state.losses):
+            vocab, text = self.data.vocab, self.data.config
+            has_unknown = vocab.counts[vocab.num_words] != 0
+            settings = {
+                "--subsample 0": (self.config.subsample, 0.0),
+                "a lower --min-count": (text.min_count if has_unknown else 1, 1),
+            }
             raise DataError(
-                "corpus: no word has a neighbor, because no sentence has two frequent words. "
-                "Use --subsample 0 for a small text, lower --min-count, or use longer sentences."
+                "corpus: no word has a neighbor, because no sentence keeps two words of the vocabulary. "
+                + advise(settings, "longer sentences")
             )
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:

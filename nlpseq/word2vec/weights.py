@@ -10,7 +10,7 @@ from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.word2vec.kernels.select import LANES, padded
 from nlpseq.word2vec.objectives import Weights
 
-__all__ = ["aligned_zeros", "count_untrained", "initial_weights", "to_numpy", "with_padding"]
+__all__ = ["aligned_zeros", "initial_ids", "initial_weights", "to_numpy", "with_padding"]
 __all__ += ["without_padding"]
 
 BLOCK_ROWS = 1_000  # at once, to save memory
@@ -38,15 +38,15 @@ def _initial_rows(first: int, last: int, columns: int, config: Word2VecConfig) -
     return rows
 
 
-def count_untrained(in_VD: Floats, config: Word2VecConfig) -> int:
-    """Count the words whose vector is the initial one, because no pair was trained."""
-    columns, num_untrained = min(config.dim, COMPARED_COLUMNS), 0
+def initial_ids(in_VD: Floats, config: Word2VecConfig) -> list[int]:
+    """Return the ids of words whose vector is the initial one, because no pair was trained."""
+    columns, found = min(config.dim, COMPARED_COLUMNS), list[int]()
     for first in range(0, len(in_VD), BLOCK_ROWS):
         rows = in_VD[first : first + BLOCK_ROWS, :columns]
         initial = _initial_rows(first, first + len(rows), columns, config)
         is_initial = np.isclose(rows, initial, rtol=ROUNDING, atol=0)
-        num_untrained += int(is_initial.all(axis=1).sum())
-    return num_untrained
+        found += (first + np.flatnonzero(is_initial.all(axis=1))).tolist()
+    return found
 
 
 def aligned_zeros(rows: int, columns: int) -> Floats:

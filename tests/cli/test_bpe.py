@@ -10,7 +10,6 @@ import pytest
 import nlpseq as ns
 from nlpseq.config import Length
 from nlpseq.lm.generate import generate
-from nlpseq.tokenizers.bpe import token_label
 
 TEXT = b"the king of the hill, the king's cat sat\nna\xc3\xafve caf\xe9 \xff\xfe the cat's hat\r\n" * 40
 BPE = ("--tokenizer", "bpe", "--vocab-size", "280")
@@ -67,6 +66,26 @@ def test_option_that_bpe_cannot_follow_is_refused(run_cli, text: Path, options, 
     done = run_cli("preprocess", text, *options)
     assert (done.exit_code, said in done.stderr) == (code, True), done.stderr
     assert not Path("text.tokens").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["train-w2v --epochs 2", "train-counts --method glove", "train-counts --dim 4"]
+)
+def test_tokens_not_in_the_text_are_never_shown(run_cli, text: Path, command: str) -> None:
+    text.write_text("the king of the hill saw the cat and the queen saw the dog\n" * 40)
+    done = run_cli(*command.split(), text, *BPE, "--subsample", 0, "-o", "out")
+    assert done.exit_code == 0, done.stderr
+    vectors = ns.Vectors.load("out")
+    unseen = [vectors.vocab.words[n] for n in np.flatnonzero(vectors.vocab.counts == 0)]
+    assert f"{len(unseen)} of 280 tokens do not occur in this text" in done.stderr and len(unseen) > 99
+    assert "because training had no pair" not in done.stderr
+    *examples, last = [line.split() for line in done.stderr.splitlines() if line.startswith(("  ", "next:"))]
+    shown = {word.strip(",:") for line in examples for word in line} | {last[-1]}
+    assert shown and shown.isdisjoint(map(vectors.vocab.label, unseen))
+    answers = json.loads(run_cli("neighbors", "out", last[-1], "--top", 280, "--json").stdout)["neighbors"]
+    assert len(answers) == 279 - len(unseen)
+    asked = run_cli("neighbors", "out", "Z")
+    assert asked.exit_code == 4 and "'Z': does not occur in the text of these vectors" in asked.stderr
 
 
 def test_changed_tokenizer_file_is_read_again(run_cli, text: Path) -> None:
@@ -132,7 +151,7 @@ def test_query_finds_the_token_after_a_space(run_cli, trained: Path, text: Path)
     assert json.loads(done.stdout)["word"] == "Ġking"
     printed = run_cli("neighbors", trained / "text.w2v", "▁king", "--top", 300).stdout.splitlines()
     nearest = [word for word, _ in vectors.neighbors("king", top=300)]
-    labels = [*map(token_label, nearest)]
+    labels = [*map(vectors.vocab.label, nearest)]
     assert printed[labels.index("▁the")].split()[0] == "▁the"
     Path("pairs.tsv").write_text("king cat 3\nKing the 2\nhat sat 1\nzebra cat 1\n")
     judged = run_cli("eval-w2v", trained / "text.w2v", "--pairs", "pairs.tsv", "--json")

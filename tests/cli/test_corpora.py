@@ -133,3 +133,14 @@ def test_offline_advice_names_no_download(run_cli, catalog, monkeypatch, command
     done = run_cli(*command.split())
     assert done.exit_code == 4 and "news: needs the network, and NLPSEQ_OFFLINE forbids it" in done.stderr
     assert "Type: nlpseq corpora get" not in done.stderr
+
+
+def test_path_says_that_a_text_is_built(run_cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("nlpseq.corpora.pydocs.cached_text", lambda sources: tmp_path / "pydocs.txt")
+    monkeypatch.setattr("nlpseq.corpora.pydocs.MAX_WORDS", 0)
+    monkeypatch.setattr("nlpseq.corpora.pydocs.installed_sources", lambda: [("none", tmp_path)])
+    assert (
+        "pydocs: the text is extracted from the installed packages"
+        in run_cli("corpora", "path", "pydocs").stderr
+    )
+    assert "extracted" not in run_cli("corpora", "path", "pydocs").stderr

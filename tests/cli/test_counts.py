@@ -73,7 +73,11 @@ def test_stored_counts_are_used_if_settings_match(run_cli, here):
         (["--x-max", "5"], 2, "--x-max is for --method glove, not ppmi-svd"),
         (["--method", "glove", "--shift", "5"], 2, "--shift is for --method ppmi, not glove"),
         (["--method", "ppmi", "--eigenvalue-power", "1"], 2, "--eigenvalue-power is for --method ppmi-svd"),
-        (["--dim", "8"], 2, "--dim: is 8, too large for 8 words"),
+        (
+            ["--dim", "8"],
+            2,
+            "--dim: 8 is too large, because 8 words give vectors of at most 7 dimensions. Use --dim 7",
+        ),
         (["--dim", "3", "--min-count", "9999"], 4, "--min-count"),
         (["--shift", "99", "--subsample", "0"], 4, "PPMI above 0. Use a lower --shift (it is 99), or more"),
         (["--dim", "3", "--subsample", "1e-9"], 4, "0. Use --subsample 0 (it is 1e-09), or more text"),
@@ -88,7 +92,7 @@ def test_train_counts_refuses_impossible_settings(run_cli, here, arguments, code
 
 def test_open_dim_is_lowered_with_a_notice(run_cli, here):
     done = run_cli("train-counts", "things.txt", "--subsample", "0")
-    assert done.exit_code == 0 and "--dim: 7, no more for 8 words" in done.stderr, done.stderr
+    assert done.exit_code == 0 and "--dim: 7, the most for 8 words" in done.stderr, done.stderr
     vectors = Vectors.load("things.svd")
     assert vectors.matrix.shape[1] == vectors.meta["svd_config"]["dim"] <= 7
 
@@ -104,7 +108,7 @@ def test_explicit_dim_is_refused_before_counting(run_cli, here):
 def test_words_without_pairs_give_a_warning(run_cli, here, method, vector):
     Path("things.txt").write_text("alpha beta gamma\ngamma alpha\nlonely\n" * 50)
     done = run_cli("train-counts", "things.txt", "--method", method, "--subsample", "0", "-o", "out")
-    assert f"1 of 4 words got {vector}, because no pair of them counts. Use more text" in done.stderr
+    assert f"1 of 4 words got {vector}, because training had no pair of them. Use more text" in done.stderr
     if method != "glove":
         asked = run_cli("neighbors", "out", "lonely")
         assert asked.exit_code == 4 and "'lonely': its vector is zero" in asked.stderr

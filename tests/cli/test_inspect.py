@@ -84,6 +84,17 @@ def test_forged_notices_give_exit_code_5(run_cli, vectors, notices):
     assert " no\n" in result.stdout
 
 
+def test_forged_empty_train_split_gives_exit_code_5(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_cli("preprocess", "tiny")
+    path = Path("tiny.tokens")
+    meta = json.loads((path / "meta.json").read_text())
+    end = meta["num_sentences"]
+    write_sealed_meta(path, meta | {"splits": {"train": [0, 0], "valid": [0, end], "test": [end, end]}})
+    assert inspected(run_cli, path, code=5)["whole"] is False
+    assert "field splits does not match" in run_cli("inspect", path).stderr
+
+
 def flip_last_bit(file: Path) -> None:
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
@@ -96,7 +107,7 @@ def test_inspect_shows_the_figures_of_encoding(run_cli, tmp_path, monkeypatch):
     said = run_cli("preprocess", "a.csv", "--valid-share", 0.2).stderr
     rows = dict(line.partition(": ")[::2] for line in said.splitlines())
     shown = run_cli("inspect", "a.tokens").stdout.splitlines()
-    for title in ("corpus", "vocabulary", "scripts", "most frequent", "splits", "skipped"):
+    for title in ("corpus", "vocabulary", "scripts", "most frequent", "splits"):
         assert any(line.split("  ")[0] == title and line.endswith(f"  {rows[title]}") for line in shown), (
             title
         )
@@ -105,7 +116,7 @@ def test_inspect_shows_the_figures_of_encoding(run_cli, tmp_path, monkeypatch):
     statistics = inspected(run_cli, "a.tokens")["meta"]["statistics"]
     assert (statistics["sentences"], statistics["skipped"]) == (
         20,
-        {"not of 2 fields, as the first line is": 1},
+        {"without 2 fields, as the first line has": 1},
     )
 
 

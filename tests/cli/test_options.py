@@ -1,6 +1,7 @@
 """Options: made from the config dataclasses, precedence of their values, and the imports of --help."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -237,6 +238,15 @@ def test_help_shows_defaults_bounds_and_sections(run_cli):
     assert "--smoothing" not in text, "hidden: set by the file"
     assert "--time-budget DURATION" in (text := " ".join(run_cli("train-lm", "--help").stdout.split()))
     assert "[default without epochs: 10m] [x>0]" in text
+
+
+@pytest.mark.parametrize("group", [[], ["corpora"]])
+def test_group_help_shows_whole_summaries(run_cli, group):
+    found = run_cli(*group, "--help", env={"COLUMNS": "80"}).stdout
+    summaries = found.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(summaries) > 2
+    for line in summaries:
+        assert re.fullmatch(r"  [a-z0-9-]+  +[A-Z].*[^.]\.", line) and len(line) <= 80, line
 
 
 HELP = f"""

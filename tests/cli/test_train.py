@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from importlib import import_module
@@ -23,6 +24,7 @@ from nlpseq.config import WORD2VEC_PRESETS
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.storage.locks import PREFIX
+from nlpseq.tokenizers.bpe import train_bpe
 from nlpseq.vectors.vectors import Vectors
 
 NLPSEQ = [sys.executable, "-m", "nlpseq"]
@@ -187,7 +189,7 @@ def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
 def test_words_never_trained_give_a_warning(run_cli, folder):
     Path("lone.txt").write_text("alpha beta gamma\nlonely\n" * 400)
     done = run_cli("train-w2v", "lone.txt", "--dim", 8, "--epochs", 1, "--subsample", 0, "-q")
-    assert "1 of 4 words got a random vector, because no pair of them was trained" in done.stderr
+    assert "1 of 4 words got a random vector, because training had no pair" in done.stderr
     assert "repeat another. Remove the copies" in done.stderr
     rare = run_cli("train-w2v", "corpus.txt", *QUICK, "--subsample", "1e-7")
     assert "--subsample 1e-07 keeps about" in rare.stderr
@@ -361,8 +363,29 @@ def test_example_words_have_several_letters():
 def test_example_words_of_bpe_begin_words():
     entries = ["ª", "ing", "ation", "Ġof", "Ġking", "Ġìĸ´", "Ġqueen"]
     vocab = Vocab(entries, np.array([1, 9, 8, 7, 3, 6, 2]))
-    vocab.bpe = object()  # any tokenizer
+    vocab.bpe = train_bpe(b"", np.zeros(0, np.int64), 0)
     assert import_module("nlpseq.cli._training").example_words(vocab) == ["king"]
+
+
+class AtOnce(threading.Timer):
+    """A timer that does not wait."""
+
+    def start(self):
+        self.function(*self.args, **self.kwargs)
+
+
+def test_cached_kernels_are_not_said_to_compile(run_cli, folder, monkeypatch):
+    monkeypatch.setattr("threading.Timer", AtOnce)
+    run_cli("train-w2v", "corpus.txt", *QUICK)
+    again = run_cli("train-w2v", "corpus.txt", *QUICK, "--force")
+    assert "starting (the first run with these settings compiles kernels)" in again.stderr
+    assert not re.search("^compiling", again.stderr, re.MULTILINE)
+
+
+def test_next_command_quotes_no_letters(run_cli, folder):
+    Path("corpus.txt").write_text("대학교 학생 선생님 교실 운동장\n" * 50)
+    done = run_cli("train-w2v", "corpus.txt", *QUICK, "-o", "한글.w2v")
+    assert re.search(r"^next: nlpseq neighbors 한글\.w2v [가-힣]+$", done.stderr, re.MULTILINE), done.stderr
 
 
 def test_preset_sets_defaults_and_flag_wins(run_cli, folder):
@@ -385,6 +408,9 @@ def test_commands_to_copy_quote_odd_names(run_cli, folder):
     names = {
         "-x.tokens": "./-x.tokens",
         "a b.tokens": "'a b.tokens'",
+        "말뭉치-ñ.tokens": "말뭉치-ñ.tokens",
+        "ข้อ;ความ.tokens": "'ข้อ;ความ.tokens'",
+        "ข้อความ.tokens": "ข้อความ.tokens",
         os.fsdecode(b"\xff'.tokens"): r"$'\xff\x27.tokens'",
     }
     for name, quoted in names.items():

@@ -2,12 +2,14 @@
 
 import io
 import re
+import shutil
 import tarfile
 import threading
 import zipfile
 from dataclasses import replace
 from hashlib import sha256
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 from support.web_server import CONTENT, Reply
@@ -184,6 +186,16 @@ def test_small_disk_is_refused_before_the_first_byte(web_server, folder):
     with pytest.raises(ResourceError, match="Free some space"):
         get(entry_of(web_server.url()))
     assert len(web_server.requests) == 1
+
+
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+def test_member_too_large_for_the_disk_is_refused(web_server, folder, pack, monkeypatch):
+    free = 10**6  # enough by the size of the archive
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    web_server.replies = [Reply(pack(small=b"one\n", train=b"\0" * (free + 1)))]
+    with pytest.raises(ResourceError, match="Free some space"):
+        get(entry_of(web_server.url(), parts={"small": "*/small.txt", "train": "*/train.txt"}))
+    assert not [*folder.rglob("*.txt")]
 
 
 def test_second_process_does_not_download_the_same(web_server, folder):

@@ -1,5 +1,6 @@
 """The catalog, and English paragraphs from docstrings."""
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -288,3 +289,13 @@ def test_catalog_finds_every_corpus(monkeypatch):
     assert sum("Monday" in line for line in lines) >= 5
     monkeypatch.setattr(pydocs, "build", lambda: Path("built"))
     assert corpora.find("pydocs") == Path("built")
+
+
+def test_skipped_folders_are_never_listed(tmp_path, monkeypatch):
+    for name in ("a.py", "b/c.py", "b/tests/d.py", "site-packages/torch/e.py", "b/text.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(Path(path).name) or scandir(path))
+    assert pydocs.python_files(tmp_path) == [tmp_path / "a.py", tmp_path / "b" / "c.py"]
+    assert not {"tests", "site-packages", "torch"} & {*listed}

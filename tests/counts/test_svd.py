@@ -105,13 +105,15 @@ def test_open_dimension_is_what_words_and_rank_fill():
     found = train_svd(explicit(flat))
     assert found.matrix.shape == found.contexts.shape == (8, 1) and found.meta["svd_config"]["dim"] == 1
     assert resolve(SVDConfig(), 10_000).dim == 300
-    with pytest.raises(ConfigError, match="dim: is 1, too large for 1 word"):
+    with pytest.raises(DataError, match=r"has 1 word and SVD needs at least 2\. Use more text\."):
         resolve(SVDConfig(), 1)
+    with pytest.raises(DataError, match=r"Use a lower --min-count \(it is 5\), or more text\."):
+        resolve(SVDConfig(dim=1), 1, min_count=5)
 
 
 def test_train_svd_refuses_too_many_dimensions():
-    with pytest.raises(ConfigError, match="dim: is 50, too large for 50 words"):
+    with pytest.raises(ConfigError, match=r"dim: 50 is too large, because 50 words give .* at most 49"):
         train_svd(explicit(sparse(50, 50)), SVDConfig(dim=50))
     flat = csr_array(np.outer(np.arange(1, 9), np.ones(8)).astype(np.float32))
-    with pytest.raises(DataError, match="rank is below 3"):
+    with pytest.raises(ConfigError, match=r"dim: 3 .* these counts .* at most 1 dimension\. Use --dim 1 or"):
         train_svd(explicit(flat), SVDConfig(dim=3))

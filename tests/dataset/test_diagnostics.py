@@ -42,7 +42,18 @@ UNSPACED = ["".join(random.Random(n).choices("私は学生です今日天気", k
     [
         (sentences(9, 20, 8), 0, {}, ["160 tokens: too few"]),
         (sentences(900, 300, 8), 0, {"min_count": 1}, ["a word occurs 2."]),
-        (sentences(900, 300, 8), 0, {"min_count": 7}, ["of the text is <unk>"]),
+        (
+            sentences(900, 300, 8),
+            0,
+            {"min_count": 7},
+            ["<unk>. Use a lower --min-count (it is 7), or more text"],
+        ),
+        (
+            sentences(900, 300, 8),
+            0,
+            {"min_count": 1, "max_vocab": 99},
+            ["<unk>. Use a higher --max-vocab (it is 99), or more text"],
+        ),
         (sentences(50, 300, 8), 1e-7, {}, ["--subsample 1e-07 keeps about 5 of 2,400 tokens"]),
         (sentences(9, 3000, 1), 0, {}, ["repeat another", "100% of the sentences are a single token"]),
         (sentences(9, 20, 60) * 20, 0, {}, ["95% of the sentences repeat another"]),

@@ -159,3 +159,15 @@ def test_notices_of_a_cached_text_name_the_present_files(tmp_path: Path) -> None
         files = [write_text(tmp_path / folder / f"{number}.txt", text) for number, text in enumerate(texts)]
         (notice,) = cached_dataset(open_corpus(*files), config).meta["notices"]
         assert notice.startswith(f"{files[1]}, line 1, byte 2 (utf-8); {files[2]}, line 1, byte 2 (utf-8): 2")
+
+
+def test_other_version_of_an_analyzer_makes_a_new_entry(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, config = open_corpus(small_corpus(tmp_path)), TextConfig(tokenizer="nltk", min_count=1)
+    before = cached_dataset(corpus, config)
+    monkeypatch.setattr("nlpseq.tokenizers.base.version", lambda package: "0.1")
+    after = cached_dataset(corpus, config)
+    assert before.meta["made_with"]["nltk"] != after.meta["made_with"]["nltk"] == "0.1"
+    assert before.path != after.path and len(list(cache.iterdir())) == 2
+    assert cached_dataset(corpus, config).path == after.path

@@ -162,6 +162,10 @@ def change_vocab(words: list[str], num_specials: int) -> Callable[[Path], None]:
             change_meta(splits={"train": ["0", 6], "valid": [6, 8], "test": [8, 10]}),
             "field splits does not match",
         ),
+        (
+            change_meta(splits={"train": [0, 0], "valid": [0, 8], "test": [8, 10]}),
+            "field splits does not match",
+        ),
         (change_meta(notices=[1]), "field notices does not match"),
         (change_meta(read={"invalid_bytes": "2"}), "field read does not match"),
         (change_meta(read={"skipped": {"no text": ["3", "a.csv"]}}), "field read does not match"),

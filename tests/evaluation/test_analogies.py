@@ -52,6 +52,20 @@ def test_analogies_match_definition_for_any_table(table_bytes):
     assert whole.add == family.add + gram.add and whole.used == 249
 
 
+@pytest.mark.parametrize("table_bytes", [4, TABLE_BYTES])
+def test_analogies_leave_out_words_not_in_the_text(table_bytes):
+    model, asked = random_model(), section("family", 150, 1, 12)
+    clones = np.concatenate([model.matrix, model.matrix])  # the first of equal words wins
+    words = [f"clone{v}" for v in range(60)] + model.vocab.words
+    counts = np.concatenate([np.zeros(60, int), model.vocab.counts])
+    found = evaluate_analogies(Vectors(Vocab(words, counts), clones), [asked], table_bytes=table_bytes)
+    assert found == evaluate_analogies(model, [asked]) and found[0].add > 0
+    (unknown, *_) = evaluate_analogies(
+        Vectors(Vocab(words, counts), clones), [Section("x", [("w1", "w2", "w3", "clone4")])]
+    )
+    assert (unknown.used, unknown.oov) == (0, 1)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # in gensim itself
 def test_gensim_finds_as_many_correct():
     from gensim.models import KeyedVectors

@@ -7,8 +7,10 @@ import pytest
 from support.languages import text_in
 from support.random_vectors import random_model
 
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import DataError
 from nlpseq.evaluation.word_pairs import Pair, evaluate_pairs, read_pairs
+from nlpseq.vectors.vectors import Vectors
 
 PAIR_FILES = {
     "tabs": "love\tsex\t6.77\ntiger\tcat\t7.35\n",
@@ -80,3 +82,14 @@ def test_unknown_words_are_skipped_or_zero():
 
 def test_equal_scores_have_no_correlation():
     assert math.isnan(evaluate_pairs(random_model(), [Pair("w1", f"w{v}", 1.0) for v in range(5)]).pearson)
+
+
+def test_pairs_with_a_word_not_in_the_text_are_oov():
+    model = random_model(9)
+    words = ["W1", *model.vocab.words[1:]]  # W1 and w2 are in no text
+    counts = [0, 5, 0, *[5] * 6]
+    vectors = Vectors(Vocab(words, counts), model.matrix)
+    pairs = [Pair(f"w{n}", f"w{n + 1}", score=float(n)) for n in range(3, 7)]
+    more = [Pair("W1", "w3", 2.0), Pair("w3", "w2", 1.0)]
+    found = evaluate_pairs(vectors, pairs + more)
+    assert (found.used, found.oov) == (5, 1), "W1 is found in lower case"

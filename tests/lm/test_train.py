@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from nlpseq.lm import trainer as trainer_module
 from nlpseq.lm.batches import Stream
 from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint
 from nlpseq.lm.evaluate import mean_loss
-from nlpseq.lm.state import load_state
+from nlpseq.lm.state import load_state, seconds_of_pass
 from nlpseq.lm.train import resolve, resume_lm, train_lm
 from nlpseq.lm.trainer import Trainer
 from nlpseq.training import runner
@@ -239,6 +239,18 @@ def test_time_budget_is_kept(data, clock):
     rates = [each["learning_rate"] for each in trainer.metrics if "learning_rate" in each]
     assert rates[0] == pytest.approx(LMConfig().learning_rate) and rates[-1] < 0.3 * rates[0]
     assert trainer.metrics[-1]["averaged"] and "valid_loss" in trainer.metrics[-1]
+
+
+@pytest.mark.parametrize("budget", [3.0, 8.0])
+def test_advised_time_budget_reads_the_text_once(data, clock, budget):
+    short = trainer_with_budget(data, clock, budget)
+    assert runner.run(short, clock=clock)
+    train_tokens = short.describe()["train_tokens"]
+    assert short.state.tokens < 0.7 * train_tokens
+    advised = seconds_of_pass(asdict(short.state), train_tokens)
+    longer = trainer_with_budget(data, clock, advised)
+    assert runner.run(longer, clock=clock)
+    assert 0.9 < longer.state.tokens / train_tokens < 1.3
 
 
 def test_resumed_run_keeps_used_time_budget(data, tmp_path, clock):

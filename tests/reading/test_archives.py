@@ -134,4 +134,4 @@ def test_records_of_members_count_as_in_files(tmp_path):
     file = write(tmp_path, zip_of({"x.jsonl": content.encode()}), "a.zip")
     assert text_of(file, report=report) == "a\n"
     assert report.formats == {"JSON lines, text from text": f"{file}, member x.jsonl"}
-    assert f"{file}, member x.jsonl, line 2: 1 record skipped" in report.notices()[0]
+    assert f"; the first is {file}, member x.jsonl, line 2." in report.notices()[0]

@@ -177,21 +177,55 @@ def test_malformed_lines_are_skipped_and_counted(tmp_path):
     )
     assert text_of(file, report=report) == "a\n\ufffd\n"
     notices = "\n".join(report.notices())
-    assert f"{file}, line 2: 2 records skipped, not an object or a string in JSON; the first is" in notices
-    assert f"{file}, line 4: 1 record skipped, no text in text; the first is here." in notices
+    assert f"skipped 2 records without a JSON object or string; the first is {file}, line 2." in notices
+    assert f"skipped 1 record without text in text; the first is {file}, line 4." in notices
     assert "1 single surrogate" in notices
 
 
 def test_json_without_text_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"has no record with text .2 with not an object"):
+    with pytest.raises(DataError, match=r"has no record with text .2 without a JSON object"):
         read(write(tmp_path, "prose\nand more\n"), format="jsonl")
-    with pytest.raises(DataError, match="record 2: is not valid JSON"):
+    with pytest.raises(DataError, match="record 2: is not an object or a string in valid JSON"):
         read(write(tmp_path, '[{"text": "a"}, {"text" "b"}]'), format="json")
     for end in (', {"text": "b', ",\n", ""):
         with pytest.raises(DataError, match="ends inside a JSON record or array"):
             read(write(tmp_path, '[{"text": "a"}' + end))
     with pytest.raises(DataError, match=r"a\.txt: has no column 'body'"):
         read(write(tmp_path, '"a string"\n"another"\n'), column="body")
+
+
+@pytest.mark.parametrize(
+    ("text", "how", "said"),
+    [
+        ('[["a", "b"], ["c"]]', {"format": "json"}, r"is a JSON array of arrays, .*jq -c '\.\[\]\[\]'"),
+        ('["a", "b"]\n["c"]\n', {"format": "jsonl"}, r"is a JSON array on each line, .*jq -c '\.\[\]'"),
+        ("[1, 2]", {"format": "json"}, "record 1: is not an object or a string in valid JSON"),
+        ('{"data": [{"text": "a"}, {"text": "b"}]}', {}, r"in the list data\. .*jq -c '\.data\[\]'"),
+        ('{"data": [{"text": "a"}]}', {"column": "data.text"}, r"in the list data\. .*jq -c '\.data\[\]'"),
+        ('{"v": "two", "data": [{"text": "a"}]}', {"column": "data"}, r"in the list data\."),
+        ('{"all": {"data": ["one", "two"]}}', {}, r"in the list all\.data\. .*jq -c '\.all\.data\[\]'"),
+        ('{"data": [' + '{"text": "a long text"}, ' * 20_000 + '"b"]}', {}, r"line each, as jq -c '\.KEY"),
+    ],
+)
+def test_records_in_lists_are_refused_with_a_way_out(tmp_path, text, how, said):
+    with pytest.raises(DataError, match=said):
+        read(write(tmp_path, text), **how)
+
+
+def test_lists_beside_text_are_left_out(tmp_path):
+    assert text_of(write(tmp_path, '{"body": "a", "tags": ["b", "c"]}')) == "a\n"
+    assert text_of(write(tmp_path, '{"body": "a", "more": [{"n": "b"}]}'), column="body") == "a\n"
+    assert text_of(write(tmp_path, '{"text": "a", "more": [{"n": "b"}]}')) == "a\n"
+
+
+def test_mistyped_column_is_suggested(tmp_path):
+    file = write(tmp_path, '{"title": "News", "body": "Long", "n": 1}\n')
+    with pytest.raises(
+        DataError, match=r"has no column 'bodies'\. Did you mean body\? Name one with --column"
+    ):
+        read(file, column="bodies")
+    with pytest.raises(DataError, match=r"has no column 'stars'\. Name one with --column"):
+        read(file, column="stars")
 
 
 def test_content_of_json_outweighs_the_name(tmp_path):
@@ -210,6 +244,6 @@ def test_text_is_found_in_records_longer_than_the_sample(tmp_path):
 
 def test_records_in_a_list_of_a_document_are_not_passed_over(tmp_path):
     file = write(tmp_path, '{"version": "v2", "data": [{"context": "the text"}]}')
-    with pytest.raises(DataError, match=r"has 2 columns with text.*version \('v2'\), data \("):
+    with pytest.raises(DataError, match=r"with records in the list data\. Write each"):
         read(file)
     assert text_of(file, column="version") == "v2\n"

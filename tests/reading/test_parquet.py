@@ -1,5 +1,7 @@
 """Parquet and Arrow: types of strings, nested columns, missing values, corrupt files, no pyarrow."""
 
+import csv
+import json
 import sys
 
 import pytest
@@ -44,9 +46,8 @@ def test_column_is_read_from_every_container(tmp_path, kind):
         assert text_of(file, sentences="documents") == "one two\n\n하나 x\nlast\n"
         assert text_of(file, tokenizer="bpe") == "one\ntwo\n\n하나\0x\nlast\n"
         assert text_of(file, tokenizer="bpe", sentences="documents") == "one two\n\n하나 x\nlast\n"
-        assert report.notices() == [
-            f"{file}, record 2: 1 record skipped, no text in text; the first is here."
-        ]
+        said = f"skipped 2 records without text in text; the first is {file}, record 2."
+        assert report.notices() == [said]
         corpus = open_corpus(file)
         assert [block.bytes_read for block in corpus.blocks(TextConfig(), ReadReport())][-1] > 0
         assert corpus.read_key == corpus.content_key()
@@ -55,7 +56,9 @@ def test_column_is_read_from_every_container(tmp_path, kind):
 def test_first_missing_value_is_located(tmp_path):
     content, report = table(text=pa.array(["a", "b", "c", None, None])), ReadReport()
     read(write_arrow(tmp_path / "a", content, pa.ipc.new_file), report=report)
-    assert report.notices()[0].startswith(f"{tmp_path}/a, record 4: 2 records skipped")
+    assert report.notices() == [
+        f"skipped 2 records without text in text; the first is {tmp_path}/a, record 4."
+    ]
 
 
 def test_column_may_be_a_field_of_a_struct(tmp_path):
@@ -114,3 +117,21 @@ def test_missing_pyarrow_says_how_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r'needs pyarrow.*Type: pip install "\.\[data\]"'):
         read(file)
+
+
+def test_blank_texts_count_alike_in_every_format(tmp_path):
+    texts = ["one", "", " \t\n", None, "two"]
+    records = [{"id": n, "text": text} for n, text in enumerate(texts)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "text"], *(record.values() for record in records)])
+    content = table(text=texts)
+    write_parquet(tmp_path / "a.parquet", content)
+    write_arrow(tmp_path / "a.arrow", content, pa.ipc.new_file)
+    for source in ("a.jsonl", "a.json", "a.csv", "a.parquet", "a.arrow", texts):
+        report = ReadReport()
+        path = source if source is texts else tmp_path / source
+        assert text_of(path, report=report).split() == ["one", "two"]
+        [(number, first)] = report.skipped.values()
+        assert number == 3 and first.endswith(" 2"), (source, report.skipped)

@@ -6,7 +6,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from support.texts import text_of, write_text
 
+from nlpseq.errors import DataError
+from nlpseq.reading.corpus import ReadReport
 from nlpseq.reading.sniff import NON_TEXT, recognize_non_text
 
 
@@ -66,6 +69,33 @@ def test_kind_is_recognized(name):
     for head in HEADS[name]:
         kind = recognize_non_text(head)
         assert kind is not None and kind.name == name, head
+
+
+READABLE = ("HTML page", "Wikipedia dump", "XML document", "PostScript document", "RTF document")
+READABLE += ("Git LFS pointer",)
+
+
+@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize("tokenizer", ["word", "bpe"])
+def test_format_text_reads_what_is_readable(tmp_path, name, tokenizer):
+    for head in HEADS[name]:
+        file, report = write_text(tmp_path / "a.txt", head), ReadReport()
+        with pytest.raises(
+            DataError, match=r"a\.txt: is not text .*, or use --format text to read the file as"
+        ):
+            text_of(file, tokenizer=tokenizer)
+        assert (
+            text_of(file, report=report, format="text", tokenizer=tokenizer).strip("\ufeff") in head.decode()
+        )
+        assert f"a.txt ({name}): read as plain text" in report.notices()[0]
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name not in READABLE])
+def test_format_text_refuses_what_is_not_text(tmp_path, name):
+    for head in HEADS[name]:
+        with pytest.raises(DataError, match=r"a\.txt: is not text \([^)]*\).*") as refusal:
+            text_of(write_text(tmp_path / "a.txt", head), format="text")
+        assert "--format" not in str(refusal.value)
 
 
 def test_every_kind_has_a_case():

@@ -86,7 +86,7 @@ def test_other_items_are_refused(source, problem):
 def test_missing_texts_are_counted():
     report = ReadReport()
     assert text_of(["a", None, float("nan"), "b"], report=report) == "a\nb\n"
-    assert report.notices() == ["texts in memory, item 2: 2 records skipped, no text; the first is here."]
+    assert report.notices() == ["skipped 2 records without text; the first is texts in memory, item 2."]
 
 
 class Frame:
@@ -107,6 +107,14 @@ def table_of_arrow(values):
     return pytest.importorskip("pyarrow").table(values)
 
 
+def contents(corpus):
+    return "".join(block.text for block in corpus.blocks(TextConfig(), ReadReport()))
+
+
+def records_of(values):
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
 @pytest.mark.parametrize("frame_of", [Frame, frame_of_pandas, table_of_arrow])
 def test_data_frames_need_a_column(frame_of):
     frame = frame_of({"title": ["t", "u"], "body": ["one", None], "n": [1, 2]})
@@ -118,12 +126,30 @@ def test_data_frames_need_a_column(frame_of):
         open_corpus(frame, column="x")
 
 
+@pytest.mark.parametrize("source_of", [Frame, frame_of_pandas, table_of_arrow, records_of])
+def test_column_without_text_is_refused_by_name(source_of):
+    source = source_of({"stars": [1, 2], "Review": ["one", "two"], "n": [1.5, None], "zip": ["1", "2"]})
+    problem = (
+        r"(data frame|records): column 'stars' holds no text\. Name one with --column: Review \('one'\)\."
+    )
+    with pytest.raises(DataError, match=problem):
+        open_corpus(source, column="stars")
+    with pytest.raises(DataError, match=r"has no column 'reviews'\. Did you mean Review\? Name one"):
+        open_corpus(source, column="reviews")
+    assert text_of(source) == "one\ntwo\n"
+    assert contents(open_corpus(source, column="zip")) == "1\n2\n"
+
+
+def test_records_may_lack_the_column():
+    assert contents(open_corpus([{"text": "a"}, {"n": 1}, {"text": "b"}], column="text")) == "a\nb\n"
+
+
 def test_missing_texts_of_pandas_are_counted():
     pandas = pytest.importorskip("pandas")
     texts, report = pandas.array(["one", pandas.NA, "two"], dtype="string"), ReadReport()
     empty = pandas.array([pandas.NA] * 3, dtype="string")
     assert text_of(pandas.DataFrame({"body": texts, "more": empty}), report=report) == "one\ntwo\n"
-    assert report.notices()[0].startswith("texts in memory, item 2: 1 record skipped")
+    assert "the first is texts in memory, item 2." in report.notices()[0]
 
 
 class DataSet:

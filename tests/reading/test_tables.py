@@ -71,7 +71,7 @@ def test_long_field_takes_little_memory():
     ("text", "format", "title"),
     [
         (TABLE, None, "CSV with a heading"),
-        (TABLE.replace(",", ";"), None, "CSV with semicolons with a heading"),
+        (TABLE.replace(",", ";"), None, "semicolon-separated CSV with a heading"),
         ('id\tbody\n1\t"Oh," he said\n2\t"no\n', None, "TSV with a heading"),
         (",body\n0,one word\n1,more words\n", None, "CSV with a heading"),
         (PROSE, None, None),
@@ -104,7 +104,7 @@ def test_table_is_read_as_the_text_of_its_column(tmp_path):
     report = ReadReport()
     file = write(tmp_path, '\ufeffid;when;body\r\n1;2024-01-02;"one ""word"""\r\n\r\n2;;"two\r\nlines"\r\n')
     assert text_of(file, report=report) == 'one "word"\ntwo\nlines\n'
-    assert report.formats == {"CSV with semicolons with a heading, text from body": str(file)}
+    assert report.formats == {"semicolon-separated CSV with a heading, text from body": str(file)}
     assert text_of(file, tokenizer="bpe") == 'one "word"\ntwo\nlines\n'
     assert text_of(file, format="text").startswith("id;when;body\n1;")
     assert text_of(file, sentences="documents") == 'one "word"\ntwo lines\n'
@@ -155,7 +155,7 @@ def test_records_of_another_width_are_skipped_and_counted(tmp_path):
     file = write(tmp_path, "id,text\n1,a\n2,b,c\n3\n4,d\n", "a.csv")
     assert text_of(file, report=report) == "a\nd\n"
     assert report.notices() == [
-        f"{file}, record 2: 2 records skipped, not of 2 fields, as the first line is; the first is here."
+        f"skipped 2 records without 2 fields, as the first line has; the first is {file}, record 2."
     ]
 
 

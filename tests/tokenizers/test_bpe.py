@@ -13,7 +13,7 @@ from support.texts import bpe_of
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import DataError
-from nlpseq.tokenizers.bpe import BPE, token_label, token_name
+from nlpseq.tokenizers.bpe import BPE, token_name
 from nlpseq.tokenizers.detokenize import Detokenizer, detokenize
 
 # Made by tokenizers 0.23.3: a byte-level BPE of 314 tokens with an added token, and the ids of a few lines.
@@ -136,11 +136,11 @@ def test_undecodable_text_keeps_its_bytes() -> None:
 def test_streamed_text_has_no_half_characters() -> None:
     model = bpe_of(b"", 256)
     tokens = [model.tokens[token_id] for token_id in model.encode("é한\xff😀")]
-    writer = Detokenizer(CONFIG)
+    writer = Detokenizer(CONFIG, bpe=model)
     parts = [writer.push(token) for token in tokens] + [writer.push(None)]
-    assert "".join(parts) == "é한\xff😀" == detokenize(tokens, CONFIG)
+    assert "".join(parts) == "é한\xff😀" == detokenize(tokens, CONFIG, model)
     assert all("\ufffd" not in part for part in parts)
-    cut = Detokenizer(CONFIG)
+    cut = Detokenizer(CONFIG, bpe=model)
     assert [cut.push(token) for token in tokens[:3]] + [cut.push(None)] == ["", "é", "", "\ufffd"]
 
 
@@ -161,4 +161,21 @@ def test_one_long_pretoken_takes_linear_time(text: bytes) -> None:
     [(b" the", "▁the"), (b"the", "the"), (" 삶".encode(), "▁삶"), (b"  ", "▁ "), (b"\xec\x82", "ìĤ")],
 )
 def test_label_is_the_text_of_whole_characters(text: bytes, label: str) -> None:
-    assert token_label(token_name(text)) == label
+    assert bpe_of(b"", 256).label(token_name(text)) == label
+
+
+def test_added_tokens_have_their_text_everywhere() -> None:
+    texts = ["éé", "끝", "Ġzz"]
+    model = BPE(golden(added_tokens=[{"id": 313 + n, "content": text} for n, text in enumerate(texts)]))
+    tokens = [*texts, "Ġ", "a"]
+    assert [model.token_bytes(token).decode() for token in tokens] == [*texts, " ", "a"]
+    assert [model.label(token) for token in tokens] == [*texts, "▁", "a"]
+    assert (
+        model.decode(map(model.tokens.index, tokens)).decode()
+        == "éé끝Ġzz a"
+        == detokenize(tokens, CONFIG, model)
+    )
+    writer = Detokenizer(CONFIG, bpe=model)
+    assert "".join(map(writer.push, [*tokens, None])) == "éé끝Ġzz a"
+    with pytest.raises(DataError, match=r"tokenizer bpe: has no tokenizer\.json"):
+        detokenize(tokens, CONFIG)

@@ -1,12 +1,15 @@
 """Korean morphemes by Kiwi and mecab-ko: as written and as lemmas, parts of speech, dictionaries, spaces."""
 
+import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from support.analyzers import OPTIONAL
 
 from nlpseq.config import TextConfig
 from nlpseq.errors import ConfigError
+from nlpseq.tokenizers import korean
 from nlpseq.tokenizers.base import tokenize
 from nlpseq.tokenizers.detokenize import Detokenizer, detokenize
 from nlpseq.tokenizers.korean import space_before
@@ -57,6 +60,17 @@ def test_parts_of_speech_are_kept(config):
     nouns = tokenize(SENTENCE, TextConfig(tokenizer=config.tokenizer, pos="NNG,NNP"))
     assert nouns == ["학교", "책"] or nouns == ["어제", "학교", "책"]
     assert "갔" in tokenize(SENTENCE, TextConfig(tokenizer=config.tokenizer, pos="V"))  # VV+EP
+
+
+@pytest.mark.parametrize("config", KOREAN)
+def test_pos_of_the_readme_drops_punctuation_alone(config):
+    readme = Path(korean.__file__).with_name("README.md").read_text("utf-8")
+    pos = re.search("`--pos (N,[^`]*)` keeps all morphemes but the marks", readme)[1]
+    text = SENTENCE + " “OpenAI”와 (漢字), 1·2위…; 강?"
+    every = tokenize(text, config)
+    assert {".", "!", "“", "(", ","} <= set(every)
+    kept = tokenize(text, TextConfig(tokenizer=config.tokenizer, pos=pos))
+    assert kept == [token for token in every if any(char.isalnum() for char in token)]
 
 
 @pytest.mark.parametrize("config", KIWI)

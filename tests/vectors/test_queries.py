@@ -11,6 +11,7 @@ from reference import queries as plain
 from scipy.sparse import csr_array
 from support.vocabularies import vocab_of
 
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.queries import COSINE, Limits, Question, Scoring, Space, cosmul, rank
 from nlpseq.vectors.vectors import Vectors
@@ -54,8 +55,35 @@ def test_zero_vector_has_no_neighbors_and_is_none(form: Any) -> None:
     assert vectors.zero_ids.tolist() == [1, 5]
     assert [word for word, _ in vectors.neighbors("king", top=7)] == ["apple", "man", "King", "woman"]
     assert {"queen", "zero"}.isdisjoint(word for word, _ in vectors.analogy("king", "man", "woman", top=7))
-    with pytest.raises(DataError, match="'zero': its vector is zero, because training found no pair"):
+    with pytest.raises(DataError, match=r"'zero': its vector is zero, .* word\. Use more text\."):
         vectors.neighbors("zero")
+    of_a_file = Vectors(vectors.vocab, vectors.matrix, meta={"read_from": "old.vec"})
+    with pytest.raises(DataError, match="'zero': has a vector of zeros in old"):
+        of_a_file.neighbors("zero")
+    vectors.meta["cooccurrence_config"] = {"subsample": 0.1}
+    with pytest.raises(DataError, match=r"Use `nlpseq train-counts --subsample 0` \(it is 0\.1\), or more"):
+        vectors.neighbors("zero")
+
+
+def test_word_that_is_not_in_the_text_never_answers(vectors: Vectors) -> None:
+    counts = [9, 8, 0, 7, 6, 5, -1]  # -1: unknown
+    vectors = Vectors(Vocab(WORDS, np.array(counts)), vectors.matrix)
+    assert vectors.untrained_ids.tolist() == [WORDS.index("man"), WORDS.index("zero")]
+    answers = [word for word, _ in vectors.neighbors("king", top=9)]
+    assert sorted(answers) == ["King", "apple", "queen", "woman"]
+    for method in ("3cosadd", "3cosmul"):
+        assert len(vectors.analogy("king", "queen", "woman", top=9, method=method)) == 2
+    assert np.array_equal(vectors["man"], vectors.matrix[2]), "the stored vector can be read"
+    message = (
+        "'man': does not occur in the text of these vectors, so its vector was never trained. Use another"
+    )
+    for ask in (
+        lambda: vectors.neighbors("man"),
+        lambda: vectors.similarity("king", "man"),
+        lambda: vectors.analogy("king", "queen", "man"),
+    ):
+        with pytest.raises(DataError, match=message):
+            ask()
 
 
 def test_similarity_is_the_cosine(vectors: Vectors) -> None:
@@ -268,6 +296,7 @@ def test_neighbors_of_a_list_are_near_its_mean(vectors: Vectors) -> None:
     found, alone = vectors.neighbors_of([["king", "king", "man"], "queen"], 3)
     assert equal(found, plain.ranked(rows, mean, {"king", "man"}, 3))
     assert alone == vectors.neighbors("queen", 3)
+    assert vectors.neighbors_of([1, [0, 0, 2]], 3) == [alone, found]
     assert vectors.neighbors_of(["king"], among=["apple"])[0] == [
         each for each in vectors.neighbors("king") if each[0] == "apple"
     ]

@@ -56,8 +56,9 @@ def test_words_without_pairs_count_as_untrained(tmp_path: Path, objective: Any) 
     lines = "a b c\nlone\nc a b\nsingle\n" * 30
     data = encode(tmp_path, lines)
     vectors = train_word2vec(data, replace(SMALL, objective=objective, subsample=0.0))
-    assert weights.count_untrained(vectors.matrix, replace(SMALL, objective=objective)) == 2
-    assert weights.count_untrained(vectors.matrix, replace(SMALL, seed=9)) == 0
+    found = weights.initial_ids(vectors.matrix, replace(SMALL, objective=objective))
+    assert [vectors.vocab.words[word_id] for word_id in found] == ["lone", "single"]
+    assert weights.initial_ids(vectors.matrix, replace(SMALL, seed=9)) == []
 
 
 def test_one_thread_gives_same_bits_again(data: TokenDataset) -> None:
@@ -188,7 +189,15 @@ def test_train_word2vec_refuses_one_word(tmp_path: Path) -> None:
 
 def test_train_word2vec_refuses_one_word_sentences(tmp_path: Path) -> None:
     data = encode(tmp_path, "one\ntwo\none\ntwo\n")
-    with pytest.raises(DataError, match=r"no word has a neighbor, .* --subsample 0"):
+    with pytest.raises(DataError, match=r"no word has a neighbor, .* vocabulary\. Use longer sentences\."):
+        train_word2vec(data, SMALL)
+    with pytest.raises(DataError, match=r"Use --subsample 0 \(it is 0\.1\), or longer sentences\."):
+        train_word2vec(data, replace(SMALL, subsample=0.1))
+
+
+def test_corpus_without_pairs_blames_min_count_that_cut(tmp_path: Path) -> None:
+    data = encode(tmp_path, "one rare\ntwo odd\none few\ntwo more\n", min_count=2)
+    with pytest.raises(DataError, match=r"Use a lower --min-count \(it is 2\), or longer sentences\."):
         train_word2vec(data, SMALL)
 
 
