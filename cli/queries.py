@@ -194,11 +194,12 @@ def query(
     as_json: bool,
     **vector_settings: Any,
 ) -> None:
-    """Print the words nearest to a sum of words, such as 'king - man + 2*woman'.
+    """Print the words nearest to a sum of words.
 
-    + and - stand between spaces; a number before * is a weight. Words count as vectors of length 1. A phrase
-    in quotation marks is an entry of the vocabulary, or else the mean of its words; quotation marks also hold
-    a word such as + or a*b. - alone reads expressions from stdin, one per line.
+    An example is 'king - man + 2*woman': + and - stand between spaces, and a number before * is a weight.
+    Words count as vectors of length 1. A phrase in quotation marks is an entry of the vocabulary, or else the
+    mean of its words; quotation marks also hold a word such as + or a*b. - alone reads expressions from
+    stdin, one per line.
     """
     from nlpseq.vectors.expressions import parse_expression
 

@@ -142,7 +142,7 @@ class Vectors:
         word_id = self.word_id(word) if isinstance(word, str) else word
         if word_id in self.untrained_ids:
             label = repr(self.vocab.label(self.vocab.words[word_id]))
-            if word_id in self.zero_ids:
+            if self.vocab.counts[word_id] != 0:
                 raise DataError(f"{label}: {self._explain_zeros()}")
             raise DataError(
                 f"{label}: does not occur in the text of these vectors, so its vector was never trained. Use "
