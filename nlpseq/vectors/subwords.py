@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from nlpseq.reading.decode import UTF_8
 
-__all__ = ["Bags", "Ngrams", "SubwordVectors", "count_ngrams", "mean_rows", "word_bags"]
+__all__ = ["Bags", "SubwordVectors", "count_ngrams", "mean_rows", "word_bags"]
 
 FNV_OFFSET, FNV_PRIME = 2166136261, 16777619  # FNV-1a of 32 bits; fastText takes each byte as signed
 WITHOUT_NGRAMS = "</s>"  # the end of a sentence in fastText
@@ -32,26 +32,18 @@ Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint32]
 
 
-class Ngrams(NamedTuple):
-    """The lengths of the n-grams, in characters, and the number of buckets that they share."""
-
-    shortest: int
-    longest: int
-    buckets: int
-
-
 class Bags(NamedTuple):
     """The rows of every word: rows_N[starts_V[v] : starts_V[v + 1]] of word v, the own row first."""
 
     starts_V: Ints  # (V + 1,)
-    rows_N: npt.NDArray[np.int32]
+    rows_N: npt.NDArray[np.uint32]
 
 
 class SubwordVectors(NamedTuple):
     """The rows of the buckets, from which the vector of an unseen word is computed."""
 
     rows_BD: Floats
-    shortest: int
+    shortest: int  # characters of an n-gram
     longest: int
 
     def vector(self, word: str) -> Floats | None:
@@ -63,17 +55,17 @@ class SubwordVectors(NamedTuple):
         return mean_D
 
 
-def word_bags(words: Sequence[str], ngrams: Ngrams) -> Bags:
+def word_bags(words: Sequence[str], shortest: int, longest: int, buckets: int) -> Bags:
     """Return the rows of each word; repeated n-grams of a word have their row several times."""
-    blocks = list(_hash_blocks(words, ngrams.shortest, ngrams.longest))
+    blocks = list(_hash_blocks(words, shortest, longest))
     sizes_V = np.concatenate([np.zeros(0, np.int64), *(counts_V for counts_V, _ in blocks)]) + 1
     starts_V = np.append(0, np.cumsum(sizes_V))
-    rows_N, is_ngram_N = np.empty(starts_V[-1], np.int32), np.ones(starts_V[-1], np.bool_)
+    rows_N, is_ngram_N = np.empty(starts_V[-1], np.uint32), np.ones(starts_V[-1], np.bool_)
     rows_N[starts_V[:-1]] = np.arange(len(words))
     is_ngram_N[starts_V[:-1]] = False
     if blocks:
         hashes_N = np.concatenate([hashes_N for _, hashes_N in blocks])
-        rows_N[is_ngram_N] = len(words) + hashes_N % np.uint32(ngrams.buckets)
+        rows_N[is_ngram_N] = np.uint32(len(words)) + hashes_N % np.uint32(buckets)
     return Bags(starts_V, rows_N)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.config import TextConfig
-from nlpseq.config.fields import from_stored
+from nlpseq.config import MAX_NGRAM, TextConfig
+from nlpseq.config.fields import from_stored, is_whole
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.phrases import JOINT
 from nlpseq.dataset.vocab import Vocab
@@ -26,13 +26,22 @@ from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 from nlpseq.vectors.queries import COSMUL_EPSILON, AnalogyMethod, Answers, best_answers, suggest_words
+from nlpseq.vectors.subwords import SubwordVectors
 
 __all__ = ["KIND", "VERSION", "Vectors", "load_matrix"]
 
 KIND, VERSION = "vectors", 1
-_STAMPED = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # written new by each save
+_STAMPED = (
+    "format",
+    "format_version",
+    "nlpseq_version",
+    "num_stored",
+    "notices",
+    "subwords",
+)  # written new by each save
 _OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
 _NOT_WRITTEN = "Nothing was written. Train again with a lower --learning-rate."
+_NGRAMS = "ngrams.npy"  # rows of n-grams, of a model with subwords
 _BLOCK_ROWS = 4096  # checked at once, so that a mapped matrix takes little memory
 
 Floats = npt.NDArray[np.float32]
@@ -43,14 +52,20 @@ class Vectors:
 
     vocab: the words, without specials. matrix: float32, (V, D), a row a word; for explicit vectors, with a
     dimension for every context word, a sparse SciPy CSR, (V, V). contexts: output vectors of the same words,
-    (V, D), if the method has them. meta: settings of the training, stored with the vectors.
+    (V, D), if the method has them. meta: settings of the training, stored with the vectors. subwords: rows
+    of n-grams, for vectors of unseen words.
 
     A mapping from words to vectors: vectors["king"] and "king" in vectors find a word as find() does, and
     iteration gives the words.
     """
 
     def __init__(
-        self, vocab: Vocab, matrix: Any, contexts: Floats | None = None, meta: artifact.Meta | None = None
+        self,
+        vocab: Vocab,
+        matrix: Any,
+        contexts: Floats | None = None,
+        meta: artifact.Meta | None = None,
+        subwords: SubwordVectors | None = None,
     ) -> None:
         assert vocab.num_specials == 0 and matrix.ndim == 2 and matrix.shape[0] == len(vocab)
         assert contexts is None or contexts.shape == matrix.shape
@@ -58,7 +73,7 @@ class Vectors:
         self.is_sparse = hasattr(matrix, "indptr")
         self.matrix: Any = matrix if self.is_sparse else np.asarray(matrix, np.float32)
         self.contexts = None if contexts is None else np.asarray(contexts, np.float32)
-        self.meta = meta or {}
+        self.meta, self.subwords = meta or {}, subwords
 
     def __repr__(self) -> str:
         num_words, dim = self.matrix.shape
@@ -207,6 +222,10 @@ class Vectors:
         kept = {key: value for key, value in self.meta.items() if key not in dropped} | (run or {})
         sizes = {"num_words": num_words, "dim": dim, "has_contexts": self.contexts is not None}
         sizes |= {"num_stored": self.matrix.nnz} if self.is_sparse else {}
+        if self.subwords:
+            rows_BD, shortest, longest = self.subwords
+            sizes["subwords"] = {"shortest": shortest, "longest": longest, "buckets": len(rows_BD)}
+            folder.write_array(_NGRAMS, rows_BD)
         folder.write_meta(kept | sizes | {"vocab_digest": self.vocab.digest})
         self.vocab.save(folder.path / "vocab.tsv")
         if self.is_sparse:
@@ -266,7 +285,7 @@ class Vectors:
             return cls(vocab, matrix, meta=meta)
         vectors = load_matrix(path / "vectors.npy", shape)
         contexts = load_matrix(path / "contexts.npy", shape) if meta.get("has_contexts") else None
-        return cls(vocab, vectors, contexts, meta)
+        return cls(vocab, vectors, contexts, meta, _load_subwords(path, meta))
 
     def write(
         self,
@@ -296,11 +315,11 @@ class Vectors:
                 raise raised(f"{path}: the matrix holds numbers that are not finite. {fix}")
             return
         for matrix in [self.matrix] if self.contexts is None else [self.matrix, self.contexts]:
-            for start in range(0, len(matrix), _BLOCK_ROWS):
-                finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
-                if not finite.all():
-                    word = self.vocab.words[start + int(np.argmin(finite))]
-                    raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
+            if (row := _infinite_row(matrix)) is not None:
+                word = self.vocab.words[row]
+                raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
+        if self.subwords and (row := _infinite_row(self.subwords.rows_BD)) is not None:
+            raise raised(f"{path}: bucket {row} of n-grams holds numbers that are not finite. {fix}")
 
 
 def load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
@@ -311,6 +330,29 @@ def load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
             f"{file}: has shape {matrix.shape}, meta.json says {shape}. Train the vectors again."
         )
     return matrix
+
+
+def _load_subwords(path: Path, meta: artifact.Meta) -> SubwordVectors | None:
+    """Map the rows of n-grams, if a folder has them; raises ArtifactError if meta.json does not fit."""
+    if "subwords" not in meta:
+        return None
+    sizes = meta["subwords"]
+    names = ("shortest", "longest", "buckets")
+    if not isinstance(sizes, dict) or not all(is_whole(sizes.get(name)) for name in names):
+        raise ArtifactError(f"{path / 'meta.json'}: has no sizes of n-grams. Train the vectors again.")
+    shortest, longest, buckets = (sizes[name] for name in names)
+    if not 1 <= shortest <= longest <= MAX_NGRAM or buckets < 1:
+        raise ArtifactError(f"{path / 'meta.json'}: has sizes of n-grams that are not valid. Train again.")
+    return SubwordVectors(load_matrix(path / _NGRAMS, (buckets, meta.get("dim"))), shortest, longest)
+
+
+def _infinite_row(matrix: Floats) -> int | None:
+    """Return the first row with a number that is not finite."""
+    for start in range(0, len(matrix), _BLOCK_ROWS):
+        finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
+        if not finite.all():
+            return start + int(np.argmin(finite))
+    return None
 
 
 def _unit_rows(matrix: Any) -> Any:

@@ -10,6 +10,7 @@ from nlpseq.config import Word2VecConfig
 from nlpseq.word2vec.kernels.select import TrainSpan
 from nlpseq.word2vec.objectives import Weights, cbow_step, skipgram_step
 from nlpseq.word2vec.sampling import Tables, noise_words, span_windows
+from nlpseq.word2vec.subwords import cbow_rows, skipgram_rows
 
 __all__ = ["make_layered"]
 
@@ -38,10 +39,15 @@ def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> T
                 first_k_B = part.slot_P * config.negatives if pairs else xp.zeros_like(part.pos_B)
                 negatives_BK = noise_words(tables.alias_V2, keys, part.pos_B, first_k_B, config.negatives, xp)
             if config.objective == "cbow":
-                loss = cbow_step(weights, part, negatives_BK, learning_rate, xp, corrected=corrected)
+                rows = cbow_rows(part, tables.bags, xp) if tables.bags else part
+                loss = cbow_step(weights, rows, negatives_BK, learning_rate, xp, corrected=corrected)
             else:
                 negatives_PK = None if negatives_BK is None else negatives_BK[part.window_P]
-                loss = skipgram_step(weights, part, negatives_PK, learning_rate, xp)
+                if tables.bags:
+                    rows = skipgram_rows(part, tables.bags, xp)
+                    loss = cbow_step(weights, rows, negatives_PK, learning_rate, xp, corrected=False)
+                else:
+                    loss = skipgram_step(weights, part, negatives_PK, learning_rate, xp)
             losses.append(loss)
         total = sum((each.sum(dtype=xp.float64) for each in losses), start=xp.zeros((), xp.float64))
         return float(total), sum(len(each) for each in losses)
