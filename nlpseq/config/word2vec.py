@@ -44,7 +44,8 @@ class Word2VecConfig(Config):
     smoothing: float = setting(0.75, "power of the counts in the distribution of the noise words", ge=0, le=1)
     learning_rate: float | None = setting(
         None,
-        "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .15 cbow corrected]",
+        "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .05 with subwords, "
+        ".15 cbow corrected]",
         gt=0,
     )
     epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]", ge=1)

@@ -19,7 +19,9 @@ from typing import Any
 from nlpseq.vectors.subwords import Bags
 from nlpseq.word2vec.sampling import Windows
 
-__all__ = ["cbow_rows", "flatten", "skipgram_rows"]
+__all__ = ["SLOTS_PER_DRAW", "cbow_rows", "flatten", "skipgram_rows"]
+
+SLOTS_PER_DRAW = 2  # of the contexts that share negatives: see README.md
 
 Array = Any  # a NumPy or CuPy array
 

@@ -27,6 +27,7 @@ __all__ = ["DEFAULT_RATE", "MAX_DEFAULT_BUCKETS", "choose_buckets", "resolve", "
 __all__ += ["train_word2vec"]
 
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
+SUBWORD_RATE = {"skipgram": 0.05, "legacy": 0.05, "corrected": 0.15}  # .05 is the default of fastText
 MAX_DEFAULT_BUCKETS = 2_000_000  # the default of fastText
 
 
@@ -95,7 +96,7 @@ def resolve(config: Word2VecConfig, num_words: int, num_tokens: int) -> Word2Vec
             "Use more text, or lower --min-count."
         )
     update = config.objective if config.objective == "skipgram" else config.cbow_update
-    learning_rate = config.learning_rate or DEFAULT_RATE[update]
+    learning_rate = config.learning_rate or (SUBWORD_RATE if config.subwords else DEFAULT_RATE)[update]
     epochs = config.epochs or min(20, max(5, round(80e6 / num_tokens)))
     threads = config.threads or available_cores()
     return replace(config, learning_rate=learning_rate, epochs=epochs, threads=threads)

@@ -77,3 +77,21 @@ def merge_contexts(context_C: Any, x_C: Any, num: int, g_N: Any, stride: int, J:
     context_C[: len(words)] = words
     x_C[: len(words)] = [rows[word] for word in words]
     return len(words)
+
+
+def add_rows(weight_RD: Any, rows_N: Any, start: int, stop: int, sum_D: Any, D: int) -> None:
+    """Add the rows rows_N[start:stop] to sum_D."""
+    for row in rows_N[start:stop]:
+        sum_D[:] += weight_RD[row, :D]
+
+
+def weigh_negatives(
+    logits_N: Any, output_J: Any, first: int, last: int, place: int, K: int, wrong_N: Any, weight_K: Any
+) -> float:
+    """Copy the logits of K negatives, and weigh each by the targets that are another word."""
+    negatives = output_J[place : place + K]
+    twins_K = (output_J[first:last, None] == negatives).sum(axis=0)
+    wrong_N[:] = MASKED_LOGIT
+    wrong_N[:K] = logits_N[place : place + K]
+    weight_K[:] = last - first - twins_K
+    return float(twins_K @ np.logaddexp(0, -wrong_N[:K].astype(np.float64)))

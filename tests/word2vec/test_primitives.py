@@ -173,6 +173,29 @@ def test_merged_contexts_equal_reference(words: list[int]) -> None:
     assert merged[0] == merged[1]
 
 
+@pytest.mark.parametrize("span", [(0, 0), (1, 2), (0, 4), (1, 6), (0, 8)], ids=str)
+def test_added_rows_equal_reference(span: tuple[int, int]) -> None:
+    rows_N, results = np.array([3, 0, 3, 6, 2, 2, 1, 5], np.uint32), []
+    for functions in (fast, plain):
+        sum_D = small_integers(5)
+        functions.add_rows(small_integers(V, 5), rows_N, *span, sum_D, 5)
+        results.append(sum_D)
+    assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("targets", [(0, 3), (1, 3), (0, 1)], ids=str)
+def test_weighed_negatives_equal_reference(targets: tuple[int, int]) -> None:
+    output_J, K = np.array([4, 1, 4, 4, 1, 0, 4, 2], np.uint64), 4
+    logits_N, results = np.array([9, 9, 9, -40, 0.5, 40, 0, 9], np.float32), []
+    for functions in (fast, plain):
+        wrong_N, weight_K = np.zeros(LANES, np.float32), np.zeros(K, np.float32)
+        loss = functions.weigh_negatives(logits_N, output_J, *targets, 3, K, wrong_N, weight_K)
+        results.append((wrong_N, weight_K, loss))
+    assert_array_equal(results[0][0], results[1][0])
+    assert_array_equal(results[0][1], results[1][1])
+    assert results[0][2] == pytest.approx(results[1][2], rel=1e-6) and results[0][2] > 0
+
+
 def test_prefetch_emits_instruction_and_changes_nothing() -> None:
     matrix = small_integers(V, 5)
     prefetch_all(matrix)
