@@ -406,6 +406,12 @@ def training_options(checkpoint_every: str) -> Callable[[F], F]:
     )
 
 
+verify_option = click.option(
+    "--verify",
+    is_flag=True,
+    help="compare all files of a folder with their checksums, not only the first time and after a change",
+)
+
 vector_options = option_group(
     click.option(
         "--matrix",
@@ -421,6 +427,7 @@ vector_options = option_group(
         metavar="N",
         help="remove the N principal components of largest variance",
     ),
+    verify_option,
 )
 
 source_options = option_group(

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from nlpseq.training.resume import resume as resume
     from nlpseq.vectors.align import align as align
     from nlpseq.vectors.postprocess import postprocess as postprocess
+    from nlpseq.vectors.shrink import shrink as shrink
     from nlpseq.vectors.vectors import Vectors as Vectors
     from nlpseq.word2vec.train import train_word2vec as train_word2vec
 
@@ -93,6 +94,7 @@ _HOMES = {  # module: the public names it holds
     "training.resume": ("resume",),
     "vectors.align": ("align",),
     "vectors.postprocess": ("postprocess",),
+    "vectors.shrink": ("shrink",),
     "vectors.vectors": ("Vectors",),
     "word2vec.train": ("train_word2vec",),
 }

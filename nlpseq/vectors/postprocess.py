@@ -37,7 +37,7 @@ def postprocess(
             "these vectors: are a sparse PPMI matrix, which would become dense. Use them unchanged, "
             "or train dense ones with `nlpseq train-counts --method ppmi-svd`."
         )
-    result_VD = vectors.matrix.astype(np.float64)
+    result_VD = np.asarray(vectors.matrix, np.float64)
     if matrix == "w+c":
         if vectors.contexts is None:
             raise DataError("these vectors: have no context vectors to add. Leave out --matrix w+c.")
