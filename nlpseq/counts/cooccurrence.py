@@ -140,7 +140,7 @@ def count_cooccurrences(
     in the cache; with less memory the text is read more often. Raises ResourceError if the disk is full.
     """
     counting, text = split_settings(CooccurrenceConfig, config, settings, TextConfig)
-    data = as_dataset(data, text)
+    data = as_dataset(data, text, threads=threads)
     vocab = data.vocab.without_specials()
     tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, counting.subsample))
     matrix = count_matrix(tokens, counting, threads or available_cores(), memory_bytes, progress)

@@ -77,6 +77,7 @@ def as_dataset(
     data: TokenDataset | Corpus | Source,
     settings: Mapping[str, Any],
     defaults: Mapping[str, Any] = MappingProxyType({}),
+    threads: int | None = None,
 ) -> TokenDataset:
     """Return an encoded corpus as it is; encode other sources, or take them from the cache.
 
@@ -88,7 +89,7 @@ def as_dataset(
             raise ConfigError(f"{name}: has no effect, because the corpus is encoded already. Leave it out.")
         return data
     corpus = data if isinstance(data, Corpus) else open_corpus(data, column=settings.get("column"))
-    return cached_dataset(corpus, corpus.text_config(settings, defaults))
+    return cached_dataset(corpus, corpus.text_config(settings, defaults), threads=threads)
 
 
 def _store(encoded: TokenDataset, path: Path) -> TokenDataset:

@@ -72,8 +72,8 @@ def tokenize_blocks(
                 yield block, future.result()
         except BrokenProcessPool as error:  # of a block, or of the next one to submit
             raise RunError(
-                "tokenizing: a process died. Free some memory or use --threads 1; "
-                'a script must call nlpseq under `if __name__ == "__main__":`.'
+                'tokenizing: a process died. A script must call nlpseq under `if __name__ == "__main__":`; '
+                "else free some memory, or use --threads 1."
             ) from error
 
 

@@ -61,7 +61,7 @@ def train_lm(
     with lock_new_run(checkpoint):
         chosen, text = split_settings(LMConfig, config, settings, TextConfig)
         defaults = lm_text(str(text.get("tokenizer", "word")), split=valid is None)
-        data = as_dataset(data, text, defaults)
+        data = as_dataset(data, text, defaults, chosen.threads)
         trainer = _make_trainer(data, valid, resolve(chosen))
         trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
         trainer.probe_results = start_from(trainer, vectors) if vectors is not None else {}

@@ -46,7 +46,7 @@ def train_word2vec(
     """
     with lock_new_run(checkpoint):
         chosen, text = split_settings(Word2VecConfig, config, settings, TextConfig)
-        data = as_dataset(data, text)
+        data = as_dataset(data, text, threads=chosen.threads)
         words, tokens = len(data.vocab.without_specials()), data.split("train").num_tokens
         config = resolve(chosen, words, tokens, data.config.min_count)
         provenance = checkpoint.provenance if checkpoint else None
