@@ -25,6 +25,7 @@ HOMES = {
     "similarity": "queries",
     "eval-w2v": "eval_w2v",
     "compare": "eval_w2v",
+    "align": "align",
     "plot": "plot",
     "convert": "convert",
     "inspect": "inspect",

@@ -172,19 +172,19 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
     return lm
 
 
-def open_vectors(model: Path, source_format: Any = None) -> Vectors:
+def open_vectors(model: Path, source_format: Any = None, *, verify: bool = False) -> Vectors:
     """Load the vectors of a model or file, with warnings."""
     from nlpseq.vectors.vectors import Vectors
 
-    vectors = Vectors.load(model, source_format)
+    vectors = Vectors.load(model, source_format, verify=verify or None)
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)
     return vectors
 
 
-def load_vectors(model: Path, **options: Any) -> Vectors:
+def load_vectors(model: Path, *, verify: bool, **options: Any) -> Vectors:
     """Load vectors and postprocess them; options: see vector_options."""
     from nlpseq.vectors.postprocess import postprocess
 
-    return postprocess(open_vectors(model), **options)
+    return postprocess(open_vectors(model, verify=verify), **options)

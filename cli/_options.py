@@ -331,6 +331,16 @@ output_option = click.option(
     help="output folder [default: name of the corpus, in the current folder]",
 )
 
+required_output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    callback=_refuse_nameless,
+    metavar="DIR",
+    help="output folder",
+)
+
 force_option = click.option("--force", is_flag=True, help="overwrite an existing output")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="print the answer as JSON")
@@ -396,6 +406,12 @@ def training_options(checkpoint_every: str) -> Callable[[F], F]:
     )
 
 
+verify_option = click.option(
+    "--verify",
+    is_flag=True,
+    help="compare all files of a folder with their checksums, not only the first time and after a change",
+)
+
 vector_options = option_group(
     click.option(
         "--matrix",
@@ -411,6 +427,7 @@ vector_options = option_group(
         metavar="N",
         help="remove the N principal components of largest variance",
     ),
+    verify_option,
 )
 
 source_options = option_group(

@@ -12,7 +12,7 @@ from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens, format_of
 
 from ._app import Command
 from ._inputs import open_vectors
-from ._options import force_option, model_argument
+from ._options import FileText, force_option, integer, model_argument, verify_option
 from ._output import print_path, say, say_warning
 
 __all__ = ["convert"]
@@ -27,6 +27,7 @@ _NAMES = list(ENDINGS.values())
         "nlpseq convert corpus.w2v corpus.bin.gz",
         "nlpseq convert corpus.vec corpus.npy",
         "nlpseq convert corpus.npy corpus.tsv --bad-tokens skip",
+        "nlpseq convert corpus.w2v small.w2v --keep-top 1000 --pca 50 --dtype int8",
     ],
 )
 @model_argument
@@ -45,8 +46,29 @@ _NAMES = list(ENDINGS.values())
     help="treatment of words that are empty or contain a separator of the format: stop with an error, skip "
     "the word, or escape every word as in vocab.tsv (a space as \\u0020)",
 )
+@click.option("--words", type=FileText(), metavar="FILE", help="keep the words of a file, one a line, alone")
+@click.option("--drop", type=FileText(), metavar="FILE", help="leave out the words of a file, one a line")
+@click.option("--keep-top", type=integer(1), metavar="N", help="keep the first N words left")
+@click.option("--pca", type=integer(1), metavar="D", help="keep the D principal components")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16", "int8"]),
+    help="type of the numbers of a .w2v folder; int8 has a scale for each word [default: as in MODEL]",
+)
+@verify_option
 @force_option
-def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens: Any, force: bool) -> None:
+def convert(
+    model: Path,
+    out: Path,
+    format: Any,
+    source_format: Any,
+    bad_tokens: Any,
+    words: str | None,
+    drop: str | None,
+    verify: bool,
+    force: bool,
+    **sizes: Any,
+) -> None:
     """Write the vectors of MODEL to OUT, for another tool.
 
     The ending of OUT chooses the format:
@@ -60,19 +82,29 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
     .w2v  a folder of nlpseq                              (nlpseq)
 
     Add .gz to compress a file. MODEL can have any of these formats, recognized by its content. The numbers
-    stay the same to the bit. The paths of the written files go to stdout.
+    stay the same to the bit, without --pca and --dtype. The options that make vectors smaller work in the
+    order --words, --drop, --keep-top, --pca, --dtype. The paths of the written files go to stdout.
     """  # noqa: D301  # because click reads the backspace
     from nlpseq.storage.locks import path_lock
     from nlpseq.training.checkpoint import lock_output
     from nlpseq.vectors.formats.registry import check_output
+    from nlpseq.vectors.shrink import check_dtype, shrink
 
     is_folder = (format or format_of(out)) == "nlpseq"
     with lock_output(out, force=force) if is_folder else path_lock(out):
         chosen = check_output(out, format, force=force)
-        vectors = open_vectors(model, source_format)
-        written = vectors.write(out, format, bad_tokens, force=force)
-    for notice in written.notices:
+        check_dtype(sizes["dtype"], chosen)
+        vectors = open_vectors(model, source_format, verify=verify)
+        kept = None if words is None else _lines(words)
+        smaller = shrink(vectors, words=kept, drop=_lines(drop or ""), **sizes)
+        written = smaller.write(out, format, bad_tokens, force=force)
+    new = [] if smaller is vectors else smaller.meta["notices"]
+    for notice in [*new, *written.notices]:
         say_warning(notice)
-    say(f"{count_text(written.num_words, 'word')} x {vectors.matrix.shape[1]:,}: {TITLES[chosen]}")
+    say(f"{count_text(written.num_words, 'word')} x {smaller.matrix.shape[1]:,}: {TITLES[chosen]}")
     for file in written.files:
         print_path(file)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.removesuffix("\r") for line in text.split("\n") if line.strip()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +86,7 @@ def _inspect_folder(path: Path) -> Finding:
 
     checks: dict[str, Callable[[Path], Any]] = {
         "tokens": TokenDataset.open,
-        "vectors": Vectors.load,
+        "vectors": partial(Vectors.load, verify=True),
         "cooccurrence": Cooccurrence.load,
         "lm": _check_language_model,
     }

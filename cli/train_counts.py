@@ -179,7 +179,7 @@ def _count(
 
         pairs_V = counts.matrix.indptr[1:] - counts.matrix.indptr[:-1]
         without_pairs = (pairs_V == 0).nonzero()[0].tolist()
-        say_untrained(counts.vocab, without_pairs, "a random vector", _ways_to_pairs(config.subsample))
+        say_untrained(counts.vocab, without_pairs, "a vector of zeros", _ways_to_pairs(config.subsample))
         check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
 

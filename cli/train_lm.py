@@ -23,7 +23,9 @@ from ._options import (
     explicit_settings,
     is_typed,
     option_name,
+    require_with,
     training_options,
+    verify_option,
 )
 from ._output import print_path, say, say_warning, shell_path
 from ._training import TrainingSession, prepare, refuse_models
@@ -65,9 +67,10 @@ RARELY_TURNED = [
 )
 @click.option("--valid", metavar="CORPUS", help="text to validate on: a file, folder, address or name")
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
+@verify_option
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
-def train_lm(preset: str, valid: str | None, vectors: Path | None, **arguments: Any) -> None:
+def train_lm(preset: str, valid: str | None, vectors: Path | None, verify: bool, **arguments: Any) -> None:
     """Train a recurrent language model on CORPUS.
 
     The model is an LSTM, a GRU or a plain RNN. CORPUS may also be a folder made by `nlpseq preprocess
@@ -77,17 +80,20 @@ def train_lm(preset: str, valid: str | None, vectors: Path | None, **arguments: 
     """
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
+    require_with("verify", "--vectors", is_there=vectors is not None)
     slow_start = "reading the checkpoint" if arguments["resume"] else STARTING
     session = TrainingSession("train-lm", ".lm", "tokens", slow_start, **arguments)
-    model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors)
+    model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors, verify)
     _say_result(session.path, model)
     print_path(session.path)
 
 
-def _start(session: TrainingSession, preset: str, valid: str | None, vectors: Path | None) -> LanguageModel:
+def _start(
+    session: TrainingSession, preset: str, valid: str | None, vectors: Path | None, verify: bool
+) -> LanguageModel:
     from nlpseq.lm.train import train_lm as train
 
-    config, word_vectors = _config(preset, vectors)
+    config, word_vectors = _config(preset, vectors, verify)
     text = _text_config(valid)
     if valid is not None:
         refuse_models(valid)
@@ -120,11 +126,11 @@ def _resume(session: TrainingSession) -> LanguageModel:
     return model
 
 
-def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None]:
+def _config(preset: str, vectors: Path | None, verify: bool) -> tuple[LMConfig, Vectors | None]:
     """Return the settings, and the vectors to start from, which set the dimension of the embedding."""
     settings, word_vectors = dict(LM_PRESETS[preset]), None
     if vectors is not None:
-        word_vectors = open_vectors(vectors)
+        word_vectors = open_vectors(vectors, verify=verify)
         if word_vectors.is_sparse:
             raise DataError(
                 f"{vectors}: holds sparse vectors, as long as their vocabulary. Use dense vectors."

@@ -138,8 +138,6 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
 
 def _say_result(path: Path, vectors: Vectors) -> None:
     """Say how training went, and what to type next."""
-    from nlpseq.word2vec.weights import initial_ids
-
     meta = vectors.meta
     say(
         f"trained in {meta['seconds']:.1f} s, {meta['words_per_second']:,.0f} words/s; "
@@ -154,5 +152,5 @@ def _say_result(path: Path, vectors: Vectors) -> None:
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
     config = from_dict(Word2VecConfig, meta["config"])
     ways_out = advise({"--subsample 0": (config.subsample, 0.0)}, "more text", "longer sentences")
-    say_untrained(vectors.vocab, initial_ids(vectors.matrix, config), "a random vector", ways_out)
+    say_untrained(vectors.vocab, vectors.zero_ids.tolist(), "a vector of zeros", ways_out)
     say_neighbors(path, vectors)

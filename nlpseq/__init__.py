@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from nlpseq.tokenizers.detokenize import detokenize as detokenize
     from nlpseq.training.checkpoint import CheckpointConfig as CheckpointConfig
     from nlpseq.training.resume import resume as resume
+    from nlpseq.vectors.align import align as align
     from nlpseq.vectors.postprocess import postprocess as postprocess
+    from nlpseq.vectors.shrink import shrink as shrink
     from nlpseq.vectors.vectors import Vectors as Vectors
     from nlpseq.word2vec.train import train_word2vec as train_word2vec
 
@@ -90,7 +92,9 @@ _HOMES = {  # module: the public names it holds
     "tokenizers.bpe": ("BPE",),
     "training.checkpoint": ("CheckpointConfig",),
     "training.resume": ("resume",),
+    "vectors.align": ("align",),
     "vectors.postprocess": ("postprocess",),
+    "vectors.shrink": ("shrink",),
     "vectors.vectors": ("Vectors",),
     "word2vec.train": ("train_word2vec",),
 }

@@ -41,8 +41,8 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     tough-to-beat baseline for sentence embeddings). text: how to split documents into words; by default as
     for the training text of the vectors.
 
-    Words that are unknown, or not in the text of the vectors, are skipped; a document without other words
-    becomes zeros.
+    Words that are unknown or have no trained vector are skipped; a document without other words becomes
+    zeros.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _means(self, documents: list[str]) -> Floats:
         """Return the weighted mean of the known words of each document, (N, D)."""
         means_ND = np.zeros((len(documents), self.vectors_.matrix.shape[1]))
-        ids, counts_V = self.vectors_.vocab.ids, self.vectors_.vocab.counts
+        ids, untrained = self.vectors_.vocab.ids, {*self.vectors_.untrained_ids.tolist()}
         for n, document in enumerate(documents):
             tokens = join_known(self.vectors_.vocab.tokenize(document, self.text_), ids, self.text_.phrases)
-            known = [ids[token] for token in tokens if token in ids and counts_V[ids[token]]]
+            known = [ids[token] for token in tokens if token in ids and ids[token] not in untrained]
             if known:
                 weights_K = self.weights_[known]
                 means_ND[n] = weights_K @ self.vectors_.matrix[known] / len(known)

@@ -10,7 +10,7 @@ import warnings
 from functools import cache
 from pathlib import Path
 
-__all__ = ["cache_dir", "use_cache_for_numba"]
+__all__ = ["cache_dir", "optional_cache_dir", "use_cache_for_numba"]
 
 
 def cache_dir(subfolder: str = "") -> Path:
@@ -20,6 +20,12 @@ def cache_dir(subfolder: str = "") -> Path:
     a warning and is replaced by a temporary folder, so the run goes on.
     """
     return _writable(_writable(_configured()) / subfolder)
+
+
+def optional_cache_dir(subfolder: str) -> Path | None:
+    """Return a subfolder of the cache, created, or None if the folder is read-only."""
+    folder = _configured() / subfolder
+    return folder if _write_error(folder) is None else None
 
 
 def _configured() -> Path:
@@ -39,19 +45,28 @@ def _configured() -> Path:
 @cache
 def _writable(folder: Path) -> Path:
     """Create and return a folder, or a temporary one if the folder is read-only."""
+    error = _write_error(folder)
+    if error is None:
+        return folder
+    fallback = Path(tempfile.mkdtemp(prefix="nlpseq-cache-"))
+    atexit.register(shutil.rmtree, fallback, ignore_errors=True)
+    warnings.warn(
+        f"cache folder {folder}: cannot be written ({error.strerror}). Using {fallback} for this run. "
+        "Set NLPSEQ_CACHE_DIR to a writable folder.",
+        stacklevel=3,
+    )
+    return fallback
+
+
+@cache
+def _write_error(folder: Path) -> OSError | None:
+    """Create a folder, and return the error if that or writing into the folder fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            return None
     except OSError as error:
-        fallback = Path(tempfile.mkdtemp(prefix="nlpseq-cache-"))
-        atexit.register(shutil.rmtree, fallback, ignore_errors=True)
-        warnings.warn(
-            f"cache folder {folder}: cannot be written ({error.strerror}). Using {fallback} for this run. "
-            "Set NLPSEQ_CACHE_DIR to a writable folder.",
-            stacklevel=3,
-        )
-        return fallback
+        return error
 
 
 def use_cache_for_numba(package: Path = Path(__file__).parents[1]) -> None:

@@ -197,7 +197,7 @@ class Trainer:
         write_metrics(folder.path, self.metrics)
 
     def vectors(self, **meta: Any) -> Vectors:
-        """Return the vectors so far; meta: more fields of their meta.json."""
+        """Return the vectors so far, of zeros for words without pairs; meta: more fields of meta.json."""
         counts, state = self._counts, self.state
         meta = {
             "model": "glove",
@@ -211,7 +211,9 @@ class Trainer:
             **self._provenance,
             **meta,
         }
-        words_VD, contexts_VD = (np.ascontiguousarray(each_V2E[:, 0, :-1]) for each_V2E in self._run.weights)
+        words_VD, contexts_VD = (each_V2E[:, 0, :-1].copy() for each_V2E in self._run.weights)
+        words_VD[np.diff(counts.matrix.indptr) == 0] = 0
+        contexts_VD[np.bincount(counts.matrix.indices, minlength=len(contexts_VD)) == 0] = 0
         return Vectors(counts.vocab, words_VD, contexts_VD, meta)
 
 

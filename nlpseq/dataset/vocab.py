@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class Vocab:
         num_specials: int = 0,
         bpe: BPE | None = None,
     ) -> None:
-        self.words = list(words)
+        self.words: Sequence[str] = list(words)
         self.counts = np.asarray(counts, np.int64)
         self.num_specials, self.bpe = num_specials, bpe
         self.num_words = len(self.words) - num_specials
@@ -52,11 +52,11 @@ class Vocab:
     def __len__(self) -> int:
         return len(self.words)
 
-    def __contains__(self, word: str) -> bool:
+    def __contains__(self, word: object) -> bool:
         return word in self.ids
 
     @cached_property
-    def ids(self) -> dict[str, int]:
+    def ids(self) -> Mapping[str, int]:
         """Map each word to its id; equal words have the id of the first."""
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
@@ -160,7 +160,7 @@ def prune(
     return by_word[np.argsort(-counts[by_word], kind="stable")][:max_vocab]
 
 
-def _escaped(words: list[str]) -> list[str]:
+def _escaped(words: Sequence[str]) -> Sequence[str]:
     """Escape words; one search shows if any needs escaping, because few do."""
     return [escape(word) for word in words] if _UNREADABLE.search("".join(words)) else words
 

@@ -1,7 +1,9 @@
 """Evaluate vectors on analogies: the share of questions "a is to b as c is to ?" answered with d.
 
-A file has sections, each begun by a line `: name`, with four words a line. As in the set of Mikolov et al.
-2013 (arXiv:1301.3781), sections named gram... are syntactic, all others semantic.
+A file has four words a line; see files.py for separators, quotes and line numbers. A line `: name` begins a
+section, and lines that begin with # are comments. A section is syntactic or semantic if its name says so
+(`gram1-...`, `syntactic`, `syn2_...`, `semantic`, `sem1_...`), or if it is one of the semantic sections of
+Mikolov et al. 2013 (arXiv:1301.3781).
 
 3CosAdd answers the x with the largest cos(x, b) - cos(x, a) + cos(x, c) (Mikolov, Yih & Zweig 2013,
 N13-1090), 3CosMul the x with the largest cos(x, b) cos(x, c) / (cos(x, a) + .001), of cosines shifted to 0..1
@@ -14,7 +16,8 @@ once, and every question only combines three rows of the table.
 Letters: Q questions, U different words in the questions, X candidates in a slice of the vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,14 +27,23 @@ import numpy.typing as npt
 
 from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.evaluation.word_pairs import Missing, find_form, read_text_lines
+from nlpseq.evaluation.files import Line, Missing, Unused, arrange, read_lines, split_comments, word_finder
 from nlpseq.vectors.queries import COSMUL_EPSILON
 from nlpseq.vectors.vectors import Vectors
 
-__all__ = ["TABLE_BYTES", "Accuracy", "Section", "evaluate_analogies", "read_analogies"]
+__all__ = ["NO_SECTION", "TABLE_BYTES", "Accuracy", "AnalogyFile", "Section", "evaluate_analogies"]
+__all__ += ["read_analogies"]
 
 TABLE_BYTES = 1 << 27  # of cosines at once
+NO_SECTION = "(no section)"  # name of the questions before the first section
 _BATCH_QUESTIONS = 16  # of a thread at once
+_PARTS = {  # name: sections of this part
+    "semantic": re.compile(
+        r"(capital-common-countries|capital-world|currency|city-in-state|family)$|sem(antics?)?(?![a-z])",
+        re.IGNORECASE,
+    ),
+    "syntactic": re.compile(r"(gram(mar|matical)?|syn(tax|tactic)?)(?![a-z])", re.IGNORECASE),
+}
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -44,6 +56,13 @@ class Section(NamedTuple):
     questions: list[tuple[str, str, str, str]]
 
 
+class AnalogyFile(NamedTuple):
+    """Content of a file of analogies."""
+
+    sections: list[Section]
+    unused: Unused
+
+
 class Accuracy(NamedTuple):
     """The correct answers of one or more sections."""
 
@@ -51,7 +70,7 @@ class Accuracy(NamedTuple):
     add: int  # correct by 3CosAdd
     mul: int  # correct by 3CosMul
     used: int  # questions in the score
-    oov: int  # questions with an unknown word
+    oov: int  # questions with a word that has no vector, or is beyond restrict_vocab
 
     def shares(self) -> dict[str, Any]:
         """Return the accuracy of both methods, None if no question was used."""
@@ -60,22 +79,32 @@ class Accuracy(NamedTuple):
         return {"name": self.name, **shares, "used": self.used, "oov": self.oov}
 
 
-def read_analogies(file: Path) -> list[Section]:
-    """Read the sections of a file; raises DataError with the number of a malformed line."""
-    sections = list[Section]()
-    for number, line in enumerate(read_text_lines(file), 1):
-        words = line.split()
-        if line.startswith(":"):
-            sections.append(Section(line[1:].strip(), []))
-        elif len(words) == 4 and sections:
-            sections[-1].questions.append((words[0], words[1], words[2], words[3]))
-        elif words:
-            raise DataError(
-                f"{file}: line {number} is neither `: section` nor four words of a section. Correct the file."
-            )
-    if not any(section.questions for section in sections):
-        raise DataError(f"{file}: holds no analogies. Name another file.")
-    return sections
+def read_analogies(file: Path) -> AnalogyFile:
+    """Read the sections of a file; raises DataError if there are no analogies."""
+    lines, unused = split_comments(read_lines(file))
+    questions, malformed = arrange([line for line in lines if not _is_name(line)], _reason_without_analogy)
+    fields_of = {line.number: fields for line, fields in questions}
+    sections = [Section(NO_SECTION, [])]
+    for line in lines:
+        if _is_name(line):
+            sections.append(Section(line.text[1:].strip(), []))
+        elif line.number in fields_of:
+            a, b, c, d = fields_of[line.number]
+            sections[-1].questions.append((a, b, c, d))
+    if not questions:
+        raise DataError(f"{file}: holds no analogies. Name another file, or write four words on each line.")
+    return AnalogyFile(sections[not sections[0].questions :], unused | malformed)
+
+
+def _is_name(line: Line) -> bool:
+    return line.text.startswith(":")
+
+
+def _reason_without_analogy(fields: Sequence[str], separator: str) -> str | None:
+    """Return the reason why fields are no analogy, None if they are."""
+    if len(fields) > 4:
+        return "more than four words"
+    return None if len(fields) == 4 and all(fields) else "fewer than four words"
 
 
 def evaluate_analogies(
@@ -89,14 +118,15 @@ def evaluate_analogies(
 ) -> list[Accuracy]:
     """Count correct answers for each section, then for semantic, syntactic and all sections.
 
-    restrict_vocab: how many of the first words are known and can answer. Words are looked up as written, then
-    in lower case; a question with an unknown word is left out or, with missing="zero", counts as wrong.
-    table_bytes: memory for cosines.
+    Semantic and syntactic are left out if no section has such a name. restrict_vocab: how many of the first
+    words are known and can answer. Words are looked up as written, then in lower case; a question with a word
+    that has no vector is left out or, with missing="zero", counts as wrong. table_bytes: memory for cosines.
     """
     if restrict_vocab is not None and restrict_vocab < 4:
         raise ConfigError(f"restrict_vocab: {restrict_vocab} is too small. Choose 4 or more.")
     candidates = min(restrict_vocab or len(vectors.vocab), len(vectors.vocab))
-    known = [_known_ids(vectors, section, candidates) for section in sections]
+    find = word_finder(vectors)
+    known = [_known_ids(find, section, candidates) for section in sections]
     ids_Q4 = np.array([ids for section in known for ids in section], np.int64).reshape(-1, 4)
     correct = _answers(vectors, ids_Q4[:, :3], candidates, threads, table_bytes) == ids_Q4[:, 3]
     scores, start = list[Accuracy](), 0
@@ -105,12 +135,8 @@ def evaluate_analogies(
         start += len(ids)
         oov = len(section.questions) - len(ids)
         scores.append(Accuracy(section.name, add, mul, len(ids) + oov * (missing == "zero"), oov))
-    return [
-        *scores,
-        _total("semantic", [score for score in scores if not score.name.startswith("gram")]),
-        _total("syntactic", [score for score in scores if score.name.startswith("gram")]),
-        _total("all", scores),
-    ]
+    parts = {name: [score for score in scores if part.match(score.name)] for name, part in _PARTS.items()}
+    return [*scores, *(_total(name, each) for name, each in parts.items() if each), _total("all", scores)]
 
 
 def _total(name: str, scores: Sequence[Accuracy]) -> Accuracy:
@@ -123,12 +149,11 @@ def _total(name: str, scores: Sequence[Accuracy]) -> Accuracy:
     )
 
 
-def _known_ids(vectors: Vectors, section: Section, candidates: int) -> list[list[int]]:
-    """Return the word ids of the questions whose four words are all known."""
+def _known_ids(find: Callable[[str], int | None], section: Section, candidates: int) -> list[list[int]]:
+    """Return the word ids of the questions whose four words have vectors among the candidates."""
     found = list[list[int]]()
     for question in section.questions:
-        forms = [find_form(vectors, word) for word in question]
-        ids = [vectors.vocab.ids[form] for form in forms if form is not None]
+        ids = [word_id for word in question if (word_id := find(word)) is not None]
         if len(ids) == 4 and max(ids) < candidates:
             found.append(ids)
     return found

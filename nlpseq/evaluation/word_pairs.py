@@ -1,27 +1,38 @@
 """Evaluate vectors on word pairs that people scored for similarity or relatedness.
 
-A file has a pair and a score a line, separated by tabs, commas (fields may be quoted) or spaces. Lines that
-begin with # are comments, and a first line without a score is a heading. The score is the first number after
-the two words. A column of line numbers before the words is skipped.
+A file has a pair and a score a line; see files.py for separators, quotes and line numbers. The score is the
+first number after the two words; 7.35 may be written 7,35. Lines that begin with # are comments. A first line
+that is no pair and does not end in a number is a heading. In a file with spaces as separators only numbers
+may follow the two words, because nothing tells a phrase such as `ice cream` from two words.
 """
 
-import csv
 import math
-import shlex
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from nlpseq.core.resources import count_text
 from nlpseq.errors import DataError
-from nlpseq.reading.encodings import marked_encoding, recognize
+from nlpseq.evaluation.files import (
+    SPACE,
+    Line,
+    Missing,
+    Unused,
+    arrange,
+    number_in,
+    read_lines,
+    split_comments,
+    word_finder,
+)
 from nlpseq.vectors.vectors import Vectors
 
-__all__ = [
-    "Agreement", "Missing", "Pair", "evaluate_pairs", "find_form", "read_pairs", "read_text_lines",
-]  # fmt: skip
+__all__ = ["HEADING", "TOO_MANY_WORDS", "Agreement", "Pair", "PairFile", "evaluate_pairs", "read_pairs"]
 
-Missing = Literal["skip", "zero"]
+HEADING, TOO_MANY_WORDS = "heading", "too many words"
+MIN_PAIRS = 3  # of a correlation
 
 
 class Pair(NamedTuple):
@@ -32,103 +43,85 @@ class Pair(NamedTuple):
     score: float
 
 
+class PairFile(NamedTuple):
+    """Content of a file of word pairs."""
+
+    pairs: list[Pair]
+    unused: Unused
+
+
 class Agreement(NamedTuple):
-    """Correlations of cosines and scores with two-sided p-values; NaN if too few pairs are known."""
+    """Correlations of cosines and scores with two-sided p-values; NaN if undefined."""
 
     spearman: float
     spearman_p: float
     pearson: float
     pearson_p: float
     used: int  # pairs in the correlation
-    oov: int  # pairs with an unknown word
+    oov: int  # pairs with a word that has no vector
+    reason: str | None  # why the correlations are undefined
 
 
-def read_pairs(file: Path) -> list[Pair]:
-    """Read the pairs of a file; raises DataError with the number of a malformed line."""
-    lines = enumerate(read_text_lines(file), 1)
-    try:
-        rows = [
-            (number, _fields(line)) for number, line in lines if line.strip() and not line.startswith("#")
-        ]
-    except csv.Error as error:
-        raise DataError(f"{file}: cannot be read as CSV ({error}). Correct the file.") from error
-    are_numbered = (
-        len(rows) > 1
-        and all(  # a number before two words and their score
-            len(fields) > 3 and [_number(field) is None for field in fields[:3]] == [False, True, True]
-            for _, fields in rows[1:]
-        )
-    )
-    first = int(are_numbered)  # column of the pair
-    pairs = list[Pair]()
-    for row, (number, fields) in enumerate(rows):
-        a, b, *rest = [*fields[first:], "", ""]
-        score = next((value for field in rest if (value := _number(field)) is not None), None)
-        if a and b and score is not None:
-            pairs.append(Pair(a, b, score))
-        elif row > 0:  # because row 0 may be a heading
-            raise DataError(f"{file}: line {number} is not a word pair with a score. Correct the file.")
-    if not pairs:
-        raise DataError(f"{file}: holds no word pairs with a score. Name another file.")
-    return pairs
-
-
-def read_text_lines(file: Path) -> list[str]:
-    """Read the lines of a UTF-8 text; raises DataError if the file is missing or not UTF-8."""
-    try:
-        data = file.read_bytes()
-        return data.decode(marked_encoding(data) or "utf-8").removeprefix("\ufeff").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{file}: does not exist. Check its name.") from None
-    except UnicodeDecodeError as error:
-        line, likely = data.count(b"\n", 0, error.start) + 1, recognize(data) or "ENCODING"
+def read_pairs(file: Path) -> PairFile:
+    """Read the pairs of a file; raises DataError if there are none."""
+    lines, comments = split_comments(read_lines(file))
+    items, unused = arrange(lines, _reason_without_pair)
+    if lines:
+        unused = _with_heading(unused, lines[0])
+    if not items:
+        found = ", ".join(f"{reason} (line {of[0].number})" for reason, of in unused.items())
         raise DataError(
-            f"{file}: line {line}, byte {error.start} is invalid in {error.encoding}. "
-            f"Convert the file: iconv -f {likely} -t utf-8 {shlex.quote(str(file))} > NEW"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as text ({error}). Name another file.") from error
+            f"{file}: holds no word pairs with a score{found and ', but ' + found}. Name another file, or "
+            "write two words and a number on each line, separated by tabs."
+        )
+    return PairFile([_pair(fields) for _, fields in items], comments | unused)
 
 
-def _fields(line: str) -> list[str]:
-    if "\t" in line:
-        fields = line.split("\t")
-    elif "," in line:
-        fields = next(csv.reader([line], skipinitialspace=True))
-    else:
-        fields = line.split()
-    return [field.strip() for field in fields]
+def _reason_without_pair(fields: Sequence[str], separator: str) -> str | None:
+    """Return the reason why fields are no pair with a score, None if they are."""
+    numbers = [number_in(field) for field in fields[2:]]
+    if len(fields) < 2 or not (fields[0] and fields[1]):
+        return "fewer than two words"
+    if all(number is None for number in numbers):
+        return "no score"
+    return TOO_MANY_WORDS if separator == SPACE and None in numbers else None
 
 
-def _number(field: str) -> float | None:
-    try:
-        value = float(field)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _pair(fields: Sequence[str]) -> Pair:
+    score = next(number for field in fields[2:] if (number := number_in(field)) is not None)
+    return Pair(fields[0], fields[1], score)
 
 
-def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip") -> Agreement:
+def _with_heading(unused: Unused, first: Line) -> Unused:
+    """Return unused lines with the first line of a file as a heading, unless it ends in a number."""
+    last = re.split(r"[\s,;]", first.text.strip())[-1].strip('"')
+    if number_in(last) is not None or not any(lines[0] == first for lines in unused.values()):
+        return unused
+    rest = {reason: [line for line in lines if line != first] for reason, lines in unused.items()}
+    return {HEADING: [first]} | {reason: lines for reason, lines in rest.items() if lines}
+
+
+def evaluate_pairs(vectors: Vectors, pairs: Sequence[Pair], missing: Missing = "skip") -> Agreement:
     """Compute Spearman's and Pearson's correlation of cosines with scores.
 
-    A word is looked up as written, then in lower case. Pairs with an unknown word are counted as oov, and
-    left out or, with missing="zero", given the cosine 0.
+    A word is looked up as written, then in lower case. Pairs with a word that has no vector are counted as
+    oov, and left out or, with missing="zero", given the cosine 0.
     """
     from scipy import stats
 
-    cosines = list[float | None]()
+    find, words = word_finder(vectors), vectors.vocab.words
+    both, oov = list[tuple[float, float]](), 0
     for pair in pairs:
-        a, b = (find_form(vectors, word) for word in (pair.a, pair.b))
-        cosines.append(None if a is None or b is None else vectors.similarity(a, b))
-    oov = sum(cosine is None for cosine in cosines)
-    both = [
-        (cosine or 0.0, pair.score)
-        for cosine, pair in zip(cosines, pairs, strict=True)
-        if cosine is not None or missing == "zero"
-    ]
-    if len(both) < 3 or any(np.ptp(column) == 0 for column in zip(*both, strict=True)):
+        a, b = find(pair.a), find(pair.b)
+        if a is not None and b is not None:
+            both.append((vectors.similarity(words[a], words[b]), pair.score))
+            continue
+        oov += 1
+        if missing == "zero":
+            both.append((0.0, pair.score))
+    if reason := _reason_undefined(both):
         nan = math.nan
-        return Agreement(nan, nan, nan, nan, len(both), oov)
+        return Agreement(nan, nan, nan, nan, len(both), oov, reason)
     found, scores = zip(*both, strict=True)
     spearman, pearson = stats.spearmanr(found, scores), stats.pearsonr(found, scores)
     return Agreement(
@@ -138,13 +131,15 @@ def evaluate_pairs(vectors: Vectors, pairs: list[Pair], missing: Missing = "skip
         pearson_p=float(pearson.pvalue),
         used=len(both),
         oov=oov,
+        reason=None,
     )
 
 
-def find_form(vectors: Vectors, word: str) -> str | None:
-    """Return the form in the vocabulary, as Vectors.find or in lower case.
-
-    None if both are unknown, or the training text does not have the word.
-    """
-    forms, vocab = (vectors.find(word), vectors.vocab.find(word.lower())), vectors.vocab
-    return next((each for each in forms if each is not None and vocab.counts[vocab.ids[each]]), None)
+def _reason_undefined(both: Sequence[tuple[float, float]]) -> str | None:
+    """Return the reason why cosines and scores have no correlation, None if they have."""
+    if len(both) < MIN_PAIRS:
+        return f"{count_text(len(both), 'pair')} used, and a correlation needs {MIN_PAIRS}"
+    cosines, scores = zip(*both, strict=True)
+    if np.ptp(scores) == 0:
+        return "all scores are equal"
+    return "all cosines are equal" if np.ptp(cosines) == 0 else None

@@ -175,7 +175,7 @@ def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
     found = [vectors.vocab.ids.get(word, vectors.vocab.ids.get(word.lower(), -1)) for word in vocab.words]
     rows_V = np.array(found)
     known_V = rows_V >= 0
-    scale = EMBEDDING_STD / (float(vectors.matrix.std()) or 1.0)
+    scale = EMBEDDING_STD / (float(np.std(vectors.matrix)) or 1.0)
     with torch.no_grad():
         weight = trainer.model.embedding.weight
         weight[torch.from_numpy(known_V)] = torch.from_numpy(vectors.matrix[rows_V[known_V]] * scale).to(

@@ -37,7 +37,7 @@ def postprocess(
             "these vectors: are a sparse PPMI matrix, which would become dense. Use them unchanged, "
             "or train dense ones with `nlpseq train-counts --method ppmi-svd`."
         )
-    result_VD = vectors.matrix.astype(np.float64)
+    result_VD = np.asarray(vectors.matrix, np.float64)
     if matrix == "w+c":
         if vectors.contexts is None:
             raise DataError("these vectors: have no context vectors to add. Leave out --matrix w+c.")
@@ -47,7 +47,9 @@ def postprocess(
     if remove_components:
         result_VD -= _top_components(result_VD, remove_components)
     done = {"matrix": matrix, "center": center, "remove_components": remove_components}
-    return Vectors(vectors.vocab, result_VD.astype(np.float32), meta=vectors.meta | {"postprocessing": done})
+    untrained = [vectors.vocab.words[word_id] for word_id in vectors.zero_ids]  # whose rows are no longer 0
+    meta = vectors.meta | {"postprocessing": done, "untrained": untrained}
+    return Vectors(vectors.vocab, result_VD.astype(np.float32), meta=meta)
 
 
 def _top_components(rows_VD: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.float64]:

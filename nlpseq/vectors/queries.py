@@ -3,7 +3,7 @@
 Letters: V words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from difflib import get_close_matches
 from typing import Literal
 
@@ -16,6 +16,7 @@ __all__ = ["COSMUL_EPSILON", "AnalogyMethod", "Answers", "best_answers", "sugges
 
 COSMUL_EPSILON = 1e-3  # of 3CosMul, against division by zero
 _MAX_COMPARED = 20_000  # words compared letter by letter for a suggestion
+_MAX_SCANNED = 200_000  # words considered for a suggestion
 _GROUPS_PER_ANSWER = 16  # of scores, for the bound that a partial sort starts from
 
 Answers = list[tuple[str, float]]  # words with their scores, best first
@@ -49,14 +50,23 @@ def _lower_bound(scores_V: Floats, top: int) -> np.float32:
     return bound
 
 
-def suggest_words(word: str, words: Sequence[str], max_compared: int = _MAX_COMPARED) -> list[str]:
+def suggest_words(
+    word: str,
+    words: Sequence[str],
+    max_compared: int = _MAX_COMPARED,
+    *,
+    max_scanned: int = _MAX_SCANNED,
+    known: Container[str] = (),
+) -> list[str]:
     """Suggest up to three words for an unknown one: equal but for case, then of similar spelling.
 
     words: by falling count. Only words of similar length with the same first letter or last two letters are
-    compared letter by letter, at most `max_compared`, so that large vocabularies answer at once.
+    compared letter by letter, at most `max_compared`, so that large vocabularies answer at once. For the same
+    reason only the first `max_scanned` words are considered, besides usual cases among all `known` words.
     """
-    folded = word.casefold()
+    words, folded = words[:max_scanned], word.casefold()
     same = [other for other in words if other.casefold() == folded]
+    same += [form for form in (word.lower(), word.capitalize(), word.upper()) if form in known]
     first, last = word[:1], word[-2:]
     lengths = range(len(word) - 2, len(word) + 3)
     alike = [w for w in words if len(w) in lengths and (w.startswith(first) or w.endswith(last))]

@@ -27,19 +27,28 @@ from nlpseq.errors import (
     advise,
 )
 from nlpseq.storage import artifact
-from nlpseq.storage.arrays import load_array
 from nlpseq.storage.locks import remove_stale_temporaries
-from nlpseq.storage.sparse import as_csr, load_csr, save_csr
+from nlpseq.storage.sparse import as_csr, save_csr
 from nlpseq.tokenizers.base import normalize_and_tokenize
+from nlpseq.vectors.checked import FolderRecord
+from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype
+from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 from nlpseq.vectors.queries import COSMUL_EPSILON, AnalogyMethod, Answers, best_answers, suggest_words
 
-__all__ = ["KIND", "VERSION", "Vectors", "load_matrix"]
+__all__ = ["KIND", "VERSION", "Vectors"]
 
-KIND, VERSION = "vectors", 1
-_STAMPED = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # written new by each save
+_STAMPED = (
+    "format",
+    "format_version",
+    "nlpseq_version",
+    "num_stored",
+    "notices",
+    "dtype",
+)  # new in each save
 _OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
+_NOT_FINITE = "Train or convert the vectors again."
 _NOT_WRITTEN = "Nothing was written. Train again with a lower --learning-rate."
 _BLOCK_ROWS = 4096  # checked at once, so that a mapped matrix takes little memory
 
@@ -49,23 +58,24 @@ Floats = npt.NDArray[np.float32]
 class Vectors:
     """A vector for every word of a vocabulary.
 
-    vocab: the words, without specials. matrix: float32, (V, D), a row a word; for explicit vectors, with a
-    dimension for every context word, a sparse SciPy CSR, (V, V). contexts: output vectors of the same words,
-    (V, D), if the method has them. meta: settings of the training, stored with the vectors.
+    vocab: the words, without specials. matrix: float32, (V, D), a row a word, or a CompactMatrix, which reads
+    as float32; for explicit vectors, with a dimension for every context word, a sparse SciPy CSR, (V, V).
+    contexts: output vectors of the same words, (V, D), if the method has them. meta: settings of the
+    training, stored with the vectors.
 
     A mapping from words to vectors: vectors["king"] and "king" in vectors find a word as find() does, and
     iteration gives the words.
     """
 
     def __init__(
-        self, vocab: Vocab, matrix: Any, contexts: Floats | None = None, meta: artifact.Meta | None = None
+        self, vocab: Vocab, matrix: Any, contexts: Any = None, meta: artifact.Meta | None = None
     ) -> None:
         assert vocab.num_specials == 0 and matrix.ndim == 2 and matrix.shape[0] == len(vocab)
         assert contexts is None or contexts.shape == matrix.shape
         self.vocab = vocab
         self.is_sparse = hasattr(matrix, "indptr")
-        self.matrix: Any = matrix if self.is_sparse else np.asarray(matrix, np.float32)
-        self.contexts = None if contexts is None else np.asarray(contexts, np.float32)
+        self.matrix: Any = matrix if self.is_sparse else _as_dense(matrix)
+        self.contexts: Any = None if contexts is None else _as_dense(contexts)
         self.meta = meta or {}
 
     def __repr__(self) -> str:
@@ -89,11 +99,18 @@ class Vectors:
         vector: Floats = (row.toarray() if self.is_sparse else row)[0]
         return vector
 
+    @property
+    def dtype(self) -> Dtype:
+        """Return the type that the numbers are stored in."""
+        return self.matrix.stored_dtype if isinstance(self.matrix, CompactMatrix) else "float32"
+
     @cached_property
     def unit(self) -> Any:
         """Return the matrix with every row scaled to length 1; zero rows stay zero."""
         if self.is_sparse:
             return _unit_rows(self.matrix)
+        if isinstance(self.matrix, CompactMatrix):
+            return self.matrix.unit()
         length_V = np.sqrt(np.einsum("vd,vd->v", self.matrix, self.matrix, dtype=np.float64))
         length_V[length_V == 0] = 1
         unit_VD = np.empty(self.matrix.shape, np.float32)
@@ -102,12 +119,22 @@ class Vectors:
 
     @cached_property
     def zero_ids(self) -> npt.NDArray[np.intp]:
-        """Return the ids of words whose vector is zero and so has no cosine."""
+        """Return the ids of words without a trained vector: a vector of zeros, or in meta["untrained"].
+
+        Training leaves zeros for a word without pairs, and postprocessing lists this word.
+        """
+        listed = [self.vocab.ids[word] for word in self.meta.get("untrained", ()) if word in self.vocab]
+        zero_ids: npt.NDArray[np.intp] = np.union1d(self._zero_rows(), np.array(listed, np.intp))
+        return zero_ids
+
+    def _zero_rows(self) -> npt.NDArray[np.intp]:
         if self.is_sparse:
             return np.flatnonzero(np.diff(self.matrix.indptr) == 0)
+        if isinstance(self.matrix, CompactMatrix):
+            return self.matrix.zero_rows
         ids = np.flatnonzero(self.matrix[:, 0] == 0)
-        zero_ids: npt.NDArray[np.intp] = ids[~np.any(self.matrix[ids], axis=1)]
-        return zero_ids
+        zero_rows: npt.NDArray[np.intp] = ids[~np.any(self.matrix[ids], axis=1)]
+        return zero_rows
 
     @cached_property
     def untrained_ids(self) -> npt.NDArray[np.intp]:
@@ -164,15 +191,17 @@ class Vectors:
                 f"{word!r}: is {len(parts)} words in the text of these vectors, because {why}. "
                 f"Use one of its known words: {', '.join(known)}."
             )
-        close = suggest_words(word, self.vocab.words)
+        close = suggest_words(word, self.vocab.words, known=self.vocab)
         hint = f"Did you mean {' or '.join(close)}?" if close else "See vocab.tsv for all words."
         return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
 
     def _explain_zeros(self) -> str:
         if file := self.meta.get("read_from"):
             return f"has a vector of zeros in {file}, so that no cosine exists. Name another word."
-        subsample = self.meta.get("cooccurrence_config", {}).get("subsample", 0.0)
-        ways = advise({"`nlpseq train-counts --subsample 0`": (subsample, 0.0)}, "more text")
+        is_counted = "cooccurrence_config" in self.meta
+        settings = self.meta.get("cooccurrence_config" if is_counted else "config", {})
+        command = f"`nlpseq {'train-counts' if is_counted else 'train-w2v'} --subsample 0`"
+        ways = advise({command: (settings.get("subsample", 0.0), 0.0)}, "more text", "longer sentences")
         return f"its vector is zero, because training found no pair of this word. {ways}"
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
@@ -227,7 +256,8 @@ class Vectors:
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Save everything as a folder; raises RunError if a vector is not finite."""
-        with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
+        version = VERSION if self.dtype == "float32" else COMPACT_VERSION
+        with artifact.create(Path(path), KIND, version, force=force) as folder:
             self.fill(folder)
 
     def fill(self, folder: artifact.Folder, run: artifact.Meta | None = None) -> None:
@@ -239,21 +269,21 @@ class Vectors:
         kept = {key: value for key, value in self.meta.items() if key not in dropped} | (run or {})
         sizes = {"num_words": num_words, "dim": dim, "has_contexts": self.contexts is not None}
         sizes |= {"num_stored": self.matrix.nnz} if self.is_sparse else {}
+        sizes |= {"dtype": self.dtype} if self.dtype != "float32" else {}
         folder.write_meta(kept | sizes | {"vocab_digest": self.vocab.digest})
         self.vocab.save(folder.path / "vocab.tsv")
         if self.is_sparse:
             save_csr(folder, self.matrix, np.float32)
         else:
-            folder.write_array("vectors.npy", self.matrix)
-        if self.contexts is not None:
-            folder.write_array("contexts.npy", self.contexts)
+            write_matrices(folder, self.matrix, self.contexts)
 
     @classmethod
-    def load(cls, path: str | Path, format: Format | None = None, *, verify: bool = True) -> "Vectors":
+    def load(cls, path: str | Path, format: Format | None = None, *, verify: bool | None = None) -> "Vectors":
         """Load a folder that `save` wrote, with mapped arrays, or a vector file.
 
-        format: of a file, recognized by the content unless given. verify=False skips the sha256 of a folder's
-        files. Raises ArtifactError if the folder or file is corrupt, DataError if it cannot be read.
+        format: of a file, recognized by the content unless given. verify: True compares every file of a
+        folder with its sha256 and reads all numbers, False does not, and None does the first time and after a
+        change. Raises ArtifactError if the folder or file is corrupt, DataError if it cannot be read.
         """
         path = Path(path)
         is_folder = False
@@ -262,43 +292,22 @@ class Vectors:
                 remove_stale_temporaries(path.resolve().parent)  # completes an interrupted write
             is_folder = path.is_dir() and format in (None, "nlpseq")
         if is_folder:
-            vectors = artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
-        else:
-            found = read_vectors(path, format)
-            meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices}
-            vectors = cls(found.vocab, found.matrix_VD, meta=meta)
-        vectors._check_finite(path, ArtifactError, "Train or convert the vectors again.")
+            return artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
+        found = read_vectors(path, format)
+        meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices}
+        vectors = cls(found.vocab, found.matrix_VD, meta=meta)
+        vectors._check_finite(path, ArtifactError, _NOT_FINITE)
         return vectors
 
     @classmethod
-    def _load_folder(cls, path: Path, verify: bool) -> "Vectors":
-        meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
-        notices = meta.get("notices", [])
-        if not isinstance(notices, list) or not all(isinstance(notice, str) for notice in notices):
-            raise ArtifactError(
-                f"{path / 'meta.json'}: has notices that are not texts. Train the vectors again."
-            )
-        vocab = Vocab.load(path / "vocab.tsv")
-        if vocab.digest != meta.get("vocab_digest"):
-            raise ArtifactError(
-                f"{path / 'vocab.tsv'}: does not have the digest in meta.json. Train the vectors again."
-            )
-        shape = (meta.get("num_words"), meta.get("dim"))
-        if vocab.num_specials or len(vocab) != shape[0]:
-            raise ArtifactError(
-                f"{path / 'vocab.tsv'}: does not hold {shape[0]} words. Train the vectors again."
-            )
-        if "num_stored" in meta:  # explicit vectors, (V, V)
-            if shape[0] != shape[1]:
-                raise ArtifactError(
-                    f"{path / 'meta.json'}: has {shape[0]} words and {shape[1]} dimensions, but PPMI "
-                    "vectors are square. Run `nlpseq train-counts` again."
-                )
-            matrix = load_csr(path, (len(vocab), len(vocab)), meta["num_stored"], np.float32)
-            return cls(vocab, matrix, meta=meta)
-        vectors = load_matrix(path / "vectors.npy", shape)
-        contexts = load_matrix(path / "contexts.npy", shape) if meta.get("has_contexts") else None
-        return cls(vocab, vectors, contexts, meta)
+    def _load_folder(cls, path: Path, verify: bool | None) -> "Vectors":
+        record = FolderRecord(path)
+        stored = load_folder(path, record, verify)
+        vectors = cls(stored.vocab, stored.matrix, stored.contexts, stored.meta)
+        if not (stored.is_checked or verify is False):
+            vectors._check_finite(path, ArtifactError, _NOT_FINITE)
+            record.save(stored.table)
+        return vectors
 
     def write(
         self,
@@ -335,14 +344,8 @@ class Vectors:
                     raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
 
 
-def load_matrix(file: Path, shape: tuple[object, object]) -> Floats:
-    """Map a float32 matrix of this shape; raises ArtifactError for any other array."""
-    matrix = load_array(file, np.float32, ndim=2)
-    if matrix.shape != shape:
-        raise ArtifactError(
-            f"{file}: has shape {matrix.shape}, meta.json says {shape}. Train the vectors again."
-        )
-    return matrix
+def _as_dense(matrix: Any) -> Any:
+    return matrix if isinstance(matrix, CompactMatrix) else np.asarray(matrix, np.float32)
 
 
 def _unit_rows(matrix: Any) -> Any:

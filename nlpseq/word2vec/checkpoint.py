@@ -21,7 +21,8 @@ from nlpseq.storage import artifact
 from nlpseq.training import state
 from nlpseq.training.checkpoint import check_unfinished
 from nlpseq.training.metrics import read_metrics, write_metrics
-from nlpseq.vectors.vectors import Vectors, load_matrix
+from nlpseq.vectors.folder import load_matrix
+from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.weights import to_numpy
 

@@ -28,7 +28,13 @@ from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD, ParallelSizes, pairs_of_words
 from nlpseq.word2vec.sampling import PART_TOKENS, epoch_keys, make_tables
-from nlpseq.word2vec.weights import initial_weights, to_numpy, with_padding, without_padding
+from nlpseq.word2vec.weights import (
+    initial_ids,
+    initial_weights,
+    to_numpy,
+    with_padding,
+    without_padding,
+)
 
 __all__ = ["Trainer"]
 
@@ -279,9 +285,13 @@ class Trainer:
         write_metrics(folder.path, self.metrics)
 
     def vectors(self, **meta: object) -> Vectors:
-        """Return the best vectors, in the memory of the weights, so training cannot continue after it."""
+        """Return the best vectors, in the memory of the weights, so training cannot continue after it.
+
+        A word without a trained pair gets a vector of zeros instead of its random start.
+        """
         if self._result is None:
             in_VD, out_VD = (without_padding(to_numpy(weight), self.config.dim) for weight in self.best)
+            in_VD[initial_ids(in_VD, self.config)] = 0
             self._result = Vectors(self.data.vocab.without_specials(), in_VD, out_VD, self._describe())
         self._result.meta |= meta
         return self._result

@@ -241,10 +241,11 @@ def scores_of(vectors: Any, data: str) -> Figures:
 
     sets = {"wordsim": "wordsim353.tsv", "simlex": "simlex999.txt"}
     figures = {
-        name: evaluate_pairs(vectors, read_pairs(Path(data, file))).spearman for name, file in sets.items()
+        name: evaluate_pairs(vectors, read_pairs(Path(data, file)).pairs).spearman
+        for name, file in sets.items()
     }
     started = time.perf_counter()
-    sections = read_analogies(Path(data, "questions-words.txt"))
+    sections = read_analogies(Path(data, "questions-words.txt")).sections
     scores = evaluate_analogies(vectors, sections, restrict_vocab=RESTRICT)
     figures["analogy_seconds"] = time.perf_counter() - started
     for score in scores[-3:]:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from nlpseq.dataset.vocab import Vocab
+from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.formats.names import ENDINGS, TITLES, files_of
+from nlpseq.vectors.mapped_vocab import index_words
 from nlpseq.vectors.vectors import Vectors
 
 README = Path(__file__).parents[2] / "nlpseq" / "vectors" / "README.md"
@@ -128,6 +130,74 @@ def test_other_commands_read_converted_files(run_cli, folder):
         for name in ("corpus.npy", "corpus.tsv.gz")
     ]
     assert kinds == [TITLES["npy"], TITLES["projector"]]
+
+
+def test_convert_makes_smaller_folders(run_cli, folder):
+    (folder / "keep.txt").write_text("왕\r\n\n12\nking\nno\n", "utf-8", newline="")
+    (folder / "drop.txt").write_text("12\n")
+    done = converted(run_cli, "corpus.w2v", "small.w2v", "--words", "keep.txt", "--drop", "drop.txt")
+    assert "warning: 1 word to keep not found: 'no'" in done.stderr
+    assert done.stderr.endswith("2 words x 3: a folder of nlpseq\n")
+    assert Vectors.load("small.w2v").vocab.words == ["king", "왕"]
+    converted(run_cli, "corpus.w2v", "top.vec", "--keep-top", "2", "--pca", "2")
+    assert Vectors.load("top.vec").matrix.shape == (2, 2)
+    assert "no word left" in converted(run_cli, "top.vec", "b.vec", "--words", "drop.txt", code=4).stderr
+    assert "Choose from 1" in converted(run_cli, "top.vec", "b.vec", "--pca", "3", code=2).stderr
+    assert "not readable" in converted(run_cli, "top.vec", "b.vec", "--words", "none.txt", code=4).stderr
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_compact_folder_converts_and_answers(run_cli, folder, dtype):
+    converted(run_cli, "corpus.w2v", "small.w2v", "--dtype", dtype)
+    assert Vectors.load("small.w2v").dtype == dtype
+    for command, *words in (("neighbors", "king"), ("analogy", "king", "12", "왕")):
+        plain, compact = (
+            [line.rpartition("  ") for line in run_cli(command, model, *words).stdout.splitlines()]
+            for model in ("corpus.w2v", "small.w2v")
+        )
+        assert [word for word, _, _ in compact] == [word for word, _, _ in plain] != []
+        scores = [[float(score) for _, _, score in answers] for answers in (plain, compact)]
+        np.testing.assert_allclose(scores[1], scores[0], atol=0.01)
+    assert run_cli("similarity", "small.w2v", "king", "12").exit_code == 0
+    assert run_cli("compare", "corpus.w2v", "small.w2v", "--top", "2").exit_code == 0
+    assert run_cli("neighbors", "small.w2v", "king", "--center", "--remove-components", "1").exit_code == 0
+    for target in ("b.w2v", "b.vec", "b.npy"):
+        converted(run_cli, "small.w2v", target)
+        assert np.array_equal(Vectors.load(target).matrix, np.asarray(Vectors.load("small.w2v").matrix))
+    assert Vectors.load("b.w2v").dtype == dtype
+    refused = converted(run_cli, "corpus.w2v", "b.bin", "--dtype", dtype, code=2)
+    assert f"--dtype {dtype}: cannot be written as word2vec binary" in refused.stderr
+    assert not (folder / "b.bin").exists()
+
+
+@pytest.fixture
+def changed(folder, monkeypatch):
+    """Change a folder, and keep its record as if no time of a file had changed."""
+    table = index_words(folder / "corpus.w2v" / "vocab.tsv").table
+    monkeypatch.setattr(FolderRecord, "load", lambda _: table)
+    file = folder / "corpus.w2v" / "vectors.npy"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["neighbors", "corpus.w2v", "king"], ["analogy", "corpus.w2v", "king", "12", "왕"]),
+        *(["similarity", "corpus.w2v", "king", "12"], ["convert", "corpus.w2v", "b.vec"]),
+        *(["compare", "corpus.w2v", "corpus.w2v", "--top", "2"],),
+    ],
+)
+def test_verify_compares_checksums_again(run_cli, changed, command):
+    assert run_cli(*command).exit_code == 0
+    refused = run_cli(*command, "--verify", *["--force"] * (command[0] == "convert"))
+    assert refused.exit_code == 5 and "vectors.npy: does not match its sha256" in refused.stderr
+
+
+def test_inspect_always_compares_checksums(run_cli, changed):
+    refused = run_cli("inspect", "corpus.w2v")
+    assert refused.exit_code == 5 and "vectors.npy: does not match its sha256" in refused.stderr
 
 
 def test_help_lists_every_ending(run_cli):

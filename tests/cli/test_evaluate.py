@@ -36,8 +36,9 @@ def here(tmp_path, monkeypatch):
 def test_eval_w2v_json_equals_library(run_cli, here):
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt", "--json")
     answer = json.loads(done.stdout)
-    wanted = evaluate_pairs(Vectors.load("one.w2v"), read_pairs(Path("pairs.tsv")))
-    assert answer["schema"] == 1 and answer["pairs"] == [{"file": "pairs.tsv"} | wanted._asdict()]
+    wanted = evaluate_pairs(Vectors.load("one.w2v"), read_pairs(Path("pairs.tsv")).pairs)
+    facts = {"file": "pairs.tsv", "oov_words": ["zebra"], "unused": {}}
+    assert answer["schema"] == 1 and answer["pairs"] == [facts | wanted._asdict()]
     analogies = answer["analogies"]
     assert [each["name"] for each in analogies["sections"]] == ["family", "gram1-plural"]
     assert (analogies["semantic"]["used"], analogies["semantic"]["oov"]) == (1, 1)
@@ -53,14 +54,14 @@ def test_eval_w2v_prints_aligned_tables(run_cli, here):
         *("analogies", "family", "gram1-plural", "semantic", "syntactic", "all")
     ]
     assert len({len(line) for line in analogies}) == 1  # columns are aligned
-    assert "oov: pairs and questions with an unknown word, left out" in done.stderr
+    assert "oov: pairs and questions with a word that has no vector, left out" in done.stderr
 
 
 def test_vector_options_equal_postprocess(run_cli, here):
     options = ["--matrix", "w+c", "--center", "--remove-components", "1"]
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--json", *options, "--oov", "zero")
     taken = postprocess(Vectors.load("one.w2v"), matrix="w+c", center=True, remove_components=1)
-    wanted = evaluate_pairs(taken, read_pairs(Path("pairs.tsv")), "zero")
+    wanted = evaluate_pairs(taken, read_pairs(Path("pairs.tsv")).pairs, "zero")
     assert json.loads(done.stdout)["pairs"][0]["spearman"] == wanted.spearman
     near = json.loads(run_cli("neighbors", "one.w2v", "a", "--json", *options).stdout)["neighbors"]
     assert [each["word"] for each in near] == [word for word, _ in taken.neighbors("a")]
@@ -69,9 +70,48 @@ def test_vector_options_equal_postprocess(run_cli, here):
 def test_undefined_correlation_is_null(run_cli, here):
     Path("few.tsv").write_text("a\tzebra\t1\n")
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", "--json")
-    assert json.loads(done.stdout)["pairs"][0]["spearman"] is None
-    shown = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv").stdout.splitlines()[1]
-    assert shown.split() == ["few.tsv", "-", "-", "-", "-", "0", "1"]
+    found = json.loads(done.stdout)["pairs"][0]
+    assert found["spearman"] is None and found["reason"] == "0 pairs used, and a correlation needs 3"
+    shown = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv")
+    assert shown.stdout.splitlines()[1].split() == ["few.tsv", "-", "-", "-", "-", "0", "1"]
+    assert "warning: few.tsv: gives no figure, because 0 pairs used" in shown.stderr
+    assert "few.tsv: 1 word without a vector: zebra" in shown.stderr
+
+
+def test_exit_code_is_0_if_anything_was_measured(run_cli, here):
+    Path("few.tsv").write_text("a\tzebra\t1\n")
+    Path("odd.txt").write_text("zebra a b c\n")
+    nothing = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", "--analogies", "odd.txt", "--json")
+    assert nothing.exit_code == 4 and "one.w2v: nothing was measured" in nothing.stderr
+    analogies = json.loads(nothing.stdout)["analogies"]
+    assert analogies["reason"] == "no question has four words with a vector"
+    assert (analogies["oov_words"], analogies["all"]["3cosadd"]) == (["zebra"], None)
+    for more in (["--pairs", "pairs.tsv"], ["--analogies", "questions.txt"]):
+        assert run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", *more).exit_code == 0
+
+
+def test_unused_lines_are_shown_with_reason(run_cli, here):
+    Path("more.txt").write_text("# a\nw1 w2 score\na b 1,5\na b c 2\nb c 3\nc d 4\nb d\na d\n")
+    done = run_cli("eval-w2v", "one.w2v", "--pairs", "more.txt", "--json")
+    unused = {"comment": [1], "heading": [2], "too many words": [4], "no score": [7, 8]}
+    assert json.loads(done.stdout)["pairs"][0]["unused"] == unused
+    for line in (
+        "more.txt: 1 line not used, comment: line 1\n",
+        "more.txt: 1 line not used, heading: line 2 (w1 w2 score)\n",
+        "warning: more.txt: 1 line not used, too many words: line 4 (a b c 2). Separate the fields by tabs.",
+        "warning: more.txt: 2 lines not used, no score: lines 7, 8 (b d). Correct the file.\n",
+    ):
+        assert line in done.stderr
+
+
+def test_unnamed_parts_are_left_out_of_tables(run_cli, here):
+    Path("plain.txt").write_text("a b c d\n: E01\nb c d e\n")
+    options = ["--analogies", "plain.txt"]
+    shown = run_cli("eval-w2v", "one.w2v", *options).stdout
+    assert [line.split("  ")[0] for line in shown.splitlines()] == ["analogies", "(no section)", "E01", "all"]
+    found = json.loads(run_cli("eval-w2v", "one.w2v", *options, "--json").stdout)["analogies"]
+    assert found["semantic"] is found["syntactic"] is None and found["all"]["used"] == 2
+    assert "semantic" not in run_cli("compare", "one.w2v", "two.w2v", *options).stdout
 
 
 @pytest.mark.parametrize(
@@ -79,7 +119,7 @@ def test_undefined_correlation_is_null(run_cli, here):
     [
         (["one.w2v"], 2, "MODEL: nothing to evaluate on. Name a file with --pairs"),
         (["one.w2v", "--pairs", "absent"], 4, "absent: does not exist"),
-        (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv: line 1 is neither"),
+        (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv: holds no analogies"),
         (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v: does not exist"),
         (
             ["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"],

@@ -6,8 +6,12 @@ import subprocess
 from collections.abc import Iterator
 
 import click
+import numpy as np
 import pytest
 from nlpseq.cli import main
+
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.vectors.vectors import Vectors
 
 COURT = "the {} of the old land speaks to each {} and {} in the great hall"
 PEOPLE = ("king", "queen", "man", "woman", "boy", "girl")
@@ -31,6 +35,11 @@ def corpus(tmp_path, monkeypatch):
     lines = [COURT.format(*chance.choices(PEOPLE, k=3)) for _ in range(120)]
     (tmp_path / "corpus.txt").write_text("\n".join(lines))
     (tmp_path / "pairs.tsv").write_text("king\tqueen\t9\nking\tman\t5\nland\tgirl\t1\n")
+    words = sorted({*COURT.replace("{}", "").split(), *PEOPLE})
+    (tmp_path / "anchors.txt").write_text("\n".join(words))
+    for name, seed in (("old.w2v", 1), ("new.w2v", 2)):
+        matrix = np.random.default_rng(seed).normal(size=(len(words), 5)).astype(np.float32)
+        Vectors(Vocab(words, np.full(len(words), 99)), matrix).save(tmp_path / name)
     (tmp_path / "questions.txt").write_text(": family\nking queen man woman\nboy girl man woman\n")
     monkeypatch.chdir(tmp_path)
 

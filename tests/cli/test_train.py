@@ -189,11 +189,18 @@ def test_preprocess_warns_of_invalid_bytes(run_cli, folder):
 def test_words_never_trained_give_a_warning(run_cli, folder):
     Path("lone.txt").write_text("alpha beta gamma\nlonely\n" * 400)
     done = run_cli("train-w2v", "lone.txt", "--dim", 8, "--epochs", 1, "--subsample", 0, "-q")
-    assert "1 of 4 words got a random vector, because training had no pair" in done.stderr
+    assert "1 of 4 words got a vector of zeros, because training had no pair" in done.stderr
     assert "repeat another. Remove the copies" in done.stderr
+    asked = run_cli("neighbors", "lone.w2v", "lonely")
+    assert asked.exit_code == 4 and "'lonely': its vector is zero, because training found" in asked.stderr
+    assert "lonely" not in run_cli("neighbors", "lone.w2v", "alpha").stdout
     rare = run_cli("train-w2v", "corpus.txt", *QUICK, "--subsample", "1e-7")
+    vectors = Vectors.load("corpus.w2v")
+    untrained = vectors.vocab.words[vectors.zero_ids[0]]
+    asked = run_cli("neighbors", "corpus.w2v", untrained)
+    assert "Use `nlpseq train-w2v --subsample 0` (it is 1e-07), more text, or longer" in asked.stderr
     assert "--subsample 1e-07 keeps about" in rare.stderr
-    assert re.search(r"\d+ of 50 words got a random .* Use --subsample 0 \(it is 1e-07\)", rare.stderr)
+    assert re.search(r"\d+ of 50 words got a vector of zeros, .* --subsample 0 \(it is 1e-07\)", rare.stderr)
 
 
 def test_quiet_and_verbose_set_message_level(run_cli, folder):

@@ -9,7 +9,14 @@ from support.random_vectors import random_model
 
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.evaluation.analogies import TABLE_BYTES, Section, evaluate_analogies, read_analogies
+from nlpseq.evaluation.analogies import (
+    NO_SECTION,
+    TABLE_BYTES,
+    Section,
+    evaluate_analogies,
+    read_analogies,
+)
+from nlpseq.evaluation.files import line_numbers
 from nlpseq.vectors.vectors import Vectors
 
 
@@ -48,6 +55,7 @@ def test_analogies_match_definition_for_any_table(table_bytes):
             assert right == wanted > 0
         assert (score.name, score.used, score.oov) == (each.name, len(each.questions), 0)
     family, gram, semantic, syntactic, whole = found
+    assert (semantic.name, syntactic.name, whole.name) == ("semantic", "syntactic", "all")
     assert semantic[1:] == family[1:] and syntactic[1:] == gram[1:]
     assert whole.add == family.add + gram.add and whole.used == 249
 
@@ -112,21 +120,60 @@ def test_explicit_vectors_keep_their_cosines():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("names", "totals"),
     [
-        ("", "holds no analogies"),
-        (": a\n", "holds no analogies"),
-        ("a b c d\n", "line 1 is neither"),
-        (": a\na b c d\na b c\n", "line 3 is neither"),
+        (["E01 [country - capital]", "synonyms", "semiconductors", "families"], ["all"]),
+        (["sem1_capital-countries", "syn1_case", "misc"], ["semantic", "syntactic", "all"]),
+        (["Syntactic: plural", "semantics"], ["semantic", "syntactic", "all"]),
+        (["capital-world", "misc"], ["semantic", "all"]),
+        (["gram1-adjective-to-adverb", "(no section)"], ["syntactic", "all"]),
     ],
 )
-def test_read_analogies_names_the_malformed_line(tmp_path, text, message):
+def test_parts_come_from_names_that_say_so(names, totals):
+    sections = [section(name, 3, number) for number, name in enumerate(names)]
+    found = evaluate_analogies(random_model(), sections)[len(names) :]
+    assert [score.name for score in found] == totals and found[-1].used == 3 * len(names)
+
+
+def test_words_without_a_vector_never_answer():
+    """Give 3CosMul a zero vector that would win: the others have negative cosines with b and c."""
+    matrix = [[0, 1], [1, 0], [0.9, 0.5], [-1, -1], [0, 0], [-1, -0.5], [-0.5, -1]]
+    words = ["woman", "man", "king", "queen", "pad", "foo", "bar"]
+    model = Vectors(Vocab(words, np.arange(7, 0, -1)), np.array(matrix, np.float32))
+    questions = Section("a", [("man", "king", "woman", "queen"), ("man", "king", "woman", "pad")])
+    for table_bytes in (4, TABLE_BYTES):
+        found, _ = evaluate_analogies(model, [questions], table_bytes=table_bytes)
+        assert (found.mul, found.used, found.oov) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("text", ["", "# a b c d\n", ": a\n", ": a\na b c\n"])
+def test_files_without_analogies_are_refused(tmp_path, text):
     (tmp_path / "questions").write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match="questions: holds no analogies"):
         read_analogies(tmp_path / "questions")
 
 
-def test_read_analogies_by_section(tmp_path):
-    (tmp_path / "questions").write_text(": family\nking queen man woman\n\n: gram1\na b c d\ne f g h\n")
+QUESTION_FILES = {
+    "sections": ": family\nking queen man woman\n\n: gram1\na b c d\ne f g h\n",
+    "tabs": ":family\nking\tqueen\tman\twoman\n: gram1\na\tb\tc\td\ne\tf\tg\th\n",
+    "commas": ": family\nking,queen,man,woman\n: gram1\na,b,c,d\n e, f, g, h\n",
+    "quotes": ': family\n"king";"queen";man;woman\n: gram1\na;b;c;d\ne;f;"g";h\n',
+    "numbers": ": family\n1 king queen man woman\n: gram1\n2 a b c d\n3 e f g h\n",
+}
+
+
+@pytest.mark.parametrize("text", QUESTION_FILES.values(), ids=QUESTION_FILES)
+def test_read_analogies_of_every_layout(tmp_path, text):
+    (tmp_path / "questions").write_text(text)
+    family, gram = (("king", "queen", "man", "woman"),), (("a", "b", "c", "d"), ("e", "f", "g", "h"))
+    sections = [Section("family", [*family]), Section("gram1", [*gram])]
+    assert read_analogies(tmp_path / "questions") == (sections, {})
+
+
+def test_analogies_need_no_section(tmp_path):
+    (tmp_path / "questions").write_text("# two\na b c d\na b c\n\n: late\na b c d e\ne f g h\n")
     found = read_analogies(tmp_path / "questions")
-    assert [(each.name, len(each.questions)) for each in found] == [("family", 1), ("gram1", 2)]
+    assert [each.name for each in found.sections] == [NO_SECTION, "late"]
+    assert [len(each.questions) for each in found.sections] == [1, 1]
+    unused = {"comment": [1], "fewer than four words": [3], "more than four words": [6]}
+    assert line_numbers(found.unused) == unused

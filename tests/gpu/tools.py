@@ -150,7 +150,7 @@ def benchmark(options: argparse.Namespace) -> int:
     corpus, pair_files = options.corpus or synthetic[0], options.pairs or [synthetic[1]]
     text = ns.TextConfig(tokenizer="whitespace", min_count=5)
     data = ns.preprocess(ns.open_corpus(corpus), text, options.folder / "corpus.tokens", force=True)
-    pairs = [(file, read_pairs(file)) for file in pair_files]
+    pairs = [(file, read_pairs(file).pairs) for file in pair_files]
     backends = ["numpy"] if options.smoke else ["cupy", "numpy"]
     dim = 32 if options.smoke else 100
     print(f"{data.num_tokens:,} tokens, {len(data.vocab):,} words, {options.epochs} epochs, {dim} dimensions")

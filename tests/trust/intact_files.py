@@ -20,7 +20,9 @@ from nlpseq.counts.ppmi import ppmi
 from nlpseq.lm.train import train_lm
 from nlpseq.storage.manifest import MANIFEST
 from nlpseq.training.checkpoint import CheckpointConfig
+from nlpseq.vectors.compact_matrix import COMPACT_DTYPES
 from nlpseq.vectors.formats.registry import write_vectors
+from nlpseq.vectors.shrink import shrink
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.train import train_word2vec
 
@@ -41,7 +43,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 RESULTS = {
     "tokens": ("a.tokens",),
     "counts": ("a.counts",),
-    "vectors": ("a.w2v", "explicit.w2v"),
+    "vectors": ("a.w2v", "int8.w2v", "float16.w2v", "explicit.w2v"),
     "run": ("half.w2v/checkpoint",),
     "glove": ("half.glove/checkpoint",),
     "lm": ("a.lm", "half.lm/checkpoint"),
@@ -73,7 +75,10 @@ def make_sound(folder: Path) -> Path:
     ppmi(counts).save(folder / "explicit.w2v")
     vocab = ns.Vocab(["the", "cat", "mat"], np.array([3, 2, 1]))
     matrix = np.array([[0.5, -1], [2, 3], [1, 0.25]], np.float32)
-    Vectors(vocab, matrix, matrix * 2).save(folder / "a.w2v")
+    vectors = Vectors(vocab, matrix, matrix * 2)
+    vectors.save(folder / "a.w2v")
+    for dtype in COMPACT_DTYPES:
+        shrink(vectors, dtype=dtype).save(folder / f"{dtype}.w2v")
     save_tiny_model(folder / "a.lm", hidden=2, dim=2)
     _begin_runs(folder, data, counts)
     for name in FORMAT_NAMES:

@@ -46,12 +46,14 @@ def read_counts(path: Path) -> bytes:
 
 
 def read_vectors(path: Path) -> bytes:
+    import numpy as np
+
     from nlpseq.vectors.vectors import Vectors
 
     vectors = Vectors.load(path)
     if len(vectors.vocab):
         vectors.neighbors(vectors.vocab.words[0], top=3)
-    dense = vectors.matrix.toarray() if vectors.is_sparse else vectors.matrix
+    dense = vectors.matrix.toarray() if vectors.is_sparse else np.asarray(vectors.matrix)
     texts = [*vectors.vocab.words, *vectors.meta.get("notices", [])]
     return dense.tobytes() + "\n".join(texts).encode("utf-8", "surrogatepass")
 

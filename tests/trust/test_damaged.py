@@ -3,6 +3,7 @@
 import copy
 import gzip
 import io
+import itertools
 import json
 import math
 import pickle
@@ -150,7 +151,7 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("name", ["a.w2v", "a.npy", "a.counts", "a.tokens"])
+@pytest.mark.parametrize("name", ["a.w2v", "int8.w2v", "float16.w2v", "a.npy", "a.counts", "a.tokens"])
 def test_forged_npy_headers_are_refused(whole: Path, prober: Prober, tally: Tally, name: str) -> None:
     path = whole / name
     kind = {"a.counts": "counts", "a.tokens": "tokens"}.get(name, "vectors")
@@ -248,6 +249,43 @@ def test_arrays_with_ids_out_of_bounds_are_refused(whole: Path, prober: Prober, 
             answer = resealed(prober, kind, file.parent)
             assert "refused" in answer, answer
             check(answer, file.parent.name)
+
+
+def test_swapped_arrays_and_scales_are_refused(whole: Path, prober: Prober, tally: Tally) -> None:
+    """Swap files of two folders, sealed as an attacker would, and forge scales."""
+    names = {"int8.w2v": ("vectors.npy", "scales.npy", "context_scales.npy"), "float16.w2v": ("vectors.npy",)}
+    for folder, name in [(folder, name) for folder, each in names.items() for name in each]:
+        file = whole / folder / name
+        others = [whole / "a.w2v" / "vectors.npy", whole / "int8.w2v" / "vectors.npy"]
+        others += [whole / "int8.w2v" / "scales.npy", whole / "float16.w2v" / "vectors.npy"]
+        for other in others:
+            theirs, own = np.load(other), np.load(file)
+            if (theirs.dtype, theirs.shape) != (own.dtype, own.shape):
+                with tally.case(f"{folder}/{name} is {other}"), replaced(file, other.read_bytes()):
+                    answer = resealed(prober, "vectors", whole / folder)
+                    assert name in answer["refused"], answer
+                    check(answer, folder)
+    for scales in ([np.nan, 1, 1], [np.inf, 1, 1], [-1, 1, 1], [1, 1], [[1, 1, 1]]):
+        file, content = whole / "int8.w2v" / "scales.npy", io.BytesIO()
+        np.save(content, np.array(scales, np.float32))
+        with tally.case(f"scales {scales}"), replaced(file, content.getvalue()):
+            answer = resealed(prober, "vectors", whole / "int8.w2v")
+            assert "scales.npy" in answer["refused"], answer
+            check(answer, "int8.w2v")
+
+
+def test_type_in_meta_must_fit_the_arrays(whole: Path, prober: Prober, tally: Tally) -> None:
+    for folder in ("a.w2v", "int8.w2v", "float16.w2v", "explicit.w2v"):
+        file = whole / folder / "meta.json"
+        sound = json.loads(file.read_text())
+        for dtype, version in itertools.product(("int8", "float16", "float32", None, []), (1, 2)):
+            forged = sound | {"dtype": dtype, "format_version": version}
+            is_known = dtype in ("int8", "float16")  # anything else is float32
+            is_sound = (dtype if is_known else None, version) == (sound.get("dtype"), sound["format_version"])
+            with tally.case(f"{folder}, {dtype}, {version}"), replaced(file, json.dumps(forged).encode()):
+                answer = resealed(prober, "vectors", whole / folder)
+                check(answer, folder)
+                assert is_sound == ("digest" in answer), answer
 
 
 class Payload:

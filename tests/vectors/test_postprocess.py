@@ -38,6 +38,20 @@ def test_centered_vectors_have_zero_mean():
     assert_allclose(postprocess(vectors(), center=True).matrix.mean(axis=0), 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{"center": True}, {"matrix": "w+c"}, {"remove_components": 1}], ids=str)
+def test_words_without_a_vector_stay_without(tmp_path, options):
+    plain = vectors()
+    plain.matrix[[3, 7]] = 0
+    done = postprocess(plain, **options)
+    done.save(tmp_path / "a.w2v")
+    for each in (done, Vectors.load(tmp_path / "a.w2v"), postprocess(done, center=True)):
+        assert each.zero_ids.tolist() == [3, 7]
+        assert {"w3", "w7"}.isdisjoint(word for word, _ in each.neighbors("w1", 30))
+        with pytest.raises(DataError, match="'w7': its vector is zero"):
+            each.neighbors("w7")
+    assert len(postprocess(vectors(), **options).zero_ids) == 0
+
+
 def test_components_of_largest_variance_are_removed():
     done = postprocess(vectors(), center=True, remove_components=2).matrix
     values = np.linalg.svd(vectors().matrix - vectors().matrix.mean(axis=0), compute_uv=False)

@@ -130,6 +130,8 @@ def test_corrupt_folder_is_refused(tmp_path: Path, vectors: Vectors) -> None:
     meta = json.loads((path / "meta.json").read_text("utf-8"))
     write_json(path / "meta.json", meta | {"num_words": 6})
     refused("vocab.tsv: does not hold 6 words")
+    write_json(path / "meta.json", meta | {"untrained": [7]})
+    refused("meta.json: has untrained that are not texts")
     write_json(path / "meta.json", meta | {"has_contexts": True})
     refused("contexts.npy: is not a readable")
     np.save(path / "vectors.npy", np.full_like(vectors.matrix, np.inf))

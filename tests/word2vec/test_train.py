@@ -16,6 +16,7 @@ from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError, RunError
 from nlpseq.training import runner
 from nlpseq.training.progress import TrainProgress
+from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec import trainer, weights
 from nlpseq.word2vec.kernels.select import KernelSelection
 from nlpseq.word2vec.parallel import ParallelSizes
@@ -51,14 +52,31 @@ def test_train_word2vec_learns_word_groups(data: TokenDataset, settings: dict[st
     assert vectors.meta["loss"][-1] < vectors.meta["loss"][0]
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"threads": 2, "deterministic": True}, {"kernel": "layers"}], ids=str
+)
 @pytest.mark.parametrize("objective", ["skipgram", "cbow"])
-def test_words_without_pairs_count_as_untrained(tmp_path: Path, objective: Any) -> None:
+def test_words_without_pairs_get_a_zero_vector(tmp_path: Path, objective: Any, settings: Any) -> None:
     lines = "a b c\nlone\nc a b\nsingle\n" * 30
-    data = encode(tmp_path, lines)
-    vectors = train_word2vec(data, replace(SMALL, objective=objective, subsample=0.0))
-    found = weights.initial_ids(vectors.matrix, replace(SMALL, objective=objective))
-    assert [vectors.vocab.words[word_id] for word_id in found] == ["lone", "single"]
-    assert weights.initial_ids(vectors.matrix, replace(SMALL, seed=9)) == []
+    data, config = encode(tmp_path, lines), replace(SMALL, objective=objective, **settings)
+    vectors = train_word2vec(data, config)
+    assert [vectors.vocab.words[word_id] for word_id in vectors.zero_ids] == ["lone", "single"]
+    start = weights.initial_weights(len(vectors), config).in_VD[:, : config.dim]
+    assert weights.initial_ids(start, config) == list(range(5))
+    assert weights.initial_ids(start, replace(config, seed=9)) == []
+    assert weights.initial_ids(vectors.matrix, config) == []
+
+
+def test_subsampled_words_get_a_zero_vector(tmp_path: Path) -> None:
+    """Leave words without pairs by a subsample that keeps few tokens; the mark survives every format."""
+    data = encode(tmp_path, sentences(400))
+    vectors = train_word2vec(data, replace(SMALL, subsample=1e-4, epochs=1))
+    without = vectors.zero_ids.tolist()
+    assert 0 < len(without) < len(vectors)
+    vectors.save(tmp_path / "a.w2v")
+    for name in ("b.w2v", "b.vec", "b.bin", "b.npy"):
+        Vectors.load(tmp_path / "a.w2v").write(tmp_path / name)
+        assert Vectors.load(tmp_path / name).zero_ids.tolist() == without
 
 
 def test_one_thread_gives_same_bits_again(data: TokenDataset) -> None:

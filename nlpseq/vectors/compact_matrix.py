@@ -1,0 +1,150 @@
+"""CompactMatrix: rows of numbers stored in one or two bytes each, and converted to float32 when needed.
+
+Letters: V words, D dimensions, B rows of a block, K columns of a factor.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.errors import DataError
+
+__all__ = ["COMPACT_DTYPES", "CompactMatrix", "Dtype", "compact"]
+
+Dtype = Literal["float32", "float16", "int8"]
+COMPACT_DTYPES = ("float16", "int8")
+
+_MAX_CODE = 127  # of int8, symmetric, so that -x has the code of x with the other sign
+_BLOCK_BYTES = 1 << 20  # of float32 rows at once, because a second-level cache holds them
+
+Floats = npt.NDArray[np.float32]
+Rows = slice | int | Sequence[int] | npt.NDArray[np.intp]
+
+
+class CompactMatrix:
+    """A matrix of V rows and D columns that reads as float32 and takes fewer bytes.
+
+    codes: int8 or float16, (V, D), perhaps memory-mapped. scales: float32, (V,), the factor of each row; None
+    for factors of 1. Indexing by rows gives float32 arrays; a product with another matrix converts a block of
+    rows at a time.
+    """
+
+    ndim = 2
+    dtype = np.dtype(np.float32)  # of the numbers, not of the codes
+
+    def __init__(self, codes: npt.NDArray[Any], scales: Floats | None = None) -> None:
+        assert codes.ndim == 2 and (scales is None or scales.shape == codes.shape[:1])
+        self.codes, self.scales = codes, scales
+        self.shape: tuple[int, int] = codes.shape
+
+    @property
+    def stored_dtype(self) -> Dtype:
+        """Return the type of the codes."""
+        return "int8" if self.codes.dtype == np.int8 else "float16"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Rows) -> Floats:
+        """Return a row, or several, as float32."""
+        taken: Floats = self.codes[rows].astype(np.float32)
+        if self.scales is not None:
+            taken *= self.scales[rows][..., None]
+        return taken
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return all rows; NumPy calls this method to convert the matrix."""
+        if copy is False:
+            raise ValueError("a compact matrix has no array of its numbers without a copy")
+        whole = np.empty(self.shape, dtype or np.float32)
+        for block in self.blocks():
+            whole[block] = self[block]
+        return whole
+
+    def __matmul__(self, factor: Floats) -> Floats:
+        """Return the product with a vector, (D,), or a matrix, (D, K)."""
+        product = np.empty((len(self), *factor.shape[1:]), np.float32)
+        for block in self.blocks():
+            product[block] = self.codes[block].astype(np.float32) @ factor
+        if self.scales is not None:
+            product *= self.scales.reshape(-1, *[1] * (product.ndim - 1))
+        return product
+
+    def blocks(self) -> Iterator[slice]:
+        """Yield slices of rows that fit into a cache of the processor as float32."""
+        num_rows = max(1, _BLOCK_BYTES // (4 * max(1, self.shape[1])))
+        return (slice(start, start + num_rows) for start in range(0, len(self), num_rows))
+
+    def take(self, rows: Rows, axis: Literal[0] = 0) -> "CompactMatrix":
+        """Return some rows without a conversion, as numpy.take does."""
+        return CompactMatrix(self.codes[rows], None if self.scales is None else self.scales[rows])
+
+    def unit(self) -> "CompactMatrix":
+        """Return the matrix with every row scaled to length 1; zero rows stay zero."""
+        length_V = self._code_lengths_V
+        scales = np.reciprocal(length_V, out=np.ones_like(length_V), where=length_V != 0)
+        return CompactMatrix(self.codes, scales)
+
+    @property
+    def zero_rows(self) -> npt.NDArray[np.intp]:
+        """Return the numbers of the rows that are zero."""
+        is_zero_V = self._code_lengths_V == 0
+        return np.flatnonzero(is_zero_V if self.scales is None else is_zero_V | (self.scales == 0))
+
+    @cached_property
+    def _code_lengths_V(self) -> Floats:
+        """Return the length of the codes of each row; float32 is exact enough and cannot overflow."""
+        length_V = np.empty(len(self), np.float32)
+        for block in self.blocks():
+            codes_BD = self.codes[block].astype(np.float32)
+            length_V[block] = np.einsum("bd,bd->b", codes_BD, codes_BD)
+        return np.sqrt(length_V, out=length_V)
+
+
+def compact(matrix_VD: Any, dtype: Dtype) -> Any:
+    """Return the matrix with its numbers stored in another type.
+
+    matrix_VD: float32 or compact. float32 gives an array, the other types a CompactMatrix. int8 divides each
+    row by its largest magnitude and rounds to -127..127; the stored scale then minimizes the squared error of
+    the row. Raises DataError for numbers that float16 cannot hold.
+    """
+    if dtype == "float32":
+        return np.asarray(matrix_VD, np.float32)
+    if isinstance(matrix_VD, CompactMatrix) and matrix_VD.codes.dtype == dtype:
+        return matrix_VD
+    found = CompactMatrix(np.empty(matrix_VD.shape, dtype), None)
+    if dtype == "int8":
+        found.scales = np.empty(len(matrix_VD), np.float32)
+    for block in found.blocks():
+        rows_BD = matrix_VD[block].astype(np.float64)
+        if found.scales is not None:
+            found.codes[block], found.scales[block] = _quantize(rows_BD)
+        else:
+            found.codes[block] = _half(rows_BD)
+    return found
+
+
+def _quantize(rows_BD: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
+    """Return int8 codes and the scale of each row."""
+    largest_B = np.abs(rows_BD).max(axis=1, initial=0)
+    largest_B[largest_B == 0] = 1
+    codes_BD = np.rint(rows_BD * (_MAX_CODE / largest_B)[:, None])
+    squares_B = np.einsum("bd,bd->b", codes_BD, codes_BD)
+    scale_B = np.einsum("bd,bd->b", rows_BD, codes_BD) / np.maximum(squares_B, 1)
+    return codes_BD.astype(np.int8), scale_B
+
+
+def _half(rows_BD: npt.NDArray[np.float64]) -> npt.NDArray[np.float16]:
+    """Return rows as float16; raise DataError if numbers overflow, or a row becomes zero."""
+    with np.errstate(over="ignore"):
+        codes_BD = rows_BD.astype(np.float16)
+    is_lost_B = rows_BD.any(axis=1) & ~codes_BD.any(axis=1)
+    if is_lost_B.any() or not np.isfinite(codes_BD).all():
+        raise DataError(
+            "float16: cannot hold these vectors, because some numbers are above 65,504 or all numbers of a "
+            "row are below 1e-7. Use --dtype int8, or float32."
+        )
+    return codes_BD

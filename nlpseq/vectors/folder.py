@@ -1,0 +1,143 @@
+"""Read and write the files of stored vectors; Vectors.save and Vectors.load are the way to them.
+
+    vectors.npy   float32, int8 or float16, (V, D)     scales.npy          of int8: float32, (V,)
+    contexts.npy  the same, if there are any           context_scales.npy  of int8: float32, (V,)
+    vocab.tsv     a line for each row                  tokenizer.json      if the words are tokens of BPE
+
+Sparse vectors have data.npy, indices.npy and indptr.npy instead.
+
+The manifest, sizes and headers are checked whenever a folder is read. The sha256 of all files, all lines of
+vocab.tsv and all numbers are checked the first time and after a change: see checked.py.
+
+Letters: V words, D dimensions.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.errors import ArtifactError, DataError
+from nlpseq.storage import artifact
+from nlpseq.storage.arrays import load_array
+from nlpseq.storage.sparse import load_csr
+from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE
+from nlpseq.vectors.checked import FolderRecord
+from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix
+from nlpseq.vectors.mapped_vocab import Ints, MappedVocab, WordIndex, index_words
+
+__all__ = ["COMPACT_VERSION", "KIND", "VERSION", "StoredVectors", "load_folder", "load_matrix"]
+__all__ += ["write_matrices"]
+
+KIND, VERSION = "vectors", 1
+COMPACT_VERSION = 2  # of folders with int8 or float16
+_FILES = (("vectors.npy", "scales.npy"), ("contexts.npy", "context_scales.npy"))
+_AGAIN = "Train the vectors again."
+
+Shape = tuple[object, object]
+
+
+class StoredVectors(NamedTuple):
+    """The parts of a folder; table: places of the words, for the record of a check (see checked.py)."""
+
+    vocab: MappedVocab
+    matrix: Any
+    contexts: Any
+    meta: artifact.Meta
+    table: Ints
+    is_checked: bool  # by an earlier load of the same files
+
+
+def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> StoredVectors:
+    """Read the parts of a folder, with mapped arrays; verify: see Vectors.load.
+
+    Raises ArtifactError if the folder is corrupt, as far as it is checked.
+    """
+    table = None if verify else record.load()
+    meta = artifact.peek_meta(path)
+    dtype = meta["dtype"] if meta.get("dtype") in COMPACT_DTYPES else "float32"
+    version = VERSION if dtype == "float32" else COMPACT_VERSION
+    hashes = verify if verify is not None else table is None
+    meta = artifact.load_meta(path, KIND, version, verify=hashes)
+    _check_texts(path, meta)
+    shape = (meta.get("num_words"), meta.get("dim"))
+    vocab, places = _load_vocab(path / "vocab.tsv", meta, table)
+    if "num_stored" in meta and dtype == "float32":  # explicit vectors, (V, V)
+        matrix, contexts = _load_explicit(path, meta), None
+    else:
+        matrix = _load_stored(path, 0, shape, dtype)
+        contexts = _load_stored(path, 1, shape, dtype) if meta.get("has_contexts") else None
+    return StoredVectors(vocab, matrix, contexts, meta, places, table is not None)
+
+
+def _check_texts(path: Path, meta: artifact.Meta) -> None:
+    """Raise ArtifactError unless the lists of texts in meta.json are such lists."""
+    for name in ("notices", "untrained"):
+        listed = meta.get(name, [])
+        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+            raise ArtifactError(f"{path / 'meta.json'}: has {name} that are not texts. {_AGAIN}")
+
+
+def _load_vocab(file: Path, meta: artifact.Meta, table: Ints | None) -> tuple[MappedVocab, Ints]:
+    """Return the vocabulary, and the table of its index; parse all lines unless given a table."""
+    try:
+        tokenizer = file.with_name(TOKENIZER_FILE)
+        bpe = BPE.load(tokenizer) if tokenizer.exists() else None
+    except DataError as error:
+        raise ArtifactError(f"{file}: is not a vocabulary of nlpseq ({error}). {_AGAIN}") from error
+    if table is None or table.shape[1] != meta.get("num_words"):
+        index = index_words(file, bpe)
+        if index.digest != meta.get("vocab_digest"):
+            raise ArtifactError(f"{file}: does not have the digest in meta.json. {_AGAIN}")
+    else:
+        index = WordIndex(table, str(meta.get("vocab_digest")))
+    vocab = MappedVocab(file, index, bpe)
+    if len(vocab) != meta.get("num_words"):
+        raise ArtifactError(f"{file}: does not hold {meta.get('num_words')} words. {_AGAIN}")
+    if bpe and index.table is not table and vocab.words != bpe.tokens:
+        raise ArtifactError(f"{file}: does not hold the tokens of {TOKENIZER_FILE}. {_AGAIN}")
+    return vocab, index.table
+
+
+def _load_explicit(path: Path, meta: artifact.Meta) -> Any:
+    num_words, dim = meta.get("num_words"), meta.get("dim")
+    if num_words != dim or not isinstance(num_words, int):
+        raise ArtifactError(
+            f"{path / 'meta.json'}: has {num_words} words and {dim} dimensions, but PPMI vectors are square. "
+            "Run `nlpseq train-counts` again."
+        )
+    return load_csr(path, (num_words, num_words), meta["num_stored"], np.float32)
+
+
+def _load_stored(path: Path, place: int, shape: Shape, dtype: str) -> Any:
+    """Map the words' vectors (place 0) or the contexts (place 1)."""
+    name, scales_name = _FILES[place]
+    if dtype == "float32":
+        return load_matrix(path / name, shape)
+    codes = load_matrix(path / name, shape, dtype)
+    if dtype == "float16":
+        return CompactMatrix(codes)
+    scales = load_array(path / scales_name, np.float32, ndim=1)
+    if scales.shape != codes.shape[:1] or not (np.isfinite(scales) & (scales >= 0)).all():
+        raise ArtifactError(f"{path / scales_name}: is not a finite scale for each word. {_AGAIN}")
+    return CompactMatrix(codes, scales)
+
+
+def load_matrix(file: Path, shape: Shape, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+    """Map a matrix of this shape and type; raises ArtifactError for any other array."""
+    matrix = load_array(file, dtype, ndim=2)
+    if matrix.shape != shape:
+        raise ArtifactError(f"{file}: has shape {matrix.shape}, meta.json says {shape}. {_AGAIN}")
+    return matrix
+
+
+def write_matrices(folder: artifact.Folder, matrix: Any, contexts: Any) -> None:
+    """Write dense vectors and contexts, if any, in the type that they are stored in."""
+    for (name, scales_name), each in zip(_FILES, (matrix, contexts), strict=True):
+        if isinstance(each, CompactMatrix):
+            folder.write_array(name, each.codes)
+            if each.scales is not None:
+                folder.write_array(scales_name, each.scales)
+        elif each is not None:
+            folder.write_array(name, each)
