@@ -22,6 +22,8 @@ HOMES = {
     "generate": "generate",
     "neighbors": "queries",
     "analogy": "queries",
+    "query": "queries",
+    "odd-one-out": "queries",
     "similarity": "queries",
     "eval-w2v": "eval_w2v",
     "compare": "eval_w2v",

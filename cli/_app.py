@@ -17,7 +17,7 @@ import click
 from nlpseq.core.resources import NUMBA, check_address_space
 from nlpseq.errors import DISK_FULL, SHORTAGE, ConfigError, NlpseqError
 
-from ._options import option_name
+from ._options import Words, option_name
 from ._output import Console
 
 
@@ -55,7 +55,8 @@ class Command(WithExamples):
             return super().invoke(ctx)
         except ConfigError as error:
             setting = re.match(r"[a-z][a-z0-9_]*(?=:| is )", str(error))
-            if setting is None or setting[0] not in {param.name for param in self.params}:
+            options = {param.name for param in self.params if isinstance(param, click.Option)}
+            if setting is None or setting[0] not in options:
                 raise
             message = option_name(setting[0]) + str(error)[setting.end() :]
             raise ConfigError(message) from error
@@ -88,8 +89,9 @@ def run_and_exit(command: click.Command, args: Sequence[str] | None) -> NoReturn
     _open_closed_streams()
     console = Console(arguments=sys.argv[1:] if args is None else [*args])
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # escape characters outside the encoding
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):  # escape characters outside the encoding of a terminal
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         with console.signals, _warnings_on(console):
             code = _run(command, [*console.arguments], console)
@@ -208,10 +210,7 @@ def _exit_code_and_message(error: BaseException, arguments: Sequence[str]) -> tu
         command, message = error.ctx.command_path if error.ctx else "nlpseq", error.format_message()
         for pattern, form in USAGE_FORMS:
             message = re.sub(pattern, form, message, flags=re.DOTALL)
-        files = [each for each in arguments if each.startswith("-") and Path(each).is_file()]
-        return USAGE, f"nlpseq: error: {message} Try " + (
-            f"./{files[0]} for the file {files[0]}." if files else f"`{command} --help`."
-        )
+        return USAGE, f"nlpseq: error: {message} Try {_way_out(error, command, arguments)}."
     if isinstance(error, NlpseqError):
         return error.exit_code, f"nlpseq: error: {error}"
     for failure in SYSTEM_FAILURES:
@@ -223,6 +222,19 @@ def _exit_code_and_message(error: BaseException, arguments: Sequence[str]) -> tu
         return INPUT, f"nlpseq: error: {file}: {reason}. Check the name and your permissions."
     kind = type(error).__name__
     return RUN, f"nlpseq: internal error: {kind}: {error}. Run with --debug to see the traceback."
+
+
+def _way_out(error: click.UsageError, command: str, arguments: Sequence[str]) -> str:
+    """Return what to try after a usage error; a file or a word may begin with a dash."""
+    dashed = [each for each in arguments if each.startswith("-") and each != "--"]
+    if files := [each for each in dashed if Path(each).is_file()]:
+        return f"./{files[0]} for the file {files[0]}"
+    params = error.ctx.command.params if error.ctx else []
+    takes_words = any(isinstance(param.type, Words) for param in params if isinstance(param, click.Argument))
+    if isinstance(error, click.NoSuchOption) and takes_words and not error.possibilities:
+        word = next((each for each in dashed if each.startswith(error.option_name)), error.option_name)
+        return f"-- before words that begin with a dash: `{command} ... -- {word}`"
+    return f"`{command} --help`"
 
 
 def _signal_behind(error: BaseException | None) -> int | None:

@@ -4,6 +4,7 @@ A setting comes from the first of: the command line, the environment variable NL
 --config file, the default.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
@@ -113,8 +114,11 @@ class Words(click.ParamType[str]):
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text: str = value  # a locale without UTF-8 leaves its bytes as surrogates
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+        try:
+            typed = os.fsencode(value)  # the bytes of the shell, which Python decoded by the locale
+        except UnicodeEncodeError:  # not from a shell
+            return str(value)
+        return typed.decode("utf-8", "surrogateescape")
 
 
 def integer(ge: int, le: int | None = None) -> Bounded:

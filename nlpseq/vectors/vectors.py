@@ -3,7 +3,7 @@
 Letters: V words, D dimensions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_stored
 from nlpseq.core.resources import count_text
-from nlpseq.dataset.phrases import JOINT
+from nlpseq.dataset.phrases import JOINT, join_known
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import (
     ArtifactError,
@@ -30,12 +30,25 @@ from nlpseq.storage import artifact
 from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.storage.sparse import as_csr, save_csr
 from nlpseq.tokenizers.base import normalize_and_tokenize
+from nlpseq.vectors import gensim_names
 from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype
+from nlpseq.vectors.expressions import Term, parse_expression
 from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
-from nlpseq.vectors.queries import COSMUL_EPSILON, AnalogyMethod, Answers, best_answers, suggest_words
+from nlpseq.vectors.queries import (
+    COSINE,
+    AnalogyMethod,
+    Answers,
+    Question,
+    Scoring,
+    Space,
+    cosmul,
+    dots,
+    rank,
+)
+from nlpseq.vectors.suggestions import show_word, suggest_words
 
 __all__ = ["KIND", "VERSION", "Vectors"]
 
@@ -50,9 +63,11 @@ _STAMPED = (
 _OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
 _NOT_FINITE = "Train or convert the vectors again."
 _NOT_WRITTEN = "Nothing was written. Train again with a lower --learning-rate."
+_MIN_SQUARE = 1e-24  # of a sum of vectors, relative to the longest: the rest of vectors that cancel out
 _BLOCK_ROWS = 4096  # checked at once, so that a mapped matrix takes little memory
 
 Floats = npt.NDArray[np.float32]
+Word = str | int  # as typed, or the id
 
 
 class Vectors:
@@ -149,13 +164,16 @@ class Vectors:
             raise UnknownWord(self._explain_unknown(word))
         return self.vocab.ids[found]
 
-    def seen_id(self, word: str) -> int:
-        """Return the row of a word as word_id() does; raises DataError if the text does not have the word."""
-        word_id = self.word_id(word)
-        if self.vocab.counts[word_id] == 0:
+    def trained_id(self, word: Word) -> int:
+        """Return the row of a word as word_id() does; raises DataError if its vector was not trained."""
+        word_id = self.word_id(word) if isinstance(word, str) else word
+        if word_id in self.untrained_ids:
+            label = repr(self.vocab.label(self.vocab.words[word_id]))
+            if self.vocab.counts[word_id] != 0:
+                raise DataError(f"{label}: {self._explain_zeros()}")
             raise DataError(
-                f"{self.vocab.label(self.vocab.words[word_id])!r}: does not occur in the text of these "
-                "vectors, so its vector was never trained. Use another word, or train on text with this word."
+                f"{label}: does not occur in the text of these vectors, so its vector was never trained. Use "
+                "another word, or train on text with this word."
             )
         return word_id
 
@@ -191,8 +209,9 @@ class Vectors:
                 f"{word!r}: is {len(parts)} words in the text of these vectors, because {why}. "
                 f"Use one of its known words: {', '.join(known)}."
             )
-        close = suggest_words(word, self.vocab.words, known=self.vocab)
-        hint = f"Did you mean {' or '.join(close)}?" if close else "See vocab.tsv for all words."
+        suggested = suggest_words(word, self.vocab.words, known=self.vocab)
+        close = [show_word(other, word) for other in suggested]
+        hint = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling, or name another word."
         return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
 
     def _explain_zeros(self) -> str:
@@ -210,26 +229,68 @@ class Vectors:
         dense: Floats = rows.toarray() if self.is_sparse else rows
         return dense
 
-    def similarity(self, a: str, b: str) -> float:
-        """Return the cosine of two words, from -1 to 1; 0 if a vector is zero.
+    def split_phrase(self, text: str) -> list[str]:
+        """Return a text alone if it is an entry, else its words between spaces."""
+        words = text.split()
+        return [text] if self.find(text) is not None or len(words) < 2 else words
 
-        Raises DataError for a word that the training text does not have.
+    def words_of(self, term: Term) -> list[str]:
+        """Return the words of a term in an expression."""
+        return self.split_phrase(term.text) if term.is_quoted else [term.text]
+
+    def find_words(self, text: str) -> tuple[list[int], list[str]]:
+        """Return the ids of the words of a text that have a trained vector, and the other words.
+
+        Vectors of nlpseq split a text like the training text, others at white space.
         """
-        rows = self.matrix[[self.seen_id(word) for word in (a, b)]]
-        a_D, b_D = (rows.toarray() if self.is_sparse else rows).astype(np.float64)
-        lengths = float(np.sqrt(a_D @ a_D) * np.sqrt(b_D @ b_D))
-        return float(np.clip(a_D @ b_D / lengths, -1, 1)) if lengths else 0.0
+        stored = self.meta.get("text_config")
+        if stored is None:
+            tokens = [self.find(token) or token for token in text.split()]
+        else:
+            config = from_stored(TextConfig, stored)
+            tokens = join_known(self.vocab.tokenize(text, config), self.vocab.ids, config.phrases)
+        untrained = {-1, *self.untrained_ids.tolist()}
+        ids = [(token, self.vocab.ids.get(token, -1)) for token in tokens]
+        known = [word_id for _, word_id in ids if word_id not in untrained]
+        return known, [token for token, word_id in ids if word_id in untrained]
+
+    def similarity(self, a: str | Sequence[str], b: str | Sequence[str]) -> float:
+        """Return the cosine of two words, or of the means of two lists of words, from -1 to 1.
+
+        Raises DataError for a word without a trained vector, and for a mean of zero.
+        """
+        means = list[Any]()
+        for words in (a, b):
+            word_ids = self._ids_of([words] if isinstance(words, str) else words)
+            means.append(_weighted_sum([1 / len(word_ids)] * len(word_ids), self._stored_rows(word_ids)))
+        return float(_cosines(*means)[0])
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
         """Return the `top` words with the highest cosine, best first, without the word itself.
 
         Words without a trained vector are left out, see untrained_ids; raises DataError for such a word.
         """
-        word_id = self.seen_id(word)
-        if word_id in self.zero_ids:
-            raise DataError(f"{self.vocab.label(self.vocab.words[word_id])!r}: {self._explain_zeros()}")
-        scores_V = self.unit @ self.rows([word_id])[0]
-        return best_answers(self.vocab.words, scores_V, [word_id, *self.untrained_ids.tolist()], top)
+        return self.neighbors_of([word], top)[0]
+
+    def neighbors_of(
+        self, words: Iterable[Word | Sequence[Word]], top: int = 10, among: Iterable[Word] | None = None
+    ) -> list[Answers]:
+        """Return the neighbors of many words at once, faster than one by one.
+
+        A list of words asks for the neighbors of the mean of their directions. among: words that may answer.
+        A word may be an id.
+        """
+        groups = [[each] if isinstance(each, Word) else each for each in words]
+        groups_of_ids = [self._ids_of(group) for group in groups]
+        rows_ND = self._stored_rows([word_id for group in groups_of_ids for word_id in group])
+        questions, start = list[Question](), 0
+        for group in groups_of_ids:
+            part_ND = rows_ND[start : start + len(group)]
+            if len(group) != 1:
+                part_ND = _weighted_sum([1 / len(group)] * len(group), _directions(part_ND))
+            questions.append(Question(part_ND, group))
+            start += len(group)
+        return self._answer(questions, top, space=self._space_of(among))
 
     def analogy(self, a: str, b: str, c: str, top: int = 10, method: AnalogyMethod = "3cosadd") -> Answers:
         """Return the `top` answers to "a is to b as c is to ?", best first, without a, b and c.
@@ -239,20 +300,134 @@ class Vectors:
         because their cosines are never negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). Words
         without a trained vector are left out; raises DataError if the text does not have a, b or c.
         """
-        word_ids = [self.seen_id(word) for word in (a, b, c)]
-        a_D, b_D, c_D = self.rows(word_ids)
+        word_ids = self._ids_of((a, b, c))
+        rows_3D = _directions(self._stored_rows(word_ids))
         if method == "3cosadd":
-            query_D = b_D - a_D + c_D
-            scores_V = self.unit @ (query_D / (np.linalg.norm(query_D) or 1))
-        elif method == "3cosmul":
-            cosines = [self.unit @ word_D for word_D in (a_D, b_D, c_D)]
-            if not self.is_sparse:
-                cosines = [(cosine_V + np.float32(1)) / np.float32(2) for cosine_V in cosines]
-            a_V, b_V, c_V = cosines
-            scores_V = b_V * c_V / (a_V + COSMUL_EPSILON)
-        else:
-            raise ConfigError(f"method: {method!r} is unknown. Choose one of 3cosadd, 3cosmul.")
-        return best_answers(self.vocab.words, scores_V, [*word_ids, *self.untrained_ids.tolist()], top)
+            vector_1D = _weighted_sum([-1, 1, 1], rows_3D)
+            return self._answer([Question(vector_1D, word_ids)], top)[0]
+        if method == "3cosmul":
+            scoring = cosmul(can_be_negative=not self.is_sparse)
+            return self._answer([Question(rows_3D, word_ids)], top, scoring)[0]
+        raise ConfigError(f"method: {method!r} is unknown. Choose one of 3cosadd, 3cosmul.")
+
+    def query(
+        self,
+        expression: str,
+        top: int = 10,
+        *,
+        among: Iterable[str] | None = None,
+        min_frequency: int = 0,
+        max_rank: int | None = None,
+    ) -> Answers:
+        """Return the `top` answers to an expression such as "king - man + 2*woman", without its words.
+
+        Words are directions: vectors of length 1. A phrase between quotation marks is an entry, or else the
+        mean of its words. among, min_frequency, max_rank: words that may answer, by name, by occurrences in
+        the training text, and by place in the vocabulary. Raises ConfigError for a malformed expression.
+        """
+        weights, word_ids = list[float](), list[int]()
+        for term in parse_expression(expression):
+            words = self.words_of(term)
+            word_ids += self._ids_of(words)
+            weights += [term.weight / len(words)] * len(words)
+        vector_1D = _weighted_sum(weights, _directions(self._stored_rows(word_ids)))
+        space = self._space_of(among, min_frequency, max_rank)
+        return self._answer([Question(vector_1D, word_ids)], top, space=space)[0]
+
+    def nearest(
+        self, vector: Any, top: int = 10, *, excluded: Iterable[str] = (), max_rank: int | None = None
+    ) -> Answers:
+        """Return the `top` words with the highest cosine with a vector, (D,), best first.
+
+        excluded: words that do not answer. max_rank: how many of the first words may answer.
+        """
+        vector_D, dim = np.asarray(vector, np.float64), self.matrix.shape[1]
+        if vector_D.shape != (dim,) or not np.isfinite(vector_D).all() or not vector_D.any():
+            raise ConfigError(
+                f"vector: is not {dim} finite numbers, or all are 0. Pass an array like vectors[word]."
+            )
+        vector_1D = (vector_D / np.abs(vector_D).max())[None]
+        rows_1D = type(self.matrix)(vector_1D) if self.is_sparse else vector_1D
+        question = Question(rows_1D, [self.word_id(word) for word in excluded])
+        return self._answer([question], top, space=self._space_of(max_rank=max_rank))[0]
+
+    def odd_one_out(self, words: Iterable[str]) -> dict[str, float]:
+        """Return the cosine of each word with the mean of their directions, lowest first.
+
+        The first word fits least. Raises ConfigError for fewer than three words, or a repeated word.
+        """
+        word_ids = self._ids_of(words)
+        names = [self.vocab.words[word_id] for word_id in word_ids]
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            raise ConfigError(f"words: {repeated} is named twice. Name each word once.")
+        if len(names) < 3:
+            raise ConfigError("words: fewer than three cannot have an odd one. Name three or more.")
+        rows_ND = self._stored_rows(word_ids)
+        mean_1D = _weighted_sum([1 / len(names)] * len(names), _directions(rows_ND))
+        scores = [(name, float(_cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
+        return dict(sorted(scores, key=lambda score: score[1]))
+
+    most_similar = gensim_names.most_similar
+    similar_by_word = gensim_names.similar_by_word
+    similar_by_vector = gensim_names.similar_by_vector
+    doesnt_match = gensim_names.doesnt_match
+    n_similarity = gensim_names.n_similarity
+    wmdistance = gensim_names.wmdistance
+    get_vector = gensim_names.get_vector
+    get_vecattr = gensim_names.get_vecattr
+    has_index_for = gensim_names.has_index_for
+    key_to_index = property(gensim_names.key_to_index)
+    index_to_key = property(gensim_names.index_to_key)
+    vector_size = property(gensim_names.vector_size)
+    to_gensim = gensim_names.to_gensim
+    from_gensim = classmethod(gensim_names.from_gensim)
+
+    def _ids_of(self, words: Iterable[Word]) -> list[int]:
+        """Return the rows of one or more words, as trained_id does."""
+        word_ids = [self.trained_id(word) for word in words]
+        if not word_ids:
+            raise ConfigError("words: are missing. Name one or more.")
+        return word_ids
+
+    def _stored_rows(self, word_ids: Any) -> Any:
+        """Return the rows of some words in float64, (N, D), sparse if the matrix is."""
+        return self.matrix[word_ids].astype(np.float64)
+
+    def _answer(
+        self, questions: Sequence[Question], top: int, scoring: Scoring = COSINE, space: Space | None = None
+    ) -> list[Answers]:
+        words = self.vocab.words
+        found = rank(space or self._space, questions, top, scoring)
+        return [[(words[word_id], score) for word_id, score in ranked] for ranked in found]
+
+    @cached_property
+    def _space(self) -> Space:
+        """Return all words that have a trained vector."""
+        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab))
+
+    def _space_of(
+        self, among: Iterable[Word] | None = None, min_frequency: int = 0, max_rank: int | None = None
+    ) -> Space:
+        """Return the words that may answer a query."""
+        if among is None and min_frequency <= 0 and max_rank is None:
+            return self._space
+        space, hidden_V = self._space, np.zeros(len(self.vocab), bool)
+        if among is not None:
+            hidden_V[:] = True
+            ids = [self.word_id(word) if isinstance(word, str) else word for word in among]
+            hidden_V[ids] = False
+        if min_frequency > 0:
+            if (self.vocab.counts < 0).any():
+                raise ConfigError(
+                    "min_frequency: these vectors have no word counts. Leave it out, or name other vectors."
+                )
+            hidden_V |= self.vocab.counts < min_frequency
+        if max_rank is not None:
+            space = space._replace(num_words=min(max_rank, len(self.vocab)))
+        if hidden_V.any():
+            hidden_V[self.untrained_ids] = True
+            space = space._replace(hidden_ids=np.flatnonzero(hidden_V))
+        return space
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Save everything as a folder; raises RunError if a vector is not finite."""
@@ -355,3 +530,27 @@ def _unit_rows(matrix: Any) -> Any:
     length_V[length_V == 0] = 1
     data = (matrix.data / length_V[rows]).astype(np.float32)
     return as_csr(matrix.shape, data, matrix.indices, matrix.indptr)
+
+
+def _directions(rows_ND: Any) -> Any:
+    """Scale rows of float64 to length 1, dense or CSR; no row may be zero."""
+    scale_N = 1 / np.sqrt(dots(rows_ND, rows_ND))[:, None]
+    return rows_ND.multiply(scale_N).tocsr() if hasattr(rows_ND, "indptr") else rows_ND * scale_N
+
+
+def _weighted_sum(weights: Sequence[float], rows_ND: Any) -> Any:
+    """Return the weighted sum of rows, (1, D); raises DataError if the rows cancel out."""
+    weights_1N = np.array([weights], np.float64)
+    is_sparse = hasattr(rows_ND, "indptr")
+    sum_1D = (type(rows_ND)(weights_1N) if is_sparse else weights_1N) @ rows_ND
+    largest = np.max(weights_1N[0] ** 2 * dots(rows_ND, rows_ND), initial=0)
+    if dots(sum_1D, sum_1D)[0] <= _MIN_SQUARE * largest:
+        raise DataError(
+            "words: their vectors cancel out, so no direction is left. Change the words or weights."
+        )
+    return sum_1D
+
+
+def _cosines(a_ND: Any, b_ND: Any) -> Any:
+    """Return the cosine of each pair of rows, from -1 to 1; equal rows have exactly 1."""
+    return np.clip(dots(a_ND, b_ND) / np.sqrt(dots(a_ND, a_ND) * dots(b_ND, b_ND)), -1, 1)

@@ -81,17 +81,3 @@ def count_by_sorting(job: Figures) -> Figures:
         total += csr_array((counts, divmod(pairs, num_words)), shape=total.shape)
     total = total + total.T
     return {"count_seconds": time.perf_counter() - started, "pairs": int(total.nnz)}
-
-
-def query_gensim(job: Figures) -> Figures:
-    from gensim.models import KeyedVectors
-    from worker import query_matrix
-
-    words, matrix = query_matrix()
-    vectors = KeyedVectors(matrix.shape[1])
-    vectors.add_vectors(words, matrix)
-    vectors.most_similar(words[0])
-    started = time.perf_counter()
-    for word in words[:1000]:
-        vectors.most_similar(word, topn=10)
-    return {"query_seconds": time.perf_counter() - started}

@@ -10,6 +10,7 @@ Kinds of WORK:
     sources         JSON lines, CSV and Parquet against plain text
     vectors         every kind of vectors on the same tokens
     ingredients     gain of each setting of skip-gram
+    queries         nearest words, one by one and in one call
     cbow-update     both gradients of the CBOW mean at several learning rates
 
 Tables go to the terminal and to LOG.md. A table of all rows of `speed` also updates README.md in this folder.
@@ -24,6 +25,7 @@ from typing import Any
 
 from common import CORPUS, check_tests, heading, tokenize_once, training_job
 from measure import run_job
+from queries import queries
 from revisions import compare_revisions
 from scaling import deterministic, growth, scaling
 from sources import sources
@@ -92,6 +94,7 @@ WORK = {
     "growth": growth,
     "vectors": vectors,
     "ingredients": ingredients,
+    "queries": queries,
 }
 
 if __name__ == "__main__":

@@ -41,7 +41,6 @@ PAIRS = SKIP_GRAM | {"settings": {"share_negatives": "pair"}}
 COUNT = {"work": "count", "text_config": PLAIN | {"min_count": 10}}
 WHOLE = {"work": "whole", "objective": "skipgram"}
 RAW = {"work": "encode", "source": "raw", "text_config": {}}
-QUERIES = {"work": "queries"}
 GENSIM = "gensim 4.4"
 ROWS = {
     "skip-gram": Row("word2vec/test_kernels", GENSIM, SKIP_GRAM, SKIP_GRAM, "train_seconds", 7, 10),
@@ -75,9 +74,6 @@ ROWS = {
     ),
     "counting pairs": Row(
         "counts/test_cooccurrence", "np.unique, SciPy, 1 thread", COUNT, COUNT, "count_seconds", 3, 10
-    ),
-    "1,000 neighbors, one by one": Row(
-        "vectors/test_vectors", GENSIM, QUERIES, QUERIES, "query_seconds", 2, 5
     ),
 }
 MIN_REPEATS = 3  # for figures in README.md

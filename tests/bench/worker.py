@@ -89,25 +89,6 @@ def count_nlpseq(job: Figures) -> Figures:
     return {"count_seconds": time.perf_counter() - started, "pairs": int(counts.matrix.nnz)}
 
 
-def query_nlpseq(job: Figures) -> Figures:
-    from nlpseq.dataset.vocab import Vocab
-    from nlpseq.vectors.vectors import Vectors
-
-    words, matrix = query_matrix()
-    vectors = Vectors(Vocab(words, np.ones(len(words), np.int64)), matrix)
-    vectors.neighbors(words[0])
-    started = time.perf_counter()
-    for word in words[:1000]:
-        vectors.neighbors(word, top=10)
-    return {"query_seconds": time.perf_counter() - started}
-
-
-def query_matrix() -> tuple[list[str], Any]:
-    """Return 75,000 words and random vectors of 100 dimensions."""
-    matrix = np.random.default_rng(0).normal(size=(75_000, 100)).astype(np.float32)
-    return [f"w{number}" for number in range(len(matrix))], matrix
-
-
 def train_nlpseq(job: Figures) -> Figures:
     vectors, figures = nlpseq_word2vec(job)
     scores = evaluate(vectors.vocab.words, vectors.matrix, job["data"]) if job["evaluate"] else {}
@@ -285,14 +266,12 @@ WORK = {
     ("evaluate", "nlpseq"): evaluate_saved,
     ("evaluate", "other"): rivals.evaluate_saved_by_gensim,
     ("count", "nlpseq"): count_nlpseq,
-    ("queries", "nlpseq"): query_nlpseq,
     ("peak", "nlpseq"): measure_peak,
     ("train", "other"): train_gensim,
     ("vocabulary", "other"): rivals.vocabulary_by_gensim,
     ("encode", "other"): rivals.encode_by_regex,
     ("whole", "other"): rivals.train_whole_by_gensim,
     ("count", "other"): rivals.count_by_sorting,
-    ("queries", "other"): rivals.query_gensim,
     ("vectors", "gensim"): make_vectors,
     ("vectors", "nlpseq"): make_vectors,
 }

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 TRAINERS = ["train-w2v", "train-counts", "train-lm"]
 ENCODERS = ["preprocess", *TRAINERS]
 LM_READERS = ["eval-lm", "score", "generate"]
-VECTOR_READERS = ["neighbors", "analogy", "similarity", "eval-w2v", "compare", "convert"]
+QUERIES = ["neighbors", "analogy", "query", "odd-one-out", "similarity"]
+VECTOR_READERS = [*QUERIES, "eval-w2v", "compare", "convert"]
 COMMANDS_OF = (
     {  # the longest path counts
         "nlpseq/reading": [*ENCODERS, "eval-lm", "score"],

@@ -1,4 +1,4 @@
-"""neighbors, analogy and similarity, on vectors with known answers."""
+"""neighbors, analogy, query, odd-one-out and similarity, on vectors with known answers."""
 
 import json
 import os
@@ -114,6 +114,8 @@ def test_capitals_are_unknown_to_vector_file(run_cli, tmp_path):
     result = run_cli("neighbors", tmp_path / "cased.vec", "King")
     assert result.exit_code == 4
     assert "Did you mean king" in result.stderr
+    unknown = run_cli("neighbors", tmp_path / "cased.vec", "xyz")
+    assert "Check the spelling" in unknown.stderr and "vocab.tsv" not in unknown.stderr
 
 
 def test_words_are_read_from_stdin(run_cli, model):
@@ -178,7 +180,7 @@ def read_terminal(master: int, until: str | None = None) -> str:
 def test_analogy_answers_known_question(run_cli, model):
     assert run_cli("analogy", model, "man", "king", "woman").stdout.startswith("queen ")
     answer = json.loads(run_cli("analogy", model, "man", "king", "Woman", "--json", "--top", 2).stdout)
-    assert set(answer) == {"schema", "answers"}
+    assert set(answer) == {"schema", "answers", "changed"}
     assert [set(each) for each in answer["answers"]] == [{"word", "score"}] * 2
     assert answer["answers"][0]["word"] == "queen"
 
@@ -206,15 +208,16 @@ def test_top_must_be_positive(run_cli, model):
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"caf\\xe9"), ("latin-1", b"caf\xe9")])
-def test_ascii_terminal_gets_escapes_but_json_utf_8(model, encoding, shown):
-    env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
-    command = [sys.executable, "-m", "nlpseq", "neighbors", str(model), "king"]
-    plain = subprocess.run(command, env=env, capture_output=True)
-    assert plain.returncode == 0
-    assert shown in plain.stdout
-    assert b"\\uc655\\ube44" in plain.stdout
-    as_json = subprocess.run([*command, "--json"], env=env, capture_output=True, check=True)
-    assert "café" in as_json.stdout.decode("utf-8")
+def test_ascii_terminal_gets_escapes_but_files_utf_8(model, monkeypatch, encoding, shown):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    on_terminal = terminals.bytes_on_terminal("neighbors", model, "king")
+    assert shown in on_terminal
+    assert b"\\uc655\\ube44" in on_terminal
+    for options in ([], ["--json"]):
+        command = [sys.executable, "-m", "nlpseq", "neighbors", str(model), "king", *options]
+        found = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8")
+        assert "café" in found and "왕비마마" in found
 
 
 def test_typed_words_are_utf_8_in_any_locale(model):
@@ -224,3 +227,216 @@ def test_typed_words_are_utf_8_in_any_locale(model):
         done = subprocess.run([*command, *arguments], env=env, input=typed.encode(), capture_output=True)
         assert done.returncode == 0, done.stderr
         assert '"word": "왕비마마"' in done.stdout.decode()
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "cp1252"}])
+def test_arguments_stdin_and_files_are_read_alike(model, tmp_path, locale):
+    env = os.environ | {"PYTHONUTF8": "0"} | locale
+    (tmp_path / "words.txt").write_text("\ufeff왕비마마\r\ncafé\n", "utf-8")
+    command = [sys.executable, "-m", "nlpseq", "query", str(model), "--json"]
+    for arguments, typed in ((["왕비마마 - café"], ""), (["-"], "왕비마마 - café\n")):
+        done = subprocess.run([*command, *arguments], env=env, input=typed.encode(), capture_output=True)
+        assert len(json.loads(done.stdout)["answers"]) == 6, done.stderr
+    among = [*command, "king + man", "--among", str(tmp_path / "words.txt")]
+    found = json.loads(subprocess.run(among, env=env, capture_output=True, check=True).stdout)
+    assert {each["word"] for each in found["answers"]} == {"왕비마마", "café"}
+
+
+@pytest.fixture
+def spaced(tmp_path) -> Path:
+    """Return vectors of words that are hard to type."""
+    words = ["\u00a0", "-5", "-", "king", " a", "\u2028", "\ufeff"]
+    vocab = Vocab(words, np.ones(len(words), np.int64))
+    Vectors(vocab, np.eye(len(words), 3, dtype=np.float32) + 1).save(tmp_path / "spaced")
+    return tmp_path / "spaced"
+
+
+@pytest.mark.parametrize("word", ["\u00a0", "-5", "-", "king", " a", "\u2028"])
+def test_any_word_is_found_on_stdin_and_as_an_argument(run_cli, spaced, word):
+    result = run_cli("neighbors", spaced, "--json", input=f"{word}\n")
+    assert json.loads(result.stdout)["word"] == word
+    given = run_cli("neighbors", spaced, "--json", "--", word, input=f"{word}\n")
+    assert given.stdout == result.stdout
+    asked = run_cli("query", spaced, "--json", "-", input=f'"{word}" + 2*king\n' * (word != "king"))
+    assert all(each["word"] != word for each in json.loads(asked.stdout or '{"answers": []}')["answers"])
+
+
+def test_only_the_first_byte_order_mark_of_stdin_is_dropped(run_cli, spaced):
+    result = run_cli("neighbors", spaced, "--json", input="\ufeffking\n\ufeff\n")
+    assert [json.loads(line)["word"] for line in result.stdout.splitlines()] == ["king", "\ufeff"]
+
+
+@pytest.mark.parametrize("command", ["neighbors", "query", "odd-one-out", "similarity", "analogy"])
+def test_message_about_a_dash_names_the_way_out(run_cli, spaced, command):
+    result = run_cli(command, spaced, "-5")
+    assert result.exit_code == 2
+    assert (
+        f"-5: no such option. Try -- before words that begin with a dash: `nlpseq {command} ... -- -5`."
+        in (result.stderr)
+    )
+    assert "Did you mean --top" in run_cli("neighbors", spaced, "--tpo", "3").stderr
+
+
+def test_dash_stands_for_stdin_in_every_command(run_cli, model):
+    def run(*args, lines):
+        result = run_cli(args[0], model, *args[1:], "--json", input="\n".join(lines))
+        assert result.exit_code == 0, result.stderr
+        return result.stdout
+
+    assert run("neighbors", "-", lines=["king", "man"]) == run("neighbors", "king", "man", lines=[])
+    assert run("neighbors", "man", "-", lines=["king"]) == run("neighbors", "man", "king", lines=[])
+    assert run("query", "-", lines=["", "king - man"]) == run("query", "king", "-", "man", lines=[])
+    odd = run("odd-one-out", "king", "queen", "man", lines=[])
+    assert run("odd-one-out", "-", lines=["king", "queen", "man"]) == odd
+    assert run("odd-one-out", "king", "-", lines=["queen", "man"]) == odd
+    assert run("analogy", "-", "king", "-", lines=["man", "woman"]) == run(
+        "analogy", "man", "king", "woman", lines=[]
+    )
+    assert run("similarity", "-", "-", lines=["king man", "café"]) == run(
+        "similarity", "king man", "café", lines=[]
+    )
+    short = run_cli("similarity", model, "-", "-", input="king\n")
+    assert (short.exit_code, "stdin: has fewer lines than there are -" in short.stderr) == (4, True)
+
+
+def test_stdin_answers_each_line_when_it_comes(model):
+    command = [sys.executable, "-m", "nlpseq", "neighbors", str(model), "--json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin and child.stdout
+        for word in ("king", "man"):
+            child.stdin.write(f"{word}\n")
+            child.stdin.flush()
+            assert json.loads(child.stdout.readline())["word"] == word
+        child.stdin.close()
+    assert child.returncode == 0
+
+
+def test_changed_word_is_named(run_cli, model):
+    plain = run_cli("neighbors", model, "king", "--json")
+    assert (plain.stderr, "changed" in json.loads(plain.stdout)) == ("", False)
+    for args in (
+        ["neighbors", "King"],
+        ["query", "King - man"],
+        ["query", '"King man"'],
+        ["odd-one-out", "King", "man", "woman"],
+        ["similarity", "King man", "woman"],
+        ["analogy", "man", "King", "woman"],
+    ):
+        result = run_cli(args[0], model, *args[1:], "--json")
+        assert "King: read as king\n" in result.stderr, args
+        assert json.loads(result.stdout)["changed"] == {"King": "king"}
+    alike = run_cli("similarity", model, "cafe\u0301", "king", "--json")
+    assert "'cafe\\u0301': read as café\n" in alike.stderr
+
+
+def test_query_answers_an_expression(run_cli, model):
+    result = run_cli("query", model, "king - man + woman", "--json", "--top", 2)
+    answers = json.loads(result.stdout)["answers"]
+    assert [(each["word"], each["score"]) for each in answers] == Vectors.load(model).query(
+        "king - man + woman", 2
+    )
+    assert (
+        run_cli("query", model, "king", "-", "man", "+", "woman", "--json", "--top", 2).stdout
+        == result.stdout
+    )
+    assert run_cli("query", model, "king - man + woman", "--top", 1).stdout.startswith("queen  ")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        ([""], 2, "expression: is empty"),
+        (["king / man"], 2, "expression: / is not + or -"),
+        (["x*king"], 2, "the weight of x*king is not a finite number"),
+        (["king - king"], 2, "king occurs twice"),
+        (["king - king + King"], 2, "king occurs twice"),
+        (["king - King"], 4, "words: their vectors cancel out"),
+        (["king - qeen"], 4, "'qeen': is not among"),
+        (["king", "--among", "missing.txt"], 4, "missing.txt: No such file"),
+        (["king", "--min-frequency", "0"], 2, "--min-frequency: 0 is not valid"),
+    ],
+)
+def test_wrong_query_is_an_error(run_cli, model, args, code, message):
+    result = run_cli("query", model, *args)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_query_among_a_file(run_cli, model, tmp_path):
+    (tmp_path / "words.txt").write_text("queen\n woman \nqeen\n")
+    result = run_cli("query", model, "king", "--among", tmp_path / "words.txt")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["queen", "woman"]
+    assert "words.txt: 1 of 3 words left out as unknown" in result.stderr
+    (tmp_path / "words.txt").write_text("qeen\n")
+    refused = run_cli("query", model, "king", "--among", tmp_path / "words.txt")
+    assert (refused.exit_code, "holds no known word" in refused.stderr) == (4, True)
+    (tmp_path / "file.vec").write_text("2 2\nking 1 0\nqueen 0 1\n")
+    no_counts = run_cli("query", tmp_path / "file.vec", "king", "--min-frequency", 2)
+    assert (no_counts.exit_code, no_counts.stderr.count("--min-frequency: these vectors have no")) == (2, 1)
+
+
+def test_empty_answer_says_why(run_cli, model, tmp_path):
+    result = run_cli("query", model, "king - man", "--max-rank", 1)
+    assert (result.exit_code, result.stdout) == (0, "")
+    never = "Words of the question, and without a trained vector, never answer"
+    assert f"no word is left. {never}, nor words outside --max-rank" in result.stderr
+    (tmp_path / "one.vec").write_text("1 2\nking 1 0\n")
+    alone = run_cli("neighbors", tmp_path / "one.vec", "king", "--json")
+    assert json.loads(alone.stdout)["neighbors"] == [] and "king: no word is left" in alone.stderr
+    for command, what in (("neighbors", "words"), ("query", "expression")):
+        silent = run_cli(command, model, "-", input="\n \n")
+        assert (silent.exit_code, silent.stdout) == (0, "")
+        assert f"stdin: holds no {what}" in silent.stderr
+
+
+def test_zero_vectors_have_no_cosine(run_cli, tmp_path):
+    (tmp_path / "z.vec").write_text("4 2\na 1 0\nd -1 0\nz 0 0\nf -0.5 0\n")
+    assert run_cli("neighbors", tmp_path / "z.vec", "a", "--top", 1).stdout == "d  -1.0000\n"
+    for args in (
+        ["neighbors", "z"],
+        ["similarity", "z", "z"],
+        ["query", "a + z"],
+        ["odd-one-out", "a", "d", "z"],
+    ):
+        result = run_cli(args[0], tmp_path / "z.vec", *args[1:])
+        assert (result.exit_code, "'z': has a vector of zeros" in result.stderr) == (4, True), args
+
+
+def test_odd_one_out_is_printed_first(run_cli, model):
+    result = run_cli("odd-one-out", model, "king", "queen", "man")
+    assert result.stdout.startswith("man  ")
+    answer = json.loads(run_cli("odd-one-out", model, "king", "queen", "man", "--json").stdout)
+    assert answer == {
+        "schema": 1, "word": "man", "scores": Vectors.load(model).odd_one_out(["king", "queen", "man"]),
+    }  # fmt: skip
+    few = run_cli("odd-one-out", model, "king", "man")
+    assert (few.exit_code, "words: fewer than three" in few.stderr) == (2, True)
+
+
+def test_similarity_of_two_sets(run_cli, model):
+    answer = json.loads(run_cli("similarity", model, "king queen", "man woman", "--json").stdout)
+    assert answer["similarity"] == Vectors.load(model).similarity(["king", "queen"], ["man", "woman"])
+
+
+def test_lines_are_answered_as_the_mean_of_their_words(run_cli, model):
+    lines = "The King and man\nqeen\n\nking\n"
+    result = run_cli("neighbors", model, "--lines", "--json", "--top", 3, input=lines)
+    first, last = (json.loads(line) for line in result.stdout.splitlines())
+    found = Vectors.load(model).neighbors_of([["king", "man"]], 3)[0]
+    assert [(each["word"], each["similarity"]) for each in first["neighbors"]] == found
+    assert (first["line"], first["unknown"]) == ("The King and man", ["the", "and"])
+    assert (
+        last["neighbors"]
+        == json.loads(run_cli("neighbors", model, "king", "--json", "--top", 3).stdout)["neighbors"]
+    )
+    assert "The King and man: 2 of 4 words left out as unknown: the and" in result.stderr
+    assert "'qeen': has no word with a vector" in result.stderr
+    assert result.exit_code == 4
+
+
+def test_lines_of_a_vector_file_are_split_at_spaces(run_cli, tmp_path):
+    (tmp_path / "file.vec").write_text("4 2\nking 1 0\nMan 0 1\nz 0 0\nx 1 1\n")
+    result = run_cli("neighbors", tmp_path / "file.vec", "--lines", "king Man z", "--json")
+    answer = json.loads(result.stdout)
+    assert (answer["unknown"], answer["neighbors"][0]["word"]) == (["z"], "x")

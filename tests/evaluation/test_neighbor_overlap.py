@@ -26,7 +26,7 @@ def test_neighbor_overlap_matches_plain_queries():
     inside = Vectors(Vocab(b.vocab.words[:40], b.vocab.counts[:40]), b.matrix[:40])
     theirs = [{word for word, _ in inside.neighbors(f"w{v}", 3)} for v in range(20)]
     expected = np.mean([len(x & y) / 3 for x, y in zip(mine, theirs, strict=True)])
-    assert neighbor_overlap(a, b, 3, 20, block_words=7) == pytest.approx(expected) and 0 < expected < 1
+    assert neighbor_overlap(a, b, 3, 20) == pytest.approx(expected) and 0 < expected < 1
     assert neighbor_overlap(a, a, 3) == 1
     with pytest.raises(DataError, match="the models: share 40 words, too few"):
         neighbor_overlap(a, b, 40)

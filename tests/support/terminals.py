@@ -10,7 +10,7 @@ from contextlib import suppress
 def run_on_terminal(
     *args: object, typed: str = "", program: tuple[str, ...] = ("-m", "nlpseq")
 ) -> subprocess.CompletedProcess[str]:
-    """Run an nlpseq command whose stdin is a terminal, where `typed` was typed before.
+    """Run an nlpseq command on a terminal as stdin, with the text `typed` waiting.
 
     program: options of Python that run the command.
     """
@@ -24,7 +24,12 @@ def run_on_terminal(
 
 
 def output_on_terminal(*args: object) -> str:
-    """Return the stdout of an nlpseq command on a terminal."""
+    """Return the stdout of an nlpseq command on a terminal for UTF-8."""
+    return bytes_on_terminal(*args).decode().replace("\r\n", "\n")
+
+
+def bytes_on_terminal(*args: object) -> bytes:
+    """Return the stdout of an nlpseq command on a terminal, undecoded."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "nlpseq", *map(str, args)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.DEVNULL):
@@ -34,4 +39,4 @@ def output_on_terminal(*args: object) -> str:
             while piece := os.read(master, 1 << 16):
                 pieces.append(piece)
     os.close(master)
-    return b"".join(pieces).decode().replace("\r\n", "\n")
+    return b"".join(pieces)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
+from reference import queries as plain
 from scipy.sparse import csr_array
 from support.vocabularies import vocab_of
 
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.vectors.queries import suggest_words
+from nlpseq.vectors.queries import COSINE, Limits, Question, Scoring, Space, cosmul, rank
 from nlpseq.vectors.vectors import Vectors
 
 WORDS = ["king", "queen", "man", "woman", "King", "zero", "apple"]
@@ -90,8 +91,14 @@ def test_word_that_is_not_in_the_text_never_answers(vectors: Vectors) -> None:
 def test_similarity_is_the_cosine(vectors: Vectors) -> None:
     expected = cosine(row(vectors, "king"), row(vectors, "queen"))
     assert vectors.similarity("king", "queen") == pytest.approx(expected)
-    assert vectors.similarity("king", "king") == pytest.approx(1)
-    assert vectors.similarity("king", "zero") == 0
+    assert vectors.similarity(["king", "man"], ["queen"]) == pytest.approx(
+        cosine(row(vectors, "king") + row(vectors, "man"), row(vectors, "queen"))
+    )
+    for pair in (("king", "zero"), (["king"], ["zero"]), (["zero", "zero"], "king")):
+        with pytest.raises(DataError, match="'zero': its vector is zero"):
+            vectors.similarity(*pair)
+    with pytest.raises(ConfigError, match="words: are missing"):
+        vectors.similarity([], "king")
 
 
 def test_3cosadd_matches_formula(vectors: Vectors) -> None:
@@ -144,6 +151,16 @@ def test_gensim_gives_the_same_answers() -> None:
         assert dict(ours) == pytest.approx(dict(theirs), rel=0.01)  # gensim's 3CosMul has an epsilon of 1e-6
 
 
+VECTOR = hnp.arrays(np.float32, 3, elements=st.integers(-3, 3).map(float)).filter(np.any)
+
+
+def equal(found: list[tuple[str, float]], expected: list[tuple[str, float]]) -> bool:
+    assert [word for word, _ in found] == [word for word, _ in expected]
+    assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-12)
+    assert all(-1 <= score <= 1 for _, score in found)
+    return True
+
+
 @given(
     hnp.arrays(np.int8, st.tuples(st.integers(2, 9), st.just(2)), elements=st.integers(-1, 1)).filter(
         lambda matrix: matrix[0].any()
@@ -151,11 +168,10 @@ def test_gensim_gives_the_same_answers() -> None:
     st.integers(1, 10),
 )
 def test_ties_are_ordered_by_id(matrix, top: int) -> None:
-    vectors = Vectors(vocab_of([f"w{v}" for v in range(len(matrix))]), matrix.astype(np.float32))
-    scores = vectors.unit @ vectors.unit[0]
-    known = [v for v in range(1, len(matrix)) if matrix[v].any()]
-    expected = sorted(known, key=lambda v: (-scores[v], v))[:top]
-    assert [word for word, _ in vectors.neighbors("w0", top)] == [f"w{v}" for v in expected]
+    rows = {f"w{v}": row.tolist() for v, row in enumerate(matrix)}
+    vectors = Vectors(vocab_of([*rows]), matrix.astype(np.float32))
+    expected = plain.ranked(rows, rows["w0"], {"w0"}, top)
+    assert [word for word, _ in vectors.neighbors("w0", top)] == [word for word, _ in expected]
 
 
 @pytest.mark.parametrize("top", [1, 2, 10, 30, 62, 63, 400, 1998, 1999, 2000])
@@ -164,11 +180,9 @@ def test_best_words_match_a_full_sort(spread: int, top: int) -> None:
     """Include ties of equal vectors, and best words with consecutive ids."""
     matrix = np.random.default_rng(spread).integers(-spread, spread + 1, (2000, 3)).astype(np.float32)
     matrix[700:740] = matrix[0] + 0.01 * np.arange(40)[:, None]
-    vectors = Vectors(vocab_of([f"w{v}" for v in range(len(matrix))]), matrix)
-    scores = vectors.unit @ vectors.unit[0]
-    known = [v for v in range(1, len(matrix)) if matrix[v].any()]
-    expected = sorted(known, key=lambda v: (-scores[v], v))[:top]
-    assert [word for word, _ in vectors.neighbors("w0", top)] == [f"w{v}" for v in expected]
+    rows = {f"w{v}": row.tolist() for v, row in enumerate(matrix)}
+    expected = plain.ranked(rows, rows["w0"], {"w0"}, top)
+    assert equal(Vectors(vocab_of([*rows]), matrix).neighbors("w0", top), expected)
 
 
 def test_top_larger_than_vocabulary_gives_all_words(vectors: Vectors) -> None:
@@ -188,12 +202,115 @@ def test_unknown_word_brings_suggestions(vectors: Vectors, wrong: str, meant: st
 
 
 def test_unknown_word_without_similar_words(vectors: Vectors) -> None:
-    with pytest.raises(DataError, match=r"'xylophone': is not .*\. See vocab\.tsv"):
+    with pytest.raises(DataError, match=r"'xylophone': is not .*\. Check the spelling"):
         vectors.word_id("xylophone")
 
 
-def test_suggestions_compare_a_limited_number_of_words() -> None:
-    words = [f"word{v:06d}" for v in range(500)]
-    assert "word000200" in suggest_words("wrod000200", words)
-    assert suggest_words("wrod000200", words, max_compared=150)[0] < "word000150"
-    assert suggest_words("WORD000200", words, max_compared=0) == ["word000200"]
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_many_questions_equal_the_reference(form: Any) -> None:
+    matrix = np.random.default_rng(3).integers(-2, 3, (301, 4)).astype(np.float32)
+    words = [f"w{v}" for v in range(len(matrix))]
+    rows = {word: row.tolist() for word, row in zip(words, matrix, strict=True)}
+    vectors = Vectors(vocab_of(words), form(matrix))
+    asked = [word for word in words if any(rows[word])]
+    for top in (1, 7, 300):
+        for word, found in zip(asked, vectors.neighbors_of(asked, top), strict=True):
+            assert equal(found, plain.ranked(rows, rows[word], {word}, top))
+    assert vectors.neighbors_of([]) == []
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+@pytest.mark.parametrize("scoring", [COSINE, cosmul(can_be_negative=True)])
+@pytest.mark.parametrize(
+    "limits", [Limits(rows=7), Limits(scores=50), Limits(questions=3), Limits(candidates=20, exact_rows=6)]
+)
+def test_answers_do_not_depend_on_block_sizes(limits: Limits, scoring: Scoring, form: Any) -> None:
+    """Include many ties, at which the candidates exceed their limit."""
+    matrix = np.random.default_rng(4).integers(-1, 2, (150, 3)).astype(np.float64)
+    unit = (matrix / np.maximum(np.linalg.norm(matrix, axis=1), 1)[:, None]).astype(np.float32)
+    rows, zero = form(matrix), np.flatnonzero(~matrix.any(axis=1))
+    space = Space(form(unit), lambda ids: rows[ids], zero, 140)
+    num_vectors = 1 if scoring is COSINE else 3
+    asked = np.flatnonzero(matrix.any(axis=1))[:30].reshape(-1, num_vectors)
+    questions = [Question(rows[ids], ids.tolist()) for ids in asked]
+    for top in (1, 5, 200):
+        assert rank(space, questions, top, scoring, limits) == rank(space, questions, top, scoring)
+
+
+@given(st.lists(VECTOR, min_size=1, max_size=8), VECTOR, st.floats(1e-20, 1e20))
+def test_cosine_with_itself_is_exactly_one(others, vector, scale: float) -> None:
+    """Also if the same vector is stored twice, in blocks of any size."""
+    matrix = np.stack([*others, vector, vector]) * np.float32(scale)
+    vectors = Vectors(vocab_of([f"w{v}" for v in range(len(matrix))]), matrix)
+    first, second = f"w{len(others)}", f"w{len(others) + 1}"
+    assert vectors.similarity(first, first) == vectors.similarity(first, second) == 1
+    assert dict(vectors.neighbors(first, top=99))[second] == 1
+    assert all(-1 <= score <= 1 for _, score in vectors.neighbors(first, top=99))
+
+
+@given(st.data(), st.lists(VECTOR, min_size=4, max_size=9))
+def test_expression_has_the_meaning_of_the_reference(data, matrix) -> None:
+    rows = {f"w{v}": row.tolist() for v, row in enumerate(matrix)}
+    vectors = Vectors(vocab_of([*rows]), np.stack(matrix))
+    names = data.draw(st.lists(st.sampled_from([*rows]), min_size=1, max_size=4, unique=True))
+    terms, parts = [], []
+    while names:
+        group = [names.pop() for _ in range(data.draw(st.integers(1, len(names))))]
+        weight = data.draw(st.sampled_from([1.0, -1.0, 2.0, -0.5]))
+        terms.append((weight, group))
+        parts += ["-" if weight < 0 else "+", f'{abs(weight)}*"{" ".join(group)}"']
+    used = {name for _, group in terms for name in group}
+    value = plain.value_of(rows, terms)
+    if sum(x * x for x in value) < 1e-9:
+        with pytest.raises(DataError, match="their vectors cancel out"):
+            vectors.query(" ".join(parts))
+    else:
+        assert equal(vectors.query(" ".join(parts), 5), plain.ranked(rows, value, used, 5))
+
+
+def test_query_filters_limit_the_answers(vectors: Vectors) -> None:
+    everything = vectors.query("king + queen", top=9)
+    assert [word for word, _ in everything if word in ("man", "woman")] == [
+        word for word, _ in vectors.query("king + queen", among=["woman", "man", "king", "zero"])
+    ]
+    ranks = {word: rank for rank, word in enumerate(WORDS, 1)}  # counts are 7, 6, 5, ...
+    for filters in ({"max_rank": 4}, {"min_frequency": 4}):
+        expected = [(word, score) for word, score in everything if ranks[word] <= 4]
+        assert vectors.query("king + queen", **filters) == expected
+    assert vectors.query("king + queen", max_rank=2) == []
+    vectors.vocab.counts[:] = -1
+    with pytest.raises(ConfigError, match="min_frequency: these vectors have no word counts"):
+        vectors.query("king", min_frequency=1)
+
+
+def test_phrase_is_an_entry_or_the_mean_of_its_words() -> None:
+    matrix = np.array([[1, 0], [0, 1], [-1, 3], [1, 1]], np.float32)
+    vectors = Vectors(vocab_of(["new", "york", "new york", "x"]), matrix)
+    assert vectors.split_phrase("new york") == ["new york"]
+    assert vectors.split_phrase("york new") == ["york", "new"]
+    assert dict(vectors.query('"york new"'))["x"] == pytest.approx(1)
+    assert "new york" not in dict(vectors.query('"new york"'))
+
+
+def test_neighbors_of_a_list_are_near_its_mean(vectors: Vectors) -> None:
+    rows = {word: row(vectors, word).tolist() for word in WORDS}
+    mean = plain.mean([plain.direction(rows[word]) for word in ("king", "king", "man")])
+    found, alone = vectors.neighbors_of([["king", "king", "man"], "queen"], 3)
+    assert equal(found, plain.ranked(rows, mean, {"king", "man"}, 3))
+    assert alone == vectors.neighbors("queen", 3)
+    assert vectors.neighbors_of([1, [0, 0, 2]], 3) == [alone, found]
+    assert vectors.neighbors_of(["king"], among=["apple"])[0] == [
+        each for each in vectors.neighbors("king") if each[0] == "apple"
+    ]
+
+
+def test_odd_one_out_fits_least(vectors: Vectors) -> None:
+    names = ["king", "queen", "man", "woman"]
+    mean = plain.mean([plain.direction(row(vectors, word).tolist()) for word in names])
+    scores = vectors.odd_one_out(names)
+    assert scores == pytest.approx({word: plain.cosine(row(vectors, word), mean) for word in names})
+    assert [*scores] == sorted(scores, key=lambda word: scores[word])
+    with pytest.raises(ConfigError, match="fewer than three"):
+        vectors.odd_one_out(["king", "man"])
+    with pytest.raises(ConfigError, match="king is named twice"):
+        vectors.odd_one_out(["king", "man", "king", "queen"])
