@@ -172,19 +172,21 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
     return lm
 
 
-def open_vectors(model: Path, source_format: Any = None) -> Vectors:
-    """Load the vectors of a model or file, with warnings."""
+def open_vectors(
+    model: Path, source_format: Any = None, *, lenient: bool = False, load_top: int | None = None
+) -> Vectors:
+    """Load the vectors of a model or file, with warnings; options: see loading_options."""
     from nlpseq.vectors.vectors import Vectors
 
-    vectors = Vectors.load(model, source_format)
+    vectors = Vectors.load(model, source_format, lenient=lenient, load_top=load_top)
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)
     return vectors
 
 
-def load_vectors(model: Path, **options: Any) -> Vectors:
+def load_vectors(model: Path, *, lenient: bool, load_top: int | None, **options: Any) -> Vectors:
     """Load vectors and postprocess them; options: see vector_options."""
     from nlpseq.vectors.postprocess import postprocess
 
-    return postprocess(open_vectors(model), **options)
+    return postprocess(open_vectors(model, lenient=lenient, load_top=load_top), **options)

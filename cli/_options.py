@@ -396,7 +396,19 @@ def training_options(checkpoint_every: str) -> Callable[[F], F]:
     )
 
 
+loading_options = option_group(
+    click.option(
+        "--lenient",
+        is_flag=True,
+        help="of a vector file that is truncated or whose first line is wrong, load the vectors there are",
+    ),
+    click.option(
+        "--load-top", type=integer(1), metavar="N", help="load the first N vectors only [default: all]"
+    ),
+)
+
 vector_options = option_group(
+    loading_options,
     click.option(
         "--matrix",
         type=click.Choice(["w", "w+c"]),

@@ -12,7 +12,7 @@ from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens, format_of
 
 from ._app import Command
 from ._inputs import open_vectors
-from ._options import force_option, model_argument
+from ._options import force_option, loading_options, model_argument
 from ._output import print_path, say, say_warning
 
 __all__ = ["convert"]
@@ -45,8 +45,17 @@ _NAMES = list(ENDINGS.values())
     help="treatment of words that are empty or contain a separator of the format: stop with an error, skip "
     "the word, or escape every word as in vocab.tsv (a space as \\u0020)",
 )
+@loading_options
 @force_option
-def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens: Any, force: bool) -> None:
+def convert(
+    model: Path,
+    out: Path,
+    format: Any,
+    source_format: Any,
+    bad_tokens: Any,
+    force: bool,
+    **loading_settings: Any,
+) -> None:
     """Write the vectors of MODEL to OUT, in the format of the ending of OUT.
 
     \b
@@ -67,7 +76,7 @@ def convert(model: Path, out: Path, format: Any, source_format: Any, bad_tokens:
     is_folder = (format or format_of(out)) == "nlpseq"
     with lock_output(out, force=force) if is_folder else path_lock(out):
         chosen = check_output(out, format, force=force)
-        vectors = open_vectors(model, source_format)
+        vectors = open_vectors(model, source_format, **loading_settings)
         written = vectors.write(out, format, bad_tokens, force=force)
     for notice in written.notices:
         say_warning(notice)

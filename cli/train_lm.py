@@ -22,7 +22,9 @@ from ._options import (
     config_options,
     explicit_settings,
     is_typed,
+    loading_options,
     option_name,
+    require_with,
     training_options,
 )
 from ._output import print_path, say, say_warning, shell_path
@@ -64,9 +66,17 @@ RARELY_TURNED = [
 )
 @click.option("--valid", metavar="CORPUS", help="text to validate on: a file, folder, address or name")
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
+@loading_options
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
-def train_lm(preset: str, valid: str | None, vectors: Path | None, **arguments: Any) -> None:
+def train_lm(
+    preset: str,
+    valid: str | None,
+    vectors: Path | None,
+    lenient: bool,
+    load_top: int | None,
+    **arguments: Any,
+) -> None:
     """Train a recurrent language model on CORPUS: an LSTM, a GRU or a plain RNN.
 
     CORPUS may also be a folder made by `nlpseq preprocess --valid-share`, and with --resume the folder of an
@@ -76,16 +86,21 @@ def train_lm(preset: str, valid: str | None, vectors: Path | None, **arguments: 
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
     slow_start = "reading the checkpoint" if arguments["resume"] else STARTING
+    for name in ("lenient", "load_top"):
+        require_with(name, "--vectors", is_there=vectors is not None)
     session = TrainingSession("train-lm", ".lm", "tokens", slow_start, **arguments)
-    model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors)
+    loading = {"lenient": lenient, "load_top": load_top}
+    model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors, loading)
     _say_result(session.path, model)
     print_path(session.path)
 
 
-def _start(session: TrainingSession, preset: str, valid: str | None, vectors: Path | None) -> LanguageModel:
+def _start(
+    session: TrainingSession, preset: str, valid: str | None, vectors: Path | None, loading: dict[str, Any]
+) -> LanguageModel:
     from nlpseq.lm.train import train_lm as train
 
-    config, word_vectors = _config(preset, vectors)
+    config, word_vectors = _config(preset, vectors, loading)
     text = _text_config(valid)
     if valid is not None:
         refuse_models(valid)
@@ -118,11 +133,11 @@ def _resume(session: TrainingSession) -> LanguageModel:
     return model
 
 
-def _config(preset: str, vectors: Path | None) -> tuple[LMConfig, Vectors | None]:
+def _config(preset: str, vectors: Path | None, loading: dict[str, Any]) -> tuple[LMConfig, Vectors | None]:
     """Return the settings, and the vectors to start from, which set the dimension of the embedding."""
     settings, word_vectors = dict(LM_PRESETS[preset]), None
     if vectors is not None:
-        word_vectors = open_vectors(vectors)
+        word_vectors = open_vectors(vectors, **loading)
         if word_vectors.is_sparse:
             raise DataError(
                 f"{vectors}: holds sparse vectors, as long as their vocabulary. Use dense vectors."

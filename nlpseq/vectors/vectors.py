@@ -24,6 +24,7 @@ from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.storage.sparse import as_csr, load_csr, save_csr
 from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors.formats.names import BadTokens, Format
+from nlpseq.vectors.formats.reader import ReadOptions
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 from nlpseq.vectors.queries import COSMUL_EPSILON, AnalogyMethod, Answers, best_answers, suggest_words
 
@@ -31,6 +32,7 @@ __all__ = ["KIND", "VERSION", "Vectors", "load_matrix"]
 
 KIND, VERSION = "vectors", 1
 _STAMPED = ("format", "format_version", "nlpseq_version", "num_stored", "notices")  # written new by each save
+_OF_A_FILE = ("not_finite",)  # words of the file that was loaded
 _OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
 _NOT_WRITTEN = "Nothing was written. Train again with a lower --learning-rate."
 _BLOCK_ROWS = 4096  # checked at once, so that a mapped matrix takes little memory
@@ -164,12 +166,20 @@ class Vectors:
         """
         word_id = self.word_id(word)
         if word_id in self.zero_ids:
-            raise DataError(
-                f"{word!r}: its vector is zero, because training found no pair of this word. Train on more "
-                "text, or with --subsample 0."
-            )
+            raise DataError(f"{word!r}: {self._explain_zero(self.vocab.words[word_id])}")
         scores_V = self.unit @ self.rows([word_id])[0]
         return best_answers(self.vocab.words, scores_V, [word_id, *self.zero_ids.tolist()], top)
+
+    def _explain_zero(self, word: str) -> str:
+        """Return why the vector of a word is zero, and what to do."""
+        file = self.meta.get("read_from")
+        if file is None:
+            return (
+                "its vector is zero, because training found no pair of this word. Train on more text, or "
+                "with --subsample 0."
+            )
+        kind = "is not finite" if word in self.meta.get("not_finite", ()) else "is zero"
+        return f"its vector {kind} in {file}, so it has no nearest words. Choose another word."
 
     def analogy(self, a: str, b: str, c: str, top: int = 10, method: AnalogyMethod = "3cosadd") -> Answers:
         """Return the `top` answers to "a is to b as c is to ?", best first, without a, b and c.
@@ -203,7 +213,7 @@ class Vectors:
         if run is None:
             self._check_finite(Path(folder.path.name), RunError, _NOT_WRITTEN)
         num_words, dim = self.matrix.shape
-        dropped = (*_STAMPED, *_OF_A_RUN)
+        dropped = (*_STAMPED, *_OF_A_RUN, *_OF_A_FILE)
         kept = {key: value for key, value in self.meta.items() if key not in dropped} | (run or {})
         sizes = {"num_words": num_words, "dim": dim, "has_contexts": self.contexts is not None}
         sizes |= {"num_stored": self.matrix.nnz} if self.is_sparse else {}
@@ -217,11 +227,22 @@ class Vectors:
             folder.write_array("contexts.npy", self.contexts)
 
     @classmethod
-    def load(cls, path: str | Path, format: Format | None = None, *, verify: bool = True) -> "Vectors":
+    def load(
+        cls,
+        path: str | Path,
+        format: Format | None = None,
+        *,
+        verify: bool = True,
+        lenient: bool = False,
+        load_top: int | None = None,
+    ) -> "Vectors":
         """Load a folder that `save` wrote, with mapped arrays, or a vector file.
 
         format: of a file, recognized by the content unless given. verify=False skips the sha256 of a folder's
-        files. Raises ArtifactError if the folder or file is corrupt, DataError if it cannot be read.
+        files. lenient: of a file that is truncated or whose first line is wrong, load the vectors there are,
+        with notices in meta. load_top: number of vectors to load, the first of the file or folder; the rest
+        of a file is not read. Raises ArtifactError if the folder or file is corrupt, DataError if it cannot
+        be read or is something else.
         """
         path = Path(path)
         is_folder = False
@@ -231,16 +252,29 @@ class Vectors:
             is_folder = path.is_dir() and format in (None, "nlpseq")
         if is_folder:
             vectors = artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
-        else:
-            found = read_vectors(path, format)
-            meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices}
-            vectors = cls(found.vocab, found.matrix_VD, meta=meta)
-        vectors._check_finite(path, ArtifactError, "Train or convert the vectors again.")
-        return vectors
+            vectors._check_finite(path, ArtifactError, "Train or convert the vectors again.")
+            return vectors if load_top is None else vectors._first_rows(load_top)
+        found = read_vectors(path, format, options=ReadOptions(lenient, load_top))
+        meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices}
+        meta |= {"not_finite": found.not_finite} if found.not_finite else {}
+        return cls(found.vocab, found.matrix_VD, meta=meta)
+
+    def _first_rows(self, number: int) -> "Vectors":
+        """Return the vectors of the first words."""
+        if number < 1:
+            raise ConfigError(f"load_top: {number} is too small. Choose 1 or more.")
+        if self.is_sparse:
+            raise ConfigError("load_top: PPMI vectors have a dimension for every word. Load all of them.")
+        if self.vocab.bpe:
+            raise ConfigError("load_top: the tokens of a BPE tokenizer are used together. Load all of them.")
+        vocab = Vocab(self.vocab.words[:number], self.vocab.counts[:number])
+        contexts = None if self.contexts is None else self.contexts[:number]
+        return Vectors(vocab, self.matrix[:number], contexts, self.meta)
 
     @classmethod
     def _load_folder(cls, path: Path, verify: bool) -> "Vectors":
         meta = artifact.load_meta(path, KIND, VERSION, verify=verify)
+        meta = {key: value for key, value in meta.items() if key not in _OF_A_FILE}
         notices = meta.get("notices", [])
         if not isinstance(notices, list) or not all(isinstance(notice, str) for notice in notices):
             raise ArtifactError(
