@@ -172,19 +172,20 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
     return lm
 
 
-def open_vectors(model: Path, source_format: Any = None, *, verify: bool = False) -> Vectors:
-    """Load the vectors of a model or file, with warnings."""
+def open_vectors(model: Path, source_format: Any = None, **loading: Any) -> Vectors:
+    """Load the vectors of a model or file, with warnings; loading: see loading_options."""
     from nlpseq.vectors.vectors import Vectors
 
-    vectors = Vectors.load(model, source_format, verify=verify or None)
+    loading["verify"] = loading["verify"] or None
+    vectors = Vectors.load(model, source_format, **loading)
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)
     return vectors
 
 
-def load_vectors(model: Path, *, verify: bool, **options: Any) -> Vectors:
+def load_vectors(model: Path, *, lenient: bool, load_top: int | None, verify: bool, **options: Any) -> Vectors:
     """Load vectors and postprocess them; options: see vector_options."""
     from nlpseq.vectors.postprocess import postprocess
 
-    return postprocess(open_vectors(model, verify=verify), **options)
+    return postprocess(open_vectors(model, lenient=lenient, load_top=load_top, verify=verify), **options)

@@ -410,13 +410,24 @@ def training_options(checkpoint_every: str) -> Callable[[F], F]:
     )
 
 
-verify_option = click.option(
-    "--verify",
-    is_flag=True,
-    help="compare all files of a folder with their checksums, not only the first time and after a change",
+loading_options = option_group(
+    click.option(
+        "--lenient",
+        is_flag=True,
+        help="of a vector file that is truncated or whose first line is wrong, load the vectors there are",
+    ),
+    click.option(
+        "--load-top", type=integer(1), metavar="N", help="load the first N vectors only [default: all]"
+    ),
+    click.option(
+        "--verify",
+        is_flag=True,
+        help="compare all files of a folder with their checksums, not only the first time and after a change",
+    ),
 )
 
 vector_options = option_group(
+    loading_options,
     click.option(
         "--matrix",
         type=click.Choice(["w", "w+c"]),
@@ -431,7 +442,6 @@ vector_options = option_group(
         metavar="N",
         help="remove the N principal components of largest variance",
     ),
-    verify_option,
 )
 
 source_options = option_group(

@@ -12,7 +12,7 @@ from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens, format_of
 
 from ._app import Command
 from ._inputs import open_vectors
-from ._options import FileText, force_option, integer, model_argument, verify_option
+from ._options import FileText, force_option, integer, loading_options, model_argument
 from ._output import print_path, say, say_warning
 
 __all__ = ["convert"]
@@ -55,7 +55,7 @@ _NAMES = list(ENDINGS.values())
     type=click.Choice(["float32", "float16", "int8"]),
     help="type of the numbers of a .w2v folder; int8 has a scale for each word [default: as in MODEL]",
 )
-@verify_option
+@loading_options
 @force_option
 def convert(
     model: Path,
@@ -65,13 +65,13 @@ def convert(
     bad_tokens: Any,
     words: str | None,
     drop: str | None,
-    verify: bool,
+    keep_top: int | None,
+    pca: int | None,
+    dtype: Dtype | None,
     force: bool,
-    **sizes: Any,
+    **loading: Any,
 ) -> None:
-    """Write the vectors of MODEL to OUT, for another tool.
-
-    The ending of OUT chooses the format:
+    """Write the vectors of MODEL to OUT, in the format of the ending of OUT.
 
     \b
     .vec  word2vec text, also fastText's .vec                (word2vec)
@@ -93,10 +93,10 @@ def convert(
     is_folder = (format or format_of(out)) == "nlpseq"
     with lock_output(out, force=force) if is_folder else path_lock(out):
         chosen = check_output(out, format, force=force)
-        check_dtype(sizes["dtype"], chosen)
-        vectors = open_vectors(model, source_format, verify=verify)
+        check_dtype(dtype, chosen)
+        vectors = open_vectors(model, source_format, **loading)
         kept = None if words is None else _lines(words)
-        smaller = shrink(vectors, words=kept, drop=_lines(drop or ""), **sizes)
+        smaller = shrink(vectors, words=kept, drop=_lines(drop or ""), keep_top=keep_top, pca=pca, dtype=dtype)
         written = smaller.write(out, format, bad_tokens, force=force)
     new = [] if smaller is vectors else smaller.meta["notices"]
     for notice in [*new, *written.notices]:

@@ -131,7 +131,7 @@ def _inspect_vectors(file: Path) -> Finding:
     size = {"bytes": file.stat().st_size}
     try:
         vectors = Vectors.load(file)
-    except ArtifactError as error:
+    except (ArtifactError, DataError) as error:
         return Finding("vectors", False, size, error)
     num_words, dim = vectors.matrix.shape
     meta = size | {"num_words": num_words, "dim": dim, "notices": vectors.meta["notices"]}

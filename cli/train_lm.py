@@ -22,10 +22,10 @@ from ._options import (
     config_options,
     explicit_settings,
     is_typed,
+    loading_options,
     option_name,
     require_with,
     training_options,
-    verify_option,
 )
 from ._output import print_path, say, say_warning, shell_path
 from ._training import TrainingSession, prepare, refuse_models
@@ -67,10 +67,18 @@ RARELY_TURNED = [
 )
 @click.option("--valid", metavar="CORPUS", help="text to validate on: a file, folder, address or name")
 @click.option("--vectors", type=click.Path(path_type=Path), metavar="DIR", help="word vectors to start from")
-@verify_option
+@loading_options
 @config_options(LMConfig, hide=RARELY_TURNED)
 @config_options(TextConfig, hide=[*RARE_TEXT, "phrases"], defaults=LM_TEXT | LM_SHARES)
-def train_lm(preset: str, valid: str | None, vectors: Path | None, verify: bool, **arguments: Any) -> None:
+def train_lm(
+    preset: str,
+    valid: str | None,
+    vectors: Path | None,
+    lenient: bool,
+    load_top: int | None,
+    verify: bool,
+    **arguments: Any,
+) -> None:
     """Train a recurrent language model on CORPUS.
 
     The model is an LSTM, a GRU or a plain RNN. CORPUS may also be a folder made by `nlpseq preprocess
@@ -80,20 +88,22 @@ def train_lm(preset: str, valid: str | None, vectors: Path | None, verify: bool,
     """
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
-    require_with("verify", "--vectors", is_there=vectors is not None)
     slow_start = "reading the checkpoint" if arguments["resume"] else STARTING
+    for name in ("lenient", "load_top", "verify"):
+        require_with(name, "--vectors", is_there=vectors is not None)
     session = TrainingSession("train-lm", ".lm", "tokens", slow_start, **arguments)
-    model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors, verify)
+    loading = {"lenient": lenient, "load_top": load_top, "verify": verify}
+    model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors, loading)
     _say_result(session.path, model)
     print_path(session.path)
 
 
 def _start(
-    session: TrainingSession, preset: str, valid: str | None, vectors: Path | None, verify: bool
+    session: TrainingSession, preset: str, valid: str | None, vectors: Path | None, loading: dict[str, Any]
 ) -> LanguageModel:
     from nlpseq.lm.train import train_lm as train
 
-    config, word_vectors = _config(preset, vectors, verify)
+    config, word_vectors = _config(preset, vectors, loading)
     text = _text_config(valid)
     if valid is not None:
         refuse_models(valid)
@@ -126,11 +136,11 @@ def _resume(session: TrainingSession) -> LanguageModel:
     return model
 
 
-def _config(preset: str, vectors: Path | None, verify: bool) -> tuple[LMConfig, Vectors | None]:
+def _config(preset: str, vectors: Path | None, loading: dict[str, Any]) -> tuple[LMConfig, Vectors | None]:
     """Return the settings, and the vectors to start from, which set the dimension of the embedding."""
     settings, word_vectors = dict(LM_PRESETS[preset]), None
     if vectors is not None:
-        word_vectors = open_vectors(vectors, verify=verify)
+        word_vectors = open_vectors(vectors, **loading)
         if word_vectors.is_sparse:
             raise DataError(
                 f"{vectors}: holds sparse vectors, as long as their vocabulary. Use dense vectors."

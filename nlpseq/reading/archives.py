@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import IO, NamedTuple, Self
 
-from nlpseq.errors import DataError
+from nlpseq.errors import DataError, NlpseqError
 from nlpseq.reading.open import ChunkStream, RawBytes
 
 __all__ = ["TAR_HEAD_BYTES", "Member", "is_tar", "is_zip", "tar_members", "zip_members"]
@@ -55,29 +55,31 @@ def is_tar(head: bytes) -> bool:
 class _MemberStream(io.RawIOBase):
     """The bytes of a member, with the name of the member in errors."""
 
-    def __init__(self, stream: IO[bytes], name: str, read_bytes: int = _READ_BYTES) -> None:
-        self._stream, self._name, self._read_bytes = stream, name, read_bytes
+    def __init__(
+        self, stream: IO[bytes], name: str, corrupt: type[NlpseqError], read_bytes: int = _READ_BYTES
+    ) -> None:
+        self._stream, self._name, self._corrupt, self._read_bytes = stream, name, corrupt, read_bytes
 
     def read(self, size: int = -1) -> bytes:
-        with _archive_errors(self._name):
+        with _archive_errors(self._name, self._corrupt):
             return self._stream.read(min(size, self._read_bytes))
 
 
 @contextmanager
-def _archive_errors(name: str) -> Iterator[None]:
+def _archive_errors(name: str, corrupt: type[NlpseqError]) -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        raise DataError(f"{name}: is corrupt ({error}). Copy or download the archive again.") from error
+        raise corrupt(f"{name}: is corrupt ({error}). Copy or download the archive again.") from error
 
 
-def zip_members(stream: RawBytes, name: str) -> Iterator[Member]:
+def zip_members(stream: RawBytes, name: str, corrupt: type[NlpseqError] = DataError) -> Iterator[Member]:
     """Yield each member of a zip archive; a member must be read before the next.
 
-    stream: seekable. name: of the archive. Raises DataError, before any text, if a member is encrypted or
-    compressed by an unknown method.
+    stream: seekable. name: of the archive. corrupt: class of the error raised if the archive is corrupt.
+    Raises DataError, before any text, if a member is encrypted or compressed by an unknown method.
     """
-    with _archive_errors(name):
+    with _archive_errors(name, corrupt):
         archive = zipfile.ZipFile(stream)
     members = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
     for info in members:
@@ -89,10 +91,10 @@ def zip_members(stream: RawBytes, name: str) -> Iterator[Member]:
             )
     for info in members:
         member_name = f"{name}, member {info.filename}"
-        with _archive_errors(member_name):
+        with _archive_errors(member_name, corrupt):
             opened = archive.open(info)
         with opened:
-            content = _MemberStream(opened, member_name, _SUPPORTED[info.compress_type])
+            content = _MemberStream(opened, member_name, corrupt, _SUPPORTED[info.compress_type])
             raw = RawBytes(content, member_name, hashed=False)
             yield Member(info.filename, info.file_size, raw)
 
@@ -108,18 +110,24 @@ class _CheckedInfo(tarfile.TarInfo):
             raise tarfile.ReadError(str(error)) from error
 
 
-def tar_members(chunks: Iterator[bytes], name: str) -> Iterator[Member]:
+def tar_members(
+    chunks: Iterator[bytes], name: str, corrupt: type[NlpseqError] = DataError
+) -> Iterator[Member]:
     """Yield each member of a tar archive; a member must be read before the next.
 
-    chunks: the archive, read to the end. name: of the archive.
+    chunks: the archive, read to the end. name: of the archive. corrupt: class of the error raised if the
+    archive is corrupt.
     """
     stream = io.BufferedReader(ChunkStream(chunks))
-    with _archive_errors(name), tarfile.open(fileobj=stream, mode="r|", tarinfo=_CheckedInfo) as archive:
+    with (
+        _archive_errors(name, corrupt),
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_CheckedInfo) as archive,
+    ):
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # else the headers of all members stay in memory
             if info.isreg() and not _is_hidden(info.name) and (opened := archive.extractfile(info)):
                 member_name = f"{name}, member {info.name}"
-                raw = RawBytes(_MemberStream(opened, member_name), member_name, hashed=False)
+                raw = RawBytes(_MemberStream(opened, member_name, corrupt), member_name, hashed=False)
                 yield Member(info.name, info.size, raw)
     for _ in chunks:  # padding behind the last member
         pass

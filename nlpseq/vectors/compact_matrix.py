@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nlpseq.errors import DataError
 
-__all__ = ["COMPACT_DTYPES", "CompactMatrix", "Dtype", "compact"]
+__all__ = ["COMPACT_DTYPES", "CompactMatrix", "Dtype", "compact", "take_rows"]
 
 Dtype = Literal["float32", "float16", "int8"]
 COMPACT_DTYPES = ("float16", "int8")
@@ -78,10 +78,6 @@ class CompactMatrix:
         num_rows = max(1, _BLOCK_BYTES // (4 * max(1, self.shape[1])))
         return (slice(start, start + num_rows) for start in range(0, len(self), num_rows))
 
-    def take(self, rows: Rows, axis: Literal[0] = 0) -> "CompactMatrix":
-        """Return some rows without a conversion, as numpy.take does."""
-        return CompactMatrix(self.codes[rows], None if self.scales is None else self.scales[rows])
-
     def unit(self) -> "CompactMatrix":
         """Return the matrix with every row scaled to length 1; zero rows stay zero."""
         length_V = self._code_lengths_V
@@ -102,6 +98,13 @@ class CompactMatrix:
             codes_BD = self.codes[block].astype(np.float32)
             length_V[block] = np.einsum("bd,bd->b", codes_BD, codes_BD)
         return np.sqrt(length_V, out=length_V)
+
+
+def take_rows(matrix_VD: Any, rows: Rows) -> Any:
+    """Return some rows of a matrix, in the type that they are stored in."""
+    if not isinstance(matrix_VD, CompactMatrix):
+        return matrix_VD[rows]
+    return CompactMatrix(matrix_VD.codes[rows], None if matrix_VD.scales is None else matrix_VD.scales[rows])
 
 
 def compact(matrix_VD: Any, dtype: Dtype) -> Any:

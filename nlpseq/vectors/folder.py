@@ -73,7 +73,7 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
 
 def _check_texts(path: Path, meta: artifact.Meta) -> None:
     """Raise ArtifactError unless the lists of texts in meta.json are such lists."""
-    for name in ("notices", "untrained"):
+    for name in ("notices", "untrained", "not_finite"):
         listed = meta.get(name, [])
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
             raise ArtifactError(f"{path / 'meta.json'}: has {name} that are not texts. {_AGAIN}")

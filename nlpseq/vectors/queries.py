@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import ConfigError
-from nlpseq.vectors.compact_matrix import CompactMatrix
+from nlpseq.vectors.compact_matrix import take_rows
 
 __all__ = ["COSINE", "COSMUL_EPSILON", "AnalogyMethod", "Answers", "Limits", "Question", "Ranked", "Scoring"]
 __all__ += ["Space", "cosmul", "dots", "rank"]
@@ -248,7 +248,7 @@ def _rows(matrix: Any, start: int, stop: int) -> Any:
     """Return a block of rows; a view where possible."""
     if stop - start == matrix.shape[0]:  # because a slice of CSR is a copy
         return matrix
-    return matrix.take(slice(start, stop)) if isinstance(matrix, CompactMatrix) else matrix[start:stop]
+    return take_rows(matrix, slice(start, stop))
 
 
 def _stack(parts: Sequence[Any]) -> Any:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, Dtype, compact
+from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, Dtype, compact, take_rows
 from nlpseq.vectors.formats.names import TITLES, Format
 from nlpseq.vectors.formats.rows import quote_first
 from nlpseq.vectors.vectors import Vectors
@@ -104,12 +104,8 @@ def _take(vectors: Vectors, rows: Rows) -> Vectors:
             "Leave out --words, --drop and --keep-top."
         )
     vocab = Vocab([vectors.vocab.words[row] for row in rows.tolist()], vectors.vocab.counts[rows])
-    matrix, contexts = (_rows_in(each, rows) for each in (vectors.matrix, vectors.contexts))
-    return Vectors(vocab, matrix, contexts, vectors.meta)
-
-
-def _rows_in(matrix: Any, rows: Rows) -> Any:
-    return None if matrix is None else matrix.take(rows, axis=0)
+    contexts = None if vectors.contexts is None else take_rows(vectors.contexts, rows)
+    return Vectors(vocab, take_rows(vectors.matrix, rows), contexts, vectors.meta)
 
 
 def _project(vectors: Vectors, dim: int) -> Vectors:

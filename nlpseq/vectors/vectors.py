@@ -32,10 +32,11 @@ from nlpseq.storage.sparse import as_csr, save_csr
 from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors import gensim_names
 from nlpseq.vectors.checked import FolderRecord
-from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype
+from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
 from nlpseq.vectors.expressions import Term, parse_expression
 from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices
 from nlpseq.vectors.formats.names import BadTokens, Format
+from nlpseq.vectors.formats.reader import ReadOptions
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 from nlpseq.vectors.queries import (
     COSINE,
@@ -170,7 +171,7 @@ class Vectors:
         if word_id in self.untrained_ids:
             label = repr(self.vocab.label(self.vocab.words[word_id]))
             if self.vocab.counts[word_id] != 0:
-                raise DataError(f"{label}: {self._explain_zeros()}")
+                raise DataError(f"{label}: {self._explain_zeros(self.vocab.words[word_id])}")
             raise DataError(
                 f"{label}: does not occur in the text of these vectors, so its vector was never trained. Use "
                 "another word, or train on text with this word."
@@ -214,9 +215,10 @@ class Vectors:
         hint = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling, or name another word."
         return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
 
-    def _explain_zeros(self) -> str:
+    def _explain_zeros(self, word: str) -> str:
         if file := self.meta.get("read_from"):
-            return f"has a vector of zeros in {file}, so that no cosine exists. Name another word."
+            kind = "that is not finite" if word in self.meta.get("not_finite", ()) else "of zeros"
+            return f"has a vector {kind} in {file}, so that no cosine exists. Name another word."
         is_counted = "cooccurrence_config" in self.meta
         settings = self.meta.get("cooccurrence_config" if is_counted else "config", {})
         command = f"`nlpseq {'train-counts' if is_counted else 'train-w2v'} --subsample 0`"
@@ -453,12 +455,23 @@ class Vectors:
             write_matrices(folder, self.matrix, self.contexts)
 
     @classmethod
-    def load(cls, path: str | Path, format: Format | None = None, *, verify: bool | None = None) -> "Vectors":
+    def load(
+        cls,
+        path: str | Path,
+        format: Format | None = None,
+        *,
+        verify: bool | None = None,
+        lenient: bool = False,
+        load_top: int | None = None,
+    ) -> "Vectors":
         """Load a folder that `save` wrote, with mapped arrays, or a vector file.
 
         format: of a file, recognized by the content unless given. verify: True compares every file of a
         folder with its sha256 and reads all numbers, False does not, and None does the first time and after a
-        change. Raises ArtifactError if the folder or file is corrupt, DataError if it cannot be read.
+        change. lenient: of a file that is truncated or whose first line is wrong, load the vectors there are,
+        with notices in meta. load_top: number of vectors to load, the first of the file or folder; the rest
+        of a file is not read. Raises ArtifactError if the folder or file is corrupt, DataError if it cannot
+        be read or is something else.
         """
         path = Path(path)
         is_folder = False
@@ -467,12 +480,24 @@ class Vectors:
                 remove_stale_temporaries(path.resolve().parent)  # completes an interrupted write
             is_folder = path.is_dir() and format in (None, "nlpseq")
         if is_folder:
-            return artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
-        found = read_vectors(path, format)
+            vectors = artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
+            return vectors if load_top is None else vectors._first_rows(load_top)
+        found = read_vectors(path, format, options=ReadOptions(lenient, load_top))
         meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices}
-        vectors = cls(found.vocab, found.matrix_VD, meta=meta)
-        vectors._check_finite(path, ArtifactError, _NOT_FINITE)
-        return vectors
+        meta |= {"not_finite": found.not_finite} if found.not_finite else {}
+        return cls(found.vocab, found.matrix_VD, meta=meta)
+
+    def _first_rows(self, number: int) -> "Vectors":
+        """Return the vectors of the first words."""
+        if number < 1:
+            raise ConfigError(f"load_top: {number} is too small. Choose 1 or more.")
+        if self.is_sparse:
+            raise ConfigError("load_top: PPMI vectors have a dimension for every word. Load all of them.")
+        if self.vocab.bpe:
+            raise ConfigError("load_top: the tokens of a BPE tokenizer are used together. Load all of them.")
+        vocab = Vocab(self.vocab.words[:number], self.vocab.counts[:number])
+        contexts = None if self.contexts is None else take_rows(self.contexts, slice(number))
+        return Vectors(vocab, take_rows(self.matrix, slice(number)), contexts, self.meta)
 
     @classmethod
     def _load_folder(cls, path: Path, verify: bool | None) -> "Vectors":

@@ -224,3 +224,45 @@ def test_gensim_opens_result_by_readme_code(run_cli, folder):
 def test_readme_lists_every_ending():
     section = README.read_text("utf-8").partition("\n## File formats\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\.\w+)`", section, re.MULTILINE) == list(ENDINGS)
+
+
+def test_lenient_and_load_top_reach_every_command(run_cli, folder):
+    Path("pairs.tsv").write_text("king\tqueen\t3\n")
+    Path("cut.vec").write_text("9 2\nking 1 0\nqueen 1 1\nman 0 1\nwoman 1 2\ncut 1")
+    commands = [
+        ("convert", "cut.vec", "b.vec", "--force"),
+        ("neighbors", "cut.vec", "king"),
+        ("similarity", "cut.vec", "king", "queen"),
+        ("analogy", "cut.vec", "man", "king", "queen"),
+        ("eval-w2v", "cut.vec", "--pairs", "pairs.tsv"),
+        ("compare", "cut.vec", "cut.vec", "--top", "1"),
+    ]
+    for command in commands:
+        refused = run_cli(*command)
+        assert refused.exit_code == 5 and "--lenient" in refused.stderr, command
+        lenient = run_cli(*command, "--lenient")
+        assert lenient.exit_code == 0, lenient.stderr
+        assert "holds 4 vectors, but line 1 declares 9" in lenient.stderr
+        assert "1 line left out: line 6 is truncated" in lenient.stderr
+        first = run_cli(*command, "--load-top", "4")
+        assert first.exit_code == 0 and "warning: " not in first.stderr, first.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "code"),
+    [
+        (". . . 0.4 0.5\nthe 0.1 0.2\n", TITLES["glove"], 0),
+        ("3 4\na 0,1 0,2 0,3 0,4\nb 0,5 0,6 0,7 0,8\nc 0,9 1,0 1,1 1,2\n", "vectors", 5),
+        ("1 3\na 1 2 3\nb 4 5 6\nc 7 8 9\n", "vectors", 5),
+        ("king\t0.1 0.2 0.3\nqueen\t0.2 0.1 0.3\n", TITLES["glove"], 0),
+        ("2 3\nairbus 1 2 3\nboeing 747 0.1 0.2 0.3\n", TITLES["word2vec"], 0),
+        ("Once upon a time\n", "text", 4),
+    ],
+    ids=["spaces", "decimal commas", "count", "tabs", "digits", "prose"],
+)
+def test_inspect_and_convert_agree(run_cli, folder, content, kind, code):
+    Path("a.vec").write_text(content)
+    shown = run_cli("inspect", "a.vec", "--json")
+    assert json.loads(shown.stdout)["kind"] == kind
+    assert shown.exit_code == (0 if code == 4 else code)
+    assert converted(run_cli, "a.vec", "b.npy", code=code).stdout.startswith("b.npy\n") == (code == 0)

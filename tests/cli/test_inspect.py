@@ -247,7 +247,7 @@ def test_text_of_integers_is_not_taken_for_vectors(run_cli, tmp_path):
     (tmp_path / "numbers.txt").write_text("1 2 3\n4 5 6\n")
     assert inspected(run_cli, tmp_path / "numbers.txt")["kind"] == "text"
     result = run_cli("neighbors", tmp_path / "numbers.txt", "4")
-    assert result.exit_code == 5
+    assert result.exit_code == 4
     assert "holds whole numbers alone" in result.stderr
 
 

@@ -401,6 +401,19 @@ def test_train_lm_refuses_phrases_and_sparse_vectors(run_cli, here):
     assert encoded.exit_code == 2 and "encoded with phrases" in encoded.stderr
 
 
+def test_train_lm_loads_the_first_vectors_of_a_file(run_cli, here):
+    Path("cut.vec").write_text("9 2\nthe 1 2\na 3 4\ncut 1")
+    for options in (["--lenient"], ["--load-top", "2"]):
+        alone = run_cli("train-lm", "story.txt", *FAST, *options)
+        assert alone.exit_code == 2 and f"{options[0]}: has no effect without --vectors" in alone.stderr
+        done = run_cli(
+            "train-lm", "story.txt", *NETWORK[4:], "--epochs", "1", "--vectors", "cut.vec", *options
+        )
+        assert done.exit_code == 0, done.stderr
+        assert json.loads(Path("story.lm/meta.json").read_text())["config"]["dim"] == 2
+        shutil.rmtree("story.lm")
+
+
 def test_train_lm_refuses_model_as_corpus(run_cli, here):
     assert run_cli("train-lm", "story.txt", *FAST).exit_code == 0
     done = run_cli("train-lm", "story.lm", *FAST)

@@ -1,6 +1,5 @@
 """Vocabularies that are hard to store, and the stated policy for their words."""
 
-import os
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,6 @@ __all__ = [
     "write",
 ]
 
-NUM_VOCABULARIES = int(os.environ.get("NLPSEQ_VOCABULARIES", 200))
 FILE_NAMES = ("a.vec", "a.txt", "a.bin", "a.npy", "a.tsv")  # one of each file format
 WORDS, MATRIX = ["one", "둘"], np.array([[0.1, -2], [1e-5, 1024.5]], np.float32)
 SPACES = " \t\n\r\v\f"  # white space in C
@@ -47,9 +45,9 @@ def vocab_of(words: Sequence[str]) -> Vocab:
     return Vocab(words, np.arange(len(words), 0, -1))
 
 
-def random_vectors() -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
+def random_vectors(number: int = 200) -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
     """Yield hard vocabularies with vectors of random finite bits."""
-    for seed in range(NUM_VOCABULARIES):
+    for seed in range(number):
         chance = random.Random(seed)
         words = _random_words(chance)
         yield words, _random_matrix(chance, len(words))
@@ -80,7 +78,8 @@ def is_bad(word: str, file_name: str) -> bool:
         not re.search("[\ud800-\udc7f\udd00-\udfff]", word)
         and word.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == word
     )
-    return not raw or not is_text or any(separator in word for separator in separators)
+    is_marked = file_name == "a.txt" and word.startswith("\ufeff")
+    return not raw or not is_text or is_marked or any(separator in word for separator in separators)
 
 
 def same_bits(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:

@@ -11,6 +11,7 @@ from support.vocabularies import vocab_of
 
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.storage.manifest import write_json
+from nlpseq.vectors.postprocess import postprocess
 from nlpseq.vectors.vectors import Vectors
 
 WORDS = ["king", "queen", "man", "woman", "King", "zero", "apple"]
@@ -89,7 +90,8 @@ def test_vector_file_loads_with_unknown_counts(tmp_path: Path, vectors: Vectors)
     assert loaded.vocab.words == WORDS
     assert loaded.vocab.counts.tolist() == [-1] * 7  # unknown
     assert np.array_equal(loaded.matrix, vectors.matrix)
-    assert loaded.meta == {"read_from": "a.vec", "read_format": "word2vec text", "notices": []}
+    notices = ["1 row of zeros: line 7 ('zero')"]
+    assert loaded.meta == {"read_from": "a.vec", "read_format": "word2vec text", "notices": notices}
     loaded.save(tmp_path / "a.w2v")
     assert Vectors.load(tmp_path / "a.w2v").vocab.counts.tolist() == [-1] * 7
 
@@ -158,8 +160,37 @@ def test_vectors_not_finite_are_refused(tmp_path: Path, vectors: Vectors, bad: f
     with pytest.raises(RunError, match="'woman'"):
         vectors.write(tmp_path / "a.vec")
     assert list(tmp_path.iterdir()) == []
-    (tmp_path / "a.vec").write_text("1 1\na nan\n")
-    with pytest.raises(
-        ArtifactError, match=r"a\.vec: the vector of 'a' holds numbers that are not finite\. Train"
-    ):
-        Vectors.load(tmp_path / "a.vec")
+
+
+def test_vectors_of_a_file_not_finite_are_never_answers(tmp_path: Path) -> None:
+    (tmp_path / "a.vec").write_text("4 2\na 1 1\nb nan 1\nc 0 0\nd 1 2\n")
+    for vectors in (Vectors.load(tmp_path / "a.vec"), postprocess(Vectors.load(tmp_path / "a.vec"))):
+        assert vectors.meta["notices"] == [
+            "1 row not finite, read as zeros: line 3 ('b')",
+            "1 row of zeros: line 4 ('c')",
+        ]
+        assert [word for word, _ in vectors.neighbors("a")] == ["d"]
+        for word, reason in {"b": "is not finite", "c": "is zero"}.items():
+            with pytest.raises(DataError, match=f"'{word}': its vector {reason} in a.vec, so it has no near"):
+                vectors.neighbors(word)
+    vectors.save(tmp_path / "a.w2v")
+    assert "not_finite" not in json.loads((tmp_path / "a.w2v" / "meta.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", ["a.vec", "a.bin", "a.npy", "a.tsv", "a.w2v"])
+def test_load_top_gives_the_first_words(tmp_path: Path, vectors: Vectors, name: str) -> None:
+    vectors.write(tmp_path / name)
+    for top in (3, 99):
+        loaded = Vectors.load(tmp_path / name, load_top=top)
+        assert loaded.vocab.words == WORDS[:top]
+        assert np.array_equal(loaded.matrix, vectors.matrix[:top])
+        loaded.save(tmp_path / "first.w2v", force=True)
+        assert Vectors.load(tmp_path / "first.w2v").vocab.words == WORDS[:top]
+    with pytest.raises(ConfigError, match=r"load_top: 0 is too small"):
+        Vectors.load(tmp_path / name, load_top=0)
+
+
+def test_load_top_refuses_explicit_vectors(tmp_path: Path) -> None:
+    Vectors(vocab_of(["a", "b"]), csr_array(np.eye(2, dtype=np.float32))).save(tmp_path / "a.ppmi")
+    with pytest.raises(ConfigError, match="load_top: PPMI vectors have a dimension for every word"):
+        Vectors.load(tmp_path / "a.ppmi", load_top=1)

@@ -7,7 +7,7 @@
     projector         .tsv  numbers for the TensorBoard projector; words are in NAME.metadata.tsv
     nlpseq            .w2v  the folder written by Vectors.save
 
-A final .gz asks for gzip. Files ending in .gz, .bz2, .xz or .zst can be read.
+A final .gz asks for gzip. Files compressed by gzip, bzip2, xz or zstd and zip and tar archives can be read.
 This module imports the standard library alone, because `--help` lists the formats.
 """
 

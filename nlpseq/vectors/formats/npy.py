@@ -1,54 +1,91 @@
 """Read and write vectors as an array in NAME.npy, float32 (V, D), with words and counts in NAME.vocab.tsv.
 
-The array is copied into memory, not mapped: if another program truncates a mapped file, the process ends.
-Letters: V words, D dimensions.
+Arrays of other tools may be float16 or float64, of either byte order and in Fortran order, with a words file
+of words alone. The array is copied into memory, not mapped: if another program truncates a mapped file, the
+process ends.
+Letters: V words, D dimensions, B rows of a block.
 """
 
 from io import BytesIO
-from typing import BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
 from nlpseq.storage.arrays import npy_header
 from nlpseq.vectors.formats.names import TITLES
-from nlpseq.vectors.formats.pairs import digest_headings, read_words_beside
+from nlpseq.vectors.formats.pairs import digest_headings, read_words_beside, words_alone
 from nlpseq.vectors.formats.reader import Source
-from nlpseq.vectors.formats.rows import VectorFile, VectorRows
+from nlpseq.vectors.formats.rows import RowBuffer, VectorFile, VectorRows
 
 __all__ = ["MAGIC", "read_npy", "write_npy"]
 
 MAGIC = b"\x93NUMPY"
 _DTYPE = np.dtype("<f4")
+_HEADING = b"word\tcount\tspecials="
 _BLOCK_BYTES = 1 << 20  # read at once
 _MAX_HEADER_BYTES = 512  # NumPy writes 118 for an array of two dimensions
 
 
+class _Array(NamedTuple):
+    """The header of an array."""
+
+    num_words: int
+    dim: int
+    dtype: np.dtype[Any]
+    by_columns: bool
+
+
 def read_npy(source: Source) -> VectorFile:
     """Read an array and the words beside it."""
-    shape = _shape(source)
-    num_bytes = shape[0] * shape[1] * _DTYPE.itemsize
-    if source.compressed:  # memory follows the bytes that were read
-        content = bytearray()
-        while block := source.stream.read(min(num_bytes - len(content), _BLOCK_BYTES)):
-            content += block
-        num_read, numbers = len(content), np.frombuffer(content, _DTYPE, len(content) // _DTYPE.itemsize)
+    array = _array(source)
+    if array.by_columns:  # the file holds the transpose, row by row
+        matrix_VD = np.ascontiguousarray(_read_rows(source, array.dim, array.num_words, array.dtype).T)
+        matrix_VD = matrix_VD[: source.options.load_top]
     else:
-        numbers = np.empty(shape[0] * shape[1], _DTYPE)
-        num_read = source.stream.readinto(numbers.view(np.uint8).data)
-    if num_read < num_bytes or source.stream.read(1):
-        raise source.corrupt(
-            f"does not hold the {shape[0]:,} x {shape[1]:,} numbers that its header declares"
-        )
-    matrix_VD = numbers.astype(np.float32, copy=False).reshape(shape)
-    vocab = read_words_beside(source, "npy", matrix_VD, lambda words, _, file: Vocab.from_bytes(words, file))
-    return VectorFile(Vocab(vocab.words, vocab.counts), matrix_VD, TITLES["npy"], [])
+        num_rows = min(array.num_words, source.options.load_top or array.num_words)
+        matrix_VD = _read_rows(source, num_rows, array.dim, array.dtype)
+        if num_rows == array.num_words and source.stream.read(1):
+            raise _wrong_size(source, array)
+    vocab, notices = read_words_beside(source, "npy", matrix_VD, _parse_vocab, array.num_words)
+    return VectorFile(vocab, matrix_VD, TITLES["npy"], notices)
 
 
-def _shape(source: Source) -> tuple[int, int]:
-    """Read V and D; raises ArtifactError unless the header declares float32 rows that fit the file."""
+def _read_rows(source: Source, num_rows: int, length: int, dtype: np.dtype[Any]) -> npt.NDArray[np.float32]:
+    """Read rows of numbers as float32; memory of a compressed file follows the bytes that were read."""
+    rows = RowBuffer(length, 0 if source.compressed else num_rows)
+    block_BD = np.empty((max(1, _BLOCK_BYTES // (length * dtype.itemsize)), length), dtype)
+    while rows.filled < num_rows:
+        part_BD = block_BD[: num_rows - rows.filled]
+        num_bytes = part_BD.nbytes
+        if source.stream.readinto(part_BD.reshape(-1).view(np.uint8).data) < num_bytes:
+            raise _wrong_size(source, _Array(num_rows, length, dtype, False))
+        rows.make_room(len(part_BD))
+        with np.errstate(over="ignore"):
+            rows.matrix_VD[rows.filled : rows.filled + len(part_BD)] = part_BD
+        rows.add(len(part_BD), b"")
+    return rows.finish("\n")[1]
+
+
+def _wrong_size(source: Source, array: _Array) -> ArtifactError:
+    return source.corrupt(
+        f"does not hold the {array.num_words:,} x {array.dim:,} numbers that its header declares"
+    )
+
+
+def _parse_vocab(content: bytes, has_digests: bool, file: Path) -> Vocab:
+    """Read words with counts under the heading of nlpseq, or words alone."""
+    if has_digests or content.startswith(_HEADING):
+        return Vocab.from_bytes(content, file)
+    return words_alone(content, False, file)
+
+
+def _array(source: Source) -> _Array:
+    """Read the header; raises ArtifactError unless it declares rows of floats that fit the file."""
     header = _header(source)
     try:
         version = np.lib.format.read_magic(header)
@@ -58,19 +95,19 @@ def _shape(source: Source) -> tuple[int, int]:
         raise
     except Exception as error:  # any, because NumPy parses the header as Python
         raise source.corrupt(f"is not a readable .npy array ({error})") from error
-    if len(shape) != 2 or shape[1] < 1 or by_columns or dtype != _DTYPE:
+    if len(shape) != 2 or shape[1] < 1 or dtype.kind != "f" or dtype.itemsize > 8 or dtype.shape:
         raise ArtifactError(
-            f"{source.file}: holds {dtype} of shape {shape}, not float32 rows of shape (words, dimensions). "
+            f"{source.name}: holds {dtype} of shape {shape}, not floats of shape (words, dimensions). "
             "Store the array again: np.save(file, np.ascontiguousarray(array, np.float32))."
         )
     num_words, dim = shape
-    num_bytes = num_words * dim * _DTYPE.itemsize
+    num_bytes = num_words * dim * dtype.itemsize
     source.check_room(num_words, dim, num_bytes)
     if not source.compressed and source.size != source.stream.tell() + num_bytes:
         raise source.corrupt(
             f"has {count_text(source.size, 'byte')}, but its header declares {num_words:,} x {dim:,} numbers"
         )
-    return num_words, dim
+    return _Array(num_words, dim, dtype, by_columns)
 
 
 def _header(source: Source) -> BinaryIO:

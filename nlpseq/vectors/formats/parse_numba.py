@@ -1,8 +1,8 @@
 """Parse the rows of vector files from a block of bytes: lines of text, and rows of word2vec binary.
 
-text.parse_row is the specification of take_lines, which stops at a line that is not plain and leaves the line
-to parse_row: a word with spaces, nan, a wrong number, or a number so near to the middle of two float32 values
-that this arithmetic cannot choose. tests/reference/vector_rows.py holds the plain counterparts.
+fields.parse_row is the specification of take_lines, which stops at a line that is not plain and leaves the
+line to parse_row: a word with spaces, nan, a wrong number, or a number so near to the middle of two float32
+values that this arithmetic cannot choose. tests/reference/vector_rows.py holds the plain counterparts.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from numba import njit
 
 __all__ = ["take_lines", "take_rows"]
 
-_NEWLINE, _SPACE = np.uint8(10), np.uint8(32)
+_TAB, _NEWLINE, _RETURN, _SPACE = np.uint8(9), np.uint8(10), np.uint8(13), np.uint8(32)
 _PLUS, _MINUS, _POINT, _ZERO, _NINE = np.uint8(43), np.uint8(45), np.uint8(46), np.uint8(48), np.uint8(57)
 _SMALL_E, _LARGE_E = np.uint8(101), np.uint8(69)
 _MAX_DIGITS = 18  # that fit an int64
@@ -64,12 +64,16 @@ def _number(block, at, end):  # type: ignore[no-untyped-def]
     return (-low if negative else low), at, low == high and np.isfinite(high)
 
 
+@njit(inline="always")
+def _is_separator(byte):  # type: ignore[no-untyped-def]
+    return byte <= _SPACE and byte in (_SPACE, _TAB)  # because one comparison is enough for most bytes
+
+
 @njit(nogil=True, cache=True)
 def take_lines(
     block: npt.NDArray[np.uint8],
     start: int,
     end: int,
-    separator: int,
     has_word: bool,
     matrix: npt.NDArray[np.float32],
     filled: int,
@@ -85,16 +89,17 @@ def take_lines(
         while stop < end and block[stop] != _NEWLINE:
             stop += 1
         last = stop
-        while last > at and (block[last - 1] == _SPACE or 9 <= block[last - 1] <= 13):
+        while last > at and (_is_separator(block[last - 1]) or block[last - 1] == _RETURN):
             last -= 1
         word_end = at
-        while has_word and word_end < last and block[word_end] != _SPACE:
+        while has_word and word_end < last and not _is_separator(block[word_end]):
             word_end += 1
         here, plain = word_end, stop < end
         for d in range(matrix.shape[1]):
-            if d > 0 or has_word:
-                plain = plain and here < last and block[here] == separator
+            gap = here
+            while here < last and _is_separator(block[here]):
                 here += 1
+            plain = plain and (here > gap or (d == 0 and not has_word))
             if not plain:
                 break
             matrix[row, d], here, plain = _number(block, here, last)

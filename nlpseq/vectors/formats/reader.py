@@ -1,8 +1,9 @@
 """Open a vector file for reading: decompress, check the sizes in the header, name corrupt lines."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
@@ -12,11 +13,15 @@ from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.open import HEAD_BYTES, ChunkStream, RawBytes, decoder_for, decompressed, read_errors
 
 __all__ = [
-    "DEFAULT_SIZES", "MAX_LINE_BYTES", "Header", "ReadSizes", "Source", "Window", "open_source",
-    "parse_sizes", "path_exists",
+    "DEFAULT_OPTIONS", "DEFAULT_SIZES", "LOAD_ALL", "MAX_LINE_BYTES", "ReadOptions", "ReadSizes", "Source",
+    "Window", "open_source", "path_exists", "plain_stream",
 ]  # fmt: skip
 
 MAX_LINE_BYTES = 1 << 22  # 10,000 numbers take a few hundred thousand
+LOAD_ALL = "Copy the file again, or load the vectors there are with --lenient"
+_COPY = "Copy the file again, or write a new one"
+_SAMPLE_BYTES = 1 << 16
+_SAMPLE_LINES = 4  # for which more bytes are sampled, up to MAX_LINE_BYTES
 _MAX_EXPANSION = 200  # plain bytes out of a compressed one: vectors give 2 or 3, deflate can give 1032
 _MIN_INFLATED_BYTES = 1 << 24  # allowed for any file
 
@@ -31,57 +36,60 @@ class ReadSizes(NamedTuple):
 DEFAULT_SIZES = ReadSizes()
 
 
-class Header(NamedTuple):
-    """The first line `V D` of a file, and its length."""
+class ReadOptions(NamedTuple):
+    """Choices of the person who reads a file."""
 
-    num_words: int
-    dim: int
-    num_bytes: int
+    lenient: bool = False  # load the rows there are, and count the others
+    load_top: int | None = None  # rows to read; None: all
+
+
+DEFAULT_OPTIONS = ReadOptions()
 
 
 class Source(NamedTuple):
-    """An open file of vectors."""
+    """An open file of vectors, or a member of an archive."""
 
     file: Path
+    name: str  # for errors: of the file, with the member if it is an archive
     stream: io.BufferedReader  # of plain bytes
+    sample: bytes  # the first bytes of the stream
+    is_whole: bool  # the sample is the whole stream
     size: int  # bytes on disk
     compressed: bool
     sizes: ReadSizes = DEFAULT_SIZES
+    options: ReadOptions = DEFAULT_OPTIONS
+    max_dim: int | None = None  # numbers of a row, if a first attempt found fewer than in the first lines
 
-    def read_line(self) -> bytes:
-        """Read up to the next newline, or MAX_LINE_BYTES."""
-        return self.stream.readline(MAX_LINE_BYTES)
-
-    def read_header(self, bytes_per_number: int) -> Header:
-        """Read the first line `V D`; raises ArtifactError if missing or too large for the file."""
-        line = self.read_line()
-        sizes = parse_sizes(line)
-        if sizes is None:
-            raise ArtifactError(
-                f"{self.file}: line 1 is not `words dimensions`, with which this format begins. "
-                "Name the right format with --from, or none."
-            )
-        num_words, dim = sizes
-        if dim == 0:
-            raise self.corrupt("line 1 declares vectors of 0 numbers")
-        self.check_room(num_words, dim, num_words * (bytes_per_number * dim + 1))
-        return Header(num_words, dim, len(line))
-
-    def check_room(self, num_words: int, dim: int, num_bytes: int) -> None:
+    def check_room(self, num_words: int, dim: int, num_bytes: int, fix: str = _COPY) -> None:
         """Raise ArtifactError if the file cannot hold this many bytes, before they are allocated."""
         if num_bytes > (_MIN_INFLATED_BYTES + _MAX_EXPANSION * self.size if self.compressed else self.size):
             raise self.corrupt(
                 f"line 1 declares {count_text(num_words, 'vector')} of {count_text(dim, 'number')}, more "
-                "than the file can hold"
+                "than the file can hold",
+                fix,
             )
 
-    def corrupt(self, problem: str) -> ArtifactError:
+    def height(self, num_words: int, dim: int, bytes_per_number: int) -> int:
+        """Return how many rows to allocate: as declared, if the file may hold them.
+
+        Memory that is not written takes no room, but a matrix that grows is cleared and moved.
+        """
+        row_bytes = dim if self.compressed else bytes_per_number * dim + 1  # numbers hardly compress to less
+        return min(num_words, self.size // row_bytes)
+
+    def too_long(self, line: int) -> ArtifactError:
+        """Return the error for a line of more than MAX_LINE_BYTES."""
+        return self.corrupt(f"line {line} is longer than {MAX_LINE_BYTES:,} bytes")
+
+    def corrupt(self, problem: str, fix: str = _COPY) -> ArtifactError:
         """Return the error for a corrupt file."""
-        return ArtifactError(f"{self.file}: {problem}. Copy the file again, or write a new one.")
+        return ArtifactError(f"{self.name}: {problem}. {fix}.")
 
 
 @contextmanager
-def open_source(file: Path, sizes: ReadSizes = DEFAULT_SIZES) -> Iterator[Source]:
+def open_source(
+    file: Path, sizes: ReadSizes = DEFAULT_SIZES, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[Source]:
     """Open a file, decompressed if its content is compressed; translate errors of the operating system."""
     with read_errors(str(file)):
         try:
@@ -90,8 +98,12 @@ def open_source(file: Path, sizes: ReadSizes = DEFAULT_SIZES) -> Iterator[Source
                 compressed = decoder_for(raw.peek(HEAD_BYTES)[:HEAD_BYTES]) is not None
                 stream = raw
                 if compressed:
-                    stream = io.BufferedReader(ChunkStream(_inflate(raw, file)), sizes.block_bytes)
-                yield Source(file, stream, size, compressed, sizes)
+                    stored = RawBytes(raw, str(file), hashed=False)
+                    stream, sample, is_whole = plain_stream(stored, lambda: stored.bytes_read, sizes)
+                else:
+                    sample, is_whole = _read_sample(raw.read)
+                    raw.seek(0)
+                yield Source(file, str(file), stream, sample, is_whole, size, compressed, sizes, options)
         except FileNotFoundError:
             raise DataError(f"{file}: does not exist. Name a model or a file of vectors.") from None
         except IsADirectoryError:
@@ -100,14 +112,46 @@ def open_source(file: Path, sizes: ReadSizes = DEFAULT_SIZES) -> Iterator[Source
             ) from None
 
 
-def _inflate(raw: io.BufferedReader, file: Path) -> Iterator[bytes]:
+def plain_stream(
+    stored: RawBytes, bytes_read: Callable[[], int], sizes: ReadSizes
+) -> tuple[io.BufferedReader, bytes, bool]:
+    """Decompress stored bytes; return the plain stream, its first bytes, and True if these are all.
+
+    bytes_read: of the file on disk, for the limit of the ratio.
+    """
+    chunks = _limited(decompressed(stored, corrupt=ArtifactError), bytes_read, stored.name)
+    taken = list[bytes]()
+
+    def read(_: int) -> bytes:
+        taken.append(next(chunks, b""))
+        return taken[-1]
+
+    sample, is_whole = _read_sample(read)
+    stream: io.BufferedReader = io.BufferedReader(ChunkStream(chain(taken, chunks)), sizes.block_bytes)
+    return stream, sample, is_whole
+
+
+def _read_sample(read: Callable[[int], bytes]) -> tuple[bytes, bool]:
+    """Read some lines, and at most a line that is too long; return True if they are the whole file."""
+    sample = b""
+    while len(sample) < MAX_LINE_BYTES and not (
+        len(sample) >= _SAMPLE_BYTES and sample.count(b"\n") > _SAMPLE_LINES
+    ):
+        block = read(max(_SAMPLE_BYTES, len(sample)))
+        if not block:
+            return sample, True
+        sample += block
+    return sample, False
+
+
+def _limited(chunks: Iterator[bytes], bytes_read: Callable[[], int], name: str) -> Iterator[bytes]:
     """Yield the plain bytes of a file up to a ratio beyond all vectors."""
-    stored, num_bytes = RawBytes(raw, str(file), hashed=False), 0
-    for chunk in decompressed(stored, corrupt=ArtifactError):
+    num_bytes = 0
+    for chunk in chunks:
         num_bytes += len(chunk)
-        if num_bytes > _MIN_INFLATED_BYTES + _MAX_EXPANSION * stored.bytes_read:
+        if num_bytes > _MIN_INFLATED_BYTES + _MAX_EXPANSION * bytes_read():
             raise ArtifactError(
-                f"{file}: decompresses to more than {_MAX_EXPANSION} times its size, unlike any vectors. "
+                f"{name}: decompresses to more than {_MAX_EXPANSION} times its size, unlike any vectors. "
                 "If you trust the file, decompress it by hand and name the result."
             )
         yield chunk
@@ -131,25 +175,17 @@ def _regular_size(file: Path) -> int:
     return status.st_size
 
 
-def parse_sizes(line: bytes) -> tuple[int, int] | None:
-    """Return V and D of a line `V D`, None for any other line."""
-    fields = line.split()
-    if len(fields) != 2 or not all(field.isdigit() and len(field) < 19 for field in fields):
-        return None
-    return int(fields[0]), int(fields[1])
-
-
 class Window:
     """Bytes read and not yet consumed: block[start:end].
 
-    `offset` is that of the block in the plain file.
+    `offset` is that of the block in the plain file. skipped: bytes of the stream to leave out.
     """
 
-    def __init__(self, source: Source, head: bytes = b"", offset: int = 0) -> None:
+    def __init__(self, source: Source, skipped: int) -> None:
         self._stream = source.stream
-        self.block = bytearray(max(source.sizes.block_bytes, len(head)))
-        self.block[: len(head)] = head
-        self.start, self.end, self.offset = 0, len(head), offset
+        self._stream.read(skipped)
+        self.block = bytearray(source.sizes.block_bytes)
+        self.start, self.end, self.offset = 0, 0, skipped
 
     def read_more(self) -> bool:
         """Read on, into a doubled block if full; return False at the end of the file."""
@@ -163,6 +199,12 @@ class Window:
             count = self._stream.readinto(block[self.end :])
         self.end += count
         return count > 0
+
+    def read_to_line_end(self) -> bool:
+        """Read on if no whole line is left; return True if bytes were read."""
+        if self.block.find(b"\n", self.start, self.end) >= 0 or self.end - self.start >= MAX_LINE_BYTES:
+            return False
+        return self.read_more()
 
     def take_line(self) -> bytes:
         """Consume a line; at the end of the file, or beyond MAX_LINE_BYTES, without a newline."""

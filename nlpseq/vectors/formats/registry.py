@@ -1,11 +1,11 @@
 """Read and write vector files in the formats of other tools.
 
-names.py lists the formats; text.py, binary.py and npy.py read and write them. The sizes
-in a header are compared with the size of the file before anything is allocated.
+names.py lists the formats; recognize.py tells them apart; text.py, binary.py and npy.py read and write them.
+The sizes in a header are compared with the size of the file before anything is allocated.
 """
 
-import re
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,16 +17,19 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.vectors.formats import binary, npy, text
+from nlpseq.vectors.formats.archive import SeveralFiles, open_vectors
 from nlpseq.vectors.formats.names import BadTokens, Format, files_of, format_of, is_gzipped
 from nlpseq.vectors.formats.reader import (
+    DEFAULT_OPTIONS,
     DEFAULT_SIZES,
+    ReadOptions,
     ReadSizes,
     Source,
-    open_source,
-    parse_sizes,
     path_exists,
 )
+from nlpseq.vectors.formats.recognize import recognize
 from nlpseq.vectors.formats.rows import VectorFile, VectorRows, quote_first, select_writable
+from nlpseq.vectors.formats.text_rows import FewerNumbers
 from nlpseq.vectors.formats.writer import atomic_files, check_files
 
 __all__ = [
@@ -34,8 +37,8 @@ __all__ = [
     "write_vectors",
 ]  # fmt: skip
 
-_MORE_LINES = 8  # read to tell text from binary, besides the first two
-_CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
+_BLOCK_ROWS = 4096  # checked at once
+_MAX_NAMED = 5  # rows in a notice
 
 # (reader, writer); a writer takes the rows and a stream for each file
 _FORMATS: dict[Format, tuple[Callable[[Source], VectorFile], Callable[..., None]]] = {
@@ -56,90 +59,87 @@ class Written(NamedTuple):
     notices: list[str]  # about words that the format could not hold
 
 
-def read_vectors(file: Path, format: Format | None = None, sizes: ReadSizes = DEFAULT_SIZES) -> VectorFile:
+def read_vectors(
+    file: Path,
+    format: Format | None = None,
+    sizes: ReadSizes = DEFAULT_SIZES,
+    options: ReadOptions = DEFAULT_OPTIONS,
+) -> VectorFile:
     """Read words and vectors; the format is recognized by the content unless given.
 
-    Of repeated words the first is kept. Compressed files (.gz, .bz2, .xz, .zst) are recognized by their
-    content. Raises DataError if the file cannot be read, ConfigError for an unknown format, and ArtifactError
-    with the line or byte if the file is corrupt or in another format. A header that declares an impossible
-    size never causes an allocation.
+    Of repeated words the first is kept, and a row that is not finite becomes zero, each with a notice.
+    Compressed files (.gz, .bz2, .xz, .zst) are recognized by their content, and a zip or tar archive may hold
+    one file of vectors among others. Raises DataError if the file cannot be read or is something else,
+    ConfigError for an unknown format, and ArtifactError with the line or byte if the file is corrupt or in
+    another format. A header that declares an impossible size never causes an allocation.
     """
-    format = format_of(file, format) if format else sniff_format(file)
-    if format not in _FORMATS:
+    format = format_of(file, format) if format else None
+    if format is not None and format not in _FORMATS:
         raise ConfigError(f"format: {format!r} is a folder, and {file} is not. Leave the format out.")
-    read, _ = _FORMATS[format]
-    with open_source(file, sizes) as source:
-        return _drop_repeats(read(source))
+    if options.load_top is not None and options.load_top < 1:
+        raise ConfigError(f"load_top: {options.load_top} is too small. Choose 1 or more.")
+    max_dim: int | None = None
+    while True:
+        with open_vectors(file, sizes, options) as (source, notices):
+            read, _ = _FORMATS[format or recognize(source)]
+            try:
+                found = read(source._replace(max_dim=max_dim))
+            except FewerNumbers as fewer:
+                max_dim = fewer.dim
+            else:
+                found = _zero_unusable_rows(found)
+                return _drop_repeats(found._replace(notices=[*notices, *found.notices]))
 
 
 def sniff_format(file: Path) -> Format:
-    """Recognize the format by the first lines; raises ArtifactError if they fit none."""
-    with open_source(file) as source:
-        first = source.read_line()
-        if first.startswith(npy.MAGIC):
-            return "npy"
-        if b"\r" in first.rstrip(b"\r\n"):
-            raise ArtifactError(
-                f"{file}: ends lines with carriage returns alone. Convert it: tr '\\r' '\\n' < OLD > NEW."
-            )
-        if text.count_numbers(first, text.NUMBERS_ONLY):
-            return "projector"
-        if (sizes := parse_sizes(first)) is not None:
-            second = source.read_line()
-            numbers = second.rstrip().rsplit(b" ", max(1, sizes[1]))[1:]
-            is_row = numbers and all(map(text.is_number, numbers))
-            if second and not (is_row and _continues_as_text(source, len(numbers))):
-                return "word2vec-binary"
-            return "glove" if len(numbers) == 1 < sizes[1] else "word2vec"  # "12 5": a word and a number
-        if text.count_numbers(first, text.WORD_FIRST):
-            if all(field.isdigit() for field in (first + source.read_line()).split()):
-                raise ArtifactError(f"{file}: holds whole numbers alone, not words. Name a file of vectors.")
-            return "glove"
-    raise ArtifactError(
-        f"{file}: line 1 is neither `words dimensions` nor a word and numbers. "
-        "Name a file of word2vec (text or binary), GloVe, .npy or projector TSV, or the folder of a model."
-    )
+    """Recognize the format of a file as read_vectors does, and raise its errors."""
+    with open_vectors(file) as (source, _):
+        return recognize(source)
 
 
 def is_vector_file(file: Path) -> bool:
-    """Tell vectors from other files by the rules of the loader.
+    """Tell vectors, even corrupt ones, from other files by the rules of the loader.
 
-    A first line with a single number, such as `Chapter 1`, is evidence of vectors only if the next lines
-    have a single number too, or if the words file of the format exists.
+    Numbers without words are vectors if the words file of the format exists.
     """
     try:
-        format = sniff_format(file)
+        words_file, *array = files_of(file, sniff_format(file))
+    except SeveralFiles:
+        return True
     except (ArtifactError, DataError):
         return False
-    words_file, *array = files_of(file, format)
-    if array:
-        return path_exists(words_file)
-    if format != "glove":
-        return True
-    with open_source(file) as source:
-        dim = text.count_numbers(source.read_line(), text.WORD_FIRST)
-        more = [source.read_line() for _ in range(_MORE_LINES)]
-    return dim > 1 or (dim == 1 and _have_numbers(more, 1))
+    return not array or path_exists(words_file)
 
 
-def _continues_as_text(source: Source, dim: int) -> bool:
-    """Tell whether the next lines have `dim` numbers, or hold nothing but text.
+def _zero_unusable_rows(found: VectorFile) -> VectorFile:
+    """Set rows that are not finite to zero, and note these rows and the other rows of zeros."""
+    not_finite, zero = list[int](), list[int]()
+    for start in range(0, len(found.matrix_VD), _BLOCK_ROWS):
+        block_BD = found.matrix_VD[start : start + _BLOCK_ROWS]
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums_B = np.einsum("bd->b", block_BD)  # faster than sum
+        rows = np.flatnonzero(~np.isfinite(sums_B) | (sums_B == 0)) + start  # the only ones to look at
+        not_finite += rows[~np.isfinite(found.matrix_VD[rows]).all(axis=1)].tolist()
+        zero += rows[~found.matrix_VD[rows].any(axis=1)].tolist()
+    found.matrix_VD[not_finite] = 0
+    kinds = {"not finite, read as zeros": not_finite, "of zeros": zero}
+    notices = [
+        f"{count_text(len(rows), 'row')} {kind}: {_places(found, rows)}"
+        for kind, rows in kinds.items()
+        if rows
+    ]
+    words = [found.vocab.words[row] for row in not_finite]
+    return found._replace(notices=[*found.notices, *notices], not_finite=words)
 
-    The bytes of a float32 may by chance be digits and a newline, but hardly in every row.
-    """
-    lines = [source.read_line() for _ in range(_MORE_LINES)]
-    if _have_numbers(lines, dim):
-        return True
-    try:
-        return not _CONTROL.search(b"".join(lines).decode())
-    except UnicodeDecodeError:
-        return False
 
-
-def _have_numbers(lines: list[bytes], dim: int) -> bool:
-    """Tell whether each line that is not blank ends with `dim` numbers."""
-    fields = [line.rstrip().rsplit(b" ", dim)[1:] for line in lines if line.strip()]
-    return all(len(numbers) == dim and all(map(text.is_number, numbers)) for numbers in fields)
+def _places(found: VectorFile, rows: list[int]) -> str:
+    """Return the lines and words of the first rows."""
+    places = list[str]()
+    for row in islice(rows, _MAX_NAMED):
+        line = next((line + row - first for first, line in reversed(found.first_lines) if first <= row), None)
+        place = f"row {row + 1:,}" if line is None else f"line {line:,}"
+        places.append(f"{place} ({found.vocab.words[row]!r})")
+    return ", ".join(places) + (", ..." if len(rows) > _MAX_NAMED else "")
 
 
 def _drop_repeats(found: VectorFile) -> VectorFile:
@@ -155,7 +155,9 @@ def _drop_repeats(found: VectorFile) -> VectorFile:
     notice = f"{count_text(len(repeats), 'row')} left out, repeating a word: {quote_first(repeats)}"
     rows = np.sort(np.fromiter(first.values(), np.intp))
     vocab = Vocab([words[row] for row in rows], found.vocab.counts[rows])
-    return VectorFile(vocab, found.matrix_VD[rows], found.format, [*found.notices, notice])
+    return found._replace(
+        vocab=vocab, matrix_VD=found.matrix_VD[rows], notices=[*found.notices, notice], first_lines=()
+    )
 
 
 def check_output(file: Path, format: Format | None = None, *, force: bool = False) -> Format:

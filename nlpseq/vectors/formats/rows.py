@@ -26,7 +26,7 @@ WORD_ENCODING = ("utf-8", "surrogateescape")  # keeps invalid bytes, because wor
 _BLOCK_ROWS = 1024
 _SEPARATORS: dict[Format, re.Pattern[str]] = {
     "word2vec": re.compile(r"[ \t\n\r\v\f]"),  # white space in C, without the no-break space
-    "glove": re.compile(r"[ \t\n\r\v\f]"),
+    "glove": re.compile("[ \t\n\r\v\f]|^\ufeff"),  # a byte order mark, at the start of a file
     "word2vec-binary": re.compile(r"[ \n]"),
     "projector": re.compile(r"[\t\n\r]"),
 }
@@ -34,32 +34,47 @@ _EMPTY = "\\e"  # because no escaped word begins so
 
 
 class VectorFile(NamedTuple):
-    """The content of a vector file."""
+    """The content of a vector file.
+
+    first_lines: the row and the line of the first vector, and of each vector before which lines were left
+    out; empty if the format has no lines. not_finite: words whose vectors were not finite and became zero.
+    """
 
     vocab: Vocab
     matrix_VD: npt.NDArray[np.float32]
     format: str
     notices: list[str]  # for the user, such as about repeated words
+    first_lines: Sequence[tuple[int, int]] = ()
+    not_finite: Sequence[str] = ()
 
 
 class RowBuffer:
     """Words and vectors read so far, in a matrix that grows if `height` was too low.
 
     height: rows to allocate at once. Pass 0 if the file size does not bound the number of rows, so that
-    memory follows the bytes that were read.
+    memory follows the bytes that were read. max_rows: rows to read, None for all.
     """
 
-    def __init__(self, dim: int, height: int = 0) -> None:
+    def __init__(self, dim: int, height: int = 0, max_rows: int | None = None) -> None:
         self.dim = dim
-        self.matrix_VD = np.empty((height, dim), np.float32)
+        self._max_rows = max_rows
+        self.matrix_VD = np.empty((self._limited(height), dim), np.float32)
         self.filled = 0
         self._words = list[bytes]()
+
+    @property
+    def is_full(self) -> bool:
+        """True if all rows to read have been read."""
+        return self.filled == self._max_rows
+
+    def _limited(self, height: int) -> int:
+        return height if self._max_rows is None else min(height, self._max_rows)
 
     def make_room(self, num_rows: int) -> None:
         """Grow the matrix to at least `num_rows` free rows."""
         height = len(self.matrix_VD)
         if self.filled + num_rows > height:
-            height = max(self.filled + num_rows, height + height // 4)
+            height = self._limited(max(self.filled + num_rows, height + height // 4))
             self.matrix_VD.resize((height, self.dim), refcheck=False)  # in place: no view outlives this call
 
     def add(self, num_rows: int, words: bytes) -> None:

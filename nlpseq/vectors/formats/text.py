@@ -4,168 +4,148 @@
     GloVe text        the same lines without the first; a few words of published files contain spaces
     tensors           lines `number<TAB>...<TAB>number`; the words are in NAME.metadata.tsv
 
+Without a line `V D`, D is the fewest numbers that any line ends in. The first lines give a value, and reading
+starts again if a later line ends in fewer. A line far from the usual number is corrupt or of another file.
+
 The metadata have headings for the digests of pairs.py; metadata of other tools have a single column, in which
 the projector takes every line as a word.
 Numbers are written with the fewest digits that read back bit for bit.
 Letters: V words, D dimensions, B rows of a block.
 """
 
-from collections.abc import Callable
-from pathlib import Path
+from codecs import BOM_UTF8
+from collections import Counter
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.resources import count_text
-from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError
-from nlpseq.vectors.formats.names import TITLES
-from nlpseq.vectors.formats.pairs import digest_headings, read_words_beside
-from nlpseq.vectors.formats.reader import MAX_LINE_BYTES, Source, Window
-from nlpseq.vectors.formats.rows import UNKNOWN_COUNT, WORD_ENCODING, RowBuffer, VectorFile, VectorRows
+from nlpseq.vectors.formats.fields import BLANK, Ending, count_numbers, parse_sizes, split_ending
+from nlpseq.vectors.formats.pairs import digest_headings, read_words_beside, words_alone
+from nlpseq.vectors.formats.reader import LOAD_ALL, MAX_LINE_BYTES, Source
+from nlpseq.vectors.formats.rows import WORD_ENCODING, VectorFile, VectorRows
+from nlpseq.vectors.formats.text_rows import MAX_EXTRA, RowReader, TextLayout
 
 __all__ = [
-    "NUMBERS_ONLY", "WORD_FIRST", "LineLayout", "count_numbers", "is_number", "parse_row", "read_glove",
-    "read_projector", "read_word2vec", "write_glove", "write_projector", "write_word2vec",
+    "Sample", "read_glove", "read_projector", "read_word2vec", "sample_lines", "write_glove",
+    "write_projector", "write_word2vec",
 ]  # fmt: skip
 
-_TakeLines = Callable[..., tuple[int, int, int]]
+_MAX_SAMPLED = 8  # lines
+_TAKE_ROWS = (
+    "Copy the file again, take D from the rows with --lenient, or, if line 1 is a row, convert the file with "
+    "--from glove"
+)
 
 
-class LineLayout(NamedTuple):
-    """The fields of a line."""
+class Sample(NamedTuple):
+    """The first lines that are not blank, each with its number and the offset of its end."""
 
-    separator: bytes
-    has_word: bool
+    lines: list[bytes]
+    numbers: list[int]
+    ends: list[int]
+    start: int  # bytes of a byte order mark
+
+    @property
+    def first(self) -> bytes:
+        """The first line, empty in an empty file."""
+        return self.lines[0] if self.lines else b""
 
 
-WORD_FIRST = LineLayout(b" ", has_word=True)
-NUMBERS_ONLY = LineLayout(b"\t", has_word=False)
+def sample_lines(source: Source) -> Sample:
+    """Return the first whole lines; a last line without its end counts only if it is the only row."""
+    sample = source.sample
+    has_mark = sample.startswith(BOM_UTF8) and sample[3:4] not in (b" ", b"\t")  # else the mark is the word
+    start = end = len(BOM_UTF8) if has_mark else 0
+    found = Sample([], [], [], start)
+    for number, line in enumerate(sample[start:].split(b"\n"), 1):
+        end += len(line) + 1
+        is_open = end > len(sample)
+        has_rows = len(found.lines) > (parse_sizes(found.first) is not None)
+        if len(found.lines) == _MAX_SAMPLED or (is_open and has_rows):
+            break
+        if line.strip(BLANK):
+            found.lines.append(line)
+            found.numbers.append(number)
+            found.ends.append(min(end, len(sample)))
+    if found.lines and len(found.lines[-1]) >= MAX_LINE_BYTES:
+        raise source.too_long(found.numbers[-1])
+    return found
 
 
 def read_word2vec(source: Source) -> VectorFile:
-    """Read the rows that the header declares; raises ArtifactError if the file has fewer or more."""
-    header = source.read_header(bytes_per_number=2)
-    rows = RowBuffer(header.dim, 0 if source.compressed else header.num_words)
-    notices = _read_lines(rows, source, Window(source, offset=header.num_bytes), 2, WORD_FIRST)
-    vocab, matrix_VD = rows.finish("\n")
-    if len(vocab) != header.num_words:
-        raise source.corrupt(
-            f"holds {count_text(len(vocab), 'vector')}, but line 1 declares {header.num_words:,}"
+    """Read the rows after a line `V D`.
+
+    Raises ArtifactError if there are fewer or more than V, or if D does not fit the rows; options.lenient
+    reads the rows there are, with notices.
+    """
+    sample = sample_lines(source)
+    sizes = parse_sizes(sample.first)
+    if sizes is None:
+        raise ArtifactError(
+            f"{source.name}: line 1 is not `words dimensions`, with which this format begins. "
+            "Name the right format with --from, or none."
         )
-    return VectorFile(vocab, matrix_VD, TITLES["word2vec"], notices)
+    num_words, dim = sizes
+    if dim == 0:
+        raise source.corrupt("line 1 declares vectors of 0 numbers")
+    endings = list(map(split_ending, sample.lines[1:]))
+    layout = TextLayout(dim, dim, True, num_words, sample.ends[0], sample.numbers[0] + 1)
+    notices = list[str]()
+    if problem := _misfit(dim, endings, sample):
+        if not source.options.lenient:
+            raise source.corrupt(problem, _TAKE_ROWS)
+        notices.append(problem)
+        layout = _without_declared(layout, endings, source)
+    source.check_room(1, layout.dim, 2 * layout.dim)
+    if not source.options.lenient:
+        num_rows = min(num_words, source.options.load_top or num_words)
+        source.check_room(num_rows, dim, num_rows * (2 * dim + 1), LOAD_ALL)
+    reader = RowReader(source, layout)
+    reader.read()
+    return reader.finish("word2vec", notices)
+
+
+def _misfit(dim: int, endings: list[Ending], sample: Sample) -> str | None:
+    """Return how the D of line 1 differs from the numbers of all sampled rows, None if it may fit."""
+    counts = [ending.num_numbers for ending in endings if not ending.foreign]
+    is_open = len(endings) == 1 and sample.ends[0] + len(sample.lines[1]) >= sample.ends[1]
+    if not any(counts) or is_open or not (max(counts) < dim or (min(counts) > dim and len(counts) > 1)):
+        return None
+    rows = zip(sample.numbers[1:], endings, strict=True)
+    line, count = next((line, ending.num_numbers) for line, ending in rows if ending.num_numbers)
+    declared = f"line {sample.numbers[0]} declares vectors of {count_text(dim, 'number')}"
+    return f"{declared}, but line {line} ends in {count:,}"
 
 
 def read_glove(source: Source) -> VectorFile:
-    """Read lines with as many numbers as the first."""
-    vocab, matrix_VD, notices = _read_without_header(source, WORD_FIRST)
-    return VectorFile(vocab, matrix_VD, TITLES["glove"], notices)
+    """Read lines without a line of sizes before them; raises FewerNumbers to be read again."""
+    sample = sample_lines(source)
+    layout = TextLayout(0, 0, False, None, sample.start, 1)
+    layout = _without_declared(layout, list(map(split_ending, sample.lines)), source)
+    reader = RowReader(source, layout)
+    reader.read()
+    return reader.finish("glove")
+
+
+def _without_declared(layout: TextLayout, endings: list[Ending], source: Source) -> TextLayout:
+    """Take D from the numbers at the ends of lines."""
+    counts = [ending.num_numbers for ending in endings if not ending.foreign]
+    ranked = sorted(Counter(counts).items(), key=lambda item: (-item[1], item[0]))
+    usual = ranked[0][0] if ranked else 0
+    dim = source.max_dim or min((n for n in counts if n >= max(1, usual - MAX_EXTRA)), default=1)
+    return layout._replace(dim=dim, usual=usual, is_declared=False)
 
 
 def read_projector(source: Source) -> VectorFile:
-    """Read lines of numbers and the words beside them."""
-    _, matrix_VD, notices = _read_without_header(source, NUMBERS_ONLY)
-    vocab = read_words_beside(source, "projector", matrix_VD, _parse_metadata)
-    return VectorFile(vocab, matrix_VD, TITLES["projector"], notices)
-
-
-def _parse_metadata(content: bytes, has_heading: bool, file: Path) -> Vocab:
-    """Read a word a line, without the heading."""
-    if b"\t" in content:
-        raise ArtifactError(f"{file}: has several columns. Keep the words alone, without a heading.")
-    lines = content.removesuffix(b"\n").split(b"\n") if content else []
-    words = [line.removesuffix(b"\r").decode(*WORD_ENCODING) for line in lines[has_heading:]]
-    return Vocab(words, np.full(len(words), UNKNOWN_COUNT))
-
-
-def count_numbers(line: bytes, layout: LineLayout) -> int:
-    """Count the numbers of a line, after a word those at the end; 0 for any other line."""
-    fields = line.rstrip().split(layout.separator)
-    if layout.has_word:
-        return next((d for d, field in enumerate(fields[:0:-1]) if not is_number(field)), len(fields) - 1)
-    return len(fields) if all(map(is_number, fields)) else 0
-
-
-def _read_without_header(
-    source: Source, layout: LineLayout
-) -> tuple[Vocab, npt.NDArray[np.float32], list[str]]:
-    """Read a file without a header, whose first line sets D; return words, (V, D) float32 and notices."""
-    first = source.read_line()
-    rows = RowBuffer(count_numbers(first, layout) or 1)  # 1, so that the parser refuses the line
-    notices = _read_lines(rows, source, Window(source, first), 1, layout)
-    return *rows.finish("\n"), notices
-
-
-def _read_lines(rows: RowBuffer, source: Source, window: Window, line: int, layout: LineLayout) -> list[str]:
-    """Read rows to the end of the file and return notices; line: number of the first line."""
-    take_lines: _TakeLines | None = None
-    while True:
-        if take_lines is None and window.offset + window.start >= source.sizes.compile_after:
-            use_cache_for_numba()
-            from nlpseq.vectors.formats import parse_numba
-
-            take_lines = parse_numba.take_lines
-        if take_lines is not None:
-            line += _take_plain(take_lines, rows, window, layout)
-        row = window.take_line()
-        if len(row) >= MAX_LINE_BYTES:
-            raise source.corrupt(f"line {line} is longer than {MAX_LINE_BYTES:,} bytes")
-        if row.strip():
-            _add_row(rows, source, line, row, layout)
-        if not row.endswith(b"\n"):
-            return [f"{source.file} ends without a newline and may be truncated"] if row else []
-        line += 1
-
-
-def _take_plain(take_lines: _TakeLines, rows: RowBuffer, window: Window, layout: LineLayout) -> int:
-    """Parse lines until the first that is not plain, and return how many were plain."""
-    if rows.filled == len(rows.matrix_VD):
-        rows.make_room((window.end - window.start) // (2 * rows.dim + 1))
-    block, start = np.frombuffer(window.block, np.uint8), window.start
-    separator, matrix_VD = layout.separator[0], rows.matrix_VD
-    taken, used, word_bytes = take_lines(
-        block, start, window.end, separator, layout.has_word, matrix_VD, rows.filled
-    )
-    rows.add(taken, block[start : start + word_bytes].tobytes())
-    window.start += used
-    return taken
-
-
-def _add_row(rows: RowBuffer, source: Source, line: int, row: bytes, layout: LineLayout) -> None:
-    try:
-        word, row_D = parse_row(row, rows.dim, layout)
-    except (ValueError, FloatingPointError) as error:
-        expected = "a word with " * layout.has_word + count_text(rows.dim, "number")
-        raise source.corrupt(f"line {line} is not {expected}: {error}") from None
-    rows.make_room(1)
-    rows.matrix_VD[rows.filled] = row_D
-    rows.add(1, word + b"\n" if layout.has_word else b"")
-
-
-def parse_row(row: bytes, dim: int, layout: LineLayout) -> tuple[bytes, npt.NDArray[np.float32]]:
-    """Split a line into word and numbers, from the right, because words may contain white space.
-
-    Raises ValueError or FloatingPointError if the line does not hold `dim` finite numbers.
-    """
-    fields = row.rstrip().rsplit(layout.separator, dim if layout.has_word else -1)
-    word, numbers = (fields[0], fields[1:]) if layout.has_word else (b"", fields)
-    if len(numbers) < dim:
-        raise ValueError(f"{len(numbers)} found")
-    if len(numbers) > dim or (b" " in word and is_number(word.rsplit(b" ", 1)[1])):
-        raise ValueError("more found")
-    with np.errstate(over="raise"):
-        return word, np.array(numbers, np.float32)
-
-
-def is_number(field: bytes) -> bool:
-    """Tell whether Python reads a field as a float."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+    """Read lines of as many numbers as the first, and the words beside them."""
+    sample = sample_lines(source)
+    dim = count_numbers(sample.first) or 1  # 1, so that the first line is refused
+    reader = RowReader(source, TextLayout(dim, dim, True, None, sample.start, 1), has_word=False)
+    reader.read()
+    found = reader.finish("projector")
+    num_words = None if len(found.matrix_VD) == source.options.load_top else len(found.matrix_VD)
+    vocab, notices = read_words_beside(source, "projector", found.matrix_VD, words_alone, num_words)
+    return found._replace(vocab=vocab, notices=[*found.notices, *notices])
 
 
 def write_word2vec(rows: VectorRows, stream: BinaryIO) -> None:

@@ -15,7 +15,7 @@ from nlpseq.vectors.formats.parse_numba import take_lines, take_rows
 from nlpseq.vectors.formats.reader import ReadSizes
 from nlpseq.vectors.formats.registry import read_vectors
 from nlpseq.vectors.formats.rows import VectorRows
-from nlpseq.vectors.formats.text import NUMBERS_ONLY, WORD_FIRST, write_word2vec
+from nlpseq.vectors.formats.text import write_word2vec
 
 COMPILED = ReadSizes(compile_after=0)
 
@@ -43,15 +43,13 @@ NUMBERS = st.one_of(
 @given(
     st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=1, max_size=4),
     st.sampled_from(["", " ", "\r", " \t"]),
+    st.sampled_from([" ", "\t", "  ", "\t "]),
     st.booleans(),
     st.integers(0, 5),
 )
 def test_take_lines_matches_reference(
-    rows: list[list[str]], end: str, has_word: bool, missing_bytes: int
+    rows: list[list[str]], end: str, separator: str, has_word: bool, missing_bytes: int
 ) -> None:
-    """Stop early at lines with other white space alone."""
-    layout = WORD_FIRST if has_word else NUMBERS_ONLY
-    separator = layout.separator.decode()
     lines = [separator.join((["a\u00a0b"] if has_word else []) + numbers) + end for numbers in rows]
     content = b"xy" + "".join(line + "\n" for line in lines).encode()
     stop = len(content) - missing_bytes
@@ -59,7 +57,7 @@ def test_take_lines_matches_reference(
     def run(kernel):
         block = np.frombuffer(bytearray(content), np.uint8)
         matrix = np.full((len(rows) + 1, 3), np.nan, np.float32)
-        return block, matrix, kernel(block, 2, stop, layout.separator[0], has_word, matrix, 1)
+        return block, matrix, kernel(block, 2, stop, has_word, matrix, 1)
 
     block, matrix, (taken, used, word_bytes) = run(take_lines)
     _, expected, (plain, _, _) = run(vector_rows.take_lines)

@@ -3,6 +3,7 @@
 import bz2
 import errno
 import gzip
+import io
 import lzma
 import os
 import random
@@ -22,7 +23,7 @@ from support.vocabularies import FILE_NAMES, MATRIX, WORDS, same_bits, vocab_of,
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.vectors.formats.names import Format
 from nlpseq.vectors.formats.npy import read_npy
-from nlpseq.vectors.formats.reader import ReadSizes, open_source
+from nlpseq.vectors.formats.reader import ReadOptions, ReadSizes, open_source
 from nlpseq.vectors.formats.registry import FILE_FORMATS, read_vectors
 
 
@@ -33,29 +34,58 @@ def npy(shape: object, descr: str = "<f4", by_columns: bool = False, body: bytes
 
 BINARY = b"2 2\na " + struct.pack("<2f", 1, 2) + b"\nb " + struct.pack("<2f", 3, 4) + b"\n"
 CORRUPT = {
-    "empty": (b"", "line 1 is neither"),
-    "prose": (b"Once upon a time\nthere was\n", "line 1 is neither"),
-    "number in the first row": (b"2 2\na 1 x\nb 3 4\n", "line 1 declares|byte 4 holds neither"),
-    "no number": (b"2 2\na 1 2\nb 3 x\n", "line 3 is not a word with 2 numbers: could not convert"),
-    "overflow": (b"2 2\na 1 2\nb 3 1e39\n", "line 3 is not a word with 2 numbers: overflow"),
-    "short row": (b"a 1 2\nb 3 4\nc 5\n", "line 3 is not a word with 2 numbers: 1 found"),
+    "empty": (b"", "is empty, like a broken download"),
+    "zero bytes": (b"\0" * 900, "holds zero bytes alone"),
+    "number in the first row": (b"2 2\na 1 x\nb 3 4\n", "line 2 is not a word with 2 numbers: 'x' is not a"),
+    "no number": (b"2 2\na 1 2\nb 3 x\n", "line 3 is not a word with 2 numbers: 'x' is not a number"),
     "first row short": (b"3 3\na 1 2\nb 3 4 5\nc 6 7 8\n", "line 2 is not a word with 3 numbers: 2 found"),
-    "long row": (b"a 1 2\nb 3 4 5\n", "line 2 is not a word with 2 numbers: more found"),
-    "two spaces": (b"a 1 2\nb 3  4\n", "line 2 is not a word with 2 numbers: more found"),
-    "tab": (b"a 1 2\nb 3\t4\n", "line 2 is not a word with 2 numbers: 1 found"),
-    "rows missing": (b"3 2\naaaaa 1 2\nbbbbb 3 4\n", "holds 2 vectors, but line 1 declares 3"),
-    "rows too many": (b"1 2\na 1 2\nb 3 4\n", "holds 2 vectors, but line 1 declares 1"),
+    "rows missing": (
+        b"3 2\naaaaa 1 2\nbbbbb 3 4\n",
+        "holds 2 vectors, but line 1 declares 3: the file is trunc",
+    ),
+    "rows too many": (b"1 2\na 1 2\nb 3 4\n", "holds 2 vectors, but line 1 declares 1: line 1 is wrong"),
+    "fewer numbers": (b"2 3\na 1 2\nb 3 4\n", "line 1 declares vectors of 3 numbers, but line 2 ends in 2"),
+    "more numbers": (
+        b"2 2\na 1 2 3\nb 3 4 5\n",
+        "line 1 declares vectors of 2 numbers, but line 2 ends in 3",
+    ),
     "zero dimensions": (b"2 0\na\nb\n", "line 1 declares vectors of 0 numbers"),
+    "last row truncated": (b"2 3\na 1 2 3\nb 4 5", "line 3 is truncated: it ends in 2 of 3 numbers"),
+    "last row truncated, no sizes": (b"a 1 2 3\nb 4 5", "line 2 is truncated: it ends in 2 of 3 numbers"),
+    "joined, with sizes": (b"1 2\na 1 2\n1 2\nb 3 4\n", "line 3 is a second line of sizes, as after joining"),
+    "joined, other sizes": (b"2 2\na 1 2\nb 3 4\nc 1 2 3 4 5\n", "holds 3 vectors.* joining files with vect"),
+    "joined, no sizes": (
+        b"a 1 2\nb 3 4 5 6 7\n",
+        "line 2 ends in 5 numbers, other lines in 2, as after joining",
+    ),
+    "joined, longer first": (b"a 1 2 3 4 5\nb 3 4\nc 3 4\n", "line 1 ends in 5 numbers, other lines in 2"),
+    "decimal comma": (b"2 2\na 1,5 0,25\nb 0,5 1,0\n", "line 2 .* '0,25' has a decimal comma"),
+    "decimal comma, no sizes": (b"a 1,5 0,25\nb 0,5 1,0\n", "line 1 .* '0,25' has a decimal comma"),
+    "decimal comma later": (b"a 1 2\nb 3,0 4\nc 5 6\n", "line 2 .* 2 numbers: '3,0' has a decimal comma"),
+    "underscore": (b"a 1 1_0\nb 0 1\n", "line 1 .* '1_0' has an underscore"),
+    "no number of Windows": (b"a 1 2\nb 0 -1.#IND\n", "line 2 .* '-1.#IND' stands for no number"),
+    "hexadecimal": (b"a 1 0x1p3\nb 0 1\n", "line 1 .* '0x1p3' is hexadecimal"),
     "vast text": (b"%d 2\na 1 2\n" % 10**12, "line 1 declares 1,000,000,000,000 vectors of 2 numbers"),
-    "vast binary": (b"%d 300\na \0\1\2" % 10**12, "line 1 declares 1,000,000,000,000 vectors"),
+    "vast binary": (b"%d 300\na \0\1\2" % 10**12, "line 1 declares 1,000,000,000,000 vectors|more than"),
     "vast rows": (b"1 %d\na \0\1\2" % 10**17, "line 1 declares 1 vector of 100,000,000,000,000,000"),
-    "huge integers": (b"9" * 5000 + b" 2\na 1 2\n", "line 2 is not a word"),
-    "byte order mark": (b"\xef\xbb\xbf2 2\na 1 2\nb 3 4\n", "line 2 is not a word with 1 number: more"),
     "endless line": (b"a 1" + b" 1" * (1 << 21), "line 1 is longer than"),
-    "binary truncated": (BINARY[:-3], "byte 14 holds neither .* binary word 2 of 2 and its 2 numbers"),
-    "binary continues": (BINARY + b"c ", "continues after the 2 vectors"),
+    "binary truncated": (
+        BINARY[:-3],
+        "byte 14 does not hold word 2 of 2 and its 2 numbers: the file is trunc",
+    ),
+    "binary continues": (
+        BINARY + b"c ",
+        "continues after the 2 vectors that line 1 declares: line 1 is wrong",
+    ),
     "binary continues with newlines": (BINARY + b"\n", "continues after the 2 vectors"),
-    "no space in sight": (b"1 2\n" + b"a" * (1 << 22) + b" 12345678", "byte 4 holds neither"),
+    "binary joined": (
+        BINARY * 2,
+        "continues after the 2 vectors .* byte 25 begins a second file, of 2 vectors",
+    ),
+    "no space in sight": (
+        b"1 2\n" + b"a" * (1 << 22) + b" 12345678",
+        "line 2 is longer than|byte 4 does not",
+    ),
     "gzip truncated": (gzip.compress(b"a 1 2\nb 3 4\n")[:-9], r"is truncated after \d+ compressed bytes"),
     "gzip header": (b"\x1f\x8bnonsense", "is corrupt near byte 10 of the compressed data"),
     "gzip checksum": (gzip.compress(BINARY)[:-8] + b"\0" * 8, "is corrupt near byte"),
@@ -70,21 +100,30 @@ CORRUPT = {
     "endless array": (npy((2**70, 1)), "declares 1,180,591,620,717,411,303,424 vectors"),
     "vast gzipped array": (gzip.compress(npy((10**12, 10**12))), "declares 1,000,000,000,000 vectors"),
     "negative array": (npy((-2, 2)), "bytes, but its header declares -2 x 2|not a readable"),
-    "array of doubles": (npy((2, 1), "<f8"), "holds float64 of shape .* not float32 rows"),
-    "array of objects": (npy((2, 1), "|O"), "holds object of shape .* not float32 rows"),
-    "array of big-endian numbers": (npy((2, 2), ">f4"), "holds >f4 of shape"),
-    "array by columns": (npy((2, 2), by_columns=True), "not float32 rows"),
-    "flat array": (npy((4,)), "not float32 rows of shape .words, dimensions"),
+    "array of integers": (npy((2, 1), "<i8"), "holds int64 of shape .* not floats of shape"),
+    "array of objects": (npy((2, 1), "|O"), "holds object of shape .* not floats of shape"),
+    "flat array": (npy((4,)), "not floats of shape .words, dimensions"),
     "array with code": (b"\x93NUMPY\1\0\x10\0__import__('os')", "is not a readable .npy array"),
     "array with a deep header": (npy("-" * 9000 + "1"), "is not a readable .npy array"),
     "array with a vast header": (b"\x93NUMPY\2\0\xff\xff\xff\xff{}", "is not a readable .npy array"),
     "array of a new version": (b"\x93NUMPY\x09\0" + npy((2, 2))[8:], "is not a readable .npy array"),
     "array without words": (npy((2, 2)), "a.vocab.tsv with their words is missing"),
     "tensors without words": (b"1\t2\n3\t4\n", "a.metadata.tsv with their words is missing"),
-    "short tensor": (b"1\t2\n3\n", "line 2 is not 2 numbers: 1 found"),
-    "long tensor": (b"1\t2\n3\t4\t5\n", "line 2 is not 2 numbers: more found"),
-    "text in a tensor": (b"1\t2\n3\tx\n", "line 2 is not 2 numbers: could not convert"),
 }
+TENSORS = {
+    "short": (b"1\t2\n3\n", "line 2 is not 2 numbers: 1 found"),
+    "long": (b"1\t2\n3\t4\t5\n", "line 2 is not 2 numbers: 3 found"),
+    "with text": (b"1\t2\n3\tx\n", "line 2 is not 2 numbers: 'x' is not a number"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), TENSORS.values(), ids=TENSORS.keys())
+def test_error_names_corrupt_tensors(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.tsv").write_bytes(content)
+    (tmp_path / "a.metadata.tsv").write_text("king\nqueen\n")
+    for options in (ReadOptions(), ReadOptions(lenient=True)):
+        with pytest.raises(ArtifactError, match=message):
+            read_vectors(tmp_path / "a.tsv", "projector", options=options)
 
 
 @pytest.mark.parametrize("sizes", [ReadSizes(compile_after=0), ReadSizes()], ids=["compiled", "plain"])
@@ -147,7 +186,7 @@ def is_noticed(file: Path, whole: bytes, end: int) -> bool:
     """Accept truncation at the end of a GloVe line, or of the last newline of words, as invisible."""
     try:
         found = read_vectors(file)
-    except ArtifactError:
+    except (ArtifactError, DataError):
         return True
     at_line_end = whole[end : end + 1] == b"\n" or whole[end - 1 : end] == b"\n"
     return bool(found.notices) or (at_line_end and (end == len(whole) - 1 or file.name == "a.txt"))
@@ -177,15 +216,45 @@ def test_words_file_must_fit_the_array(tmp_path: Path) -> None:
     vocab_of(["a", "b", "c"]).save(tmp_path / "a.vocab.tsv")
     with pytest.raises(ArtifactError, match=r"a\.vocab\.tsv: has 3 words, but a\.npy has 2 vectors"):
         read_vectors(tmp_path / "a.npy")
-    (tmp_path / "a.vocab.tsv").write_text("king\nqueen\n")
-    with pytest.raises(ArtifactError, match=r"a\.vocab\.tsv:? is not a vocabulary"):
-        read_vectors(tmp_path / "a.npy")
+    for content, message in {
+        "word\tcount\tspecials=0\nking\nqueen\n": r"a\.vocab\.tsv:? is not a vocabulary",
+        "word\tcount\nking\t3\nqueen\t2\n": r"a\.vocab\.tsv: has several columns",
+        "king\n": r"a\.vocab\.tsv: has 1 word, but a\.npy has 2 vectors",
+    }.items():
+        (tmp_path / "a.vocab.tsv").write_text(content)
+        with pytest.raises(ArtifactError, match=message):
+            read_vectors(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f2", ">f2", ">f4", "<f8", ">f8"])
+def test_arrays_of_other_types_are_read(tmp_path: Path, dtype: str, order: str, ending: str) -> None:
+    matrix = np.random.default_rng(2).normal(size=(700, 300)).astype(dtype)
+    content = io.BytesIO()
+    np.save(content, np.asarray(matrix, order=order))
+    (tmp_path / f"a.npy{ending}").write_bytes(
+        gzip.compress(content.getvalue()) if ending else content.getvalue()
+    )
+    (tmp_path / f"a.vocab.tsv{ending}").write_text("".join(f"word{v}\n" for v in range(700)))
+    found = read_vectors(tmp_path / f"a.npy{ending}")
+    assert same_bits(found.matrix_VD, np.ascontiguousarray(matrix.astype(np.float32)))
+    assert found.vocab.words == [f"word{v}" for v in range(700)]
+    assert found.notices == [
+        f"a.vocab.tsv{ending} has no digest, so the order of the words could not be checked"
+    ]
+    first = read_vectors(tmp_path / f"a.npy{ending}", options=ReadOptions(load_top=3))
+    assert (first.vocab.words, first.matrix_VD.tolist()) == (
+        ["word0", "word1", "word2"],
+        matrix[:3].astype(np.float32).tolist(),
+    )
 
 
 def test_projector_metadata_of_other_tools_loads(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(b"1\t2\n3\t4\n")
     metadata = tmp_path / "a.metadata.tsv"
-    for content in (b"king\nthe queen\n", b"king\r\nthe queen\r\n", b"king\nthe queen"):
+    mark = b"\xef\xbb\xbf"
+    for content in (b"king\nthe queen\n", mark + b"king\r\nthe queen\r\n", b"king\nthe queen"):
         metadata.write_bytes(content)
         assert read_vectors(tmp_path / "a.tsv").vocab.words == ["king", "the queen"]
     for content, message in {
