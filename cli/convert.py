@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from nlpseq.core.resources import count_text
-from nlpseq.vectors.formats.names import ENDINGS, TITLES, BadTokens, format_of
+from nlpseq.vectors.formats.names import ENDINGS, FOLDERS, TITLES, BadTokens, format_of
 
 from ._app import Command
 from ._inputs import open_vectors
@@ -36,7 +36,7 @@ _NAMES = list(ENDINGS.values())
 @click.option(
     "--from",
     "source_format",
-    type=click.Choice([name for name in _NAMES if name != "nlpseq"]),
+    type=click.Choice([name for name in _NAMES if name not in FOLDERS]),
     help="format of MODEL [default: by its content]",
 )
 @click.option(
@@ -79,7 +79,10 @@ def convert(
     .bin  word2vec binary                                    (word2vec-binary)
     .npy  an array; words and counts in NAME.vocab.tsv       (npy)
     .tsv  TensorBoard projector; words in NAME.metadata.tsv  (projector)
+    .parquet  columns word, count, vector; needs [data]      (parquet)
     .w2v  a folder of nlpseq                              (nlpseq)
+    .static  a folder for model2vec, sentence-transformers   (static)
+    .spacy  a folder for spaCy; needs spaCy                  (spacy)
 
     Add .gz to compress a file. MODEL can have any of these formats, recognized by its content. The numbers
     stay the same to the bit, without --pca and --dtype. The options that make vectors smaller work in the
@@ -90,7 +93,7 @@ def convert(
     from nlpseq.vectors.formats.registry import check_output
     from nlpseq.vectors.shrink import check_dtype, shrink
 
-    is_folder = (format or format_of(out)) == "nlpseq"
+    is_folder = (format or format_of(out)) in FOLDERS
     with lock_output(out, force=force) if is_folder else path_lock(out):
         chosen = check_output(out, format, force=force)
         check_dtype(dtype, chosen)

@@ -22,7 +22,7 @@ SIDE_BY_SIDE = LAYERS[4]  # packages that do not import each other
 UPWARDS = {Path("nlpseq/training/resume.py")}  # because a resumed run names the stage to start
 STANDARD_LIBRARY_ALONE = ("nlpseq/__main__.py", "nlpseq/errors.py")
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
-HOMES = {  # third-party module: files that may import the module
+HOMES = {  # third-party module: pattern of the files that may import the module
     "charset_normalizer": "nlpseq/reading/encodings.py",
     "click": "cli/*.py",
     "cupy": "nlpseq/word2vec/kernels/*.py",
@@ -38,7 +38,8 @@ HOMES = {  # third-party module: files that may import the module
     "numba": "*_numba.py",
     "pickle": "nowhere",
     "pythainlp": "nlpseq/tokenizers/thai.py",
-    "pyarrow": "nlpseq/reading/parquet.py",
+    "pyarrow": "parquet.py",  # of reading, and of vectors/formats
+    "spacy": "nlpseq/vectors/formats/spacy.py",
     "sklearn": "nlpseq/sklearn.py",
     "torch": "nlpseq/lm/*.py",
     "tqdm": "cli/*.py",

@@ -31,6 +31,7 @@ _TITLES = {
     "nlpseq-tokens": "an encoded corpus",
     "nlpseq-cooccurrence": "co-occurrence counts",
     "nlpseq-vectors": "word vectors",
+    "nlpseq-export": "word vectors for another tool",
     "nlpseq-lm": "a language model",
 }
 _BLOCK_ROWS = 1 << 14

@@ -517,7 +517,7 @@ class Vectors:
         *,
         force: bool = False,
     ) -> Written:
-        """Write a file for other tools by registry.write_vectors, or a folder if its name ends in .w2v."""
+        """Write a file for other tools by registry.write_vectors, or our folder if its name ends in .w2v."""
         file = Path(file)
         self._check_finite(file, RunError, _NOT_WRITTEN)
         if check_output(file, format, force=force) == "nlpseq":
@@ -528,7 +528,9 @@ class Vectors:
                 f"{file}: cannot hold PPMI vectors, because they are sparse. "
                 "Write a .w2v folder, or train dense vectors with `nlpseq train-counts --method ppmi-svd`."
             )
-        return write_vectors(file, self.vocab, self.matrix, format, bad_tokens, force=force)
+        stored = self.meta.get("text_config")
+        config = from_stored(TextConfig, stored) if stored else None
+        return write_vectors(file, self.vocab, self.matrix, format, bad_tokens, config=config, force=force)
 
     def _check_finite(self, path: Path, raised: type[NlpseqError], fix: str) -> None:
         """Raise an error about a path if a number is NaN or infinite."""

@@ -5,7 +5,10 @@
     word2vec-binary   .bin  a line `V D`, then words and float32
     npy               .npy  an array; words and counts are in NAME.vocab.tsv
     projector         .tsv  numbers for the TensorBoard projector; words are in NAME.metadata.tsv
+    parquet           .parquet  columns word, count and vector
     nlpseq            .w2v  the folder written by Vectors.save
+    static            .static   a folder for model2vec and sentence-transformers, written only
+    spacy             .spacy    a folder for spaCy, written only
 
 A final .gz asks for gzip. Files compressed by gzip, bzip2, xz or zstd and zip and tar archives can be read.
 This module imports the standard library alone, because `--help` lists the formats.
@@ -16,9 +19,11 @@ from typing import Literal
 
 from nlpseq.errors import ConfigError
 
-__all__ = ["ENDINGS", "TITLES", "BadTokens", "Format", "files_of", "format_of", "is_gzipped"]
+__all__ = ["ENDINGS", "FOLDERS", "TITLES", "BadTokens", "Format", "files_of", "format_of", "is_gzipped"]
 
-Format = Literal["word2vec", "glove", "word2vec-binary", "npy", "projector", "nlpseq"]
+Format = Literal[
+    "word2vec", "glove", "word2vec-binary", "npy", "projector", "parquet", "nlpseq", "static", "spacy"
+]
 BadTokens = Literal["error", "skip", "escape"]
 
 TITLES: dict[Format, str] = {
@@ -27,15 +32,22 @@ TITLES: dict[Format, str] = {
     "word2vec-binary": "word2vec binary",
     "npy": ".npy with vocab.tsv",
     "projector": "projector TSV",
+    "parquet": "Parquet",
     "nlpseq": "a folder of nlpseq",
+    "static": "a folder for model2vec and sentence-transformers",
+    "spacy": "a folder for spaCy",
 }
+FOLDERS: tuple[Format, ...] = ("nlpseq", "static", "spacy")
 ENDINGS: dict[str, Format] = {
     ".vec": "word2vec",
     ".txt": "glove",
     ".bin": "word2vec-binary",
     ".npy": "npy",
     ".tsv": "projector",
+    ".parquet": "parquet",
     ".w2v": "nlpseq",
+    ".static": "static",
+    ".spacy": "spacy",
 }
 _GZIP = ".gz"
 _READ_ONLY = (".bz2", ".xz", ".zst")  # endings of files never written

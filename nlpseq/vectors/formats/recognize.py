@@ -11,7 +11,7 @@ from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.archives import is_tar, is_zip
 from nlpseq.reading.encodings import marked_encoding
 from nlpseq.reading.sniff import recognize_non_text
-from nlpseq.vectors.formats import npy, text
+from nlpseq.vectors.formats import npy, parquet, text
 from nlpseq.vectors.formats.fields import Ending, count_numbers, parse_sizes, split_ending
 from nlpseq.vectors.formats.names import Format
 from nlpseq.vectors.formats.reader import Source
@@ -47,6 +47,8 @@ def recognize(source: Source) -> Format:
     """Return the format; raises DataError for anything but vectors, ArtifactError if they are corrupt."""
     if source.sample.startswith(npy.MAGIC):
         return "npy"
+    if source.sample.startswith(parquet.MAGIC):
+        return "parquet"
     _refuse_broken(source)
     sample = text.sample_lines(source)
     if _are_tensors(sample.lines):

@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.config import TextConfig
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
-from nlpseq.vectors.formats import binary, npy, text
+from nlpseq.vectors.formats import binary, npy, parquet, text
 from nlpseq.vectors.formats.archive import SeveralFiles, open_vectors
-from nlpseq.vectors.formats.names import BadTokens, Format, files_of, format_of, is_gzipped
+from nlpseq.vectors.formats.names import FOLDERS, BadTokens, Format, files_of, format_of, is_gzipped
 from nlpseq.vectors.formats.reader import (
     DEFAULT_OPTIONS,
     DEFAULT_SIZES,
@@ -29,6 +30,8 @@ from nlpseq.vectors.formats.reader import (
 )
 from nlpseq.vectors.formats.recognize import recognize
 from nlpseq.vectors.formats.rows import VectorFile, VectorRows, quote_first, select_writable
+from nlpseq.vectors.formats.spacy import write_spacy
+from nlpseq.vectors.formats.static import word_tokenizer, write_static
 from nlpseq.vectors.formats.text_rows import FewerNumbers
 from nlpseq.vectors.formats.writer import atomic_files, check_files
 
@@ -37,6 +40,7 @@ __all__ = [
     "write_vectors",
 ]  # fmt: skip
 
+EXPORT = "export"  # kind of a folder for another tool
 _BLOCK_ROWS = 4096  # checked at once
 _MAX_NAMED = 5  # rows in a notice
 
@@ -47,6 +51,7 @@ _FORMATS: dict[Format, tuple[Callable[[Source], VectorFile], Callable[..., None]
     "word2vec-binary": (binary.read_binary, binary.write_binary),
     "npy": (npy.read_npy, npy.write_npy),
     "projector": (text.read_projector, text.write_projector),
+    "parquet": (parquet.read_parquet, parquet.write_parquet),
 }
 FILE_FORMATS = tuple(_FORMATS)
 
@@ -103,12 +108,15 @@ def is_vector_file(file: Path) -> bool:
     Numbers without words are vectors if the words file of the format exists.
     """
     try:
-        words_file, *array = files_of(file, sniff_format(file))
+        format = sniff_format(file)
     except SeveralFiles:
         return True
     except (ArtifactError, DataError):
         return False
-    return not array or path_exists(words_file)
+    words_file, *array = files_of(file, format)
+    if array:
+        return path_exists(words_file)
+    return format != "parquet" or parquet.has_vectors(file)
 
 
 def _zero_unusable_rows(found: VectorFile) -> VectorFile:
@@ -164,7 +172,7 @@ def check_output(file: Path, format: Format | None = None, *, force: bool = Fals
     """Check before long work that vectors can be written to this path, and return their format."""
     format = format_of(file, format)
     gzipped = is_gzipped(file)
-    if format != "nlpseq":
+    if format not in FOLDERS:
         check_files(files_of(file, format), force=force)
     elif gzipped:
         raise ConfigError(f"{file}: would be a folder, which cannot be gzipped. Leave out the .gz.")
@@ -180,22 +188,42 @@ def write_vectors(
     format: Format | None = None,
     bad_tokens: BadTokens = "error",
     *,
+    config: TextConfig | None = None,
     force: bool = False,
 ) -> Written:
     """Write vectors so that they read back bit for bit, in the same order.
 
     format: by default the one that the file name asks for. bad_tokens: how to treat words that the format
-    cannot hold (see rows.py). force: overwrite existing files, which stay until the new ones are complete.
-    Only .npy keeps counts.
+    cannot hold (see rows.py). config: settings of the training text, for a tokenizer. force: overwrite
+    existing files, which stay until the new ones are complete. Only .npy and Parquet keep counts.
     """
     format = check_output(file, format, force=force)
-    assert format != "nlpseq", "Vectors.save writes folders"
+    assert format != "nlpseq", "Vectors.save writes it"
     words, rows, notices = select_writable(vocab.words, format, bad_tokens)
     if not words:
         raise DataError(f"{file}: was not written, because no word is left for it. Choose other vectors.")
     if not is_gzipped(file):  # every format takes at least four bytes for a number
         artifact.check_free_disk(file, len(words) * matrix_VD.shape[1] * 4)
+    selected = VectorRows(words, vocab.counts, rows, matrix_VD)
+    if format in FOLDERS:
+        with artifact.create(file, EXPORT, 1, force=force) as folder:
+            _fill_export(folder, format, selected, vocab, config)
+        return Written((file,), len(words), notices)
     files, (_, write) = files_of(file, format), _FORMATS[format]
     with atomic_files(files, force=force) as streams:
-        write(VectorRows(words, vocab.counts, rows, matrix_VD), *streams)
+        write(selected, *streams)
     return Written(files[::-1], len(words), notices)
+
+
+def _fill_export(
+    folder: artifact.Folder, format: Format, rows: VectorRows, vocab: Vocab, config: TextConfig | None
+) -> None:
+    """Write a folder that other tools open; meta.json and the manifest make it a result of nlpseq."""
+    if format == "spacy":
+        write_spacy(rows, folder)
+    elif vocab.bpe and list(rows.words) == vocab.bpe.tokens:
+        write_static(rows, folder, vocab.bpe.content)
+    else:
+        write_static(rows, folder, word_tokenizer(rows.words, config))
+    sizes = {"num_words": len(rows.words), "dim": rows.matrix_VD.shape[1]}
+    folder.write_meta({"export": format, **sizes})

@@ -29,6 +29,9 @@ _SEPARATORS: dict[Format, re.Pattern[str]] = {
     "glove": re.compile("[ \t\n\r\v\f]|^\ufeff"),  # a byte order mark, at the start of a file
     "word2vec-binary": re.compile(r"[ \n]"),
     "projector": re.compile(r"[\t\n\r]"),
+    "parquet": re.compile(r"[\ud800-\udfff]"),  # these three hold UTF-8 alone
+    "static": re.compile(r"[\ud800-\udfff]"),
+    "spacy": re.compile(r"[\ud800-\udfff]"),
 }
 _EMPTY = "\\e"  # because no escaped word begins so
 
