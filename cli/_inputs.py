@@ -184,7 +184,9 @@ def open_vectors(model: Path, source_format: Any = None, **loading: Any) -> Vect
     return vectors
 
 
-def load_vectors(model: Path, *, lenient: bool, load_top: int | None, verify: bool, **options: Any) -> Vectors:
+def load_vectors(
+    model: Path, *, lenient: bool, load_top: int | None, verify: bool, **options: Any
+) -> Vectors:
     """Load vectors and postprocess them; options: see vector_options."""
     from nlpseq.vectors.postprocess import postprocess
 

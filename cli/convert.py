@@ -67,7 +67,7 @@ def convert(
     drop: str | None,
     keep_top: int | None,
     pca: int | None,
-    dtype: Dtype | None,
+    dtype: Any,
     force: bool,
     **loading: Any,
 ) -> None:
@@ -99,7 +99,9 @@ def convert(
         check_dtype(dtype, chosen)
         vectors = open_vectors(model, source_format, **loading)
         kept = None if words is None else _lines(words)
-        smaller = shrink(vectors, words=kept, drop=_lines(drop or ""), keep_top=keep_top, pca=pca, dtype=dtype)
+        smaller = shrink(
+            vectors, words=kept, drop=_lines(drop or ""), keep_top=keep_top, pca=pca, dtype=dtype
+        )
         written = smaller.write(out, format, bad_tokens, force=force)
     new = [] if smaller is vectors else smaller.meta["notices"]
     for notice in [*new, *written.notices]:

@@ -170,8 +170,8 @@ def test_vectors_of_a_file_not_finite_are_never_answers(tmp_path: Path) -> None:
             "1 row of zeros: line 4 ('c')",
         ]
         assert [word for word, _ in vectors.neighbors("a")] == ["d"]
-        for word, reason in {"b": "is not finite", "c": "is zero"}.items():
-            with pytest.raises(DataError, match=f"'{word}': its vector {reason} in a.vec, so it has no near"):
+        for word, reason in {"b": "that is not finite", "c": "of zeros"}.items():
+            with pytest.raises(DataError, match=f"'{word}': has a vector {reason} in a.vec"):
                 vectors.neighbors(word)
     vectors.save(tmp_path / "a.w2v")
     assert "not_finite" not in json.loads((tmp_path / "a.w2v" / "meta.json").read_text("utf-8"))

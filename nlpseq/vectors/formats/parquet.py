@@ -43,7 +43,7 @@ def read_parquet(source: Source) -> VectorFile:
     pa, parquet = _pyarrow()
     try:
         file = parquet.ParquetFile(pa.BufferReader(source.stream.read()))
-        if not _COLUMNS <= {*file.schema_arrow.names}:
+        if not {*file.schema_arrow.names} >= _COLUMNS:
             raise DataError(
                 f"{source.name}: is Parquet without the columns word and vector. Name a file of vectors."
             )
@@ -92,7 +92,7 @@ def has_vectors(file: Path) -> bool:
     """Return True for Parquet with the columns word and vector; False without pyarrow."""
     try:
         pa, parquet = _pyarrow()
-        return _COLUMNS <= {*parquet.read_schema(file).names}
+        return {*parquet.read_schema(file).names} >= _COLUMNS
     except (MissingExtra, OSError, pa.ArrowException):
         return False
 

@@ -72,11 +72,11 @@ def read_vectors(
 ) -> VectorFile:
     """Read words and vectors; the format is recognized by the content unless given.
 
-    Of repeated words the first is kept, and a row that is not finite becomes zero, each with a notice.
-    Compressed files (.gz, .bz2, .xz, .zst) are recognized by their content, and a zip or tar archive may hold
-    one file of vectors among others. Raises DataError if the file cannot be read or is something else,
+    The first of repeated words is kept, and a row with nan or inf becomes zero; a notice tells of both.
+    Compressed files (.gz, .bz2, .xz, .zst) are recognized by the content, and a zip or tar archive may hold a
+    single file of vectors among others. Raises DataError if the file cannot be read or is something else,
     ConfigError for an unknown format, and ArtifactError with the line or byte if the file is corrupt or in
-    another format. A header that declares an impossible size never causes an allocation.
+    another format. Memory is allocated only for sizes that the file can hold.
     """
     format = format_of(file, format) if format else None
     if format is not None and format not in _FORMATS:

@@ -15,6 +15,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, MissingExtra
 from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors.formats import spacy as spacy_format
+from nlpseq.vectors.formats.reader import ReadOptions
 from nlpseq.vectors.formats.registry import is_vector_file, read_vectors
 from nlpseq.vectors.formats.static import word_tokenizer
 from nlpseq.vectors.vectors import Vectors
@@ -48,15 +49,31 @@ def test_parquet_keeps_words_counts_and_bits(tmp_path: Path, counts: list[int]) 
     assert np.array_equal(found.matrix, ROWS) and is_vector_file(tmp_path / "a.parquet")
 
 
+def test_parquet_without_vectors_is_something_else(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "a.parquet")
+    assert not is_vector_file(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="without the columns word and vector"):
+        read_vectors(tmp_path / "a.parquet")
+
+
+def test_first_rows_of_parquet_are_read_alone(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"word": list("abcd"), "vector": [[1.0, row] for row in range(4)]})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    found = read_vectors(tmp_path / "a.parquet", options=ReadOptions(load_top=3))
+    assert found.vocab.words == list("abc")
+    assert found.matrix_VD.tolist() == [[1, 0], [1, 1], [1, 2]]
+
+
 @pytest.mark.parametrize(
     ("columns", "problem"),
     [
-        ({"text": ["a", "b"]}, "word"),
-        ({"word": ["a", None], "vector": [[1.0], [2.0]]}, "a word or a vector is missing"),
-        ({"word": ["a", "b"], "vector": [[1.0], [2.0, 3.0]]}, "several lengths|reshape"),
+        ({"word": ["a", None], "vector": [[1.0], [2.0]]}, "a word is missing"),
+        ({"word": ["a", "b"], "vector": [[1.0], [2.0, 3.0]]}, "several lengths"),
         ({"word": ["a", "b"], "vector": [[1.0, 4.0], [2.0, 3.0, 4.0, 5.0]]}, "several lengths"),
-        ({"word": ["a", "b"], "vector": [[], []]}, "missing|reshape"),
-        ({"word": ["a", "b"], "vector": ["x", "y"]}, "is not Parquet with the columns"),
+        ({"word": ["a", "b"], "vector": [[], []]}, "a vector is missing"),
+        ({"word": ["a", "b"], "vector": ["x", "y"]}, "not lists of numbers"),
     ],
 )
 def test_parquet_of_something_else_is_refused(
