@@ -32,6 +32,7 @@ from nlpseq.storage.sparse import as_csr, save_csr
 from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.vectors import gensim_names
 from nlpseq.vectors.checked import FolderRecord
+from nlpseq.vectors.coarse import CoarseUnit
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
 from nlpseq.vectors.expressions import Term, parse_expression
 from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices
@@ -45,6 +46,7 @@ from nlpseq.vectors.queries import (
     Question,
     Scoring,
     Space,
+    cosines,
     cosmul,
     dots,
     rank,
@@ -265,7 +267,7 @@ class Vectors:
         for words in (a, b):
             word_ids = self._ids_of([words] if isinstance(words, str) else words)
             means.append(_weighted_sum([1 / len(word_ids)] * len(word_ids), self._stored_rows(word_ids)))
-        return float(_cosines(*means)[0])
+        return float(cosines(*means)[0])
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
         """Return the `top` words with the highest cosine, best first, without the word itself.
@@ -366,7 +368,7 @@ class Vectors:
             raise ConfigError("words: fewer than three cannot have an odd one. Name three or more.")
         rows_ND = self._stored_rows(word_ids)
         mean_1D = _weighted_sum([1 / len(names)] * len(names), _directions(rows_ND))
-        scores = [(name, float(_cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
+        scores = [(name, float(cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
         return dict(sorted(scores, key=lambda score: score[1]))
 
     most_similar = gensim_names.most_similar
@@ -405,7 +407,8 @@ class Vectors:
     @cached_property
     def _space(self) -> Space:
         """Return all words that have a trained vector."""
-        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab))
+        coarse = None if self.is_sparse else CoarseUnit(self.unit)
+        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab), coarse)
 
     def _space_of(
         self, among: Iterable[Word] | None = None, min_frequency: int = 0, max_rank: int | None = None
@@ -425,7 +428,7 @@ class Vectors:
                 )
             hidden_V |= self.vocab.counts < min_frequency
         if max_rank is not None:
-            space = space._replace(num_words=min(max_rank, len(self.vocab)))
+            space = space._replace(num_words=max(0, min(max_rank, len(self.vocab))))
         if hidden_V.any():
             hidden_V[self.untrained_ids] = True
             space = space._replace(hidden_ids=np.flatnonzero(hidden_V))
@@ -576,8 +579,3 @@ def _weighted_sum(weights: Sequence[float], rows_ND: Any) -> Any:
             "words: their vectors cancel out, so no direction is left. Change the words or weights."
         )
     return sum_1D
-
-
-def _cosines(a_ND: Any, b_ND: Any) -> Any:
-    """Return the cosine of each pair of rows, from -1 to 1; equal rows have exactly 1."""
-    return np.clip(dots(a_ND, b_ND) / np.sqrt(dots(a_ND, a_ND) * dots(b_ND, b_ND)), -1, 1)
