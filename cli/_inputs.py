@@ -172,12 +172,11 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
     return lm
 
 
-def open_vectors(model: Path, source_format: Any = None, **loading: Any) -> Vectors:
+def open_vectors(model: Path, source_format: Any = None, *, verify: bool, **loading: Any) -> Vectors:
     """Load the vectors of a model or file, with warnings; loading: see loading_options."""
     from nlpseq.vectors.vectors import Vectors
 
-    loading["verify"] = loading["verify"] or None
-    vectors = Vectors.load(model, source_format, **loading)
+    vectors = Vectors.load(model, source_format, **loading, verify=verify or None)
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,7 +11,7 @@ from nlpseq.core.resources import count_text
 
 from ._app import Command
 from ._inputs import open_vectors
-from ._options import force_option, required_output_option
+from ._options import force_option, loading_options, required_output_option
 from ._output import print_path, say, say_warning
 from ._training import lock_result
 
@@ -31,12 +32,13 @@ MAX_SHOWN = 5  # anchors in a message
 @required_output_option
 @click.option(
     "--anchors",
-    type=click.Path(exists=False, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="words that keep their place, one a line [default: the 10,000 most frequent shared words]",
 )
+@loading_options
 @force_option
-def align(a: Path, b: Path, output: Path, anchors: Path | None, force: bool) -> None:
+def align(a: Path, b: Path, output: Path, anchors: Path | None, force: bool, **loading: Any) -> None:
     """Rotate the vectors of B into the space of A.
 
     Words of A and B can be compared after the rotation. The rotation is the orthogonal Procrustes solution:
@@ -53,7 +55,7 @@ def align(a: Path, b: Path, output: Path, anchors: Path | None, force: bool) -> 
         words = [line.text.strip() for line in read_lines(anchors)]
     from nlpseq.vectors.align import align as rotate
 
-    vectors = rotate(open_vectors(a), open_vectors(b), words)
+    vectors = rotate(open_vectors(a, **loading), open_vectors(b, **loading), words)
     found = vectors.meta["alignment"]
     found |= {"a": str(a), "b": str(b)}
     if left_out := found["left_out"]:

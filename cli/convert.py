@@ -71,7 +71,9 @@ def convert(
     force: bool,
     **loading: Any,
 ) -> None:
-    """Write the vectors of MODEL to OUT, in the format of the ending of OUT.
+    """Write the vectors of MODEL to OUT, for another tool.
+
+    The ending of OUT chooses the format:
 
     \b
     .vec  word2vec text, also fastText's .vec                (word2vec)
