@@ -54,8 +54,8 @@ def test_tokenizer_file_gives_the_same_folder(run_cli, text: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        ((*BPE, "--lower"), 2, "--lower: is False with the other settings, not True. Leave out"),
-        ((*BPE, "--min-count", "5"), 2, "--min-count: is 1 with the other settings, not 5."),
+        ((*BPE, "--lower"), 2, "--lower: is False with the tokenizer bpe, not True. Leave out"),
+        ((*BPE, "--min-count", "5"), 2, "--min-count: is 1 with the tokenizer bpe, not 5."),
         ((*BPE, "--max-vocab", "9"), 2, "--max-vocab: 9 is not valid."),
         (("--vocab-size", "8000"), 2, "--vocab-size: has no effect without --tokenizer bpe."),
         (("--tokenizer", "gone.json"), 4, "gone.json: cannot be read (No such file or directory)."),
