@@ -24,7 +24,7 @@ from nlpseq.errors import (
     NlpseqError,
     RunError,
     UnknownWord,
-    advise,
+    ways_to_pairs,
 )
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import remove_stale_temporaries
@@ -222,7 +222,7 @@ class Vectors:
         is_counted = "cooccurrence_config" in self.meta
         settings = self.meta.get("cooccurrence_config" if is_counted else "config", {})
         command = f"`nlpseq {'train-counts' if is_counted else 'train-w2v'} --subsample 0`"
-        ways = advise({command: (settings.get("subsample", 0.0), 0.0)}, "more text", "longer sentences")
+        ways = ways_to_pairs(settings.get("subsample", 0.0), command)
         return f"its vector is zero, because training found no pair of this word. {ways}"
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
