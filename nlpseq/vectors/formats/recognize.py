@@ -66,7 +66,7 @@ def recognize(source: Source) -> Format:
     if all(field.isdigit() for line in sample.lines for field in line.split()):
         raise DataError(
             f"{source.name}: holds whole numbers alone, not words. If the first number of each line is the "
-            "word, convert the file with --from glove."
+            "word, type: nlpseq convert --from glove FILE OUT"
         )
     return "glove"
 
