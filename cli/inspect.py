@@ -157,7 +157,7 @@ def _inspect_text(file: Path) -> Finding:
     text = "" if block is None else block.text
     line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
     tokens = tokenize(line[:10_000], TextConfig())[:10]
-    encoding = next(iter(report.encodings))
+    encoding = next(iter(report.encodings), None)  # None without any text, such as an empty archive
     meta = size | {"encoding": encoding, "first_tokens": tokens, "notices": report.notices()}
     return Finding("text", None, meta)
 

@@ -80,7 +80,8 @@ def neighbors(
             _print_neighbors(vectors, question, answers, as_json=as_json, place=asked if has_header else None)
             asked += 1
     if not (asked or interactive) and all_known:
-        say_warning("stdin: holds no words, so there is nothing to answer.")
+        source = "WORD" if words and STDIN not in words else "stdin"
+        say_warning(f"{source}: holds no words, so there is nothing to answer.")
     if not (all_known or interactive):
         click.get_current_context().exit(DataError.exit_code)
 
@@ -368,9 +369,12 @@ def _typed_texts(texts: Sequence[str]) -> list[str]:
 
 
 def _without_blanks(vectors: Vectors, lines: Iterable[str]) -> list[str]:
-    """Return lines without white space around, but words of white space as they are."""
-    words = (line if vectors.vocab.find(line) is not None else line.strip() for line in lines)
-    return [word for word in words if word]
+    """Return lines without white space around, but words of white space as they are.
+
+    An empty line can only be an argument, and stays.
+    """
+    words = [(line, line if vectors.vocab.find(line) is not None else line.strip()) for line in lines]
+    return [word for line, word in words if word or not line]
 
 
 def _prompted_words() -> Iterator[str]:

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import sys
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -250,6 +251,17 @@ def test_inspect_names_files_that_are_no_text(run_cli, tmp_path):
     answer = inspected(run_cli, tmp_path / "a.txt")
     assert (answer["kind"], answer["whole"]) == ("PDF document", None)
     assert "pdftotext" in answer["meta"]["notices"][0]
+
+
+def test_inspect_names_archives_without_a_text(run_cli, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as outer:
+        pass
+    assert inspected(run_cli, tmp_path / "a.zip")["kind"] == "text"
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as outer:
+        outer.write(tmp_path / "a.zip", "inner.zip")
+    answer = inspected(run_cli, tmp_path / "b.zip")
+    assert (answer["kind"], answer["whole"]) == ("archive", None)
+    assert "Extract the inner archive" in answer["meta"]["notices"][0]
 
 
 def test_text_of_integers_is_not_taken_for_vectors(run_cli, tmp_path):

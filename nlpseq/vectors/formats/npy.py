@@ -102,11 +102,11 @@ def _array(source: Source) -> _Array:
         )
     num_words, dim = shape
     num_bytes = num_words * dim * dtype.itemsize
-    source.check_room(num_words, dim, num_bytes)
     if not source.compressed and source.size != source.stream.tell() + num_bytes:
         raise source.corrupt(
             f"has {count_text(source.size, 'byte')}, but its header declares {num_words:,} x {dim:,} numbers"
         )
+    source.check_room(num_words, dim, num_bytes)
     return _Array(num_words, dim, dtype, by_columns)
 
 

@@ -49,7 +49,12 @@ FOREIGN = {
         "2 2\na 1 2\nb 3 4\n".encode("utf-16"),
         "is text in UTF-16-LE, not in UTF-8. Convert it: iconv",
     ),
-    "whole numbers": (b"1 2 3\n4 5 6\n", "holds whole numbers alone"),
+    "whole numbers": (b"1 2 3\n4 5 6\n", "holds whole numbers alone.* --from glove"),
+    "commas": (b"a,1.5,2.5\nb,0.5,1.0\n", "separates its fields by ','. Write spaces or tabs"),
+    "semicolons": (b"word;x;y\na;1,5;2,5\nb;0,5;1,0\n", "separates its fields by ';'. Write spaces or tabs"),
+    "prose with commas": (b"Once, 3 men\nIn 1984, 23\nthere was, alas\n", "line 1 is neither"),
+    "JSON": (b'{"a": [1.0, 2.0]}\n', r"\(JSON\)\. Write a word and its numbers"),
+    "error in XML": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a failed download"),
 }
 
 
