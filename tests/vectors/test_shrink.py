@@ -62,6 +62,8 @@ def test_no_word_left_is_refused(vectors: Vectors) -> None:
         shrink(vectors, words=["unknown"])
     with pytest.raises(DataError, match="no word left"):
         shrink(vectors, drop=WORDS)
+    with pytest.raises(ConfigError, match="keep_top: -1 is too small"):
+        shrink(vectors, keep_top=-1)
 
 
 def test_pca_of_all_dimensions_keeps_every_cosine(vectors: Vectors) -> None:
