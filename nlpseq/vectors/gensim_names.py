@@ -46,7 +46,7 @@ def most_similar(
         for item in [side] if isinstance(side, str | int | np.integer | np.ndarray) else side or ():
             each, weight = item if isinstance(item, tuple) else (item, sign)
             if isinstance(each, str | int | np.integer):
-                word_id = vectors.trained_id(each)
+                word_id = vectors.trained_id(each if isinstance(each, str) else int(each))
                 words.append(vectors.vocab.words[word_id])
                 each = vectors.rows([word_id])[0]
             total_D += weight * np.asarray(each, np.float64)
