@@ -57,6 +57,9 @@ def test_unit_rows_of_codes_have_length_one_or_zero(dtype) -> None:
     found = compact(matrix, dtype)
     np.testing.assert_allclose(np.linalg.norm(np.asarray(found.unit()), axis=1), [1, 0, 1, 1], rtol=1e-3)
     assert found.zero_rows.tolist() == [1]
+    if found.scales is not None:
+        found.scales[3] = 0
+        assert found.zero_rows.tolist() == [1, 3]
 
 
 @pytest.mark.parametrize(
