@@ -62,9 +62,11 @@ def open_sources(sources: tuple[str, ...]) -> Corpus:
 def open_dataset(path: Path) -> TokenDataset:
     """Open an encoded corpus. Raises ConfigError if an explicit text setting differs."""
     from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.reading.decode import columns_of
 
     data = TokenDataset.open(path)
-    has = asdict(data.config)
+    has, columns = asdict(data.config), columns_of(data.meta.get("read", {}).get("formats", {}))
+    has["column"] = has["column"] or ", ".join(columns) or None  # recognized if none was named
     for name, value in explicit_settings(TextConfig).items():
         if has[name] != value:
             raise ConfigError(
@@ -128,10 +130,10 @@ def say_formats(data: TokenDataset) -> None:
         say(f"{file}: read as {description}")
 
 
-def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
+def say_contents(data: TokenDataset, subsample: float = 0.0, step: str = "training") -> None:
     """Describe an encoded corpus, with warnings about the text.
 
-    subsample: setting of the training.
+    subsample: setting of the step that reads the corpus next.
     """
     from nlpseq.dataset.diagnostics import diagnose
     from nlpseq.dataset.report import report_corpus
@@ -140,7 +142,7 @@ def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
     for title, text in report_corpus(data).rows():
         say(f"{title}: {text}")
     say(f"encoded corpus: {data.path}", level=1)
-    for notice in [*data.meta["notices"], *diagnose(data, subsample)]:
+    for notice in [*data.meta["notices"], *diagnose(data, subsample, step)]:
         say_notice(notice)
 
 

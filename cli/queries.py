@@ -103,7 +103,8 @@ def _line(vectors: Vectors, typed: str) -> _Question:
         raise UnknownWord(f"{typed!r}: has no word with a vector. Use words of the training text.")
     if unknown:
         total = count_text(len(known) + len(unknown), "word")
-        say(f"{typed}: {len(unknown)} of {total} left out as unknown: {' '.join(unknown)}")
+        shown = " ".join(map(vectors.vocab.label, unknown))
+        say(f"{typed}: {len(unknown)} of {total} left out as unknown: {shown}")
     return _Question(known, typed, {"line": typed, "unknown": unknown})
 
 

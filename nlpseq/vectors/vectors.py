@@ -24,14 +24,16 @@ from nlpseq.errors import (
     NlpseqError,
     RunError,
     UnknownWord,
-    advise,
+    ways_to_pairs,
 )
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.storage.sparse import as_csr, save_csr
 from nlpseq.tokenizers.base import normalize_and_tokenize
+from nlpseq.tokenizers.bpe import SPACE_MARK
 from nlpseq.vectors import gensim_names
 from nlpseq.vectors.checked import FolderRecord
+from nlpseq.vectors.coarse import CoarseUnit
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
 from nlpseq.vectors.expressions import Term, parse_expression
 from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices
@@ -45,11 +47,12 @@ from nlpseq.vectors.queries import (
     Question,
     Scoring,
     Space,
+    cosines,
     cosmul,
     dots,
     rank,
 )
-from nlpseq.vectors.suggestions import show_word, suggest_words
+from nlpseq.vectors.suggestions import show_word, suggest_tokens, suggest_words
 
 __all__ = ["KIND", "VERSION", "Vectors"]
 
@@ -172,6 +175,11 @@ class Vectors:
             label = repr(self.vocab.label(self.vocab.words[word_id]))
             if self.vocab.counts[word_id] != 0:
                 raise DataError(f"{label}: {self._explain_zeros(self.vocab.words[word_id])}")
+            if self.vocab.bpe:
+                raise DataError(
+                    f"{label}: was never a token of its own in the text of these vectors, so its vector was "
+                    f"never trained. {self._advise_token(self.vocab.label(self.vocab.words[word_id]))}"
+                )
             raise DataError(
                 f"{label}: does not occur in the text of these vectors, so its vector was never trained. Use "
                 "another word, or train on text with this word."
@@ -203,8 +211,7 @@ class Vectors:
 
     def _explain_unknown(self, word: str) -> str:
         if self.vocab.bpe:
-            tokens = [self.vocab.label(token) for token in self.vocab.bpe.tokenize(" " + word)]
-            return f"{word!r}: is {len(tokens)} subword tokens, {' '.join(tokens)}. Name one of these tokens."
+            return f"{word!r}: {self._explain_subwords(word)}"
         parts = self._tokens(word)
         known = [part for part in parts if part in self.vocab]
         if len(parts) > 1 and known:
@@ -223,6 +230,20 @@ class Vectors:
         hint = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling, or name another word."
         return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
 
+    def _explain_subwords(self, word: str) -> str:
+        """Explain that a word is several tokens of BPE; parts of characters are not shown."""
+        assert self.vocab.bpe
+        tokens = self.vocab.bpe.tokenize(" " + word.removeprefix(SPACE_MARK))
+        texts = [self.vocab.bpe.token_bytes(token).decode(errors="replace") for token in tokens]
+        labels = (
+            "" if any("\ufffd" in text for text in texts) else f", {' '.join(map(self.vocab.label, tokens))}"
+        )
+        return f"is {len(tokens)} subword tokens{labels}. {self._advise_token(word)}"
+
+    def _advise_token(self, word: str) -> str:
+        tokens = suggest_tokens(word, self.vocab)
+        return f"Name a token of the text, such as {' or '.join(tokens)}." if tokens else "Name another word."
+
     def _explain_zeros(self, word: str) -> str:
         if file := self.meta.get("read_from"):
             kind = "that is not finite" if word in self.meta.get("not_finite", ()) else "of zeros"
@@ -230,7 +251,7 @@ class Vectors:
         is_counted = "cooccurrence_config" in self.meta
         settings = self.meta.get("cooccurrence_config" if is_counted else "config", {})
         command = f"`nlpseq {'train-counts' if is_counted else 'train-w2v'} --subsample 0`"
-        ways = advise({command: (settings.get("subsample", 0.0), 0.0)}, "more text", "longer sentences")
+        ways = ways_to_pairs(settings.get("subsample", 0.0), command)
         return f"its vector is zero, because training found no pair of this word. {ways}"
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
@@ -273,7 +294,7 @@ class Vectors:
         for words in (a, b):
             word_ids = self._ids_of([words] if isinstance(words, str) else words)
             means.append(_weighted_sum([1] * len(word_ids), self._stored_rows(word_ids)))
-        return float(_cosines(*means)[0])
+        return float(cosines(*means)[0])
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
         """Return the `top` words with the highest cosine, best first, without the word itself.
@@ -369,12 +390,12 @@ class Vectors:
         word_ids = self._ids_of(words)
         names = [self.vocab.words[word_id] for word_id in word_ids]
         if repeated := next((name for name in names if names.count(name) > 1), None):
-            raise ConfigError(f"words: {repeated} is named twice. Name each word once.")
+            raise ConfigError(f"words: {self.vocab.label(repeated)} is named twice. Name each word once.")
         if len(names) < 3:
             raise ConfigError("words: fewer than three cannot have an odd one. Name three or more.")
         rows_ND = self._stored_rows(word_ids)
         mean_1D = _weighted_sum([1] * len(names), _directions(rows_ND))
-        scores = [(name, float(_cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
+        scores = [(name, float(cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
         return dict(sorted(scores, key=lambda score: score[1]))
 
     most_similar = gensim_names.most_similar
@@ -413,7 +434,8 @@ class Vectors:
     @cached_property
     def _space(self) -> Space:
         """Return all words that have a trained vector."""
-        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab))
+        coarse = None if self.is_sparse else CoarseUnit(self.unit)
+        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab), coarse)
 
     def _space_of(
         self, among: Iterable[Word] | None = None, min_frequency: int = 0, max_rank: int | None = None
@@ -586,8 +608,3 @@ def _weighted_sum(weights: Sequence[float], rows_ND: Any) -> Any:
             "words: their vectors cancel out, so no direction is left. Change the words or weights."
         )
     return sum_1D
-
-
-def _cosines(a_ND: Any, b_ND: Any) -> Any:
-    """Return the cosine of each pair of rows, from -1 to 1; equal rows have exactly 1."""
-    return np.clip(dots(a_ND, b_ND) / np.sqrt(dots(a_ND, a_ND) * dots(b_ND, b_ND)), -1, 1)

@@ -57,6 +57,15 @@ def test_vectors_folder_shows_meta(run_cli, vectors):
     assert "corpus          왕.txt\n" in text
 
 
+def test_figures_are_rounded_but_settings_are_not(run_cli, tmp_path):
+    meta = {"loss": [3.8724203458368525, 12.0], "words_per_second": 2595403.9, "seconds": 0.00819761}
+    meta["config"] = {"subsample": 0.00123456}
+    Vectors(Vocab(["a"], np.array([1])), np.ones((1, 1)), meta=meta).save(tmp_path / "a.w2v")
+    rows = dict(line.split(None, 1) for line in run_cli("inspect", tmp_path / "a.w2v").stdout.splitlines())
+    assert (rows["loss"], rows["words_per_second"]) == ("3.872, 12", "2,595,404")
+    assert (rows["seconds"], rows["config.subsample"]) == ("0.008198", "0.00123456")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

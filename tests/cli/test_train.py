@@ -123,6 +123,25 @@ def test_text_settings_must_match_encoded_corpus(run_cli, folder):
     assert run_cli("train-w2v", "corpus.tokens", *QUICK, "--min-count", "5").exit_code == 0
 
 
+def test_refusal_names_the_recognized_column(run_cli, folder):
+    Path("records.csv").write_text("number,body\n" + "1,the king and the queen\n" * 200)
+    assert run_cli("preprocess", "records.csv").exit_code == 0
+    wrong = run_cli("train-w2v", "records.tokens", *QUICK, "--column", "title")
+    assert wrong.exit_code == 2
+    assert "records.tokens: encoded with column body, not title. Leave out --column" in wrong.stderr
+    assert run_cli("train-w2v", "records.tokens", *QUICK, "--column", "body").exit_code == 0
+
+
+def test_preprocess_warns_of_subsampling_for_counts_alone(run_cli, folder):
+    Path("few.txt").write_text("the king and the queen\n" * 300)
+    plain = run_cli("preprocess", "few.txt", "--force")
+    assert "--subsample" not in plain.stderr
+    counted = run_cli("preprocess", "few.txt", "--cooccurrence", "--force")
+    assert re.search(
+        r"--subsample 0\.0001 keeps about \d+ of 1,500 tokens for --cooccurrence\.", counted.stderr
+    )
+
+
 def test_preprocess_counts_cooccurrences(run_cli, folder):
     options = ("--cooccurrence", "--window", "3", "--side", "right", "--weighting", "harmonic")
     result = run_cli("preprocess", "corpus.txt", *options, "-o", "new/counted.tokens")
