@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _ANNOUNCED = "nlpseq.announced"  # key of click.Context.meta: corpora announced as slow to build
 
+READ_BYTES = 1 << 16
 SLOW_START = "starting (the first run with these settings compiles kernels)"  # see Progress
 
 
@@ -192,3 +194,32 @@ def load_vectors(
     from nlpseq.vectors.postprocess import postprocess
 
     return postprocess(open_vectors(model, lenient=lenient, load_top=load_top, verify=verify), **options)
+
+
+def text_lines(stream: IO[bytes]) -> Iterator[list[str]]:
+    """Yield the lines of a text in UTF-8 without empty lines, as many at once as have come."""
+    rest, is_start = b"", True
+    while data := stream.read1(READ_BYTES):  # type: ignore[attr-defined]
+        data = (rest + data).removeprefix(b"\xef\xbb\xbf") if is_start else rest + data
+        *lines, rest = re.split(rb"\r\n|\r|\n", data)
+        is_start = False
+        yield [line.decode("utf-8", "surrogateescape") for line in lines if line]
+    yield [rest.decode("utf-8", "surrogateescape")] if rest else []
+
+
+def without_blanks(vectors: Vectors, lines: Iterable[str]) -> list[str]:
+    """Return lines without white space around, but words of white space as they are.
+
+    An empty line can only be an argument, and stays.
+    """
+    words = [(line, line if vectors.vocab.find(line) is not None else line.strip()) for line in lines]
+    return [word for line, word in words if word or not line]
+
+
+def read_words(vectors: Vectors, file: Path) -> list[str]:
+    """Read a file of words, one per line; raise DataError if the file cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return without_blanks(vectors, [word for lines in text_lines(stream) for word in lines])
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}. Name a text with one word per line.") from error

@@ -10,7 +10,7 @@ import click
 from nlpseq.core.resources import count_text
 
 from ._app import Command
-from ._inputs import open_vectors
+from ._inputs import open_vectors, read_words
 from ._options import force_option, loading_options, required_output_option
 from ._output import print_path, say, say_warning
 from ._training import lock_result
@@ -34,7 +34,7 @@ MAX_SHOWN = 5  # anchors in a message
     "--anchors",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="words that keep their place, one a line [default: the 10,000 most frequent shared words]",
+    help="words that the rotation brings together, one a line [default: 10,000 most frequent shared words]",
 )
 @loading_options
 @force_option
@@ -48,14 +48,11 @@ def align(a: Path, b: Path, output: Path, anchors: Path | None, force: bool, **l
     of anchors and their mean cosine before and after.
     """
     lock_result(output, force=force)
-    words = None
-    if anchors is not None:
-        from nlpseq.evaluation.files import read_lines
-
-        words = [line.text.strip() for line in read_lines(anchors)]
     from nlpseq.vectors.align import align as rotate
 
-    vectors = rotate(open_vectors(a, **loading), open_vectors(b, **loading), words)
+    target = open_vectors(a, **loading)
+    words = None if anchors is None else read_words(target, anchors)
+    vectors = rotate(target, open_vectors(b, **loading), words)
     found = vectors.meta["alignment"]
     found |= {"a": str(a), "b": str(b)}
     if left_out := found["left_out"]:

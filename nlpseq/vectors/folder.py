@@ -60,7 +60,7 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
     version = VERSION if dtype == "float32" else COMPACT_VERSION
     hashes = verify if verify is not None else table is None
     meta = artifact.load_meta(path, KIND, version, verify=hashes)
-    _check_texts(path, meta)
+    _check_meta(path, meta)
     shape = (meta.get("num_words"), meta.get("dim"))
     vocab, places = _load_vocab(path / "vocab.tsv", meta, table)
     if "num_stored" in meta and dtype == "float32":  # explicit vectors, (V, V)
@@ -71,12 +71,17 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
     return StoredVectors(vocab, matrix, contexts, meta, places, table is not None)
 
 
-def _check_texts(path: Path, meta: artifact.Meta) -> None:
-    """Raise ArtifactError unless the lists of texts in meta.json are such lists."""
+def _check_meta(path: Path, meta: artifact.Meta) -> None:
+    """Raise ArtifactError unless the fields of meta.json that queries read have their types."""
     for name in ("notices", "untrained", "not_finite"):
         listed = meta.get(name, [])
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
             raise ArtifactError(f"{path / 'meta.json'}: has {name} that are not texts. {_AGAIN}")
+    for name in ("config", "cooccurrence_config", "text_config"):
+        if not isinstance(meta.get(name, {}), dict):
+            raise ArtifactError(f"{path / 'meta.json'}: has a {name} without settings. {_AGAIN}")
+    if not (isinstance(dim := meta.get("dim"), int) and dim > 0):
+        raise ArtifactError(f"{path / 'meta.json'}: has {dim} dimensions. {_AGAIN}")
 
 
 def _load_vocab(file: Path, meta: artifact.Meta, table: Ints | None) -> tuple[MappedVocab, Ints]:

@@ -38,16 +38,17 @@ def most_similar(
 ) -> Answers:
     """Return the `topn` words nearest to a weighted sum of directions, without its words.
 
-    positive, negative: a word, a vector, or a list of these and of pairs with a weight. restrict_vocab: how
-    many of the first words may answer.
+    positive, negative: a word, an id, a vector, or a list of these and of pairs with a weight.
+    restrict_vocab: how many of the first words may answer.
     """
     total_D, words = np.zeros(vector_size(vectors)), list[str]()
     for side, sign in ((positive, 1.0), (negative, -1.0)):
-        for item in [side] if isinstance(side, str | np.ndarray) else side or ():
+        for item in [side] if isinstance(side, str | int | np.integer | np.ndarray) else side or ():
             each, weight = item if isinstance(item, tuple) else (item, sign)
-            if isinstance(each, str):
-                words.append(each)
-                each = vectors.rows([vectors.trained_id(each)])[0]
+            if isinstance(each, str | int | np.integer):
+                word_id = vectors.trained_id(each if isinstance(each, str) else int(each))
+                words.append(vectors.vocab.words[word_id])
+                each = vectors.rows([word_id])[0]
             total_D += weight * np.asarray(each, np.float64)
     if words and not total_D.any():
         raise DataError(

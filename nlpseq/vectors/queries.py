@@ -156,7 +156,7 @@ class _Shortlist:
         self._vectors_MD = _stack([question.vectors_KD for question in questions])
         self._squares_M = dots(self._vectors_MD, self._vectors_MD)
         self._highest_TQ = np.empty((0, len(questions)), np.float32)
-        self._bound_Q = np.full(len(questions), -np.inf, np.float32)
+        self._bound_Q = np.full(len(questions), np.finfo(np.float32).min)  # above the score of hidden words
         self._parts = list[_Candidates]()
         self._num = 0
 
@@ -209,7 +209,7 @@ class _Shortlist:
             lowest_Q = highest_NQ.min(axis=0)
             if error := self._scoring.relative_error:
                 lowest_Q = lowest_Q - np.where(np.isfinite(lowest_Q), np.abs(lowest_Q), 0) * error
-            self._bound_Q = lowest_Q - np.float32(FLOAT32_ERROR)
+            self._bound_Q = np.maximum(self._bound_Q, lowest_Q - np.float32(FLOAT32_ERROR))
 
     def _keep(self, questions_N: Ids, ids_N: Ids, scores_N: Floats) -> None:
         if not len(ids_N):
@@ -244,7 +244,7 @@ class _Shortlist:
         columns = zip(*self._parts, strict=True) if self._parts else [[np.empty(0, np.int64)]] * 3
         candidates = _Candidates(*(np.concatenate(column) for column in columns))
         is_high = candidates.scores_N >= self._bound_Q[candidates.questions_N]
-        candidates = candidates.select(is_high & (candidates.scores_N > -np.inf))
+        candidates = candidates.select(is_high)
         step = self._limits.exact_rows
         starts = range(0, max(1, len(candidates.ids_N)), step)
         blocks = [candidates.select(slice(start, start + step)) for start in starts]

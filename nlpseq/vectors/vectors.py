@@ -170,7 +170,7 @@ class Vectors:
 
     def trained_id(self, word: Word) -> int:
         """Return the row of a word as word_id() does; raises DataError if its vector was not trained."""
-        word_id = self.word_id(word) if isinstance(word, str) else word
+        word_id = self._row_of(word)
         if word_id in self.untrained_ids:
             label = repr(self.vocab.label(self.vocab.words[word_id]))
             if self.vocab.counts[word_id] != 0:
@@ -185,6 +185,14 @@ class Vectors:
                 "another word, or train on text with this word."
             )
         return word_id
+
+    def _row_of(self, word: Word) -> int:
+        """Return the row of a word, or an id itself; raises ConfigError for an id out of range."""
+        if isinstance(word, str):
+            return self.word_id(word)
+        if not 0 <= word < len(self.vocab):
+            raise ConfigError(f"words: {word} is not an id. Choose from 0 to {len(self.vocab) - 1:,}.")
+        return int(word)
 
     def find(self, word: str) -> str | None:
         """Return the vocabulary's form of a word: as written, else tokenized like the training text.
@@ -285,7 +293,7 @@ class Vectors:
         means = list[Any]()
         for words in (a, b):
             word_ids = self._ids_of([words] if isinstance(words, str) else words)
-            means.append(_weighted_sum([1 / len(word_ids)] * len(word_ids), self._stored_rows(word_ids)))
+            means.append(_weighted_sum([1] * len(word_ids), self._stored_rows(word_ids)))
         return float(cosines(*means)[0])
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
@@ -303,14 +311,14 @@ class Vectors:
         A list of words asks for the neighbors of the mean of their directions. among: words that may answer.
         A word may be an id.
         """
-        groups = [[each] if isinstance(each, Word) else each for each in words]
+        groups = [[each] if isinstance(each, str | int | np.integer) else each for each in words]
         groups_of_ids = [self._ids_of(group) for group in groups]
         rows_ND = self._stored_rows([word_id for group in groups_of_ids for word_id in group])
         questions, start = list[Question](), 0
         for group in groups_of_ids:
             part_ND = rows_ND[start : start + len(group)]
             if len(group) != 1:
-                part_ND = _weighted_sum([1 / len(group)] * len(group), _directions(part_ND))
+                part_ND = _weighted_sum([1] * len(group), _directions(part_ND))
             questions.append(Question(part_ND, group))
             start += len(group)
         return self._answer(questions, top, space=self._space_of(among))
@@ -386,7 +394,7 @@ class Vectors:
         if len(names) < 3:
             raise ConfigError("words: fewer than three cannot have an odd one. Name three or more.")
         rows_ND = self._stored_rows(word_ids)
-        mean_1D = _weighted_sum([1 / len(names)] * len(names), _directions(rows_ND))
+        mean_1D = _weighted_sum([1] * len(names), _directions(rows_ND))
         scores = [(name, float(cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
         return dict(sorted(scores, key=lambda score: score[1]))
 
@@ -438,8 +446,7 @@ class Vectors:
         space, hidden_V = self._space, np.zeros(len(self.vocab), bool)
         if among is not None:
             hidden_V[:] = True
-            ids = [self.word_id(word) if isinstance(word, str) else word for word in among]
-            hidden_V[ids] = False
+            hidden_V[[self._row_of(word) for word in among]] = False
         if min_frequency > 0:
             if (self.vocab.counts < 0).any():
                 raise ConfigError(
@@ -447,7 +454,9 @@ class Vectors:
                 )
             hidden_V |= self.vocab.counts < min_frequency
         if max_rank is not None:
-            space = space._replace(num_words=max(0, min(max_rank, len(self.vocab))))
+            if max_rank < 1:
+                raise ConfigError(f"max_rank: {max_rank} is too small. Choose 1 or more.")
+            space = space._replace(num_words=min(max_rank, len(self.vocab)))
         if hidden_V.any():
             hidden_V[self.untrained_ids] = True
             space = space._replace(hidden_ids=np.flatnonzero(hidden_V))
@@ -588,8 +597,9 @@ def _directions(rows_ND: Any) -> Any:
 
 
 def _weighted_sum(weights: Sequence[float], rows_ND: Any) -> Any:
-    """Return the weighted sum of rows, (1, D); raises DataError if the rows cancel out."""
+    """Return the direction of the weighted sum of rows, (1, D); raises DataError if the rows cancel out."""
     weights_1N = np.array([weights], np.float64)
+    weights_1N /= np.abs(weights_1N).max() or 1  # because squares of weights might overflow
     is_sparse = hasattr(rows_ND, "indptr")
     sum_1D = (type(rows_ND)(weights_1N) if is_sparse else weights_1N) @ rows_ND
     largest = np.max(weights_1N[0] ** 2 * dots(rows_ND, rows_ND), initial=0)

@@ -342,6 +342,15 @@ def test_query_answers_an_expression(run_cli, model):
     assert run_cli("query", model, "king - man + woman", "--top", 1).stdout.startswith("queen  ")
 
 
+def test_expressions_of_stdin_stand_above_their_answers(run_cli, model):
+    typed = ["king - man", "queen - woman"]
+    first, second = (run_cli("query", model, text, "--top", 2).stdout for text in typed)
+    result = run_cli("query", model, "-", "--top", 2, input="\n".join(typed))
+    assert result.stdout == f"{typed[0]}\n{first}\n{typed[1]}\n{second}"
+    records = run_cli("query", model, "-", "--json", input="\n".join(typed)).stdout.splitlines()
+    assert [json.loads(line)["expression"] for line in records] == typed
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [

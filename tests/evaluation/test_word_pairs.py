@@ -168,3 +168,13 @@ def test_pairs_with_a_word_not_in_the_text_are_oov():
     more = [Pair("W1", "w3", 2.0), Pair("w3", "w2", 1.0)]
     found = evaluate_pairs(vectors, pairs + more)
     assert (found.used, found.oov) == (5, 1), "W1 is found in lower case"
+
+
+def test_one_word_that_is_a_number_is_no_line_number(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("king\tqueen\t5\nman\twoman\t4\n911\tpolice\tfire\t3\n")
+    pairs = read_pairs(tmp_path / "pairs.tsv").pairs
+    assert [tuple(pair) for pair in pairs] == [
+        ("king", "queen", 5),
+        ("man", "woman", 4),
+        ("911", "police", 3),
+    ]

@@ -43,6 +43,7 @@ def same(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) -> bool
         {"positive": ["w3"], "negative": "w5", "restrict_vocab": 20},
         {"positive": [("w3", 0.5), "w8"], "negative": [("w7", -2.0)]},
         {"positive": [MATRIX[3], "w8"]},
+        {"positive": [3, ("w8", 2.0)], "negative": np.int64(5)},
         {"positive": MATRIX[3] * 2, "topn": 60},
         {"negative": ["w3"]},
     ],
@@ -91,6 +92,9 @@ def test_wrong_questions_are_refused(vectors: Vectors, monkeypatch: pytest.Monke
         vectors.most_similar(positive=[], negative=[])
     with pytest.raises(ConfigError, match="vector: is not 20 finite numbers"):
         vectors.similar_by_vector([np.nan] * 20)
+    untrained = Vectors(vocab_of(["a", "b"]), np.eye(2, dtype=np.float32), meta={"untrained": ["b"]})
+    with pytest.raises(DataError, match="'b': its vector is zero"):
+        untrained.most_similar(["a", "b"])
     with pytest.raises(DataError, match="words: their vectors cancel out"):
         vectors.most_similar(["w1", "w2"], ["w2", "w1"])
     for topn in (None, 0):
