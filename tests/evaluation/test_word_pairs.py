@@ -46,6 +46,7 @@ def test_read_pairs_of_every_layout(tmp_path, text):
 UNUSED_LINES = {
     "no score": ("a\tb\t1\nc\td\n", {"no score": [2]}),
     "nan": ("a\tb\t1\nc\td\tnan\n", {"no score": [2]}),
+    "beyond all floats": ("a\tb\t1\nc\td\t1e999\n", {"no score": [2]}),
     "digits of Python": ("a b 1\nc d 1_0\n", {"no score": [2]}),
     "empty word": ("a\tb\t1\n\td\t2\n", {"fewer than two words": [2]}),
     "a phrase": ("a b 1\nice cream milk 5\n", {TOO_MANY_WORDS: [2]}),
