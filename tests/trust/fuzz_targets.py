@@ -310,7 +310,9 @@ def parquet_seeds(whole: Path) -> list[bytes]:
 
 def read_vocabulary(data: bytes, folder: Path) -> None:
     """Read vocab.tsv at once and mapped."""
-    file = folder / "vocab.tsv"
+    alone = folder / "vocabulary"  # without a tokenizer.json
+    alone.mkdir(exist_ok=True)
+    file = alone / "vocab.tsv"
     file.write_bytes(data)
     try:
         vocab = Vocab.load(file)

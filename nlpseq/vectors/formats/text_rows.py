@@ -200,6 +200,8 @@ class RowReader:
             found.notices.append(f"{count_text(len(self._left_out), 'line')} left out: {self._first_problem}")
             if not len(matrix_VD):
                 raise self._source.corrupt(f"has no line that fits: {self._first_problem}")
+        elif layout.num_words is None and not len(matrix_VD):
+            raise self._source.corrupt("holds no vectors")
         if self._numbered:
             found.notices.append(
                 f"{count_text(self._num_numbered, 'word')} with a number at the end, such as "
@@ -210,6 +212,8 @@ class RowReader:
         problem = self._wrong_count(len(matrix_VD))
         if not self._source.options.lenient:
             raise self._source.corrupt(problem, LOAD_ALL)
+        if not len(matrix_VD):
+            raise self._source.corrupt(problem)
         found.notices.append(problem)
         return self._without_long_rows(found) if self._long_rows else found
 

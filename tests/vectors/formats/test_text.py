@@ -146,6 +146,16 @@ def test_lenient_reading_keeps_the_rows_there_are(
 def test_lenient_reading_needs_a_row(file: Path) -> None:
     with pytest.raises(ArtifactError, match=r"has no line that fits: line 2 .* decimal comma"):
         read(file, b"1 2\na 1,5 2,5\n", LENIENT)
+    with pytest.raises(ArtifactError, match=r"holds 0 vectors, but line 1 declares 9"):
+        read(file, b"9 2\n", LENIENT)
+
+
+@pytest.mark.parametrize("options", [STRICT, LENIENT], ids=["strict", "lenient"])
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\n"])
+def test_file_without_a_row_is_refused(file: Path, content: bytes, options: ReadOptions) -> None:
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match="holds no vectors"):
+        read_vectors(file, "glove", options=options)
 
 
 @given(contents())
