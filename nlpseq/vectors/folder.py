@@ -87,7 +87,7 @@ def _check_text_config(path: Path, meta: artifact.Meta) -> None:
 
     The tokenizer may be of a package that is not installed, because only unknown words need the tokenizer.
     """
-    stored = meta.get("text_config")
+    stored: Any = meta.get("text_config")
     try:
         if stored is not None:
             from_stored(TextConfig, stored)
