@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import ArtifactError, DataError
+from nlpseq.config import TextConfig
+from nlpseq.config.fields import from_stored
+from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.sparse import load_csr
@@ -61,6 +63,7 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
     hashes = verify if verify is not None else table is None
     meta = artifact.load_meta(path, KIND, version, verify=hashes)
     _check_meta(path, meta)
+    _check_text_config(path, meta)
     shape = (meta.get("num_words"), meta.get("dim"))
     vocab, places = _load_vocab(path / "vocab.tsv", meta, table)
     if "num_stored" in meta and dtype == "float32":  # explicit vectors, (V, V)
@@ -82,6 +85,22 @@ def _check_meta(path: Path, meta: artifact.Meta) -> None:
             raise ArtifactError(f"{path / 'meta.json'}: has a {name} without settings. {_AGAIN}")
     if not (isinstance(dim := meta.get("dim"), int) and dim > 0):
         raise ArtifactError(f"{path / 'meta.json'}: has {dim} dimensions. {_AGAIN}")
+
+
+def _check_text_config(path: Path, meta: artifact.Meta) -> None:
+    """Raise ArtifactError unless the stored settings of the text are valid.
+
+    The tokenizer may be of a package that is not installed, because only unknown words need the tokenizer.
+    """
+    stored: Any = meta.get("text_config")
+    try:
+        if stored is not None:
+            from_stored(TextConfig, stored)
+    except (ConfigError, TypeError) as error:
+        if str(error).startswith("tokenizer: ") and isinstance(stored["tokenizer"], str):
+            return
+        problem = f"has a text_config that is not valid ({str(error).rstrip('.')})"
+        raise ArtifactError(f"{path / 'meta.json'}: {problem}. {_AGAIN}") from error
 
 
 def _load_vocab(file: Path, meta: artifact.Meta, table: Ints | None) -> tuple[MappedVocab, Ints]:

@@ -571,7 +571,8 @@ class Vectors:
             return
         for matrix in [self.matrix] if self.contexts is None else [self.matrix, self.contexts]:
             for start in range(0, len(matrix), _BLOCK_ROWS):
-                finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
+                with np.errstate(over="ignore"):  # of int8 with forged scales
+                    finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
                 if not finite.all():
                     word = self.vocab.words[start + int(np.argmin(finite))]
                     raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")

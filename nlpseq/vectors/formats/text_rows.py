@@ -212,6 +212,8 @@ class RowReader:
                 raise self._source.corrupt(f"has no line that fits: {self._first_problem}")
         if layout.num_words and not len(matrix_VD):
             raise self._source.corrupt("ends before the first vector: the file is truncated")
+        if layout.num_words is None and not len(matrix_VD):
+            raise self._source.corrupt("holds no vectors")
         is_count_right = len(matrix_VD) == layout.num_words or was_stopped
         if self._numbered and not (layout.is_declared and is_count_right):
             only = "line 1 declares" if layout.is_declared else "another line has only"
@@ -224,6 +226,8 @@ class RowReader:
         problem = self._wrong_count(len(matrix_VD))
         if not self._source.options.lenient:
             raise self._source.corrupt(problem, LOAD_ALL)
+        if not len(matrix_VD):
+            raise self._source.corrupt(problem)
         found.notices.append(problem)
         return self._without_long_rows(found) if self._long_rows else found
 

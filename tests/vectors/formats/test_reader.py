@@ -125,7 +125,9 @@ CORRUPT = {
     "vast array": (npy((10**12, 10**12)), "has .* bytes, but its header declares 1,000,000,000,000 x"),
     "endless array": (npy((2**70, 1)), "its header declares 1,180,591,620,717,411,303,424 x 1 numbers"),
     "vast gzipped array": (gzip.compress(npy((10**12, 10**12))), "declares 1,000,000,000,000 vectors"),
-    "negative array": (npy((-2, 2)), "bytes, but its header declares -2 x 2|not a readable"),
+    "negative array": (npy((-2, 2)), "not floats of shape .words, dimensions"),
+    "negative array by columns": (gzip.compress(npy((-2, 2), by_columns=True)), "not floats of shape"),
+    "array with a truth value for a size": (npy((True, 2), by_columns=True, body=b"\0" * 8), "not floats of"),
     "array of integers": (npy((2, 1), "<i8"), "holds int64 of shape .* not floats of shape"),
     "array of objects": (npy((2, 1), "|O"), "holds object of shape .* not floats of shape"),
     "flat array": (npy((4,)), "not floats of shape .words, dimensions"),
@@ -293,8 +295,9 @@ def test_projector_metadata_of_other_tools_loads(tmp_path: Path) -> None:
             read_vectors(tmp_path / "a.tsv")
 
 
-def test_array_without_rows_loads(tmp_path: Path) -> None:
-    (tmp_path / "a.npy").write_bytes(npy((0, 2), body=b""))
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_array_without_rows_loads(tmp_path: Path, by_columns: bool) -> None:
+    (tmp_path / "a.npy").write_bytes(npy((0, 2), by_columns=by_columns, body=b""))
     (tmp_path / "a.vocab.tsv").write_bytes(b"word\tcount\tspecials=0\n")
     assert read_vectors(tmp_path / "a.npy").matrix_VD.shape == (0, 2)
 

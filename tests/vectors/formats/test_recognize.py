@@ -182,3 +182,9 @@ def test_lenient_binary_keeps_the_rows_there_are(
     assert found.matrix_VD.tolist() == [[1, 2], [3, 4]][: len(words)]
     first = read_vectors(tmp_path / "a", options=ReadOptions(load_top=1))
     assert first.vocab.words == ["a"] and first.notices == []
+
+
+def test_lenient_binary_needs_a_row(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(BINARY[:9])
+    with pytest.raises(ArtifactError, match="byte 4 does not hold word 1 of 2"):
+        read_vectors(tmp_path / "a", "word2vec-binary", options=ReadOptions(lenient=True))

@@ -152,6 +152,14 @@ def test_lenient_reading_needs_a_row(file: Path) -> None:
             read(file, content, LENIENT)
 
 
+@pytest.mark.parametrize("options", [STRICT, LENIENT], ids=["strict", "lenient"])
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\n"])
+def test_file_without_a_row_is_refused(file: Path, content: bytes, options: ReadOptions) -> None:
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match="holds no vectors"):
+        read_vectors(file, "glove", options=options)
+
+
 def test_words_with_numbers_are_told_if_the_count_is_wrong(file: Path) -> None:
     content = b"3 2\nboeing 747 1 2\na 3 4\n"
     assert read(file, b"2" + content[1:]).notices == []
