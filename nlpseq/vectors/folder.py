@@ -80,7 +80,7 @@ def _check_meta(path: Path, meta: artifact.Meta) -> None:
         listed = meta.get(name, [])
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
             raise ArtifactError(f"{path / 'meta.json'}: has {name} that are not texts. {_AGAIN}")
-    for name in ("config", "cooccurrence_config", "text_config"):
+    for name in ("config", "cooccurrence_config"):
         if not isinstance(meta.get(name, {}), dict):
             raise ArtifactError(f"{path / 'meta.json'}: has a {name} without settings. {_AGAIN}")
     if not (isinstance(dim := meta.get("dim"), int) and dim > 0):

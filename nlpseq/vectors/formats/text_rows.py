@@ -206,14 +206,10 @@ class RowReader:
         found = VectorFile(
             vocab, matrix_VD, TITLES[format], [*notices, *self._notices], tuple(self._first_lines)
         )
+        if not len(matrix_VD):
+            self._refuse_no_rows()
         if self._left_out:
             found.notices.append(f"{count_text(len(self._left_out), 'line')} left out: {self._first_problem}")
-            if not len(matrix_VD):
-                raise self._source.corrupt(f"has no line that fits: {self._first_problem}")
-        if layout.num_words and not len(matrix_VD):
-            raise self._source.corrupt("ends before the first vector: the file is truncated")
-        if layout.num_words is None and not len(matrix_VD):
-            raise self._source.corrupt("holds no vectors")
         is_count_right = len(matrix_VD) == layout.num_words or was_stopped
         if self._numbered and not (layout.is_declared and is_count_right):
             only = "line 1 declares" if layout.is_declared else "another line has only"
@@ -226,10 +222,17 @@ class RowReader:
         problem = self._wrong_count(len(matrix_VD))
         if not self._source.options.lenient:
             raise self._source.corrupt(problem, LOAD_ALL)
-        if not len(matrix_VD):
-            raise self._source.corrupt(problem)
         found.notices.append(problem)
         return self._without_long_rows(found) if self._long_rows else found
+
+    def _refuse_no_rows(self) -> None:
+        """Raise ArtifactError, unless line 1 declares 0 vectors."""
+        if self._left_out:
+            raise self._source.corrupt(f"has no line that fits: {self._first_problem}")
+        if self._layout.num_words is None:
+            raise self._source.corrupt("holds no vectors")
+        if self._layout.num_words:
+            raise self._source.corrupt("ends before the first vector: the file is truncated")
 
     def _wrong_count(self, num_rows: int) -> str:
         """Return how the number of rows differs from V."""
