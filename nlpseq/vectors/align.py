@@ -152,7 +152,7 @@ def moved_words(a: Vectors, b: Vectors, number: int, min_frequency: int = MIN_FR
     for start in range(0, len(shared.words), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         a_ND, b_ND = a.rows(shared.a_N[block].tolist()), aligned.rows(shared.b_N[block].tolist())
-        cosines += (a_ND * b_ND).sum(axis=1, dtype=np.float64).tolist()
+        cosines += np.clip((a_ND * b_ND).sum(axis=1, dtype=np.float64), -1, 1).tolist()
     order_N = np.argsort(cosines, kind="stable")[:number].tolist()
     return [(shared.words[n], cosines[n]) for n in order_N]
 
