@@ -83,6 +83,7 @@ def _inspect_folder(path: Path) -> Finding:
     from nlpseq.dataset.report import report_corpus
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.storage import artifact
+    from nlpseq.storage.manifest import check_manifest
     from nlpseq.vectors.vectors import Vectors
 
     checks: dict[str, Callable[[Path], Any]] = {
@@ -90,6 +91,7 @@ def _inspect_folder(path: Path) -> Finding:
         "vectors": partial(Vectors.load, verify=True),
         "cooccurrence": Cooccurrence.load,
         "lm": _check_language_model,
+        "export": check_manifest,
     }
     kind: str | None = None
     meta: dict[str, Any] = {}

@@ -35,7 +35,7 @@ from nlpseq.vectors import gensim_names
 from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.coarse import CoarseUnit
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
-from nlpseq.vectors.expressions import Term, parse_expression
+from nlpseq.vectors.expressions import Term, parse_expression, spaced_signs
 from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.reader import ReadOptions
@@ -359,7 +359,12 @@ class Vectors:
         weights, word_ids = list[float](), list[int]()
         for term in parse_expression(expression):
             words = self.words_of(term)
-            word_ids += self._ids_of(words)
+            try:
+                word_ids += self._ids_of(words)
+            except UnknownWord as error:
+                if spaced := spaced_signs(term):
+                    raise UnknownWord(f"{error} Signs stand between spaces: `{spaced}`.") from error
+                raise
             weights += [term.weight / len(words)] * len(words)
         vector_1D = _weighted_sum(weights, _directions(self._stored_rows(word_ids)))
         space = self._space_of(among, min_frequency, max_rank)

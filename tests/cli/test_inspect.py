@@ -309,3 +309,11 @@ def test_corpora_list_and_path_know_the_corpora(run_cli):
     assert all({"name", "summary", "licence"} <= set(entry) for entry in listed["corpora"])
     assert "tiny" in run_cli("corpora", "list").stdout
     assert Path(run_cli("corpora", "path", "tiny").stdout.rstrip("\n")).read_text()
+
+
+def test_folder_for_another_tool_is_described(run_cli, tmp_path):
+    Vectors(Vocab(["a", "b"], np.array([2, 1])), np.ones((2, 3), np.float32)).write(tmp_path / "a.static")
+    found = run_cli("inspect", tmp_path / "a.static", "--json")
+    assert (found.exit_code, json.loads(found.stdout)["whole"]) == (0, True), found.stderr
+    (tmp_path / "a.static" / "tokenizer.json").write_bytes(b"{}")
+    assert run_cli("inspect", tmp_path / "a.static").exit_code == 5
