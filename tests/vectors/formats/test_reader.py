@@ -137,6 +137,11 @@ CORRUPT = {
     "array with a truth value for a size": (npy((True, 2), by_columns=True, body=b"\0" * 8), "not floats of"),
     "array of integers": (npy((2, 1), "<i8"), "holds int64 of shape .* not floats of shape"),
     "array of objects": (npy((2, 1), "|O"), "holds object of shape .* not floats of shape"),
+    "array of texts": (
+        npy((2,), "<U2"),
+        r"is an array of texts .<U2., not of vectors\..* into NAME\.vocab\.tsv",
+    ),
+    "array of bytes": (npy((2, 2), "|S4"), "is an array of texts .*Name the array of vectors"),
     "flat array": (npy((4,)), "not floats of shape .words, dimensions"),
     "array with code": (b"\x93NUMPY\1\0\x10\0__import__('os')", "is not a readable .npy array"),
     "array with a deep header": (npy("-" * 9000 + "1"), "is not a readable .npy array"),
