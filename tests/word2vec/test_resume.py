@@ -253,7 +253,9 @@ def test_resume_refuses_forged_position(data: TokenDataset, tmp_path: Path, part
     meta = read_meta(path / "checkpoint")
     meta[part] = meta[part] | value if isinstance(value, dict) else value
     write_sealed_meta(path / "checkpoint", meta)
-    with pytest.raises(ArtifactError, match=r"(meta\.json: (is not valid|has a config)|vectors\.npy).*\. (Train|Make)"):
+    with pytest.raises(
+        ArtifactError, match=r"(meta\.json: (is not valid|has a config)|vectors\.npy).*\. (Train|Make)"
+    ):
         resume_word2vec(CheckpointConfig(path=path), data)
 
 
