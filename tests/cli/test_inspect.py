@@ -246,6 +246,16 @@ def test_inspect_recognizes_encodings(run_cli, tmp_path):
     assert (meta["encoding"], meta["first_tokens"], meta["notices"]) == ("utf-16-le", ["wide"], [])
 
 
+def test_inspect_of_word_pairs_names_their_use(run_cli, tmp_path):
+    (tmp_path / "pairs.csv").write_text("word1,word2,score\ncat,dog,7.5\nking,queen,8\n")
+    answer = inspected(run_cli, tmp_path / "pairs.csv")
+    assert (answer["kind"], answer["whole"]) == ("text", None)
+    (notice,) = answer["meta"]["notices"]
+    assert "pairs.csv: has 2 columns with text" in notice and "nlpseq eval-w2v MODEL --pairs" in notice
+    assert "In a training command, name one with --column" in notice
+    assert notice.endswith(": word1 ('cat'), word2 ('dog').")
+
+
 def test_inspect_names_files_that_are_no_text(run_cli, tmp_path):
     (tmp_path / "a.txt").write_bytes(b"%PDF-1.7\n")
     answer = inspected(run_cli, tmp_path / "a.txt")
