@@ -128,7 +128,9 @@ def test_checkpoint_opens_as_vectors(data: TokenDataset, tmp_path: Path) -> None
     stopped = train_word2vec(data, SMALL, checkpoint=stop)
     loaded = Vectors.load(stop.path / "checkpoint")
     assert not loaded.meta["complete"]
-    np.testing.assert_array_equal(loaded.matrix, stopped.matrix)
+    trained = np.setdiff1d(np.arange(len(stopped)), stopped.zero_ids)  # not all after an early stop
+    assert len(trained) > 0
+    np.testing.assert_array_equal(loaded.matrix[trained], stopped.matrix[trained])
     assert len(loaded.neighbors("cat", top=3)) == 3
     message = (
         r"run\.w2v: unfinished run without a result\. Continue with nlpseq train-w2v .*run\.w2v --resume, or"
