@@ -88,7 +88,10 @@ def start(work: Work, folder: Path, **environment: str) -> subprocess.Popen[str]
 def run(work: Work, folder: Path, **environment: str) -> tuple[int, str]:
     """Return exit code and stderr of a command."""
     child = start(work, folder, **environment)
-    _, err = child.communicate(timeout=120)
+    try:
+        _, err = child.communicate(timeout=300)  # of a run that writes often, on a busy machine
+    finally:
+        child.kill()
     return child.returncode, err
 
 

@@ -63,7 +63,7 @@ def read_words_beside(
         if found:
             content = content[: found.start()] + content[found.end() :]
         vocab = parse(content, found is not None, beside)
-    if found and not _belong(found[0], vocab, matrix_VD):
+    if found and not _belong(found[0], vocab, matrix_VD, is_whole=num_words == len(matrix_VD)):
         raise ArtifactError(
             f"{source.name} and {beside}: do not belong together, because their digests differ. "
             "Convert the model again, or copy both files again."
@@ -78,12 +78,12 @@ def read_words_beside(
     return first, [] if found else [unchecked]
 
 
-def _belong(headings: bytes, vocab: Vocab, matrix_VD: npt.NDArray[np.float32]) -> bool:
+def _belong(headings: bytes, vocab: Vocab, matrix_VD: npt.NDArray[np.float32], *, is_whole: bool) -> bool:
     """Compare the digests; of an array read in part, the digest of the words alone."""
     expected = digest_headings(vocab.words, [matrix_VD])
-    if len(matrix_VD) < len(vocab):
-        return headings.rpartition(b"\t")[2] == expected.rpartition(b"\t")[2]
-    return headings == expected
+    if is_whole:
+        return headings == expected
+    return headings.rpartition(b"\t")[2] == expected.rpartition(b"\t")[2]
 
 
 def words_alone(content: bytes, has_heading: bool, file: Path) -> Vocab:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
+import numpy as np
 import pytest
 from support.killing import is_killed_at, run_in_child
 from support.vocabularies import FILE_NAMES, MATRIX, WORDS, same_bits, write
@@ -157,9 +158,10 @@ def test_error_names_a_pair_that_cannot_be_put_back(
     assert read_vectors(tmp_path / name).vocab.words == ["new"]
 
 
+@pytest.mark.parametrize("old", [["old", "words"], ["old"], ["more", "old", "words"]], ids=len)
 @pytest.mark.parametrize("name", ["a.npy", "a.tsv"])
-def test_kill_between_the_renames_is_refused_by_readers(tmp_path: Path, name: str) -> None:
-    write(tmp_path / name, ["old", "words"], MATRIX)
+def test_kill_between_the_renames_is_refused_by_readers(tmp_path: Path, name: str, old: list[str]) -> None:
+    write(tmp_path / name, old, np.ones((len(old), MATRIX.shape[1]), np.float32))
     assert is_killed_at(
         2, lambda: write(tmp_path / name, ["new", "ones"], 2 * MATRIX, force=True), ["os.rename"]
     )
