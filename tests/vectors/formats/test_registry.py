@@ -63,7 +63,7 @@ def assert_reads_back(file: Path, words: list[str], matrix: npt.NDArray[np.float
         assert same_bits(np.asarray(found.matrix_VD), matrix)
 
 
-@pytest.mark.parametrize("num_vocabularies", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_vocabularies", [60, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [*FILE_NAMES, "a.parquet"])
 def test_any_vocabulary_reads_back_or_is_refused(
     tmp_path: Path, no_fsync: None, name: str, num_vocabularies: int
