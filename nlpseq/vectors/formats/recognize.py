@@ -121,8 +121,14 @@ def _are_tensors(lines: list[bytes]) -> bool:
 
 
 def _are_rows(endings: list[Ending]) -> bool:
-    """Tell rows of vectors from other text: most end in several numbers, or all in one."""
-    counts = [ending.num_numbers + (ending.foreign is not None) for ending in endings]
+    """Tell rows of vectors from other text: most end in several numbers, or all in one.
+
+    A comma or semicolon before the last numbers is of prose, or of a file with other separators.
+    """
+    counts = [
+        0 if ending.before.endswith((b",", b";")) else ending.num_numbers + (ending.foreign is not None)
+        for ending in endings
+    ]
     several = sum(count > 1 for count in counts)
     return bool(counts) and (2 * several >= len(counts) or min(counts) > 0)
 
