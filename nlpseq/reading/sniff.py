@@ -50,7 +50,8 @@ NON_TEXT = (
             + rb"(?:data\.pkl|byteorder|version(?![./s])|\.format_version)|\x80[\x02-\x05]\x8a\x0a"),
     NonText("NumPy array", rb"\x93NUMPY[\x01-\x03]|" + _MEMBER + rb"[^/\s]{1,99}\.npy"),
     NonText("Java archive", _MEMBER + rb"META-INF/"),
-    NonText("pickle", rb"\x80[\x02-\x05](?:\x95.{6}\0\0|[\]}(cKMJX)GN\x88\x89\x8a\x8c])"),
+    NonText("pickle", rb"\x80[\x02-\x05](?:\x95.{6}\0\0|[\]}(cKMJX)GN\x88\x89\x8a\x8c])"
+            rb"|\([dl]p[01]\n|ccopy_reg\n"),  # of Python 2
     NonText("safetensors file", rb".{5}\0{3}\{\s*\""),
     NonText("GGUF model", rb"GGUF.\0{3}"),
     NonText("fastText model", rb"\xba\x16\x4f\x2f"),

@@ -55,6 +55,12 @@ def test_unknown_prompt_word_gets_warning(run_cli, here):
     assert "does not know 'do\\u200dg', and" in joined.stderr
 
 
+def test_prompt_is_utf_8_in_any_locale(run_cli, here):
+    typed = "the 왕".encode().decode("ascii", "surrogateescape")  # as Python reads it in the locale C
+    done = run_cli("generate", "tiny.lm", "--prompt", typed, "--num-tokens", "3")
+    assert done.exit_code == 0 and done.stdout.startswith("the 왕")
+
+
 def test_help_shows_bounds_of_sampling(run_cli):
     shown = " ".join(run_cli("generate", "--help").stdout.split())
     assert "1e-06<=x<=1000000" in shown and "0<x<=1" in shown, shown

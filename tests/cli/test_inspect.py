@@ -210,11 +210,13 @@ def test_foreign_folder_gives_exit_code_5(run_cli, tmp_path):
 def test_inspect_shows_vector_files_of_other_tools(run_cli, tmp_path):
     (tmp_path / "glove.txt").write_text("king 1 0 0\nqueen 0 1 0\n")
     (tmp_path / "text.vec").write_text("2 2\nking 1 0\nqueen 0 1\n")
+    (tmp_path / "plain.vec.gz").write_text("2 2\nking 1 0\nqueen 0 1\n")
     (tmp_path / "binary.bin").write_bytes(b"1 2\nking " + np.ones(2, "<f4").tobytes() + b"\n")
     for name, kind, size in [
         ("glove.txt", "GloVe text", (2, 3)),
         ("text.vec", "word2vec text", (2, 2)),
         ("binary.bin", "word2vec binary", (1, 2)),
+        ("plain.vec.gz", "word2vec text", (2, 2)),
     ]:
         answer = inspected(run_cli, tmp_path / name)
         assert (answer["kind"], answer["whole"]) == (kind, True)
@@ -256,11 +258,22 @@ def test_inspect_of_word_pairs_names_their_use(run_cli, tmp_path):
     assert notice.endswith(": word1 ('cat'), word2 ('dog').")
 
 
-def test_inspect_names_files_that_are_no_text(run_cli, tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"%PDF-1.7\n")
-    answer = inspected(run_cli, tmp_path / "a.txt")
-    assert (answer["kind"], answer["whole"]) == ("PDF document", None)
-    assert "pdftotext" in answer["meta"]["notices"][0]
+@pytest.mark.parametrize(
+    ("content", "kind", "advice"),
+    [
+        (b"%PDF-1.7\n", "PDF document", "pdftotext"),
+        (b"\xba\x16\x4f\x2f\x0c\0\0\0" + bytes(80), "fastText model", "Leave the file out"),
+        (b"<!DOCTYPE html>\n<html><body>404</body></html>\n", "HTML page", "trafilatura"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "Git LFS pointer", "git lfs pull"),
+        (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.", "pickle", "Leave the file out"),
+        (b"(dp0\nVa\np1\nI1\ns.", "pickle", "Leave the file out"),
+    ],
+)
+def test_inspect_names_files_that_are_no_text(run_cli, tmp_path, content, kind, advice):
+    (tmp_path / "a.vec").write_bytes(content)
+    answer = inspected(run_cli, tmp_path / "a.vec")
+    assert (answer["kind"], answer["whole"]) == (kind, None)
+    assert advice in answer["meta"]["notices"][0]
 
 
 def test_inspect_names_archives_without_a_text(run_cli, tmp_path):

@@ -98,6 +98,10 @@ def test_words_keep_spaces_quotes_and_odd_ends(tmp_path):
         ("ice cream milk 5\n", r"with a score, but too many words \(line 1\)\. .* separated by tabs"),
         (b"\xff\xfe\x00", "line 1, byte 2 is invalid in utf-16-le"),
         (
+            b"caf\xe9\tth\xe9\t7.5\nking\tqueen\t8\n",
+            r"line 1, byte 3 is invalid in utf-8\. .*iconv -f \S+ -t utf-8 .*pairs > NEW",
+        ),
+        (
             text_in("Russian", "koi8_r", 400),
             r"line 1, byte 2 is invalid in utf-8\. .*iconv -f koi8_r -t utf-8 .*pairs > NEW",
         ),

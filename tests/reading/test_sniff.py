@@ -52,9 +52,12 @@ HEADS = {
     "NumPy array": [saved(np.save, np.arange(3)), saved(np.savez, np.arange(3))],
     "Java archive": [zipped("META-INF/MANIFEST.MF")],
     "pickle": [
-        pickle.dumps(value, protocol)
-        for value in ({"a": 1}, [1, 2], "text", 1.5)
-        for protocol in (2, 3, 4, 5)
+        *(b"(dp0\nVa\np1\nI1\ns.", b"(lp1\nI1\na.", b"ccopy_reg\n_reconstructor\np0\n"),
+        *(
+            pickle.dumps(value, protocol)
+            for value in ({"a": 1}, [1, 2], "text", 1.5)
+            for protocol in (2, 3, 4, 5)
+        ),
     ],
     "safetensors file": [b"\x40\0\0\0\0\0\0\0" + b'{"__metadata__":{"format":"pt"}'],
     "GGUF model": [b"GGUF\x03\0\0\0"],

@@ -248,6 +248,14 @@ def test_cosine_with_itself_is_exactly_one(others, vector, scale: float) -> None
     assert all(-1 <= score <= 1 for _, score in vectors.neighbors(first, top=99))
 
 
+@pytest.mark.parametrize("dim", [2, 7, 84, 300])
+def test_cosine_of_equal_vectors_is_one_in_any_dimension(dim: int) -> None:
+    row = np.arange(2, dim + 2, dtype=np.float32)
+    vectors = Vectors(vocab_of(["a", "b", "c"]), np.stack([row, row, -row]))
+    assert vectors.similarity("a", "a") == vectors.similarity("a", "b") == 1
+    assert vectors.neighbors("a") == vectors.neighbors_of(["b", "a"])[1] == [("b", 1), ("c", -1)]
+
+
 @given(st.data(), st.lists(VECTOR, min_size=4, max_size=9))
 def test_expression_has_the_meaning_of_the_reference(data, matrix) -> None:
     rows = {f"w{v}": row.tolist() for v, row in enumerate(matrix)}

@@ -11,6 +11,7 @@ KEYS = ["/c/en/coffee_pot", "/c/en/coffee", "coffee_table", "U.S.", "king\u200b"
     ("typed", "meant"),
     [
         ("coffee pot", "/c/en/coffee_pot"),
+        ("coffee_pot", "/c/en/coffee_pot"),
         ("Coffee-Pot", "/c/en/coffee_pot"),
         ("coffee", "/c/en/coffee"),
         ("coffee table", "coffee_table"),

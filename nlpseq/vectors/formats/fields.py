@@ -28,6 +28,7 @@ _FOREIGN = {  # number of another notation: the reason why it is refused
     rb"[-+]?+(?=[\d.]*_)\d[\d_.]*+(?:[eE][-+]?+[\d_]++)?+": "has an underscore",
     rb"[-+]?+\d[\d,]*+\.\d*+": "has a comma between its digits",
     rb"[-+]?+[\d.]++(?:,[-+]?+[\d.]++)++": "has commas between its numbers",
+    _NUMBER + rb"[,;]": "ends in a comma or semicolon",
     rb"[-+]?+0[xX][0-9a-fA-F.]++(?:[pP][-+]?+\d++)?+": "is hexadecimal",
     rb"[-+]?+[\d.]++[dD][-+]?+\d++": "has an exponent of Fortran",
     rb"\xe2\x88\x92[\d.]++(?:[eE][-+]?+\d++)?+": "begins with a minus sign that is not the hyphen of ASCII",

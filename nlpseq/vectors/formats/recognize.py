@@ -23,7 +23,6 @@ _LISTED = re.compile(rb"[^,;]*+([,;])[-+\d.,;eE \t\"]++\r?+")  # a word and its 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _FIRST_FIELD = re.compile(rb"^[^ \t,;]*+")
 _OF_NUMBERS = b"0123456789+-.,;:eE_'[]() \t\r\xc2\xa0"  # U+00A0, too
-_OLD_PICKLES = (b"(dp0\n", b"(dp1\n", b"(lp0\n", b"ccopy_reg\n")  # of Python 2
 _ADVICE = {  # kind of file: what to do with it
     "fastText model": "Write its vectors as text: `fasttext print-word-vectors` with the words on stdin, or "
     "name the .vec file beside it.",
@@ -122,8 +121,14 @@ def _are_tensors(lines: list[bytes]) -> bool:
 
 
 def _are_rows(endings: list[Ending]) -> bool:
-    """Tell rows of vectors from other text: most end in several numbers, or all in one."""
-    counts = [ending.num_numbers + (ending.foreign is not None) for ending in endings]
+    """Tell rows of vectors from other text: most end in several numbers, or all in one.
+
+    A comma or semicolon before the last numbers is of prose, or of a file with other separators.
+    """
+    counts = [
+        0 if ending.before.endswith((b",", b";")) else ending.num_numbers + (ending.foreign is not None)
+        for ending in endings
+    ]
     several = sum(count > 1 for count in counts)
     return bool(counts) and (2 * several >= len(counts) or min(counts) > 0)
 
@@ -138,7 +143,7 @@ def _not_vectors(source: Source) -> DataError:
             f"Convert it: iconv -f {encoding} -t UTF-8 OLD > NEW."
         )
     kind = recognize_non_text(head)
-    title = kind.name if kind else "pickle" if head.startswith(_OLD_PICKLES) else None
+    title = kind.name if kind else None
     if title == "pickle" and b"gensim" in head:
         title = "gensim model"
     if title is None and re.match(rb"(?:\xef\xbb\xbf)?\s*[\[{]\s*[\"\[{]", head):

@@ -132,7 +132,8 @@ def _without_declared(layout: TextLayout, endings: list[Ending], source: Source)
     counts = [ending.num_numbers for ending in endings if not ending.foreign]
     ranked = sorted(Counter(counts).items(), key=lambda item: (-item[1], item[0]))
     usual = ranked[0][0] if ranked else 0
-    dim = source.max_dim or min((n for n in counts if n >= max(1, usual - MAX_EXTRA)), default=1)
+    beyond = 1 + max((ending.num_numbers for ending in endings if ending.foreign), default=0)  # refused
+    dim = source.max_dim or min((n for n in counts if n >= max(1, usual - MAX_EXTRA)), default=beyond)
     return layout._replace(dim=dim, usual=usual, is_declared=False)
 
 

@@ -193,7 +193,7 @@ class RowReader:
             reason = f"{before} {ending.foreign or 'is not a number'}"
         else:
             reason = f"{found:,} found, after {before}"
-        is_guess = dim == 1 and ending.foreign and not self._layout.is_declared
+        is_guess = self._layout.usual == 0 and ending.foreign
         numbers = "numbers" if is_guess else count_text(dim, "number")
         return f"line {self._line} is not a word with {numbers}: {reason}"
 

@@ -68,6 +68,11 @@ CORRUPT = {
     "joined, longer first": (b"a 1 2 3 4 5\nb 3 4\nc 3 4\n", "line 1 ends in 5 numbers, other lines in 2"),
     "decimal comma": (b"2 2\na 1,5 0,25\nb 0,5 1,0\n", "line 2 .* '0,25' has a decimal comma"),
     "decimal comma, no sizes": (b"a 1,5 0,25\nb 0,5 1,0\n", "line 1 .* '0,25' has a decimal comma"),
+    "decimal commas of the length of binary rows": (
+        b"3 4\na 0,1 0,2 0,3 0,4\nb 0,5 0,6 0,7 0,8\nc 0,9 1,0 1,1 1,2\n",
+        "line 2 is not a word with 4 numbers: '0,4' has a decimal comma",
+    ),
+    "decimal comma before a whole number": (b"a 1,5 2\nb 2,5 3\n", "line 1 .* '1,5' has a decimal comma"),
     "decimal comma later": (b"a 1 2\nb 3,0 4\nc 5 6\n", "line 2 .* 2 numbers: '3,0' has a decimal comma"),
     "underscore": (b"a 1 1_0\nb 0 1\n", "line 1 .* '1_0' has an underscore"),
     "no number of Windows": (
@@ -93,6 +98,8 @@ CORRUPT = {
     "Fortran": (b"a 1 0.1D+01\nb 0 1\n", r"line 1 .* '0.1D\+01' has an exponent of Fortran"),
     "commas": (b"2 2\na 1.5,2.5\nb 0.5,1.0\n", "line 2 .* '1.5,2.5' has commas between its numbers"),
     "commas after the word": (b"2 2\na,1.5,2.5\nb,0.5,1.0\n", "line 2 is not a word with 2 numbers: 0 found"),
+    "commas and spaces": (b"2 2\na, 1, 2\nb, 3, 4\n", "line 2 .* 2 numbers: '1,' ends in a comma"),
+    "semicolons and spaces": (b"2 3\na 1; 2; 3\nb 4; 5; 6\n", "line 2 .* 3 numbers: '2;' ends in a .* semic"),
     "brackets": (b"2 2\na [1 2]\nb [0 1]\n", "line 2 .* '2]' is not a number"),
     "no-break spaces": ("2 2\na 1\u00a02\nb 0\u00a01\n".encode(), r"line 2 .* '1\\xa02' is not a number"),
     "blank lines": (b"\xef\xbb\xbf\n \r\n\t\n", "holds blank lines alone, like a broken download"),

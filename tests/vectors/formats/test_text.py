@@ -89,14 +89,19 @@ def read(file: Path, content: bytes, options: ReadOptions = STRICT) -> VectorFil
     [
         (b"king\t0.1 0.2\nqueen\t0.2 0.1\n", ["king", "queen"], [0.1, 0.2]),
         (b"2 2\na\t1\t0\nb\t0\t1\n", ["a", "b"], [1, 0]),
+        (b"2 2\na\t1 0\nb\t0 1\n", ["a", "b"], [1, 0]),
         (b"king  0.1  0.2\nqueen  0.2  0.1\n", ["king", "queen"], [0.1, 0.2]),
         (b"\xef\xbb\xbf2 2\r\n\r\nking 1 2 \r\nqueen 3 4\t\r\n\x1a", ["king", "queen"], [1, 2]),
         (b"king 1 2\nqueen 3 4\n\n  \n\x1a\n", ["king", "queen"], [1, 2]),
         (b". . . 0.4 0.5\nthe 0.1 0.2\n", [". . .", "the"], [0.4, 0.5]),
         (b"2 3\nboeing 747 1 2 3\nairbus 4 5 6\n", ["boeing 747", "airbus"], [1, 2, 3]),
         (b"2 2\n 1 2\na 3 4\n", ["", "a"], [1, 2]),
+        (b"2 2\n\xc2\xa0 1 2\na 3 4\n", ["\u00a0", "a"], [1, 2]),
     ],
-    ids=["tab", "tabs", "two spaces", "Windows", "blank end", "spaces", "digits", "empty word"],
+    ids=[
+        *("tab", "tabs", "tab and spaces", "two spaces", "Windows", "blank end", "spaces", "digits"),
+        *("empty word", "no-break space"),
+    ],
 )
 def test_separators_and_words_are_read(
     file: Path, content: bytes, words: list[str], first: list[float]
@@ -124,6 +129,7 @@ def test_later_line_with_fewer_numbers_sets_the_size(file: Path, num_before: int
         (b"1 2\na 1 2\nb 3 4\n", "ab", "line 1 is wrong, or another file was joined"),
         (b"9 2\na 1 2\nb 3 4\n", "ab", "holds 2 vectors, but line 1 declares 9: the file is truncated, or"),
         (b"2 5\na 1 2\nb 3 4\n", "ab", "line 1 declares vectors of 5 numbers, but line 2 ends in 2"),
+        (b"2 3\nt 1\n", "t", "line 1 declares vectors of 3 numbers, but line 2 ends in 1"),
         (b"2 2\na 1 2\nb 3", "a", "1 line left out: line 3 is truncated: it ends in 1 of 2 numbers"),
         (b"a 1 2\nb 3", "a", "1 line left out: line 2 is truncated: it ends in 1 of 2 numbers"),
         (b"1 2\na 1 2\n1 2\nb 3 4\n", "ab", "1 line left out: line 3 is a second line of sizes"),
