@@ -19,7 +19,7 @@ import numpy as np
 from intact_files import PACKERS, TEXT
 
 from nlpseq.config import FORMATS, TextConfig
-from nlpseq.dataset.vocab import Vocab, escape, unescape
+from nlpseq.dataset.vocab import Vocab, unescape
 from nlpseq.errors import ArtifactError, NlpseqError
 from nlpseq.evaluation.analogies import read_analogies
 from nlpseq.evaluation.word_pairs import read_pairs
@@ -329,8 +329,7 @@ def read_vocabulary(data: bytes, folder: Path) -> None:
     assert (mapped.counts == vocab.counts).all()
     assert Vocab.from_bytes(vocab.to_bytes(), file).words == vocab.words
     for row, word in enumerate(vocab.words):
-        if mapped.words.stored(row) == escape(word).encode():
-            assert mapped.ids[word] <= row
+        assert vocab.words[mapped.ids[word]] == word and mapped.ids[word] <= row
 
 
 def vocabulary_seeds(whole: Path) -> list[bytes]:

@@ -86,12 +86,13 @@ class RowReader:
             row = window.take_line()
             if len(row) >= MAX_LINE_BYTES:
                 raise self._source.too_long(self._line)
-            if row.endswith(b"\x1a"):  # the end of a file of old Windows programs
-                row = row.rstrip(b"\x1a") + b"\n"
+            has_end_mark = row.endswith(b"\x1a")  # of old Windows programs
+            row = row.rstrip(b"\x1a")
             if row.strip(BLANK):
                 self._take_row(row)
             if not row.endswith(b"\n"):
-                self._note_open_end(row)
+                if not has_end_mark:
+                    self._note_open_end(row)
                 return
             self._line += 1
 
