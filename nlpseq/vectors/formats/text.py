@@ -60,7 +60,8 @@ def sample_lines(source: Source) -> Sample:
     for number, line in enumerate(sample[start:].split(b"\n"), 1):
         end += len(line) + 1
         is_open = end > len(sample)
-        has_rows = len(found.lines) > (parse_sizes(found.first) is not None)
+        has_sizes = parse_sizes(found.first) is not None and found.first[:1] not in (b" ", b"\t")
+        has_rows = len(found.lines) > has_sizes
         if len(found.lines) == _MAX_SAMPLED or (is_open and has_rows):
             break
         if line.strip(BLANK):

@@ -69,6 +69,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example((b"2 3\nairbus 1 2 3\nboeing 747 0.1 0.2 0.3\n", True))
 @example((b" 1 2\n\t3 4\n", False))
 @example((b"a 1 2 3\nb 4 5 \x1a", False))
+@example((b" 1 2\nb 3", False))
+@example((b"1 2", True))
 def test_text_rows_follow_the_rule(file: Path, drawn: tuple[bytes, bool]) -> None:
     assert_follows_rule(file, *drawn)
 
