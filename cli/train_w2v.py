@@ -21,6 +21,7 @@ from ._options import (
     build_text_config,
     config_options,
     explicit_settings,
+    is_typed,
     require_with,
     training_options,
 )
@@ -86,7 +87,7 @@ def _start(session: TrainingSession, preset: str) -> Vectors:
         resources.mmap_large_blocks()
     data = prepare(session.sources, text, config.threads, kernels, config.subsample)
     resources.trim_heap()
-    _check_room(path, data, config)
+    config = _check_room(path, data, config)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
     return session.train(partial(train_word2vec, data, config), data)
 
@@ -113,27 +114,44 @@ def _refuse_useless(config: Word2VecConfig) -> None:
         *((name, SAMPLED, is_sampled) for name in ("share_negatives", "negatives", "smoothing")),
     ):
         require_with(name, needed, is_there=is_there)
+    if config.subwords and is_typed("share_negatives"):
+        raise ConfigError(
+            "--share-negatives: has no effect with --subwords, which draw noise words for every pair. Leave "
+            "out --share-negatives."
+        )
 
 
-def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> None:
-    """Say how large training is; raise ResourceError if memory or disk do not suffice."""
+def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig) -> Word2VecConfig:
+    """Say how large training is, and return the plan.
+
+    Raises ResourceError if memory or disk do not suffice.
+    """
     from nlpseq.storage import artifact
     from nlpseq.word2vec.kernels.select import padded
-    from nlpseq.word2vec.train import resolve
+    from nlpseq.word2vec.train import MAX_DEFAULT_BUCKETS, choose_buckets, resolve
 
     num_words, num_tokens = data.vocab.num_words, data.split("train").num_tokens
-    plan = resolve(config, num_words, num_tokens, data.config.min_count)
+    plan = choose_buckets(config, data.vocab.without_specials())
+    plan = resolve(plan, num_words, num_tokens, data.config.min_count)
     assert plan.threads
-    stored = 2 * num_words * plan.dim * 4  # two matrices of float32
+    buckets = plan.buckets or 0
+    num_rows = 2 * num_words + buckets
+    means = num_words * plan.dim * 4 if plan.subwords else 0  # vectors of words, apart from the inputs
+    stored = num_rows * plan.dim * 4 + means  # float32
     copies = plan.threads if plan.deterministic and plan.threads > 1 else 0
-    needed = stored + 2 * num_words * padded(plan.dim) * 4 * (1 + plan.early_stop + copies)  # rows are padded
+    needed = stored + num_rows * padded(plan.dim) * 4 * (1 + plan.early_stop + copies)  # rows are padded
+    if plan.subwords:
+        why = "as set" if config.buckets else f"default: distinct n-grams, at most {MAX_DEFAULT_BUCKETS:,}"
+        say(f"n-grams of {plan.subwords} characters in {count_text(buckets, 'bucket')} ({why})")
     say(
-        f"{count_text(num_words, 'word')} x {plan.dim}, 2 matrices: {size_text(stored)}; "
+        f"{count_text(num_words, 'word')} x {plan.dim}, {'3' if buckets else '2'} matrices: "
+        f"{size_text(stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     say(str(plan), level=1)
     check_memory(needed, VECTORS_REMEDY)
     artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # two checkpoints, during a commit
+    return plan
 
 
 def _say_result(path: Path, vectors: Vectors) -> None:

@@ -1,11 +1,14 @@
 """Settings of word2vec."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nlpseq.config.fields import Config, seed_setting, setting, threads_setting
+from nlpseq.config.fields import Config, check, seed_setting, setting, threads_setting
 
-__all__ = ["Word2VecConfig"]
+__all__ = ["MAX_NGRAM", "Word2VecConfig"]
+
+MAX_NGRAM = 20  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +24,20 @@ class Word2VecConfig(Config):
     )
     negatives: int = setting(5, "noise words for each prediction", ge=1, le=500)
     share_negatives: Literal["window", "pair"] = setting(
-        "window", "draw noise words once for a window, or for every pair (slower; skip-gram only)"
+        "window",
+        "draw noise words once for a window, or for every pair (slower; skip-gram without subwords only)",
     )
     loss: Literal["negative-sampling", "softmax"] = setting(
         "negative-sampling", "loss function; softmax suits small vocabularies only"
+    )
+    subwords: str | None = setting(
+        None, "train n-grams of characters too, of these lengths, such as 3:6; gives vectors of unseen words"
+    )
+    buckets: int | None = setting(
+        None,
+        "rows that the n-grams share [default: as many as distinct n-grams, at most 2,000,000]",
+        ge=1,
+        le=1_000_000_000,
     )
     subsample: float = setting(
         1e-3, "drop some occurrences of words more frequent than this share; 0 keeps all", ge=0, le=1
@@ -32,7 +45,8 @@ class Word2VecConfig(Config):
     smoothing: float = setting(0.75, "power of the counts in the distribution of the noise words", ge=0, le=1)
     learning_rate: float | None = setting(
         None,
-        "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .15 cbow corrected]",
+        "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .05 with subwords, "
+        ".15 cbow corrected]",
         gt=0,
     )
     epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]", ge=1)
@@ -51,3 +65,18 @@ class Word2VecConfig(Config):
     kernel: Literal["auto", "fused", "layers"] = setting(
         "auto", "training step: compiled, or the readable reference"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shortest, longest = self.ngram_lengths or (1, 1)
+        wanted = f"two lengths such as 3:6, the first at most the second, from 1 to {MAX_NGRAM}"
+        check(1 <= shortest <= longest <= MAX_NGRAM, self, "subwords", wanted)
+        check(self.buckets is None or self.subwords is not None, self, "buckets", "left out without subwords")
+
+    @property
+    def ngram_lengths(self) -> tuple[int, int] | None:
+        """Return the lengths of the shortest and the longest n-grams, (0, 0) if not valid; None without."""
+        if self.subwords is None:
+            return None
+        lengths = re.fullmatch(r"(\d{1,9}):(\d{1,9})", self.subwords, re.ASCII)
+        return (int(lengths[1]), int(lengths[2])) if lengths else (0, 0)

@@ -4,7 +4,8 @@
     contexts.npy  the same, if there are any           context_scales.npy  of int8: float32, (V,)
     vocab.tsv     a line for each row                  tokenizer.json      if the words are tokens of BPE
 
-Sparse vectors have data.npy, indices.npy and indptr.npy instead.
+Sparse vectors have data.npy, indices.npy and indptr.npy instead. A subword model has ngrams.npy too: float32,
+(buckets, D).
 
 The manifest, sizes and headers are checked whenever a folder is read. The sha256 of all files, all lines of
 vocab.tsv and all numbers are checked the first time and after a change: see checked.py.
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.config import MAX_NGRAM
+from nlpseq.config.fields import is_whole
 from nlpseq.errors import ArtifactError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
@@ -26,13 +29,15 @@ from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE
 from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix
 from nlpseq.vectors.mapped_vocab import Ints, MappedVocab, WordIndex, index_words
+from nlpseq.vectors.subwords import SubwordVectors
 
 __all__ = ["COMPACT_VERSION", "KIND", "VERSION", "StoredVectors", "load_folder", "load_matrix"]
-__all__ += ["write_matrices"]
+__all__ += ["write_matrices", "write_subwords"]
 
 KIND, VERSION = "vectors", 1
 COMPACT_VERSION = 2  # of folders with int8 or float16
 _FILES = (("vectors.npy", "scales.npy"), ("contexts.npy", "context_scales.npy"))
+_NGRAMS = "ngrams.npy"
 _AGAIN = "Train the vectors again."
 
 Shape = tuple[object, object]
@@ -44,6 +49,7 @@ class StoredVectors(NamedTuple):
     vocab: MappedVocab
     matrix: Any
     contexts: Any
+    subwords: SubwordVectors | None
     meta: artifact.Meta
     table: Ints
     is_checked: bool  # by an earlier load of the same files
@@ -68,7 +74,8 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
     else:
         matrix = _load_stored(path, 0, shape, dtype)
         contexts = _load_stored(path, 1, shape, dtype) if meta.get("has_contexts") else None
-    return StoredVectors(vocab, matrix, contexts, meta, places, table is not None)
+    subwords = _load_subwords(path, meta)
+    return StoredVectors(vocab, matrix, contexts, subwords, meta, places, table is not None)
 
 
 def _check_texts(path: Path, meta: artifact.Meta) -> None:
@@ -124,6 +131,20 @@ def _load_stored(path: Path, place: int, shape: Shape, dtype: str) -> Any:
     return CompactMatrix(codes, scales)
 
 
+def _load_subwords(path: Path, meta: artifact.Meta) -> SubwordVectors | None:
+    """Map the rows of n-grams, if a folder has them; raises ArtifactError if meta.json does not fit."""
+    if "subwords" not in meta:
+        return None
+    sizes = meta["subwords"]
+    names = ("shortest", "longest", "buckets")
+    if not isinstance(sizes, dict) or not all(is_whole(sizes.get(name)) for name in names):
+        raise ArtifactError(f"{path / 'meta.json'}: has no sizes of n-grams. {_AGAIN}")
+    shortest, longest, buckets = (sizes[name] for name in names)
+    if not 1 <= shortest <= longest <= MAX_NGRAM or buckets < 1:
+        raise ArtifactError(f"{path / 'meta.json'}: has sizes of n-grams that are not valid. {_AGAIN}")
+    return SubwordVectors(load_matrix(path / _NGRAMS, (buckets, meta.get("dim"))), shortest, longest)
+
+
 def load_matrix(file: Path, shape: Shape, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
     """Map a matrix of this shape and type; raises ArtifactError for any other array."""
     matrix = load_array(file, dtype, ndim=2)
@@ -141,3 +162,10 @@ def write_matrices(folder: artifact.Folder, matrix: Any, contexts: Any) -> None:
                 folder.write_array(scales_name, each.scales)
         elif each is not None:
             folder.write_array(name, each)
+
+
+def write_subwords(folder: artifact.Folder, subwords: SubwordVectors) -> dict[str, int]:
+    """Write the rows of n-grams; return the sizes for meta.json."""
+    rows_BD, shortest, longest = subwords
+    folder.write_array(_NGRAMS, rows_BD)
+    return {"shortest": shortest, "longest": longest, "buckets": len(rows_BD)}

@@ -34,7 +34,7 @@ from nlpseq.vectors import gensim_names
 from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
 from nlpseq.vectors.expressions import Term, parse_expression
-from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices
+from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices, write_subwords
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.reader import ReadOptions
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
@@ -49,6 +49,7 @@ from nlpseq.vectors.queries import (
     dots,
     rank,
 )
+from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.suggestions import show_word, suggest_words
 
 __all__ = ["KIND", "VERSION", "Vectors"]
@@ -60,6 +61,7 @@ _STAMPED = (
     "num_stored",
     "notices",
     "dtype",
+    "subwords",
 )  # new in each save
 _OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
 _NOT_FINITE = "Train or convert the vectors again."
@@ -77,14 +79,19 @@ class Vectors:
     vocab: the words, without specials. matrix: float32, (V, D), a row a word, or a CompactMatrix, which reads
     as float32; for explicit vectors, with a dimension for every context word, a sparse SciPy CSR, (V, V).
     contexts: output vectors of the same words, (V, D), if the method has them. meta: settings of the
-    training, stored with the vectors.
+    training, stored with the vectors. subwords: rows of n-grams, for vectors of unseen words.
 
     A mapping from words to vectors: vectors["king"] and "king" in vectors find a word as find() does, and
     iteration gives the words.
     """
 
     def __init__(
-        self, vocab: Vocab, matrix: Any, contexts: Any = None, meta: artifact.Meta | None = None
+        self,
+        vocab: Vocab,
+        matrix: Any,
+        contexts: Any = None,
+        meta: artifact.Meta | None = None,
+        subwords: SubwordVectors | None = None,
     ) -> None:
         assert vocab.num_specials == 0 and matrix.ndim == 2 and matrix.shape[0] == len(vocab)
         assert contexts is None or contexts.shape == matrix.shape
@@ -92,7 +99,7 @@ class Vectors:
         self.is_sparse = hasattr(matrix, "indptr")
         self.matrix: Any = matrix if self.is_sparse else _as_dense(matrix)
         self.contexts: Any = None if contexts is None else _as_dense(contexts)
-        self.meta = meta or {}
+        self.meta, self.subwords = meta or {}, subwords
 
     def __repr__(self) -> str:
         num_words, dim = self.matrix.shape
@@ -447,6 +454,8 @@ class Vectors:
         sizes = {"num_words": num_words, "dim": dim, "has_contexts": self.contexts is not None}
         sizes |= {"num_stored": self.matrix.nnz} if self.is_sparse else {}
         sizes |= {"dtype": self.dtype} if self.dtype != "float32" else {}
+        if self.subwords:
+            sizes["subwords"] = write_subwords(folder, self.subwords)
         folder.write_meta(kept | sizes | {"vocab_digest": self.vocab.digest})
         self.vocab.save(folder.path / "vocab.tsv")
         if self.is_sparse:
@@ -497,13 +506,13 @@ class Vectors:
             raise ConfigError("load_top: the tokens of a BPE tokenizer are used together. Load all of them.")
         vocab = Vocab(self.vocab.words[:number], self.vocab.counts[:number])
         contexts = None if self.contexts is None else take_rows(self.contexts, slice(number))
-        return Vectors(vocab, take_rows(self.matrix, slice(number)), contexts, self.meta)
+        return Vectors(vocab, take_rows(self.matrix, slice(number)), contexts, self.meta, self.subwords)
 
     @classmethod
     def _load_folder(cls, path: Path, verify: bool | None) -> "Vectors":
         record = FolderRecord(path)
         stored = load_folder(path, record, verify)
-        vectors = cls(stored.vocab, stored.matrix, stored.contexts, stored.meta)
+        vectors = cls(stored.vocab, stored.matrix, stored.contexts, stored.meta, stored.subwords)
         if not (stored.is_checked or verify is False):
             vectors._check_finite(path, ArtifactError, _NOT_FINITE)
             record.save(stored.table)
@@ -539,15 +548,24 @@ class Vectors:
                 raise raised(f"{path}: the matrix holds numbers that are not finite. {fix}")
             return
         for matrix in [self.matrix] if self.contexts is None else [self.matrix, self.contexts]:
-            for start in range(0, len(matrix), _BLOCK_ROWS):
-                finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
-                if not finite.all():
-                    word = self.vocab.words[start + int(np.argmin(finite))]
-                    raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
+            if (row := _infinite_row(matrix)) is not None:
+                word = self.vocab.words[row]
+                raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
+        if self.subwords and (row := _infinite_row(self.subwords.rows_BD)) is not None:
+            raise raised(f"{path}: bucket {row} of n-grams holds numbers that are not finite. {fix}")
 
 
 def _as_dense(matrix: Any) -> Any:
     return matrix if isinstance(matrix, CompactMatrix) else np.asarray(matrix, np.float32)
+
+
+def _infinite_row(matrix: Floats) -> int | None:
+    """Return the first row with a number that is not finite."""
+    for start in range(0, len(matrix), _BLOCK_ROWS):
+        finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
+        if not finite.all():
+            return start + int(np.argmin(finite))
+    return None
 
 
 def _unit_rows(matrix: Any) -> Any:

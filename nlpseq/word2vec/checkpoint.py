@@ -1,6 +1,7 @@
 """Checkpoint of word2vec: its vectors so far, and the weights to continue from.
 
 vectors.npy, contexts.npy             present weights
+inputs.npy                            with subwords the present inputs, of which vectors.npy has the means
 best_vectors.npy, best_contexts.npy   weights of the best epoch, with early stopping
 meta.json                             `complete: false` and `position`, the TrainState
 metrics.jsonl, vocab.tsv
@@ -22,6 +23,7 @@ from nlpseq.training import state
 from nlpseq.training.checkpoint import check_unfinished
 from nlpseq.training.metrics import read_metrics, write_metrics
 from nlpseq.vectors.folder import load_matrix
+from nlpseq.vectors.subwords import Bags, mean_rows
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.weights import to_numpy
@@ -29,6 +31,7 @@ from nlpseq.word2vec.weights import to_numpy
 __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
 PRESENT = ("vectors.npy", "contexts.npy")
+INPUTS = "inputs.npy"  # in place of vectors.npy with subwords
 BEST = ("best_vectors.npy", "best_contexts.npy")
 
 
@@ -86,10 +89,18 @@ class Checkpoint(NamedTuple):
     best: Weights | None
 
 
-def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta) -> None:
-    """Write a checkpoint into a new folder; meta: see training.runner.Trainer.save_state."""
+def save_checkpoint(
+    folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta, bags: Bags | None = None
+) -> None:
+    """Write a checkpoint into a new folder; meta: see training.runner.Trainer.save_state.
+
+    bags: the rows of each word, with subwords.
+    """
     in_VD, out_VD = map(to_numpy, run.weights)
-    Vectors(run.vocab, in_VD, out_VD, run.meta).fill(folder, meta)
+    words_VD = mean_rows(bags, in_VD, run.config.dim) if bags else in_VD
+    Vectors(run.vocab, words_VD, out_VD, run.meta).fill(folder, meta)
+    if bags:
+        folder.write_array(INPUTS, in_VD)
     write_metrics(folder.path, run.metrics)
     for name, weight_VD in zip(BEST, run.best or (), strict=False):
         folder.write_array(name, to_numpy(weight_VD))
@@ -107,7 +118,7 @@ def _load(path: Path) -> Checkpoint:
     check_unfinished(path, meta)
     try:
         config, position = from_dict(Word2VecConfig, meta["config"]), from_dict(TrainState, meta["position"])
-        for name in ("epochs", "learning_rate", "threads"):
+        for name in ("epochs", "learning_rate", "threads", *(["buckets"] if config.subwords else [])):
             check(getattr(config, name) is not None, config, name, "the value that training started with")
         if not is_whole(meta["tokens"]):
             raise ValueError(f"tokens is {meta['tokens']!r}")
@@ -116,11 +127,13 @@ def _load(path: Path) -> Checkpoint:
         raise ArtifactError(
             f"{path / 'meta.json'}: is not valid ({error}). Train again with --force."
         ) from error
-    shape = (len(vectors.vocab), config.dim)
-    names = (*PRESENT, *BEST) if (path / BEST[0]).exists() else PRESENT
-    matrices = [load_matrix(path / name, shape) for name in names]
-    for name, weight_VD in zip(BEST, matrices[2:], strict=False):
-        if not np.isfinite(weight_VD).all():  # Vectors.load has checked PRESENT
+    num_words = len(vectors.vocab)
+    shapes = [(num_words + (config.buckets or 0), config.dim), (num_words, config.dim)]
+    present = (INPUTS, PRESENT[1]) if config.subwords else PRESENT
+    names = [*present, *BEST] if (path / BEST[0]).exists() else [*present]
+    matrices = [load_matrix(path / name, shape) for name, shape in zip(names, 2 * shapes, strict=False)]
+    for name, weight_VD in zip(names, matrices, strict=True):
+        if name not in PRESENT and not np.isfinite(weight_VD).all():  # Vectors.load has checked PRESENT
             raise ArtifactError(
                 f"{path / name}: holds numbers that are not finite. Train again with --force."
             )

@@ -24,7 +24,10 @@ Array = Any  # a NumPy or CuPy array
 
 
 class Weights(NamedTuple):
-    """The two embedding layers: rows of words as input (context) and as output (target)."""
+    """The two embedding layers: rows of words as input (context) and as output (target).
+
+    With subwords (subwords.py), in_VD has rows of n-grams after the rows of words.
+    """
 
     in_VD: Array
     out_VD: Array

@@ -15,6 +15,7 @@ from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.dataset.subsample import HALF, as_threshold, keep_thresholds, kept
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.vectors.subwords import Bags, word_bags
 
 __all__ = [
     "PART_TOKENS",
@@ -65,6 +66,7 @@ class Tables(NamedTuple):
     sentences: npt.NDArray[np.int64]  # (num_sentences + 1,): start of each in tokens, end of the last
     keep_V: Array  # keep_thresholds of the words
     alias_V2: Array  # alias_table of the noise distribution
+    bags: Bags | None = None  # rows of each word as input, with subwords
 
 
 def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
@@ -72,12 +74,18 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
 
     data: the train split. The bounds of sentences stay in NumPy, and so does a text too large for the device.
     """
-    counts_V = data.vocab.without_specials().counts
+    vocab = data.vocab.without_specials()
+    counts_V = vocab.counts
+    bags, lengths = None, config.ngram_lengths
+    if lengths:
+        assert config.buckets
+        bags = word_bags(vocab.words, *lengths, config.buckets)
     return Tables(
         resident(data.tokens, xp),
         data.sentences,
         xp.asarray(keep_thresholds(counts_V, config.subsample)),
         xp.asarray(alias_table(np.maximum(counts_V, 1).astype(np.float64) ** config.smoothing)),
+        bags,
     )
 
 

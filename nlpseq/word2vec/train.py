@@ -10,20 +10,25 @@ from nlpseq.config.fields import split_settings
 from nlpseq.core.resources import available_cores, count_text
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError, advise
 from nlpseq.reading.corpus import Corpus, Source
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
 from nlpseq.training.progress import ProgressCallback
 from nlpseq.training.provenance import check_same_text
+from nlpseq.vectors.subwords import count_ngrams
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.checkpoint import load_checkpoint
 from nlpseq.word2vec.parallel import ParallelSizes
 from nlpseq.word2vec.trainer import Trainer
 
-__all__ = ["DEFAULT_RATE", "resolve", "resume_word2vec", "train_word2vec"]
+__all__ = ["DEFAULT_RATE", "MAX_DEFAULT_BUCKETS", "choose_buckets", "resolve", "resume_word2vec"]
+__all__ += ["train_word2vec"]
 
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
+SUBWORD_RATE = {"skipgram": 0.05, "legacy": 0.05, "corrected": 0.15}  # .05 is the default of fastText
+MAX_DEFAULT_BUCKETS = 2_000_000  # the default of fastText
 
 
 def train_word2vec(
@@ -47,8 +52,8 @@ def train_word2vec(
     with lock_new_run(checkpoint):
         chosen, text = split_settings(Word2VecConfig, config, settings, TextConfig)
         data = as_dataset(data, text, threads=chosen.threads)
-        words, tokens = len(data.vocab.without_specials()), data.split("train").num_tokens
-        config = resolve(chosen, words, tokens, data.config.min_count)
+        vocab, tokens = data.vocab.without_specials(), data.split("train").num_tokens
+        config = resolve(choose_buckets(chosen, vocab), len(vocab), tokens, data.config.min_count)
         provenance = checkpoint.provenance if checkpoint else None
         trainer = Trainer(data, config, provenance=provenance, sizes=sizes)
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
@@ -93,7 +98,20 @@ def resolve(config: Word2VecConfig, num_words: int, num_tokens: int, min_count: 
             + advise({"a lower --min-count": (min_count, 1)}, "more text")
         )
     update = config.objective if config.objective == "skipgram" else config.cbow_update
-    learning_rate = config.learning_rate or DEFAULT_RATE[update]
+    learning_rate = config.learning_rate or (SUBWORD_RATE if config.subwords else DEFAULT_RATE)[update]
     epochs = config.epochs or min(20, max(5, round(80e6 / num_tokens)))
     threads = config.threads or available_cores()
     return replace(config, learning_rate=learning_rate, epochs=epochs, threads=threads)
+
+
+def choose_buckets(config: Word2VecConfig, vocab: Vocab) -> Word2VecConfig:
+    """Fill in the buckets of n-grams, if there are subwords; raise ConfigError for tokens of BPE."""
+    if config.ngram_lengths is None:
+        return config
+    if vocab.bpe:
+        raise ConfigError(
+            "--subwords: the tokens of byte-level BPE are parts of words already. Leave out --subwords, or "
+            "use another --tokenizer."
+        )
+    found = config.buckets or count_ngrams(vocab.words, *config.ngram_lengths, MAX_DEFAULT_BUCKETS)
+    return replace(config, buckets=max(1, found))

@@ -21,12 +21,20 @@ from nlpseq.storage import artifact
 from nlpseq.training.metrics import write_metrics
 from nlpseq.training.progress import TrainProgress
 from nlpseq.training.provenance import describe_source
+from nlpseq.vectors.subwords import SubwordVectors, mean_rows
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 from nlpseq.word2vec import parallel
 from nlpseq.word2vec.checkpoint import Checkpoint, TrainState, save_checkpoint
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD, ParallelSizes, pairs_of_words
+from nlpseq.word2vec.parallel import (
+    CHUNK_TOKENS,
+    Hogwild,
+    LocalSGD,
+    ParallelSizes,
+    pairs_of_rows,
+    pairs_of_words,
+)
 from nlpseq.word2vec.sampling import PART_TOKENS, epoch_keys, make_tables
 from nlpseq.word2vec.weights import (
     initial_ids,
@@ -80,8 +88,9 @@ class Trainer:
             self.sums[thread % self.threads] += sums
         self.sharing: Hogwild | LocalSGD
         if config.deterministic and self.selection.is_compiled and self.threads > 1:
-            pairs_V = pairs_of_words(data.split("train"), config)
-            self.sharing = LocalSGD(self.weights, self.state, self.threads, pairs_V, self.sizes)
+            pairs_V, bags = pairs_of_words(data.split("train"), config), self.tables.bags
+            pairs_R = pairs_of_rows(pairs_V, bags, len(self.weights.in_VD)) if bags else pairs_V
+            self.sharing = LocalSGD(self.weights, self.state, self.threads, (pairs_R, pairs_V), self.sizes)
         else:
             self.sharing = Hogwild(self.weights, self.state, self.at_once, self.sizes)
         num_chunks = -(-(self.stop - self.start) // self.sharing.chunk)
@@ -277,7 +286,7 @@ class Trainer:
         kept = None if self.best is self.weights else best
         vocab = self.data.vocab.without_specials()
         run = Checkpoint(self._describe(), vocab, self.config, self.state, self.metrics, weights, kept)
-        save_checkpoint(folder, run, meta)
+        save_checkpoint(folder, run, meta, self.tables.bags)
 
     def save_result(self, folder: artifact.Folder) -> None:
         """Write the vectors and the metrics."""
@@ -291,8 +300,12 @@ class Trainer:
         """
         if self._result is None:
             in_VD, out_VD = (without_padding(to_numpy(weight), self.config.dim) for weight in self.best)
+            vocab, subwords = self.data.vocab.without_specials(), None
             in_VD[initial_ids(in_VD, self.config)] = 0
-            self._result = Vectors(self.data.vocab.without_specials(), in_VD, out_VD, self._describe())
+            if self.tables.bags and self.config.ngram_lengths:
+                subwords = SubwordVectors(in_VD[len(vocab) :], *self.config.ngram_lengths)
+                in_VD = mean_rows(self.tables.bags, in_VD, self.config.dim)
+            self._result = Vectors(vocab, in_VD, out_VD, self._describe(), subwords)
         self._result.meta |= meta
         return self._result
 

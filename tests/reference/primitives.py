@@ -77,3 +77,9 @@ def merge_contexts(context_C: Any, x_C: Any, num: int, g_N: Any, stride: int, J:
     context_C[: len(words)] = words
     x_C[: len(words)] = [rows[word] for word in words]
     return len(words)
+
+
+def add_rows(weight_RD: Any, rows_N: Any, start: int, stop: int, sum_D: Any, D: int) -> None:
+    """Add the rows rows_N[start:stop] to sum_D."""
+    for row in rows_N[start:stop]:
+        sum_D[:] += weight_RD[row, :D]

@@ -173,6 +173,16 @@ def test_merged_contexts_equal_reference(words: list[int]) -> None:
     assert merged[0] == merged[1]
 
 
+@pytest.mark.parametrize("span", [(0, 0), (1, 2), (0, 4), (1, 6), (0, 8)], ids=str)
+def test_added_rows_equal_reference(span: tuple[int, int]) -> None:
+    rows_N, results = np.array([3, 0, 3, 6, 2, 2, 1, 5], np.uint32), []
+    for functions in (fast, plain):
+        sum_D = small_integers(5)
+        functions.add_rows(small_integers(V, 5), rows_N, *span, sum_D, 5)
+        results.append(sum_D)
+    assert_array_equal(*results)
+
+
 def test_prefetch_emits_instruction_and_changes_nothing() -> None:
     matrix = small_integers(V, 5)
     prefetch_all(matrix)

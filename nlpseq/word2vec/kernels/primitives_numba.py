@@ -2,8 +2,9 @@
 
 tests/reference/primitives.py holds a plain version of each function with the same signature.
 
-Letters: V words, D dimensions (padded), C contexts, K negatives, J outputs of a step (the target, then K
-negatives, then padding up to a multiple of TILE), N pairs of an output and an input: pair j * stride + c.
+Letters: V words, R rows of words and n-grams, D dimensions (padded), C contexts, K negatives, J outputs of a
+step (the target, then K negatives, then padding up to a multiple of TILE), N pairs of an output and an input:
+pair j * stride + c.
 """
 
 import math
@@ -17,6 +18,7 @@ from nlpseq.word2vec.kernels.tiles_numba import TILE
 __all__ = [
     "FAST",
     "MASKED_LOGIT",
+    "add_rows",
     "gather_mean",
     "input_gradient",
     "logits_of_one",
@@ -184,3 +186,20 @@ def merge_contexts(context_C, x_C, num, g_N, stride, J):  # type: ignore[no-unty
             g_N[j * stride + c] = g_N[j * stride + num]
         context_C[c], x_C[c] = context_C[num], x_C[num]
     return num
+
+
+@njit(inline="always")
+def add_rows(weight_RD, rows_N, start, stop, sum_D, D):  # type: ignore[no-untyped-def]
+    """Add the rows rows_N[start:stop] to sum_D, four at a time, which reads and writes the sum less often."""
+    n = start
+    while n + 4 <= stop:
+        a, b = weight_RD[rows_N[n]], weight_RD[rows_N[n + 1]]
+        e, f = weight_RD[rows_N[n + 2]], weight_RD[rows_N[n + 3]]
+        for d in range(D):
+            sum_D[d] += (a[d] + b[d]) + (e[d] + f[d])
+        n += 4
+    while n < stop:
+        a = weight_RD[rows_N[n]]
+        for d in range(D):
+            sum_D[d] += a[d]
+        n += 1
