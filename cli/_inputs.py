@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _ANNOUNCED = "nlpseq.announced"  # key of click.Context.meta: corpora announced as slow to build
 
+READ_BYTES = 1 << 16
 SLOW_START = "starting (the first run with these settings compiles kernels)"  # see Progress
 
 
@@ -60,9 +62,11 @@ def open_sources(sources: tuple[str, ...]) -> Corpus:
 def open_dataset(path: Path) -> TokenDataset:
     """Open an encoded corpus. Raises ConfigError if an explicit text setting differs."""
     from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.reading.decode import columns_of
 
     data = TokenDataset.open(path)
-    has = asdict(data.config)
+    has, columns = asdict(data.config), columns_of(data.meta.get("read", {}).get("formats", {}))
+    has["column"] = has["column"] or ", ".join(columns) or None  # recognized if none was named
     for name, value in explicit_settings(TextConfig).items():
         if has[name] != value:
             raise ConfigError(
@@ -126,10 +130,10 @@ def say_formats(data: TokenDataset) -> None:
         say(f"{file}: read as {description}")
 
 
-def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
+def say_contents(data: TokenDataset, subsample: float = 0.0, step: str = "training") -> None:
     """Describe an encoded corpus, with warnings about the text.
 
-    subsample: setting of the training.
+    subsample: setting of the step that reads the corpus next.
     """
     from nlpseq.dataset.diagnostics import diagnose
     from nlpseq.dataset.report import report_corpus
@@ -138,7 +142,7 @@ def say_contents(data: TokenDataset, subsample: float = 0.0) -> None:
     for title, text in report_corpus(data).rows():
         say(f"{title}: {text}")
     say(f"encoded corpus: {data.path}", level=1)
-    for notice in [*data.meta["notices"], *diagnose(data, subsample)]:
+    for notice in [*data.meta["notices"], *diagnose(data, subsample, step)]:
         say_notice(notice)
 
 
@@ -172,12 +176,11 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
     return lm
 
 
-def open_vectors(model: Path, source_format: Any = None, **loading: Any) -> Vectors:
+def open_vectors(model: Path, source_format: Any = None, *, verify: bool, **loading: Any) -> Vectors:
     """Load the vectors of a model or file, with warnings; loading: see loading_options."""
     from nlpseq.vectors.vectors import Vectors
 
-    loading["verify"] = loading["verify"] or None
-    vectors = Vectors.load(model, source_format, **loading)
+    vectors = Vectors.load(model, source_format, **loading, verify=verify or None)
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)
@@ -191,3 +194,32 @@ def load_vectors(
     from nlpseq.vectors.postprocess import postprocess
 
     return postprocess(open_vectors(model, lenient=lenient, load_top=load_top, verify=verify), **options)
+
+
+def text_lines(stream: IO[bytes]) -> Iterator[list[str]]:
+    """Yield the lines of a text in UTF-8 without empty lines, as many at once as have come."""
+    rest, is_start = b"", True
+    while data := stream.read1(READ_BYTES):  # type: ignore[attr-defined]
+        data = (rest + data).removeprefix(b"\xef\xbb\xbf") if is_start else rest + data
+        *lines, rest = re.split(rb"\r\n|\r|\n", data)
+        is_start = False
+        yield [line.decode("utf-8", "surrogateescape") for line in lines if line]
+    yield [rest.decode("utf-8", "surrogateescape")] if rest else []
+
+
+def without_blanks(vectors: Vectors, lines: Iterable[str]) -> list[str]:
+    """Return lines without white space around, but words of white space as they are.
+
+    An empty line can only be an argument, and stays.
+    """
+    words = [(line, line if vectors.vocab.find(line) is not None else line.strip()) for line in lines]
+    return [word for line, word in words if word or not line]
+
+
+def read_words(vectors: Vectors, file: Path) -> list[str]:
+    """Read a file of words, one per line; raise DataError if the file cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return without_blanks(vectors, [word for lines in text_lines(stream) for word in lines])
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}. Name a text with one word per line.") from error

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from nlpseq.core.resources import count_text
 
 from ._app import Command
-from ._inputs import open_vectors
-from ._options import force_option, required_output_option
+from ._inputs import open_vectors, read_words
+from ._options import force_option, loading_options, required_output_option
 from ._output import print_path, say, say_warning
 from ._training import lock_result
 
@@ -31,12 +32,13 @@ MAX_SHOWN = 5  # anchors in a message
 @required_output_option
 @click.option(
     "--anchors",
-    type=click.Path(exists=False, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="words that keep their place, one a line [default: the 10,000 most frequent shared words]",
+    help="words that the rotation brings together, one a line [default: 10,000 most frequent shared words]",
 )
+@loading_options
 @force_option
-def align(a: Path, b: Path, output: Path, anchors: Path | None, force: bool) -> None:
+def align(a: Path, b: Path, output: Path, anchors: Path | None, force: bool, **loading: Any) -> None:
     """Rotate the vectors of B into the space of A.
 
     Words of A and B can be compared after the rotation. The rotation is the orthogonal Procrustes solution:
@@ -46,14 +48,11 @@ def align(a: Path, b: Path, output: Path, anchors: Path | None, force: bool) -> 
     of anchors and their mean cosine before and after.
     """
     lock_result(output, force=force)
-    words = None
-    if anchors is not None:
-        from nlpseq.evaluation.files import read_lines
-
-        words = [line.text.strip() for line in read_lines(anchors)]
     from nlpseq.vectors.align import align as rotate
 
-    vectors = rotate(open_vectors(a), open_vectors(b), words)
+    target = open_vectors(a, **loading)
+    words = None if anchors is None else read_words(target, anchors)
+    vectors = rotate(target, open_vectors(b, **loading), words)
     found = vectors.meta["alignment"]
     found |= {"a": str(a), "b": str(b)}
     if left_out := found["left_out"]:

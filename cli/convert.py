@@ -11,13 +11,14 @@ from nlpseq.core.resources import count_text
 from nlpseq.vectors.formats.names import ENDINGS, FOLDERS, TITLES, BadTokens, format_of
 
 from ._app import Command
-from ._inputs import open_vectors
-from ._options import FileText, force_option, integer, loading_options, model_argument
+from ._inputs import open_vectors, read_words
+from ._options import force_option, integer, loading_options, model_argument
 from ._output import print_path, say, say_warning
 
 __all__ = ["convert"]
 
 _NAMES = list(ENDINGS.values())
+_FILE = click.Path(path_type=Path)
 
 
 @click.command(
@@ -46,8 +47,8 @@ _NAMES = list(ENDINGS.values())
     help="treatment of words that are empty or contain a separator of the format: stop with an error, skip "
     "the word, or escape every word as in vocab.tsv (a space as \\u0020)",
 )
-@click.option("--words", type=FileText(), metavar="FILE", help="keep the words of a file, one a line, alone")
-@click.option("--drop", type=FileText(), metavar="FILE", help="leave out the words of a file, one a line")
+@click.option("--words", type=_FILE, metavar="FILE", help="keep the words of a file, one a line, alone")
+@click.option("--drop", type=_FILE, metavar="FILE", help="leave out the words of a file, one a line")
 @click.option("--keep-top", type=integer(1), metavar="N", help="keep the first N words left")
 @click.option("--pca", type=integer(1), metavar="D", help="keep the D principal components")
 @click.option(
@@ -63,26 +64,28 @@ def convert(
     format: Any,
     source_format: Any,
     bad_tokens: Any,
-    words: str | None,
-    drop: str | None,
+    words: Path | None,
+    drop: Path | None,
     keep_top: int | None,
     pca: int | None,
     dtype: Any,
     force: bool,
     **loading: Any,
 ) -> None:
-    """Write the vectors of MODEL to OUT, in the format of the ending of OUT.
+    """Write the vectors of MODEL to OUT, for another tool.
+
+    The ending of OUT chooses the format:
 
     \b
-    .vec  word2vec text, also fastText's .vec                (word2vec)
-    .txt  GloVe text, without a line of sizes                (glove)
-    .bin  word2vec binary                                    (word2vec-binary)
-    .npy  an array; words and counts in NAME.vocab.tsv       (npy)
-    .tsv  TensorBoard projector; words in NAME.metadata.tsv  (projector)
-    .parquet  columns word, count, vector; needs [data]      (parquet)
-    .w2v  a folder of nlpseq                              (nlpseq)
-    .static  a folder for model2vec, sentence-transformers   (static)
-    .spacy  a folder for spaCy; needs spaCy                  (spacy)
+    .vec      word2vec text, also fastText's .vec                (word2vec)
+    .txt      GloVe text, without a line of sizes                (glove)
+    .bin      word2vec binary                                    (word2vec-binary)
+    .npy      an array; words and counts in NAME.vocab.tsv       (npy)
+    .tsv      TensorBoard projector; words in NAME.metadata.tsv  (projector)
+    .parquet  columns word, count, vector; needs [data]          (parquet)
+    .w2v      a folder of nlpseq                                 (nlpseq)
+    .static   a folder for model2vec, sentence-transformers      (static)
+    .spacy    a folder for spaCy; needs spaCy                    (spacy)
 
     Add .gz to compress a file. MODEL can have any of these formats, recognized by its content. The numbers
     stay the same to the bit, without --pca and --dtype. The options that make vectors smaller work in the
@@ -98,10 +101,9 @@ def convert(
         chosen = check_output(out, format, force=force)
         check_dtype(dtype, chosen)
         vectors = open_vectors(model, source_format, **loading)
-        kept = None if words is None else _lines(words)
-        smaller = shrink(
-            vectors, words=kept, drop=_lines(drop or ""), keep_top=keep_top, pca=pca, dtype=dtype
-        )
+        kept = None if words is None else read_words(vectors, words)
+        dropped = [] if drop is None else read_words(vectors, drop)
+        smaller = shrink(vectors, words=kept, drop=dropped, keep_top=keep_top, pca=pca, dtype=dtype)
         written = smaller.write(out, format, bad_tokens, force=force)
     new = [] if smaller is vectors else smaller.meta["notices"]
     for notice in [*new, *written.notices]:
@@ -109,7 +111,3 @@ def convert(
     say(f"{count_text(written.num_words, 'word')} x {smaller.matrix.shape[1]:,}: {TITLES[chosen]}")
     for file in written.files:
         print_path(file)
-
-
-def _lines(text: str) -> list[str]:
-    return [line.removesuffix("\r") for line in text.split("\n") if line.strip()]

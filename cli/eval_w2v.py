@@ -54,7 +54,11 @@ evaluation_options = option_group(
 )
 TOTALS = ("semantic", "syntactic", "all")
 MAX_SHOWN = 5  # unused lines and unknown words in a message
-WAYS_OUT = {"too many words": "Separate the fields by tabs."}  # by reason; else CORRECT
+TABS = "Separate the fields by tabs."
+WAYS_OUT = {  # by reason; else CORRECT
+    "too many words": TABS,
+    "two whole numbers, perhaps a score with a decimal comma": TABS,
+}
 CORRECT = "Correct the file."
 
 

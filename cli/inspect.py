@@ -22,6 +22,7 @@ from ._output import print_columns, print_json
 __all__ = ["inspect"]
 
 MAX_SHOWN = 500  # characters of a setting
+MIN_ROUNDED = 1000  # a figure shown without decimals
 FIGURES = {"corpus", "num_sentences", "num_tokens", "noted_files", "splits", "statistics", "unknown"}
 READING = ("encodings", "formats")  # the rest is in figures and notices
 
@@ -156,7 +157,7 @@ def _inspect_text(file: Path) -> Finding:
     text = "" if block is None else block.text
     line = next((line for line in text[:100_000].split("\n") if line.strip()), "")
     tokens = tokenize(line[:10_000], TextConfig())[:10]
-    encoding = next(iter(report.encodings))
+    encoding = next(iter(report.encodings), None)  # None without any text, such as an empty archive
     meta = size | {"encoding": encoding, "first_tokens": tokens, "notices": report.notices()}
     return Finding("text", None, meta)
 
@@ -186,4 +187,6 @@ def _text_of(value: Any, *, is_count: bool) -> str:
         return ", ".join(_text_of(each, is_count=is_count) for each in value)
     if isinstance(value, int) and not isinstance(value, bool) and is_count:
         return f"{value:,}"
+    if isinstance(value, float) and is_count:
+        return f"{value:,.0f}" if abs(value) >= MIN_ROUNDED else f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -82,7 +82,7 @@ def preprocess(
             data = encode_into(corpus, config, new, threads=threads, progress=bar.report)
         pairs = _count(data, counting, threads) if cooccurrence else None
     data.path = path
-    say_contents(data, counting.subsample if cooccurrence else 0.0)
+    say_contents(data, counting.subsample if cooccurrence else 0.0, "--cooccurrence")
     if config.phrases:
         _say_phrases(data)
     if pairs is not None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -15,7 +14,7 @@ from nlpseq.core.resources import count_text
 from nlpseq.errors import DataError, UnknownWord
 
 from ._app import Command
-from ._inputs import load_vectors
+from ._inputs import load_vectors, read_words, text_lines, without_blanks
 from ._options import Words, integer, json_option, model_argument, vector_options
 from ._output import print_columns, print_json, print_line, say, say_warning
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 top_option = click.option("--top", type=integer(1), default=10, help="number of answers")
 STDIN = "-"
-READ_BYTES = 1 << 16
 
 
 @click.command(
@@ -66,7 +64,7 @@ def neighbors(
     asked, all_known = 0, True
     for batch in batches:
         questions = list[_Question]()
-        for typed in _without_blanks(vectors, batch):
+        for typed in without_blanks(vectors, batch):
             try:
                 questions.append(_line(vectors, typed) if lines else _word(vectors, typed))
             except DataError as error:
@@ -80,7 +78,8 @@ def neighbors(
             _print_neighbors(vectors, question, answers, as_json=as_json, place=asked if has_header else None)
             asked += 1
     if not (asked or interactive) and all_known:
-        say_warning("stdin: holds no words, so there is nothing to answer.")
+        source = "WORD" if words and STDIN not in words else "stdin"
+        say_warning(f"{source}: holds no words, so there is nothing to answer.")
     if not (all_known or interactive):
         click.get_current_context().exit(DataError.exit_code)
 
@@ -105,7 +104,8 @@ def _line(vectors: Vectors, typed: str) -> _Question:
         raise UnknownWord(f"{typed!r}: has no word with a vector. Use words of the training text.")
     if unknown:
         total = count_text(len(known) + len(unknown), "word")
-        say(f"{typed}: {len(unknown)} of {total} left out as unknown: {' '.join(unknown)}")
+        shown = " ".join(map(vectors.vocab.label, unknown))
+        say(f"{typed}: {len(unknown)} of {total} left out as unknown: {shown}")
     return _Question(known, typed, {"line": typed, "unknown": unknown})
 
 
@@ -118,9 +118,7 @@ def _print_neighbors(
         print_json(question.record | {"neighbors": records})
     else:
         if place is not None:
-            if place > 0:
-                print_line()
-            print_line(question.title)
+            _print_title(question.title, place)
         _print_scores(vectors, answers)
     _explain_if_empty(answers, question.title)
 
@@ -199,7 +197,7 @@ def query(
     An example is 'king - man + 2*woman': + and - stand between spaces, and a number before * is a weight.
     Words count as vectors of length 1. A phrase in quotation marks is an entry of the vocabulary, or else the
     mean of its words; quotation marks also hold a word such as + or a*b. - alone reads expressions from
-    stdin, one per line.
+    stdin, one per line, and prints each above its answers.
     """
     from nlpseq.vectors.expressions import parse_expression
 
@@ -209,12 +207,16 @@ def query(
     vectors = load_vectors(model, **vector_settings)
     limits: dict[str, Any] = {"min_frequency": min_frequency or 0, "max_rank": max_rank}
     limits["among"] = None if among is None else _known_words(vectors, among)
-    answers = None
+    asked = 0
     for text in texts:
         words = [word for term in parse_expression(text) for word in vectors.words_of(term)]
         answers = vectors.query(text, top, **limits)
-        _print_answers(vectors, answers, _changes(vectors, words), as_json=as_json)
-    if answers is None:
+        if expression == (STDIN,) and not as_json:
+            _print_title(text, asked)
+        record = {"expression": text} | _changes(vectors, words)
+        _print_answers(vectors, answers, record, as_json=as_json)
+        asked += 1
+    if not asked:
         say_warning("stdin: holds no expression, so there is nothing to answer.")
 
 
@@ -238,7 +240,7 @@ def odd_one_out(model: Path, words: tuple[str, ...], as_json: bool, **vector_set
     """
     typed = [word for batch in _batches(words) for word in batch]
     vectors = load_vectors(model, **vector_settings)
-    typed = _without_blanks(vectors, typed)
+    typed = without_blanks(vectors, typed)
     scores = vectors.odd_one_out(typed)
     changed = _changes(vectors, typed)
     if as_json:
@@ -276,12 +278,20 @@ def similarity(model: Path, a: str, b: str, as_json: bool, **vector_settings: An
         print_line(f"{cosine:.4f}")
 
 
-def _print_answers(vectors: Vectors, answers: Answers, changed: dict[str, Any], *, as_json: bool) -> None:
+def _print_answers(vectors: Vectors, answers: Answers, record: dict[str, Any], *, as_json: bool) -> None:
+    """Print answers; record: more keys of the JSON document."""
     if as_json:
-        print_json({"answers": [{"word": word, "score": value} for word, value in answers]} | changed)
+        print_json(record | {"answers": [{"word": word, "score": value} for word, value in answers]})
     else:
         _print_scores(vectors, answers)
     _explain_if_empty(answers, "no answer")
+
+
+def _print_title(title: str, place: int) -> None:
+    """Print what is answered next, after a blank line except for the first answer."""
+    if place > 0:
+        print_line()
+    print_line(title)
 
 
 def _print_scores(vectors: Vectors, scores: Iterable[tuple[str, float]]) -> None:
@@ -315,11 +325,7 @@ def _changes(vectors: Vectors, words: Iterable[str]) -> dict[str, Any]:
 
 def _known_words(vectors: Vectors, file: Path) -> list[str]:
     """Read the words of --among that the vectors have."""
-    try:
-        with file.open("rb") as stream:
-            words = _without_blanks(vectors, [word for batch in _lines(stream) for word in batch])
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}. Name a text with one word per line.") from error
+    words = read_words(vectors, file)
     known = [word for word in words if word in vectors]
     if not known:
         raise DataError(f"{file}: holds no known word. Name a text with one word of the vectors per line.")
@@ -341,18 +347,7 @@ def _batches(words: Sequence[str], interactive: bool = False) -> Iterator[list[s
 
 
 def _stdin_lines() -> Iterator[list[str]]:
-    return _lines(sys.stdin.buffer)
-
-
-def _lines(stream: IO[bytes]) -> Iterator[list[str]]:
-    """Yield the lines of a text in UTF-8 without empty lines, as many at once as have come."""
-    rest, is_start = b"", True
-    while data := stream.read1(READ_BYTES):  # type: ignore[attr-defined]
-        data = (rest + data).removeprefix(b"\xef\xbb\xbf") if is_start else rest + data
-        *lines, rest = re.split(rb"\r\n|\r|\n", data)
-        is_start = False
-        yield [line.decode("utf-8", "surrogateescape") for line in lines if line]
-    yield [rest.decode("utf-8", "surrogateescape")] if rest else []
+    return text_lines(sys.stdin.buffer)
 
 
 def _typed_texts(texts: Sequence[str]) -> list[str]:
@@ -364,12 +359,6 @@ def _typed_texts(texts: Sequence[str]) -> list[str]:
     if None in typed:
         raise DataError("stdin: has fewer lines than there are -. Write one word or phrase per line.")
     return [text for text in typed if text is not None]
-
-
-def _without_blanks(vectors: Vectors, lines: Iterable[str]) -> list[str]:
-    """Return lines without white space around, but words of white space as they are."""
-    words = (line if vectors.vocab.find(line) is not None else line.strip() for line in lines)
-    return [word for word in words if word]
 
 
 def _prompted_words() -> Iterator[str]:

@@ -12,7 +12,7 @@ import click
 
 from nlpseq.config import COUNTING, CooccurrenceConfig, GloveConfig, PPMIConfig, SVDConfig, TextConfig
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size_text
-from nlpseq.errors import ConfigError, advise
+from nlpseq.errors import ConfigError, ways_to_pairs
 
 from ._app import Command
 from ._inputs import SLOW_START, say_contents
@@ -81,7 +81,7 @@ def train_counts(method: str, **arguments: Any) -> None:
     seconds = vectors.meta
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
     if "glove_config" not in vectors.meta:  # GloVe has warned before training
-        ways_out = _ways_to_pairs(vectors.meta["cooccurrence_config"]["subsample"])
+        ways_out = ways_to_pairs(vectors.meta["cooccurrence_config"]["subsample"])
         say_untrained(vectors.vocab, vectors.zero_ids.tolist(), "a vector of zeros", ways_out)
     say_neighbors(session.path, vectors)
     print_path(session.path)
@@ -179,14 +179,9 @@ def _count(
 
         pairs_V = counts.matrix.indptr[1:] - counts.matrix.indptr[:-1]
         without_pairs = (pairs_V == 0).nonzero()[0].tolist()
-        say_untrained(counts.vocab, without_pairs, "a vector of zeros", _ways_to_pairs(config.subsample))
+        say_untrained(counts.vocab, without_pairs, "a vector of zeros", ways_to_pairs(config.subsample))
         check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
-
-
-def _ways_to_pairs(subsample: float) -> str:
-    """Return advice for words without pairs."""
-    return advise({"--subsample 0": (subsample, 0.0)}, "more text", "longer sentences")
 
 
 def _factorize(

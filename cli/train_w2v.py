@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
-from nlpseq.config.fields import from_dict
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size_text
-from nlpseq.errors import ConfigError, advise
+from nlpseq.errors import ConfigError, ways_to_pairs
 
 from ._app import Command
 from ._inputs import dataset_folder, say_contents
@@ -168,7 +167,6 @@ def _say_result(path: Path, vectors: Vectors) -> None:
             else ""
         )
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
-    config = from_dict(Word2VecConfig, meta["config"])
-    ways_out = advise({"--subsample 0": (config.subsample, 0.0)}, "more text", "longer sentences")
+    ways_out = ways_to_pairs(meta["config"]["subsample"])
     say_untrained(vectors.vocab, vectors.zero_ids.tolist(), "a vector of zeros", ways_out)
     say_neighbors(path, vectors)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 __all__ = ["DISK_FULL", "SHORTAGE", "ArtifactError", "BackendUnavailable", "ConfigError", "DataError"]
 __all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError", "UnknownWord", "advise"]
-__all__ += ["missing_extra"]
+__all__ += ["missing_extra", "ways_to_pairs"]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SHORTAGE = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of the machine: no file is corrupt
@@ -96,3 +96,8 @@ def advise(settings: Mapping[str, tuple[float | None, float | None]], *others: s
     ]
     *first, last = [*used, *others]
     return f"Use {', '.join(first)}{', or ' * bool(first)}{last}."
+
+
+def ways_to_pairs(subsample: float, option: str = "--subsample 0") -> str:
+    """Return a sentence of advice for words without a training pair."""
+    return advise({option: (subsample, 0.0)}, "more text", "longer sentences")

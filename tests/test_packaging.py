@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {"LICENSE", "README.md", "cli", "corpora", "nlpseq", "pyproject.toml", "tests"}
 HEAVY = ("numpy", "scipy", "numba", "nltk", "torch", "cupy", "gensim", "tqdm")
 OTHER_FILES = {"nlpseq/py.typed", "nlpseq/README.md", "nlpseq/README.ko.md"}
+OTHER_FILES |= {"nlpseq/vectors/README.md", "nlpseq/vectors/COMING_FROM.md"}
 OTHER_FILES |= {"nlpseq/corpora/catalog.toml", "nlpseq/corpora/tiny/tiny.txt"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 SETUPTOOLS = PYPROJECT["tool"]["setuptools"]

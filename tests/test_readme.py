@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md"] + [
     file
     for top in ("nlpseq", "cli", "corpora", "tests/bench")
-    for file in sorted((ROOT / top).rglob("README*.md"))
+    for file in sorted((ROOT / top).rglob("*.md"))
+    if file.name != "LOG.md"
 ]
 MIN_COMMANDS = {"README.md": 20, "cli/README.md": 1, "nlpseq/vectors/README.md": 2, "nlpseq/lm/README.md": 2}
 MIN_PYTHON = {"README.md": 2, "nlpseq/README.md": 2, "nlpseq/vectors/README.md": 1}

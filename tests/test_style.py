@@ -16,7 +16,8 @@ TESTS = [file for file in sorted((ROOT / "tests").rglob("*.py")) if "golden" not
 READMES = [ROOT / "README.md"] + [
     file
     for top in ("nlpseq", "cli", "corpora", "tests/bench")
-    for file in sorted((ROOT / top).rglob("README.md"))
+    for file in sorted((ROOT / top).rglob("*.md"))
+    if file.name not in ("LOG.md", "README.ko.md")
 ]
 
 PRO_WORDS = {

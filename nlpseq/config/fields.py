@@ -150,8 +150,11 @@ def from_dict(config_type: type[T], values: Mapping[str, Any], base: T | None = 
     config: T = config_type(**values) if base is None else replace(base, **values)  # type: ignore[type-var]
     for key, value in values.items():
         has = getattr(config, key)
-        if has != value:  # because some settings replace defaults of others, but no explicit value
-            raise ConfigError(f"{key}: is {has!r} with the other settings, not {value!r}. Leave out {key}.")
+        if has != value:  # because the tokenizer `bpe` replaces defaults of other settings
+            tokenizer, option = vars(config)["tokenizer"], f"--{key.replace('_', '-')}"
+            raise ConfigError(
+                f"{key}: is {has!r} with the tokenizer {tokenizer}, not {value!r}. Leave out {option}."
+            )
     return config
 
 

@@ -46,7 +46,7 @@ from nlpseq.counts.glove_checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from nlpseq.errors import ArtifactError, DataError, advise
+from nlpseq.errors import ArtifactError, DataError, ways_to_pairs
 from nlpseq.storage import artifact
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
@@ -98,7 +98,7 @@ def train_glove(
     """
     config = from_dict(GloveConfig, settings, config)
     if counts.matrix.nnz == 0:
-        ways = advise({"--subsample 0": (counts.config.subsample, 0.0)}, "more text", "longer sentences")
+        ways = ways_to_pairs(counts.config.subsample)
         raise DataError(f"co-occurrence counts: there is not one pair of words. {ways}")
     with lock_new_run(checkpoint):
         weights = initial_weights(len(counts.vocab), config)

@@ -96,7 +96,7 @@ def _too_long(dim: int, most: int, source: str) -> ConfigError:
     """Return the error of vectors longer than their source fills."""
     return ConfigError(
         f"dim: {dim} is too large, because {source} give vectors of at most "
-        f"{count_text(most, 'dimension')}. Use --dim {most} or lower, or more text."
+        f"{count_text(most, 'dimension')}. Use --dim {most}{' or lower' * (most > 1)}, or more text."
     )
 
 

@@ -24,15 +24,15 @@ MAX_SENTENCES = 10_000  # read from the start of the corpus
 UNSPACED = "For text without spaces between words use --tokenizer char."
 
 
-def diagnose(data: TokenDataset, subsample: float = 0.0) -> list[str]:
+def diagnose(data: TokenDataset, subsample: float = 0.0, step: str = "training") -> list[str]:
     """Return warnings about the train split of an encoded corpus.
 
-    subsample: setting of the training.
+    subsample: setting of the step that reads the corpus next.
     """
     train, vocab = data.split("train"), data.vocab
     notices = list(_repetition(train))
     if vocab.counts[: vocab.num_words + 1].sum() == train.num_tokens:  # else counts are of another text
-        notices = [*_too_few_tokens(train, subsample), *notices]
+        notices = [*_too_few_tokens(train, subsample, step), *notices]
     single = float((np.diff(train.sentences[: MAX_SENTENCES + 1]) == 1).mean())
     is_unspaced = any(each.startswith(UNSPACED_TEXT) for each in data.meta["notices"])
     if single > MAX_SINGLE_SHARE and not is_unspaced:
@@ -43,7 +43,7 @@ def diagnose(data: TokenDataset, subsample: float = 0.0) -> list[str]:
     return notices
 
 
-def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:
+def _too_few_tokens(train: TokenDataset, subsample: float, step: str) -> Iterator[str]:
     vocab, num_tokens = train.vocab, train.num_tokens
     counts_V, num_unknown = vocab.without_specials().counts, int(vocab.counts[vocab.num_words])
     if num_tokens < MIN_TOKENS:
@@ -64,7 +64,7 @@ def _too_few_tokens(train: TokenDataset, subsample: float) -> Iterator[str]:
     kept = float(counts_V @ (keep_thresholds(counts_V, subsample) + 1.0)) / 2**HALF
     if subsample and kept < max(MIN_KEPT_SHARE * num_tokens, MIN_TOKENS * (num_tokens >= MIN_TOKENS)):
         yield (
-            f"--subsample {subsample:g} keeps about {kept:,.0f} of {num_tokens:,} tokens for training. Use "
+            f"--subsample {subsample:g} keeps about {kept:,.0f} of {num_tokens:,} tokens for {step}. Use "
             "--subsample 0, or a higher value."
         )
 

@@ -81,8 +81,8 @@ def preprocess(
     corpus: also a path, an iterable of texts or of lists of tokens, or a data frame, as in open_corpus. path:
     by default the name of the corpus and .tokens. settings: fields of TextConfig, in place of config.
     vocab: an existing vocabulary, for a model trained on other text; default: the words of the train split.
-    threads: default all cores of this process. Tokenizers of whole lines run in processes, so a script must
-    call this function under `if __name__ == "__main__":`.
+    threads: default all cores of this process. Tokenizers of whole lines read a text of more than a block in
+    processes, so a script must call this function under `if __name__ == "__main__":`.
     Raises ConfigError if `path` exists and force is off, DataError if the text leaves no vocabulary or cannot
     be split, ResourceError if the disk is full.
     """

@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain, islice
 from multiprocessing import get_context
 from typing import NamedTuple, TypeVar
 
@@ -65,6 +66,8 @@ def tokenize_blocks(
     tokenize_block = block_tokenizer(config, limits, bpe)
     if TOKENIZERS[config.tokenizer_kind].whole_lines:
         blocks = _cut_at_newlines(blocks, limits.part_bytes)
+        first_two = [*islice(blocks, 2)]
+        blocks, threads = chain(first_two, blocks), threads if len(first_two) > 1 else 1
     with _open_pool(config, threads) as pool:
         submitted = submit_ahead(lambda block: pool.submit(tokenize_block, block.data), blocks, 2 * threads)
         try:

@@ -16,7 +16,7 @@ from nlpseq.reading.decode import UTF_8
 from nlpseq.tokenizers.base import normalize_and_tokenize
 from nlpseq.tokenizers.bpe import BPE, SPACE_MARK, TOKENIZER_FILE, token_name
 
-__all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "prune", "unescape"]
+__all__ = ["EOS", "SPECIALS", "SPECIAL_BYTES", "UNK", "Vocab", "escape", "escape_words", "prune", "unescape"]
 
 UNK, EOS = "<unk>", "<eos>"
 SPECIALS = (UNK, EOS)
@@ -85,7 +85,7 @@ class Vocab:
     @cached_property
     def digest(self) -> str:
         """Hash the words in order with sha256: equal digests mean equal ids of equal texts."""
-        text = "\n".join([*_escaped(self.words), ""])
+        text = "\n".join([*escape_words(self.words), ""])
         return hashlib.sha256(text.encode() + (self.bpe.content if self.bpe else b"")).hexdigest()
 
     def without_specials(self) -> "Vocab":
@@ -104,7 +104,7 @@ class Vocab:
 
     def to_bytes(self) -> bytes:
         """Return the content of vocab.tsv."""
-        rows = zip(_escaped(self.words), map(str, self.counts.tolist()), strict=True)
+        rows = zip(escape_words(self.words), map(str, self.counts.tolist()), strict=True)
         header = f"word\tcount\tspecials={self.num_specials}"
         return "\n".join([header, *map("\t".join, rows), ""]).encode()
 
@@ -160,7 +160,7 @@ def prune(
     return by_word[np.argsort(-counts[by_word], kind="stable")][:max_vocab]
 
 
-def _escaped(words: Sequence[str]) -> Sequence[str]:
+def escape_words(words: Sequence[str]) -> Sequence[str]:
     """Escape words; one search shows if any needs escaping, because few do."""
     return [escape(word) for word in words] if _UNREADABLE.search("".join(words)) else words
 

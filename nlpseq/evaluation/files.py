@@ -6,6 +6,7 @@ a number in front.
 """
 
 import csv
+import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
@@ -122,8 +123,9 @@ def _fields(text: str, separator: str) -> list[str]:
 
 
 def number_in(field: str) -> float | None:
-    """Parse a number with a decimal point or comma; return None for other text."""
-    return float(field.replace(",", ".")) if _NUMBER.fullmatch(field) else None
+    """Parse a finite number with a decimal point or comma; return None for other text."""
+    number = float(field.replace(",", ".")) if _NUMBER.fullmatch(field) else math.inf
+    return number if math.isfinite(number) else None
 
 
 def line_numbers(unused: Unused) -> dict[str, list[int]]:

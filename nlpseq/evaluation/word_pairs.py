@@ -29,8 +29,19 @@ from nlpseq.evaluation.files import (
 )
 from nlpseq.vectors.vectors import Vectors
 
-__all__ = ["HEADING", "TOO_MANY_WORDS", "Agreement", "Pair", "PairFile", "evaluate_pairs", "read_pairs"]
+__all__ = [
+    "DECIMAL_COMMA",
+    "HEADING",
+    "TOO_MANY_WORDS",
+    "Agreement",
+    "Pair",
+    "PairFile",
+    "evaluate_pairs",
+    "read_pairs",
+]
 
+COMMA = ","
+DECIMAL_COMMA = "two whole numbers, perhaps a score with a decimal comma"
 HEADING, TOO_MANY_WORDS = "heading", "too many words"
 MIN_PAIRS = 3  # of a correlation
 
@@ -84,6 +95,8 @@ def _reason_without_pair(fields: Sequence[str], separator: str) -> str | None:
         return "fewer than two words"
     if all(number is None for number in numbers):
         return "no score"
+    if separator == COMMA and len(fields) == 4 and all(map(str.isdigit, fields[2:])):
+        return DECIMAL_COMMA
     return TOO_MANY_WORDS if separator == SPACE and None in numbers else None
 
 

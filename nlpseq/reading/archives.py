@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import IO, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 
 from nlpseq.errors import DataError, NlpseqError
 from nlpseq.reading.open import ChunkStream, RawBytes
@@ -20,7 +20,11 @@ __all__ = ["TAR_HEAD_BYTES", "Member", "is_tar", "is_zip", "tar_members", "zip_m
 
 TAR_HEAD_BYTES = 512
 _READ_BYTES = 1 << 16
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError)
+_MAX_AFTER_END = 16  # reads of tarfile at the end of a whole archive
+_BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError),
+    *(OSError, NotImplementedError),  # of a seek to a forged offset, and of a forged version of zip
+)
 _BAD_HEADER = (
     tarfile.EmptyHeaderError,  # type: ignore[attr-defined]
     tarfile.InvalidHeaderError,  # type: ignore[attr-defined]
@@ -99,6 +103,21 @@ def zip_members(stream: RawBytes, name: str, corrupt: type[NlpseqError] = DataEr
             yield Member(info.filename, info.file_size, raw)
 
 
+class _TarStream(ChunkStream):
+    """The bytes of a tar archive; an error if tarfile reads on after their end, as to skip a forged size."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__(chunks)
+        self._num_after_end = 0
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = super().readinto(buffer)
+        self._num_after_end += count == 0
+        if self._num_after_end > _MAX_AFTER_END:
+            raise EOFError("unexpected end of data")
+        return count
+
+
 class _CheckedInfo(tarfile.TarInfo):
     """A header of tar; a broken or missing header is an error, because the end of an archive is marked."""
 
@@ -116,17 +135,21 @@ def tar_members(
     """Yield each member of a tar archive; a member must be read before the next.
 
     chunks: the archive, read to the end. name: of the archive. corrupt: class of the error raised if the
-    archive is corrupt.
+    archive is corrupt. Raises DataError for a sparse file.
     """
-    stream = io.BufferedReader(ChunkStream(chunks))
+    stream = io.BufferedReader(_TarStream(chunks))
     with (
         _archive_errors(name, corrupt),
         tarfile.open(fileobj=stream, mode="r|", tarinfo=_CheckedInfo) as archive,
     ):
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # else the headers of all members stay in memory
-            if info.isreg() and not _is_hidden(info.name) and (opened := archive.extractfile(info)):
-                member_name = f"{name}, member {info.name}"
+            if not info.isreg() or _is_hidden(info.name):
+                continue
+            member_name = f"{name}, member {info.name}"
+            if info.issparse():  # a few bytes may declare any number of zeros
+                raise DataError(f"{member_name}: is a sparse file. Extract the archive and name the files.")
+            if opened := archive.extractfile(info):
                 raw = RawBytes(_MemberStream(opened, member_name, corrupt), member_name, hashed=False)
                 yield Member(info.name, info.size, raw)
     for _ in chunks:  # padding behind the last member

@@ -7,7 +7,7 @@ A file without text, or mostly invalid in the encoding, is refused.
 import codecs
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ from nlpseq.reading.encodings import marked_encoding, recognize
 from nlpseq.reading.sentences import keeps_nul
 from nlpseq.reading.sniff import NonText, recognize_non_text
 
-__all__ = ["NOTE", "UTF_8", "FileList", "ReadReport", "UnfitFile", "decode", "refuse_non_text"]
+__all__ = ["NOTE", "UTF_8", "FileList", "ReadReport", "UnfitFile", "columns_of", "decode", "refuse_non_text"]
 
 NOTE = "note: "  # start of a notice that asks for nothing, unlike a warning
 UTF_8 = ("utf-8", "surrogatepass")  # because text in memory may hold single surrogates
@@ -29,6 +29,7 @@ _FIRST, _MORE = "\udc00", "\udc01"  # stand for invalid bytes until these are co
 _MIN_UTF_8_BYTES = 16  # more than characters, evidence of UTF-8 against an explicit encoding
 _MIN_INVALID = 16  # bytes, for 1 % of a whole file to be too many; of less it is 20 %
 _NAMED_FILES = 3  # in a message
+_TEXT_FROM = ", text from "  # before the column of a format
 
 
 class UnfitFile(DataError):
@@ -54,6 +55,11 @@ class FileList:
     def __str__(self) -> str:
         more = self.num_files - len(self.first)
         return "; ".join(self.first) + (f" and {count_text(more, 'more file')}" if more else "")
+
+
+def columns_of(formats: Iterable[str]) -> list[str]:
+    """Return the columns with the text; formats: of ReadReport."""
+    return sorted({column for each in formats if (column := each.partition(_TEXT_FROM)[2])})
 
 
 @dataclass
@@ -88,7 +94,7 @@ class ReadReport:
 
     def note_format(self, title: str, column: str, name: str) -> None:
         """Note that a file is read as JSON or a table, with the text in a column."""
-        self.formats.setdefault(f"{title}, text from {column}" if column else title, name)
+        self.formats.setdefault(f"{title}{_TEXT_FROM}{column}" if column else title, name)
 
     def notices(self) -> list[str]:
         """Return a sentence for stderr about each kind of problem."""

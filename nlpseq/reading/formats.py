@@ -14,7 +14,7 @@ from pathlib import Path
 from nlpseq.config import FORMATS, Format, TextConfig
 from nlpseq.errors import DataError
 from nlpseq.reading.archives import TAR_HEAD_BYTES, is_tar, is_zip, tar_members, zip_members
-from nlpseq.reading.decode import ReadReport, decode, refuse_non_text
+from nlpseq.reading.decode import ReadReport, UnfitFile, decode, refuse_non_text
 from nlpseq.reading.jsonl import choose_path, json_text, sniff_json
 from nlpseq.reading.open import COMPRESSED_ENDINGS, READ_BYTES, RawBytes, decompressed
 from nlpseq.reading.parquet import column_path, column_text, sniff_arrow
@@ -86,7 +86,11 @@ def _check_format(config: TextConfig, found: Format, name: str) -> None:
 
 def _refuse_nested(raw: RawBytes, is_member: bool) -> None:
     if is_member:
-        raise DataError(f"{raw.name}: is an archive in an archive. Extract the inner archive and name it.")
+        raise UnfitFile(
+            f"{raw.name}: is an archive in an archive. Extract the inner archive and name it.",
+            "archive",
+            is_text=False,
+        )
 
 
 def _record_text(

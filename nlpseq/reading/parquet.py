@@ -37,10 +37,14 @@ def column_path(file: RawBytes, head: bytes, wanted: str | None) -> Path:
     _import("pyarrow", file.name)
     with _arrow_errors(file.name):
         batch = next(_batches(file, head, None, SAMPLE_RECORDS), None)
-    if batch is None:
-        raise DataError(f"{file.name}: has no records. Name a file with text.")
-    is_text = {path: has_text for field in batch.schema for path, has_text in _columns(field, ())}
-    samples = {".".join(path): _sample(batch, path) for path, has_text in is_text.items() if has_text}
+        if batch is None:
+            raise DataError(f"{file.name}: has no records. Name a file with text.")
+        is_text = {path: has_text for field in batch.schema for path, has_text in _columns(field, ())}
+        with_text = [path for path, has_text in is_text.items() if has_text]
+        for path in with_text:
+            if batch.schema.names.count(path[0]) > 1:
+                raise DataError(f"{file.name}: has several columns named {path[0]!r}. Keep one of them.")
+        samples = {".".join(path): _sample(batch, path) for path in with_text}
     others = [".".join(path) for path, has_text in is_text.items() if not has_text]
     chosen = choose_column(samples, wanted, file.name, others=others, is_binary=True)
     return next(path for path, has_text in is_text.items() if has_text and ".".join(path) == chosen)
@@ -84,7 +88,7 @@ def _arrow_errors(name: str) -> Iterator[None]:
     pa = _import("pyarrow", name)
     try:
         yield
-    except (pa.ArrowException, OSError) as error:  # ArrowMemoryError is a MemoryError, too
+    except (pa.ArrowException, OSError, ValueError) as error:  # ArrowMemoryError is a MemoryError, too
         if isinstance(error, MemoryError):
             raise
         reason = str(error).partition("\n")[0].rstrip(".")
@@ -124,11 +128,28 @@ def _columns(field: Any, before: Path) -> Iterator[tuple[Path, bool]]:
 
 def _column(batch: Any, path: Path) -> Any:
     """Return a column of strings as an array of bytes."""
-    pa, compute = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.compute")
+    compute = importlib.import_module("pyarrow.compute")
+    batch.validate()  # because Arrow files are read without a check, and a wrong length ends the process
     values = batch.column(path[0])
     for name in path[1:]:
         values = compute.struct_field(values, [name])
-    return values.cast(pa.string()).cast(pa.binary())
+    return _checked_bytes(values).cast("binary")
+
+
+def _checked_bytes(values: Any) -> Any:
+    """Return strings as bytes, after a check of their offsets but not of their UTF-8."""
+    pa = importlib.import_module("pyarrow")
+    if pa.types.is_dictionary(values.type):
+        dictionary = _checked_bytes(values.dictionary)
+        return pa.DictionaryArray.from_arrays(values.indices, dictionary).dictionary_decode()
+    kinds = {
+        pa.string(): pa.binary(),
+        pa.large_string(): pa.large_binary(),
+        pa.string_view(): pa.binary_view(),
+    }
+    strings = values.view(kinds[values.type])
+    strings.validate(full=True)
+    return strings
 
 
 def _sample(batch: Any, path: Path) -> list[str]:

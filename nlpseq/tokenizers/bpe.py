@@ -22,6 +22,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -132,9 +133,10 @@ class BPE:
 
     def token_bytes(self, token: str) -> bytes:
         """Return the bytes of a token, the UTF-8 of an added token or of any other text."""
-        if token in self._added_texts or not _BYTES.keys() >= {*token}:
-            return token.encode(*UTF_8)
-        return bytes(map(_BYTES.__getitem__, token))
+        if token not in self._added_texts:
+            with suppress(KeyError):
+                return bytes(map(_BYTES.__getitem__, token))
+        return token.encode(*UTF_8)
 
     def label(self, token: str) -> str:
         """Return a token as a person reads it, or its name if its bytes are no UTF-8.

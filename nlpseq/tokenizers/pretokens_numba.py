@@ -21,8 +21,8 @@ import numpy.typing as npt
 from numba import njit
 
 from nlpseq.tokenizers.bpe import BLANK, BREAK, LETTER, NUMBER, OTHER, SPACE
-from nlpseq.tokenizers.scan_numba import ONE, PADDING, ZERO, Offsets, append_bits
-from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, popcount, trailing_zeros
+from nlpseq.tokenizers.scan_numba import ONE, PADDING, ZERO, Offsets, append_bits, count_in_lines
+from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, trailing_zeros
 
 __all__ = ["find_pretokens", "find_spans"]
 
@@ -206,12 +206,7 @@ def _scan_ascii(text, at, last, classes, starts, ends, lengths_L, progress):  # 
             begins = _cut_contraction(begins, breaks, first + ONE, np.uint64(end - at))
         marks &= marks - ONE
     finished = (begins | breaks) & ~after_break
-    while breaks != 0:
-        through = breaks ^ (breaks - ONE)  # the bits up to the lowest break
-        tokens = ended + popcount(finished & through)
-        lengths_L[line] = np.int64(tokens - before_line)
-        line, before_line = line + ONE, tokens
-        breaks &= breaks - ONE
+    line, before_line = count_in_lines(breaks, finished, ended, line, before_line, lengths_L)
     begun = append_bits(begins, at, starts, begun)
     ended = append_bits(finished, at, ends, ended)
     before = np.int64(classes[text[at + VECTOR_BYTES - 1]])

@@ -25,7 +25,7 @@ from nlpseq.tokenizers.char_classes import (
 from nlpseq.tokenizers.simd_numba import VECTOR_BYTES, bytes_in_range, popcount, trailing_zeros
 from nlpseq.tokenizers.whole_tokens import MAX_LITERAL
 
-__all__ = ["ONE", "PADDING", "ZERO", "Offsets", "append_bits", "find_tokens"]
+__all__ = ["ONE", "PADDING", "ZERO", "Offsets", "append_bits", "count_in_lines", "find_tokens"]
 
 PADDING = b"\n" * 16  # after a text, because it ends the last token and may be read from any offset
 
@@ -210,12 +210,7 @@ def _scan_ascii(  # type: ignore[no-untyped-def]
             marks |= middles & ~letters
     before = words << ONE | inside
     finished = before & ~words | marks << ONE
-    while newlines != 0:
-        through = newlines ^ (newlines - ONE)  # the bits up to the lowest newline
-        tokens = ended + popcount(finished & through)
-        lengths_L[line] = np.int64(tokens - before_line)
-        line, before_line = line + ONE, tokens
-        newlines &= newlines - ONE
+    line, before_line = count_in_lines(newlines, finished, ended, line, before_line, lengths_L)
     started = append_bits(words & ~before | marks, at, starts, started)
     ended = append_bits(finished, at, ends, ended)
     if marks >> LAST_BIT != 0:
@@ -231,6 +226,18 @@ def _bits_in_ranges(text, at, ranges_R2):  # type: ignore[no-untyped-def]
     for r in range(len(ranges_R2)):
         bits |= bytes_in_range(text, at, ranges_R2[r, 0], ranges_R2[r, 1])
     return bits
+
+
+@njit(inline="always")
+def count_in_lines(newlines, finished, ended, line, before_line, lengths_L):  # type: ignore[no-untyped-def]
+    """Write the number of tokens of each line that ends; return the next line and the tokens before it."""
+    while newlines != 0:
+        through = newlines ^ (newlines - ONE)  # the bits up to the lowest newline
+        tokens = ended + popcount(finished & through)
+        lengths_L[line] = np.int64(tokens - before_line)
+        line, before_line = line + ONE, tokens
+        newlines &= newlines - ONE
+    return line, before_line
 
 
 @njit(inline="always")

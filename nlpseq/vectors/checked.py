@@ -30,7 +30,7 @@ class FolderRecord:
     """The record of a folder in its present state; a read-only cache has no records."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._state = path, _state_of(path)
+        self._state = _state_of(path)
         self._cache = optional_cache_dir("vectors")
         self._place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
 
@@ -43,8 +43,8 @@ class FolderRecord:
         return None
 
     def save(self, table: Ints) -> None:
-        """Store a record, unless a file changed during the check or just before."""
-        if self._cache is None or not self._state.is_settled or _state_of(self._path) != self._state:
+        """Store a record of the state before the check, unless a file had changed just before."""
+        if self._cache is None or not self._state.is_settled:
             return
         remove_stale_temporaries(self._cache)
         file = self._file(self._cache)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.errors import DataError
+from nlpseq.errors import ConfigError, DataError
 
 __all__ = ["COMPACT_DTYPES", "CompactMatrix", "Dtype", "compact", "take_rows"]
 
@@ -112,10 +112,12 @@ def compact(matrix_VD: Any, dtype: Dtype) -> Any:
 
     matrix_VD: float32 or compact. float32 gives an array, the other types a CompactMatrix. int8 divides each
     row by its largest magnitude and rounds to -127..127; the stored scale then minimizes the squared error of
-    the row. Raises DataError for numbers that float16 cannot hold.
+    the row. Raises ConfigError for another type, DataError for numbers that the type cannot hold.
     """
     if dtype == "float32":
         return np.asarray(matrix_VD, np.float32)
+    if dtype not in COMPACT_DTYPES:
+        raise ConfigError(f"dtype: {dtype!r} is unknown. Choose one of float32, float16, int8.")
     if isinstance(matrix_VD, CompactMatrix) and matrix_VD.codes.dtype == dtype:
         return matrix_VD
     found = CompactMatrix(np.empty(matrix_VD.shape, dtype), None)
@@ -123,10 +125,18 @@ def compact(matrix_VD: Any, dtype: Dtype) -> Any:
         found.scales = np.empty(len(matrix_VD), np.float32)
     for block in found.blocks():
         rows_BD = matrix_VD[block].astype(np.float64)
-        if found.scales is not None:
-            found.codes[block], found.scales[block] = _quantize(rows_BD)
-        else:
-            found.codes[block] = _half(rows_BD)
+        with np.errstate(over="ignore"):
+            if found.scales is not None:
+                found.codes[block], found.scales[block] = _quantize(rows_BD)
+            else:
+                found.codes[block] = rows_BD
+            stored_BD = found[block]
+        is_lost_B = rows_BD.any(axis=1) & ~stored_BD.any(axis=1)
+        if is_lost_B.any() or not np.isfinite(stored_BD).all():
+            raise DataError(
+                f"{dtype}: cannot hold these vectors, because some numbers are too large or all numbers of a "
+                f"row are too small. Use --dtype {'int8, or ' * (dtype == 'float16')}float32."
+            )
     return found
 
 
@@ -138,16 +148,3 @@ def _quantize(rows_BD: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int8], n
     squares_B = np.einsum("bd,bd->b", codes_BD, codes_BD)
     scale_B = np.einsum("bd,bd->b", rows_BD, codes_BD) / np.maximum(squares_B, 1)
     return codes_BD.astype(np.int8), scale_B
-
-
-def _half(rows_BD: npt.NDArray[np.float64]) -> npt.NDArray[np.float16]:
-    """Return rows as float16; raise DataError if numbers overflow, or a row becomes zero."""
-    with np.errstate(over="ignore"):
-        codes_BD = rows_BD.astype(np.float16)
-    is_lost_B = rows_BD.any(axis=1) & ~codes_BD.any(axis=1)
-    if is_lost_B.any() or not np.isfinite(codes_BD).all():
-        raise DataError(
-            "float16: cannot hold these vectors, because some numbers are above 65,504 or all numbers of a "
-            "row are below 1e-7. Use --dtype int8, or float32."
-        )
-    return codes_BD

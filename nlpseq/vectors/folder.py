@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.config import MAX_NGRAM
-from nlpseq.config.fields import is_whole
-from nlpseq.errors import ArtifactError, DataError
+from nlpseq.config import MAX_NGRAM, TextConfig
+from nlpseq.config.fields import from_stored, is_whole
+from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
 from nlpseq.storage.sparse import load_csr
@@ -66,7 +66,8 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
     version = VERSION if dtype == "float32" else COMPACT_VERSION
     hashes = verify if verify is not None else table is None
     meta = artifact.load_meta(path, KIND, version, verify=hashes)
-    _check_texts(path, meta)
+    _check_meta(path, meta)
+    _check_text_config(path, meta)
     shape = (meta.get("num_words"), meta.get("dim"))
     vocab, places = _load_vocab(path / "vocab.tsv", meta, table)
     if "num_stored" in meta and dtype == "float32":  # explicit vectors, (V, V)
@@ -78,12 +79,33 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
     return StoredVectors(vocab, matrix, contexts, subwords, meta, places, table is not None)
 
 
-def _check_texts(path: Path, meta: artifact.Meta) -> None:
-    """Raise ArtifactError unless the lists of texts in meta.json are such lists."""
+def _check_meta(path: Path, meta: artifact.Meta) -> None:
+    """Raise ArtifactError unless the fields of meta.json that queries read have their types."""
     for name in ("notices", "untrained", "not_finite"):
         listed = meta.get(name, [])
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
             raise ArtifactError(f"{path / 'meta.json'}: has {name} that are not texts. {_AGAIN}")
+    for name in ("config", "cooccurrence_config"):
+        if not isinstance(meta.get(name, {}), dict):
+            raise ArtifactError(f"{path / 'meta.json'}: has a {name} without settings. {_AGAIN}")
+    if not (isinstance(dim := meta.get("dim"), int) and dim > 0):
+        raise ArtifactError(f"{path / 'meta.json'}: has {dim} dimensions. {_AGAIN}")
+
+
+def _check_text_config(path: Path, meta: artifact.Meta) -> None:
+    """Raise ArtifactError unless the stored settings of the text are valid.
+
+    The tokenizer may be of a package that is not installed, because only unknown words need the tokenizer.
+    """
+    stored: Any = meta.get("text_config")
+    try:
+        if stored is not None:
+            from_stored(TextConfig, stored)
+    except (ConfigError, TypeError) as error:
+        if str(error).startswith("tokenizer: ") and isinstance(stored["tokenizer"], str):
+            return
+        problem = f"has a text_config that is not valid ({str(error).rstrip('.')})"
+        raise ArtifactError(f"{path / 'meta.json'}: {problem}. {_AGAIN}") from error
 
 
 def _load_vocab(file: Path, meta: artifact.Meta, table: Ints | None) -> tuple[MappedVocab, Ints]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ConfigError, DataError, missing_extra
+from nlpseq.errors import ConfigError, DataError, UnknownWord, missing_extra
 from nlpseq.vectors.transport import transport_cost
 
 if TYPE_CHECKING:
@@ -38,18 +38,23 @@ def most_similar(
 ) -> Answers:
     """Return the `topn` words nearest to a weighted sum of directions, without its words.
 
-    positive, negative: a word, a vector, or a list of these and of pairs with a weight. restrict_vocab: how
-    many of the first words may answer.
+    positive, negative: a word, an id, a vector, or a list of these and of pairs with a weight.
+    restrict_vocab: how many of the first words may answer.
     """
     total_D, words = np.zeros(vector_size(vectors)), list[str]()
     for side, sign in ((positive, 1.0), (negative, -1.0)):
-        for item in [side] if isinstance(side, str | np.ndarray) else side or ():
+        for item in [side] if isinstance(side, str | int | np.integer | np.ndarray) else side or ():
             each, weight = item if isinstance(item, tuple) else (item, sign)
-            if isinstance(each, str):
-                words.append(each)
-                each = get_vector(vectors, each, norm=True)
+            if isinstance(each, str | int | np.integer):
+                word_id = vectors.trained_id(each if isinstance(each, str) else int(each))
+                words.append(vectors.vocab.words[word_id])
+                each = vectors.rows([word_id])[0]
             total_D += weight * np.asarray(each, np.float64)
-    return vectors.nearest(total_D, topn, excluded=words, max_rank=restrict_vocab)
+    if words and not total_D.any():
+        raise DataError(
+            "words: their vectors cancel out, so no direction is left. Change the words or weights."
+        )
+    return _nearest(vectors, total_D, topn, words, restrict_vocab)
 
 
 def similar_by_word(
@@ -63,17 +68,43 @@ def similar_by_vector(
     vectors: Vectors, vector: Any, topn: int = 10, restrict_vocab: int | None = None
 ) -> Answers:
     """Return the `topn` words nearest to a vector, (D,)."""
-    return vectors.nearest(vector, topn, max_rank=restrict_vocab)
+    return _nearest(vectors, vector, topn, (), restrict_vocab)
+
+
+def _nearest(
+    vectors: Vectors, vector: Any, topn: int | None, excluded: Sequence[str], restrict_vocab: int | None
+) -> Answers:
+    if topn is None or topn < 1:
+        raise ConfigError(
+            f"topn: {topn} is not a number of words. Choose 1 or more; len(vectors) asks for all words."
+        )
+    return vectors.nearest(vector, topn, excluded=excluded, max_rank=restrict_vocab)
 
 
 def doesnt_match(vectors: Vectors, words: Iterable[str]) -> str:
-    """Return the word that fits least; unknown words are left out."""
-    return next(iter(vectors.odd_one_out([word for word in words if word in vectors])))
+    """Return the word that fits least; words without a trained vector are left out."""
+    words = list(words)
+    known = _known(vectors, words)
+    if len(known) < 3 <= len(words):
+        raise ConfigError(
+            f"words: {len(known)} of {len(words)} have a vector, and fewer than three cannot have an odd "
+            "one. Name three or more words of the vectors."
+        )
+    return next(iter(vectors.odd_one_out(known)))
 
 
 def n_similarity(vectors: Vectors, ws1: Sequence[str], ws2: Sequence[str]) -> float:
-    """Return the cosine of the mean vectors of two lists of words; unknown words are left out."""
-    return vectors.similarity(*([word for word in words if word in vectors] for words in (ws1, ws2)))
+    """Return the cosine of the means of two lists of words; words without a trained vector are left out."""
+    means = [_known(vectors, words) for words in (ws1, ws2)]
+    for known, words in zip(means, (ws1, ws2), strict=True):
+        if words and not known:
+            raise UnknownWord(f"words: none of {list(words)} has a vector. Name words of the vectors.")
+    return vectors.similarity(*means)
+
+
+def _known(vectors: Vectors, words: Iterable[str]) -> list[str]:
+    """Return the words that have a trained vector."""
+    return [word for word in words if word in vectors and vectors.word_id(word) not in vectors.untrained_ids]
 
 
 def wmdistance(
@@ -82,12 +113,12 @@ def wmdistance(
     """Return the Word Mover's Distance of two lists of words (Kusner et al. 2015, PMLR 37:957-966).
 
     The distance is the least Euclidean distance to move the words of one document to the other, each word
-    with its share. norm: use directions, not vectors as stored. Unknown words are left out; without any known
-    word the distance is infinite.
+    with its share. norm: use directions, not vectors as stored. Words without a trained vector are left out;
+    without other words the distance is infinite.
     """
     shares, places = list[npt.NDArray[np.float64]](), list[npt.NDArray[np.float64]]()
     for document in (document1, document2):
-        known = [word for word in document if word in vectors]
+        known = _known(vectors, document)
         if not known:
             return float("inf")
         words, counts = np.unique(known, return_counts=True)

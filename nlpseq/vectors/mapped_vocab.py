@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.dataset.vocab import Vocab, escape, unescape
+from nlpseq.dataset.vocab import Vocab, escape, escape_words, unescape
 from nlpseq.storage.manifest import corrupt
 from nlpseq.tokenizers.bpe import BPE
 
@@ -53,11 +53,12 @@ def index_words(file: Path, bpe: BPE | None = None) -> WordIndex:
     none = np.empty(0, np.int64)
     hashes, lengths, counts = [none], [none], [none]
     for chunk in _chunks_of_lines(content[len(header) :]):
-        counts.append(Vocab.from_bytes(header + chunk, file).counts)
+        vocab = Vocab.from_bytes(header + chunk, file)
+        counts.append(vocab.counts)
+        words = "\n".join([*escape_words(vocab.words), ""]).encode()
+        digest.update(words)
+        hashes.append(np.array([_hash(word) for word in words.split(b"\n")[:-1]], np.int64))
         lines = chunk.split(b"\n")[:-1]
-        words = [line.partition(b"\t")[0] for line in lines]
-        digest.update(b"\n".join(words) + b"\n")
-        hashes.append(np.array([_hash(word) for word in words], np.int64))
         lengths.append(np.array([len(line) + 1 for line in lines], np.int64))
     digest.update(bpe.content if bpe else b"")
     hash_V, length_V = np.concatenate(hashes), np.concatenate(lengths)
@@ -123,7 +124,8 @@ class _MappedWords(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         if not isinstance(row, slice):
-            return unescape(self.stored(row).decode())
+            row = range(len(self))[row]  # raises IndexError, and counts a negative row from the end
+            return self._read(row, row + 1)[0]
         start, stop, step = row.indices(len(self))
         if step == 1:
             return self._read(start, stop)
@@ -133,20 +135,12 @@ class _MappedWords(Sequence[str]):
         for start in range(0, len(self), _CHUNK_WORDS):
             yield from self._read(start, min(start + _CHUNK_WORDS, len(self)))
 
-    def stored(self, row: int) -> bytes:
-        """Return a word as vocab.tsv holds it."""
-        row = range(len(self))[row]  # raises IndexError, and counts a negative row from the end
-        return self._lines(row, row + 1).partition(b"\t")[0]
-
     def _read(self, start: int, stop: int) -> list[str]:
-        lines = self._lines(start, stop).decode().split("\n")[:-1]
-        return [unescape(line.partition("\t")[0]) for line in lines]
-
-    def _lines(self, start: int, stop: int) -> bytes:
         if start >= stop:
-            return b""
+            return []
         end = self._starts[stop] if stop < len(self) else len(self._content)
-        return self._content[self._starts[start] : end].tobytes()
+        lines = self._content[self._starts[start] : end].tobytes().decode().split("\n")[:-1]
+        return [unescape(line.partition("\t")[0]) for line in lines]
 
 
 class _MappedIds(Mapping[str, int]):
@@ -170,15 +164,14 @@ class _MappedIds(Mapping[str, int]):
 
     def _search(self, word: str) -> int:
         """Return the first line of a word; raise KeyError if no line holds the word."""
-        stored = escape(word).encode()
-        bits = _hash(stored)
+        bits = _hash(escape(word).encode())
         place = int(np.searchsorted(self._keys, bits << _ROW_BITS))
         while place < len(self._keys):
             key = int(self._keys[place])
             row = key & ((1 << _ROW_BITS) - 1)
             if key >> _ROW_BITS != bits:
                 break
-            if self._words.stored(row) == stored:
+            if self._words[row] == word:
                 return row
             place += 1
         raise KeyError(word)

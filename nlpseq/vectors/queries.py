@@ -1,9 +1,9 @@
 """Rank words by their cosines with the vectors of a question.
 
 Float32 products of blocks of rows with all questions find candidates: words whose score may be among the
-highest. The scores of these few are computed again in float64, from the rows as stored. So an answer does not
-depend on the number of questions at once, equal vectors have equal scores, and the cosine of a vector with
-itself is exactly 1.
+highest. For one vector alone, coarse.py finds them faster. The scores of these few are computed again in
+float64, from the rows as stored. So an answer does not depend on the number of questions at once, equal
+vectors have equal scores, and the cosine of a vector with itself is exactly 1.
 
 Letters: V words, D dimensions, Q questions, K vectors of a question, M = Q K vectors of all questions,
 R rows of a block, G groups of rows, S rows of a group, T answers, N candidates.
@@ -16,15 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import ConfigError
+from nlpseq.vectors.coarse import FLOAT32_ERROR, CoarseUnit
 from nlpseq.vectors.compact_matrix import take_rows
 
 __all__ = ["COSINE", "COSMUL_EPSILON", "AnalogyMethod", "Answers", "Limits", "Question", "Ranked", "Scoring"]
-__all__ += ["Space", "cosmul", "dots", "rank"]
+__all__ += ["Space", "cosines", "cosmul", "dots", "rank"]
 
 COSMUL_EPSILON = 1e-3  # of 3CosMul, against division by zero
 _GROUPS_PER_ANSWER = 16  # of scores, for the bound that candidates reach
+_LOWEST = -2.0  # below every cosine, and above the score of a word that does not answer
 _TIE_DECIMALS = 10  # of equal scores: parallel vectors differ in the last bits
-_ROUNDING = 1e-5  # above the error of a float32 cosine
 
 Answers = list[tuple[str, float]]  # words with their scores, best first
 Ranked = list[tuple[int, float]]  # ids with their scores, best first
@@ -41,6 +42,7 @@ class Space(NamedTuple):
     rows_of: Callable[[Sequence[int] | Ids], Any]  # ids to rows as stored, (N, D) float64, dense or CSR
     hidden_ids: npt.NDArray[np.intp]  # rising, of words that never answer
     num_words: int  # the first so many may answer
+    coarse: CoarseUnit | None = None  # the rows of unit, for one vector alone
 
 
 class Question(NamedTuple):
@@ -82,7 +84,7 @@ def cosmul(*, can_be_negative: bool) -> Scoring:
             cosines = (cosines + 1) / 2
         return cosines[..., 1] * cosines[..., 2] / (cosines[..., 0] + COSMUL_EPSILON)
 
-    return Scoring(combine, _ROUNDING / COSMUL_EPSILON)
+    return Scoring(combine, FLOAT32_ERROR / COSMUL_EPSILON)
 
 
 def rank(
@@ -95,6 +97,8 @@ def rank(
     """Return the `top` words of the highest scores for each question, ties by id."""
     if top < 1:
         raise ConfigError(f"top: {top} is too small. Choose 1 or more.")
+    if space.coarse is not None and len(questions) == 1 and scoring is COSINE:
+        return [_rank_one(space, space.coarse, questions[0], top, limits)]
     dim = space.unit.shape[1]
     step = max(1, min(limits.questions, limits.scores // top, 4 * limits.scores // dim))
     found = list[Ranked]()
@@ -103,6 +107,31 @@ def rank(
         shortlist.add_all()
         found += shortlist.best()
     return found
+
+
+def _rank_one(space: Space, coarse: CoarseUnit, question: Question, top: int, limits: Limits) -> Ranked:
+    """Return the `top` words of the highest cosines with one vector."""
+    vector_1D = question.vectors_KD
+    query_D = (vector_1D[0] / np.sqrt(dots(vector_1D, vector_1D))).astype(np.float32)
+    coarse_V, error = coarse.cosines(query_D, space.num_words)
+    coarse_V[space.hidden_ids[: space.hidden_ids.searchsorted(space.num_words)]] = -np.inf
+    coarse_V[[word for word in question.excluded_ids if word < space.num_words]] = -np.inf
+    bound = max(_reached(coarse_V, top) - 2 * error, _LOWEST)
+    ids_N = np.flatnonzero(coarse_V >= bound)
+    step = limits.exact_rows
+    parts = [ids_N[start : start + step] for start in range(0, max(1, len(ids_N)), step)]
+    scores_N = np.concatenate([cosines(space.rows_of(part), vector_1D) for part in parts])
+    best_T = np.argsort(-np.round(scores_N, _TIE_DECIMALS), kind="stable")[:top]  # ids_N rises
+    return list(zip(ids_N[best_T].tolist(), scores_N[best_T].tolist(), strict=True))
+
+
+def _reached(scores_V: Floats, top: int) -> float:
+    """Return a score that at least `top` words reach, near the highest of these: by maxima of groups."""
+    num_groups = min(len(scores_V), _GROUPS_PER_ANSWER * top)
+    if num_groups < top:
+        return -np.inf
+    maxima_G = scores_V[: len(scores_V) // num_groups * num_groups].reshape(-1, num_groups).max(axis=0)
+    return float(np.partition(maxima_G, -top)[-top])
 
 
 class _Candidates(NamedTuple):
@@ -127,7 +156,7 @@ class _Shortlist:
         self._vectors_MD = _stack([question.vectors_KD for question in questions])
         self._squares_M = dots(self._vectors_MD, self._vectors_MD)
         self._highest_TQ = np.empty((0, len(questions)), np.float32)
-        self._bound_Q = np.full(len(questions), -np.inf, np.float32)
+        self._bound_Q = np.full(len(questions), np.finfo(np.float32).min)  # above the score of hidden words
         self._parts = list[_Candidates]()
         self._num = 0
 
@@ -180,7 +209,7 @@ class _Shortlist:
             lowest_Q = highest_NQ.min(axis=0)
             if error := self._scoring.relative_error:
                 lowest_Q = lowest_Q - np.where(np.isfinite(lowest_Q), np.abs(lowest_Q), 0) * error
-            self._bound_Q = lowest_Q - np.float32(_ROUNDING)
+            self._bound_Q = np.maximum(self._bound_Q, lowest_Q - np.float32(FLOAT32_ERROR))
 
     def _keep(self, questions_N: Ids, ids_N: Ids, scores_N: Floats) -> None:
         if not len(ids_N):
@@ -212,10 +241,10 @@ class _Shortlist:
 
     def _scored(self) -> tuple[_Candidates, Doubles]:
         """Return the candidates that still reach the bound, with exact scores."""
-        columns = zip(*self._parts, strict=True) if self._parts else [np.empty(0, np.int64)] * 3
+        columns = zip(*self._parts, strict=True) if self._parts else [[np.empty(0, np.int64)]] * 3
         candidates = _Candidates(*(np.concatenate(column) for column in columns))
         is_high = candidates.scores_N >= self._bound_Q[candidates.questions_N]
-        candidates = candidates.select(is_high & (candidates.scores_N > -np.inf))
+        candidates = candidates.select(is_high)
         step = self._limits.exact_rows
         starts = range(0, max(1, len(candidates.ids_N)), step)
         blocks = [candidates.select(slice(start, start + step)) for start in starts]
@@ -238,6 +267,11 @@ def dots(a_ND: Any, b_ND: Any) -> Doubles:
     """Return the dot product of each pair of rows in float64; equal rows give equal bits anywhere."""
     products = a_ND.multiply(b_ND) if _is_sparse(a_ND) else a_ND * b_ND
     return np.asarray(products.sum(axis=1), np.float64).ravel()
+
+
+def cosines(a_ND: Any, b_ND: Any) -> Any:
+    """Return the cosine of each pair of rows, from -1 to 1; equal rows have exactly 1."""
+    return np.clip(dots(a_ND, b_ND) / np.sqrt(dots(a_ND, a_ND) * dots(b_ND, b_ND)), -1, 1)
 
 
 def _is_sparse(matrix: Any) -> bool:

@@ -41,7 +41,8 @@ def shrink(
     stay zero. dtype: store numbers as float32, float16, or int8 with a scale for each row; by default as
     before. The words keep their order. A notice in meta names words that are not known.
 
-    Raises DataError if no word is left or the vectors are sparse, ConfigError if pca exceeds the dimension.
+    Raises DataError if no word is left, the vectors are sparse or dtype cannot hold them, ConfigError for
+    keep_top below 1 or pca above the dimension.
     """
     if words is None and not drop and (keep_top, pca, dtype) == (None, None, None):
         return vectors
@@ -50,6 +51,8 @@ def shrink(
             "these vectors: are a sparse PPMI matrix, which cannot be made smaller. "
             "Train dense ones with `nlpseq train-counts --method ppmi-svd`."
         )
+    if keep_top is not None and keep_top < 1:
+        raise ConfigError(f"keep_top: {keep_top} is too small. Choose 1 or more.")
     rows, notices = _select(vectors, words, drop)
     smaller = _take(vectors, rows[:keep_top])
     if pca is not None:

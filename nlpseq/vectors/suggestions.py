@@ -6,7 +6,10 @@ from collections.abc import Container, Iterable
 from difflib import get_close_matches
 from itertools import islice
 
-__all__ = ["show_word", "suggest_words"]
+from nlpseq.dataset.vocab import Vocab
+from nlpseq.tokenizers.bpe import SPACE_MARK
+
+__all__ = ["show_word", "suggest_tokens", "suggest_words"]
 
 _MARKS = r"[\W_]*"  # between letters and digits
 _MAX_COMPARED = 20_000  # words compared letter by letter for a suggestion
@@ -42,6 +45,19 @@ def suggest_words(
     same += [form for form in (word.lower(), word.capitalize(), word.upper()) if form in known]
     found = same + get_close_matches(word, alike[:max_compared], n=3)
     return list(dict.fromkeys(found))[:3]
+
+
+def suggest_tokens(word: str, vocab: Vocab) -> list[str]:
+    """Suggest up to three tokens of BPE that occur in the text and contain or start a word, as labels."""
+    assert vocab.bpe
+    word, found = word.removeprefix(SPACE_MARK), list[tuple[int, int, str]]()
+    for token, count in zip(vocab.words, vocab.counts.tolist(), strict=True):
+        text = vocab.bpe.token_bytes(token).decode(errors="replace").removeprefix(" ")
+        if count and word and text and (word in text or word.startswith(text)):
+            label = vocab.label(token)
+            if vocab.find(label) == token:
+                found.append((-min(len(word), len(text)), len(text), label))
+    return [show_word(label) for *_, label in sorted(found)[:3]]
 
 
 def show_word(word: str, like: str = "") -> str:

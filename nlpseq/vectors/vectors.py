@@ -24,14 +24,16 @@ from nlpseq.errors import (
     NlpseqError,
     RunError,
     UnknownWord,
-    advise,
+    ways_to_pairs,
 )
 from nlpseq.storage import artifact
 from nlpseq.storage.locks import remove_stale_temporaries
 from nlpseq.storage.sparse import as_csr, save_csr
 from nlpseq.tokenizers.base import normalize_and_tokenize
+from nlpseq.tokenizers.bpe import SPACE_MARK
 from nlpseq.vectors import gensim_names
 from nlpseq.vectors.checked import FolderRecord
+from nlpseq.vectors.coarse import CoarseUnit
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
 from nlpseq.vectors.expressions import Term, parse_expression
 from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices, write_subwords
@@ -45,12 +47,13 @@ from nlpseq.vectors.queries import (
     Question,
     Scoring,
     Space,
+    cosines,
     cosmul,
     dots,
     rank,
 )
 from nlpseq.vectors.subwords import SubwordVectors
-from nlpseq.vectors.suggestions import show_word, suggest_words
+from nlpseq.vectors.suggestions import show_word, suggest_tokens, suggest_words
 
 __all__ = ["KIND", "VERSION", "Vectors"]
 
@@ -174,16 +177,29 @@ class Vectors:
 
     def trained_id(self, word: Word) -> int:
         """Return the row of a word as word_id() does; raises DataError if its vector was not trained."""
-        word_id = self.word_id(word) if isinstance(word, str) else word
+        word_id = self._row_of(word)
         if word_id in self.untrained_ids:
             label = repr(self.vocab.label(self.vocab.words[word_id]))
             if self.vocab.counts[word_id] != 0:
                 raise DataError(f"{label}: {self._explain_zeros(self.vocab.words[word_id])}")
+            if self.vocab.bpe:
+                raise DataError(
+                    f"{label}: was never a token of its own in the text of these vectors, so its vector was "
+                    f"never trained. {self._advise_token(self.vocab.label(self.vocab.words[word_id]))}"
+                )
             raise DataError(
                 f"{label}: does not occur in the text of these vectors, so its vector was never trained. Use "
                 "another word, or train on text with this word."
             )
         return word_id
+
+    def _row_of(self, word: Word) -> int:
+        """Return the row of a word, or an id itself; raises ConfigError for an id out of range."""
+        if isinstance(word, str):
+            return self.word_id(word)
+        if not 0 <= word < len(self.vocab):
+            raise ConfigError(f"words: {word} is not an id. Choose from 0 to {len(self.vocab) - 1:,}.")
+        return int(word)
 
     def find(self, word: str) -> str | None:
         """Return the vocabulary's form of a word: as written, else tokenized like the training text.
@@ -202,8 +218,7 @@ class Vectors:
 
     def _explain_unknown(self, word: str) -> str:
         if self.vocab.bpe:
-            tokens = [self.vocab.label(token) for token in self.vocab.bpe.tokenize(" " + word)]
-            return f"{word!r}: is {len(tokens)} subword tokens, {' '.join(tokens)}. Name one of these tokens."
+            return f"{word!r}: {self._explain_subwords(word)}"
         parts = self._tokens(word)
         known = [part for part in parts if part in self.vocab]
         if len(parts) > 1 and known:
@@ -222,6 +237,20 @@ class Vectors:
         hint = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling, or name another word."
         return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
 
+    def _explain_subwords(self, word: str) -> str:
+        """Explain that a word is several tokens of BPE; parts of characters are not shown."""
+        assert self.vocab.bpe
+        tokens = self.vocab.bpe.tokenize(" " + word.removeprefix(SPACE_MARK))
+        texts = [self.vocab.bpe.token_bytes(token).decode(errors="replace") for token in tokens]
+        labels = (
+            "" if any("\ufffd" in text for text in texts) else f", {' '.join(map(self.vocab.label, tokens))}"
+        )
+        return f"is {len(tokens)} subword tokens{labels}. {self._advise_token(word)}"
+
+    def _advise_token(self, word: str) -> str:
+        tokens = suggest_tokens(word, self.vocab)
+        return f"Name a token of the text, such as {' or '.join(tokens)}." if tokens else "Name another word."
+
     def _explain_zeros(self, word: str) -> str:
         if file := self.meta.get("read_from"):
             kind = "that is not finite" if word in self.meta.get("not_finite", ()) else "of zeros"
@@ -229,7 +258,7 @@ class Vectors:
         is_counted = "cooccurrence_config" in self.meta
         settings = self.meta.get("cooccurrence_config" if is_counted else "config", {})
         command = f"`nlpseq {'train-counts' if is_counted else 'train-w2v'} --subsample 0`"
-        ways = advise({command: (settings.get("subsample", 0.0), 0.0)}, "more text", "longer sentences")
+        ways = ways_to_pairs(settings.get("subsample", 0.0), command)
         return f"its vector is zero, because training found no pair of this word. {ways}"
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
@@ -271,8 +300,8 @@ class Vectors:
         means = list[Any]()
         for words in (a, b):
             word_ids = self._ids_of([words] if isinstance(words, str) else words)
-            means.append(_weighted_sum([1 / len(word_ids)] * len(word_ids), self._stored_rows(word_ids)))
-        return float(_cosines(*means)[0])
+            means.append(_weighted_sum([1] * len(word_ids), self._stored_rows(word_ids)))
+        return float(cosines(*means)[0])
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
         """Return the `top` words with the highest cosine, best first, without the word itself.
@@ -289,14 +318,14 @@ class Vectors:
         A list of words asks for the neighbors of the mean of their directions. among: words that may answer.
         A word may be an id.
         """
-        groups = [[each] if isinstance(each, Word) else each for each in words]
+        groups = [[each] if isinstance(each, str | int | np.integer) else each for each in words]
         groups_of_ids = [self._ids_of(group) for group in groups]
         rows_ND = self._stored_rows([word_id for group in groups_of_ids for word_id in group])
         questions, start = list[Question](), 0
         for group in groups_of_ids:
             part_ND = rows_ND[start : start + len(group)]
             if len(group) != 1:
-                part_ND = _weighted_sum([1 / len(group)] * len(group), _directions(part_ND))
+                part_ND = _weighted_sum([1] * len(group), _directions(part_ND))
             questions.append(Question(part_ND, group))
             start += len(group)
         return self._answer(questions, top, space=self._space_of(among))
@@ -368,12 +397,12 @@ class Vectors:
         word_ids = self._ids_of(words)
         names = [self.vocab.words[word_id] for word_id in word_ids]
         if repeated := next((name for name in names if names.count(name) > 1), None):
-            raise ConfigError(f"words: {repeated} is named twice. Name each word once.")
+            raise ConfigError(f"words: {self.vocab.label(repeated)} is named twice. Name each word once.")
         if len(names) < 3:
             raise ConfigError("words: fewer than three cannot have an odd one. Name three or more.")
         rows_ND = self._stored_rows(word_ids)
-        mean_1D = _weighted_sum([1 / len(names)] * len(names), _directions(rows_ND))
-        scores = [(name, float(_cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
+        mean_1D = _weighted_sum([1] * len(names), _directions(rows_ND))
+        scores = [(name, float(cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
         return dict(sorted(scores, key=lambda score: score[1]))
 
     most_similar = gensim_names.most_similar
@@ -412,7 +441,8 @@ class Vectors:
     @cached_property
     def _space(self) -> Space:
         """Return all words that have a trained vector."""
-        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab))
+        coarse = None if self.is_sparse else CoarseUnit(self.unit)
+        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab), coarse)
 
     def _space_of(
         self, among: Iterable[Word] | None = None, min_frequency: int = 0, max_rank: int | None = None
@@ -423,8 +453,7 @@ class Vectors:
         space, hidden_V = self._space, np.zeros(len(self.vocab), bool)
         if among is not None:
             hidden_V[:] = True
-            ids = [self.word_id(word) if isinstance(word, str) else word for word in among]
-            hidden_V[ids] = False
+            hidden_V[[self._row_of(word) for word in among]] = False
         if min_frequency > 0:
             if (self.vocab.counts < 0).any():
                 raise ConfigError(
@@ -432,6 +461,8 @@ class Vectors:
                 )
             hidden_V |= self.vocab.counts < min_frequency
         if max_rank is not None:
+            if max_rank < 1:
+                raise ConfigError(f"max_rank: {max_rank} is too small. Choose 1 or more.")
             space = space._replace(num_words=min(max_rank, len(self.vocab)))
         if hidden_V.any():
             hidden_V[self.untrained_ids] = True
@@ -562,7 +593,8 @@ def _as_dense(matrix: Any) -> Any:
 def _infinite_row(matrix: Floats) -> int | None:
     """Return the first row with a number that is not finite."""
     for start in range(0, len(matrix), _BLOCK_ROWS):
-        finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
+        with np.errstate(over="ignore"):  # of int8 with forged scales
+            finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
         if not finite.all():
             return start + int(np.argmin(finite))
     return None
@@ -584,8 +616,9 @@ def _directions(rows_ND: Any) -> Any:
 
 
 def _weighted_sum(weights: Sequence[float], rows_ND: Any) -> Any:
-    """Return the weighted sum of rows, (1, D); raises DataError if the rows cancel out."""
+    """Return the direction of the weighted sum of rows, (1, D); raises DataError if the rows cancel out."""
     weights_1N = np.array([weights], np.float64)
+    weights_1N /= np.abs(weights_1N).max() or 1  # because squares of weights might overflow
     is_sparse = hasattr(rows_ND, "indptr")
     sum_1D = (type(rows_ND)(weights_1N) if is_sparse else weights_1N) @ rows_ND
     largest = np.max(weights_1N[0] ** 2 * dots(rows_ND, rows_ND), initial=0)
@@ -594,8 +627,3 @@ def _weighted_sum(weights: Sequence[float], rows_ND: Any) -> Any:
             "words: their vectors cancel out, so no direction is left. Change the words or weights."
         )
     return sum_1D
-
-
-def _cosines(a_ND: Any, b_ND: Any) -> Any:
-    """Return the cosine of each pair of rows, from -1 to 1; equal rows have exactly 1."""
-    return np.clip(dots(a_ND, b_ND) / np.sqrt(dots(a_ND, a_ND) * dots(b_ND, b_ND)), -1, 1)

@@ -54,8 +54,8 @@ def test_tokenizer_file_gives_the_same_folder(run_cli, text: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        ((*BPE, "--lower"), 2, "--lower: is False with the other settings, not True. Leave out"),
-        ((*BPE, "--min-count", "5"), 2, "--min-count: is 1 with the other settings, not 5."),
+        ((*BPE, "--lower"), 2, "--lower: is False with the tokenizer bpe, not True. Leave out"),
+        ((*BPE, "--min-count", "5"), 2, "--min-count: is 1 with the tokenizer bpe, not 5."),
         ((*BPE, "--max-vocab", "9"), 2, "--max-vocab: 9 is not valid."),
         (("--vocab-size", "8000"), 2, "--vocab-size: has no effect without --tokenizer bpe."),
         (("--tokenizer", "gone.json"), 4, "gone.json: cannot be read (No such file or directory)."),
@@ -85,7 +85,7 @@ def test_tokens_not_in_the_text_are_never_shown(run_cli, text: Path, command: st
     answers = json.loads(run_cli("neighbors", "out", last[-1], "--top", 280, "--json").stdout)["neighbors"]
     assert len(answers) == 279 - len(unseen)
     asked = run_cli("neighbors", "out", "Z")
-    assert asked.exit_code == 4 and "'Z': does not occur in the text of these vectors" in asked.stderr
+    assert asked.exit_code == 4 and "'Z': was never a token of its own in the text" in asked.stderr
 
 
 def test_changed_tokenizer_file_is_read_again(run_cli, text: Path) -> None:
@@ -160,6 +160,26 @@ def test_query_finds_the_token_after_a_space(run_cli, trained: Path, text: Path)
     assert float(cosine.stdout) == pytest.approx(vectors.similarity("Ġking", "Ġthe"), abs=1e-4)
     unknown = run_cli("neighbors", trained / "text.w2v", "zebra")
     assert (unknown.exit_code, "'zebra': is 6 subword tokens, ▁ z e b r a." in unknown.stderr) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("사과가", "is 2 subword tokens, ▁사과 가. Name a token of the text, such as ▁사과."),
+        ("▁사과가", "is 2 subword tokens, ▁사과 가. Name a token of the text, such as ▁사과."),
+        ("바나나", "is 8 subword tokens. Name another word."),
+        (
+            "kin",
+            "was never a token of its own in the text of these vectors, so its vector was never trained.",
+        ),
+        ("kin", "Name a token of the text, such as ▁king."),
+    ],
+)
+def test_message_names_readable_tokens_of_the_text(run_cli, text: Path, word: str, said: str) -> None:
+    text.write_text("king 사과 king 사과를 king\n나무가 king 나무가 king\n" * 40)
+    run_cli("train-w2v", text, *BPE, "--subsample", 0, "--dim", 4, "--epochs", 1)
+    done = run_cli("neighbors", "text.w2v", word)
+    assert (done.exit_code, f"'{word}': " in done.stderr, said in done.stderr) == (4, True, True), done.stderr
 
 
 def test_missing_or_foreign_tokenizer_file_is_an_error(run_cli, trained: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import sys
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -55,6 +56,15 @@ def test_vectors_folder_shows_meta(run_cli, vectors):
     text = run_cli("inspect", vectors).stdout
     assert text.startswith("kind            vectors\nwhole           yes\n")
     assert "corpus          왕.txt\n" in text
+
+
+def test_figures_are_rounded_but_settings_are_not(run_cli, tmp_path):
+    meta = {"loss": [3.8724203458368525, 12.0], "words_per_second": 2595403.9, "seconds": 0.00819761}
+    meta["config"] = {"subsample": 0.00123456}
+    Vectors(Vocab(["a"], np.array([1])), np.ones((1, 1)), meta=meta).save(tmp_path / "a.w2v")
+    rows = dict(line.split(None, 1) for line in run_cli("inspect", tmp_path / "a.w2v").stdout.splitlines())
+    assert (rows["loss"], rows["words_per_second"]) == ("3.872, 12", "2,595,404")
+    assert (rows["seconds"], rows["config.subsample"]) == ("0.008198", "0.00123456")
 
 
 @pytest.mark.parametrize(
@@ -241,6 +251,17 @@ def test_inspect_names_files_that_are_no_text(run_cli, tmp_path):
     answer = inspected(run_cli, tmp_path / "a.txt")
     assert (answer["kind"], answer["whole"]) == ("PDF document", None)
     assert "pdftotext" in answer["meta"]["notices"][0]
+
+
+def test_inspect_names_archives_without_a_text(run_cli, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as outer:
+        pass
+    assert inspected(run_cli, tmp_path / "a.zip")["kind"] == "text"
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as outer:
+        outer.write(tmp_path / "a.zip", "inner.zip")
+    answer = inspected(run_cli, tmp_path / "b.zip")
+    assert (answer["kind"], answer["whole"]) == ("archive", None)
+    assert "Extract the inner archive" in answer["meta"]["notices"][0]
 
 
 def test_text_of_integers_is_not_taken_for_vectors(run_cli, tmp_path):

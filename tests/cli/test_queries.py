@@ -342,6 +342,15 @@ def test_query_answers_an_expression(run_cli, model):
     assert run_cli("query", model, "king - man + woman", "--top", 1).stdout.startswith("queen  ")
 
 
+def test_expressions_of_stdin_stand_above_their_answers(run_cli, model):
+    typed = ["king - man", "queen - woman"]
+    first, second = (run_cli("query", model, text, "--top", 2).stdout for text in typed)
+    result = run_cli("query", model, "-", "--top", 2, input="\n".join(typed))
+    assert result.stdout == f"{typed[0]}\n{first}\n{typed[1]}\n{second}"
+    records = run_cli("query", model, "-", "--json", input="\n".join(typed)).stdout.splitlines()
+    assert [json.loads(line)["expression"] for line in records] == typed
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
@@ -440,3 +449,14 @@ def test_lines_of_a_vector_file_are_split_at_spaces(run_cli, tmp_path):
     result = run_cli("neighbors", tmp_path / "file.vec", "--lines", "king Man z", "--json")
     answer = json.loads(result.stdout)
     assert (answer["unknown"], answer["neighbors"][0]["word"]) == (["z"], "x")
+
+
+def test_empty_argument_is_a_word(run_cli, tmp_path):
+    (tmp_path / "a.vec").write_text("2 2\n 1 2\nking 1 1\n")
+    found = run_cli("neighbors", tmp_path / "a.vec", "")
+    assert (found.exit_code, found.stdout) == (0, "king  0.9487\n")
+    (tmp_path / "b.vec").write_text("1 2\nking 1 1\n")
+    unknown = run_cli("neighbors", tmp_path / "b.vec", "")
+    assert unknown.exit_code == 4 and "'': is not among the 1 word" in unknown.stderr
+    blank = run_cli("neighbors", tmp_path / "b.vec", " ")
+    assert "WORD: holds no words, so there is nothing to answer" in blank.stderr

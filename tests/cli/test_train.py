@@ -91,6 +91,10 @@ def test_train_w2v_refuses_useless_subwords(run_cli, folder, options):
             ["--negatives", "20", "--loss", "softmax"],
             "--negatives: has no effect without --loss negative-sampling",
         ),
+        (
+            ["--share-negatives", "pair", "--subwords", "3:6"],
+            "--share-negatives: has no effect with --subwords",
+        ),
         (["--phrase-threshold", "10"], "--phrase-threshold: has no effect without --phrases"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -143,6 +147,25 @@ def test_text_settings_must_match_encoded_corpus(run_cli, folder):
     assert wrong.exit_code == 2
     assert "corpus.tokens: encoded with min_count 5, not 3. Leave out --min-count" in wrong.stderr
     assert run_cli("train-w2v", "corpus.tokens", *QUICK, "--min-count", "5").exit_code == 0
+
+
+def test_refusal_names_the_recognized_column(run_cli, folder):
+    Path("records.csv").write_text("number,body\n" + "1,the king and the queen\n" * 200)
+    assert run_cli("preprocess", "records.csv").exit_code == 0
+    wrong = run_cli("train-w2v", "records.tokens", *QUICK, "--column", "title")
+    assert wrong.exit_code == 2
+    assert "records.tokens: encoded with column body, not title. Leave out --column" in wrong.stderr
+    assert run_cli("train-w2v", "records.tokens", *QUICK, "--column", "body").exit_code == 0
+
+
+def test_preprocess_warns_of_subsampling_for_counts_alone(run_cli, folder):
+    Path("few.txt").write_text("the king and the queen\n" * 300)
+    plain = run_cli("preprocess", "few.txt", "--force")
+    assert "--subsample" not in plain.stderr
+    counted = run_cli("preprocess", "few.txt", "--cooccurrence", "--force")
+    assert re.search(
+        r"--subsample 0\.0001 keeps about \d+ of 1,500 tokens for --cooccurrence\.", counted.stderr
+    )
 
 
 def test_preprocess_counts_cooccurrences(run_cli, folder):

@@ -215,5 +215,5 @@ def test_bpe_has_its_own_defaults():
 
 @pytest.mark.parametrize(("name", "value"), [("lower", True), ("min_count", 5), ("normalize", "NFC")])
 def test_named_default_is_refused_with_bpe(name, value):
-    with pytest.raises(ConfigError, match=f"{name}: is .* with the other settings, not {value!r}"):
+    with pytest.raises(ConfigError, match=f"{name}: is .* with the tokenizer bpe, not {value!r}"):
         from_dict(TextConfig, {"tokenizer": "bpe", name: value})

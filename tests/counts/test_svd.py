@@ -115,5 +115,5 @@ def test_train_svd_refuses_too_many_dimensions():
     with pytest.raises(ConfigError, match=r"dim: 50 is too large, because 50 words give .* at most 49"):
         train_svd(explicit(sparse(50, 50)), SVDConfig(dim=50))
     flat = csr_array(np.outer(np.arange(1, 9), np.ones(8)).astype(np.float32))
-    with pytest.raises(ConfigError, match=r"dim: 3 .* these counts .* at most 1 dimension\. Use --dim 1 or"):
+    with pytest.raises(ConfigError, match=r"dim: 3 .* these counts .* at most 1 dimension\. Use --dim 1, or"):
         train_svd(explicit(flat), SVDConfig(dim=3))

@@ -149,16 +149,17 @@ preprocess(open_corpus("corpus.txt"), TextConfig(tokenizer="toktok"), "out", thr
 @pytest.mark.slow
 def test_dead_process_raises_run_error(tmp_path: Path) -> None:
     """A script without `if __name__ == "__main__":` kills its own child processes."""
-    write_text(tmp_path / "corpus.txt", "a few words\n" * 9)
+    write_text(tmp_path / "corpus.txt", "a few words\n" * 30_000)  # more than a block
     script = write_text(tmp_path / "script.py", SCRIPT_WITHOUT_GUARD)
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "RunError: tokenizing: a process died. A script must call nlpseq under `if" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_one_thread_needs_no_guard_in_a_script(tmp_path: Path) -> None:
-    write_text(tmp_path / "corpus.txt", "a few words of a few words\n" * 9)
-    settings = 'tokenizer="toktok", min_count=1, subsample=0, dim=2, epochs=1, threads=1'
+@pytest.mark.parametrize(("threads", "lines"), [(1, 30_000), (2, 9)])  # 30,000 lines: more than a block
+def test_one_thread_or_block_needs_no_guard(tmp_path: Path, threads: int, lines: int) -> None:
+    write_text(tmp_path / "corpus.txt", "a few words\n" * lines)
+    settings = f'tokenizer="toktok", min_count=1, subsample=0, dim=2, epochs=1, threads={threads}'
     script = write_text(
         tmp_path / "script.py", f'import nlpseq\nnlpseq.train_word2vec("corpus.txt", {settings})\n'
     )

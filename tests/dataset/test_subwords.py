@@ -101,7 +101,7 @@ def test_setting_of_bpe_replaces_defaults_of_a_config(tmp_path: Path) -> None:
             0.2,
         )
         assert list(data.meta["made_with"]) == ["unicode"]
-    with pytest.raises(ns.ConfigError, match="lower: is False with the other settings, not True"):
+    with pytest.raises(ns.ConfigError, match="lower: is False with the tokenizer bpe, not True"):
         ns.preprocess(tmp_path / "a.txt", ns.TextConfig(), tmp_path / "b", tokenizer="bpe", lower=True)
 
 

@@ -10,7 +10,14 @@ from support.random_vectors import random_model
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import DataError
 from nlpseq.evaluation.files import COMMENT, line_numbers, words_without_vector
-from nlpseq.evaluation.word_pairs import HEADING, TOO_MANY_WORDS, Pair, evaluate_pairs, read_pairs
+from nlpseq.evaluation.word_pairs import (
+    DECIMAL_COMMA,
+    HEADING,
+    TOO_MANY_WORDS,
+    Pair,
+    evaluate_pairs,
+    read_pairs,
+)
 from nlpseq.vectors.vectors import Vectors
 
 PAIR_FILES = {
@@ -46,6 +53,8 @@ def test_read_pairs_of_every_layout(tmp_path, text):
 UNUSED_LINES = {
     "no score": ("a\tb\t1\nc\td\n", {"no score": [2]}),
     "nan": ("a\tb\t1\nc\td\tnan\n", {"no score": [2]}),
+    "too large": ("a\tb\t1\nc\td\t1e999\n", {"no score": [2]}),
+    "decimal commas between commas": ("a,b,1.5\nc,d,7,35\n", {DECIMAL_COMMA: [2]}),
     "digits of Python": ("a b 1\nc d 1_0\n", {"no score": [2]}),
     "empty word": ("a\tb\t1\n\td\t2\n", {"fewer than two words": [2]}),
     "a phrase": ("a b 1\nice cream milk 5\n", {TOO_MANY_WORDS: [2]}),
@@ -85,6 +94,7 @@ def test_words_keep_spaces_quotes_and_odd_ends(tmp_path):
     [
         ("", "holds no word pairs with a score. Name another file, or write"),
         ("# nothing\n", "holds no word pairs"),
+        ("a,b,7,35\nc,d,1,0\n", r"with a score, but two whole numbers, perhaps .* comma \(line 1\)"),
         ("ice cream milk 5\n", r"with a score, but too many words \(line 1\)\. .* separated by tabs"),
         (b"\xff\xfe\x00", "line 1, byte 2 is invalid in utf-16-le"),
         (
@@ -158,3 +168,13 @@ def test_pairs_with_a_word_not_in_the_text_are_oov():
     more = [Pair("W1", "w3", 2.0), Pair("w3", "w2", 1.0)]
     found = evaluate_pairs(vectors, pairs + more)
     assert (found.used, found.oov) == (5, 1), "W1 is found in lower case"
+
+
+def test_one_word_that_is_a_number_is_no_line_number(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("king\tqueen\t5\nman\twoman\t4\n911\tpolice\tfire\t3\n")
+    pairs = read_pairs(tmp_path / "pairs.tsv").pairs
+    assert [tuple(pair) for pair in pairs] == [
+        ("king", "queen", 5),
+        ("man", "woman", 4),
+        ("911", "police", 3),
+    ]

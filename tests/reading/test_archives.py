@@ -114,6 +114,33 @@ def test_corrupt_archives_are_refused(tmp_path, make):
         read(write(tmp_path, bytes(whole), "bad"))
 
 
+def test_forged_offsets_and_versions_of_zip_are_refused(tmp_path):
+    whole = zip_of({"a.txt": b"text\n"})
+    entry, end = whole.rindex(b"PK\x01\x02"), whole.rindex(b"PK\x05\x06")
+    for place, forged in ((entry + 6, b"\xff"), (entry + 8, b"\x20"), (end + 16, b"\xff")):
+        content = whole[:place] + forged + whole[place + 1 :]
+        with pytest.raises(DataError, match=r"bad: is corrupt|bad, member [^:]*: is corrupt"):
+            read(write(tmp_path, content, "bad"))
+
+
+def forged_tar(name: str, num_bytes: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """Return a tar archive whose member declares another size or kind."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = num_bytes, kind
+    return info.tobuf(tarfile.GNU_FORMAT) + b"a b\n".ljust(512, b"\0") + bytes(1024)
+
+
+@pytest.mark.parametrize("name", ["a", ".hidden"])
+def test_member_beyond_the_end_of_tar_is_refused_at_once(tmp_path, name):
+    with pytest.raises(DataError, match=r"is corrupt \(unexpected end of data\)"):
+        read(write(tmp_path, forged_tar(name, 2**60)))
+
+
+def test_sparse_member_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"member a: is a sparse file\. Extract"):
+        read(write(tmp_path, forged_tar("a", 512, tarfile.GNUTYPE_SPARSE)))
+
+
 def test_high_compression_takes_little_memory(tmp_path):
     lines = b"word " * 20 + b"\n"
     for name, content in (

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import struct
 import sys
 
 import pytest
@@ -110,6 +111,50 @@ def test_broken_files_are_refused(tmp_path):
         read(tmp_path / "a", format="csv")
     with pytest.raises(DataError, match=r"is not Parquet\. Leave out --format"):
         read(write_text(tmp_path / "c", "text\n"), format="parquet")
+
+
+def test_repeated_column_of_text_is_refused(tmp_path):
+    """A repeated column without text has no influence."""
+    texts, numbers = pa.array(TEXTS), pa.array(range(len(TEXTS)))
+    for names, columns in ((["text"] * 2, [texts] * 2), (["n", "n", "text"], [numbers, numbers, texts])):
+        content = pa.Table.from_arrays(columns, names)
+        for file in (
+            write_parquet(tmp_path / "a", content),
+            write_arrow(tmp_path / "b", content, pa.ipc.new_file),
+        ):
+            if names.count("text") == 1:
+                assert text_of(file).endswith("last\n")
+                continue
+            with pytest.raises(DataError, match=rf"{file.name}: has several columns named 'text'\. Keep one"):
+                read(file)
+
+
+def test_forged_offsets_of_arrow_are_refused(tmp_path):
+    """Arrow reads offsets without a check, and a wrong offset may end the process."""
+    texts, kinds = pa.array(["the cat", "a mat"]), (pa.string(), pa.dictionary(pa.int32(), pa.string()))
+    for content in (
+        *(pa.table({"text": texts.cast(kind)}) for kind in kinds),
+        pa.table({"text": [{"b": "x y"}]}),
+    ):
+        file = write_arrow(tmp_path / "a", content, pa.ipc.new_file)
+        whole = file.read_bytes()
+        for offsets in (struct.pack("<2i", 0, 7), struct.pack("<2i", 0, 3)):
+            for forged in (struct.pack("<2i", 0, 2**30), struct.pack("<2i", 0, -5)):
+                file.write_bytes(whole.replace(offsets, forged))
+                if offsets in whole:
+                    with pytest.raises(DataError, match=r"a: is corrupt .*Copy or download"):
+                        read(file, column="text.b" if b"x y" in whole else None)
+
+
+def test_name_of_a_column_in_invalid_utf_8_is_refused(tmp_path):
+    files = [
+        write_parquet(tmp_path / "a", pa.table({"text": TEXTS})),
+        write_arrow(tmp_path / "b", pa.table({"text": TEXTS}), pa.ipc.new_stream),
+    ]
+    for file in files:
+        file.write_bytes(file.read_bytes().replace(b"text", b"te\xfft"))
+        with pytest.raises(DataError, match=rf"{file.name}: is corrupt .*Copy or download"):
+            read(file)
 
 
 def test_missing_pyarrow_says_how_to_install(tmp_path, monkeypatch):

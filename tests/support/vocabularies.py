@@ -27,7 +27,10 @@ __all__ = [
 FILE_NAMES = ("a.vec", "a.txt", "a.bin", "a.npy", "a.tsv")  # one of each file format
 WORDS, MATRIX = ["one", "둘"], np.array([[0.1, -2], [1e-5, 1024.5]], np.float32)
 SPACES = " \t\n\r\v\f"  # white space in C
-SEPARATORS = {"a.vec": SPACES, "a.txt": SPACES, "a.bin": " \n", "a.tsv": "\t\n\r", "a.npy": None}
+SEPARATORS = {
+    **{"a.vec": SPACES, "a.txt": SPACES, "a.bin": " \n", "a.tsv": "\t\n\r", "a.npy": None},
+    "a.parquet": "\udcff",  # holds no surrogate, see is_bad
+}
 PLAIN_WORDS = (
     *("</s>", "king", "한국어", "12", "0.5", "nan", "1e5", "-", "\\", "\\e", "\\u0020", "\\n", "w" * 150),
     *("a\u00a0b", "\u00a0", "\u0085", "\u2028", "\u2029", "\u3000x", "\ufeff", "\x00", "\x1c", "é"),
@@ -46,7 +49,7 @@ def vocab_of(words: Sequence[str]) -> Vocab:
 
 
 def random_vectors(number: int = 200) -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
-    """Yield hard vocabularies with vectors of random finite bits."""
+    """Yield hard vocabularies with vectors of random finite bits, and some of zeros."""
     for seed in range(number):
         chance = random.Random(seed)
         words = _random_words(chance)
@@ -65,7 +68,8 @@ def _random_words(chance: random.Random) -> list[str]:
 def _random_matrix(chance: random.Random, num_words: int) -> npt.NDArray[np.float32]:
     dim = chance.randint(1, 5)
     matrix = np.frombuffer(chance.randbytes(4 * num_words * dim), np.float32).reshape(num_words, dim)
-    return np.where(np.isfinite(matrix), matrix, np.float32(-0.0))
+    is_kept = np.isfinite(matrix) & (np.array(chance.choices((True, False), (4, 1), k=num_words))[:, None])
+    return np.where(is_kept, matrix, np.float32(-0.0))
 
 
 def is_bad(word: str, file_name: str) -> bool:
@@ -79,7 +83,8 @@ def is_bad(word: str, file_name: str) -> bool:
         and word.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == word
     )
     is_marked = file_name == "a.txt" and word.startswith("\ufeff")
-    return not raw or not is_text or is_marked or any(separator in word for separator in separators)
+    is_raw = file_name == "a.parquet" and re.search("[\ud800-\udfff]", word) is not None
+    return not raw or not is_text or is_marked or is_raw or any(separator in word for separator in separators)
 
 
 def same_bits(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:

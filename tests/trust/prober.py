@@ -54,6 +54,7 @@ def read_vectors(path: Path) -> bytes:
     if len(vectors.vocab):
         vectors.neighbors(vectors.vocab.words[0], top=3)
     dense = vectors.matrix.toarray() if vectors.is_sparse else np.asarray(vectors.matrix)
+    assert np.isfinite(dense).all() and len(dense) == len(vectors.vocab.words)
     texts = [*vectors.vocab.words, *vectors.meta.get("notices", [])]
     return dense.tobytes() + "\n".join(texts).encode("utf-8", "surrogatepass")
 

@@ -49,6 +49,15 @@ def test_align_undoes_a_rotation() -> None:
     assert found["mean_cosine_before"] < 0.9 and aligned.meta["seed"] == 9 and "alignment" not in b.meta
 
 
+def test_words_without_a_vector_in_one_model_are_not_shared() -> None:
+    a, b = model(A_WORDS, 1), model(B_WORDS, 2)
+    a.matrix[A_WORDS.index("w20")] = 0
+    b.matrix[B_WORDS.index("w21")] = 0
+    b.vocab.counts[B_WORDS.index("w22")] = 0
+    left = {word for word in A_WORDS if word in b} - set(shared_words(a, b).words)
+    assert left == {"w20", "w21", "w22"}
+
+
 def test_rotation_equals_scipy_and_keeps_cosines() -> None:
     a, b = model(A_WORDS, 1), model(B_WORDS, 2)
     aligned = ns.align(a, b)

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 from support.vocabularies import vocab_of
 
-from nlpseq.errors import DataError
+from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix, compact, take_rows
 from nlpseq.vectors.vectors import Vectors
 
@@ -57,12 +57,30 @@ def test_unit_rows_of_codes_have_length_one_or_zero(dtype) -> None:
     found = compact(matrix, dtype)
     np.testing.assert_allclose(np.linalg.norm(np.asarray(found.unit()), axis=1), [1, 0, 1, 1], rtol=1e-3)
     assert found.zero_rows.tolist() == [1]
+    if found.scales is not None:
+        found.scales[3] = 0
+        assert found.zero_rows.tolist() == [1, 3]
 
 
-@pytest.mark.parametrize("row", [[1e5, 1], [1e-9, 0]])
-def test_float16_refuses_numbers_that_it_would_lose(row) -> None:
-    with pytest.raises(DataError, match=r"float16: cannot hold .* Use --dtype int8, or float32\."):
-        compact(np.array([[1, 1], row], np.float32), "float16")
+@pytest.mark.parametrize(
+    ("dtype", "row", "way_out"),
+    [
+        ("float16", [1e5, 1], "int8, or float32"),
+        ("float16", [1e-9, 0], "int8, or float32"),
+        ("int8", [3.4028235e38, 3.4028235e38], "float32"),
+        ("int8", [1e-45, 0], "float32"),
+    ],
+)
+def test_numbers_that_would_be_lost_are_refused(dtype, row, way_out: str) -> None:
+    with pytest.raises(DataError, match=rf"{dtype}: cannot hold .* Use --dtype {way_out}\."):
+        compact(np.array([[1, 1], row], np.float32), dtype)
+
+
+def test_unknown_type_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"dtype: 'float64' is unknown\. Choose one of float32, float16, int8\."
+    ):
+        compact(np.eye(2, dtype=np.float32), "float64")  # type: ignore[arg-type]
 
 
 def test_array_without_a_copy_is_refused() -> None:

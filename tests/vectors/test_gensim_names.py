@@ -43,6 +43,7 @@ def same(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) -> bool
         {"positive": ["w3"], "negative": "w5", "restrict_vocab": 20},
         {"positive": [("w3", 0.5), "w8"], "negative": [("w7", -2.0)]},
         {"positive": [MATRIX[3], "w8"]},
+        {"positive": [3, ("w8", 2.0)], "negative": np.int64(5)},
         {"positive": MATRIX[3] * 2, "topn": 60},
         {"negative": ["w3"]},
     ],
@@ -91,6 +92,22 @@ def test_wrong_questions_are_refused(vectors: Vectors, monkeypatch: pytest.Monke
         vectors.most_similar(positive=[], negative=[])
     with pytest.raises(ConfigError, match="vector: is not 20 finite numbers"):
         vectors.similar_by_vector([np.nan] * 20)
+    untrained = Vectors(vocab_of(["a", "b"]), np.eye(2, dtype=np.float32), meta={"untrained": ["b"]})
+    with pytest.raises(DataError, match="'b': its vector is zero"):
+        untrained.most_similar(["a", "b"])
+    with pytest.raises(DataError, match="words: their vectors cancel out"):
+        vectors.most_similar(["w1", "w2"], ["w2", "w1"])
+    for topn in (None, 0):
+        with pytest.raises(ConfigError, match=f"topn: {topn} is not a number of words"):
+            vectors.most_similar("w1", topn=topn)
+        with pytest.raises(ConfigError, match=f"topn: {topn} is not a number of words"):
+            vectors.similar_by_vector(MATRIX[1], topn)
+    with pytest.raises(ConfigError, match="words: 2 of 4 have a vector"):
+        vectors.doesnt_match(["w1", "w2", "x", "y"])
+    with pytest.raises(ConfigError, match="words: fewer than three"):
+        vectors.doesnt_match(["w1", "w2"])
+    with pytest.raises(UnknownWord, match=r"words: none of \['x'\] has a vector"):
+        vectors.n_similarity(["w1"], ["x"])
     with pytest.raises(ConfigError, match="attr: 'size' is unknown"):
         vectors.get_vecattr("w1", "size")
     vectors.vocab.counts[:] = -1
@@ -101,6 +118,19 @@ def test_wrong_questions_are_refused(vectors: Vectors, monkeypatch: pytest.Monke
     monkeypatch.setitem(__import__("sys").modules, "gensim.models", None)
     with pytest.raises(MissingExtra, match="Type: pip install gensim"):
         vectors.to_gensim()
+
+
+def test_word_of_zeros_is_refused_or_left_out() -> None:
+    matrix = np.array([[1, 0], [1, 1], [-1, 1], [0, 0]], np.float32)
+    vectors = Vectors(vocab_of(["a", "b", "c", "zero"]), matrix)
+    for question in ("zero", ["a", "zero"]):
+        with pytest.raises(DataError, match="'zero': its vector is zero"):
+            vectors.most_similar(question)
+    assert "zero" not in dict(vectors.most_similar("a"))
+    assert vectors.doesnt_match(["zero", "a", "b", "c"]) == "c"
+    assert vectors.n_similarity(["a", "zero"], ["b"]) == vectors.similarity("a", "b")
+    assert vectors.wmdistance(["a", "zero"], ["b"]) == vectors.wmdistance(["a"], ["b"])
+    assert vectors.wmdistance(["zero"], ["b"]) == float("inf")
 
 
 def test_word_movers_distance_of_known_documents() -> None:

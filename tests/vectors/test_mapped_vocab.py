@@ -40,6 +40,17 @@ def test_lookups_find_every_word_before_and_after_the_dict(tmp_path: Path) -> No
     assert dict(found.ids) == first
 
 
+def test_needless_escapes_are_the_same_word(tmp_path: Path) -> None:
+    (tmp_path / "vocab.tsv").write_bytes(
+        b"word\tcount\tspecials=0\nk\\u0069ng\t2\nb\xc2\x85\t1\n" + b"x\t1\n" * 50
+    )
+    index = index_words(tmp_path / "vocab.tsv")
+    found, loaded = MappedVocab(tmp_path / "vocab.tsv", index), Vocab.load(tmp_path / "vocab.tsv")
+    assert found.digest == loaded.digest
+    assert (found.ids["king"], found.ids["b\x85"], found.ids["x"]) == (0, 1, 2)
+    assert "k\\u0069ng" not in found
+
+
 def test_words_of_equal_hash_are_told_apart(tmp_path: Path) -> None:
     words = ["plumless", "buckeroo", *(f"w{v}" for v in range(50))]  # two words of the same CRC-32
     found = mapped(tmp_path / "vocab.tsv", vocab_of(words))

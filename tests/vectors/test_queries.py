@@ -281,6 +281,16 @@ def test_query_filters_limit_the_answers(vectors: Vectors) -> None:
     vectors.vocab.counts[:] = -1
     with pytest.raises(ConfigError, match="min_frequency: these vectors have no word counts"):
         vectors.query("king", min_frequency=1)
+    with pytest.raises(ConfigError, match="max_rank: 0 is too small"):
+        vectors.query("king", max_rank=0)
+
+
+@pytest.mark.parametrize("scale", ["1e300", "1e-320"])
+def test_weights_matter_by_their_ratio_alone(vectors: Vectors, scale: str) -> None:
+    scaled = vectors.query(f"{scale}*king - {scale}*man + {scale}*queen")
+    assert dict(scaled) == pytest.approx(
+        dict(vectors.query("king - man + queen")), abs=1e-3
+    )  # 1e-320: 4 digits
 
 
 def test_phrase_is_an_entry_or_the_mean_of_its_words() -> None:
@@ -299,6 +309,12 @@ def test_neighbors_of_a_list_are_near_its_mean(vectors: Vectors) -> None:
     assert equal(found, plain.ranked(rows, mean, {"king", "man"}, 3))
     assert alone == vectors.neighbors("queen", 3)
     assert vectors.neighbors_of([1, [0, 0, 2]], 3) == [alone, found]
+    assert vectors.neighbors_of(np.array([1]), 3, among=np.arange(7)) == [alone]
+    for word_id in (-1, 7):
+        with pytest.raises(ConfigError, match=f"words: {word_id} is not an id. Choose from 0 to 6"):
+            vectors.neighbors_of([word_id])
+        with pytest.raises(ConfigError, match=f"words: {word_id} is not an id"):
+            vectors.neighbors_of(["king"], among=[word_id])
     assert vectors.neighbors_of(["king"], among=["apple"])[0] == [
         each for each in vectors.neighbors("king") if each[0] == "apple"
     ]

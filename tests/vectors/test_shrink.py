@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from support.results import seal
 from support.vocabularies import vocab_of
 
 from nlpseq.config import TextConfig
 from nlpseq.dataset.encode import preprocess
-from nlpseq.errors import ConfigError, DataError
+from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.reading.corpus import open_corpus
 from nlpseq.vectors.compact_matrix import CompactMatrix
 from nlpseq.vectors.shrink import check_dtype, shrink
@@ -62,6 +63,8 @@ def test_no_word_left_is_refused(vectors: Vectors) -> None:
         shrink(vectors, words=["unknown"])
     with pytest.raises(DataError, match="no word left"):
         shrink(vectors, drop=WORDS)
+    with pytest.raises(ConfigError, match="keep_top: -1 is too small"):
+        shrink(vectors, keep_top=-1)
 
 
 def test_pca_of_all_dimensions_keeps_every_cosine(vectors: Vectors) -> None:
@@ -102,6 +105,17 @@ def test_compact_vectors_are_saved_and_answer_the_same(tmp_path: Path, vectors: 
     assert np.array_equal(back.matrix, np.asarray(found.matrix)) and "dtype" not in back.meta
     loaded.write(tmp_path / "a.vec")
     assert np.array_equal(Vectors.load(tmp_path / "a.vec").matrix, np.asarray(found.matrix))
+
+
+@pytest.mark.parametrize("scale", [-1, np.nan, np.inf])
+def test_wrong_scale_of_a_folder_is_refused(tmp_path: Path, vectors: Vectors, scale: float) -> None:
+    shrink(vectors, dtype="int8").save(tmp_path / "a.w2v")
+    scales = np.load(tmp_path / "a.w2v" / "scales.npy")
+    scales[2] = scale
+    np.save(tmp_path / "a.w2v" / "scales.npy", scales)
+    seal(tmp_path / "a.w2v")
+    with pytest.raises(ArtifactError, match=r"scales\.npy: is not a finite scale for each word"):
+        Vectors.load(tmp_path / "a.w2v")
 
 
 def test_files_of_other_tools_hold_float32_alone() -> None:

@@ -55,3 +55,9 @@ def test_invisible_characters_are_shown_as_escapes(word: str, shown: str) -> Non
 def test_words_that_look_alike_are_shown_as_code_points() -> None:
     assert show_word("cafe\u0301", like="café") == r"'cafe\u0301'"
     assert show_word("café", like="café") == "café"
+
+
+def test_usual_cases_are_found_beyond_the_scanned_words() -> None:
+    words = ["apple", "KING", "King"]
+    assert suggest_words("king", words, max_scanned=1) == []
+    assert suggest_words("king", words, max_scanned=1, known=set(words)) == ["King", "KING"]

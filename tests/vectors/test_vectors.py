@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
-from support.results import seal
+from support.results import seal, write_sealed_meta
 from support.vocabularies import vocab_of
 
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.storage.manifest import write_json
 from nlpseq.vectors.postprocess import postprocess
+from nlpseq.vectors.shrink import shrink
 from nlpseq.vectors.vectors import Vectors
 
 WORDS = ["king", "queen", "man", "woman", "King", "zero", "apple"]
@@ -134,10 +135,42 @@ def test_corrupt_folder_is_refused(tmp_path: Path, vectors: Vectors) -> None:
     refused("vocab.tsv: does not hold 6 words")
     write_json(path / "meta.json", meta | {"untrained": [7]})
     refused("meta.json: has untrained that are not texts")
+    write_json(path / "meta.json", meta | {"config": 7})
+    refused("meta.json: has a config without settings")
+    np.save(path / "vectors.npy", vectors.matrix[:, :0])
+    write_json(path / "meta.json", meta | {"dim": 0})
+    refused("meta.json: has 0 dimensions")
     write_json(path / "meta.json", meta | {"has_contexts": True})
     refused("contexts.npy: is not a readable")
     np.save(path / "vectors.npy", np.full_like(vectors.matrix, np.inf))
     refused(r"a\.w2v: the vector of 'king' holds numbers that are not finite\. Train")
+
+
+@pytest.mark.parametrize("stored", [5, [], ["a"], "x", {"lower": "yes"}, {"unknown": 1}, {"tokenizer": 7}])
+def test_invalid_settings_of_the_text_are_refused(tmp_path: Path, vectors: Vectors, stored: object) -> None:
+    vectors.save(tmp_path / "a.w2v")
+    meta = json.loads((tmp_path / "a.w2v" / "meta.json").read_text())
+    write_sealed_meta(tmp_path / "a.w2v", meta | {"text_config": stored})
+    with pytest.raises(ArtifactError, match=r"meta\.json: has a text_config that is not valid"):
+        Vectors.load(tmp_path / "a.w2v")
+
+
+def test_known_words_need_no_tokenizer(tmp_path: Path, vectors: Vectors) -> None:
+    """The tokenizer may be of a package that is not installed."""
+    vectors.meta["text_config"] = {"tokenizer": "elsewhere"}
+    vectors.save(tmp_path / "a.w2v")
+    loaded = Vectors.load(tmp_path / "a.w2v")
+    assert loaded.find("king") == "king"
+    with pytest.raises(ConfigError, match="tokenizer: 'elsewhere' is not valid"):
+        loaded.find("kings")
+
+
+def test_scales_that_overflow_are_refused(tmp_path: Path, vectors: Vectors) -> None:
+    shrink(vectors, dtype="int8").save(tmp_path / "a.w2v")
+    np.save(tmp_path / "a.w2v" / "scales.npy", np.full(len(WORDS), 3e38, np.float32))
+    seal(tmp_path / "a.w2v", "scales.npy")
+    with pytest.raises(ArtifactError, match=r"a\.w2v: the vector of 'king' holds .* not finite"):
+        Vectors.load(tmp_path / "a.w2v")
 
 
 def test_flipped_byte_is_refused(tmp_path: Path, vectors: Vectors) -> None:
@@ -174,10 +207,11 @@ def test_vectors_of_a_file_not_finite_are_never_answers(tmp_path: Path) -> None:
             with pytest.raises(DataError, match=f"'{word}': has a vector {reason} in a.vec"):
                 vectors.neighbors(word)
     vectors.save(tmp_path / "a.w2v")
-    assert "not_finite" not in json.loads((tmp_path / "a.w2v" / "meta.json").read_text("utf-8"))
+    with pytest.raises(DataError, match=r"'b': has a vector that is not finite in a\.vec"):
+        Vectors.load(tmp_path / "a.w2v").neighbors("b")
 
 
-@pytest.mark.parametrize("name", ["a.vec", "a.bin", "a.npy", "a.tsv", "a.w2v"])
+@pytest.mark.parametrize("name", ["a.vec", "a.bin", "a.npy", "a.tsv", "a.w2v", "a.parquet"])
 def test_load_top_gives_the_first_words(tmp_path: Path, vectors: Vectors, name: str) -> None:
     vectors.write(tmp_path / name)
     for top in (3, 99):

@@ -97,7 +97,8 @@ def test_flatten_lists_rows_word_by_word() -> None:
         np.testing.assert_array_equal(ours.host, theirs)
 
 
-FUSED_CASES = [(variant, (7, 5, 3, 2)) for variant in VARIANTS] + [("skipgram-window", (60, 33, 13, 9))]
+FUSED_CASES = [(variant, (7, 5, 3, 2)) for variant in ("skipgram-window", "cbow-corrected", "cbow-legacy")]
+FUSED_CASES += [("skipgram-window", (60, 33, 13, 9))]
 
 
 @pytest.mark.parametrize(("variant", "size"), FUSED_CASES, ids=str)
@@ -133,7 +134,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
     [
         {"objective": "skipgram"},
         {"objective": "cbow"},
-        {"share_negatives": "pair", "epochs": 5},
         {"threads": 2},
         {"kernel": "layers", "epochs": 3, "learning_rate": 0.05},
     ],
@@ -184,6 +184,14 @@ def test_vector_of_known_word_is_mean_of_rows(data: TokenDataset) -> None:
     assert len(vectors.subwords.rows_BD) == 30
 
 
+def test_buckets_without_ngrams_are_zero(data: TokenDataset) -> None:
+    vectors = train_word2vec(data, replace(SUBWORDS, buckets=1000, epochs=1))
+    bags = word_bags(vectors.vocab.words, 3, 5, 1000)
+    used = np.unique(bags.rows_N[bags.rows_N >= len(vectors)]) - len(vectors)
+    assert vectors.subwords is not None
+    np.testing.assert_array_equal(np.flatnonzero(vectors.subwords.rows_BD.any(axis=1)), used)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -232,12 +240,10 @@ def test_default_buckets_are_distinct_ngrams(data: TokenDataset) -> None:
     assert choose_buckets(Word2VecConfig(), vocab).buckets is None
 
 
-def test_subwords_refuse_bpe_and_gpu() -> None:
+def test_subwords_refuse_bpe() -> None:
     vocab = Vocab(["a"], np.array([1]), bpe=SimpleNamespace())  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"--subwords: the tokens of byte-level BPE are parts of words"):
         choose_buckets(SUBWORDS, vocab)
-    with pytest.raises(ConfigError, match=r"--backend cupy: no subwords yet\. Use --backend numpy, or"):
-        select(Word2VecConfig(subwords="3:6", buckets=9, backend="cupy"))
 
 
 @pytest.mark.parametrize("value", ["", "3", "3:", "6:3", "0:3", "3:21", "3:6:9", "-1:3", " 3:6", "３:6", 36])

@@ -44,6 +44,8 @@ def read_binary(source: Source) -> VectorFile:
         notices.append(problem)
         if is_complete and not _next_sizes(window):
             _read_rows(rows, window, _NO_LIMIT)
+        if not rows.filled:
+            raise source.corrupt(problem)
         notices.append(f"{count_text(rows.filled, 'vector')} loaded")
     vocab, matrix_VD = rows.finish(" ")
     return VectorFile(vocab, matrix_VD.view("<f4").astype(np.float32, copy=False), _TITLE, notices)
@@ -59,7 +61,7 @@ def _sizes(source: Source, header: bytes) -> tuple[int, int]:
         )
     if sizes[1] == 0:
         raise source.corrupt("line 1 declares vectors of 0 numbers")
-    source.check_room(1, sizes[1], 4 * sizes[1])
+    source.check_room(sizes[0], sizes[1], 4 * sizes[1])
     return sizes
 
 

@@ -26,8 +26,12 @@ _SEVERAL = re.compile(rb"(?:[ \t]++" + _NUMBER + rb"(?![^ \t]))++")
 _FOREIGN = {  # number of another notation: the reason why it is refused
     rb"[-+]?+\d*+,\d[\d,]*+(?:[eE][-+]?+\d++)?+": "has a decimal comma",
     rb"[-+]?+(?=[\d.]*_)\d[\d_.]*+(?:[eE][-+]?+[\d_]++)?+": "has an underscore",
+    rb"[-+]?+\d[\d,]*+\.\d*+": "has a comma between its digits",
+    rb"[-+]?+[\d.]++(?:,[-+]?+[\d.]++)++": "has commas between its numbers",
     rb"[-+]?+0[xX][0-9a-fA-F.]++(?:[pP][-+]?+\d++)?+": "is hexadecimal",
-    rb"[-+]?+\d++\.?+\d*+#[A-Za-z]++\d*+": "stands for no number in the notation of Windows",
+    rb"[-+]?+[\d.]++[dD][-+]?+\d++": "has an exponent of Fortran",
+    rb"\xe2\x88\x92[\d.]++(?:[eE][-+]?+\d++)?+": "begins with a minus sign that is not the hyphen of ASCII",
+    rb"[-+]?+(?:\d++\.?+\d*+#[A-Za-z]++\d*+|nan\([a-z]++\))": "is not a number but a mark of Windows",
 }
 _FOREIGN_NUMBERS = [(re.compile(pattern), reason) for pattern, reason in _FOREIGN.items()]
 

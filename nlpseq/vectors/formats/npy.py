@@ -43,7 +43,7 @@ class _Array(NamedTuple):
 def read_npy(source: Source) -> VectorFile:
     """Read an array and the words beside it."""
     array = _array(source)
-    if array.by_columns:  # the file holds the transpose, row by row
+    if array.by_columns and array.num_words:  # the file holds the transpose, row by row
         matrix_VD = np.ascontiguousarray(_read_rows(source, array.dim, array.num_words, array.dtype).T)
         matrix_VD = matrix_VD[: source.options.load_top]
     else:
@@ -95,18 +95,19 @@ def _array(source: Source) -> _Array:
         raise
     except Exception as error:  # any, because NumPy parses the header as Python
         raise source.corrupt(f"is not a readable .npy array ({error})") from error
-    if len(shape) != 2 or shape[1] < 1 or dtype.kind != "f" or dtype.itemsize > 8 or dtype.shape:
+    are_sizes = len(shape) == 2 and all(type(size) is int for size in shape) and shape[0] >= 0 < shape[1]
+    if not are_sizes or dtype.kind != "f" or dtype.itemsize > 8 or dtype.shape:
         raise ArtifactError(
             f"{source.name}: holds {dtype} of shape {shape}, not floats of shape (words, dimensions). "
             "Store the array again: np.save(file, np.ascontiguousarray(array, np.float32))."
         )
     num_words, dim = shape
     num_bytes = num_words * dim * dtype.itemsize
-    source.check_room(num_words, dim, num_bytes)
     if not source.compressed and source.size != source.stream.tell() + num_bytes:
         raise source.corrupt(
             f"has {count_text(source.size, 'byte')}, but its header declares {num_words:,} x {dim:,} numbers"
         )
+    source.check_room(num_words, dim, num_bytes)
     return _Array(num_words, dim, dtype, by_columns)
 
 

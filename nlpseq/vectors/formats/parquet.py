@@ -43,10 +43,7 @@ def read_parquet(source: Source) -> VectorFile:
     pa, parquet = _pyarrow()
     try:
         file = parquet.ParquetFile(pa.BufferReader(source.stream.read()))
-        if not {*file.schema_arrow.names} >= _COLUMNS:
-            raise DataError(
-                f"{source.name}: is Parquet without the columns word and vector. Name a file of vectors."
-            )
+        _check_columns(file.schema_arrow.names, source.name)
         table = _first_rows(file, source.options.load_top)
         words, matrix_VD = table["word"].cast(pa.string()).to_pylist(), _matrix(table["vector"])
         if None in words:
@@ -54,10 +51,19 @@ def read_parquet(source: Source) -> VectorFile:
         counts = np.full(len(words), UNKNOWN_COUNT)
         if "count" in table.column_names:
             counts = np.array(table["count"].cast(pa.int64()).fill_null(UNKNOWN_COUNT))
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise source.corrupt(f"is not Parquet with words and their vectors ({reason})") from error
     return VectorFile(Vocab(words, counts), matrix_VD, TITLES["parquet"], [])
+
+
+def _check_columns(names: list[str], name: str) -> None:
+    """Raise DataError unless there is a single word, a single vector and at most one count."""
+    if not {*names} >= _COLUMNS:
+        raise DataError(f"{name}: is Parquet without the columns word and vector. Name a file of vectors.")
+    repeated = next((each for each in (*_COLUMNS, "count") if names.count(each) > 1), None)
+    if repeated:
+        raise DataError(f"{name}: has several columns named {repeated}. Keep one of them.")
 
 
 def _first_rows(file: Any, number: int | None) -> Any:
@@ -78,11 +84,13 @@ def _matrix(column: Any) -> npt.NDArray[np.float32]:
     """Return lists of equal length as rows, (V, D)."""
     pa, _ = _pyarrow()
     vectors = column.combine_chunks()
-    if not pa.types.is_nested(vectors.type):
-        raise ValueError("the vectors are not lists of numbers")
-    lengths = pa.compute.unique(pa.compute.list_value_length(vectors)).to_pylist()
+    number = getattr(vectors.type, "value_type", None) if pa.types.is_nested(vectors.type) else None
+    lengths = pa.compute.unique(pa.compute.list_value_length(vectors)).to_pylist() if number else []
     if len(lengths) > 1 or not all(lengths):
         raise ValueError("a vector is missing, or the vectors have several lengths")
+    tests = pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal
+    if number is None or not any(is_kind(number) for is_kind in tests):
+        raise ValueError("the vectors are not lists of numbers")
     with np.errstate(over="ignore"):
         flat = np.array(vectors.flatten(), np.float32)
     return flat.reshape(len(vectors), lengths[0] if lengths else 1)
@@ -93,7 +101,7 @@ def has_vectors(file: Path) -> bool:
     try:
         pa, parquet = _pyarrow()
         return {*parquet.read_schema(file).names} >= _COLUMNS
-    except (MissingExtra, OSError, pa.ArrowException):
+    except (MissingExtra, OSError, ValueError, pa.ArrowException):  # ValueError: a name that is no UTF-8
         return False
 
 

@@ -65,7 +65,7 @@ class Source(NamedTuple):
         if num_bytes > (_MIN_INFLATED_BYTES + _MAX_EXPANSION * self.size if self.compressed else self.size):
             raise self.corrupt(
                 f"line 1 declares {count_text(num_words, 'vector')} of {count_text(dim, 'number')}, more "
-                "than the file can hold",
+                "than the file can hold: the file is truncated, or line 1 is wrong",
                 fix,
             )
 

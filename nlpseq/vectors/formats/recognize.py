@@ -4,7 +4,7 @@ The loader and `nlpseq inspect` ask the same functions, so that they agree about
 """
 
 import re
-from codecs import getincrementaldecoder
+from codecs import BOM_UTF8, getincrementaldecoder
 from contextlib import suppress
 
 from nlpseq.errors import ArtifactError, DataError
@@ -12,13 +12,16 @@ from nlpseq.reading.archives import is_tar, is_zip
 from nlpseq.reading.encodings import marked_encoding
 from nlpseq.reading.sniff import recognize_non_text
 from nlpseq.vectors.formats import npy, parquet, text
-from nlpseq.vectors.formats.fields import Ending, count_numbers, parse_sizes, split_ending
+from nlpseq.vectors.formats.fields import BLANK, Ending, count_numbers, parse_sizes, split_ending
 from nlpseq.vectors.formats.names import Format
 from nlpseq.vectors.formats.reader import Source
 
 __all__ = ["is_archive", "recognize"]
 
+_LISTED = re.compile(rb"[^,;]*+([,;])[-+\d.,;eE \t\"]++\r?+")  # a word and its numbers
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
+_FIRST_FIELD = re.compile(rb"^[^ \t,;]*+")
+_OF_NUMBERS = b"0123456789+-.,;:eE_'[]() \t\r\xc2\xa0"  # U+00A0, too
 _OLD_PICKLES = (b"(dp0\n", b"(dp1\n", b"(lp0\n", b"ccopy_reg\n")  # of Python 2
 _ADVICE = {  # kind of file: what to do with it
     "fastText model": "Write its vectors as text: `fasttext print-word-vectors` with the words on stdin, or "
@@ -29,6 +32,8 @@ _ADVICE = {  # kind of file: what to do with it
     "model of PyTorch": "Load it with torch, and write the rows of its embedding as word2vec text.",
     "Git LFS pointer": "Type `git lfs pull` in its repository, or download the file itself.",
     "HTML page": "Download the file itself: open the address in a browser to see what the page says.",
+    "XML document": "Download the file itself: a failed download may be an error message in XML.",
+    "JSON": "Write a word and its numbers on each line, separated by spaces.",
     "NumPy array": "Store one array with np.save(FILE, array), and its words in NAME.vocab.tsv, one a line.",
     "RAR or 7-Zip archive": "Extract it with `7z x`, and name the file of vectors in it.",
 }
@@ -59,7 +64,10 @@ def recognize(source: Source) -> Format:
     if not _are_rows(endings):
         raise _not_vectors(source)
     if all(field.isdigit() for line in sample.lines for field in line.split()):
-        raise DataError(f"{source.name}: holds whole numbers alone, not words. Name a file of vectors.")
+        raise DataError(
+            f"{source.name}: holds whole numbers alone, not words. If the first number of each line is the "
+            "word, type: nlpseq convert --from glove FILE OUT"
+        )
     return "glove"
 
 
@@ -68,6 +76,9 @@ def _refuse_broken(source: Source) -> None:
     head = source.sample
     if not head.strip(b"\0"):
         holds = "holds zero bytes alone" if head else "is empty"
+        raise ArtifactError(f"{source.name}: {holds}, like a broken download. Download or copy it again.")
+    if source.is_whole and not head.removeprefix(BOM_UTF8).strip(BLANK):
+        holds = "holds blank lines alone"
         raise ArtifactError(f"{source.name}: {holds}, like a broken download. Download or copy it again.")
     first = head.partition(b"\n")[0]
     if b"\r" in first.rstrip(b"\r") and not _CONTROL.search(first):
@@ -79,19 +90,27 @@ def _refuse_broken(source: Source) -> None:
 def _is_text(source: Source, sample: text.Sample) -> bool:
     """Tell text from binary after the line of sizes.
 
-    In text, most lines end in a number; or some do, perhaps of another notation, and all is UTF-8 without
-    control characters. The bytes of a float32 may by chance be digits and a newline, but hardly in most rows.
+    In text, most lines end in a number; or all is UTF-8 without control characters, and some line ends in a
+    number, perhaps of another notation, or most bytes are of numbers. The bytes of a float32 may by chance be
+    digits and a newline, but hardly in most rows.
     """
     endings = list(map(split_ending, sample.lines[1:]))
     numbered = sum(ending.num_numbers > 0 for ending in endings)
     if not endings or 2 * numbered > len(endings):
         return True
     rest = source.sample[sample.ends[0] :]
-    if any(ending.num_numbers or ending.foreign for ending in endings) and not _CONTROL.search(rest):
+    has_numbers = any(ending.num_numbers or ending.foreign for ending in endings) or _are_figures(rest)
+    if has_numbers and not _CONTROL.search(rest):
         with suppress(UnicodeDecodeError):
             getincrementaldecoder("utf-8")().decode(rest)  # the sample may end inside a character
             return True
     return False
+
+
+def _are_figures(text: bytes) -> bool:
+    """Tell if lines, without the first field, are nearly all bytes of numbers and of their separators."""
+    after = b"".join(_FIRST_FIELD.sub(b"", line) for line in text.split(b"\n"))
+    return 10 * len(after.translate(None, _OF_NUMBERS)) < len(after)
 
 
 def _are_tensors(lines: list[bytes]) -> bool:
@@ -120,9 +139,23 @@ def _not_vectors(source: Source) -> DataError:
     title = kind.name if kind else "pickle" if head.startswith(_OLD_PICKLES) else None
     if title == "pickle" and b"gensim" in head:
         title = "gensim model"
+    if title is None and re.match(rb"(?:\xef\xbb\xbf)?\s*[\[{]\s*[\"\[{]", head):
+        title = "JSON"
+    if title is None and (separator := _other_separator(head)):
+        return DataError(
+            f"{name}: separates its fields by {separator!r}. "
+            "Write spaces or tabs between a word and its numbers."
+        )
     if title is None:
         return DataError(
             f"{name}: line 1 is neither `words dimensions` nor a word and numbers. {_NAME_VECTORS}"
         )
     advice = _ADVICE.get(title, _NAME_VECTORS)
     return DataError(f"{name}: is not vectors ({title}). {advice}")
+
+
+def _other_separator(head: bytes) -> str | None:
+    """Return the comma or semicolon between the fields of most of the first lines, else None."""
+    lines = [line for line in head.split(b"\n")[:8] if line.strip()]
+    found = [match[1] for line in lines if (match := _LISTED.fullmatch(line))]
+    return found[0].decode() if 2 * len(found) > len(lines) else None

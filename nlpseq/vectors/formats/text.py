@@ -96,7 +96,7 @@ def read_word2vec(source: Source) -> VectorFile:
             raise source.corrupt(problem, _TAKE_ROWS)
         notices.append(problem)
         layout = _without_declared(layout, endings, source)
-    source.check_room(1, layout.dim, 2 * layout.dim)
+    source.check_room(num_words, layout.dim, 2 * layout.dim)
     if not source.options.lenient:
         num_rows = min(num_words, source.options.load_top or num_words)
         source.check_room(num_rows, dim, num_rows * (2 * dim + 1), LOAD_ALL)

@@ -68,6 +68,7 @@ class RowReader:
         self._first_problem = ""  # of the first line left out
         self._long_rows = list[int]()  # rows whose word ends in too many numbers
         self._numbered, self._num_numbered = "", 0  # words that end in a number: the first, and how many
+        self._is_longer = False  # after a second line of sizes, with a larger D
 
     def read(self) -> None:
         """Read the rows."""
@@ -126,7 +127,7 @@ class RowReader:
             return
         word, row_D = found
         extra = split_ending(word).num_numbers if b" " in word or b"\t" in word else 0
-        if extra > MAX_EXTRA and not self._layout.is_declared:
+        if extra and (self._is_longer or (extra > MAX_EXTRA and not self._layout.is_declared)):
             self._leave_out(line)
             return
         if extra:
@@ -138,8 +139,8 @@ class RowReader:
 
     def _note_numbers_in_word(self, word: bytes, extra: int) -> None:
         """Count a word that ends in a number; D of line 1 explains such words, unless V is wrong."""
-        if self._layout.is_declared:
-            self._long_rows += [self._rows.filled] * (extra > MAX_EXTRA)
+        if self._layout.is_declared and extra > MAX_EXTRA:
+            self._long_rows.append(self._rows.filled)
         else:
             self._numbered = self._numbered or f"{word.decode(*WORD_ENCODING)!r} in line {self._line:,}"
             self._num_numbered += 1
@@ -159,6 +160,8 @@ class RowReader:
         if not (self._source.options.lenient and self._has_word):
             fix = _WRITE_DECIMAL if ending.foreign else LOAD_ALL
             raise self._source.corrupt(problem, fix) if self._has_word else self._source.corrupt(problem)
+        if self._rows.dim > 1 and (sizes := parse_sizes(line)):
+            self._is_longer = sizes[1] > self._rows.dim
         if not self._left_out:
             self._first_problem = problem
         self._left_out.append(self._line)
@@ -175,11 +178,18 @@ class RowReader:
                 f"line {self._line} ends in {count_text(found, 'number')}, other lines in {dim:,}, as after "
                 "joining two files"
             )
+        if found and not ending.before and not self._layout.is_declared:
+            return (
+                f"line {self._line} ends in {count_text(found, 'number')}, other lines in {dim:,}, as after "
+                "joining two files or losing a part of the line"
+            )
         before = repr(ending.before[:_MAX_QUOTED].decode("utf-8", "replace"))
-        if found == 0 or ending.foreign:
+        if not ending.before:
+            reason = f"{found:,} found"
+        elif found == 0 or ending.foreign:
             reason = f"{before} {ending.foreign or 'is not a number'}"
         else:
-            reason = f"{found:,} found" + (f", after {before}" if ending.before else "")
+            reason = f"{found:,} found, after {before}"
         return f"line {self._line} is not a word with {count_text(dim, 'number')}: {reason}"
 
     def _problem_of_numbers(self, line: bytes) -> str:
@@ -196,22 +206,33 @@ class RowReader:
         found = VectorFile(
             vocab, matrix_VD, TITLES[format], [*notices, *self._notices], tuple(self._first_lines)
         )
+        if not len(matrix_VD):
+            self._refuse_no_rows()
         if self._left_out:
             found.notices.append(f"{count_text(len(self._left_out), 'line')} left out: {self._first_problem}")
-            if not len(matrix_VD):
-                raise self._source.corrupt(f"has no line that fits: {self._first_problem}")
-        if self._numbered:
+        is_count_right = len(matrix_VD) == layout.num_words or was_stopped
+        if self._numbered and not (layout.is_declared and is_count_right):
+            only = "line 1 declares" if layout.is_declared else "another line has only"
             found.notices.append(
                 f"{count_text(self._num_numbered, 'word')} with a number at the end, such as "
-                f"{self._numbered}, because another line has {count_text(layout.dim, 'number')} only"
+                f"{self._numbered}, because {only} {count_text(layout.dim, 'number')}"
             )
-        if layout.num_words is None or len(matrix_VD) == layout.num_words or was_stopped:
+        if layout.num_words is None or is_count_right:
             return found
         problem = self._wrong_count(len(matrix_VD))
         if not self._source.options.lenient:
             raise self._source.corrupt(problem, LOAD_ALL)
         found.notices.append(problem)
         return self._without_long_rows(found) if self._long_rows else found
+
+    def _refuse_no_rows(self) -> None:
+        """Raise ArtifactError, unless line 1 declares 0 vectors."""
+        if self._left_out:
+            raise self._source.corrupt(f"has no line that fits: {self._first_problem}")
+        if self._layout.num_words is None:
+            raise self._source.corrupt("holds no vectors")
+        if self._layout.num_words:
+            raise self._source.corrupt("ends before the first vector: the file is truncated")
 
     def _wrong_count(self, num_rows: int) -> str:
         """Return how the number of rows differs from V."""

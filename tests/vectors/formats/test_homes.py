@@ -74,6 +74,10 @@ def test_first_rows_of_parquet_are_read_alone(tmp_path: Path) -> None:
         ({"word": ["a", "b"], "vector": [[1.0, 4.0], [2.0, 3.0, 4.0, 5.0]]}, "several lengths"),
         ({"word": ["a", "b"], "vector": [[], []]}, "a vector is missing"),
         ({"word": ["a", "b"], "vector": ["x", "y"]}, "not lists of numbers"),
+        ({"word": ["a", "b"], "vector": [["1"], ["2"]]}, "not lists of numbers"),
+        ({"word": ["a", "b"], "vector": [[{"x": 1}], [{"x": 2}]]}, "not lists of numbers"),
+        ({"word": ["a", "b"], "vector": [{"x": 1}, {"x": 2}]}, "not lists of numbers"),
+        ({"word": ["a", "b"], "vector": [[True], [False]]}, "not lists of numbers"),
     ],
 )
 def test_parquet_of_something_else_is_refused(
@@ -83,6 +87,25 @@ def test_parquet_of_something_else_is_refused(
     parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
     with pytest.raises(ArtifactError, match=problem):
         read_vectors(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["word", "vector", "count"])
+def test_repeated_column_of_parquet_is_refused(tmp_path: Path, name: str) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"word": ["a", "b"], "count": [2, 1], "vector": [[1.0], [2.0]]}
+    arrays = [*map(pa.array, columns.values()), pa.array(columns[name])]
+    parquet.write_table(pa.Table.from_arrays(arrays, [*columns, name]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=rf"a\.parquet: has several columns named {name}\. Keep one"):
+        read_vectors(tmp_path / "a.parquet")
+
+
+def test_parquet_with_a_name_in_invalid_utf_8_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    file = made().write(tmp_path / "a.parquet").files[0]
+    file.write_bytes(file.read_bytes().replace(b"count", b"co\xffnt"))
+    assert not is_vector_file(file)
+    with pytest.raises(ArtifactError, match=r"a\.parquet: is not Parquet with words and their vectors"):
+        read_vectors(file)
 
 
 def test_corpus_in_parquet_is_no_vector_file(tmp_path: Path) -> None:

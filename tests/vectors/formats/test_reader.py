@@ -58,12 +58,38 @@ CORRUPT = {
         b"a 1 2\nb 3 4 5 6 7\n",
         "line 2 ends in 5 numbers, other lines in 2, as after joining",
     ),
+    "joined, shorter": (
+        b"a 1 2 3 4 5\nb 1 2 3 4 5\nc 1 2\n",
+        "line 3 ends in 2 numbers, other lines in 5, as after joining two files or losing a part",
+    ),
     "joined, longer first": (b"a 1 2 3 4 5\nb 3 4\nc 3 4\n", "line 1 ends in 5 numbers, other lines in 2"),
     "decimal comma": (b"2 2\na 1,5 0,25\nb 0,5 1,0\n", "line 2 .* '0,25' has a decimal comma"),
     "decimal comma, no sizes": (b"a 1,5 0,25\nb 0,5 1,0\n", "line 1 .* '0,25' has a decimal comma"),
     "decimal comma later": (b"a 1 2\nb 3,0 4\nc 5 6\n", "line 2 .* 2 numbers: '3,0' has a decimal comma"),
     "underscore": (b"a 1 1_0\nb 0 1\n", "line 1 .* '1_0' has an underscore"),
-    "no number of Windows": (b"a 1 2\nb 0 -1.#IND\n", "line 2 .* '-1.#IND' stands for no number"),
+    "no number of Windows": (
+        b"a 1 2\nb 0 -1.#IND\n",
+        "line 2 .* '-1.#IND' is not a number but a mark of Windows",
+    ),
+    "no number of new Windows": (
+        b"a 1 2\nb 0 -nan(ind)\n",
+        r"line 2 .* '-nan\(ind\)' is not a number but a mark",
+    ),
+    "comma for thousands": (
+        b"2 2\na 1,000.5 2\nb 0 1\n",
+        "line 2 .* '1,000.5' has a comma between its digits",
+    ),
+    "minus sign": (
+        "a \u22121 2\nb 0 1\n".encode(),
+        "line 1 .* 2 numbers: '\u22121' begins with a minus sign",
+    ),
+    "Fortran": (b"a 1 0.1D+01\nb 0 1\n", r"line 1 .* '0.1D\+01' has an exponent of Fortran"),
+    "commas": (b"2 2\na 1.5,2.5\nb 0.5,1.0\n", "line 2 .* '1.5,2.5' has commas between its numbers"),
+    "commas after the word": (b"2 2\na,1.5,2.5\nb,0.5,1.0\n", "line 2 is not a word with 2 numbers: 0 found"),
+    "brackets": (b"2 2\na [1 2]\nb [0 1]\n", "line 2 .* '2]' is not a number"),
+    "no-break spaces": ("2 2\na 1\u00a02\nb 0\u00a01\n".encode(), r"line 2 .* '1\\xa02' is not a number"),
+    "blank lines": (b"\xef\xbb\xbf\n \r\n\t\n", "holds blank lines alone, like a broken download"),
+    "sizes alone": (b"300 2", "line 1 declares 300 vectors of 2 numbers, more .*: the file is truncated, or"),
     "hexadecimal": (b"a 1 0x1p3\nb 0 1\n", "line 1 .* '0x1p3' is hexadecimal"),
     "vast text": (b"%d 2\na 1 2\n" % 10**12, "line 1 declares 1,000,000,000,000 vectors of 2 numbers"),
     "vast binary": (b"%d 300\na \0\1\2" % 10**12, "line 1 declares 1,000,000,000,000 vectors|more than"),
@@ -96,10 +122,12 @@ CORRUPT = {
     "array continues": (npy((2, 2)) + b"\0", "has .* bytes, but its header declares 2 x 2 numbers"),
     "gzipped array truncated": (gzip.compress(npy((2, 2))[:-1]), "does not hold the 2 x 2 numbers"),
     "gzipped array continues": (gzip.compress(npy((2, 2)) + b"\0"), "does not hold the 2 x 2 numbers"),
-    "vast array": (npy((10**12, 10**12)), "declares 1,000,000,000,000 vectors"),
-    "endless array": (npy((2**70, 1)), "declares 1,180,591,620,717,411,303,424 vectors"),
+    "vast array": (npy((10**12, 10**12)), "has .* bytes, but its header declares 1,000,000,000,000 x"),
+    "endless array": (npy((2**70, 1)), "its header declares 1,180,591,620,717,411,303,424 x 1 numbers"),
     "vast gzipped array": (gzip.compress(npy((10**12, 10**12))), "declares 1,000,000,000,000 vectors"),
-    "negative array": (npy((-2, 2)), "bytes, but its header declares -2 x 2|not a readable"),
+    "negative array": (npy((-2, 2)), "not floats of shape .words, dimensions"),
+    "negative array by columns": (gzip.compress(npy((-2, 2), by_columns=True)), "not floats of shape"),
+    "array with a truth value for a size": (npy((True, 2), by_columns=True, body=b"\0" * 8), "not floats of"),
     "array of integers": (npy((2, 1), "<i8"), "holds int64 of shape .* not floats of shape"),
     "array of objects": (npy((2, 1), "|O"), "holds object of shape .* not floats of shape"),
     "flat array": (npy((4,)), "not floats of shape .words, dimensions"),
@@ -267,8 +295,9 @@ def test_projector_metadata_of_other_tools_loads(tmp_path: Path) -> None:
             read_vectors(tmp_path / "a.tsv")
 
 
-def test_array_without_rows_loads(tmp_path: Path) -> None:
-    (tmp_path / "a.npy").write_bytes(npy((0, 2), body=b""))
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_array_without_rows_loads(tmp_path: Path, by_columns: bool) -> None:
+    (tmp_path / "a.npy").write_bytes(npy((0, 2), by_columns=by_columns, body=b""))
     (tmp_path / "a.vocab.tsv").write_bytes(b"word\tcount\tspecials=0\n")
     assert read_vectors(tmp_path / "a.npy").matrix_VD.shape == (0, 2)
 

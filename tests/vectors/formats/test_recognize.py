@@ -49,7 +49,12 @@ FOREIGN = {
         "2 2\na 1 2\nb 3 4\n".encode("utf-16"),
         "is text in UTF-16-LE, not in UTF-8. Convert it: iconv",
     ),
-    "whole numbers": (b"1 2 3\n4 5 6\n", "holds whole numbers alone"),
+    "whole numbers": (b"1 2 3\n4 5 6\n", "holds whole numbers alone.* --from glove"),
+    "commas": (b"a,1.5,2.5\nb,0.5,1.0\n", "separates its fields by ','. Write spaces or tabs"),
+    "semicolons": (b"word;x;y\na;1,5;2,5\nb;0,5;1,0\n", "separates its fields by ';'. Write spaces or tabs"),
+    "prose with commas": (b"Once, 3 men\nIn 1984, 23\nthere was, alas\n", "line 1 is neither"),
+    "JSON": (b'{"a": [1.0, 2.0]}\n', r"\(JSON\)\. Write a word and its numbers"),
+    "error in XML": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a failed download"),
 }
 
 
@@ -90,7 +95,11 @@ PACKED = {
 
 
 @pytest.mark.parametrize("pack", PACKED.values(), ids=PACKED.keys())
-@pytest.mark.parametrize("content", [TEXT, BINARY, TEXT[4:], gzip.compress(BINARY)])
+@pytest.mark.parametrize(
+    "content",
+    [TEXT, BINARY, TEXT[4:], gzip.compress(BINARY, mtime=0)],
+    ids=["text", "binary", "glove", "gzip"],
+)
 def test_archive_with_one_file_of_vectors_is_read(tmp_path: Path, pack, content: bytes) -> None:
     file = tmp_path / "a.vec"
     file.write_bytes(pack({"v/x.bin": content}))
@@ -173,3 +182,9 @@ def test_lenient_binary_keeps_the_rows_there_are(
     assert found.matrix_VD.tolist() == [[1, 2], [3, 4]][: len(words)]
     first = read_vectors(tmp_path / "a", options=ReadOptions(load_top=1))
     assert first.vocab.words == ["a"] and first.notices == []
+
+
+def test_lenient_binary_needs_a_row(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(BINARY[:9])
+    with pytest.raises(ArtifactError, match="byte 4 does not hold word 1 of 2"):
+        read_vectors(tmp_path / "a", "word2vec-binary", options=ReadOptions(lenient=True))

@@ -64,10 +64,12 @@ def assert_reads_back(file: Path, words: list[str], matrix: npt.NDArray[np.float
 
 
 @pytest.mark.parametrize("num_vocabularies", [200, pytest.param(10_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", FILE_NAMES)
+@pytest.mark.parametrize("name", [*FILE_NAMES, "a.parquet"])
 def test_any_vocabulary_reads_back_or_is_refused(
     tmp_path: Path, no_fsync: None, name: str, num_vocabularies: int
 ) -> None:
+    if name == "a.parquet":
+        pytest.importorskip("pyarrow")
     for number, (words, matrix) in enumerate(random_vectors(num_vocabularies)):
         file = tmp_path / (name + ".gz" * (number % 3 == 0))
         bad = [word for word in words if is_bad(word, name)]

@@ -129,6 +129,7 @@ def test_later_line_with_fewer_numbers_sets_the_size(file: Path, num_before: int
         (b"1 2\na 1 2\n1 2\nb 3 4\n", "ab", "1 line left out: line 3 is a second line of sizes"),
         (b"a 1 2\nb 3 4\nc 1 2 3 4 5\n", "ab", "1 line left out: line 3 ends in 5 numbers, other lines in 2"),
         (b"1 2\na 1 2\nc 1 2 3 4 5\n", "a", "1 row left out, with more numbers"),
+        (b"1 2\na 1 2\n2 3\nb 1 2 3\nc 4 5 6\n", "a", "3 lines left out: line 3 is a second line of sizes"),
         (b"a 1 2\nb 3,5 4\nc 5 6\n", "ac", "1 line left out: line 2 .* '3,5' has a decimal comma"),
         (b"a 1 2 3 4 5\nb x 2\nc 1 2 3 4 5\nd 1 2 3 4 5\n", "acd", "1 line left out: line 2 is not a word"),
     ],
@@ -146,6 +147,28 @@ def test_lenient_reading_keeps_the_rows_there_are(
 def test_lenient_reading_needs_a_row(file: Path) -> None:
     with pytest.raises(ArtifactError, match=r"has no line that fits: line 2 .* decimal comma"):
         read(file, b"1 2\na 1,5 2,5\n", LENIENT)
+    for content in (b"3 2\n", b"3 2\n\n", b"3 2\nabc \1\2\3"):
+        with pytest.raises(ArtifactError, match="the file is truncated"):
+            read(file, content, LENIENT)
+
+
+@pytest.mark.parametrize("options", [STRICT, LENIENT], ids=["strict", "lenient"])
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\n"])
+def test_file_without_a_row_is_refused(file: Path, content: bytes, options: ReadOptions) -> None:
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match="holds no vectors"):
+        read_vectors(file, "glove", options=options)
+
+
+def test_words_with_numbers_are_told_if_the_count_is_wrong(file: Path) -> None:
+    content = b"3 2\nboeing 747 1 2\na 3 4\n"
+    assert read(file, b"2" + content[1:]).notices == []
+    with pytest.raises(ArtifactError):
+        read(file, content)
+    notice = (
+        "1 word with a number at the end, such as 'boeing 747' in line 2, because line 1 declares 2 numbers"
+    )
+    assert notice in read(file, content, LENIENT).notices
 
 
 @given(contents())
