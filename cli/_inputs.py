@@ -183,7 +183,7 @@ def open_vectors(model: Path, source_format: Any = None, *, verify: bool, **load
     vectors = Vectors.load(model, source_format, **loading, verify=verify or None)
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
-        say_warning(notice)
+        say_warning(notice if str(model) in notice else f"{model}: {notice}")
     return vectors
 
 

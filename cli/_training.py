@@ -222,8 +222,8 @@ class TrainingSession(ExitStack):
         return model
 
 
-def say_untrained(vocab: Vocab, untrained: Sequence[int], vector: str, ways_out: str) -> None:
-    """Say how many words are not in the text; warn of words in it that got no pair, but `vector`.
+def say_untrained(vocab: Vocab, untrained: Sequence[int], ways_out: str) -> None:
+    """Say how many words are not in the text; warn of words in it that got a vector of zeros.
 
     untrained: ids of both. ways_out: sentence for the warning.
     """
@@ -231,9 +231,8 @@ def say_untrained(vocab: Vocab, untrained: Sequence[int], vector: str, ways_out:
     if num_unseen := len(unseen):
         say(f"{num_unseen:,} of {total} do not occur in this text, and no answer names them")
     if num_without := len({*untrained} - {*unseen.tolist()}):
-        say_warning(
-            f"{num_without:,} of {total} got {vector}, because training had no pair of them. {ways_out}"
-        )
+        zeros = f"{num_without:,} of {total} got a vector of zeros"
+        say_warning(f"{zeros}, because training had no pair of them. {ways_out}")
 
 
 def say_neighbors(path: Path, vectors: Vectors) -> None:

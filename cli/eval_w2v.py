@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ WAYS_OUT = {  # by reason; else CORRECT
     "too many words": TABS,
     "two whole numbers, perhaps a score with a decimal comma": TABS,
 }
+HOLDS = {"--pairs": "word pairs with a score", "--analogies": "analogies"}
 CORRECT = "Correct the file."
 
 
@@ -97,8 +99,8 @@ def eval_w2v(
     """
     if not pairs and analogies is None:
         raise click.UsageError("MODEL: nothing to evaluate on. Name a file with --pairs or --analogies.")
-    evaluate = _read_sets(pairs, analogies, restrict_vocab, oov, threads)
-    found = evaluate(load_vectors(model, **vector_settings))
+    vectors = load_vectors(model, **vector_settings)  # first, because the files may be swapped
+    found = _read_sets(pairs, analogies, restrict_vocab, oov, threads)(vectors)
     if as_json:
         print_json(found)
     else:
@@ -298,8 +300,9 @@ def _read_sets(
     from nlpseq.evaluation.analogies import read_analogies
     from nlpseq.evaluation.word_pairs import read_pairs
 
-    judgments = {file: read_pairs(file) for file in pairs}
-    asked = {} if analogies is None else {analogies: read_analogies(analogies)}
+    readers: dict[str, Callable[[Path], Any]] = {"--pairs": read_pairs, "--analogies": read_analogies}
+    judgments = {file: _read_set(file, "--pairs", readers) for file in pairs}
+    asked = {} if analogies is None else {analogies: _read_set(analogies, "--analogies", readers)}
     for file, judged in judgments.items():
         _say_unused(file, judged.unused)
     for file, questions in asked.items():
@@ -312,6 +315,33 @@ def _read_sets(
         return {"pairs": scored, "analogies": answered[0] if answered else None}
 
     return evaluate
+
+
+def _read_set(file: Path, option: str, readers: Mapping[str, Callable[[Path], Any]]) -> Any:
+    """Read the file of an option; raise DataError that names the use of a file with other content."""
+    from nlpseq.vectors.formats.registry import is_vector_file
+
+    if is_vector_file(file) and not _has_pairs(file):
+        raise DataError(f"{file}: holds vectors, not {HOLDS[option]}. Name the file as MODEL.")
+    try:
+        return readers[option](file)
+    except DataError as error:
+        (other,) = readers.keys() - {option}
+        try:
+            readers[other](file)
+        except DataError:
+            raise error from None
+    raise DataError(f"{file}: holds no {HOLDS[option]}, but {HOLDS[other]}. Name the file with {other}.")
+
+
+def _has_pairs(file: Path) -> bool:
+    """Tell word pairs from vectors, whose second field is a number, too."""
+    from nlpseq.evaluation.files import number_in
+    from nlpseq.evaluation.word_pairs import read_pairs
+
+    with suppress(DataError):
+        return any(number_in(pair.b) is None for pair in read_pairs(file).pairs)
+    return False
 
 
 def _score_pairs(vectors: Vectors, file: Path, judged: PairFile, missing: Missing) -> dict[str, Any]:

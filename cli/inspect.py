@@ -24,6 +24,7 @@ __all__ = ["inspect"]
 MAX_SHOWN = 500  # characters of a setting
 MIN_ROUNDED = 1000  # a figure shown without decimals
 FIGURES = {"corpus", "num_sentences", "num_tokens", "noted_files", "splits", "statistics", "unknown"}
+WORD_PAIRS = "Word pairs with scores are for `nlpseq eval-w2v MODEL --pairs FILE`."
 READING = ("encodings", "formats")  # the rest is in figures and notices
 
 
@@ -83,6 +84,7 @@ def _inspect_folder(path: Path) -> Finding:
     from nlpseq.dataset.report import report_corpus
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.storage import artifact
+    from nlpseq.storage.manifest import check_manifest
     from nlpseq.vectors.vectors import Vectors
 
     checks: dict[str, Callable[[Path], Any]] = {
@@ -90,6 +92,7 @@ def _inspect_folder(path: Path) -> Finding:
         "vectors": partial(Vectors.load, verify=True),
         "cooccurrence": Cooccurrence.load,
         "lm": _check_language_model,
+        "export": check_manifest,
     }
     kind: str | None = None
     meta: dict[str, Any] = {}
@@ -141,6 +144,7 @@ def _inspect_vectors(file: Path) -> Finding:
 
 def _inspect_text(file: Path) -> Finding:
     """Return the probable encoding of a text, its first tokens, and warnings."""
+    from nlpseq.reading.columns import UnclearColumn
     from nlpseq.reading.corpus import ReadReport, UnfitFile, open_corpus
     from nlpseq.tokenizers.base import tokenize
 
@@ -152,6 +156,10 @@ def _inspect_text(file: Path) -> Finding:
         return Finding(
             "text" if error.is_text else error.kind, None, size | found | {"notices": [str(error)]}
         )
+    except UnclearColumn as error:
+        training = f"In a training command, {error.way_out[:1].lower()}{error.way_out[1:]}"
+        notice = f"{error.problem} {WORD_PAIRS} {training}"
+        return Finding("text", None, size | {"notices": [notice]})
     except DataError as error:
         return Finding(None, False, size, ArtifactError(str(error)))
     text = "" if block is None else block.text

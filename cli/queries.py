@@ -56,7 +56,7 @@ def neighbors(
     """Print the words nearest to each WORD, by cosine.
 
     Without WORD, or for -, read words from stdin, one word per line. Words that begin with a dash come after
-    --. MODEL is a folder of vectors, or a file of word2vec or GloVe. --json prints one document per line and
+    --. MODEL is a folder or any file of vectors. --json prints one document per line and
     word. After an unknown word the other words are still answered, and the exit code is 4.
     """
     batches = _batches(words, interactive)
@@ -70,7 +70,8 @@ def neighbors(
             except DataError as error:
                 if len(words) == 1 and words != (STDIN,):
                     raise
-                say(f"nlpseq: error: {error}", level=-1)
+                hint = " Options come before --." if typed.startswith("--") else ""
+                say(f"nlpseq: error: {error}{hint}", level=-1)
                 all_known = False
         found = vectors.neighbors_of([question.ids for question in questions], top)
         for question, answers in zip(questions, found, strict=True):
@@ -79,7 +80,12 @@ def neighbors(
             asked += 1
     if not (asked or interactive) and all_known:
         source = "WORD" if words and STDIN not in words else "stdin"
-        say_warning(f"{source}: holds no words, so there is nothing to answer.")
+        say_warning(
+            f"{source}: holds no words, so there is no answer. Words that begin with a dash come after --."
+        )
+    phrase = " ".join(words)
+    if not all_known and phrase in vectors:
+        say(f'{phrase}: is one entry of these vectors. Put the words in quotes, "{phrase}".')
     if not (all_known or interactive):
         click.get_current_context().exit(DataError.exit_code)
 

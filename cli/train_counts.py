@@ -82,7 +82,7 @@ def train_counts(method: str, **arguments: Any) -> None:
     say(f"counted in {seconds['count_seconds']:.1f} s, trained in {seconds['train_seconds']:.1f} s")
     if "glove_config" not in vectors.meta:  # GloVe has warned before training
         ways_out = ways_to_pairs(vectors.meta["cooccurrence_config"]["subsample"])
-        say_untrained(vectors.vocab, vectors.zero_ids.tolist(), "a vector of zeros", ways_out)
+        say_untrained(vectors.vocab, vectors.zero_ids.tolist(), ways_out)
     say_neighbors(session.path, vectors)
     print_path(session.path)
 
@@ -179,7 +179,7 @@ def _count(
 
         pairs_V = counts.matrix.indptr[1:] - counts.matrix.indptr[:-1]
         without_pairs = (pairs_V == 0).nonzero()[0].tolist()
-        say_untrained(counts.vocab, without_pairs, "a vector of zeros", ways_to_pairs(config.subsample))
+        say_untrained(counts.vocab, without_pairs, ways_to_pairs(config.subsample))
         check_memory(needed_bytes(len(counts.vocab), glove, counts.matrix.nnz), VECTORS_REMEDY)
     return counts
 

@@ -168,5 +168,5 @@ def _say_result(path: Path, vectors: Vectors) -> None:
         )
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
     ways_out = ways_to_pairs(meta["config"]["subsample"])
-    say_untrained(vectors.vocab, vectors.zero_ids.tolist(), "a vector of zeros", ways_out)
+    say_untrained(vectors.vocab, vectors.zero_ids.tolist(), ways_out)
     say_neighbors(path, vectors)

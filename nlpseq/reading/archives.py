@@ -85,7 +85,11 @@ def zip_members(stream: RawBytes, name: str, corrupt: type[NlpseqError] = DataEr
     """
     with _archive_errors(name, corrupt):
         archive = zipfile.ZipFile(stream)
-    members = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+    members = [
+        info
+        for info in archive.infolist()
+        if not info.filename.endswith("/") and not _is_hidden(info.filename)  # is_dir() fails on no name
+    ]
     for info in members:
         is_encrypted = info.flag_bits & 1
         if is_encrypted or info.compress_type not in _SUPPORTED:

@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from nlpseq.errors import DataError
 
-__all__ = ["SAMPLE_RECORDS", "Bytes", "choose_column", "is_text", "require_columns", "scan_chunks"]
+__all__ = [
+    "SAMPLE_RECORDS",
+    "Bytes",
+    "UnclearColumn",
+    "choose_column",
+    "is_text",
+    "require_columns",
+    "scan_chunks",
+]
 
 SAMPLE_RECORDS = 100  # looked at to recognize a format and its columns
 
@@ -28,6 +36,14 @@ def is_text(value: str) -> bool:
     return not _NO_TEXT.fullmatch(value)
 
 
+class UnclearColumn(DataError):
+    """A file without a clear column of text; problem and way_out: the sentences of the message."""
+
+    def __init__(self, problem: str, way_out: str) -> None:
+        super().__init__(f"{problem} {way_out}")
+        self.problem, self.way_out = problem, way_out
+
+
 def choose_column(
     columns: Mapping[str, Sequence[str]],
     wanted: str | None,
@@ -39,8 +55,8 @@ def choose_column(
     """Return the wanted column, else `text`, else the only column with text.
 
     columns: a few values of each. name: of the file, for messages. others: columns that cannot hold text.
-    is_binary: the file cannot be read as plain text. Raises DataError, with an example of each column with
-    text, if the choice is not clear or the wanted column holds no text.
+    is_binary: the file cannot be read as plain text. Raises UnclearColumn, with an example of each column
+    with text, if the choice is not clear or the wanted column holds no text.
     """
     with_text = [column for column, values in columns.items() if any(map(is_text, values))]
     if wanted is None:
@@ -58,7 +74,7 @@ def choose_column(
     if wanted is None and not is_binary:
         way_out += ", or use --format text to read the file as plain text"
     end = "" if problem.endswith("?") else "."
-    raise DataError(f"{name}: {problem}{end} {way_out}{_examples(columns, with_text or columns)}.")
+    raise UnclearColumn(f"{name}: {problem}{end}", f"{way_out}{_examples(columns, with_text or columns)}.")
 
 
 def _suggestion(wanted: str, columns: Collection[str]) -> str:

@@ -77,23 +77,31 @@ def align(a: Vectors, b: Vectors, anchors: Iterable[str] | None = None) -> Vecto
     both models, and the mean cosine of the anchors before and after. Raises DataError for sparse vectors,
     different numbers of dimensions, and fewer anchors than dimensions.
     """
-    dim = _common_dim(a, b)
-    shared, left_out = shared_words(a, b), list[str]()
+    _check_dimensions(a, b)
+    shared = shared_words(a, b)
     if anchors is None:
-        shared = shared.select(np.arange(min(MAX_ANCHORS, len(shared.words))))
-    else:
-        shared, left_out = _among(shared, a, anchors)
-    if len(shared.words) < dim:
+        return _rotate(a, b, _most_frequent(shared), [])
+    return _rotate(a, b, *_among(shared, a, anchors))
+
+
+def _most_frequent(shared: Shared) -> Shared:
+    return shared.select(np.arange(min(MAX_ANCHORS, len(shared.words))))
+
+
+def _rotate(a: Vectors, b: Vectors, anchors: Shared, left_out: list[str]) -> Vectors:
+    """Return the vectors of b in the space of a; left_out: anchors without a vector in both."""
+    dim = a.matrix.shape[1]
+    if len(anchors.words) < dim:
         raise DataError(
-            f"anchors: {count_text(len(shared.words), 'word')} with vectors in both models cannot determine "
+            f"anchors: {count_text(len(anchors.words), 'word')} with vectors in both models cannot determine "
             f"a rotation of {dim:,} dimensions. Use more anchors, or train both models with a lower --dim."
         )
-    a_ND: Doubles = a.rows(shared.a_N.tolist()).astype(np.float64)
-    b_ND: Doubles = b.rows(shared.b_N.tolist()).astype(np.float64)
+    a_ND: Doubles = a.rows(anchors.a_N.tolist()).astype(np.float64)
+    b_ND: Doubles = b.rows(anchors.b_N.tolist()).astype(np.float64)
     left_DD, _, right_DD = np.linalg.svd(b_ND.T @ a_ND)
     rotation_DD = left_DD @ right_DD
     provenance = {
-        "anchors": len(shared.words),
+        "anchors": len(anchors.words),
         "left_out": left_out,
         "mean_cosine_before": float((a_ND * b_ND).sum(axis=1).mean()),
         "mean_cosine_after": float((a_ND * (b_ND @ rotation_DD)).sum(axis=1).mean()),
@@ -104,8 +112,8 @@ def align(a: Vectors, b: Vectors, anchors: Iterable[str] | None = None) -> Vecto
     return Vectors(b.vocab, _rotated(b.matrix, rotation_DD), contexts_VD, meta)
 
 
-def _common_dim(a: Vectors, b: Vectors) -> int:
-    """Return the number of dimensions; raises DataError unless both models are dense and have as many."""
+def _check_dimensions(a: Vectors, b: Vectors) -> None:
+    """Raise DataError unless both models are dense and have as many dimensions."""
     if a.is_sparse or b.is_sparse:
         raise DataError(
             "the models: sparse PPMI vectors have a dimension for each word, and cannot be rotated. Train "
@@ -117,7 +125,6 @@ def _common_dim(a: Vectors, b: Vectors) -> int:
             f"the models: have {dims[0]:,} and {dims[1]:,} dimensions, and a rotation needs as many in both. "
             "Train both with the same --dim."
         )
-    return int(dims[0])
 
 
 def _among(shared: Shared, a: Vectors, anchors: Iterable[str]) -> tuple[Shared, list[str]]:
@@ -141,7 +148,9 @@ def moved_words(a: Vectors, b: Vectors, number: int, min_frequency: int = MIN_FR
     model without counts, the MAX_RANK first words of its vocabulary. Raises DataError if there are none, and
     the errors of align.
     """
-    aligned, shared = align(a, b), shared_words(a, b)
+    _check_dimensions(a, b)
+    shared = shared_words(a, b)
+    aligned = _rotate(a, b, _most_frequent(shared), [])
     is_frequent = _is_frequent(a, shared.a_N, min_frequency) & _is_frequent(b, shared.b_N, min_frequency)
     shared = shared.select(np.flatnonzero(is_frequent))
     if not shared.words:
@@ -152,7 +161,7 @@ def moved_words(a: Vectors, b: Vectors, number: int, min_frequency: int = MIN_FR
     for start in range(0, len(shared.words), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         a_ND, b_ND = a.rows(shared.a_N[block].tolist()), aligned.rows(shared.b_N[block].tolist())
-        cosines += (a_ND * b_ND).sum(axis=1, dtype=np.float64).tolist()
+        cosines += np.clip((a_ND * b_ND).sum(axis=1, dtype=np.float64), -1, 1).tolist()
     order_N = np.argsort(cosines, kind="stable")[:number].tolist()
     return [(shared.words[n], cosines[n]) for n in order_N]
 

@@ -1,7 +1,7 @@
 """FolderRecord: proof in the cache that every byte of a folder was checked, with the index of its words.
 
 Comparing gigabytes with their sha256 takes seconds, so this is done once. The name of a record has a digest
-of size, inode and times of every file, so that a changed folder has no record.
+of the layout of the index and of size, inode and times of every file, so that a changed folder has no record.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from nlpseq.storage.locks import remove_stale_temporaries, temporary
 
 __all__ = ["FolderRecord"]
 
+_LAYOUT = 1  # of the index; raise with every change of WordIndex.table
 _CLOCK_TICK_NS = 100_000_000  # two changes within one tick may get the same time
 
 Ints = npt.NDArray[np.int64]
@@ -72,6 +73,6 @@ def _state_of(path: Path) -> _State:
         stats = sorted((entry.name, entry.stat()) for entry in entries if entry.is_file())
         states = [(name, s.st_size, s.st_dev, s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
         newest_ns = max((max(state[4:]) for state in states), default=now)
-        digest = hashlib.sha256(repr(states).encode("utf-8", "surrogateescape")).hexdigest()
+        digest = hashlib.sha256(repr((_LAYOUT, states)).encode("utf-8", "surrogateescape")).hexdigest()
         return _State(digest[:32], newest_ns < now - _CLOCK_TICK_NS)
     return _State("", False)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from nlpseq.errors import ConfigError
 
-__all__ = ["Term", "parse_expression"]
+__all__ = ["Term", "parse_expression", "spaced_signs"]
 
 _ITEM = re.compile(
     r"""(?P<sign>[+-])(?=[ \t\r\n]|$)
@@ -33,6 +33,12 @@ class Term(NamedTuple):
     weight: float
     text: str
     is_quoted: bool = False
+
+
+def spaced_signs(term: Term) -> str | None:
+    """Return a word with spaces around the signs in it, or None for a word without signs."""
+    spaced = re.sub(r"(?<=.)\s*([+-])\s*", r" \1 ", term.text)
+    return None if term.is_quoted or spaced == term.text else spaced
 
 
 def parse_expression(expression: str) -> list[Term]:

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.core.resources import count_text
-from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, Dtype, compact, take_rows
+from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, Dtype, compact
 from nlpseq.vectors.formats.names import TITLES, Format
 from nlpseq.vectors.formats.rows import quote_first
 from nlpseq.vectors.vectors import Vectors
@@ -106,9 +105,7 @@ def _take(vectors: Vectors, rows: Rows) -> Vectors:
             "these vectors: are for the tokens of a BPE tokenizer, which needs all its tokens. "
             "Leave out --words, --drop and --keep-top."
         )
-    vocab = Vocab([vectors.vocab.words[row] for row in rows.tolist()], vectors.vocab.counts[rows])
-    contexts = None if vectors.contexts is None else take_rows(vectors.contexts, rows)
-    return Vectors(vocab, take_rows(vectors.matrix, rows), contexts, vectors.meta)
+    return vectors.take(rows)
 
 
 def _project(vectors: Vectors, dim: int) -> Vectors:

@@ -35,7 +35,7 @@ from nlpseq.vectors import gensim_names
 from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.coarse import CoarseUnit
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
-from nlpseq.vectors.expressions import Term, parse_expression
+from nlpseq.vectors.expressions import Term, parse_expression, spaced_signs
 from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices, write_subwords
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.reader import ReadOptions
@@ -168,6 +168,11 @@ class Vectors:
         untrained_ids: npt.NDArray[np.intp] = np.union1d(self.zero_ids, self.vocab.unseen_ids)
         return untrained_ids
 
+    @cached_property
+    def _untrained(self) -> frozenset[int]:
+        """Return untrained_ids as a set, because every word of a question is looked up."""
+        return frozenset(self.untrained_ids.tolist())
+
     def word_id(self, word: str) -> int:
         """Return the row of a word as find() finds it; raises UnknownWord with a hint."""
         found = self.find(word)
@@ -178,7 +183,7 @@ class Vectors:
     def trained_id(self, word: Word) -> int:
         """Return the row of a word as word_id() does; raises DataError if its vector was not trained."""
         word_id = self._row_of(word)
-        if word_id in self.untrained_ids:
+        if word_id in self._untrained:
             label = repr(self.vocab.label(self.vocab.words[word_id]))
             if self.vocab.counts[word_id] != 0:
                 raise DataError(f"{label}: {self._explain_zeros(self.vocab.words[word_id])}")
@@ -213,8 +218,13 @@ class Vectors:
 
     def _tokens(self, text: str) -> list[str]:
         """Tokenize like the training text; vectors of other tools have no tokenizer."""
-        config = self.meta.get("text_config")
-        return normalize_and_tokenize(text, from_stored(TextConfig, config)) if config else [text]
+        return normalize_and_tokenize(text, self._text_config) if self._text_config else [text]
+
+    @cached_property
+    def _text_config(self) -> TextConfig | None:
+        """Return the settings of the training text, None for vectors of other tools."""
+        stored = self.meta.get("text_config")
+        return from_stored(TextConfig, stored) if stored else None
 
     def _explain_unknown(self, word: str) -> str:
         if self.vocab.bpe:
@@ -281,16 +291,14 @@ class Vectors:
 
         Vectors of nlpseq split a text like the training text, others at white space.
         """
-        stored = self.meta.get("text_config")
-        if stored is None:
+        config = self._text_config
+        if config is None:
             tokens = [self.find(token) or token for token in text.split()]
         else:
-            config = from_stored(TextConfig, stored)
             tokens = join_known(self.vocab.tokenize(text, config), self.vocab.ids, config.phrases)
-        untrained = {-1, *self.untrained_ids.tolist()}
-        ids = [(token, self.vocab.ids.get(token, -1)) for token in tokens]
-        known = [word_id for _, word_id in ids if word_id not in untrained]
-        return known, [token for token, word_id in ids if word_id in untrained]
+        ids = [(token, self.vocab.ids.get(token)) for token in tokens]
+        known = [word_id for _, word_id in ids if word_id is not None and word_id not in self._untrained]
+        return known, [token for token, word_id in ids if word_id is None or word_id in self._untrained]
 
     def similarity(self, a: str | Sequence[str], b: str | Sequence[str]) -> float:
         """Return the cosine of two words, or of the means of two lists of words, from -1 to 1.
@@ -366,7 +374,12 @@ class Vectors:
         weights, word_ids = list[float](), list[int]()
         for term in parse_expression(expression):
             words = self.words_of(term)
-            word_ids += self._ids_of(words)
+            try:
+                word_ids += self._ids_of(words)
+            except UnknownWord as error:
+                if spaced := spaced_signs(term):
+                    raise UnknownWord(f"{error} Signs stand between spaces: `{spaced}`.") from error
+                raise
             weights += [term.weight / len(words)] * len(words)
         vector_1D = _weighted_sum(weights, _directions(self._stored_rows(word_ids)))
         space = self._space_of(among, min_frequency, max_rank)
@@ -535,9 +548,15 @@ class Vectors:
             raise ConfigError("load_top: PPMI vectors have a dimension for every word. Load all of them.")
         if self.vocab.bpe:
             raise ConfigError("load_top: the tokens of a BPE tokenizer are used together. Load all of them.")
-        vocab = Vocab(self.vocab.words[:number], self.vocab.counts[:number])
-        contexts = None if self.contexts is None else take_rows(self.contexts, slice(number))
-        return Vectors(vocab, take_rows(self.matrix, slice(number)), contexts, self.meta, self.subwords)
+        return self.take(slice(number))
+
+    def take(self, rows: slice | npt.NDArray[np.intp]) -> "Vectors":
+        """Return the vectors of some words; a slice of a mapped matrix stays mapped."""
+        words = self.vocab.words
+        chosen = words[rows] if isinstance(rows, slice) else [words[row] for row in rows.tolist()]
+        contexts = None if self.contexts is None else take_rows(self.contexts, rows)
+        vocab = Vocab(chosen, self.vocab.counts[rows])
+        return Vectors(vocab, take_rows(self.matrix, rows), contexts, self.meta, self.subwords)
 
     @classmethod
     def _load_folder(cls, path: Path, verify: bool | None) -> "Vectors":
@@ -568,8 +587,7 @@ class Vectors:
                 f"{file}: cannot hold PPMI vectors, because they are sparse. "
                 "Write a .w2v folder, or train dense vectors with `nlpseq train-counts --method ppmi-svd`."
             )
-        stored = self.meta.get("text_config")
-        config = from_stored(TextConfig, stored) if stored else None
+        config = self._text_config
         return write_vectors(file, self.vocab, self.matrix, format, bad_tokens, config=config, force=force)
 
     def _check_finite(self, path: Path, raised: type[NlpseqError], fix: str) -> None:

@@ -279,13 +279,14 @@ class Trainer:
             )
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, which lists the words that no pair has trained so far."""
         weights, best = (
             Weights(*(weight[:, : self.config.dim] for weight in each)) for each in (self.weights, self.best)
         )
         kept = None if self.best is self.weights else best
         vocab = self.data.vocab.without_specials()
-        run = Checkpoint(self._describe(), vocab, self.config, self.state, self.metrics, weights, kept)
+        described = self._describe() | {"untrained": self._words_without_pairs()}
+        run = Checkpoint(described, vocab, self.config, self.state, self.metrics, weights, kept)
         save_checkpoint(folder, run, meta, self._bags())
 
     def save_result(self, folder: artifact.Folder) -> None:
@@ -308,6 +309,16 @@ class Trainer:
             self._result = Vectors(vocab, in_VD, out_VD, self._describe(), subwords)
         self._result.meta |= meta
         return self._result
+
+    def _words_without_pairs(self) -> list[str]:
+        """Return the words that no pair has trained so far, neither their own row nor a row of an n-gram."""
+        in_RD = to_numpy(self.weights.in_VD)[:, : self.config.dim]
+        is_initial_R = np.zeros(len(in_RD), np.bool_)
+        is_initial_R[initial_ids(in_RD, self.config)] = True
+        if bags := self._bags():
+            is_initial_R = np.logical_and.reduceat(is_initial_R[bags.rows_N], bags.starts_V[:-1])
+        words = self.data.vocab.without_specials().words
+        return [words[word_id] for word_id in np.flatnonzero(is_initial_R)]
 
     def _bags(self) -> Bags | None:
         """Return the rows of each word, with subwords, as arrays of NumPy."""

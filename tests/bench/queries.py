@@ -26,7 +26,9 @@ class Seconds(NamedTuple):
 
 
 def queries(options: argparse.Namespace, folder: Path) -> str:
-    check_tests("tests/vectors/test_queries.py", "tests/vectors/test_gensim_names.py")
+    check_tests(
+        "tests/vectors/test_queries.py", "tests/vectors/test_coarse.py", "tests/vectors/test_gensim_names.py"
+    )
     from nlpseq.dataset.vocab import Vocab
     from nlpseq.vectors.vectors import Vectors
 

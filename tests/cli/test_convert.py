@@ -252,8 +252,10 @@ def test_lenient_and_load_top_reach_every_command(run_cli, folder):
         assert refused.exit_code == 5 and "--lenient" in refused.stderr, command
         lenient = run_cli(*command, "--lenient")
         assert lenient.exit_code == 0, lenient.stderr
-        assert "holds 4 vectors, but line 1 declares 9" in lenient.stderr
-        assert "1 line left out: line 6 is truncated" in lenient.stderr
+        assert "warning: cut.vec: holds 4 vectors, but line 1 declares 9" in lenient.stderr
+        assert "warning: cut.vec: 1 line left out: line 6 is truncated" in lenient.stderr
+        warnings = [line for line in lenient.stderr.splitlines() if "warning: " in line]
+        assert all(line.count("cut.vec") == 1 for line in warnings), warnings
         first = run_cli(*command, "--load-top", "4")
         assert first.exit_code == 0 and "warning: " not in first.stderr, first.stderr
 

@@ -30,6 +30,8 @@ def here(tmp_path, monkeypatch):
     make("two.w2v", seed=1)
     Path("pairs.tsv").write_text(PAIRS)
     Path("questions.txt").write_text(QUESTIONS)
+    Path("node.vec").write_text("3 4\na 1 2 3 4\nb 2 3 4 5\nc 3 1 2 1\n")
+    Path("pairs.csv").write_text("word1,word2,score\ncat,dog,7.5\nking,queen,8\n")
     return tmp_path
 
 
@@ -119,7 +121,22 @@ def test_unnamed_parts_are_left_out_of_tables(run_cli, here):
     [
         (["one.w2v"], 2, "MODEL: nothing to evaluate on. Name a file with --pairs"),
         (["one.w2v", "--pairs", "absent"], 4, "absent: does not exist"),
-        (["one.w2v", "--analogies", "pairs.tsv"], 4, "pairs.tsv: holds no analogies"),
+        (
+            ["one.w2v", "--analogies", "pairs.tsv"],
+            4,
+            "pairs.tsv: holds no analogies, but word pairs with a score. Name the file with --pairs.",
+        ),
+        (
+            ["one.w2v", "--pairs", "questions.txt"],
+            4,
+            "holds no word pairs with a score, but analogies. Name the",
+        ),
+        (["one.w2v", "--pairs", "node.vec"], 4, "node.vec: holds vectors, not word pairs with a score. Name"),
+        (
+            ["one.w2v", "--analogies", "node.vec"],
+            4,
+            "node.vec: holds vectors, not analogies. Name the file as",
+        ),
         (["absent.w2v", "--pairs", "pairs.tsv"], 4, "absent.w2v: does not exist"),
         (
             ["one.w2v", "--pairs", "pairs.tsv", "--remove-components", "4"],
@@ -131,6 +148,12 @@ def test_unnamed_parts_are_left_out_of_tables(run_cli, here):
 def test_eval_w2v_refuses_invalid_arguments(run_cli, here, arguments, code, message):
     done = run_cli("eval-w2v", *arguments)
     assert (done.exit_code, done.stdout, message in done.stderr) == (code, "", True), done.stderr
+
+
+def test_eval_w2v_of_swapped_files_refuses_the_model(run_cli, here):
+    done = run_cli("eval-w2v", "pairs.csv", "--pairs", "node.vec")
+    assert done.exit_code == 4 and "error: pairs.csv: is a text without vectors" in done.stderr
+    assert "node.vec" not in done.stderr
 
 
 def test_compare_equals_eval_w2v_of_each_model(run_cli, here):

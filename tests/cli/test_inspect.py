@@ -246,6 +246,16 @@ def test_inspect_recognizes_encodings(run_cli, tmp_path):
     assert (meta["encoding"], meta["first_tokens"], meta["notices"]) == ("utf-16-le", ["wide"], [])
 
 
+def test_inspect_of_word_pairs_names_their_use(run_cli, tmp_path):
+    (tmp_path / "pairs.csv").write_text("word1,word2,score\ncat,dog,7.5\nking,queen,8\n")
+    answer = inspected(run_cli, tmp_path / "pairs.csv")
+    assert (answer["kind"], answer["whole"]) == ("text", None)
+    (notice,) = answer["meta"]["notices"]
+    assert "pairs.csv: has 2 columns with text" in notice and "nlpseq eval-w2v MODEL --pairs" in notice
+    assert "In a training command, name one with --column" in notice
+    assert notice.endswith(": word1 ('cat'), word2 ('dog').")
+
+
 def test_inspect_names_files_that_are_no_text(run_cli, tmp_path):
     (tmp_path / "a.txt").write_bytes(b"%PDF-1.7\n")
     answer = inspected(run_cli, tmp_path / "a.txt")
@@ -309,3 +319,11 @@ def test_corpora_list_and_path_know_the_corpora(run_cli):
     assert all({"name", "summary", "licence"} <= set(entry) for entry in listed["corpora"])
     assert "tiny" in run_cli("corpora", "list").stdout
     assert Path(run_cli("corpora", "path", "tiny").stdout.rstrip("\n")).read_text()
+
+
+def test_folder_for_another_tool_is_described(run_cli, tmp_path):
+    Vectors(Vocab(["a", "b"], np.array([2, 1])), np.ones((2, 3), np.float32)).write(tmp_path / "a.static")
+    found = run_cli("inspect", tmp_path / "a.static", "--json")
+    assert (found.exit_code, json.loads(found.stdout)["whole"]) == (0, True), found.stderr
+    (tmp_path / "a.static" / "tokenizer.json").write_bytes(b"{}")
+    assert run_cli("inspect", tmp_path / "a.static").exit_code == 5

@@ -459,4 +459,31 @@ def test_empty_argument_is_a_word(run_cli, tmp_path):
     unknown = run_cli("neighbors", tmp_path / "b.vec", "")
     assert unknown.exit_code == 4 and "'': is not among the 1 word" in unknown.stderr
     blank = run_cli("neighbors", tmp_path / "b.vec", " ")
-    assert "WORD: holds no words, so there is nothing to answer" in blank.stderr
+    assert "WORD: holds no words, so there is no answer" in blank.stderr
+
+
+@pytest.fixture
+def new_york(tmp_path):
+    (tmp_path / "a.vec").write_text("3 2\nnew york 1 2\nfile 1 3\nmodule 2 1\n")
+    return tmp_path / "a.vec"
+
+
+def test_entry_with_a_space_is_named(run_cli, new_york):
+    unquoted = run_cli("neighbors", new_york, "new", "york")
+    assert unquoted.exit_code == 4
+    assert 'new york: is one entry of these vectors. Put the words in quotes, "new york".' in unquoted.stderr
+    assert run_cli("neighbors", new_york, "new york").stdout.startswith("file")
+
+
+def test_signs_without_spaces_are_named(run_cli, new_york):
+    refused = run_cli("query", new_york, "file-module+file")
+    assert refused.exit_code == 4
+    assert "Signs stand between spaces: `file - module + file`." in refused.stderr
+    assert "Signs" not in run_cli("query", new_york, "files").stderr
+
+
+def test_dashes_of_options_and_words_are_told_apart(run_cli, new_york):
+    after = run_cli("neighbors", new_york, "--", "file", "--top", "1")
+    assert after.exit_code == 4 and after.stderr.count("Options come before --.") == 1
+    nothing = run_cli("neighbors", new_york, "-v", input="")
+    assert "Words that begin with a dash come after --." in nothing.stderr

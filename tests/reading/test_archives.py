@@ -123,6 +123,14 @@ def test_forged_offsets_and_versions_of_zip_are_refused(tmp_path):
             read(write(tmp_path, content, "bad"))
 
 
+def test_member_of_zip_without_a_name_is_read(tmp_path):
+    info = zipfile.ZipInfo()
+    info.filename = ""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, archive.open(info, "w") as member:
+        member.write(b"text\n")
+    assert text_of(tmp_path / "a.zip") == "text\n"
+
+
 def forged_tar(name: str, num_bytes: int, kind: bytes = tarfile.REGTYPE) -> bytes:
     """Return a tar archive whose member declares another size or kind."""
     info = tarfile.TarInfo(name)

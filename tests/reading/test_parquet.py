@@ -152,7 +152,7 @@ def test_name_of_a_column_in_invalid_utf_8_is_refused(tmp_path):
         write_arrow(tmp_path / "b", pa.table({"text": TEXTS}), pa.ipc.new_stream),
     ]
     for file in files:
-        file.write_bytes(file.read_bytes().replace(b"text", b"te\xfft"))
+        file.write_bytes(file.read_bytes().replace(b"text", b"t\xffxt"))
         with pytest.raises(DataError, match=rf"{file.name}: is corrupt .*Copy or download"):
             read(file)
 

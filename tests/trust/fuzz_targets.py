@@ -1,7 +1,7 @@
-"""Readers for fuzz.py that need more than a file: options, a words file, a compression, a second reading.
+"""Readers for fuzz.py with options, a words file, a compression or a second reading.
 
 An input begins with bytes of choice: of the format, of the options, of the file ending or of the compression.
-A target writes the rest of the input as a file, reads the file, and asserts what holds for every content.
+A target writes the rest of the input to a file, reads the file, and asserts properties of every content.
 Letters: V words, D dimensions.
 """
 
@@ -79,7 +79,7 @@ class Target(NamedTuple):
 
 
 def read_vector_file(data: bytes, folder: Path) -> None:
-    """Read vectors in any format, and read again what was written of them."""
+    """Read vectors in any format, write the vectors, and read the written file."""
     choice, pack, options, content = data[:1], data[1:2], data[2:3], data[3:]
     format = (None, *FILE_FORMATS)[(choice or b"\0")[0] % (len(FILE_FORMATS) + 1)]
     flags = (options or b"\0")[0]
@@ -104,13 +104,13 @@ def read_vector_file(data: bytes, folder: Path) -> None:
 
 
 def check_written_again(found: VectorFile, file: Path, choice: int) -> None:
-    """Assert that vectors read the same after they were written."""
+    """Assert equal words and numbers after writing and reading."""
     format = FILE_FORMATS[choice % len(FILE_FORMATS)]
     is_escaped = choice // len(FILE_FORMATS) % 2 == 1
     words, rows, _ = select_writable(found.vocab.words, format, "escape" if is_escaped else "skip")
     if not words:
         return
-    with ExitStack() as opened:  # without locks, which take most of the time
+    with ExitStack() as opened:  # without locks, because locks take most of the time
         streams = [opened.enter_context(each.open("wb")) for each in files_of(file, format)]
         WRITERS[format](VectorRows(words, found.vocab.counts, rows, found.matrix_VD), *streams)
     again = read_vectors(file, format)
@@ -152,7 +152,7 @@ def vector_seeds(whole: Path) -> list[bytes]:
 
 
 def read_raw_vectors(data: bytes, folder: Path) -> None:
-    """Read a file as it is: a compressed file or an archive, itself corrupt."""
+    """Read an input as a compressed file or an archive, perhaps corrupt."""
     read_vector_file(b"\0\0" + data, folder)
 
 
@@ -195,7 +195,7 @@ def evaluation_seeds(whole: Path) -> list[bytes]:
 
 
 def read_expression(data: bytes, folder: Path) -> None:
-    """Parse an expression, and ask vectors for its answers."""
+    """Parse an expression, and ask vectors for answers."""
     expression = data.decode("utf-8", "surrogateescape")
     terms = parse_expression(expression)
     assert terms and all(math.isfinite(term.weight) and term.text for term in terms)
@@ -210,7 +210,7 @@ def expression_seeds(whole: Path) -> list[bytes]:
 
 
 def read_tokenizer(data: bytes, folder: Path) -> None:
-    """Read a tokenizer.json, and decode what it encodes."""
+    """Read a tokenizer.json; encode and decode texts."""
     file = folder / "tokenizer.json"
     file.write_bytes(data)
     bpe = BPE.load(file)
@@ -358,7 +358,7 @@ TARGETS = {
 
 
 def run_target(target: Target, data: bytes, folder: Path) -> None:
-    """Read an input; assert that a refusal says what is wrong with what, and how to go on."""
+    """Read an input; assert that an error message names the file and a way out."""
     try:
         target.read(data, folder)
     except NlpseqError as error:

@@ -128,13 +128,25 @@ def test_checkpoint_opens_as_vectors(data: TokenDataset, tmp_path: Path) -> None
     stopped = train_word2vec(data, SMALL, checkpoint=stop)
     loaded = Vectors.load(stop.path / "checkpoint")
     assert not loaded.meta["complete"]
-    np.testing.assert_array_equal(loaded.matrix, stopped.matrix)
+    np.testing.assert_array_equal(loaded.untrained_ids, stopped.untrained_ids)
+    trained = np.setdiff1d(np.arange(len(stopped)), stopped.untrained_ids)  # not all after an early stop
+    np.testing.assert_array_equal(loaded.matrix[trained], stopped.matrix[trained])
     assert len(loaded.neighbors("cat", top=3)) == 3
     message = (
         r"run\.w2v: unfinished run without a result\. Continue with nlpseq train-w2v .*run\.w2v --resume, or"
     )
     with pytest.raises(ArtifactError, match=message):
         Vectors.load(stop.path)
+
+
+def test_checkpoint_lists_a_word_without_a_pair_as_untrained(tmp_path: Path) -> None:
+    lonely = encode(tmp_path, sentences(1000) + "alone\n")
+    stop = CheckpointConfig(path=tmp_path / "run.w2v", should_stop=stop_after(1))
+    train_word2vec(lonely, SMALL, checkpoint=stop)
+    loaded = Vectors.load(stop.path / "checkpoint")
+    assert "alone" in loaded.meta["untrained"]
+    assert "alone" not in [word for word, _ in loaded.neighbors("cat", top=len(loaded))]
+    assert "untrained" not in resume_word2vec(CheckpointConfig(path=stop.path), lonely).meta
 
 
 @pytest.mark.parametrize("objective", ["skipgram", "cbow"])
@@ -253,7 +265,9 @@ def test_resume_refuses_forged_position(data: TokenDataset, tmp_path: Path, part
     meta = read_meta(path / "checkpoint")
     meta[part] = meta[part] | value if isinstance(value, dict) else value
     write_sealed_meta(path / "checkpoint", meta)
-    with pytest.raises(ArtifactError, match=r"(meta\.json: is not valid|vectors\.npy).*\. (Train|Make)"):
+    with pytest.raises(
+        ArtifactError, match=r"(meta\.json: (is not valid|has a config)|vectors\.npy).*\. (Train|Make)"
+    ):
         resume_word2vec(CheckpointConfig(path=path), data)
 
 

@@ -95,6 +95,11 @@ def _array(source: Source) -> _Array:
         raise
     except Exception as error:  # any, because NumPy parses the header as Python
         raise source.corrupt(f"is not a readable .npy array ({error})") from error
+    if dtype.kind in "US":
+        raise ArtifactError(
+            f"{source.name}: is an array of texts ({dtype}), not of vectors. Name the array of vectors, "
+            "NAME.npy, and write its words into NAME.vocab.tsv beside it, one a line."
+        )
     are_sizes = len(shape) == 2 and all(type(size) is int for size in shape) and shape[0] >= 0 < shape[1]
     if not are_sizes or dtype.kind != "f" or dtype.itemsize > 8 or dtype.shape:
         raise ArtifactError(

@@ -4,6 +4,7 @@ The loader and `nlpseq inspect` ask the same functions, so that they agree about
 """
 
 import re
+import shlex
 from codecs import BOM_UTF8, getincrementaldecoder
 from contextlib import suppress
 
@@ -37,6 +38,7 @@ _ADVICE = {  # kind of file: what to do with it
     "NumPy array": "Store one array with np.save(FILE, array), and its words in NAME.vocab.tsv, one a line.",
     "RAR or 7-Zip archive": "Extract it with `7z x`, and name the file of vectors in it.",
 }
+_NEITHER = "line 1 is neither `words dimensions` nor a word and numbers"
 _NAME_VECTORS = (
     "Name a file of word2vec (text or binary), GloVe, .npy or projector TSV, or the folder of a model."
 )
@@ -146,10 +148,13 @@ def _not_vectors(source: Source) -> DataError:
             f"{name}: separates its fields by {separator!r}. "
             "Write spaces or tabs between a word and its numbers."
         )
-    if title is None:
+    if title is None and not _CONTROL.search(head):
         return DataError(
-            f"{name}: line 1 is neither `words dimensions` nor a word and numbers. {_NAME_VECTORS}"
+            f"{name}: is a text without vectors, because {_NEITHER}. Train vectors on "
+            f"the text with `nlpseq train-w2v {shlex.quote(str(source.file))}`. {_NAME_VECTORS}"
         )
+    if title is None:
+        return DataError(f"{name}: {_NEITHER}. {_NAME_VECTORS}")
     advice = _ADVICE.get(title, _NAME_VECTORS)
     return DataError(f"{name}: is not vectors ({title}). {advice}")
 

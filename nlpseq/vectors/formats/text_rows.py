@@ -29,7 +29,8 @@ __all__ = ["MAX_EXTRA", "FewerNumbers", "RowReader", "TextLayout"]
 
 MAX_EXTRA = 2  # numbers at the end of a word; with more, the line is of a file with longer vectors
 _MAX_QUOTED = 40  # bytes of a field in a message
-_WRITE_DECIMAL = "Write numbers such as -0.25, or load the vectors there are with --lenient"
+_WRITE_DECIMAL = "Write numbers such as -0.25"
+_OR_LENIENT = ", or load the vectors there are with --lenient"
 
 _TakeLines = Callable[..., tuple[int, int, int]]
 
@@ -158,7 +159,9 @@ class RowReader:
             raise FewerNumbers(ending.num_numbers)
         problem = self._problem(line, ending) if self._has_word else self._problem_of_numbers(line)
         if not (self._source.options.lenient and self._has_word):
-            fix = _WRITE_DECIMAL if ending.foreign else LOAD_ALL
+            fix = LOAD_ALL
+            if ending.foreign:
+                fix = _WRITE_DECIMAL + _OR_LENIENT * (self._rows.filled > 0)
             raise self._source.corrupt(problem, fix) if self._has_word else self._source.corrupt(problem)
         if self._rows.dim > 1 and (sizes := parse_sizes(line)):
             self._is_longer = sizes[1] > self._rows.dim
@@ -190,7 +193,9 @@ class RowReader:
             reason = f"{before} {ending.foreign or 'is not a number'}"
         else:
             reason = f"{found:,} found, after {before}"
-        return f"line {self._line} is not a word with {count_text(dim, 'number')}: {reason}"
+        is_guess = dim == 1 and ending.foreign and not self._layout.is_declared
+        numbers = "numbers" if is_guess else count_text(dim, "number")
+        return f"line {self._line} is not a word with {numbers}: {reason}"
 
     def _problem_of_numbers(self, line: bytes) -> str:
         """Return how a line differs from D numbers."""
@@ -240,7 +245,9 @@ class RowReader:
         holds = f"holds {count_text(num_rows, 'vector')}, but line 1 declares {declared:,}"
         if self._long_rows:
             return f"{holds}, as after joining files with vectors of two sizes"
-        return f"{holds}: {'the file is truncated, or ' * (num_rows < declared)}line 1 is wrong"
+        if num_rows > declared:
+            return f"{holds}: line 1 is wrong, or another file was joined"
+        return f"{holds}: the file is truncated, or line 1 is wrong"
 
     def _without_long_rows(self, found: VectorFile) -> VectorFile:
         """Leave out the rows of a file with longer vectors."""

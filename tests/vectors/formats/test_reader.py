@@ -43,7 +43,10 @@ CORRUPT = {
         b"3 2\naaaaa 1 2\nbbbbb 3 4\n",
         "holds 2 vectors, but line 1 declares 3: the file is trunc",
     ),
-    "rows too many": (b"1 2\na 1 2\nb 3 4\n", "holds 2 vectors, but line 1 declares 1: line 1 is wrong"),
+    "rows too many": (
+        b"1 2\na 1 2\nb 3 4\n",
+        "holds 2 vectors, but line 1 declares 1: line 1 is wrong, or another file was joined",
+    ),
     "fewer numbers": (b"2 3\na 1 2\nb 3 4\n", "line 1 declares vectors of 3 numbers, but line 2 ends in 2"),
     "more numbers": (
         b"2 2\na 1 2 3\nb 3 4 5\n",
@@ -78,6 +81,10 @@ CORRUPT = {
     "comma for thousands": (
         b"2 2\na 1,000.5 2\nb 0 1\n",
         "line 2 .* '1,000.5' has a comma between its digits",
+    ),
+    "decimal commas alone": (
+        b"a 0,5 0,25\nb 1 0,5\n",
+        "line 1 is not a word with numbers: '0,25' .* as -0.25.$",
     ),
     "minus sign": (
         "a \u22121 2\nb 0 1\n".encode(),
@@ -130,6 +137,11 @@ CORRUPT = {
     "array with a truth value for a size": (npy((True, 2), by_columns=True, body=b"\0" * 8), "not floats of"),
     "array of integers": (npy((2, 1), "<i8"), "holds int64 of shape .* not floats of shape"),
     "array of objects": (npy((2, 1), "|O"), "holds object of shape .* not floats of shape"),
+    "array of texts": (
+        npy((2,), "<U2"),
+        r"is an array of texts .<U2., not of vectors\..* into NAME\.vocab\.tsv",
+    ),
+    "array of bytes": (npy((2, 2), "|S4"), "is an array of texts .*Name the array of vectors"),
     "flat array": (npy((4,)), "not floats of shape .words, dimensions"),
     "array with code": (b"\x93NUMPY\1\0\x10\0__import__('os')", "is not a readable .npy array"),
     "array with a deep header": (npy("-" * 9000 + "1"), "is not a readable .npy array"),

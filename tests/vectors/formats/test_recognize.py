@@ -26,7 +26,11 @@ def npz() -> bytes:
 
 
 FOREIGN = {
-    "prose": (b"Once upon a time\nthere was\n", "line 1 is neither"),
+    "prose": (
+        b"Once upon a time\nthere was\n",
+        "is a text without vectors, because line 1 is neither.*`nlpseq train-w2v .*a.(vec|bin)`. Name",
+    ),
+    "unknown bytes": (b"\x01\x02\xfe\x10\n\x03 x\x05\n", r"(?<=: )line 1 is neither"),
     "fastText": (
         b"\xba\x16\x4f\x2f\x0c\0\0\0" + bytes(80),
         r"\(fastText model\)\. Write its vectors as text",

@@ -121,7 +121,7 @@ def test_later_line_with_fewer_numbers_sets_the_size(file: Path, num_before: int
 @pytest.mark.parametrize(
     ("content", "words", "notice"),
     [
-        (b"1 2\na 1 2\nb 3 4\n", "ab", "holds 2 vectors, but line 1 declares 1: line 1 is wrong"),
+        (b"1 2\na 1 2\nb 3 4\n", "ab", "line 1 is wrong, or another file was joined"),
         (b"9 2\na 1 2\nb 3 4\n", "ab", "holds 2 vectors, but line 1 declares 9: the file is truncated, or"),
         (b"2 5\na 1 2\nb 3 4\n", "ab", "line 1 declares vectors of 5 numbers, but line 2 ends in 2"),
         (b"2 2\na 1 2\nb 3", "a", "1 line left out: line 3 is truncated: it ends in 1 of 2 numbers"),
