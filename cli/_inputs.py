@@ -176,8 +176,11 @@ def open_vectors(model: Path, source_format: Any = None, **loading: Any) -> Vect
     """Load the vectors of a model or file, with warnings; loading: see loading_options."""
     from nlpseq.vectors.vectors import Vectors
 
-    loading["verify"] = loading["verify"] or None
+    loading["verify"] = loading.get("verify") or None
+    no_oov = loading.pop("no_oov", False)
     vectors = Vectors.load(model, source_format, **loading)
+    if no_oov:
+        vectors = vectors.without_subwords()
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice)
@@ -185,9 +188,10 @@ def open_vectors(model: Path, source_format: Any = None, **loading: Any) -> Vect
 
 
 def load_vectors(
-    model: Path, *, lenient: bool, load_top: int | None, verify: bool, **options: Any
+    model: Path, *, lenient: bool, load_top: int | None, verify: bool, no_oov: bool, **options: Any
 ) -> Vectors:
     """Load vectors and postprocess them; options: see vector_options."""
     from nlpseq.vectors.postprocess import postprocess
 
-    return postprocess(open_vectors(model, lenient=lenient, load_top=load_top, verify=verify), **options)
+    loading = {"lenient": lenient, "load_top": load_top, "verify": verify, "no_oov": no_oov}
+    return postprocess(open_vectors(model, **loading), **options)

@@ -79,7 +79,7 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
     bags, lengths = None, config.ngram_lengths
     if lengths:
         assert config.buckets
-        bags = word_bags(vocab.words, *lengths, config.buckets)
+        bags = Bags(*map(xp.asarray, word_bags(vocab.words, *lengths, config.buckets)))
     return Tables(
         resident(data.tokens, xp),
         data.sentences,

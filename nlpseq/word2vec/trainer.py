@@ -21,7 +21,7 @@ from nlpseq.storage import artifact
 from nlpseq.training.metrics import write_metrics
 from nlpseq.training.progress import TrainProgress
 from nlpseq.training.provenance import describe_source
-from nlpseq.vectors.subwords import SubwordVectors, mean_rows
+from nlpseq.vectors.subwords import Bags, SubwordVectors, mean_rows
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 from nlpseq.word2vec import parallel
 from nlpseq.word2vec.checkpoint import Checkpoint, TrainState, save_checkpoint
@@ -286,7 +286,7 @@ class Trainer:
         kept = None if self.best is self.weights else best
         vocab = self.data.vocab.without_specials()
         run = Checkpoint(self._describe(), vocab, self.config, self.state, self.metrics, weights, kept)
-        save_checkpoint(folder, run, meta, self.tables.bags)
+        save_checkpoint(folder, run, meta, self._bags())
 
     def save_result(self, folder: artifact.Folder) -> None:
         """Write the vectors and the metrics."""
@@ -302,12 +302,17 @@ class Trainer:
             in_VD, out_VD = (without_padding(to_numpy(weight), self.config.dim) for weight in self.best)
             vocab, subwords = self.data.vocab.without_specials(), None
             in_VD[initial_ids(in_VD, self.config)] = 0
-            if self.tables.bags and self.config.ngram_lengths:
+            if (bags := self._bags()) and self.config.ngram_lengths:
                 subwords = SubwordVectors(in_VD[len(vocab) :], *self.config.ngram_lengths)
-                in_VD = mean_rows(self.tables.bags, in_VD, self.config.dim)
+                in_VD = mean_rows(bags, in_VD, self.config.dim)
             self._result = Vectors(vocab, in_VD, out_VD, self._describe(), subwords)
         self._result.meta |= meta
         return self._result
+
+    def _bags(self) -> Bags | None:
+        """Return the rows of each word, with subwords, as arrays of NumPy."""
+        bags = self.tables.bags
+        return Bags(to_numpy(bags.starts_V), to_numpy(bags.rows_N)) if bags else None
 
     def _describe(self) -> artifact.Meta:
         """Return meta.json of the vectors."""

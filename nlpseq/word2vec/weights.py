@@ -77,7 +77,7 @@ def without_padding(padded_VP: Floats, dim: int, block_rows: int = BLOCK_ROWS) -
     return flat[: num * dim].reshape(num, dim)
 
 
-def to_numpy(array: Any) -> Floats:
+def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Return an array of NumPy or CuPy as one of NumPy."""
-    host: Floats = array.get() if hasattr(array, "get") else array
+    host: npt.NDArray[Any] = array.get() if hasattr(array, "get") else array
     return host

@@ -61,11 +61,9 @@ class KernelSelection(NamedTuple):
 def select(config: Word2VecConfig) -> KernelSelection:
     """Return the kernel of config, or for `auto` the fastest that works on this machine.
 
-    Raises ConfigError if the kernel lacks the loss or subwords, BackendUnavailable if CuPy does not work.
+    Raises ConfigError if the kernel lacks the loss, BackendUnavailable if CuPy does not work.
     """
     backend = "numpy" if config.backend == "auto" else config.backend
-    if backend == "cupy" and config.subwords:
-        raise ConfigError("--backend cupy: no subwords yet. Use --backend numpy, or omit --subwords.")
     fastest = "fused" if config.loss == "negative-sampling" else "layers"
     kernel = fastest if config.kernel == "auto" else config.kernel
     if kernel == "fused" and config.loss == "softmax":

@@ -27,10 +27,6 @@ def npz() -> bytes:
 
 FOREIGN = {
     "prose": (b"Once upon a time\nthere was\n", "line 1 is neither"),
-    "fastText": (
-        b"\xba\x16\x4f\x2f\x0c\0\0\0" + bytes(80),
-        r"\(fastText model\)\. Write its vectors as text",
-    ),
     "web page": (b"<!DOCTYPE html>\n<html><body>404</body></html>\n", r"\(HTML page\)\. Download the file"),
     "Git LFS": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
