@@ -139,9 +139,11 @@ def _print_tables(found: dict[str, Any]) -> None:
 
 
 def _say_missing(found: dict[str, Any], place: str = "") -> None:
-    """Say which words of a file have no vector, and why a figure is undefined."""
-    words, reason = found["oov_words"], found["reason"]
+    """Say which words of a file have no vector, or one from subwords, and why a figure is undefined."""
+    words, made, reason = found["oov_words"], found["from_subwords"], found["reason"]
     file = f"{place}{found['file']}"
+    if made:
+        say(f"{file}: {count_text(len(made), 'unseen word')} with a vector made from subwords: {_some(made)}")
     if words:
         say(f"{file}: {count_text(len(words), 'word')} without a vector: {_some(words)}")
     if reason:
@@ -345,7 +347,7 @@ def _has_pairs(file: Path) -> bool:
 
 
 def _score_pairs(vectors: Vectors, file: Path, judged: PairFile, missing: Missing) -> dict[str, Any]:
-    from nlpseq.evaluation.files import line_numbers, words_without_vector
+    from nlpseq.evaluation.files import line_numbers, words_from_subwords, words_without_vector
     from nlpseq.evaluation.word_pairs import evaluate_pairs
 
     scores = evaluate_pairs(vectors, judged.pairs, missing)._asdict()
@@ -355,6 +357,7 @@ def _score_pairs(vectors: Vectors, file: Path, judged: PairFile, missing: Missin
         "file": str(file),
         **figures,
         "oov_words": words_without_vector(vectors, words),
+        "from_subwords": words_from_subwords(vectors, words),
         "unused": line_numbers(judged.unused),
     }
 
@@ -363,7 +366,7 @@ def _score_analogies(
     vectors: Vectors, file: Path, asked: AnalogyFile, settings: dict[str, Any]
 ) -> dict[str, Any]:
     from nlpseq.evaluation.analogies import evaluate_analogies
-    from nlpseq.evaluation.files import line_numbers, words_without_vector
+    from nlpseq.evaluation.files import line_numbers, words_from_subwords, words_without_vector
 
     sections = asked.sections
     records = [score.shares() for score in evaluate_analogies(vectors, sections, **settings)]
@@ -376,6 +379,7 @@ def _score_analogies(
         **{record["name"]: record for record in records[len(sections) :]},
         "reason": None if records[-1]["used"] else "no question has four words with a vector",
         "oov_words": words_without_vector(vectors, words),
+        "from_subwords": words_from_subwords(vectors, words),
         "unused": line_numbers(asked.unused),
     }
 

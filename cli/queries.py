@@ -100,7 +100,7 @@ class _Question(NamedTuple):
 
 def _word(vectors: Vectors, typed: str) -> _Question:
     word_id = vectors.trained_id(typed)
-    word = vectors.vocab.words[word_id]
+    word = vectors.word_of(word_id)
     return _Question([word_id], vectors.vocab.label(word), {"word": word} | _changes(vectors, [typed]))
 
 
@@ -112,7 +112,8 @@ def _line(vectors: Vectors, typed: str) -> _Question:
         total = count_text(len(known) + len(unknown), "word")
         shown = " ".join(map(vectors.vocab.label, unknown))
         say(f"{typed}: {len(unknown)} of {total} left out as unknown: {shown}")
-    return _Question(known, typed, {"line": typed, "unknown": unknown})
+    made = [vectors.word_of(word_id) for word_id in known if word_id >= len(vectors)]
+    return _Question(known, typed, {"line": typed, "unknown": unknown} | _from_subwords(made))
 
 
 def _print_neighbors(
@@ -317,22 +318,32 @@ def _is_set(option: str) -> bool:
 
 
 def _changes(vectors: Vectors, words: Iterable[str]) -> dict[str, Any]:
-    """Say which words were changed to be found, and return them for JSON, as typed and as found."""
+    """Say which words were changed to be found or have a vector made from n-grams; return them for JSON."""
     from nlpseq.vectors.suggestions import show_word
 
-    changed = dict[str, str]()
+    words, changed = list(words), dict[str, str]()
     for typed in words:
         found = vectors.find(typed)
         if found is not None and vectors.vocab.find(typed) is None:
             changed[typed] = found
             say(f"{show_word(typed, found)}: read as {show_word(found)}")
-    return {"changed": changed} if changed else {}
+    made = [form for typed in words if (form := vectors.unseen_form(typed)) is not None]
+    return ({"changed": changed} if changed else {}) | _from_subwords(made)
+
+
+def _from_subwords(made: Sequence[str]) -> dict[str, Any]:
+    """Say which unseen words have a vector made from n-grams, and return them for JSON."""
+    from nlpseq.vectors.suggestions import show_word
+
+    for word in made:
+        say(f"{show_word(word)}: does not occur in the training text; its vector is made from subwords")
+    return {"from_subwords": list(made)} if made else {}
 
 
 def _known_words(vectors: Vectors, file: Path) -> list[str]:
     """Read the words of --among that the vectors have."""
     words = read_words(vectors, file)
-    known = [word for word in words if word in vectors]
+    known = [word for word in words if vectors.find(word) is not None]
     if not known:
         raise DataError(f"{file}: holds no known word. Name a text with one word of the vectors per line.")
     if len(known) < len(words):

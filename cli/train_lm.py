@@ -183,6 +183,8 @@ def _say_result(path: Path, model: LanguageModel) -> None:
     if "vectors_cover_words" in probed:
         words, text = probed["vectors_cover_words"], probed["vectors_cover_text"]
         say(f"the vectors know {words:.1%} of the vocabulary, {text:.1%} of the text")
+        if made := probed.get("vectors_from_subwords"):
+            say(f"{made:.1%} of the vocabulary are unseen words, whose vectors are made from subwords")
     best = perplexity_of(min(position["valid_losses"]))
     _warn_of_short_training(model, best)
     work = f"{count_text(position['tokens'], 'token')} in {model.meta['precision']}"

@@ -126,7 +126,7 @@ def evaluate_analogies(
         raise ConfigError(f"restrict_vocab: {restrict_vocab} is too small. Choose 4 or more.")
     candidates = min(restrict_vocab or len(vectors.vocab), len(vectors.vocab))
     find = word_finder(vectors)
-    known = [_known_ids(find, section, candidates) for section in sections]
+    known = [_known_ids(find, section, candidates, restrict_vocab) for section in sections]
     ids_Q4 = np.array([ids for section in known for ids in section], np.int64).reshape(-1, 4)
     correct = _answers(vectors, ids_Q4[:, :3], candidates, threads, table_bytes) == ids_Q4[:, 3]
     scores, start = list[Accuracy](), 0
@@ -149,12 +149,14 @@ def _total(name: str, scores: Sequence[Accuracy]) -> Accuracy:
     )
 
 
-def _known_ids(find: Callable[[str], int | None], section: Section, candidates: int) -> list[list[int]]:
-    """Return the word ids of the questions whose four words have vectors among the candidates."""
+def _known_ids(
+    find: Callable[[str], int | None], section: Section, candidates: int, restrict_vocab: int | None
+) -> list[list[int]]:
+    """Return the ids of the questions whose four words have vectors, and whose answer is a candidate."""
     found = list[list[int]]()
     for question in section.questions:
         ids = [word_id for word in question if (word_id := find(word)) is not None]
-        if len(ids) == 4 and max(ids) < candidates:
+        if len(ids) == 4 and max(ids[3:] if restrict_vocab is None else ids) < candidates:
             found.append(ids)
     return found
 

@@ -136,7 +136,8 @@ def line_numbers(unused: Unused) -> dict[str, list[int]]:
 def word_finder(vectors: Vectors) -> Callable[[str], int | None]:
     """Return a function from a word to the id of its vector, None without one.
 
-    A word is looked up as Vectors.find does, then in lower case.
+    A word is looked up as Vectors.find does, then in lower case; then its n-grams give a vector, if the
+    vectors have subwords.
     """
     without = set(vectors.untrained_ids.tolist())
 
@@ -144,9 +145,18 @@ def word_finder(vectors: Vectors) -> Callable[[str], int | None]:
     def find(word: str) -> int | None:
         forms = vectors.find(word), vectors.vocab.find(word.lower())
         ids = (vectors.vocab.ids[form] for form in forms if form is not None)
-        return next((word_id for word_id in ids if word_id not in without), None)
+        known = next((word_id for word_id in ids if word_id not in without), None)
+        if known is not None or vectors.unseen_form(word) is None:
+            return known
+        return vectors.trained_id(word)
 
     return find
+
+
+def words_from_subwords(vectors: Vectors, words: Iterable[str]) -> list[str]:
+    """Return the different words whose vector is made from their n-grams, looked up by word_finder."""
+    find = word_finder(vectors)
+    return [word for word in dict.fromkeys(words) if (find(word) or 0) >= len(vectors.vocab)]
 
 
 def words_without_vector(vectors: Vectors, words: Iterable[str]) -> list[str]:

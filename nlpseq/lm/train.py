@@ -15,6 +15,7 @@ from nlpseq.core.resources import available_cores, count_text
 from nlpseq.dataset.diagnostics import UNSPACED
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import SPECIALS
 from nlpseq.errors import ArtifactError, ConfigError, DataError, advise
 from nlpseq.lm.checkpoint import Checkpoint, model_config
 from nlpseq.lm.language_model import LanguageModel
@@ -172,17 +173,26 @@ def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
             f"Use --dim {vectors.matrix.shape[1]}, or other vectors."
         )
     vocab = trainer.data.vocab
-    found = [vectors.vocab.ids.get(word, vectors.vocab.ids.get(word.lower(), -1)) for word in vocab.words]
-    rows_V = np.array(found)
+    rows_V = np.array([_vector_id(vectors, word) for word in vocab.words])
     known_V = rows_V >= 0
     scale = EMBEDDING_STD / (float(np.std(vectors.matrix)) or 1.0)
     with torch.no_grad():
         weight = trainer.model.embedding.weight
-        weight[torch.from_numpy(known_V)] = torch.from_numpy(vectors.matrix[rows_V[known_V]] * scale).to(
+        weight[torch.from_numpy(known_V)] = torch.from_numpy(vectors.stored_rows(rows_V[known_V]) * scale).to(
             weight
         )
     occurrences_V = np.maximum(vocab.counts, 0)
+    made_V = rows_V >= len(vectors.vocab)
     return {
         "vectors_cover_words": float(known_V.mean()),
         "vectors_cover_text": float(occurrences_V[known_V].sum() / max(1, occurrences_V.sum())),
-    }
+    } | ({"vectors_from_subwords": float(made_V.mean())} if made_V.any() else {})
+
+
+def _vector_id(vectors: Vectors, word: str) -> int:
+    """Return the id of the vector of a word, also one of n-grams, or -1."""
+    ids = vectors.vocab.ids
+    found = ids.get(word, ids.get(word.lower(), -1))
+    if found >= 0 or word in SPECIALS or vectors.unseen_form(word) is None:
+        return found
+    return vectors.trained_id(word)

@@ -109,7 +109,8 @@ def _rotate(a: Vectors, b: Vectors, anchors: Shared, left_out: list[str]) -> Vec
     }
     contexts_VD = None if b.contexts is None else _rotated(b.contexts, rotation_DD)
     meta = b.meta | {"alignment": provenance}
-    return Vectors(b.vocab, _rotated(b.matrix, rotation_DD), contexts_VD, meta)
+    subwords = b.subwords and b.subwords.transformed(lambda rows_ND: _rotated(rows_ND, rotation_DD), dim)
+    return Vectors(b.vocab, _rotated(b.matrix, rotation_DD), contexts_VD, meta, subwords)
 
 
 def _check_dimensions(a: Vectors, b: Vectors) -> None:

@@ -42,7 +42,9 @@ class CoarseUnit:
         """Return the cosines of the first words with a vector of length 1, and the bound of their error."""
         if self._num_left > 0:
             self._num_left -= 1
-            return take_rows(self._unit_VD, slice(num_words)) @ vector_D, FLOAT32_ERROR
+            is_all = num_words == len(self._unit_VD)  # then no row of a mapped file is copied
+            rows_VD = self._unit_VD if is_all else take_rows(self._unit_VD, slice(num_words))
+            return rows_VD @ vector_D, FLOAT32_ERROR
         use_cache_for_numba()
         from nlpseq.vectors.coarse_numba import multiply_rows
 

@@ -25,17 +25,17 @@ Rows = slice | int | Sequence[int] | npt.NDArray[np.intp]
 
 
 class CompactMatrix:
-    """A matrix of V rows and D columns that reads as float32 and takes fewer bytes.
+    """A matrix of V rows and D columns that reads as float32 and takes less memory.
 
-    codes: int8 or float16, (V, D), perhaps memory-mapped. scales: float32, (V,), the factor of each row; None
-    for factors of 1. Indexing by rows gives float32 arrays; a product with another matrix converts a block of
-    rows at a time.
+    codes: int8 or float16, (V, D), perhaps memory-mapped, or LazyRows of float32. scales: float32, (V,), the
+    factor of each row; None for factors of 1. Indexing by rows gives float32 arrays; a product with another
+    matrix converts a block of rows at a time.
     """
 
     ndim = 2
     dtype = np.dtype(np.float32)  # of the numbers, not of the codes
 
-    def __init__(self, codes: npt.NDArray[Any], scales: Floats | None = None) -> None:
+    def __init__(self, codes: Any, scales: Floats | None = None) -> None:
         assert codes.ndim == 2 and (scales is None or scales.shape == codes.shape[:1])
         self.codes, self.scales = codes, scales
         self.shape: tuple[int, int] = codes.shape
@@ -43,7 +43,8 @@ class CompactMatrix:
     @property
     def stored_dtype(self) -> Dtype:
         """Return the type of the codes."""
-        return "int8" if self.codes.dtype == np.int8 else "float16"
+        names: dict[str, Dtype] = {"int8": "int8", "float16": "float16", "float32": "float32"}
+        return names[self.codes.dtype.name]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -92,11 +93,11 @@ class CompactMatrix:
 
     @cached_property
     def _code_lengths_V(self) -> Floats:
-        """Return the length of the codes of each row; float32 is exact enough and cannot overflow."""
+        """Return the length of the codes of each row."""
         length_V = np.empty(len(self), np.float32)
         for block in self.blocks():
             codes_BD = self.codes[block].astype(np.float32)
-            length_V[block] = np.einsum("bd,bd->b", codes_BD, codes_BD)
+            length_V[block] = np.einsum("bd,bd->b", codes_BD, codes_BD)  # cannot overflow: see fasttext.py
         return np.sqrt(length_V, out=length_V)
 
 

@@ -4,8 +4,9 @@
     contexts.npy  the same, if there are any           context_scales.npy  of int8: float32, (V,)
     vocab.tsv     a line for each row                  tokenizer.json      if the words are tokens of BPE
 
-Sparse vectors have data.npy, indices.npy and indptr.npy instead. A subword model has ngrams.npy too: float32,
-(buckets, D).
+Sparse vectors have data.npy, indices.npy and indptr.npy instead. A subword model has ngrams.npy too:
+float32, (buckets, D). If some buckets are pruned, ngrams.npy has the others alone, and ngram_buckets.npy
+their numbers, int64, rising.
 
 The manifest, sizes and headers are checked whenever a folder is read. The sha256 of all files, all lines of
 vocab.tsv and all numbers are checked the first time and after a change: see checked.py.
@@ -29,7 +30,7 @@ from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE
 from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix
 from nlpseq.vectors.mapped_vocab import Ints, MappedVocab, WordIndex, index_words
-from nlpseq.vectors.subwords import SubwordVectors
+from nlpseq.vectors.subwords import Pruned, SubwordVectors
 
 __all__ = ["COMPACT_VERSION", "KIND", "VERSION", "StoredVectors", "load_folder", "load_matrix"]
 __all__ += ["write_matrices", "write_subwords"]
@@ -37,7 +38,7 @@ __all__ += ["write_matrices", "write_subwords"]
 KIND, VERSION = "vectors", 1
 COMPACT_VERSION = 2  # of folders with int8 or float16
 _FILES = (("vectors.npy", "scales.npy"), ("contexts.npy", "context_scales.npy"))
-_NGRAMS = "ngrams.npy"
+_NGRAMS, _NGRAM_BUCKETS = "ngrams.npy", "ngram_buckets.npy"
 _AGAIN = "Train the vectors again."
 
 Shape = tuple[object, object]
@@ -164,7 +165,13 @@ def _load_subwords(path: Path, meta: artifact.Meta) -> SubwordVectors | None:
     shortest, longest, buckets = (sizes[name] for name in names)
     if not 1 <= shortest <= longest <= MAX_NGRAM or buckets < 1:
         raise ArtifactError(f"{path / 'meta.json'}: has sizes of n-grams that are not valid. {_AGAIN}")
-    return SubwordVectors(load_matrix(path / _NGRAMS, (buckets, meta.get("dim"))), shortest, longest)
+    if "kept" not in sizes:
+        return SubwordVectors(load_matrix(path / _NGRAMS, (buckets, meta.get("dim"))), shortest, longest)
+    buckets_K = load_array(path / _NGRAM_BUCKETS, np.int64, ndim=1).view(np.ndarray)
+    if not (np.diff(buckets_K, prepend=-1, append=buckets) > 0).all():
+        raise ArtifactError(f"{path / _NGRAM_BUCKETS}: does not rise from 0 to below {buckets}. {_AGAIN}")
+    rows_KD = load_matrix(path / _NGRAMS, (len(buckets_K), meta.get("dim")))
+    return SubwordVectors(rows_KD, shortest, longest, Pruned(buckets, buckets_K))
 
 
 def load_matrix(file: Path, shape: Shape, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
@@ -188,6 +195,7 @@ def write_matrices(folder: artifact.Folder, matrix: Any, contexts: Any) -> None:
 
 def write_subwords(folder: artifact.Folder, subwords: SubwordVectors) -> dict[str, int]:
     """Write the rows of n-grams; return the sizes for meta.json."""
-    rows_BD, shortest, longest = subwords
-    folder.write_array(_NGRAMS, rows_BD)
-    return {"shortest": shortest, "longest": longest, "buckets": len(rows_BD)}
+    folder.write_array(_NGRAMS, subwords.rows_BD)
+    if subwords.pruned is not None:
+        folder.write_array(_NGRAM_BUCKETS, subwords.pruned.buckets_K)
+    return subwords.sizes()

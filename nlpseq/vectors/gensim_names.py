@@ -140,7 +140,8 @@ def get_vecattr(vectors: Vectors, key: str, attr: str) -> int:
     """Return the occurrences of a word in the training text, the only attribute: "count"."""
     if attr != "count":
         raise ConfigError(f"attr: {attr!r} is unknown. Use count.")
-    count = int(vectors.vocab.counts[vectors.word_id(key)])
+    word_id = vectors.word_id(key)
+    count = int(vectors.vocab.counts[word_id]) if word_id < len(vectors.vocab) else 0
     if count < 0:
         raise DataError(
             "these vectors: have no word counts. Use vectors of nlpseq, or a .npy file with counts."

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.core.resources import count_text
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, Dtype, compact
 from nlpseq.vectors.formats.names import TITLES, Format
-from nlpseq.vectors.formats.rows import quote_first
+from nlpseq.vectors.formats.rows import UNKNOWN_COUNT, quote_first
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["check_dtype", "shrink"]
@@ -35,10 +36,11 @@ def shrink(
 ) -> Vectors:
     """Return vectors of fewer words, dimensions or bytes, by these steps in this order.
 
-    words: keep these alone, found as by Vectors.find. drop: leave these out. keep_top: keep the first words.
+    words: keep these alone, found as by Vectors.find; unseen words, whose vector is made from their n-grams,
+    come after the others. drop: leave these out. keep_top: keep the first words.
     pca: project onto the principal components of largest variance, without centering, so that zero vectors
     stay zero. dtype: store numbers as float32, float16, or int8 with a scale for each row; by default as
-    before. The words keep their order. A notice in meta names words that are not known.
+    before. The words keep their order. Notices in meta name words that are unseen or not known.
 
     Raises DataError if no word is left, the vectors are sparse or dtype cannot hold them, ConfigError for
     keep_top below 1 or pca above the dimension.
@@ -75,9 +77,16 @@ def _select(vectors: Vectors, words: Iterable[str] | None, drop: Iterable[str]) 
     """Return the rows to keep, rising, and notices about unknown words."""
     rows, notices = np.arange(len(vectors)), list[str]()
     if words is not None:
-        rows = _rows_of(vectors, words, "to keep", notices)
+        wanted = list(dict.fromkeys(words))
+        unseen = [word for word in wanted if vectors.unseen_form(word) is not None]
+        known = _rows_of(vectors, [word for word in wanted if word not in set(unseen)], "to keep", notices)
+        made = dict.fromkeys(vectors.trained_id(word) for word in unseen)
+        rows = np.concatenate([known, np.array(list(made), np.intp)])
+        if unseen:
+            number = count_text(len(unseen), "unseen word")
+            notices.append(f"{number} with a vector made from subwords: {quote_first(unseen)}")
     if dropped := list(drop):
-        rows = np.setdiff1d(rows, _rows_of(vectors, dropped, "to leave out", notices))
+        rows = rows[~np.isin(rows, _rows_of(vectors, dropped, "to leave out", notices))]
     return rows, notices
 
 
@@ -98,14 +107,25 @@ def _rows_of(vectors: Vectors, words: Iterable[str], purpose: str, notices: list
 def _take(vectors: Vectors, rows: Rows) -> Vectors:
     if len(rows) == 0:
         raise DataError("these vectors: have no word left. Keep more words (--words, --drop, --keep-top).")
-    if len(rows) == len(vectors):
+    if np.array_equal(rows, np.arange(len(vectors))):
         return vectors
     if vectors.vocab.bpe:
         raise DataError(
             "these vectors: are for the tokens of a BPE tokenizer, which needs all its tokens. "
             "Leave out --words, --drop and --keep-top."
         )
-    return vectors.take(rows)
+    known, unseen = rows[rows < len(vectors)], rows[rows >= len(vectors)]
+    smaller = vectors.take(known)
+    if not len(unseen):
+        return smaller
+    words = [*smaller.vocab.words, *(vectors.word_of(row) for row in unseen.tolist())]
+    vocab = Vocab(words, np.append(smaller.vocab.counts, np.full(len(unseen), UNKNOWN_COUNT)))
+    contexts = smaller.contexts
+    if contexts is not None:
+        contexts = np.concatenate([contexts, np.zeros((len(unseen), contexts.shape[1]), np.float32)])
+    return Vectors(
+        vocab, vectors.stored_rows(np.append(known, unseen)), contexts, vectors.meta, vectors.subwords
+    )
 
 
 def _project(vectors: Vectors, dim: int) -> Vectors:
@@ -116,7 +136,8 @@ def _project(vectors: Vectors, dim: int) -> Vectors:
         )
     directions_DC = _principal_components(vectors.matrix)[:, :dim]
     matrix, contexts = (_product(each, directions_DC) for each in (vectors.matrix, vectors.contexts))
-    return Vectors(vectors.vocab, matrix, contexts, vectors.meta)
+    subwords = vectors.subwords and vectors.subwords.transformed(lambda rows_ND: rows_ND @ directions_DC, dim)
+    return Vectors(vectors.vocab, matrix, contexts, vectors.meta, subwords)
 
 
 def _principal_components(matrix_VD: Any) -> Doubles:
@@ -147,4 +168,4 @@ def _stored_as(vectors: Vectors, dtype: Dtype) -> Vectors:
     matrix, contexts = (
         None if each is None else compact(each, dtype) for each in (vectors.matrix, vectors.contexts)
     )
-    return Vectors(vectors.vocab, matrix, contexts, vectors.meta)
+    return Vectors(vectors.vocab, matrix, contexts, vectors.meta, vectors.subwords)

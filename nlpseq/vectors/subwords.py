@@ -8,24 +8,26 @@ several rows: the own row of the word, then a row for each n-gram of `<word>`. T
 A hash assigns each n-gram to one of B buckets, rows V to V + B - 1 of the matrix. Marks, hash and order of
 rows are as in fastText (src/dictionary.cc, MIT).
 
-Letters: V words, B buckets, R = V + B rows, N rows of all words in one list, C characters, T bytes,
-L lengths, D dimensions.
+Letters: V words, B buckets, R = V + B rows, N rows of all words in one list, K buckets that are kept,
+C characters, T bytes, L lengths, D dimensions.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq.reading.decode import UTF_8
+from nlpseq.vectors.lazy_rows import LazyRows
 
-__all__ = ["Bags", "SubwordVectors", "count_ngrams", "mean_rows", "word_bags"]
+__all__ = ["Bags", "Pruned", "SubwordVectors", "count_ngrams", "mean_rows", "sum_rows", "word_bags"]
+__all__ += ["word_means"]
 
 FNV_OFFSET, FNV_PRIME = 2166136261, 16777619  # FNV-1a of 32 bits; fastText takes each byte as signed
 WITHOUT_NGRAMS = "</s>"  # the end of a sentence in fastText
 BLOCK_WORDS = 20_000  # hashed at once, to save memory
-BLOCK_ROWS = 50_000  # added at once
+BLOCK_ROWS = 20_000  # added at once
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -39,20 +41,85 @@ class Bags(NamedTuple):
     rows_N: npt.NDArray[np.uint32]
 
 
+class Pruned(NamedTuple):
+    """The buckets that a pruned model has kept; n-grams of other buckets do not count."""
+
+    num_buckets: int
+    buckets_K: Ints  # rising; the rows of the matrix in this order
+
+
 class SubwordVectors(NamedTuple):
     """The rows of the buckets, from which the vector of an unseen word is computed."""
 
-    rows_BD: Floats
+    rows_BD: Any  # float32, an array or LazyRows; with `pruned`, (K, D)
     shortest: int  # characters of an n-gram
     longest: int
+    pruned: Pruned | None = None
+
+    def sizes(self) -> dict[str, int]:
+        """Return the lengths of n-grams, the number of buckets, and of the buckets kept if some are not."""
+        sizes = {"shortest": self.shortest, "longest": self.longest, "buckets": len(self.rows_BD)}
+        if self.pruned is None:
+            return sizes
+        return sizes | {"buckets": self.pruned.num_buckets, "kept": len(self.rows_BD)}
 
     def vector(self, word: str) -> Floats | None:
         """Return the mean of the rows of a word's n-grams, (D,), or None for a word without n-grams."""
-        _, hashes_N = _hash_block([word], self.shortest, self.longest)
-        if not len(hashes_N):
-            return None
-        mean_D: Floats = self.rows_BD[hashes_N % len(self.rows_BD)].mean(axis=0)
-        return mean_D
+        bags = self.ngram_rows([word])
+        return self._means(bags)[0] if len(bags.rows_N) else None
+
+    def vectors(self, words: Sequence[str]) -> Floats:
+        """Return the mean of the rows of n-grams for each word, (V, D); zeros for words without n-grams."""
+        return self._means(self.ngram_rows(words))
+
+    def transformed(self, function: Callable[[Floats], npt.NDArray[Any]], dim: int) -> "SubwordVectors":
+        """Return the subwords after an affine function of vectors, from (N, D) to (N, dim).
+
+        The mean of the results is the result for the mean, so that unseen words follow.
+        """
+        rows_BD = self.rows_BD
+        rows = LazyRows((len(rows_BD), dim), lambda ids: function(rows_BD[ids]).astype(np.float32))
+        return self._replace(rows_BD=rows)
+
+    def _means(self, bags: Bags) -> Floats:
+        sums_VD = sum_rows(bags, self.rows_BD)
+        sums_VD /= np.maximum(np.diff(bags.starts_V), 1).astype(np.float32)[:, None]
+        return sums_VD
+
+    def ngram_rows(self, words: Sequence[str]) -> Bags:
+        """Return the rows in rows_BD of the n-grams of each word, without an own row."""
+        blocks = list(_hash_blocks(words, self.shortest, self.longest))
+        sizes_V = np.concatenate([np.zeros(0, np.int64), *(counts_V for counts_V, _ in blocks)])
+        hashes_N = np.concatenate([np.zeros(0, np.uint32), *(hashes_N for _, hashes_N in blocks)])
+        starts_V = np.append(0, np.cumsum(sizes_V))
+        if self.pruned is None:
+            hashes_N %= np.uint32(len(self.rows_BD))
+            return Bags(starts_V, hashes_N)
+        num_buckets, buckets_K = self.pruned
+        buckets_N = hashes_N % np.uint32(num_buckets)
+        rows_N = np.searchsorted(buckets_K, buckets_N)
+        is_kept_N = np.append(buckets_K, -1)[rows_N] == buckets_N
+        kept_before_N = np.append(0, np.cumsum(is_kept_N))
+        return Bags(kept_before_N[starts_V], rows_N[is_kept_N].astype(np.uint32))
+
+
+def word_means(own_VD: Any, bags: Bags, rows_BD: Any) -> LazyRows:
+    """Return the vector of each word: the mean of its own row and of the rows of its n-grams.
+
+    bags: of SubwordVectors.ngram_rows.
+    """
+    starts_V, rows_N = bags
+
+    def take(ids: Ints) -> Floats:
+        sizes = starts_V[ids + 1] - starts_V[ids]
+        starts = np.append(0, np.cumsum(sizes))
+        places = np.arange(starts[-1]) + np.repeat(starts_V[ids] - starts[:-1], sizes)
+        sums = sum_rows(Bags(starts, rows_N[places]), rows_BD)
+        sums += own_VD[ids]
+        sums /= (sizes + 1).astype(np.float32)[:, None]
+        return sums
+
+    return LazyRows(own_VD.shape, take)
 
 
 def word_bags(words: Sequence[str], shortest: int, longest: int, buckets: int) -> Bags:
@@ -81,18 +148,27 @@ def count_ngrams(words: Sequence[str], shortest: int, longest: int, most: int) -
 
 def mean_rows(bags: Bags, weight_RD: Floats, dim: int) -> Floats:
     """Return the mean of the rows of each word, (V, D): its vector; `dim` leaves out padding."""
-    starts_V, rows_N = bags
-    mean_VD = np.empty((len(starts_V) - 1, dim), np.float32)
-    first = 0
-    while first < len(mean_VD):
-        last = int(np.searchsorted(starts_V, starts_V[first] + BLOCK_ROWS))
-        last = min(max(last, first + 1), len(mean_VD))
-        rows_ND = weight_RD[rows_N[starts_V[first] : starts_V[last]], :dim]
-        sizes_V = np.diff(starts_V[first : last + 1]).astype(np.float32)
-        mean_VD[first:last] = np.add.reduceat(rows_ND, starts_V[first:last] - starts_V[first], axis=0)
-        mean_VD[first:last] /= sizes_V[:, None]
-        first = last
+    mean_VD = sum_rows(bags, weight_RD[:, :dim])
+    mean_VD /= np.diff(bags.starts_V).astype(np.float32)[:, None]
     return mean_VD
+
+
+def sum_rows(bags: Bags, weight_RD: Any, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+    """Return the sum of the rows of each word, (V, D), computed in float32 or float64."""
+    from scipy.sparse import csr_array
+
+    starts_V, rows_N = bags
+    sum_VD = np.zeros((len(starts_V) - 1, weight_RD.shape[1]), dtype)
+    first = 0
+    while starts_V[first] < starts_V[-1]:
+        last = int(np.searchsorted(starts_V, starts_V[first] + BLOCK_ROWS))
+        last = min(max(last, first + 1), len(sum_VD))
+        rows_ND = weight_RD[rows_N[starts_V[first] : starts_V[last]]].astype(dtype, copy=False)
+        starts, number = starts_V[first : last + 1] - starts_V[first], len(rows_ND)
+        adds_BN = csr_array((np.ones(number, dtype), np.arange(number), starts), (last - first, number))
+        sum_VD[first:last] = adds_BN @ rows_ND  # faster than np.add.reduceat
+        first = last
+    return sum_VD
 
 
 def _hash_blocks(words: Sequence[str], shortest: int, longest: int) -> Iterator[tuple[Ints, Hashes]]:
@@ -107,7 +183,7 @@ def _hash_block(words: Sequence[str], shortest: int, longest: int) -> tuple[Ints
     N-grams of a word are ordered by their first character, then by length. All n-grams grow together, by one
     character at a time: the hash of a longer n-gram continues the hash of a shorter one.
     """
-    encoded = [f"<{word}>".encode(*UTF_8) for word in words]
+    encoded = [b"<%b>" % _encode(word) for word in words]
     byte_T = np.frombuffer(b"".join(encoded), np.int8)
     starts_C = np.append(np.flatnonzero((byte_T.view(np.uint8) & 0xC0) != 0x80), len(byte_T))
     signed_T = byte_T.astype(np.uint32)  # keeps the sign, as the conversion in fastText does
@@ -130,6 +206,14 @@ def _hash_block(words: Sequence[str], shortest: int, longest: int) -> tuple[Ints
     is_ngram_CL[np.repeat(without, chars_V)] = False
     counts_V = np.add.reduceat(is_ngram_CL.sum(axis=1), word_ends_V - chars_V)
     return counts_V.astype(np.int64), hash_CL[is_ngram_CL]
+
+
+def _encode(word: str) -> bytes:
+    """Encode as UTF-8; an invalid byte, read as a surrogate of Python, becomes the byte again."""
+    try:
+        return word.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate without a byte
+        return word.encode(*UTF_8)
 
 
 def _add_character(hash_C: Hashes, signed_T: Hashes, starts_C: Ints, ends_C: Ints) -> Hashes:

@@ -40,6 +40,7 @@ from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, w
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.reader import ReadOptions
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
+from nlpseq.vectors.formats.rows import WholeModel
 from nlpseq.vectors.queries import (
     COSINE,
     AnalogyMethod,
@@ -85,7 +86,9 @@ class Vectors:
     training, stored with the vectors. subwords: rows of n-grams, for vectors of unseen words.
 
     A mapping from words to vectors: vectors["king"] and "king" in vectors find a word as find() does, and
-    iteration gives the words.
+    iteration gives the words. With subwords, an unseen word has a vector too, the mean of its n-grams, and
+    gets an id after the ids of the vocabulary when a query names the word; unseen words never answer.
+    without_subwords() leaves unseen words out.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class Vectors:
         self.matrix: Any = matrix if self.is_sparse else _as_dense(matrix)
         self.contexts: Any = None if contexts is None else _as_dense(contexts)
         self.meta, self.subwords = meta or {}, subwords
+        self._unseen_ids = dict[str, int]()  # of unseen words, from len(vocab)
+        self._unseen_words = list[str]()
 
     def __repr__(self) -> str:
         num_words, dim = self.matrix.shape
@@ -117,11 +122,11 @@ class Vectors:
         return iter(self.vocab.words)
 
     def __contains__(self, word: str) -> bool:
-        return self.find(word) is not None
+        return self.find(word) is not None or self.unseen_form(word) is not None
 
     def __getitem__(self, word: str) -> Floats:
         """Return a copy of the vector of a word, (D,); raise UnknownWord, also a KeyError."""
-        row = self.matrix[[self.word_id(word)]]
+        row = self.stored_rows([self.word_id(word)])
         vector: Floats = (row.toarray() if self.is_sparse else row)[0]
         return vector
 
@@ -173,17 +178,60 @@ class Vectors:
         """Return untrained_ids as a set, because every word of a question is looked up."""
         return frozenset(self.untrained_ids.tolist())
 
+    def _is_untrained(self, word_id: int) -> bool:
+        """Tell if an id of the vocabulary is among untrained_ids, without all rows of a large file."""
+        if isinstance(self.matrix, CompactMatrix) and "untrained" not in self.meta:
+            return self.vocab.counts[word_id] == 0 or not self.matrix[word_id].any()
+        return word_id in self._untrained
+
     def word_id(self, word: str) -> int:
-        """Return the row of a word as find() finds it; raises UnknownWord with a hint."""
+        """Return the row of a word as find() finds it, or the id of an unseen word; raises UnknownWord."""
         found = self.find(word)
-        if found is None:
-            raise UnknownWord(self._explain_unknown(word))
-        return self.vocab.ids[found]
+        if found is not None:
+            return self.vocab.ids[found]
+        if (form := self.unseen_form(word)) is not None:
+            return self._unseen_id(form)
+        raise UnknownWord(self._explain_unknown(word))
+
+    def word_of(self, word_id: int) -> str:
+        """Return the word of an id."""
+        num_words = len(self.vocab)
+        return self.vocab.words[word_id] if word_id < num_words else self._unseen_words[word_id - num_words]
+
+    def unseen_form(self, word: str) -> str | None:
+        """Return the word whose n-grams give the vector of an unseen word, None if there is no such vector.
+
+        Unseen is a word that is not in the vocabulary or has no trained vector there. Vectors of nlpseq
+        write it as the tokenizer of the training text does.
+        """
+        if self.subwords is None:
+            return None
+        found = self.find(word)
+        if found is not None and not self._is_untrained(self.vocab.ids[found]):
+            return None
+        forms = [found] if found is not None else self._tokens(word)
+        if len(forms) != 1 or (vector_D := self.subwords.vector(forms[0])) is None or not vector_D.any():
+            return None
+        return forms[0]
+
+    def without_subwords(self) -> "Vectors":
+        """Return the same vectors, without vectors of unseen words."""
+        if self.subwords is None:
+            return self
+        return Vectors(self.vocab, self.matrix, self.contexts, self.meta)
+
+    def _unseen_id(self, form: str) -> int:
+        if form not in self._unseen_ids:
+            self._unseen_ids[form] = len(self.vocab) + len(self._unseen_words)
+            self._unseen_words.append(form)
+        return self._unseen_ids[form]
 
     def trained_id(self, word: Word) -> int:
-        """Return the row of a word as word_id() does; raises DataError if its vector was not trained."""
+        """Return the id of a word as word_id() does; raises DataError if it has no trained vector."""
         word_id = self._row_of(word)
-        if word_id in self._untrained:
+        if word_id < len(self.vocab) and self._is_untrained(word_id):
+            if (form := self.unseen_form(self.vocab.words[word_id])) is not None:
+                return self._unseen_id(form)
             label = repr(self.vocab.label(self.vocab.words[word_id]))
             if self.vocab.counts[word_id] != 0:
                 raise DataError(f"{label}: {self._explain_zeros(self.vocab.words[word_id])}")
@@ -199,10 +247,10 @@ class Vectors:
         return word_id
 
     def _row_of(self, word: Word) -> int:
-        """Return the row of a word, or an id itself; raises ConfigError for an id out of range."""
+        """Return the id of a word, or an id itself; raises ConfigError for an id out of range."""
         if isinstance(word, str):
             return self.word_id(word)
-        if not 0 <= word < len(self.vocab):
+        if not 0 <= word < len(self.vocab) + len(self._unseen_words):
             raise ConfigError(f"words: {word} is not an id. Choose from 0 to {len(self.vocab) - 1:,}.")
         return int(word)
 
@@ -230,7 +278,7 @@ class Vectors:
         if self.vocab.bpe:
             return f"{word!r}: {self._explain_subwords(word)}"
         parts = self._tokens(word)
-        known = [part for part in parts if part in self.vocab]
+        known = [part for part in parts if part in self]
         if len(parts) > 1 and known:
             tokenizer = self.meta["text_config"]["tokenizer"]
             why = (
@@ -241,6 +289,12 @@ class Vectors:
             return (
                 f"{word!r}: is {len(parts)} words in the text of these vectors, because {why}. "
                 f"Use one of its known words: {', '.join(known)}."
+            )
+        if self.subwords and len(parts) == 1:
+            lengths = f"{self.subwords.shortest} to {self.subwords.longest} characters"
+            return (
+                f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors, and has "
+                f"no trained n-gram of {lengths}. Check the spelling, or name another word."
             )
         suggested = suggest_words(word, self.vocab.words, known=self.vocab)
         close = [show_word(other, word) for other in suggested]
@@ -273,6 +327,9 @@ class Vectors:
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
         """Return the unit vectors of some words, dense, (len(word_ids), D)."""
+        if self._unseen_words and max(word_ids, default=0) >= len(self.vocab):
+            unit: Floats = _directions(self._double_rows(word_ids)).astype(np.float32)
+            return unit
         rows = self.unit[list(word_ids)]
         dense: Floats = rows.toarray() if self.is_sparse else rows
         return dense
@@ -296,19 +353,35 @@ class Vectors:
             tokens = [self.find(token) or token for token in text.split()]
         else:
             tokens = join_known(self.vocab.tokenize(text, config), self.vocab.ids, config.phrases)
-        ids = [(token, self.vocab.ids.get(token)) for token in tokens]
-        known = [word_id for _, word_id in ids if word_id is not None and word_id not in self._untrained]
-        return known, [token for token, word_id in ids if word_id is None or word_id in self._untrained]
+        known, unknown = list[int](), list[str]()
+        for token in tokens:
+            word_id = self.id_of_token(token)
+            if word_id is None:
+                unknown.append(token)
+            else:
+                known.append(word_id)
+        return known, unknown
 
-    def similarity(self, a: str | Sequence[str], b: str | Sequence[str]) -> float:
+    def id_of_token(self, token: str) -> int | None:
+        """Return the id of a token of a text; None if it has no trained vector, and none from n-grams."""
+        word_id = self.vocab.ids.get(token, -1)
+        if word_id >= 0 and not self._is_untrained(word_id):
+            return word_id
+        if token in self._unseen_ids:
+            return self._unseen_ids[token]
+        if self.subwords is None or (vector_D := self.subwords.vector(token)) is None or not vector_D.any():
+            return None
+        return self._unseen_id(token)
+
+    def similarity(self, a: Word | Sequence[Word], b: Word | Sequence[Word]) -> float:
         """Return the cosine of two words, or of the means of two lists of words, from -1 to 1.
 
         Raises DataError for a word without a trained vector, and for a mean of zero.
         """
         means = list[Any]()
         for words in (a, b):
-            word_ids = self._ids_of([words] if isinstance(words, str) else words)
-            means.append(_weighted_sum([1] * len(word_ids), self._stored_rows(word_ids)))
+            word_ids = self._ids_of([words] if isinstance(words, Word) else words)
+            means.append(_weighted_sum([1] * len(word_ids), self._double_rows(word_ids)))
         return float(cosines(*means)[0])
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
@@ -328,7 +401,7 @@ class Vectors:
         """
         groups = [[each] if isinstance(each, str | int | np.integer) else each for each in words]
         groups_of_ids = [self._ids_of(group) for group in groups]
-        rows_ND = self._stored_rows([word_id for group in groups_of_ids for word_id in group])
+        rows_ND = self._double_rows([word_id for group in groups_of_ids for word_id in group])
         questions, start = list[Question](), 0
         for group in groups_of_ids:
             part_ND = rows_ND[start : start + len(group)]
@@ -347,7 +420,7 @@ class Vectors:
         without a trained vector are left out; raises DataError if the text does not have a, b or c.
         """
         word_ids = self._ids_of((a, b, c))
-        rows_3D = _directions(self._stored_rows(word_ids))
+        rows_3D = _directions(self._double_rows(word_ids))
         if method == "3cosadd":
             vector_1D = _weighted_sum([-1, 1, 1], rows_3D)
             return self._answer([Question(vector_1D, word_ids)], top)[0]
@@ -381,7 +454,7 @@ class Vectors:
                     raise UnknownWord(f"{error} Signs stand between spaces: `{spaced}`.") from error
                 raise
             weights += [term.weight / len(words)] * len(words)
-        vector_1D = _weighted_sum(weights, _directions(self._stored_rows(word_ids)))
+        vector_1D = _weighted_sum(weights, _directions(self._double_rows(word_ids)))
         space = self._space_of(among, min_frequency, max_rank)
         return self._answer([Question(vector_1D, word_ids)], top, space=space)[0]
 
@@ -408,12 +481,12 @@ class Vectors:
         The first word fits least. Raises ConfigError for fewer than three words, or a repeated word.
         """
         word_ids = self._ids_of(words)
-        names = [self.vocab.words[word_id] for word_id in word_ids]
+        names = [self.word_of(word_id) for word_id in word_ids]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise ConfigError(f"words: {self.vocab.label(repeated)} is named twice. Name each word once.")
         if len(names) < 3:
             raise ConfigError("words: fewer than three cannot have an odd one. Name three or more.")
-        rows_ND = self._stored_rows(word_ids)
+        rows_ND = self._double_rows(word_ids)
         mean_1D = _weighted_sum([1] * len(names), _directions(rows_ND))
         scores = [(name, float(cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
         return dict(sorted(scores, key=lambda score: score[1]))
@@ -440,14 +513,26 @@ class Vectors:
             raise ConfigError("words: are missing. Name one or more.")
         return word_ids
 
-    def _stored_rows(self, word_ids: Any) -> Any:
-        """Return the rows of some words in float64, (N, D), sparse if the matrix is."""
-        return self.matrix[word_ids].astype(np.float64)
+    def stored_rows(self, word_ids: Any) -> Any:
+        """Return the rows of some ids, (N, D), also of unseen words; sparse if the matrix is."""
+        ids_N = np.asarray(word_ids, np.int64)
+        is_unseen_N = ids_N >= len(self.vocab)
+        if self.subwords is None or not is_unseen_N.any():
+            return self.matrix[ids_N]
+        rows_ND = np.empty((len(ids_N), self.matrix.shape[1]), np.float32)
+        rows_ND[~is_unseen_N] = self.matrix[ids_N[~is_unseen_N]]
+        words = [self.word_of(word_id) for word_id in ids_N[is_unseen_N].tolist()]
+        rows_ND[is_unseen_N] = self.subwords.vectors(words)
+        return rows_ND
+
+    def _double_rows(self, word_ids: Any) -> Any:
+        """Return the rows of some ids in float64, (N, D), sparse if the matrix is."""
+        return self.stored_rows(word_ids).astype(np.float64)
 
     def _answer(
         self, questions: Sequence[Question], top: int, scoring: Scoring = COSINE, space: Space | None = None
     ) -> list[Answers]:
-        words = self.vocab.words
+        words = self.vocab.words  # because unseen words do not answer
         found = rank(space or self._space, questions, top, scoring)
         return [[(words[word_id], score) for word_id, score in ranked] for ranked in found]
 
@@ -455,7 +540,7 @@ class Vectors:
     def _space(self) -> Space:
         """Return all words that have a trained vector."""
         coarse = None if self.is_sparse else CoarseUnit(self.unit)
-        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab), coarse)
+        return Space(self.unit, self._double_rows, self.untrained_ids, len(self.vocab), coarse)
 
     def _space_of(
         self, among: Iterable[Word] | None = None, min_frequency: int = 0, max_rank: int | None = None
@@ -466,9 +551,10 @@ class Vectors:
         space, hidden_V = self._space, np.zeros(len(self.vocab), bool)
         if among is not None:
             hidden_V[:] = True
-            hidden_V[[self._row_of(word) for word in among]] = False
+            ids = np.array([self._row_of(word) for word in among], np.int64)
+            hidden_V[ids[ids < len(self.vocab)]] = False
         if min_frequency > 0:
-            if (self.vocab.counts < 0).any():
+            if (self.vocab.counts < 0).all():
                 raise ConfigError(
                     "min_frequency: these vectors have no word counts. Leave it out, or name other vectors."
                 )
@@ -536,9 +622,12 @@ class Vectors:
             vectors = artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
             return vectors if load_top is None else vectors._first_rows(load_top)
         found = read_vectors(path, format, options=ReadOptions(lenient, load_top))
-        meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices}
+        meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices, **found.meta}
         meta |= {"not_finite": found.not_finite} if found.not_finite else {}
-        return cls(found.vocab, found.matrix_VD, meta=meta)
+        vectors = cls(found.vocab, found.matrix_VD, found.contexts, meta, found.subwords)
+        if verify:
+            vectors._check_finite(path, ArtifactError, _NOT_FINITE)
+        return vectors
 
     def _first_rows(self, number: int) -> "Vectors":
         """Return the vectors of the first words."""
@@ -587,8 +676,11 @@ class Vectors:
                 f"{file}: cannot hold PPMI vectors, because they are sparse. "
                 "Write a .w2v folder, or train dense vectors with `nlpseq train-counts --method ppmi-svd`."
             )
+        model = WholeModel(self.contexts, self.subwords, self.meta)
         config = self._text_config
-        return write_vectors(file, self.vocab, self.matrix, format, bad_tokens, config=config, force=force)
+        return write_vectors(
+            file, self.vocab, self.matrix, format, bad_tokens, config=config, model=model, force=force
+        )
 
     def _check_finite(self, path: Path, raised: type[NlpseqError], fix: str) -> None:
         """Raise an error about a path if a number is NaN or infinite."""

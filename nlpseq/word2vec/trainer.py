@@ -318,7 +318,7 @@ class Trainer:
         if bags := self._bags():
             is_initial_R = np.logical_and.reduceat(is_initial_R[bags.rows_N], bags.starts_V[:-1])
         words = self.data.vocab.without_specials().words
-        return [words[word_id] for word_id in np.flatnonzero(is_initial_R)]
+        return [words[word_id] for word_id in np.flatnonzero(is_initial_R).tolist()]
 
     def _bags(self) -> Bags | None:
         """Return the rows of each word, with subwords, as arrays of NumPy."""

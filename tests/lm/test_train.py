@@ -30,6 +30,7 @@ from nlpseq.lm.trainer import Trainer
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.training.metrics import read_metrics
+from nlpseq.vectors.subwords import SubwordVectors
 
 SMALL = {
     **{
@@ -424,6 +425,25 @@ def test_vectors_start_embeddings(data, tmp_path):
     assert model.meta["facts"]["vectors_cover_words"] == pytest.approx(2 / len(data.vocab))
     with pytest.raises(ConfigError, match="vectors: have 12 dimensions and the embedding has 5"):
         train_lm(data, config(dim=5), vectors=vectors)
+
+
+def test_unseen_words_start_from_their_ngrams(data):
+    words = data.vocab.words[: data.vocab.num_words]
+    draw = np.random.default_rng(1).normal
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), 3, 5)
+    vectors = ns.Vectors(ns.Vocab(words[:1], np.ones(1)), draw(size=(1, 12)), subwords=subwords)
+    trained = config(epochs=1, learning_rate=1e-9)
+    model = train_lm(data, trained, vectors=vectors)
+    embedding = model.model.embedding.weight.detach().numpy()
+    for word_id, word in enumerate(words[:3]):
+        wanted = vectors[word]
+        assert np.corrcoef(wanted, embedding[word_id])[0, 1] == pytest.approx(1, abs=1e-5)
+    num_words = len(words)
+    facts = model.meta["facts"]
+    assert facts["vectors_cover_words"] == pytest.approx(num_words / len(data.vocab))  # without specials
+    assert facts["vectors_from_subwords"] == pytest.approx((num_words - 1) / len(data.vocab))
+    without = train_lm(data, trained, vectors=vectors.without_subwords()).meta["facts"]
+    assert "vectors_from_subwords" not in without
 
 
 def test_resume_lm_refuses_other_text(data, tmp_path):

@@ -3,25 +3,40 @@
 After Dictionary::computeSubwords and Dictionary::hash of fastText (src/dictionary.cc, MIT).
 """
 
+import re
 
-def ngrams(word: str, shortest: int, longest: int) -> list[str]:
+
+def characters(word: str) -> list[bytes]:
+    """Return the bytes of each character of a marked word; stray bytes belong to the character before."""
+    try:
+        marked = f"<{word}>".encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that does not stand for a byte
+        marked = f"<{word}>".encode("utf-8", "surrogatepass")
+    return re.findall(rb"[^\x80-\xbf][\x80-\xbf]*", marked)
+
+
+def ngrams(word: str, shortest: int, longest: int) -> list[bytes]:
     """Return the n-grams of a word with its marks, by first character, then by length."""
-    marked = f"<{word}>"
+    marked = characters(word)
     if word == "</s>":
         return []
-    return [marked[i : i + n] for i in range(len(marked)) for n in lengths(marked, i, shortest, longest)]
+    return [
+        b"".join(marked[i : i + n])
+        for i in range(len(marked))
+        for n in lengths(len(marked), i, shortest, longest)
+    ]
 
 
-def lengths(marked: str, start: int, shortest: int, longest: int) -> list[int]:
+def lengths(number: int, start: int, shortest: int, longest: int) -> list[int]:
     """Return the lengths of n-grams from a character on; a mark alone is not an n-gram."""
-    possible = range(shortest, min(longest, len(marked) - start) + 1)
-    return [n for n in possible if n > 1 or start not in (0, len(marked) - 1)]
+    possible = range(shortest, min(longest, number - start) + 1)
+    return [n for n in possible if n > 1 or start not in (0, number - 1)]
 
 
-def fnv1a(text: str) -> int:
-    """Return the 32-bit hash FNV-1a of the UTF-8 bytes, each extended by its sign."""
+def fnv1a(ngram: bytes) -> int:
+    """Return the 32-bit hash FNV-1a of some bytes, each extended by its sign."""
     value = 2166136261
-    for byte in text.encode("utf-8", "surrogatepass"):
+    for byte in ngram:
         signed = byte - 256 if byte > 127 else byte
         value = ((value ^ (signed & 0xFFFFFFFF)) * 16777619) & 0xFFFFFFFF
     return value

@@ -9,7 +9,22 @@ from reference import subwords as plain
 
 from nlpseq.vectors.subwords import Bags, SubwordVectors, count_ngrams, mean_rows, word_bags
 
-WORDS = ["where", "강아지", "👩‍👩‍👧", "a", "", "café", "</s>", "hahaha", "𐍈", "<unk>", "\ud800", "the" * 9]
+WORDS = [
+    "where",
+    "강아지",
+    "👩‍👩‍👧",
+    "a",
+    "",
+    "café",
+    "</s>",
+    "hahaha",
+    "𐍈",
+    "<unk>",
+    "\ud800",
+    "\udce9\udc80x",
+    "\udc80",
+    "the" * 9,
+]
 
 
 def as_lists(bags: Bags) -> list[list[int]]:
