@@ -2,6 +2,7 @@
 
 vectors.npy, contexts.npy             present weights
 best_vectors.npy, best_contexts.npy   weights of the best epoch, with early stopping
+frozen.npy                            words whose input, and whose output, must not change, with freeze_known
 meta.json                             `complete: false` and `position`, the TrainState
 metrics.jsonl, vocab.tsv
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nlpseq.config import MAX_THREADS, Word2VecConfig
 from nlpseq.config.fields import are_numbers, check, from_dict, is_whole
@@ -29,6 +31,7 @@ from nlpseq.word2vec.weights import to_numpy
 __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
 PRESENT = ("vectors.npy", "contexts.npy")
+FROZEN = "frozen.npy"
 BEST = ("best_vectors.npy", "best_contexts.npy")
 
 
@@ -84,6 +87,7 @@ class Checkpoint(NamedTuple):
     metrics: list[artifact.Meta]
     weights: Weights  # without padding; memory-mapped if loaded
     best: Weights | None
+    frozen_2V: npt.NDArray[np.bool_] | None = None
 
 
 def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta) -> None:
@@ -93,6 +97,8 @@ def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Met
     write_metrics(folder.path, run.metrics)
     for name, weight_VD in zip(BEST, run.best or (), strict=False):
         folder.write_array(name, to_numpy(weight_VD))
+    if run.frozen_2V is not None:
+        folder.write_array(FROZEN, run.frozen_2V)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -125,4 +131,8 @@ def _load(path: Path) -> Checkpoint:
                 f"{path / name}: holds numbers that are not finite. Train again with --force."
             )
     weights, best = Weights(*matrices[:2]), Weights(*matrices[2:]) if matrices[2:] else None
-    return Checkpoint(meta, vectors.vocab, config, position, read_metrics(path), weights, best)
+    frozen_2V = None
+    if config.freeze_known:
+        frozen_2V = load_matrix(path / FROZEN, (2, shape[0]), np.bool_)
+    metrics = read_metrics(path)
+    return Checkpoint(meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V)

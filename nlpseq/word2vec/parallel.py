@@ -37,6 +37,7 @@ from nlpseq.dataset.subsample import HALF, keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.word2vec.checkpoint import TrainState
 from nlpseq.word2vec.objectives import Weights
+from nlpseq.word2vec.sampling import text_counts
 from nlpseq.word2vec.weights import aligned_zeros
 
 __all__ = [
@@ -112,14 +113,18 @@ class LocalSGD:
         threads: int,
         pairs_V: npt.NDArray[np.float64],
         sizes: ParallelSizes = DEFAULT_SIZES,
+        frozen_2V: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Copy the weights for each thread.
 
-        pairs_V: pairs per token of the text that use each word.
+        pairs_V: pairs per token of the text that use each word. frozen_2V: see Tables.
         """
         self.chunk, self.halt = max(1, sizes.sync_every_tokens // threads), threading.Event()
         self._weights, self._state, self._threads, self._sizes = weights, state, threads, sizes
-        self._weight_V = row_weights(pairs_V * self.chunk, threads, sizes)
+        weight_V = row_weights(pairs_V * self.chunk, threads, sizes)
+        self._weights_V = [weight_V, weight_V]
+        if frozen_2V is not None:  # adding -0, times a change of 0, keeps every bit, also of -0
+            self._weights_V = [np.where(each_V, np.float32(-0.0), weight_V) for each_V in frozen_2V]
         num_words, dim = weights.in_VD.shape
         self._copies = Weights(
             *(aligned_zeros(threads * num_words, dim).reshape(threads, num_words, dim) for _ in weights)
@@ -153,8 +158,10 @@ class LocalSGD:
                 if thread == 0:  # the others read both after the average
                     state.chunk_index = indices.stop
                     self._is_halted = num_rows == num_words and self.halt.is_set()
-                for shared_VD, copies_TVD in zip(self._weights, self._copies, strict=True):
-                    add_changes(shared_VD, copies_TVD, self._weight_V, first, last)
+                for shared_VD, copies_TVD, weight_V in zip(
+                    self._weights, self._copies, self._weights_V, strict=True
+                ):
+                    add_changes(shared_VD, copies_TVD, weight_V, first, last)
                 self._together.wait()
             except threading.BrokenBarrierError:  # because another thread failed, and raises its error
                 return
@@ -167,7 +174,7 @@ def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> npt.NDArray[np
 
     A word is in a pair as input, target or negative. data: the train split.
     """
-    counts_V = data.vocab.without_specials().counts
+    counts_V = text_counts(data)
     kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
     noise_V = counts_V**config.smoothing
     noise_V *= kept_V.sum() / noise_V.sum()

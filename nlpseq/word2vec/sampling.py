@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
+from nlpseq.dataset.report import word_counts
 from nlpseq.dataset.subsample import HALF, as_threshold, keep_thresholds, kept
 from nlpseq.dataset.token_dataset import TokenDataset
 
@@ -28,6 +29,7 @@ __all__ = [
     "noise_words",
     "resident",
     "span_windows",
+    "text_counts",
     "widths",
 ]
 
@@ -65,6 +67,7 @@ class Tables(NamedTuple):
     sentences: npt.NDArray[np.int64]  # (num_sentences + 1,): start of each in tokens, end of the last
     keep_V: Array  # keep_thresholds of the words
     alias_V2: Array  # alias_table of the noise distribution
+    frozen_2V: Array | None = None  # bool: words whose input, and whose output, no step changes
 
 
 def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
@@ -72,13 +75,21 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
 
     data: the train split. The bounds of sentences stay in NumPy, and so does a text too large for the device.
     """
-    counts_V = data.vocab.without_specials().counts
+    counts_V = text_counts(data)
     return Tables(
         resident(data.tokens, xp),
         data.sentences,
         xp.asarray(keep_thresholds(counts_V, config.subsample)),
         xp.asarray(alias_table(np.maximum(counts_V, 1).astype(np.float64) ** config.smoothing)),
     )
+
+
+def text_counts(data: TokenDataset) -> npt.NDArray[np.int64]:
+    """Return the counts of the words in the train split: int64, (V,).
+
+    With a start, the counts of the vocabulary include earlier texts.
+    """
+    return word_counts(data) if "start" in data.meta else data.vocab.without_specials().counts
 
 
 def resident(tokens: npt.NDArray[Any], xp: Any) -> Any:

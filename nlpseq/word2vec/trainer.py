@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from math import log
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD, ParallelSizes, pairs_of_words
 from nlpseq.word2vec.sampling import PART_TOKENS, epoch_keys, make_tables
+from nlpseq.word2vec.start import Start
 from nlpseq.word2vec.weights import (
     initial_ids,
     initial_weights,
@@ -47,6 +49,7 @@ class Trainer:
     """A run of word2vec; a step is about sizes.poll_seconds of the threads' work.
 
     data: the whole corpus. config: with every default resolved. stored: the checkpoint to continue from.
+    start: the vectors to go on from, in a run without a checkpoint.
     part_tokens: tokens whose chunks are shuffled together. `best` are the weights of the best epoch with
     config.early_stop, else the present weights.
     """
@@ -59,6 +62,7 @@ class Trainer:
         config: Word2VecConfig,
         stored: Checkpoint | None = None,
         *,
+        start: Start | None = None,
         provenance: Mapping[str, object] | None = None,
         sizes: ParallelSizes | None = None,
         part_tokens: int = PART_TOKENS,
@@ -74,14 +78,18 @@ class Trainer:
         self.state = stored.state if stored else TrainState()
         self.metrics = list(stored.metrics) if stored else []
         self.compile_seconds = 0.0
-        self._load(stored)
+        self._start = start.describe() if start else stored.meta.get("start") if stored else None
+        self._frozen_2V: Any = stored.frozen_2V if stored else None
+        self._load(stored, start)
         self.sums = np.zeros((self.threads, 3))  # of the epoch by thread: loss, predictions, words
         for thread, sums in enumerate(self.state.sums):  # a checkpoint may have more threads
             self.sums[thread % self.threads] += sums
         self.sharing: Hogwild | LocalSGD
         if config.deterministic and self.selection.is_compiled and self.threads > 1:
             pairs_V = pairs_of_words(data.split("train"), config)
-            self.sharing = LocalSGD(self.weights, self.state, self.threads, pairs_V, self.sizes)
+            self.sharing = LocalSGD(
+                self.weights, self.state, self.threads, pairs_V, self.sizes, self._frozen_2V
+            )
         else:
             self.sharing = Hogwild(self.weights, self.state, self.at_once, self.sizes)
         num_chunks = -(-(self.stop - self.start) // self.sharing.chunk)
@@ -93,11 +101,15 @@ class Trainer:
         self._workers = set[Future[None]]()
         self._result: Vectors | None = None
 
-    def _load(self, stored: Checkpoint | None) -> None:
+    def _load(self, stored: Checkpoint | None, start: Start | None) -> None:
         """Load the weights, then tables and text, because on a GPU the text takes free memory."""
         lanes, xp = self.selection.lanes, self.selection.xp
         if stored is None:
-            host = initial_weights(len(self.data.vocab.without_specials()), self.config, lanes)
+            words = self.data.vocab.without_specials()
+            host = initial_weights(len(words), self.config, lanes)
+            if start is not None:
+                start.fill(host, words)
+                self._frozen_2V = start.frozen(words) if self.config.freeze_known else None
         else:
             host = Weights(*(with_padding(rows_VD, lanes) for rows_VD in stored.weights))
         self.best = self.weights = Weights(*map(xp.asarray, host))
@@ -105,6 +117,8 @@ class Trainer:
             self.best = Weights(*(xp.asarray(with_padding(rows_VD, lanes)) for rows_VD in stored.best))
         train = self.data.split("train")
         self.tables = make_tables(train, self.config, xp)
+        if self._frozen_2V is not None:
+            self.tables = self.tables._replace(frozen_2V=xp.asarray(self._frozen_2V))
         self.start, self.stop = int(train.sentences[0]), int(train.sentences[-1])
         self.at_once = self.selection.at_once(self.tables)
         is_softmax, num_words = self.config.loss == "softmax", len(self.tables.keep_V)
@@ -277,6 +291,7 @@ class Trainer:
         kept = None if self.best is self.weights else best
         vocab = self.data.vocab.without_specials()
         run = Checkpoint(self._describe(), vocab, self.config, self.state, self.metrics, weights, kept)
+        run = run._replace(frozen_2V=self._frozen_2V)
         save_checkpoint(folder, run, meta)
 
     def save_result(self, folder: artifact.Folder) -> None:
@@ -321,4 +336,5 @@ class Trainer:
             "valid_loss": state.held_out,
             "best_epoch": state.best_epoch,
             "compile_seconds": self.compile_seconds,
+            **({"start": self._start} if self._start else {}),
         }

@@ -38,10 +38,12 @@ def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> T
                 first_k_B = part.slot_P * config.negatives if pairs else xp.zeros_like(part.pos_B)
                 negatives_BK = noise_words(tables.alias_V2, keys, part.pos_B, first_k_B, config.negatives, xp)
             if config.objective == "cbow":
-                loss = cbow_step(weights, part, negatives_BK, learning_rate, xp, corrected=corrected)
+                loss = cbow_step(
+                    weights, part, negatives_BK, learning_rate, xp, tables.frozen_2V, corrected=corrected
+                )
             else:
                 negatives_PK = None if negatives_BK is None else negatives_BK[part.window_P]
-                loss = skipgram_step(weights, part, negatives_PK, learning_rate, xp)
+                loss = skipgram_step(weights, part, negatives_PK, learning_rate, xp, tables.frozen_2V)
             losses.append(loss)
         total = sum((each.sum(dtype=xp.float64) for each in losses), start=xp.zeros((), xp.float64))
         return float(total), sum(len(each) for each in losses)

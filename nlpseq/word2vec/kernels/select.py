@@ -63,10 +63,16 @@ def select(config: Word2VecConfig) -> KernelSelection:
     Raises ConfigError if the kernel lacks the loss, BackendUnavailable if CuPy does not work.
     """
     backend = "numpy" if config.backend == "auto" else config.backend
-    fastest = "fused" if config.loss == "negative-sampling" else "layers"
+    has_fused = config.loss == "negative-sampling" and not (backend == "cupy" and config.freeze_known)
+    fastest = "fused" if has_fused else "layers"
     kernel = fastest if config.kernel == "auto" else config.kernel
     if kernel == "fused" and config.loss == "softmax":
         raise ConfigError("--kernel fused: no softmax loss. Use --kernel layers, or omit --kernel.")
+    if kernel == "fused" and not has_fused:
+        raise ConfigError(
+            "--kernel fused: cannot freeze words with --backend cupy. Use --kernel layers, use --backend "
+            "numpy, or leave out --freeze-known."
+        )
     xp = array_module(backend)
     if kernel == "fused" and backend == "cupy":
         from nlpseq.word2vec.kernels import fused_cupy
@@ -121,11 +127,12 @@ def array_module(backend: str) -> ModuleType:
     return module
 
 
-def _constants(config: Word2VecConfig) -> tuple[str, str, bool, int, int, int]:
+def _constants(config: Word2VecConfig) -> tuple[str, str, bool, int, int, int, bool]:
     """Return the constants of a fused kernel: the arguments of make_kernel."""
     share = config.share_negatives if config.objective == "skipgram" else "window"
     corrected = config.cbow_update == "corrected" or config.objective == "skipgram"
-    return config.objective, share, corrected, padded(config.dim), config.negatives, config.window
+    sizes = padded(config.dim), config.negatives, config.window
+    return config.objective, share, corrected, *sizes, config.freeze_known
 
 
 def to_compile(config: Word2VecConfig, selection: KernelSelection) -> list[Kernel]:
