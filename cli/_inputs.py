@@ -89,15 +89,22 @@ class EncodingProgress(Progress):
 
 
 def encode_as(
-    sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None, threads: int | None = None
+    sources: tuple[str, ...],
+    config: TextConfig,
+    vocab: Vocab | None = None,
+    start: Vocab | None = None,
+    threads: int | None = None,
 ) -> TokenDataset:
-    """Encode a text, with a given vocabulary if any, or take the encoded corpus from the cache."""
+    """Encode a text, or take the encoded corpus from the cache.
+
+    vocab, start: vocabulary to use as it is, or to extend.
+    """
     from nlpseq.dataset.encode_cache import cached_dataset
 
     corpus = open_sources(sources)
     threads = threads or click.get_current_context().params.get("threads")
     with EncodingProgress(corpus) as bar:
-        return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=bar.report)
+        return cached_dataset(corpus, config, vocab=vocab, start=start, threads=threads, progress=bar.report)
 
 
 def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> TokenDataset:

@@ -61,6 +61,10 @@ class Word2VecConfig(Config):
     deterministic: bool = setting(
         False, "give the same result for the same number of threads; takes more memory and time"
     )
+    freeze_known: bool = setting(
+        False,
+        "with --start: keep the vectors of known words to the bit, so that new words fit in",
+    )
     backend: Literal["auto", "numpy", "cupy"] = setting("auto", "library of the arrays")
     kernel: Literal["auto", "fused", "layers"] = setting(
         "auto", "training step: compiled, or the readable reference"

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.config.fields import from_dict, split_settings
@@ -31,6 +31,7 @@ from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, stream_key
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.encode_cache import as_dataset
+from nlpseq.dataset.joint_vocab import rows_of_words
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
@@ -49,6 +50,7 @@ __all__ = [
     "VERSION",
     "Cooccurrence",
     "Text",
+    "add_counts",
     "count_cooccurrences",
     "count_matrix",
     "find_or_count",
@@ -178,6 +180,31 @@ def find_or_count(
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress)
     counts.meta["count_seconds"] = time.perf_counter() - started
     return counts
+
+
+def add_counts(earlier: Cooccurrence, new: Cooccurrence) -> Cooccurrence:
+    """Return the sum of the counts of earlier texts and of a new text with their joint vocabulary.
+
+    The result is the same to the bit as a count of all texts at once with this vocabulary and without
+    subsampling, if no new word occurs in the earlier texts, where it would be an unknown word, no word was
+    dropped, and no pair occurs 2^23 times or more. Raises ConfigError for other settings.
+    """
+    has, wanted = asdict(earlier.config), asdict(new.config)
+    for name in has:
+        if has[name] != wanted[name]:
+            raise ConfigError(
+                f"{name}: is {has[name]} in the earlier counts, not {wanted[name]}. Use the same settings."
+            )
+    ids_S = rows_of_words(earlier.vocab.words, new.vocab)
+    row_N = np.repeat(ids_S, np.diff(earlier.matrix.indptr))
+    column_N = ids_S[earlier.matrix.indices]
+    kept_N = (row_N >= 0) & (column_N >= 0)
+    place_2N = row_N[kept_N], column_N[kept_N]
+    placed = coo_array((earlier.matrix.data[kept_N], place_2N), shape=new.matrix.shape).tocsr()
+    matrix = placed + new.matrix
+    matrix.sort_indices()
+    tokens = {"num_tokens": earlier.meta.get("num_tokens", 0) + new.meta.get("num_tokens", 0)}
+    return Cooccurrence(matrix, new.vocab, new.config, new.meta | tokens)
 
 
 def _meta_of(data: TokenDataset) -> artifact.Meta:

@@ -20,16 +20,20 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
 from nlpseq.reading.corpus import open_corpus
 from nlpseq.reading.remote import is_remote
 from nlpseq.storage.artifact import Meta
+from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["Encode", "check_same_text", "dataset_dir", "describe_source", "encode_sources", "find_dataset"]
 __all__ += ["find_valid"]
 
-Encode = Callable[[tuple[str, ...], TextConfig, Vocab | None], TokenDataset]
+Encode = Callable[[tuple[str, ...], TextConfig, Vocab | None, Vocab | None], TokenDataset]
+"""(sources, config, vocabulary to use, vocabulary to start from) -> encoded corpus."""
 
 
-def encode_sources(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
-    """Return a corpus encoded with these settings, from the cache if possible."""
-    return cached_dataset(open_corpus(*sources), config, vocab=vocab)
+def encode_sources(
+    sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None, start: Vocab | None = None
+) -> TokenDataset:
+    """Return a corpus encoded with these settings, from the cache if possible; see dataset.preprocess."""
+    return cached_dataset(open_corpus(*sources), config, vocab=vocab, start=start)
 
 
 def describe_source(
@@ -86,7 +90,7 @@ def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = enco
     try:
         folder = dataset_dir((file,))
         unsplit = replace(data.config, valid_share=0.0, test_share=0.0)
-        valid = TokenDataset.open(folder) if folder else encode((file,), unsplit, data.vocab)
+        valid = TokenDataset.open(folder) if folder else encode((file,), unsplit, data.vocab, None)
     except (TypeError, NlpseqError) as error:
         raise ArtifactError(
             f"{path}: the validation text cannot be read ({error}). Move it back to {file}."
@@ -134,4 +138,16 @@ def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> Token
         return TokenDataset.open(folder)
     if not named and open_corpus(*sources).size_bytes() is None:  # because a pipe may never end
         raise DataError("it is a pipe or a device, or its server tells no size.")
-    return encode(sources, config, None)
+    return encode(sources, config, None, _start_vocab(meta))
+
+
+def _start_vocab(meta: Meta) -> Vocab | None:
+    """Return the vocabulary that the run started from, None for a run without a start."""
+    if (start := meta.get("start")) is None:
+        return None
+    if start["path"] is None:
+        raise DataError("the vectors that it started from are in no file.")
+    vocab = Vectors.load(start["path"], verify=False).vocab
+    if vocab.digest != start["vocab_digest"]:
+        raise DataError(f"{start['path']}: has changed since training started.")
+    return vocab

@@ -72,6 +72,14 @@ class SubwordVectors(NamedTuple):
         """Return the mean of the rows of n-grams for each word, (V, D); zeros for words without n-grams."""
         return self._means(self.ngram_rows(words))
 
+    def own_rows(self, words: Sequence[str], vectors_VD: Floats) -> npt.NDArray[np.float64]:
+        """Return the own rows of words that, with the rows of their n-grams, have these means, (V, D)."""
+        bags = self.ngram_rows(words)
+        sizes_V = np.diff(bags.starts_V) + 1
+        own_VD: npt.NDArray[np.float64] = vectors_VD.astype(np.float64) * sizes_V[:, None]
+        own_VD -= sum_rows(bags, self.rows_BD, np.float64)
+        return own_VD
+
     def transformed(self, function: Callable[[Floats], npt.NDArray[Any]], dim: int) -> "SubwordVectors":
         """Return the subwords after an affine function of vectors, from (N, D) to (N, dim).
 

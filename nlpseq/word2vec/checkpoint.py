@@ -3,15 +3,17 @@
 vectors.npy, contexts.npy             present weights
 inputs.npy                            with subwords the present inputs, of which vectors.npy has the means
 best_vectors.npy, best_contexts.npy   weights of the best epoch, with early stopping
+frozen.npy                            words whose input, and whose output, must not change, with freeze_known
 meta.json                             `complete: false` and `position`, the TrainState
 metrics.jsonl, vocab.tsv
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nlpseq.config import MAX_THREADS, Word2VecConfig
 from nlpseq.config.fields import are_numbers, check, from_dict, is_whole
@@ -23,7 +25,6 @@ from nlpseq.training import state
 from nlpseq.training.checkpoint import check_unfinished
 from nlpseq.training.metrics import read_metrics, write_metrics
 from nlpseq.vectors.folder import load_matrix
-from nlpseq.vectors.subwords import Bags, mean_rows
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.weights import to_numpy
@@ -32,6 +33,7 @@ __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
 PRESENT = ("vectors.npy", "contexts.npy")
 INPUTS = "inputs.npy"  # in place of vectors.npy with subwords
+FROZEN = "frozen.npy"
 BEST = ("best_vectors.npy", "best_contexts.npy")
 
 
@@ -87,23 +89,22 @@ class Checkpoint(NamedTuple):
     metrics: list[artifact.Meta]
     weights: Weights  # without padding; memory-mapped if loaded
     best: Weights | None
+    frozen_2V: npt.NDArray[np.bool_] | None = None
+    words_VD: Any = None  # with subwords, the vectors of the words, which are means of rows of the inputs
 
 
-def save_checkpoint(
-    folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta, bags: Bags | None = None
-) -> None:
-    """Write a checkpoint into a new folder; meta: see training.runner.Trainer.save_state.
-
-    bags: the rows of each word, with subwords.
-    """
+def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta) -> None:
+    """Write a checkpoint into a new folder; meta: see training.runner.Trainer.save_state."""
     in_VD, out_VD = map(to_numpy, run.weights)
-    words_VD = mean_rows(bags, in_VD, run.config.dim) if bags else in_VD
+    words_VD = in_VD if run.words_VD is None else run.words_VD
     Vectors(run.vocab, words_VD, out_VD, run.meta).fill(folder, meta)
-    if bags:
+    if run.words_VD is not None:
         folder.write_array(INPUTS, in_VD)
     write_metrics(folder.path, run.metrics)
     for name, weight_VD in zip(BEST, run.best or (), strict=False):
         folder.write_array(name, to_numpy(weight_VD))
+    if run.frozen_2V is not None:
+        folder.write_array(FROZEN, run.frozen_2V)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -138,4 +139,8 @@ def _load(path: Path) -> Checkpoint:
                 f"{path / name}: holds numbers that are not finite. Train again with --force."
             )
     weights, best = Weights(*matrices[:2]), Weights(*matrices[2:]) if matrices[2:] else None
-    return Checkpoint(meta, vectors.vocab, config, position, read_metrics(path), weights, best)
+    frozen_2V = None
+    if config.freeze_known:
+        frozen_2V = load_matrix(path / FROZEN, (2, num_words), np.bool_)
+    metrics, words_VD = read_metrics(path), vectors.matrix if config.subwords else None
+    return Checkpoint(meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, words_VD)

@@ -40,6 +40,7 @@ from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.vectors.subwords import Bags
 from nlpseq.word2vec.checkpoint import TrainState
 from nlpseq.word2vec.objectives import Weights
+from nlpseq.word2vec.sampling import Frozen, text_counts
 from nlpseq.word2vec.weights import aligned_zeros
 
 __all__ = [
@@ -117,10 +118,11 @@ class LocalSGD:
         threads: int,
         pairs: tuple[Uses, Uses],
         sizes: ParallelSizes = DEFAULT_SIZES,
+        frozen: Frozen | None = None,
     ) -> None:
         """Copy the weights for each thread.
 
-        pairs: pairs per token of the text that use each row of the two weights.
+        pairs: pairs per token of the text that use each row of the two weights. frozen: see Tables.
         """
         self.chunk, self.halt = max(1, sizes.sync_every_tokens // threads), threading.Event()
         self._weights, self._state, self._threads, self._sizes = weights, state, threads, sizes
@@ -130,6 +132,11 @@ class LocalSGD:
             row_weights(pairs_V[row_V] * self.chunk, threads, sizes)
             for pairs_V, row_V in zip(pairs, self._rows, strict=True)
         ]
+        if frozen is not None:  # adding -0, times a change of 0, keeps every bit, also of -0
+            self._factors = [
+                np.where(frozen_V[row_V], np.float32(-0.0), factor_V)
+                for frozen_V, row_V, factor_V in zip(frozen, self._rows, self._factors, strict=True)
+            ]
         self._copies = Weights(*(_copies(weight_VD, threads) for weight_VD in weights))
         self._together = threading.Barrier(threads)
         self.abandon: Callable[[], None] = self._together.abort
@@ -195,7 +202,7 @@ def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> Uses:
 
     A word is in a pair as input, target or negative. data: the train split.
     """
-    counts_V = data.vocab.without_specials().counts
+    counts_V = text_counts(data)
     kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
     noise_V = counts_V**config.smoothing
     noise_V *= kept_V.sum() / noise_V.sum()

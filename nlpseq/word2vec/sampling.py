@@ -13,12 +13,14 @@ import numpy.typing as npt
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
+from nlpseq.dataset.report import word_counts
 from nlpseq.dataset.subsample import HALF, as_threshold, keep_thresholds, kept
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.vectors.subwords import Bags, word_bags
 
 __all__ = [
     "PART_TOKENS",
+    "Frozen",
     "Kept",
     "Tables",
     "Windows",
@@ -29,6 +31,7 @@ __all__ = [
     "noise_words",
     "resident",
     "span_windows",
+    "text_counts",
     "widths",
 ]
 
@@ -59,6 +62,13 @@ def alias_table(weights_V: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
     return np.stack([as_threshold(np.array(scaled)), np.array(alias, np.uint32)], axis=1)
 
 
+class Frozen(NamedTuple):
+    """Rows that no step changes: of the inputs, and of the outputs."""
+
+    in_V: Array  # bool; with subwords, (R,)
+    out_V: Array  # bool
+
+
 class Tables(NamedTuple):
     """Read-only data of every step."""
 
@@ -67,6 +77,7 @@ class Tables(NamedTuple):
     keep_V: Array  # keep_thresholds of the words
     alias_V2: Array  # alias_table of the noise distribution
     bags: Bags | None = None  # rows of each word as input, with subwords
+    frozen: Frozen | None = None
 
 
 def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
@@ -74,12 +85,12 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
 
     data: the train split. The bounds of sentences stay in NumPy, and so does a text too large for the device.
     """
-    vocab = data.vocab.without_specials()
-    counts_V = vocab.counts
     bags, lengths = None, config.ngram_lengths
     if lengths:
         assert config.buckets
-        bags = Bags(*map(xp.asarray, word_bags(vocab.words, *lengths, config.buckets)))
+        words = data.vocab.without_specials().words
+        bags = Bags(*map(xp.asarray, word_bags(words, *lengths, config.buckets)))
+    counts_V = text_counts(data)
     return Tables(
         resident(data.tokens, xp),
         data.sentences,
@@ -87,6 +98,14 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
         xp.asarray(alias_table(np.maximum(counts_V, 1).astype(np.float64) ** config.smoothing)),
         bags,
     )
+
+
+def text_counts(data: TokenDataset) -> npt.NDArray[np.int64]:
+    """Return the counts of the words in the train split: int64, (V,).
+
+    With a start, the counts of the vocabulary include earlier texts.
+    """
+    return word_counts(data) if "start" in data.meta else data.vocab.without_specials().counts
 
 
 def resident(tokens: npt.NDArray[Any], xp: Any) -> Any:

@@ -15,8 +15,9 @@ from support.results import seal
 from support.sparse import as_dict
 
 from nlpseq.config import CooccurrenceConfig, TextConfig
-from nlpseq.counts.cooccurrence import Cooccurrence, Text, count_cooccurrences, count_matrix
+from nlpseq.counts.cooccurrence import Cooccurrence, Text, add_counts, count_cooccurrences, count_matrix
 from nlpseq.counts.cooccurrence_numba import lowest_bit
+from nlpseq.dataset.encode import preprocess
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import SPECIALS, Vocab
@@ -260,3 +261,41 @@ def test_load_refuses_corrupt_config(tmp_path: Path) -> None:
         seal(path)
         with pytest.raises(ArtifactError, match=r"meta\.json: no valid config"):
             Cooccurrence.load(path)
+
+
+@pytest.mark.parametrize("weighting", ["flat", "harmonic"])
+@pytest.mark.parametrize("pieces", [2, 5])
+def test_added_counts_equal_counts_of_all_texts(tmp_path: Path, pieces: int, weighting: Any) -> None:
+    """Encode each text with the vocabulary of all texts before."""
+    rng, config = np.random.default_rng(pieces), CooccurrenceConfig(window=4, weighting=weighting)
+    lines = [" ".join(f"w{number}" for number in rng.zipf(1.5, 12) if number < 200) for _ in range(100)]
+    total, start = None, None
+    for number, part in enumerate(np.array_split(np.array(lines), pieces)):
+        data = preprocess([*part.tolist()], path=tmp_path / str(number), start=start, min_count=1)
+        counts = count_cooccurrences(data, config)
+        total = counts if total is None else add_counts(total, counts)
+        start = data.vocab
+    assert total is not None and start is not None
+    whole = preprocess(lines, path=tmp_path / "whole", vocab=start, min_count=1)
+    at_once = count_cooccurrences(whole, config)
+    total.save(tmp_path / "total")
+    at_once.save(tmp_path / "at_once")
+    for name in ("data.npy", "indices.npy", "indptr.npy", "vocab.tsv"):
+        assert (tmp_path / "total" / name).read_bytes() == (tmp_path / "at_once" / name).read_bytes()
+    assert total.meta["num_tokens"] == at_once.meta["num_tokens"] == whole.num_tokens
+
+
+def test_added_counts_drop_words_beyond_max_vocab(tmp_path: Path) -> None:
+    first = preprocess(["a a b b b c\n"], path=tmp_path / "1", min_count=1)
+    second = preprocess(["d d d d b a\n"], path=tmp_path / "2", min_count=1, max_vocab=2, start=first.vocab)
+    counts = [count_cooccurrences(data, CooccurrenceConfig(window=1)) for data in (first, second)]
+    total = add_counts(*counts)
+    assert total.vocab.words == ["b", "d"]
+    assert total.matrix.toarray().tolist() == [[4, 1], [1, 6]]
+
+
+def test_counts_of_other_settings_are_not_added(tmp_path: Path) -> None:
+    data = preprocess(["a b\n"], path=tmp_path / "1", min_count=1)
+    counts = [count_cooccurrences(data, CooccurrenceConfig(window=window)) for window in (1, 2)]
+    with pytest.raises(ConfigError, match=r"window: is 1 in the earlier counts, not 2"):
+        add_counts(*counts)

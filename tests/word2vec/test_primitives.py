@@ -115,6 +115,8 @@ def test_gather_and_scatter_equal_reference(num: int) -> None:
         weight_VD, mean_D = small_integers(V, 5), np.zeros(5, np.float32)
         functions.gather_mean(weight_VD, ids_N, num, mean_D, 5)
         functions.scatter_add(row_D, np.float32(0.5), ids_N, num, weight_VD, 5)
+        frozen_V = np.arange(V) % 3 == 0
+        functions.scatter_add_unless(row_D, np.float32(0.5), ids_N, num, weight_VD, frozen_V, 5)
         results.append((weight_VD, mean_D))
     assert_array_equal(results[0][0], results[1][0])
     assert_allclose(results[0][1], results[1][1], rtol=1e-6)  # a fifth is not exact

@@ -24,7 +24,7 @@ part, K buckets that are kept.
 
 import mmap
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ from nlpseq.vectors.formats.names import TITLES
 from nlpseq.vectors.formats.reader import Source
 from nlpseq.vectors.formats.rows import WORD_ENCODING, VectorFile, VectorRows
 from nlpseq.vectors.lazy_rows import LazyRows
-from nlpseq.vectors.subwords import Pruned, SubwordVectors, sum_rows, word_means
+from nlpseq.vectors.subwords import Pruned, SubwordVectors, word_means
 
 __all__ = ["MAGIC", "Settings", "read_fasttext", "write_fasttext"]
 
@@ -370,7 +370,7 @@ def write_fasttext(rows: VectorRows, stream: BinaryIO) -> None:
         stream.write(word.encode(*WORD_ENCODING) + b"\0" + _ENTRY_END.pack(count, _WORD))
     stream.write(b"\0" + struct.pack("<2q", num_words + num_buckets, dim))
     for words, block_BD in rows.blocks():
-        _write_rows(stream, _own_rows(words, block_BD, subwords))
+        _write_rows(stream, block_BD if subwords is None else subwords.own_rows(words, block_BD))
     for start in range(0, num_buckets, _BLOCK_ROWS):
         _write_rows(stream, subwords.rows_BD[start : start + _BLOCK_ROWS])  # type: ignore[union-attr]
     stream.write(b"\0" + struct.pack("<2q", num_words, dim))
@@ -396,16 +396,6 @@ def _settings_to_write(meta: Mapping[str, Any], subwords: SubwordVectors | None,
         return settings
     sizes = {"bucket": len(subwords.rows_BD), "minn": subwords.shortest, "maxn": subwords.longest}
     return settings._replace(**sizes)
-
-
-def _own_rows(words: Sequence[str], vectors_VD: Floats, subwords: SubwordVectors | None) -> Any:
-    """Return the rows that, with the rows of n-grams, have these means."""
-    if subwords is None:
-        return vectors_VD
-    bags = subwords.ngram_rows(words)
-    sums_VD = sum_rows(bags, subwords.rows_BD, np.float64)
-    sizes_V = np.diff(bags.starts_V) + 1
-    return vectors_VD.astype(np.float64) * sizes_V[:, None] - sums_VD
 
 
 def _write_rows(stream: BinaryIO, rows_ND: Any) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from nlpseq.config import Word2VecConfig
-from nlpseq.vectors.subwords import Bags
 from nlpseq.word2vec.kernels.select import TrainSpan
 from nlpseq.word2vec.objectives import Weights, cbow_step, skipgram_step
 from nlpseq.word2vec.sampling import Tables, Windows, noise_words, span_windows
@@ -38,12 +37,13 @@ def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> T
         negatives_BK = draw(part.pos_B, xp.zeros_like(part.pos_B), K, xp)
         return negatives_BK if is_cbow else negatives_BK[part.window_P]
 
-    def step(weights: Weights, part: Windows, bags: Bags | None, negatives: Any, learning_rate: float) -> Any:
+    def step(weights: Weights, part: Windows, tables: Tables, negatives: Any, learning_rate: float) -> Any:
+        bags, frozen = tables.bags, tables.frozen
         if bags is None and not is_cbow:
-            return skipgram_step(weights, part, negatives, learning_rate, xp)
+            return skipgram_step(weights, part, negatives, learning_rate, xp, frozen)
         if bags is not None:
             part = cbow_rows(part, bags, xp) if is_cbow else skipgram_rows(part, bags, xp)
-        return cbow_step(weights, part, negatives, learning_rate, xp, corrected=corrected)
+        return cbow_step(weights, part, negatives, learning_rate, xp, frozen, corrected=corrected)
 
     def train_span(
         tables: Tables, keys: Any, weights: Weights, start: int, stop: int, learning_rate: float
@@ -56,7 +56,7 @@ def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> T
         for first in range(0, len(windows.centres_B), size):
             part = windows.part(first, first + size, xp)
             negatives = draw_negatives(part, tables, keys)
-            losses.append(step(weights, part, tables.bags, negatives, learning_rate))
+            losses.append(step(weights, part, tables, negatives, learning_rate))
         total = sum((each.sum(dtype=xp.float64) for each in losses), start=xp.zeros((), xp.float64))
         return float(total), sum(len(each) for each in losses)
 

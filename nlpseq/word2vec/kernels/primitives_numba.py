@@ -26,6 +26,7 @@ __all__ = [
     "merge_contexts",
     "merge_outputs",
     "scatter_add",
+    "scatter_add_unless",
     "sigmoid_steps",
 ]
 
@@ -118,6 +119,14 @@ def scatter_add(row_D, share, ids_N, num, weight_VD, D):  # type: ignore[no-unty
         target = weight_VD[ids_N[n]]
         for d in range(D):
             target[d] += share * row_D[d]
+
+
+@njit(inline="always")
+def scatter_add_unless(row_D, share, ids_N, num, weight_VD, frozen_V, D):  # type: ignore[no-untyped-def]
+    """Add share * row_D to the rows ids_N[:num] that are not frozen."""
+    for n in range(num):
+        if not frozen_V[ids_N[n]]:
+            scatter_add(row_D, share, ids_N[n:], 1, weight_VD, D)
 
 
 @njit(inline="always")

@@ -64,10 +64,16 @@ def select(config: Word2VecConfig) -> KernelSelection:
     Raises ConfigError if the kernel lacks the loss, BackendUnavailable if CuPy does not work.
     """
     backend = "numpy" if config.backend == "auto" else config.backend
-    fastest = "fused" if config.loss == "negative-sampling" else "layers"
+    has_fused = config.loss == "negative-sampling" and not (backend == "cupy" and config.freeze_known)
+    fastest = "fused" if has_fused else "layers"
     kernel = fastest if config.kernel == "auto" else config.kernel
     if kernel == "fused" and config.loss == "softmax":
         raise ConfigError("--kernel fused: no softmax loss. Use --kernel layers, or omit --kernel.")
+    if kernel == "fused" and not has_fused:
+        raise ConfigError(
+            "--kernel fused: cannot freeze words with --backend cupy. Use --kernel layers, use --backend "
+            "numpy, or leave out --freeze-known."
+        )
     xp = array_module(backend)
     if kernel == "fused" and backend == "cupy":
         from nlpseq.word2vec.kernels import fused_cupy
@@ -130,7 +136,7 @@ def _constants(config: Word2VecConfig) -> tuple[str | bool | int, ...]:
     share = config.share_negatives if config.objective == "skipgram" else "window"
     corrected = config.cbow_update == "corrected" or config.objective == "skipgram"
     names = (config.objective,) if config.subwords else (config.objective, share)
-    return *names, corrected, padded(config.dim), config.negatives, config.window
+    return *names, corrected, padded(config.dim), config.negatives, config.window, config.freeze_known
 
 
 def to_compile(config: Word2VecConfig, selection: KernelSelection) -> list[Kernel]:

@@ -27,13 +27,14 @@ from nlpseq.word2vec.kernels.primitives_numba import (
     input_gradient,
     logits_of_one,
     scatter_add,
+    scatter_add_unless,
     sigmoid_steps,
 )
 from nlpseq.word2vec.kernels.select import LANES
 from nlpseq.word2vec.kernels.tiles_numba import TILE
 from nlpseq.word2vec.kernels.windows_numba import fill_contexts, fill_outputs, keep_tokens
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.sampling import Tables, epoch_keys
+from nlpseq.word2vec.sampling import Frozen, Tables, epoch_keys
 
 __all__ = ["compile_kernel", "make_kernel"]
 
@@ -41,17 +42,22 @@ WIDTH, NEGATIVE = int(Stream.WIDTH), int(Stream.NEGATIVE)  # because kernels tak
 
 
 @cache
-def make_kernel(objective: str, corrected: bool, dim: int, negatives: int, window: int) -> Callable[..., Any]:
-    """Return the compiled kernel, a TrainSpan, for these constants; dim is the padded row length."""
-    D, K, W, C, CBOW = dim, negatives, window, 2 * window, objective == "cbow"
+def make_kernel(
+    objective: str, corrected: bool, dim: int, negatives: int, window: int, frozen: bool = False
+) -> Callable[..., Any]:
+    """Return the compiled kernel, a TrainSpan, for these constants.
+
+    dim: the padded row length. frozen: obey Tables.frozen.
+    """
+    D, K, W, C, CBOW, FROZEN = dim, negatives, window, 2 * window, objective == "cbow", frozen
     MAX_J = -(-(1 if CBOW else C) * (1 + negatives) // TILE) * TILE
     DIVIDE = CBOW and corrected
 
     @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
     def train_kept(  # type: ignore[no-untyped-def]
-        ids_N, pos_N, sentence_N, count, first, last, keys, alias_V2, bags, weights, learning_rate, scratch
+        ids_N, pos_N, sentence_N, count, first, last, keys, alias_V2, bags, frozen, weights, rate, scratch
     ):
-        in_RD, out_VD = weights
+        (in_RD, out_VD), (frozen_in_R, frozen_out_V) = weights, frozen
         starts_V, rows_N = bags
         context_C, slot_C, output_J, next_context_C, next_slot_C, next_output_J, center_1, drawn_N = scratch
         x_D, dx_D = np.empty(D, np.float32), np.empty(D, np.float32)
@@ -106,14 +112,18 @@ def make_kernel(objective: str, corrected: bool, dim: int, negatives: int, windo
                         logits_N[j] = MASKED_LOGIT
             ALL_J = -(-J // LANES) * LANES
             logits_N[outputs:ALL_J] = MASKED_LOGIT
-            more, product = sigmoid_steps(logits_N, T, ALL_J, learning_rate, product)
+            more, product = sigmoid_steps(logits_N, T, ALL_J, rate, product)
             input_gradient(g_N, out_VD, output_J, dx_D, D, J)
             for j in range(outputs):
-                scatter_add(x_D, g_N[j], output_J[j:], 1, out_VD, D)
+                if not FROZEN or not frozen_out_V[output_J[j]]:
+                    scatter_add(x_D, g_N[j], output_J[j:], 1, out_VD, D)
             share = part if DIVIDE else np.float32(1)
             for n in range(inputs):
                 start, stop = starts_V[words[n]], starts_V[words[n] + np.uint64(1)]
-                scatter_add(dx_D, share, rows_N[start:], stop - start, in_RD, D)
+                if FROZEN:
+                    scatter_add_unless(dx_D, share, rows_N[start:], stop - start, in_RD, frozen_in_R, D)
+                else:
+                    scatter_add(dx_D, share, rows_N[start:], stop - start, in_RD, D)
             loss += more
             predictions += T
         return loss - math.log(product), predictions
@@ -123,22 +133,25 @@ def make_kernel(objective: str, corrected: bool, dim: int, negatives: int, windo
     ) -> tuple[float, int]:
         sentence = np.searchsorted(tables.sentences, start, side="right") - 1
         kept = [np.empty(stop - start + 2 * W, np.int64) for _ in range(3)]
-        text = tables._replace(bags=None)
+        text = tables._replace(bags=None, frozen=None)
         span = keep_tokens(text, keys[Stream.KEEP], W, start, stop, sentence, *kept)
         windows = [
             (np.zeros(C, np.uint64), np.zeros(C, np.int64), np.zeros(MAX_J, np.uint64)) for _ in range(2)
         ]
         scratch = (*windows[0], *windows[1], np.zeros(1, np.uint64), np.zeros(1 + K, np.uint64))
-        work = (*kept, *span, keys, tables.alias_V2, tables.bags, weights, learning_rate, scratch)
+        frozen = tables.frozen or Frozen(*np.zeros((2, 0), np.bool_))
+        work = (*kept, *span, keys, tables.alias_V2, tables.bags, frozen, weights, learning_rate, scratch)
         result: tuple[float, int] = train_kept(*work)
         return result
 
     return train_span
 
 
-def compile_kernel(objective: str, corrected: bool, dim: int, negatives: int, window: int) -> None:
+def compile_kernel(
+    objective: str, corrected: bool, dim: int, negatives: int, window: int, frozen: bool = False
+) -> None:
     """Compile the kernel into the cache, for both types of tokens, by spans without tokens."""
-    train_span = make_kernel(objective, corrected, dim, negatives, window)
+    train_span = make_kernel(objective, corrected, dim, negatives, window, frozen)
     weights, bags = Weights(*np.zeros((2, 1, dim), np.float32)), Bags(np.arange(2), np.zeros(1, np.uint32))
     for dtype in (np.uint16, np.uint32):
         tokens, sentences = np.zeros(1, dtype), np.array([0, 1])
