@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from nlpseq.config import TextConfig
+from nlpseq.config import Ngrams, TextConfig
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.sklearn import DocumentVectors
 from nlpseq.vectors.subwords import SubwordVectors
@@ -76,7 +76,7 @@ def test_phrases_are_joined_and_unknown_words_are_zero():
 def test_unseen_words_have_their_ngrams():
     model = vectors()
     rows = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
-    model.subwords = SubwordVectors(rows, 3, 4)
+    model.subwords = SubwordVectors(rows, Ngrams(3, 4))
     cats = model.subwords.vectors(["cats"])[0]
     found = DocumentVectors(model).fit_transform(["cats cat", "cats", "a"])
     assert_allclose(found, [(cats + model.matrix[1]) / 2, cats, model.subwords.vectors(["a"])[0]], rtol=1e-6)

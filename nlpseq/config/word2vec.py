@@ -2,13 +2,23 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nlpseq.config.fields import Config, check, seed_setting, setting, threads_setting
 
-__all__ = ["MAX_NGRAM", "Word2VecConfig"]
+__all__ = ["MAX_NGRAM", "Ngrams", "Units", "Word2VecConfig"]
 
 MAX_NGRAM = 20  # characters
+
+Units = Literal["characters", "jamo"]
+
+
+class Ngrams(NamedTuple):
+    """Which n-grams a word has: of `shortest` to `longest` characters; units: see Word2VecConfig."""
+
+    shortest: int
+    longest: int
+    units: Units = "characters"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +48,10 @@ class Word2VecConfig(Config):
         "rows that the n-grams share [default: as many as distinct n-grams, at most 2,000,000]",
         ge=1,
         le=1_000_000_000,
+    )
+    subword_units: Units = setting(
+        "characters",
+        "units of n-grams; jamo adds n-grams of 3 to 5 letters of Hangul to those of characters",
     )
     subsample: float = setting(
         1e-3, "drop some occurrences of words more frequent than this share; 0 keeps all", ge=0, le=1
@@ -72,15 +86,19 @@ class Word2VecConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shortest, longest = self.ngram_lengths or (1, 1)
+        shortest, longest, _ = self.ngrams or (1, 1, "")
         wanted = f"two lengths such as 3:6, the first at most the second, from 1 to {MAX_NGRAM}"
         check(1 <= shortest <= longest <= MAX_NGRAM, self, "subwords", wanted)
-        check(self.buckets is None or self.subwords is not None, self, "buckets", "left out without subwords")
+        has_ngrams = self.subwords is not None
+        check(self.buckets is None or has_ngrams, self, "buckets", "left out without subwords")
+        is_usual = self.subword_units == "characters"
+        check(is_usual or has_ngrams, self, "subword_units", "left out without subwords")
 
     @property
-    def ngram_lengths(self) -> tuple[int, int] | None:
-        """Return the lengths of the shortest and the longest n-grams, (0, 0) if not valid; None without."""
+    def ngrams(self) -> Ngrams | None:
+        """Return the n-grams of each word, with lengths of 0 if these are not valid; None without n-grams."""
         if self.subwords is None:
             return None
         lengths = re.fullmatch(r"(\d{1,9}):(\d{1,9})", self.subwords, re.ASCII)
-        return (int(lengths[1]), int(lengths[2])) if lengths else (0, 0)
+        shortest, longest = (int(lengths[1]), int(lengths[2])) if lengths else (0, 0)
+        return Ngrams(shortest, longest, self.subword_units)

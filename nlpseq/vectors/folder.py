@@ -15,12 +15,12 @@ Letters: V words, D dimensions.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.config import MAX_NGRAM, TextConfig
+from nlpseq.config import MAX_NGRAM, Ngrams, TextConfig, Units
 from nlpseq.config.fields import from_stored, is_whole
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
@@ -163,15 +163,17 @@ def _load_subwords(path: Path, meta: artifact.Meta) -> SubwordVectors | None:
     if not isinstance(sizes, dict) or not all(is_whole(sizes.get(name)) for name in names):
         raise ArtifactError(f"{path / 'meta.json'}: has no sizes of n-grams. {_AGAIN}")
     shortest, longest, buckets = (sizes[name] for name in names)
-    if not 1 <= shortest <= longest <= MAX_NGRAM or buckets < 1:
+    units = sizes.get("units", "characters")
+    if not 1 <= shortest <= longest <= MAX_NGRAM or buckets < 1 or units not in get_args(Units):
         raise ArtifactError(f"{path / 'meta.json'}: has sizes of n-grams that are not valid. {_AGAIN}")
+    ngrams = Ngrams(shortest, longest, units)
     if "kept" not in sizes:
-        return SubwordVectors(load_matrix(path / _NGRAMS, (buckets, meta.get("dim"))), shortest, longest)
+        return SubwordVectors(load_matrix(path / _NGRAMS, (buckets, meta.get("dim"))), ngrams)
     buckets_K = load_array(path / _NGRAM_BUCKETS, np.int64, ndim=1).view(np.ndarray)
     if not (np.diff(buckets_K, prepend=-1, append=buckets) > 0).all():
         raise ArtifactError(f"{path / _NGRAM_BUCKETS}: does not rise from 0 to below {buckets}. {_AGAIN}")
     rows_KD = load_matrix(path / _NGRAMS, (len(buckets_K), meta.get("dim")))
-    return SubwordVectors(rows_KD, shortest, longest, Pruned(buckets, buckets_K))
+    return SubwordVectors(rows_KD, ngrams, Pruned(buckets, buckets_K))
 
 
 def load_matrix(file: Path, shape: Shape, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
@@ -193,7 +195,7 @@ def write_matrices(folder: artifact.Folder, matrix: Any, contexts: Any) -> None:
             folder.write_array(name, each)
 
 
-def write_subwords(folder: artifact.Folder, subwords: SubwordVectors) -> dict[str, int]:
+def write_subwords(folder: artifact.Folder, subwords: SubwordVectors) -> dict[str, int | str]:
     """Write the rows of n-grams; return the sizes for meta.json."""
     folder.write_array(_NGRAMS, subwords.rows_BD)
     if subwords.pruned is not None:

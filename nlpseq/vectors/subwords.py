@@ -8,6 +8,9 @@ several rows: the own row of the word, then a row for each n-gram of `<word>`. T
 A hash assigns each n-gram to one of B buckets, rows V to V + B - 1 of the matrix. Marks, hash and order of
 rows are as in fastText (src/dictionary.cc, MIT).
 
+With the units "jamo", a word with syllables of Hangul has n-grams of their letters too (jamo.py), after those
+of characters: lengths as in Park et al. 2018, ACL P18-1226.
+
 Letters: V words, B buckets, R = V + B rows, N rows of all words in one list, K buckets that are kept,
 C characters, T bytes, L lengths, D dimensions.
 """
@@ -18,12 +21,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlpseq.config import Ngrams
 from nlpseq.reading.decode import UTF_8
+from nlpseq.vectors.jamo import split_syllables
 from nlpseq.vectors.lazy_rows import LazyRows
 
 __all__ = ["Bags", "Pruned", "SubwordVectors", "count_ngrams", "mean_rows", "sum_rows", "word_bags"]
 __all__ += ["word_means"]
 
+JAMO_LENGTHS = 3, 5  # letters of an n-gram
 FNV_OFFSET, FNV_PRIME = 2166136261, 16777619  # FNV-1a of 32 bits; fastText takes each byte as signed
 WITHOUT_NGRAMS = "</s>"  # the end of a sentence in fastText
 BLOCK_WORDS = 20_000  # hashed at once, to save memory
@@ -52,13 +58,12 @@ class SubwordVectors(NamedTuple):
     """The rows of the buckets, from which the vector of an unseen word is computed."""
 
     rows_BD: Any  # float32, an array or LazyRows; with `pruned`, (K, D)
-    shortest: int  # characters of an n-gram
-    longest: int
+    ngrams: Ngrams
     pruned: Pruned | None = None
 
-    def sizes(self) -> dict[str, int]:
-        """Return the lengths of n-grams, the number of buckets, and of the buckets kept if some are not."""
-        sizes = {"shortest": self.shortest, "longest": self.longest, "buckets": len(self.rows_BD)}
+    def sizes(self) -> dict[str, int | str]:
+        """Return the n-grams, the number of buckets, and of the buckets kept if some are not."""
+        sizes = self.ngrams._asdict() | {"buckets": len(self.rows_BD)}
         if self.pruned is None:
             return sizes
         return sizes | {"buckets": self.pruned.num_buckets, "kept": len(self.rows_BD)}
@@ -96,7 +101,7 @@ class SubwordVectors(NamedTuple):
 
     def ngram_rows(self, words: Sequence[str]) -> Bags:
         """Return the rows in rows_BD of the n-grams of each word, without an own row."""
-        blocks = list(_hash_blocks(words, self.shortest, self.longest))
+        blocks = list(_hash_blocks(words, self.ngrams))
         sizes_V = np.concatenate([np.zeros(0, np.int64), *(counts_V for counts_V, _ in blocks)])
         hashes_N = np.concatenate([np.zeros(0, np.uint32), *(hashes_N for _, hashes_N in blocks)])
         starts_V = np.append(0, np.cumsum(sizes_V))
@@ -130,9 +135,9 @@ def word_means(own_VD: Any, bags: Bags, rows_BD: Any) -> LazyRows:
     return LazyRows(own_VD.shape, take)
 
 
-def word_bags(words: Sequence[str], shortest: int, longest: int, buckets: int) -> Bags:
+def word_bags(words: Sequence[str], ngrams: Ngrams, buckets: int) -> Bags:
     """Return the rows of each word; repeated n-grams of a word have their row several times."""
-    blocks = list(_hash_blocks(words, shortest, longest))
+    blocks = list(_hash_blocks(words, ngrams))
     sizes_V = np.concatenate([np.zeros(0, np.int64), *(counts_V for counts_V, _ in blocks)]) + 1
     starts_V = np.append(0, np.cumsum(sizes_V))
     rows_N, is_ngram_N = np.empty(starts_V[-1], np.uint32), np.ones(starts_V[-1], np.bool_)
@@ -144,10 +149,10 @@ def word_bags(words: Sequence[str], shortest: int, longest: int, buckets: int) -
     return Bags(starts_V, rows_N)
 
 
-def count_ngrams(words: Sequence[str], shortest: int, longest: int, most: int) -> int:
+def count_ngrams(words: Sequence[str], ngrams: Ngrams, most: int) -> int:
     """Count the distinct n-grams of some words by their hashes, at most `most`."""
     found = np.zeros(0, np.uint32)
-    for _, hashes_N in _hash_blocks(words, shortest, longest):
+    for _, hashes_N in _hash_blocks(words, ngrams):
         found = np.union1d(found, hashes_N)
         if len(found) >= most:
             return most
@@ -179,10 +184,23 @@ def sum_rows(bags: Bags, weight_RD: Any, dtype: npt.DTypeLike = np.float32) -> n
     return sum_VD
 
 
-def _hash_blocks(words: Sequence[str], shortest: int, longest: int) -> Iterator[tuple[Ints, Hashes]]:
-    """Yield the result of _hash_block for all words, block by block."""
+def _hash_blocks(words: Sequence[str], ngrams: Ngrams) -> Iterator[tuple[Ints, Hashes]]:
+    """Yield the number of n-grams of each word, and the hashes of all, word by word, for blocks of words."""
     for first in range(0, len(words), BLOCK_WORDS):
-        yield _hash_block(words[first : first + BLOCK_WORDS], shortest, longest)
+        block = words[first : first + BLOCK_WORDS]
+        found = _hash_block(block, ngrams.shortest, ngrams.longest)
+        yield found if ngrams.units == "characters" else _with_jamo(block, *found)
+
+
+def _with_jamo(words: Sequence[str], counts_V: Ints, hashes_N: Hashes) -> tuple[Ints, Hashes]:
+    """Add the n-grams of letters of each word with syllables after its other n-grams."""
+    split = [split_syllables(word) for word in words]
+    split = [
+        WITHOUT_NGRAMS if letters == word else letters for letters, word in zip(split, words, strict=True)
+    ]
+    more_V, more_N = _hash_block(split, *JAMO_LENGTHS)
+    word_N = np.concatenate([np.repeat(np.arange(len(words)), each_V) for each_V in (counts_V, more_V)])
+    return counts_V + more_V, np.concatenate([hashes_N, more_N])[np.argsort(word_N, kind="stable")]
 
 
 def _hash_block(words: Sequence[str], shortest: int, longest: int) -> tuple[Ints, Hashes]:

@@ -291,7 +291,7 @@ class Vectors:
                 f"Use one of its known words: {', '.join(known)}."
             )
         if self.subwords and len(parts) == 1:
-            lengths = f"{self.subwords.shortest} to {self.subwords.longest} characters"
+            lengths = f"{self.subwords.ngrams.shortest} to {self.subwords.ngrams.longest} characters"
             return (
                 f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors, and has "
                 f"no trained n-gram of {lengths}. Check the spelling, or name another word."

@@ -85,11 +85,11 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
 
     data: the train split. The bounds of sentences stay in NumPy, and so does a text too large for the device.
     """
-    bags, lengths = None, config.ngram_lengths
-    if lengths:
+    bags = None
+    if config.ngrams:
         assert config.buckets
         words = data.vocab.without_specials().words
-        bags = Bags(*map(xp.asarray, word_bags(words, *lengths, config.buckets)))
+        bags = Bags(*map(xp.asarray, word_bags(words, config.ngrams, config.buckets)))
     counts_V = text_counts(data)
     return Tables(
         resident(data.tokens, xp),

@@ -156,7 +156,8 @@ def word2vec_settings(
     subwords, model = start.vectors.subwords, str(meta.get("model"))
     has: dict[str, Any] = {"dim": start.vectors.matrix.shape[1], "subwords": None}
     if subwords is not None:
-        has |= {"subwords": f"{subwords.shortest}:{subwords.longest}", "buckets": len(subwords.rows_BD)}
+        shortest, longest, units = subwords.ngrams
+        has |= {"subwords": f"{shortest}:{longest}", "subword_units": units, "buckets": len(subwords.rows_BD)}
     if model.startswith("word2vec"):
         trained = asdict(from_stored(Word2VecConfig, meta["config"]))
         has = {name: trained[name] for name in (*AGREE, *INHERITED)} | has
@@ -165,7 +166,7 @@ def word2vec_settings(
     chosen = {**({} if config is None else asdict(config)), **settings}
     if chosen.get("buckets") is None:
         chosen.pop("buckets", None)
-    agreed = {name: has[name] for name in (*AGREE, "subwords", "buckets") if name in has}
+    agreed = {name: has[name] for name in (*AGREE, "subwords", "subword_units", "buckets") if name in has}
     check_agreement(start.name, agreed, chosen)
     base = from_dict(Word2VecConfig, has) if config is None else config
     return from_dict(Word2VecConfig, {**settings, **agreed}, base)

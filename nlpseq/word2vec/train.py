@@ -128,12 +128,12 @@ def resolve(
 
 def choose_buckets(config: Word2VecConfig, vocab: Vocab) -> Word2VecConfig:
     """Fill in the buckets of n-grams, if there are subwords; raise ConfigError for tokens of BPE."""
-    if config.ngram_lengths is None:
+    if config.ngrams is None:
         return config
     if vocab.bpe:
         raise ConfigError(
             "--subwords: the tokens of byte-level BPE are parts of words already. Leave out --subwords, or "
             "use another --tokenizer."
         )
-    found = config.buckets or count_ngrams(vocab.words, *config.ngram_lengths, MAX_DEFAULT_BUCKETS)
+    found = config.buckets or count_ngrams(vocab.words, config.ngrams, MAX_DEFAULT_BUCKETS)
     return replace(config, buckets=max(1, found))

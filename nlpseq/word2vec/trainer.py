@@ -337,8 +337,8 @@ class Trainer:
             in_VD, out_VD = (without_padding(to_numpy(weight), self.config.dim) for weight in self.best)
             vocab, subwords = self.data.vocab.without_specials(), None
             in_VD[initial_ids(in_VD, self.config)] = 0
-            if self.config.ngram_lengths:
-                subwords = SubwordVectors(in_VD[len(vocab) :], *self.config.ngram_lengths)
+            if self.config.ngrams:
+                subwords = SubwordVectors(in_VD[len(vocab) :], self.config.ngrams)
                 in_VD = self._word_vectors(in_VD)
             self._result = Vectors(vocab, in_VD, out_VD, self._describe(), subwords)
         self._result.meta |= meta

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlpseq.config import Ngrams
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
@@ -17,7 +18,7 @@ NOTE = "does not occur in the training text; its vector is made from subwords\n"
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     draw = np.random.default_rng(5).normal
-    subwords = SubwordVectors(draw(size=(50, 4)).astype(np.float32), 3, 5)
+    subwords = SubwordVectors(draw(size=(50, 4)).astype(np.float32), Ngrams(3, 5))
     vectors = Vectors(Vocab(WORDS, np.arange(5, 0, -1)), draw(size=(5, 4)), subwords=subwords)
     vectors.meta = {"text_config": {"lower": True, "normalize": "NFC"}}
     monkeypatch.chdir(tmp_path)
@@ -68,7 +69,7 @@ def test_typed_form_and_form_of_ngrams_are_both_told(run_cli, model):
 def test_evaluation_counts_words_without_any_vector(run_cli, model):
     Path("pairs.tsv").write_text("king\twrod\t1\nkings\tqueens\t2\nman\twoman\t5\nking\tq\t3\n")
     Path("short.tsv").write_text("king\tman\t1\nqueen\tman\t2\nland\twoman\t4\n")
-    model.subwords = model.subwords._replace(shortest=4)  # so that q has no n-gram
+    model.subwords = model.subwords._replace(ngrams=Ngrams(4, 5))  # so that q has no n-gram
     model.save("b.w2v")
     done = run_cli("eval-w2v", "b.w2v", "--pairs", "pairs.tsv", "--json")
     (pairs,) = json.loads(done.stdout)["pairs"]
@@ -100,7 +101,7 @@ def test_fasttext_files_are_converted_and_inspected(run_cli, model):
     np.testing.assert_allclose(Vectors.load("b.w2v")["wrod"], model["wrod"], rtol=1e-5)
     meta = json.loads(run_cli("inspect", "b.bin", "--json").stdout)
     assert meta["kind"] == "a fastText model" and meta["whole"] is True
-    assert meta["meta"]["subwords"] == {"shortest": 3, "longest": 5, "buckets": 50}
+    assert meta["meta"]["subwords"] == {"shortest": 3, "longest": 5, "units": "characters", "buckets": 50}
     Path("b.bin").write_bytes(Path("b.bin").read_bytes()[:-1])
     for command in (["neighbors", "b.bin", "king"], ["inspect", "b.bin"]):
         done = run_cli(*command)

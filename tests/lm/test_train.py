@@ -18,7 +18,7 @@ from support.results import seal_tree as seal
 from support.runs import count_saves
 
 import nlpseq as ns
-from nlpseq.config import LMConfig, TextConfig
+from nlpseq.config import LMConfig, Ngrams, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm import trainer as trainer_module
 from nlpseq.lm.batches import Stream
@@ -430,7 +430,7 @@ def test_vectors_start_embeddings(data, tmp_path):
 def test_unseen_words_start_from_their_ngrams(data):
     words = data.vocab.words[: data.vocab.num_words]
     draw = np.random.default_rng(1).normal
-    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), 3, 5)
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), Ngrams(3, 5))
     vectors = ns.Vectors(ns.Vocab(words[:1], np.ones(1)), draw(size=(1, 12)), subwords=subwords)
     trained = config(epochs=1, learning_rate=1e-9)
     model = train_lm(data, trained, vectors=vectors)

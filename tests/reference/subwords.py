@@ -4,6 +4,7 @@ After Dictionary::computeSubwords and Dictionary::hash of fastText (src/dictiona
 """
 
 import re
+import unicodedata
 
 
 def characters(word: str) -> list[bytes]:
@@ -42,9 +43,28 @@ def fnv1a(ngram: bytes) -> int:
     return value
 
 
-def rows(words: list[str], shortest: int, longest: int, buckets: int) -> list[list[int]]:
-    """Return the rows of each word: its own, then the rows of its n-grams."""
+def rows(
+    words: list[str], shortest: int, longest: int, buckets: int, *, jamo: bool = False
+) -> list[list[int]]:
+    """Return the rows of each word: its own, then the rows of its n-grams, those of letters last."""
+    found = [ngrams(word, shortest, longest) for word in words]
+    if jamo:
+        found = [of_word + jamo_ngrams(word) for word, of_word in zip(words, found, strict=True)]
     return [
-        [v, *(len(words) + fnv1a(ngram) % buckets for ngram in ngrams(word, shortest, longest))]
-        for v, word in enumerate(words)
+        [v, *(len(words) + fnv1a(ngram) % buckets for ngram in of_word)] for v, of_word in enumerate(found)
     ]
+
+
+def jamo_ngrams(word: str) -> list[bytes]:
+    """Return the n-grams of 3 to 5 letters of a word with syllables of Hangul."""
+    letters = ""
+    for character in word:
+        parts = unicodedata.normalize("NFD", character) if "가" <= character <= "힣" else character
+        named = [unicodedata.name(part, "").split() for part in parts]
+        is_syllable = len(parts) > 1
+        letters += "".join(
+            unicodedata.lookup(f"HANGUL LETTER {name[-1]}") if is_syllable else part
+            for part, name in zip(parts, named, strict=True)
+        )
+        letters += "∅" if len(parts) == 2 else ""
+    return ngrams(letters, 3, 5) if letters != word else []

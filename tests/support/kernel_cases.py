@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nlpseq.config import Word2VecConfig
+from nlpseq.config import Ngrams, Word2VecConfig
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.vectors.subwords import word_bags
 from nlpseq.word2vec.kernels.select import LANES, padded
@@ -36,7 +36,7 @@ def make_tables(num_words: int, dtype: type = np.uint16, *, subwords: bool = Fal
     counts = np.bincount(tokens, minlength=num_words + 1)[:num_words] + 1
     tokens.flags.writeable = sentences.flags.writeable = False  # like mapped files
     words = (SPELLINGS + [f"word{number}" for number in range(num_words)])[:num_words]
-    bags = word_bags(words, 3, 4, BUCKETS) if subwords else None
+    bags = word_bags(words, Ngrams(3, 4), BUCKETS) if subwords else None
     return Tables(tokens, sentences, keep_thresholds(counts, 0.3), alias_table(counts**0.75), bags)
 
 

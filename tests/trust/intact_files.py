@@ -14,7 +14,7 @@ from support.lm_models import save_tiny_model
 from support.results import seal_tree
 
 import nlpseq as ns
-from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig
+from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, Ngrams, TextConfig
 from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
 from nlpseq.counts.glove import train_glove
 from nlpseq.counts.ppmi import ppmi
@@ -83,7 +83,7 @@ def make_sound(folder: Path) -> Path:
     for dtype in COMPACT_DTYPES:
         shrink(vectors, dtype=dtype).save(folder / f"{dtype}.w2v")
     rows = np.array([[1, 2], [-3, 0.5]], np.float32)
-    whole = Vectors(vocab, matrix, matrix * 2, subwords=SubwordVectors(rows, 3, 4))
+    whole = Vectors(vocab, matrix, matrix * 2, subwords=SubwordVectors(rows, Ngrams(3, 4)))
     whole.save(folder / "subwords.w2v")
     for name in FASTTEXT_NAMES[:2]:
         whole.write(folder / name, "fasttext")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlpseq.config import Ngrams
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import DataError, UnknownWord
 from nlpseq.evaluation.analogies import Section, evaluate_analogies
@@ -26,7 +27,9 @@ def make(text: bool = False, counts: list[int] = COUNTS, seed: int = 1) -> Vecto
     matrix, rows = draw(size=(5, 6)).astype(np.float32), draw(size=(40, 6)).astype(np.float32)
     matrix[4] = 0
     meta = {"text_config": TEXT} if text else {}
-    return Vectors(Vocab(WORDS, np.array(counts)), matrix, matrix * 2, meta, SubwordVectors(rows, 3, 4))
+    return Vectors(
+        Vocab(WORDS, np.array(counts)), matrix, matrix * 2, meta, SubwordVectors(rows, Ngrams(3, 4))
+    )
 
 
 def mean_of(vectors: Vectors, word: str) -> np.ndarray:
@@ -90,7 +93,7 @@ def test_unseen_words_are_refused_without_subwords() -> None:
 
 def test_word_without_ngrams_is_unknown() -> None:
     vectors = make()
-    vectors.subwords = SubwordVectors(vectors.subwords.rows_BD, 5, 6)
+    vectors.subwords = SubwordVectors(vectors.subwords.rows_BD, Ngrams(5, 6))
     with pytest.raises(UnknownWord, match="has no trained n-gram of 5 to 6 characters"):
         vectors.neighbors("a")
     assert "a" not in vectors and vectors.find_words("king a") == ([0], ["a"])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from reference.joint_vocab import start_rows
-from support.kernel_cases import VARIANTS, make_tables, make_weights
+from support.kernel_cases import BUCKETS, VARIANTS, make_tables, make_weights
 from support.proxy import proxied, xp as proxy
 from support.word2vec_runs import SMALL, encode, sentences, stop_after
 
@@ -20,6 +20,7 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.training.resume import resume
 from nlpseq.vectors.drift import drift
+from nlpseq.vectors.subwords import mean_rows, word_bags
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec import parallel
 from nlpseq.word2vec.kernels.layered import make_layered
@@ -66,21 +67,26 @@ def frozen_mask(num_words: int) -> np.ndarray:
     return np.random.default_rng(num_words).random((2, num_words)) < 0.6
 
 
+@pytest.mark.parametrize("subwords", [False, True], ids=["words", "n-grams"])
 @pytest.mark.parametrize(("variant", "size"), CASES, ids=str)
-def test_frozen_kernel_equals_specification(variant: str, size: tuple[int, int, int, int]) -> None:
+def test_frozen_kernel_equals_specification(
+    variant: str, size: tuple[int, int, int, int], subwords: bool
+) -> None:
     num_words, dim, negatives, window = size
     config = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window, freeze_known=True)
+    config = replace(config, subwords="3:4", buckets=BUCKETS) if subwords else config
     fused, layered = select(config), make_layered(config, np, batch=1)
-    frozen_2V = frozen_mask(num_words)
-    tables = make_tables(num_words)._replace(frozen=Frozen(*frozen_2V))
-    before, ours = make_weights(num_words, dim), make_weights(num_words, dim)
+    in_V, out_V = frozen_mask(num_words)
+    frozen = Frozen(np.append(in_V, np.arange(BUCKETS if subwords else 0) % 2 == 0), out_V)
+    tables = make_tables(num_words, subwords=subwords)._replace(frozen=frozen)
+    before, ours = (make_weights(num_words, dim, buckets=len(frozen.in_V) - num_words) for _ in range(2))
     reference = Weights(*(weight.astype(np.float64) for weight in ours))
     for start in range(0, len(tables.tokens), 20):
         span = Span(start, min(start + 20, len(tables.tokens)), np.float32(0.05))
         loss, predictions = fused.train_spans(tables, epoch_keys(3, 0), ours, [span])
         wanted, number = layered(tables, epoch_keys(3, 0), reference, span.start, span.stop, 0.05)
         assert predictions == number and loss == pytest.approx(wanted, rel=1e-5, abs=1e-6)
-    for mine, theirs, start_VD, frozen_V in zip(ours, reference, before, frozen_2V, strict=True):
+    for mine, theirs, start_VD, frozen_V in zip(ours, reference, before, frozen, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=2e-5)
         assert mine[frozen_V].tobytes() == start_VD[frozen_V].tobytes()
         np.testing.assert_array_equal(theirs[frozen_V], start_VD[frozen_V])
@@ -181,6 +187,56 @@ def test_known_words_move_without_freeze(old: Path, data: TokenDataset) -> None:
     assert after.meta["start"]["path"] == str(old)
 
 
+@pytest.fixture(scope="module")
+def old_ngrams(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ngrams")
+    data = encode(folder, sentences(400) + "lone\n")
+    train_word2vec(data, replace(SMALL, subwords="3:5", buckets=40)).save(folder / "old.w2v")
+    return folder / "old.w2v"
+
+
+def test_first_rows_with_ngrams_give_the_vectors_of_the_start(old_ngrams: Path) -> None:
+    start = Start.load(old_ngrams)
+    ngrams = start.vectors.subwords
+    assert ngrams is not None
+    words = Vocab(["emu", *start.vectors.vocab.words, "x"], np.ones(len(start.vectors) + 2))
+    config = replace(SMALL, subwords="3:5", buckets=40)
+    weights, random = (initial_weights(len(words), config) for _ in range(2))
+    start.fill(weights, words)
+    means_VD = mean_rows(word_bags(words.words, ngrams.ngrams, 40), weights.in_VD, SMALL.dim)
+    np.testing.assert_allclose(means_VD[1:-1], start.vectors.matrix, atol=1e-6)
+    np.testing.assert_allclose(means_VD[0], ngrams.vector("emu"), atol=1e-6)
+    np.testing.assert_array_equal(weights.in_VD[len(words) :, : SMALL.dim], ngrams.rows_BD)
+    np.testing.assert_array_equal(weights.out_VD[1:-1, : SMALL.dim], start.vectors.contexts)
+    np.testing.assert_array_equal(weights.in_VD[-1] == random.in_VD[-1], ngrams.vector("x") is None)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"threads": 1}, {"threads": 3, "deterministic": True}, {"kernel": "layers", "epochs": 1}],
+    ids=str,
+)
+def test_frozen_words_with_ngrams_keep_every_bit(old_ngrams: Path, settings: dict[str, Any]) -> None:
+    before = Vectors.load(old_ngrams)
+    after = train_word2vec([new_text()], start=before, freeze_known=True, **(SETTINGS | settings))
+    known = [word for word in before if word != "lone"]
+    for word in known:
+        assert before[word].tobytes() == after[word].tobytes(), word
+    assert before.subwords and after.subwords
+    np.testing.assert_array_equal(before.subwords.rows_BD, after.subwords.rows_BD)
+    for word in NEW_WORDS.values():
+        assert after[word].any() and not np.array_equal(after[word], before.subwords.vector(word))
+
+
+def test_start_with_ngrams_goes_on_with_them(old_ngrams: Path) -> None:
+    before = Vectors.load(old_ngrams)
+    after = train_word2vec([new_text()], start=old_ngrams, **SETTINGS)
+    assert before.subwords and after.subwords and after.subwords.ngrams == before.subwords.ngrams
+    assert 0 < drift(before, after).mean < 0.2
+    assert not np.array_equal(before.subwords.rows_BD, after.subwords.rows_BD)
+    assert after.meta["config"]["buckets"] == 40
+
+
 def test_output_of_other_tools_begins_at_zero(old: Path, data: TokenDataset, tmp_path: Path) -> None:
     Vectors.load(old).write(tmp_path / "old.vec")
     start = Start.load(tmp_path / "old.vec")
@@ -219,18 +275,21 @@ def test_compact_vectors_are_a_start(old: Path, tmp_path: Path) -> None:
         {"threads": 3, "deterministic": True, "freeze_known": True},
         {"early_stop": True, "valid_share": 0.1, "epochs": 40, "learning_rate": 0.05},
         {"objective": "skipgram"},
+        {"start": "n-grams", "freeze_known": True},
+        {"start": "n-grams"},
     ],
     ids=str,
 )
 def test_resume_of_a_start_gives_same_bytes(
-    old: Path, tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    old: Path, old_ngrams: Path, tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stop at different places, with the encoded text deleted once."""
     sizes = parallel.ParallelSizes(20, 600, 2, 4, poll_seconds=0.001)
     monkeypatch.setattr(parallel, "DEFAULT_SIZES", sizes)
     text = tmp_path / "new.txt"
     text.write_text(new_text())
-    chosen = SETTINGS | {"epochs": 8, "start": old} | settings
+    chosen = SETTINGS | {"epochs": 8} | settings
+    chosen["start"] = old_ngrams if "start" in settings else old
     whole = train_word2vec(text, **chosen)
     whole.save(tmp_path / "whole.w2v")
     path, stops = tmp_path / "parts.w2v", 0
@@ -271,6 +330,7 @@ def test_settings_come_from_the_start(old: Path) -> None:
         ({"dim": 17}, r"dim: 17 contradicts .*old\.w2v, which has 16"),
         ({"objective": "cbow"}, "objective: cbow contradicts"),
         ({"loss": "softmax"}, "loss: softmax contradicts"),
+        ({"subwords": "3:6"}, r"subwords: 3:6 contradicts .*old\.w2v, which has none"),
         ({"lower": False}, "lower: False contradicts"),
         ({"tokenizer": "char"}, "tokenizer: char contradicts"),
         ({"phrases": 1}, "phrases: 1 contradicts"),

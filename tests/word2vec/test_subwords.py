@@ -13,10 +13,10 @@ from support.numeric import numeric_gradient
 from support.proxy import xp as proxy
 from support.word2vec_runs import GROUPS, SMALL, encode, sentences, stop_after
 
-from nlpseq.config import Word2VecConfig
+from nlpseq.config import Ngrams, Word2VecConfig
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ArtifactError, ConfigError
+from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.vectors.subwords import Bags, word_bags
 from nlpseq.vectors.vectors import Vectors
@@ -162,7 +162,7 @@ def test_saved_subwords_load_again(data: TokenDataset, tmp_path: Path) -> None:
     vectors = train_word2vec(data, replace(SUBWORDS, buckets=30))
     vectors.save(tmp_path / "corpus.w2v")
     loaded = Vectors.load(tmp_path / "corpus.w2v")
-    assert loaded.meta["subwords"] == {"shortest": 3, "longest": 5, "buckets": 30}
+    assert loaded.meta["subwords"] == {"shortest": 3, "longest": 5, "units": "characters", "buckets": 30}
     np.testing.assert_array_equal(loaded.matrix, vectors.matrix)
     assert loaded.subwords and vectors.subwords
     np.testing.assert_array_equal(loaded.subwords.vector("catty"), vectors.subwords.vector("catty"))
@@ -171,10 +171,24 @@ def test_saved_subwords_load_again(data: TokenDataset, tmp_path: Path) -> None:
     assert Vectors.load(tmp_path / "plain.w2v").subwords is None
 
 
+def test_jamo_ngrams_are_trained_saved_and_refused_by_fasttext(tmp_path: Path) -> None:
+    text = sentences(200).replace("cat", "고양이").replace("dog", "강아지")
+    korean = encode(tmp_path, text)
+    vectors = train_word2vec(korean, replace(SUBWORDS, subword_units="jamo", epochs=1))
+    vectors.save(tmp_path / "korean.w2v")
+    loaded = Vectors.load(tmp_path / "korean.w2v")
+    assert loaded.subwords and loaded.subwords.ngrams == (3, 5, "jamo")
+    characters = loaded.subwords._replace(ngrams=Ngrams(3, 5))
+    assert not np.array_equal(loaded.subwords.vector("고양이는"), characters.vector("고양이는"))
+    with pytest.raises(DataError, match=r"no place for n-grams of letters of Hangul.*Write a \.w2v folder"):
+        loaded.write(tmp_path / "korean.bin", "fasttext")
+    assert not (tmp_path / "korean.bin").exists()
+
+
 def test_vector_of_known_word_is_mean_of_rows(data: TokenDataset) -> None:
     config = replace(SUBWORDS, buckets=30)
     vectors = train_word2vec(data, config)
-    bags = word_bags(vectors.vocab.words, 3, 5, 30)
+    bags = word_bags(vectors.vocab.words, Ngrams(3, 5), 30)
     assert vectors.subwords is not None
     for v in range(len(vectors)):
         rows = bags.rows_N[bags.starts_V[v] : bags.starts_V[v + 1]]
@@ -186,7 +200,7 @@ def test_vector_of_known_word_is_mean_of_rows(data: TokenDataset) -> None:
 
 def test_buckets_without_ngrams_are_zero(data: TokenDataset) -> None:
     vectors = train_word2vec(data, replace(SUBWORDS, buckets=1000, epochs=1))
-    bags = word_bags(vectors.vocab.words, 3, 5, 1000)
+    bags = word_bags(vectors.vocab.words, Ngrams(3, 5), 1000)
     used = np.unique(bags.rows_N[bags.rows_N >= len(vectors)]) - len(vectors)
     assert vectors.subwords is not None
     np.testing.assert_array_equal(np.flatnonzero(vectors.subwords.rows_BD.any(axis=1)), used)
@@ -255,6 +269,8 @@ def test_config_refuses_lengths(value: Any) -> None:
 def test_config_refuses_buckets_without_subwords() -> None:
     with pytest.raises(ConfigError, match=r"buckets: 9 is not valid\. The value must be left out without"):
         Word2VecConfig(buckets=9)
+    with pytest.raises(ConfigError, match=r"subword_units: jamo is not valid\. The value must be left out"):
+        Word2VecConfig(subword_units="jamo")
 
 
 @pytest.mark.parametrize("sizes", [None, {}, {"shortest": 3, "longest": 5, "buckets": 31}, {"buckets": 30}])

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.config import MAX_NGRAM
+from nlpseq.config import MAX_NGRAM, Ngrams
 from nlpseq.config.fields import is_whole
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
@@ -313,12 +313,12 @@ def _subwords(
     input_RD: LazyRows, num_words: int, settings: Settings, dictionary: _Dictionary
 ) -> SubwordVectors:
     """Return the rows of n-grams."""
-    lengths = max(1, settings.minn), settings.maxn
+    ngrams = Ngrams(max(1, settings.minn), settings.maxn)
     if dictionary.pruned is None:
-        return SubwordVectors(_part(input_RD, num_words, len(input_RD)), *lengths)
+        return SubwordVectors(_part(input_RD, num_words, len(input_RD)), ngrams)
     rows_K = num_words + dictionary.pruned_rows_K
     kept_KD = LazyRows((len(rows_K), settings.dim), lambda ids: input_RD[rows_K[ids]])
-    return SubwordVectors(kept_KD, *lengths, dictionary.pruned)
+    return SubwordVectors(kept_KD, ngrams, dictionary.pruned)
 
 
 def _means(own_VD: LazyRows, words: list[str], subwords: SubwordVectors) -> tuple[LazyRows, SubwordVectors]:
@@ -361,6 +361,11 @@ def write_fasttext(rows: VectorRows, stream: BinaryIO) -> None:
             f"{TITLES['fasttext']}: cannot hold the pruned n-grams of a quantized model. Write a .w2v "
             "folder, or the vectors of words alone, as .vec."
         )
+    if subwords is not None and subwords.ngrams.units == "jamo":
+        raise DataError(
+            f"{TITLES['fasttext']}: has no place for n-grams of letters of Hangul, so unseen words would get "
+            "other vectors. Write a .w2v folder, or the vectors of words alone, as .vec."
+        )
     num_words, num_buckets = len(rows.words), 0 if subwords is None else len(subwords.rows_BD)
     counts_V = np.where(rows.counts[rows.rows] < 0, 1, rows.counts[rows.rows])
     stream.write(struct.pack("<2i", _NUMBER, _VERSIONS[-1]))
@@ -394,8 +399,8 @@ def _settings_to_write(meta: Mapping[str, Any], subwords: SubwordVectors | None,
     settings = Settings(dim, **kept, model=_CBOW if is_cbow else _SKIPGRAM)
     if subwords is None:
         return settings
-    sizes = {"bucket": len(subwords.rows_BD), "minn": subwords.shortest, "maxn": subwords.longest}
-    return settings._replace(**sizes)
+    shortest, longest, _ = subwords.ngrams
+    return settings._replace(bucket=len(subwords.rows_BD), minn=shortest, maxn=longest)
 
 
 def _write_rows(stream: BinaryIO, rows_ND: Any) -> None:
