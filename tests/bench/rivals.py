@@ -135,5 +135,5 @@ def train_subwords_by_fasttext(job: Figures) -> Figures:
     )
     figures = {"train_seconds": time.perf_counter() - started}
     model.save_model(job["saved"])
-    words = sum(len(line.split()) for line in Path(job["text"]).open(encoding="utf-8"))
+    words = len(Path(job["text"]).read_text("utf-8").split())
     return figures | {"words": words * job["epochs"]}

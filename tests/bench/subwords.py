@@ -22,6 +22,7 @@ OBJECTIVES = ("skipgram", "cbow")
 TOOLS = ("gensim", "fasttext", "nlpseq")
 ENDINGS = {"gensim": "bin", "fasttext": "bin", "nlpseq": "w2v"}
 BUCKETS = 200_000
+COLUMNS = ("objective", "tool", "raw words/s", "times", "rare words", "oov", "wordsim", "simlex", "analogies")
 SCORES = ("rare words", "wordsim", "simlex", "analogies")
 
 
@@ -31,9 +32,8 @@ def subwords(options: argparse.Namespace, folder: Path) -> str:
     job |= {"work": "subwords", "buckets": options.buckets}
     lines = [
         *heading("Character n-grams", f"subwords --buckets {options.buckets}", options),
-        "| objective | tool | raw words/s | times nlpseq is faster | rare words | oov | WordSim-353 | SimLex-999 "
-        "| analogies |",
-        "|---" * 9 + "|",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|---" * len(COLUMNS) + "|",
     ]
     for objective in options.objectives:
         runs: dict[str, list[Figures]] = {tool: [] for tool in TOOLS}
@@ -59,7 +59,8 @@ def line(tool: str, runs: dict[str, list[Figures]]) -> str:
     """Return the cells of a tool: speed, the median of the ratios of each turn, mean scores."""
     whole = tool == "fasttext"  # its seconds include the vocabulary
     ratios = [
-        seconds(theirs) / seconds(ours, whole=whole) for theirs, ours in zip(runs[tool], runs["nlpseq"])
+        seconds(theirs) / seconds(ours, whole=whole)
+        for theirs, ours in zip(runs[tool], runs["nlpseq"], strict=True)
     ]
     speeds = [run["words"] / run["train_seconds"] for run in runs[tool]]
     scores = [f"{100 * mean(run[name] for run in runs[tool]):.1f}" for name in SCORES]
