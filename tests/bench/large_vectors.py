@@ -108,11 +108,12 @@ def report_ngrams(options: argparse.Namespace, folder: Path) -> str:
         ):
             rows.append((f"{name}: {title}", *measured(["neighbors", name, word], folder)))
             print(rows[-1], file=sys.stderr, flush=True)
+    sizes = f"--words {options.words} --dim {options.dim} --buckets {options.buckets}"
+    command = f"python tests/bench/large_vectors.py {sizes}"
     lines = [
         f"## Large models with n-grams, {time.strftime('%Y-%m-%d')}, commit {commit()}",
         "",
-        f"`python tests/bench/large_vectors.py --words {options.words} --dim {options.dim} --buckets "
-        f"{options.buckets}` on {machine()}.",
+        f"`{command}` on {machine()}.",
         f"A model of fastText of {size / 1e9:.1f} GB, and a folder. Peaks are of anonymous memory.",
         "",
         "| command | seconds | CPU seconds | peak MB |",
