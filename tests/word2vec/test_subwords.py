@@ -147,7 +147,7 @@ def test_subwords_learn_groups_and_unseen_words(data: TokenDataset, settings: di
         for word in group:
             near = [neighbor for neighbor, _ in vectors.neighbors(word, top=len(group) - 1)]
             assert not set(near) & {w for other in GROUPS.values() if other is not group for w in other}, word
-        assert vectors.subwords is not None and f"{name}9" not in vectors
+        assert vectors.subwords is not None and f"{name}9" not in vectors.vocab
         unseen = vectors.subwords.vector(f"{name}9")
         assert unseen is not None
         alike = {known: cosine(unseen, vectors[f"{known}1"]) for known in GROUPS}
@@ -280,7 +280,7 @@ def test_config_refuses_lengths(value: Any) -> None:
 def test_config_refuses_buckets_without_subwords() -> None:
     with pytest.raises(ConfigError, match=r"buckets: 9 is not valid\. The value must be left out without"):
         Word2VecConfig(buckets=9)
-    with pytest.raises(ConfigError, match=r"subword_units: jamo is not valid\. The value must be left out"):
+    with pytest.raises(ConfigError, match=r"subword_units: 'jamo' is not valid\. The value must be left out"):
         Word2VecConfig(subword_units="jamo")
 
 
