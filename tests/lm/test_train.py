@@ -289,6 +289,7 @@ def test_model_of_text_with_a_start_has_counts_of_the_text(tmp_path):
     unk_share = float((tokens == data.vocab.num_words).mean())
     assert 0.1 < unk_share < 0.9
     assert trainer.describe()["unk_share"] == pytest.approx(unk_share)
+    trainer.probe()  # chooses the dropout
     card = model_card(trainer.describe(), data.vocab, [])
     assert f"| unknown | {unk_share:.2%} of the training text is <unk> |" in card
 
