@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     "--start",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="add the words and counts of CORPUS to those of an encoded corpus or of vectors",
+    help="encoded corpus or vectors, whose words and counts CORPUS is added to",
 )
 @config_options(TextConfig, hide=["word_rule"])
 @config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
