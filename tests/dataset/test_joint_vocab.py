@@ -103,9 +103,10 @@ def test_cache_knows_the_start(tmp_path: Path) -> None:
 
 
 def test_counts_are_of_the_train_split_of_the_new_text(tmp_path: Path) -> None:
-    text, start = "a b c d\n" * 9 + "gone a b c\n", vocab_of([("a", -1), ("gone", 3)])
+    text, start = "a b c d\n" * 9 + "gone a b c\n", vocab_of([("a", -1), ("gone", 10)])
     data = preprocess([text], path=tmp_path / "new.tokens", start=start, min_count=1, valid_share=0.1)
     wanted = {"a": 9, "b": 9, "c": 9, "d": 9, "gone": 0, "<unk>": 0, "<eos>": 9}
+    assert data.vocab.counts[:-1].sum() == 36 == data.split("train").num_tokens  # by chance
     assert dict(zip(data.vocab.words, data.counts.tolist(), strict=True)) == wanted
     assert data.split("valid").counts is data.split("train").counts  # counted once
     plain = preprocess([text], path=tmp_path / "plain.tokens", min_count=1)
