@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     "--start",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="add the words and counts of CORPUS to the ones of an encoded corpus or of vectors",
+    help="encoded corpus or vectors, whose words and counts CORPUS is added to",
 )
 @config_options(TextConfig, hide=["word_rule"])
 @config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
@@ -87,9 +87,11 @@ def preprocess(
     encodes CORPUS into the cache.
 
     With --start, DIR is a folder of this command or vectors: the vocabulary has its words and the new words
-    with --min-count occurrences in CORPUS, and --max-vocab keeps the most frequent of all. Counts are added
-    up, with --cooccurrence also the counts of neighbors in DIR. The settings of DIR are used. Train on the
-    result with `nlpseq train-w2v --start` or, from the counts, with `nlpseq train-counts`.
+    with --min-count occurrences in CORPUS, and --max-vocab keeps the most frequent of all. Occurrences in
+    earlier texts do not count for a new word, so for a chain of small texts use --min-count 1 --max-vocab N.
+    Counts are added up, with --cooccurrence also the counts of neighbors in DIR. The settings of DIR are
+    used. Train on the result with `nlpseq train-w2v --start` or, from the counts, with `nlpseq train-counts`
+    and the same settings of counting.
     """
     earlier = None if start is None else _open_start(start, with_counts=cooccurrence)
     counted = None if earlier is None else earlier.counts
@@ -131,7 +133,7 @@ def _say_phrases(data: TokenDataset) -> None:
 
 
 class _Earlier(NamedTuple):
-    """What --start names: vocabulary, settings of the text, counts of neighbors."""
+    """Vocabulary, settings of the text and counts of neighbors of --start."""
 
     vocab: Vocab
     text: dict[str, Any]
@@ -139,7 +141,7 @@ class _Earlier(NamedTuple):
 
 
 def _open_start(path: Path, *, with_counts: bool) -> _Earlier:
-    """Open an encoded corpus or vectors to start from.
+    """Open the encoded corpus or the vectors of --start.
 
     with_counts: also the counts of neighbors; raises ConfigError if there are none.
     """

@@ -77,6 +77,7 @@ def train_lm(
     lenient: bool,
     load_top: int | None,
     verify: bool,
+    no_oov: bool,
     **arguments: Any,
 ) -> None:
     """Train a recurrent language model on CORPUS.
@@ -89,10 +90,10 @@ def train_lm(
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
     slow_start = "reading the checkpoint" if arguments["resume"] else STARTING
-    for name in ("lenient", "load_top", "verify"):
+    loading = {"lenient": lenient, "load_top": load_top, "verify": verify, "no_oov": no_oov}
+    for name in loading:
         require_with(name, "--vectors", is_there=vectors is not None)
     session = TrainingSession("train-lm", ".lm", "tokens", slow_start, **arguments)
-    loading = {"lenient": lenient, "load_top": load_top, "verify": verify}
     model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors, loading)
     _say_result(session.path, model)
     print_path(session.path)

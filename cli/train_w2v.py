@@ -11,7 +11,7 @@ import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size_text
-from nlpseq.errors import ConfigError, NlpseqError, ways_to_pairs
+from nlpseq.errors import ConfigError, DataError, NlpseqError, ways_to_pairs
 
 from ._app import Command
 from ._inputs import dataset_folder, open_vectors, say_contents
@@ -25,7 +25,7 @@ from ._options import (
     require_with,
     training_options,
 )
-from ._output import print_path, printable, say, say_warning
+from ._output import print_path, printable, say, say_warning, shell_path
 from ._training import TrainingSession, prepare, say_neighbors, say_untrained
 from .eval_w2v import read_sets, score_cells, set_options
 
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     "--start",
     type=click.Path(path_type=Path),
     metavar="MODEL",
-    help="go on from these vectors, which stay as they are",
+    help="initial vectors, to continue training on CORPUS; MODEL itself does not change",
 )
 @set_options
 @config_options(Word2VecConfig, hide=["smoothing"])
@@ -75,12 +75,15 @@ def train_w2v(
     CORPUS may also be a folder made by `nlpseq preprocess`, and with --resume the folder of an unfinished
     run. The vectors go to a folder; its path is printed.
 
-    With --start, the new vectors begin as the vectors of MODEL, also of another tool. New words with
-    --min-count occurrences in CORPUS are added, at random places, and counts are added up; --max-vocab keeps
-    the most frequent words of all. Dimensions, objective, window and tokenizer are the same as of MODEL. The
-    first learning rate is the usual one times the share of CORPUS in all tokens so far, as if it had fallen
-    through the earlier texts (half of it if MODEL has no counts). With --freeze-known it is the usual one.
-    Stderr tells how far known words moved and, with --pairs and --analogies, the scores before and after.
+    With --start, training continues with the vectors of MODEL, also of another tool, as initial vectors. New
+    words with --min-count occurrences in CORPUS are added, with random vectors or, if MODEL has n-grams, the
+    means of their n-grams. Counts are added up, and --max-vocab keeps the most frequent words of all. A new
+    word needs --min-count occurrences in one CORPUS: for small texts use --min-count 1 --max-vocab N.
+    Dimensions, objective and tokenizer are the same as of MODEL; its other settings, such as --window, are
+    the defaults. The first learning rate is the usual one times the share of CORPUS in all tokens so far, as
+    if it had fallen through the earlier texts (half of it if MODEL has no counts). With --freeze-known it is
+    the usual one. Stderr tells how far known words moved and, with --pairs and --analogies, the scores before
+    and after.
     """
     session = TrainingSession("train-w2v", ".w2v", "words", **arguments)
     for name, value in (("pairs", pairs), ("analogies", analogies)):
@@ -136,11 +139,11 @@ def _open_start(path: Path) -> Start:
         raise ConfigError("--preset: does not go with --start, whose settings are used. Leave it out.")
     from nlpseq.word2vec.start import Start
 
-    return Start.load(Start(open_vectors(path, verify=False), path))
+    return Start(open_vectors(path, verify=False), path)
 
 
 def _say_start(start: Start, data: TokenDataset) -> float:
-    """Say how training goes on; return the share of the new text in all tokens."""
+    """Describe the start and the text; return the share of the new text in all tokens."""
     from nlpseq.word2vec.start import check_joint, has_outputs, new_share
 
     check_joint(data, start)
@@ -149,14 +152,17 @@ def _say_start(start: Start, data: TokenDataset) -> float:
     parts = [f"{count_text(num_known, 'known word')}, {count_text(len(words) - num_known, 'new word')}"]
     if dropped := len(vectors.vocab) - num_known:
         parts.append(f"{count_text(dropped, 'known word')} dropped")
-    say(f"start {start.name}: {', '.join(parts)}; the text is {share:.1%} of all tokens")
+    of_all = f"the text is {share:.1%} of all tokens"
+    if start.tokens is None:
+        of_all = "earlier texts are taken as long as this one, because no counts are known"
+    say(f"start {start.name}: {', '.join(parts)}; {of_all}")
     if not has_outputs(vectors):
         say(f"{start.name}: has no output vectors of word2vec, so these begin at zero")
     return share
 
 
 def _open_before(run: UnfinishedRun) -> Vectors | None:
-    """Return the vectors that a run started from, if any; warn if they are gone or others."""
+    """Return the start of a run, if any; warn if it is not found or has changed."""
     from nlpseq.vectors.vectors import Vectors
 
     start = run.meta.get("start")
@@ -168,8 +174,12 @@ def _open_before(run: UnfinishedRun) -> Vectors | None:
             return before
         reason = f"{start['path']} has changed"
     except NlpseqError as error:
-        reason = str(error)
-    say_warning(f"the drift will not be known, because the vectors of the start are not found: {reason}")
+        reason = str(error).rpartition(". ")[0] or str(error)  # without the advice, because another follows
+    old, new = shell_path(Path(start["path"])), shell_path(run.path)
+    say_warning(
+        f"drift: will not be shown, because the vectors of the start are not found ({reason}). Restore them "
+        f"to show it, or use nlpseq compare {old} {new} later."
+    )
     return None
 
 
@@ -177,20 +187,30 @@ def _say_changes(
     before: Vectors, after: Vectors, evaluate: Callable[[Vectors], dict[str, Any]] | None
 ) -> None:
     """Say how far known words moved, and the scores before and after."""
-    from nlpseq.vectors.drift import drift
-
-    moved, label = drift(before, after), after.vocab.label
-    say(f"drift of {count_text(moved.words, 'known word')}: mean cosine distance {moved.mean:.3g}")
-    if moved.mean:
-        say("moved most: " + ", ".join(f"{printable(label(word))} {far:.2g}" for word, far in moved.most))
+    _say_drift(before, after)
     if evaluate is not None:
         scores = [score_cells(evaluate(each)) for each in (before, after)]
         for name in [*scores[0], *(scores[1].keys() - scores[0].keys())]:
             say(f"{name}: {scores[0].get(name, '-')} before, {scores[1].get(name, '-')} after")
 
 
+def _say_drift(before: Vectors, after: Vectors) -> None:
+    """Say how far known words moved; warn if no known word is left."""
+    from nlpseq.vectors.drift import drift
+
+    try:
+        moved = drift(before, after)
+    except DataError:
+        say_warning("drift: no known word with a vector is left. Raise --max-vocab to keep known words.")
+        return
+    label = after.vocab.label
+    say(f"drift of {count_text(moved.words, 'known word')}: mean cosine distance {moved.mean:.3g}")
+    if moved.mean:
+        say("moved most: " + ", ".join(f"{printable(label(word))} {far:.2g}" for word, far in moved.most))
+
+
 def _resume(session: TrainingSession, *, has_sets: bool) -> tuple[Vectors, Vectors | None]:
-    """Continue a run to its end, and return the vectors; also the vectors that it started from, if any."""
+    """Continue a run to its end, and return the vectors; also the vectors of its start, if any."""
 
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
         say_contents(data, run.configs["config"].subsample)
@@ -232,32 +252,28 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig, share: f
     suffice.
     """
     from nlpseq.storage import artifact
-    from nlpseq.word2vec.kernels.select import padded
+    from nlpseq.word2vec.memory import needed_bytes
     from nlpseq.word2vec.train import MAX_DEFAULT_BUCKETS, choose_buckets, resolve
 
-    num_words, num_tokens = data.vocab.num_words, data.split("train").num_tokens
-    plan = choose_buckets(config, data.vocab.without_specials())
-    plan = resolve(plan, num_words, num_tokens, data.config.min_count, share)
-    assert plan.threads
-    buckets = plan.buckets or 0
-    num_rows = 2 * num_words + buckets
-    means = num_words * plan.dim * 4 if plan.subwords else 0  # vectors of words, apart from the inputs
-    stored = num_rows * plan.dim * 4 + means  # float32
-    copies = plan.threads if plan.deterministic and plan.threads > 1 else 0
-    needed = stored + num_rows * padded(plan.dim) * 4 * (1 + plan.early_stop + copies)  # rows are padded
-    if plan.subwords:
-        why = "as set" if config.buckets else f"default: distinct n-grams, at most {MAX_DEFAULT_BUCKETS:,}"
-        say(f"n-grams of {plan.subwords} characters in {count_text(buckets, 'bucket')} ({why})")
+    words, num_tokens = data.vocab.without_specials(), data.split("train").num_tokens
+    plan = choose_buckets(config, words)
+    plan = resolve(plan, len(words), num_tokens, data.config.min_count, share)
+    needed = needed_bytes(plan, words.words)
+    if plan.buckets:
+        default = f" (default: distinct n-grams, at most {MAX_DEFAULT_BUCKETS:,})"
+        reason = default if config.buckets is None else ""
+        say(f"n-grams of {plan.subwords} characters in {count_text(plan.buckets, 'bucket')}{reason}")
     say(
-        f"{count_text(num_words, 'word')} x {plan.dim}, {'3' if buckets else '2'} matrices: "
-        f"{size_text(stored)}; "
+        f"{count_text(len(words), 'word')} x {plan.dim}, {'3' if plan.buckets else '2'} matrices: "
+        f"{size_text(needed.stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     if share < 1:
         say(f"first learning rate: {plan.learning_rate:.3g}")
     say(str(plan), level=1)
-    check_memory(needed, VECTORS_REMEDY)
-    artifact.check_free_disk(path, 2 * stored * (1 + plan.early_stop))  # two checkpoints, during a commit
+    check_memory(needed.memory, VECTORS_REMEDY)
+    checkpoints = 2  # during a commit
+    artifact.check_free_disk(path, checkpoints * needed.stored * (1 + plan.early_stop))
     return plan
 
 

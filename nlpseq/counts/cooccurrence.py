@@ -144,7 +144,7 @@ def count_cooccurrences(
     counting, text = split_settings(CooccurrenceConfig, config, settings, TextConfig)
     data = as_dataset(data, text, threads=threads)
     vocab = data.vocab.without_specials()
-    tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, counting.subsample))
+    tokens = Text(data.tokens, data.sentences, keep_thresholds(data.word_counts, counting.subsample))
     matrix = count_matrix(tokens, counting, threads or available_cores(), memory_bytes, progress)
     return Cooccurrence(matrix, vocab, counting, _meta_of(data))
 
@@ -159,27 +159,43 @@ def find_or_count(
 ) -> Cooccurrence:
     """Return the counts of the train split, from the folder of the corpus if the same are stored there.
 
-    notice: told which stored counts are used or not. meta has `count_seconds`.
+    notice: told which stored counts are used or not. meta has `count_seconds`. Raises ConfigError for other
+    settings than of the counts in a corpus with a start, because these cannot be counted again.
     """
     started, stored, counts = time.perf_counter(), data.path / "cooccurrence", None
     if stored.exists():
-        found = Cooccurrence.load(stored)
-        has, wanted = asdict(found.config), asdict(config)
-        differences = [
-            f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name]
-        ]
-        if found.vocab.digest != data.vocab.without_specials().digest:
-            differences = ["another vocabulary"]
-        if differences:
-            notice(f"counts of {stored} have {', '.join(differences)}; counting again")
-        else:
-            notice(f"counts of {stored}")
-            meta = found.meta | _meta_of(data.split("train"))
-            counts = Cooccurrence(found.matrix, found.vocab, config, meta)
+        counts = _find(stored, data, config, notice)
+    elif "start" in data.meta:
+        notice(f"{data.name}: has no counts of earlier texts, so only this text is counted")
     if counts is None:
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress)
     counts.meta["count_seconds"] = time.perf_counter() - started
     return counts
+
+
+def _find(
+    stored: Path, data: TokenDataset, config: CooccurrenceConfig, notice: Callable[[str], None]
+) -> Cooccurrence | None:
+    """Return the counts stored in a corpus, or None if they have other settings; see find_or_count."""
+    found = Cooccurrence.load(stored)
+    has, wanted = asdict(found.config), asdict(config)
+    is_random = config.subsample > 0  # else the seed has no effect
+    names = [name for name in has if has[name] != wanted[name] and (is_random or name != "seed")]
+    differences = [f"{name} {has[name]} (not {wanted[name]})" for name in names]
+    if found.vocab.digest != data.vocab.without_specials().digest:
+        differences = ["another vocabulary"]
+    if not differences:
+        notice(f"counts of {stored}")
+        return Cooccurrence(found.matrix, found.vocab, config, found.meta | _meta_of(data.split("train")))
+    if "start" in data.meta:
+        options = " ".join(f"--{name.replace('_', '-')} {has[name]}" for name in names)
+        raise ConfigError(
+            f"{stored}: has {', '.join(differences)}, and the earlier texts cannot be counted again. Use "
+            + (options or "the texts themselves, or encode them again")
+            + "."
+        )
+    notice(f"counts of {stored} have {', '.join(differences)}; counting again")
+    return None
 
 
 def add_counts(earlier: Cooccurrence, new: Cooccurrence) -> Cooccurrence:
@@ -199,9 +215,9 @@ def add_counts(earlier: Cooccurrence, new: Cooccurrence) -> Cooccurrence:
     row_N = np.repeat(ids_S, np.diff(earlier.matrix.indptr))
     column_N = ids_S[earlier.matrix.indices]
     kept_N = (row_N >= 0) & (column_N >= 0)
-    place_2N = row_N[kept_N], column_N[kept_N]
-    placed = coo_array((earlier.matrix.data[kept_N], place_2N), shape=new.matrix.shape).tocsr()
-    matrix = placed + new.matrix
+    indices_2N = row_N[kept_N], column_N[kept_N]
+    renumbered = coo_array((earlier.matrix.data[kept_N], indices_2N), shape=new.matrix.shape).tocsr()
+    matrix = renumbered + new.matrix
     matrix.sort_indices()
     tokens = {"num_tokens": earlier.meta.get("num_tokens", 0) + new.meta.get("num_tokens", 0)}
     return Cooccurrence(matrix, new.vocab, new.config, new.meta | tokens)

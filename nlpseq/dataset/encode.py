@@ -87,8 +87,8 @@ def preprocess(
     up; config.min_count is for new words, and config.max_vocab for all.
     threads: default all cores of this process. Tokenizers of whole lines read a text of more than a block in
     processes, so a script must call this function under `if __name__ == "__main__":`.
-    Raises ConfigError if `path` exists and force is off, DataError if the text leaves no vocabulary or cannot
-    be split, ResourceError if the disk is full.
+    Raises ConfigError if `path` exists and force is off, or for both vocab and start, DataError if the text
+    leaves no vocabulary or cannot be split, ResourceError if the disk is full.
     """
     if not isinstance(corpus, Corpus):
         corpus = open_corpus(corpus, column=settings.get("column", getattr(config, "column", None)))
@@ -97,12 +97,13 @@ def preprocess(
     threads = available_cores() if threads is None else threads
     if threads < 1:
         raise ConfigError(f"threads: is {threads}. Use 1 or more.")
+    if vocab is not None and start is not None:
+        raise ConfigError("vocab, start: do not go together. Use one of them.")
     if not (vocab is None is start) and config.phrases:
         raise ConfigError(
             "phrases: do not work with an existing vocabulary, because phrases come from the text. "
             "Use phrases=0, also for the text of the vocabulary."
         )
-    assert vocab is None or start is None
     artifact.check_writable(path, force=force)
     bpe = _find_bpe(config, vocab or start)
     bytes_a_token = {"char": 1, "bpe": 2}.get(config.tokenizer_kind, 6)

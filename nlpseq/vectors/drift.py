@@ -1,4 +1,4 @@
-"""Measure how far vectors moved when training went on.
+"""Measure how far vectors moved when training continued.
 
 The cosine distance of a word is 1 - cos(a, b) of its vectors before and after, without a rotation, because
 both lie in one space. It is computed as |u - v|^2 / 2 of the unit vectors, exactly 0 for equal vectors.
@@ -18,7 +18,7 @@ from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["Drift", "drift"]
 
-MOST = 10  # words
+MAX_WORDS = 10  # named
 _BLOCK_ROWS = 4096  # compared at once
 
 
@@ -33,7 +33,7 @@ class Drift(NamedTuple):
     most: Answers
 
 
-def drift(before: Vectors, after: Vectors, most: int = MOST) -> Drift:
+def drift(before: Vectors, after: Vectors, max_words: int = MAX_WORDS) -> Drift:
     """Return how far the words of a model have moved; raise DataError if no word is in both models."""
     ids_V = rows_of_words(after.vocab.words, before.vocab)
     ids_V[np.isin(ids_V, before.zero_ids)] = -1
@@ -47,7 +47,7 @@ def drift(before: Vectors, after: Vectors, most: int = MOST) -> Drift:
             for block in np.split(after_N, range(_BLOCK_ROWS, len(after_N), _BLOCK_ROWS))
         ]
     )
-    order_N = np.argsort(-distance_N, kind="stable")[:most]
+    order_N = np.argsort(-distance_N, kind="stable")[:max_words]
     words = [(after.vocab.words[after_N[n]], float(distance_N[n])) for n in order_N.tolist()]
     return Drift(len(after_N), float(distance_N.mean()), words)
 

@@ -12,7 +12,7 @@ order of the threads:
 
 Rows of frequent words are averaged after each round, rarer rows less often: after round 1, 2, 3 ... the first
 HOT_ROWS * 2^z rows, where 2^z is the largest power of 2 that divides the number of the round. Rows are sorted
-by count, and counts fall about as 1 / rank (Zipf), so each row changes about equally often between two
+by their use, which falls about as 1 / rank (Zipf), so each row changes about equally often between two
 averages, and threads miss few changes of each other. After FULL_SYNC_EVERY rounds all rows are averaged; then
 the shared weights hold everything, and a checkpoint can be saved.
 
@@ -20,8 +20,6 @@ The weight is 1 for a rarely used row. In a row used often, each thread covers m
 optimum alone, and T times this distance is too far. If a thread that uses a row in n pairs leaves
 x = (1 - p)^n of the distance, T threads one after another would leave x^T, so the weight is
 (1 - x^T) / (T (1 - x)): near 1/T, a mean, if x is near 0. p is PULL (T - 1), at most MAX_PULL.
-
-With subwords, the rows of words and n-grams as input are sorted by their uses for this purpose.
 
 Letters: V words, D dimensions, T threads, R rows of words and n-grams as input.
 """
@@ -40,7 +38,7 @@ from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.vectors.subwords import Bags
 from nlpseq.word2vec.checkpoint import TrainState
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.sampling import Frozen, text_counts
+from nlpseq.word2vec.sampling import Frozen, noise_weights
 from nlpseq.word2vec.weights import aligned_zeros
 
 __all__ = [
@@ -126,8 +124,7 @@ class LocalSGD:
         """
         self.chunk, self.halt = max(1, sizes.sync_every_tokens // threads), threading.Event()
         self._weights, self._state, self._threads, self._sizes = weights, state, threads, sizes
-        num_words = len(weights.out_VD)
-        self._rows = [_by_use(pairs_V, num_words) for pairs_V in pairs]
+        self._rows = [np.argsort(-pairs_V, kind="stable") for pairs_V in pairs]
         self._factors = [
             row_weights(pairs_V[row_V] * self.chunk, threads, sizes)
             for pairs_V, row_V in zip(pairs, self._rows, strict=True)
@@ -150,20 +147,20 @@ class LocalSGD:
         use_cache_for_numba()
         from nlpseq.word2vec.average_numba import add_changes
 
-        state, threads, most_rows = self._state, self._threads, len(self._weights.in_VD)
+        state, threads, all_rows = self._state, self._threads, len(self._weights.in_VD)
         mine = Weights(*(copies_TVD[thread] for copies_TVD in self._copies))
         while state.chunk_index < num_chunks:
             indices = range(state.chunk_index, num_chunks)[:threads]
             yield mine, indices[thread : thread + 1]
             is_last, round = indices.stop == num_chunks, -(-indices.stop // threads)
-            num_rows = min(most_rows, self._sizes.hot_rows * (round & -round))
+            num_rows = min(all_rows, self._sizes.hot_rows * (round & -round))
             if is_last or round % self._sizes.full_sync_every == 0:
-                num_rows = most_rows
+                num_rows = all_rows
             try:
                 self._together.wait()
                 if thread == 0:  # the others read both after the average
                     state.chunk_index = indices.stop
-                    self._is_halted = num_rows == most_rows and self.halt.is_set()
+                    self._is_halted = num_rows == all_rows and self.halt.is_set()
                 for shared_VD, copies_TVD, row_V, factor_V in zip(
                     self._weights, self._copies, self._rows, self._factors, strict=True
                 ):
@@ -175,11 +172,6 @@ class LocalSGD:
                 return
             if self._is_halted:
                 return
-
-
-def _by_use(pairs_R: Uses, num_words: int) -> npt.NDArray[np.int64]:
-    """Return all rows by falling use, (R,); rows of words alone are sorted by count already."""
-    return np.arange(num_words) if len(pairs_R) == num_words else np.argsort(-pairs_R, kind="stable")
 
 
 def _copies(weight_VD: npt.NDArray[np.float32], threads: int) -> npt.NDArray[np.float32]:
@@ -202,9 +194,9 @@ def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> Uses:
 
     A word is in a pair as input, target or negative. data: the train split.
     """
-    counts_V = text_counts(data)
+    counts_V = data.word_counts
     kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
-    noise_V = counts_V**config.smoothing
+    noise_V = noise_weights(data, config.smoothing)
     noise_V *= kept_V.sum() / noise_V.sum()
     pairs_V: Uses = (1 + config.negatives) * kept_V + config.negatives * noise_V
     return (config.window + 1) * pairs_V

@@ -1,9 +1,9 @@
-"""Go on from trained vectors: settings, first rows of the weights, frozen words, the first learning rate.
+"""Continue training trained vectors: settings, initial rows of the weights, frozen words, the first rate.
 
-The text is encoded with the joint vocabulary of the start and the new words (dataset/joint_vocab.py). Known
-words begin with their rows of the start, new words with random rows as in a first training. A start with a
-vector of zeros for a word has nothing to keep, so this word begins as a new one. Only word2vec and fastText
-have output vectors to go on from; the outputs of other vectors begin at zero.
+The start is the initial vectors. The text is encoded with the joint vocabulary of the start and the new words
+(dataset/joint_vocab.py). Known words begin with their rows of the start, new words with random rows as in a
+first training. A start with a vector of zeros for a word has nothing to keep, so this word begins as a new
+word. Only word2vec and fastText have output vectors to continue with; other outputs begin at zero.
 
 A start with n-grams has the vectors of words, the means of their rows, and the rows of n-grams. Known words
 begin with the own row that gives this mean, new words with the mean of their n-grams.
@@ -22,7 +22,6 @@ import numpy.typing as npt
 from nlpseq.config import Word2VecConfig
 from nlpseq.config.fields import from_dict, from_stored
 from nlpseq.dataset.joint_vocab import check_agreement, rows_of_words, text_defaults
-from nlpseq.dataset.report import word_counts
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
@@ -42,33 +41,29 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Start:
-    """Trained vectors, from which training goes on, and the path where they are stored, if any."""
+    """Initial vectors of a training, and the path where they are stored, if any."""
 
     vectors: Vectors
     path: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Raise DataError for sparse vectors, and for pruned n-grams."""
+        if self.vectors.is_sparse:
+            raise DataError(
+                f"{self.name}: holds sparse PPMI vectors, and word2vec needs dense ones. Use other vectors."
+            )
+        if self.vectors.subwords is not None and self.vectors.subwords.pruned is not None:
+            raise DataError(
+                f"{self.name}: was quantized and lost n-grams. Use the model before quantization, or write "
+                "its vectors without n-grams by nlpseq convert MODEL vectors.vec."
+            )
+
     @classmethod
     def load(cls, source: "Vectors | str | Path | Start") -> "Start":
-        """Return the start for vectors, or for the path of a model or vector file.
-
-        Raises DataError for sparse vectors.
-        """
+        """Return the start for vectors, or for the path of a model or vector file."""
         if isinstance(source, Start):
             return source
-        if isinstance(source, Vectors):
-            start = cls(source)
-        else:
-            start = cls(Vectors.load(source), Path(source))
-        if start.vectors.is_sparse:
-            raise DataError(
-                f"{start.name}: holds sparse PPMI vectors, and word2vec needs dense ones. Use other vectors."
-            )
-        if start.vectors.subwords is not None and start.vectors.subwords.pruned is not None:
-            raise DataError(
-                f"{start.name}: has lost n-grams when it was quantized. Use the model before it, or its "
-                "vectors without n-grams, as .vec."
-            )
-        return start
+        return cls(source) if isinstance(source, Vectors) else cls(Vectors.load(source), Path(source))
 
     @property
     def name(self) -> str:
@@ -82,36 +77,52 @@ class Start:
     def describe(self) -> artifact.Meta:
         """Return the provenance of the start, for meta.json."""
         vocab = self.vectors.vocab
-        counts_S = vocab.counts
         return {
             "path": None if self.path is None else str(self.path.resolve()),
             "vocab_digest": vocab.digest,
             "words": len(vocab),
-            "tokens": int(counts_S.sum()) if (counts_S >= 0).all() else None,
+            "tokens": self.tokens,
         }
+
+    @property
+    def tokens(self) -> int | None:
+        """Count the tokens that the vectors were trained on; None if unknown.
+
+        Vectors without all counts may come from a training with a start without counts; then this start
+        counts as many tokens as the text of that training, as in new_share.
+        """
+        counts_S, meta = self.vectors.vocab.counts, self.vectors.meta
+        if (counts_S >= 0).all():
+            return int(counts_S.sum())
+        own, start = meta.get("tokens"), meta.get("start")
+        if not (isinstance(start, dict) and isinstance(own, int)):
+            return None
+        earlier = start.get("tokens")
+        return own + (earlier if isinstance(earlier, int) else own)
 
     def fill(self, weights: Weights, vocab: Vocab) -> None:
         """Overwrite the rows of known words in new weights of the joint vocabulary, and all rows of n-grams.
 
         Rows of new words stay as they are: random inputs, and outputs of zero; with n-grams the input is the
-        mean of the rows of the n-grams, if this is not zero.
+        mean of the rows of the n-grams, if this is not zero. Known words with a vector of zeros begin as new
+        words, apart from their outputs.
         """
-        row_V, subwords = rows_of_words(vocab.words, self.vectors.vocab), self.vectors.subwords
-        outputs = self.vectors.contexts if has_outputs(self.vectors) else None
-        for ids in _blocks(np.flatnonzero(row_V >= 0)):
+        row_V, has_vector_V = rows_of_words(vocab.words, self.vectors.vocab), self.frozen(vocab)[0]
+        subwords = self.vectors.subwords
+        for ids in _blocks(np.flatnonzero(has_vector_V)):
             rows_BD: Any = self._rows(row_V[ids])
-            has_vector = rows_BD.any(axis=1)
             if subwords is not None:
                 rows_BD = subwords.own_rows([vocab.words[v] for v in ids.tolist()], rows_BD)
-            _write(weights.in_VD, ids[has_vector], rows_BD[has_vector])
-            if outputs is not None:
-                _write(weights.out_VD, ids, np.asarray(outputs[row_V[ids]], np.float32))
+            _write(weights.in_VD, ids, rows_BD)
+        if has_outputs(self.vectors):
+            for ids in _blocks(np.flatnonzero(row_V >= 0)):
+                _write(weights.out_VD, ids, np.asarray(self.vectors.contexts[row_V[ids]], np.float32))
         if subwords is None:
             return
-        for ids in _blocks(np.flatnonzero(row_V < 0)):
+        for ids in _blocks(np.flatnonzero(~has_vector_V)):
             rows_BD = subwords.vectors([vocab.words[v] for v in ids.tolist()])
-            has_vector = rows_BD.any(axis=1)
-            _write(weights.in_VD, ids[has_vector], rows_BD[has_vector])
+            is_usable = rows_BD.any(axis=1)
+            _write(weights.in_VD, ids[is_usable], rows_BD[is_usable])
         for ids in _blocks(np.arange(len(subwords.rows_BD))):
             _write(weights.in_VD, len(vocab) + ids, subwords.rows_BD[ids])
 
@@ -147,22 +158,12 @@ def _write(weight_VD: Floats, ids: npt.NDArray[np.int64], rows_BD: npt.NDArray[A
 def word2vec_settings(
     start: Start, config: Word2VecConfig | None, settings: Mapping[str, Any]
 ) -> Word2VecConfig:
-    """Return the settings of a run that goes on from a start.
+    """Return the settings of a run with a start.
 
     config: a whole config, or None to inherit the settings of the start. settings: explicit ones. Raises
     ConfigError for a setting that contradicts the start.
     """
-    meta = start.vectors.meta
-    subwords, model = start.vectors.subwords, str(meta.get("model"))
-    has: dict[str, Any] = {"dim": start.vectors.matrix.shape[1], "subwords": None}
-    if subwords is not None:
-        shortest, longest, units = subwords.ngrams
-        has |= {"subwords": f"{shortest}:{longest}", "subword_units": units, "buckets": len(subwords.rows_BD)}
-    if model.startswith("word2vec"):
-        trained = asdict(from_stored(Word2VecConfig, meta["config"]))
-        has = {name: trained[name] for name in (*AGREE, *INHERITED)} | has
-    if model.startswith("fastText") and has_outputs(start.vectors):
-        has["objective"] = model.removeprefix("fastText ")
+    has = _settings_of(start.vectors)
     chosen = {**({} if config is None else asdict(config)), **settings}
     if chosen.get("buckets") is None:
         chosen.pop("buckets", None)
@@ -170,6 +171,34 @@ def word2vec_settings(
     check_agreement(start.name, agreed, chosen)
     base = from_dict(Word2VecConfig, has) if config is None else config
     return from_dict(Word2VecConfig, {**settings, **agreed}, base)
+
+
+def _settings_of(vectors: Vectors) -> dict[str, Any]:
+    """Return the settings that vectors were trained with, as far as they are known."""
+    meta, subwords, model = vectors.meta, vectors.subwords, str(vectors.meta.get("model"))
+    has: dict[str, Any] = {}
+    if model.startswith("word2vec"):
+        trained = asdict(from_stored(Word2VecConfig, meta["config"]))
+        has = {name: trained[name] for name in (*AGREE, *INHERITED)}
+    elif model.startswith("fastText") and has_outputs(vectors):
+        stored = meta["fasttext"] if isinstance(meta.get("fasttext"), dict) else {}
+        named = {"window": stored.get("ws"), "negatives": stored.get("neg"), "subsample": stored.get("t")}
+        has = {name: value for name, value in named.items() if _is_valid(name, value)}
+        has["objective"] = model.removeprefix("fastText ")
+    has |= {"dim": vectors.matrix.shape[1], "subwords": None}
+    if subwords is not None:
+        shortest, longest, units = subwords.ngrams
+        has |= {"subwords": f"{shortest}:{longest}", "subword_units": units, "buckets": len(subwords.rows_BD)}
+    return has
+
+
+def _is_valid(name: str, value: object) -> bool:
+    """Return True if a setting of Word2VecConfig may have this value, from a file of another tool."""
+    try:
+        from_dict(Word2VecConfig, {name: value})
+    except ConfigError:
+        return False
+    return True
 
 
 def check_joint(data: TokenDataset, start: Start) -> None:
@@ -187,5 +216,5 @@ def new_share(start: Start, data: TokenDataset) -> float:
     Unknown words are left out. The rate of a run falls linearly, so by the start of the new text the rate of
     one run over all texts would have fallen to this share of the first rate.
     """
-    earlier, new = start.describe()["tokens"], int(word_counts(data).sum())
+    earlier, new = start.tokens, int(data.word_counts.sum())
     return 0.5 if earlier is None else new / max(1, earlier + new)

@@ -46,8 +46,8 @@ def train_word2vec(
     """Train CBOW or skip-gram vectors of every word on the train split.
 
     data: an encoded corpus, or a source as in open_corpus. settings: fields of config, and of TextConfig for
-    a source. start: vectors, or the path of a model or vector file, to go on from; its words and counts stay,
-    and its settings are the defaults (see word2vec/start.py).
+    a source. start: initial vectors, or the path of a model or vector file, to continue training; words and
+    counts of the start are kept, and its settings are the defaults (see word2vec/start.py).
     A valid split is evaluated after each epoch; with config.early_stop training ends after its loss stops
     falling, and the result is the best epoch. checkpoint: where to store the run; by default
     in memory only. A run stopped by checkpoint.should_stop has meta["complete"] False. Raises DataError if

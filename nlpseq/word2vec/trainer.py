@@ -60,7 +60,7 @@ class Trainer:
     """A run of word2vec; a step is about sizes.poll_seconds of the threads' work.
 
     data: the whole corpus. config: with every default resolved. stored: the checkpoint to continue from.
-    start: the vectors to go on from, in a run without a checkpoint.
+    start: the initial vectors, if any, of a run without a checkpoint.
     part_tokens: tokens whose chunks are shuffled together. `best` are the weights of the best epoch with
     config.early_stop, else the present weights.
     """
@@ -91,7 +91,7 @@ class Trainer:
         self.compile_seconds = 0.0
         self._start = start.describe() if start else stored.meta.get("start") if stored else None
         self._frozen_2V = stored.frozen_2V if stored else None
-        self._frozen_VD: Any = None  # vectors of the words of frozen inputs
+        self._frozen_VD: Any = None  # with subwords, vectors of the words of frozen inputs
         if stored and stored.frozen_2V is not None and stored.words_VD is not None:
             self._frozen_VD = stored.words_VD[stored.frozen_2V[0]]
         self._load(stored, start)
@@ -124,7 +124,7 @@ class Trainer:
             if start is not None:
                 start.fill(host, words)
                 self._frozen_2V = start.frozen(words) if self.config.freeze_known else None
-                if self._frozen_2V is not None:
+                if self._frozen_2V is not None and self.config.subwords:
                     self._frozen_VD = start.vectors_of(words, self._frozen_2V[0])
         else:
             host = Weights(*(with_padding(rows_VD, lanes) for rows_VD in stored.weights))
@@ -291,7 +291,7 @@ class Trainer:
         """Raise DataError if not one pair of words was trained."""
         if all(loss is None for loss in self.state.losses):
             vocab, text = self.data.vocab, self.data.config
-            has_unknown = vocab.counts[vocab.num_words] != 0
+            has_unknown = self.data.counts[vocab.num_words] != 0
             settings = {
                 "--subsample 0": (self.config.subsample, 0.0),
                 "a lower --min-count": (text.min_count if has_unknown else 1, 1),

@@ -1,8 +1,8 @@
-"""Compare training on pieces of a text, one after another by `start`, with one training on all of it.
+"""Compare continued training on the pieces of a text, by `start`, with a single training on the whole text.
 
 `python tests/bench/run.py going-on`. Each piece has the same number of lines and of epochs. A word joins the
-vocabulary with the first piece that has it five times, so pieces know fewer words; every row says how many
-questions have a word without a vector.
+vocabulary if it occurs five times in a piece, so pieces know fewer words; every row says how many questions
+have a word without a vector.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def going_on(options: argparse.Namespace, folder: Path) -> str:
     text = tokenize_once(Path(options.data) / CORPUS, folder)
     job = training_job(options, text) | {"work": "pieces", "tool": "nlpseq", "objective": "skipgram"}
     lines = [
-        *heading("Going on with new text", "going-on", options),
+        *heading("Continued training with new text", "going-on", options),
         "| " + " | ".join(COLUMNS) + " |",
         "|---" * len(COLUMNS) + "|",
     ]

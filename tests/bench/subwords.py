@@ -1,9 +1,9 @@
 """Compare training with character n-grams to gensim and fastText: `python tests/bench/run.py subwords`.
 
 All three train on the same tokens, with n-grams of 3 to 6 characters in the same number of buckets, each with
-its own default learning rate. Every tool has a process of its own, by turns. Seconds are those of training:
-fastText, which does not say them, counts with its pass over the vocabulary, and so does nlpseq beside it.
-nlpseq evaluates the saved models of all.
+the default learning rate of the tool. The tools run by turns, each in a new process. Seconds are the time of
+training; fastText does not report the time, so its seconds, and the seconds of nlpseq beside them, include
+the pass over the vocabulary. nlpseq evaluates the saved models of all.
 """
 
 import argparse

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from reference.fasttext import quantized_content
 from support.texts import random_corpus
 
 from nlpseq.training.runner import Checkpointer
@@ -63,6 +65,7 @@ def test_start_from_a_vector_file(run_cli):
     done = run_cli("train-w2v", "new.txt", "--start", "old.vec", *QUICK)
     assert done.exit_code == 0, done.stderr
     assert "old.vec: has no output vectors of word2vec, so these begin at zero" in done.stderr
+    assert "; earlier texts are taken as long as this one, because no counts are known" in done.stderr
     assert "first learning rate: 0.0125" in done.stderr
 
 
@@ -86,6 +89,25 @@ def test_train_refuses_what_contradicts_a_start(run_cli, options, said):
     assert not Path("new.w2v").exists()
 
 
+def test_sparse_and_pruned_vectors_are_no_start(run_cli):
+    assert run_cli("train-counts", "old.txt", "--method", "ppmi", "--subsample", "0").exit_code == 0
+    Path("old.ftz").write_bytes(quantized_content())
+    said = {"old.ppmi": "holds sparse PPMI vectors", "old.ftz": "was quantized and lost n-grams"}
+    for start, problem in said.items():
+        done = run_cli("train-w2v", "new.txt", "--start", start, *QUICK)
+        assert done.exit_code == 4 and f"{start}: {problem}" in done.stderr
+        assert not Path("new.w2v").exists()
+
+
+def test_text_that_drops_all_known_words_is_trained(run_cli):
+    Path("other.txt").write_text("a b c d\n" * 5000)
+    options = ("--max-vocab", "4", "--pairs", "pairs.tsv")
+    done = run_cli("train-w2v", "other.txt", "--start", "old.w2v", *options, *QUICK)
+    assert done.exit_code == 0 and done.stdout == "other.w2v\n", done.stderr
+    assert "0 known words, 4 new words, 40 known words dropped" in done.stderr
+    assert "drift: no known word with a vector is left. Raise --max-vocab" in done.stderr
+
+
 @pytest.mark.parametrize(
     "option", [["--freeze-known"], ["--pairs", "pairs.tsv"], ["--analogies", "questions.txt"]]
 )
@@ -105,6 +127,19 @@ def test_stopped_start_continues(run_cli, monkeypatch):
     assert done.exit_code == 0, done.stderr
     assert "drift of 40 known words: mean cosine distance 0\n" in done.stderr
     assert "pairs.tsv, Spearman: " in done.stderr
+
+
+def test_resume_without_the_start_says_how_to_compare(run_cli, monkeypatch):
+    looks = itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpointer, "should_stop", lambda checkpointer: next(looks) == 3)
+        options = ("--start", "old.w2v", "--epochs", "30", "--threads", "1")
+        assert run_cli("train-w2v", "new.txt", *options).exit_code == 130
+    shutil.rmtree("old.w2v")
+    done = run_cli("train-w2v", "new.w2v", "--resume")
+    assert done.exit_code == 0, done.stderr
+    assert "drift: will not be shown, because the vectors of the start are not found (" in done.stderr
+    assert f"or use nlpseq compare {Path('old.w2v').resolve()} new.w2v later." in done.stderr
 
 
 def test_encoded_text_needs_the_vocabulary_of_the_start(run_cli):
@@ -134,6 +169,29 @@ def test_preprocess_adds_counts(run_cli):
         np.testing.assert_array_equal(*both)
     done = run_cli("train-counts", "new.tokens", "--dim", "5", "--subsample", "0")
     assert done.exit_code == 0 and "counts of new.tokens/cooccurrence" in done.stderr, done.stderr
+
+
+def test_counts_of_earlier_texts_are_not_counted_again(run_cli):
+    counting = ("--cooccurrence", "--subsample", "0", "--min-count", "1")
+    assert run_cli("preprocess", "old.txt", *counting).exit_code == 0
+    assert run_cli("preprocess", "new.txt", "--start", "old.tokens", "--cooccurrence").exit_code == 0
+    done = run_cli("train-counts", "new.tokens", "--dim", "5")
+    assert done.exit_code == 2
+    assert "new.tokens/cooccurrence: has subsample 0.0 (not 0.0001)" in done.stderr
+    assert "Use --subsample 0.0." in done.stderr
+    glove = ("train-counts", "new.tokens", "--method", "glove", "--dim", "5", "--epochs", "1")
+    done = run_cli(*glove)
+    assert done.exit_code == 2 and "Use --window 5 --weighting flat." in done.stderr
+    done = run_cli(*glove, "--window", "5", "--weighting", "flat", "--seed", "9")
+    assert done.exit_code == 0 and "counts of new.tokens/cooccurrence" in done.stderr, done.stderr
+
+
+def test_text_with_words_of_unknown_count_is_counted(run_cli):
+    assert run_cli("convert", "old.w2v", "old.vec").exit_code == 0
+    assert run_cli("preprocess", "new.txt", "--start", "old.vec").exit_code == 0
+    done = run_cli("train-counts", "new.tokens", "--dim", "5", "--subsample", "0.01")
+    assert done.exit_code == 0, done.stderr
+    assert "new.tokens: has no counts of earlier texts, so only this text is counted" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -158,9 +158,10 @@ def dataset(stream: tuple[Any, Any, Any]) -> TokenDataset:
     tokens, sentences, keep_V = stream
     counts = np.bincount(tokens, minlength=len(keep_V) + 2)
     vocab = Vocab([*(f"w{v}" for v in range(len(keep_V))), *SPECIALS], counts, 2)
-    return TokenDataset(
-        Path("corpus.tokens"), {"config": asdict(TextConfig(min_count=3))}, tokens, sentences, vocab
-    )
+    num = len(sentences) - 1
+    splits = {"train": [0, num], "valid": [num, num], "test": [num, num]}
+    meta = {"config": asdict(TextConfig(min_count=3)), "splits": splits}
+    return TokenDataset(Path("corpus.tokens"), meta, tokens, sentences, vocab)
 
 
 def test_dataset_counts_and_reports_progress() -> None:
@@ -183,6 +184,17 @@ def test_dataset_is_subsampled_by_its_own_counts() -> None:
     counts = count_cooccurrences(data, config).matrix
     assert as_dict(counts) == count_pairs(Text(*stream), config)
     assert counts.sum() < count_cooccurrences(data, CooccurrenceConfig()).matrix.sum() / 2
+
+
+def test_text_with_a_start_is_subsampled_by_its_own_counts(tmp_path: Path) -> None:
+    rng, config = np.random.default_rng(0), CooccurrenceConfig(subsample=0.05, seed=3)
+    lines = [" ".join(f"w{number}" for number in rng.zipf(1.5, 12) if number < 50) for _ in range(100)]
+    start = Vocab(["w2", "w1", "gone"], np.array([-1, -1, 10**6]))
+    data = preprocess(lines, path=tmp_path / "new.tokens", start=start, min_count=2)
+    num_words = data.vocab.num_words
+    keep_V = keep_thresholds(np.bincount(data.tokens, minlength=num_words)[:num_words], 0.05)
+    wanted = count_pairs(Text(data.tokens, data.sentences, keep_V), config)
+    assert as_dict(count_cooccurrences(data, config).matrix) == wanted
 
 
 @pytest.mark.parametrize("side", get_args(CooccurrenceConfig.__annotations__["side"]))

@@ -12,7 +12,6 @@ from nlpseq.dataset.encode import preprocess
 from nlpseq.dataset.encode_cache import cached_dataset
 from nlpseq.dataset.joint_vocab import join_vocab
 from nlpseq.dataset.limits import EncodeLimits
-from nlpseq.dataset.report import word_counts
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError
 from nlpseq.reading.corpus import open_corpus
@@ -42,7 +41,7 @@ def test_joint_vocabulary_equals_reference(
     ids = {word: number for number, (word, _) in enumerate(wanted)}
     assert data.tokens.tolist() == [ids.get(token, len(ids)) for token in tokens]
     assert data.vocab.counts[len(ids) :].tolist() == [sum(token not in ids for token in tokens), 2]
-    assert word_counts(data).tolist() == [tokens.count(word) for word, _ in wanted]
+    assert data.word_counts.tolist() == [tokens.count(word) for word, _ in wanted]
 
 
 def test_joining_pieces_equals_one_text(tmp_path: Path) -> None:
@@ -101,6 +100,23 @@ def test_cache_knows_the_start(tmp_path: Path) -> None:
     starts = [None, vocab_of([("wordaa", 3)]), vocab_of([("wordaa", 4)])]
     counts = [cached_dataset(corpus, config, start=start).vocab.counts.sum() for start in starts]
     assert [count - counts[0] for count in counts] == [0, 3, 4]
+
+
+def test_counts_are_of_the_train_split_of_the_new_text(tmp_path: Path) -> None:
+    text, start = "a b c d\n" * 9 + "gone a b c\n", vocab_of([("a", -1), ("gone", 10)])
+    data = preprocess([text], path=tmp_path / "new.tokens", start=start, min_count=1, valid_share=0.1)
+    wanted = {"a": 9, "b": 9, "c": 9, "d": 9, "gone": 0, "<unk>": 0, "<eos>": 9}
+    assert data.vocab.counts[:-1].sum() == 36 == data.split("train").num_tokens  # by chance
+    assert dict(zip(data.vocab.words, data.counts.tolist(), strict=True)) == wanted
+    assert data.split("valid").counts is data.split("train").counts  # counted once
+    plain = preprocess([text], path=tmp_path / "plain.tokens", min_count=1)
+    np.testing.assert_array_equal(plain.counts, plain.vocab.counts)
+
+
+def test_vocabulary_and_start_are_refused_together(tmp_path: Path) -> None:
+    start = vocab_of(EARLIER)
+    with pytest.raises(ConfigError, match=r"vocab, start: do not go together"):
+        preprocess(["a b"], path=tmp_path / "x.tokens", start=start, vocab=start)
 
 
 def test_phrases_are_refused(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from nlpseq.config import LMConfig, Ngrams, TextConfig
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm import trainer as trainer_module
 from nlpseq.lm.batches import Stream
+from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint
 from nlpseq.lm.evaluate import mean_loss
 from nlpseq.lm.state import load_state, seconds_of_pass
@@ -274,6 +275,23 @@ def test_training_starts_at_frequencies_of_entries(data):
     counts_V = torch.from_numpy(data.vocab.counts).clamp_min(1).float()
     assert (data.vocab.counts < 1).any()  # taken as 1
     torch.testing.assert_close(torch.softmax(trainer.model.output_bias, 0), counts_V / counts_V.sum())
+
+
+def test_model_of_text_with_a_start_has_counts_of_the_text(tmp_path):
+    start = ns.Vocab(["b", "gone"], np.array([-1, 10**6]))
+    settings = TextConfig(tokenizer="whitespace", min_count=1, max_vocab=5, valid_share=0.1)
+    data = ns.preprocess(["\n".join(lines(300))], settings, tmp_path / "new.tokens", start=start)
+    trainer = Trainer(data.split("train"), data.split("valid"), resolve(config()))
+    counts_V = torch.from_numpy(data.counts).double().clamp_min(1)
+    shares_V = torch.softmax(trainer.model.output_bias.double(), 0)
+    torch.testing.assert_close(shares_V, counts_V / counts_V.sum(), atol=1e-6, rtol=1e-4)
+    tokens = data.tokens[: data.split("train").num_tokens]
+    unk_share = float((tokens == data.vocab.num_words).mean())
+    assert 0.1 < unk_share < 0.9
+    assert trainer.describe()["unk_share"] == pytest.approx(unk_share)
+    trainer.probe()  # chooses the dropout
+    card = model_card(trainer.describe(), data.vocab, [])
+    assert f"| unknown | {unk_share:.2%} of the training text is <unk> |" in card
 
 
 def test_long_validation_text_is_read_in_part(data):

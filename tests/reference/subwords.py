@@ -46,7 +46,7 @@ def fnv1a(ngram: bytes) -> int:
 def rows(
     words: list[str], shortest: int, longest: int, buckets: int, *, jamo: bool = False
 ) -> list[list[int]]:
-    """Return the rows of each word: its own, then the rows of its n-grams, those of letters last."""
+    """Return the rows of each word: own row, n-grams of characters, n-grams of letters."""
     found = [ngrams(word, shortest, longest) for word in words]
     if jamo:
         found = [of_word + jamo_ngrams(word) for word, of_word in zip(words, found, strict=True)]

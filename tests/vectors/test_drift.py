@@ -16,7 +16,7 @@ def vectors_of(rows: dict[str, list[float]]) -> Vectors:
 def test_drift_is_the_cosine_distance_of_known_words() -> None:
     before = vectors_of({"a": [1, 0], "b": [3, 4], "zero": [0, 0], "gone": [1, 1], "c": [0, 2]})
     after = vectors_of({"new": [1, 2], "c": [0, 5], "b": [4, 3], "a": [-2, 0], "zero": [1, 1]})
-    found = drift(before, after, most=2)
+    found = drift(before, after, max_words=2)
     assert found.words == 3
     assert found.mean == pytest.approx((2 + (1 - 24 / 25) + 0) / 3)
     assert [word for word, _ in found.most] == ["a", "b"]

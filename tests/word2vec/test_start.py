@@ -1,4 +1,4 @@
-"""Word2vec that goes on from vectors: first rows, frozen words, settings, rates, and stops."""
+"""Word2vec with initial vectors: first rows, frozen words, settings, rates, and stops."""
 
 import shutil
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reference.fasttext import content, random_model
 from reference.joint_vocab import start_rows
 from support.kernel_cases import BUCKETS, VARIANTS, make_tables, make_weights
 from support.proxy import proxied, xp as proxy
@@ -14,21 +15,24 @@ from support.word2vec_runs import SMALL, encode, sentences, stop_after
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.dataset.encode import preprocess
+from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
+from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.training.resume import resume
 from nlpseq.vectors.drift import drift
 from nlpseq.vectors.subwords import mean_rows, word_bags
 from nlpseq.vectors.vectors import Vectors
-from nlpseq.word2vec import parallel
+from nlpseq.word2vec import parallel, sampling
 from nlpseq.word2vec.kernels.layered import make_layered
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.sampling import Frozen, epoch_keys
-from nlpseq.word2vec.start import Start
+from nlpseq.word2vec.sampling import Frozen, epoch_keys, noise_weights
+from nlpseq.word2vec.start import Start, word2vec_settings
 from nlpseq.word2vec.train import resolve, train_word2vec
+from nlpseq.word2vec.trainer import Trainer
 from nlpseq.word2vec.weights import initial_weights
 
 CASES = [(variant, (7, 5, 3, 2)) for variant in VARIANTS] + [("skipgram-window", (60, 33, 13, 9))]
@@ -47,7 +51,7 @@ def new_text(num: int = 200) -> str:
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train the vectors to start from, on a text with a word that gets no pair."""
+    """Train the initial vectors, on a text with a word that gets no pair."""
     folder = tmp_path_factory.mktemp("old")
     data = encode(folder, sentences(400) + "lone\n")
     train_word2vec(data, SMALL).save(folder / "old.w2v")
@@ -158,6 +162,36 @@ def test_frozen_words_keep_every_bit(old: Path, data: TokenDataset, settings: di
     assert all(after[word].any() for word in NEW_WORDS.values())
 
 
+@pytest.mark.parametrize("settings", [{"threads": 1}, {"threads": 3, "deterministic": True}], ids=str)
+def test_words_that_the_text_lacks_keep_every_bit(
+    old: Path, data: TokenDataset, settings: dict[str, Any]
+) -> None:
+    before = Vectors.load(old)
+    sizes = parallel.ParallelSizes(20, 600, 2, 4, poll_seconds=0.001)
+    after = train_word2vec(data, start=before, sizes=sizes, epochs=3, **settings)
+    for word in [*NEW_WORDS, "cat"]:
+        ids = [each.vocab.ids[word] for each in (before, after)]
+        for weight in ("matrix", "contexts"):
+            rows = [getattr(each, weight)[v].tobytes() for each, v in zip((before, after), ids, strict=True)]
+            assert (rows[0] == rows[1]) == (word != "cat"), (word, weight)
+
+
+def test_noise_of_a_start_is_of_the_new_text(data: TokenDataset, tmp_path: Path) -> None:
+    counts_V = np.array([new_text().split().count(word) for word in data.vocab.words[:-2]], np.float64)
+    assert not counts_V.all()
+    for smoothing in (0.75, 0.0):
+        wanted_V = np.where(counts_V > 0, counts_V**smoothing, 0)
+        np.testing.assert_array_equal(noise_weights(data, smoothing), wanted_V)
+        pairs_V = parallel.pairs_of_words(data, replace(SMALL, smoothing=smoothing))
+        np.testing.assert_array_equal(pairs_V == 0, counts_V == 0)
+    np.testing.assert_array_equal(
+        sampling.make_tables(data, replace(SMALL, subsample=0.1), np).keep_V,
+        keep_thresholds(counts_V.astype(np.int64), 0.1),
+    )
+    bpe = preprocess([new_text()], path=tmp_path / "bpe.tokens", tokenizer="bpe", vocab_size=280)
+    assert noise_weights(bpe, 0.75).min() == 1.0  # of bytes that do not occur
+
+
 def test_new_words_land_among_known_words(old: Path, data: TokenDataset) -> None:
     after = train_word2vec(data, start=old, freeze_known=True, epochs=20, threads=1)
     animals = {
@@ -211,6 +245,18 @@ def test_first_rows_with_ngrams_give_the_vectors_of_the_start(old_ngrams: Path) 
     np.testing.assert_array_equal(weights.in_VD[-1] == random.in_VD[-1], ngrams.vector("x") is None)
 
 
+def test_known_word_without_a_vector_begins_as_its_ngrams(old_ngrams: Path) -> None:
+    vectors = Vectors.load(old_ngrams)
+    vectors.matrix = vectors.matrix.copy()
+    vectors.matrix[vectors.vocab.ids["lone"]] = 0
+    start, words = Start(vectors), vectors.vocab
+    assert vectors.subwords is not None
+    weights = initial_weights(len(words), replace(SMALL, subwords="3:5", buckets=40))
+    start.fill(weights, words)
+    own_D = weights.in_VD[words.ids["lone"], : SMALL.dim]
+    np.testing.assert_allclose(own_D, vectors.subwords.vector("lone"), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"threads": 1}, {"threads": 3, "deterministic": True}, {"kernel": "layers", "epochs": 1}],
@@ -222,10 +268,42 @@ def test_frozen_words_with_ngrams_keep_every_bit(old_ngrams: Path, settings: dic
     known = [word for word in before if word != "lone"]
     for word in known:
         assert before[word].tobytes() == after[word].tobytes(), word
+        contexts = (each.contexts[each.vocab.ids[word]] for each in (before, after))
+        assert len({row.tobytes() for row in contexts}) == 1, word
     assert before.subwords and after.subwords
     np.testing.assert_array_equal(before.subwords.rows_BD, after.subwords.rows_BD)
     for word in NEW_WORDS.values():
         assert after[word].any() and not np.array_equal(after[word], before.subwords.vector(word))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"threads": 3, "deterministic": True}, {"kernel": "layers"}], ids=str
+)
+def test_frozen_rows_with_ngrams_are_never_trained(
+    old_ngrams: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """Compare the weights themselves, because the result takes frozen words from the start."""
+    start = Start.load(old_ngrams)
+    data = preprocess(
+        [new_text()],
+        path=tmp_path / "new.tokens",
+        start=start.vectors.vocab,
+        min_count=1,
+        tokenizer="whitespace",
+    )
+    words = data.vocab.without_specials()
+    chosen = {"freeze_known": True, "epochs": 1, "threads": 1} | settings
+    config = resolve(word2vec_settings(start, None, chosen), len(words), data.num_tokens)
+    sizes = parallel.ParallelSizes(20, 600, 2, 4, poll_seconds=0.001)
+    course = Trainer(data, config, start=start, sizes=sizes)
+    before = [weight.copy() for weight in course.weights]
+    runner.run(course, None, None)
+    in_V, out_V = start.frozen(words)
+    frozen = np.append(in_V, np.ones(40, np.bool_)), out_V
+    assert all(not marked.all() and marked.any() for marked in (in_V, out_V))
+    for was, now, marked in zip(before, course.weights, frozen, strict=True):
+        assert was[marked].tobytes() == now[marked].tobytes()
+        assert (was[~marked] != now[~marked]).any(axis=1).sum() >= len(NEW_WORDS)
 
 
 def test_start_with_ngrams_goes_on_with_them(old_ngrams: Path) -> None:
@@ -317,6 +395,26 @@ def test_resume_names_a_start_that_changed(old: Path, tmp_path: Path) -> None:
         resume(tmp_path / "a.w2v")
 
 
+def test_resume_names_a_start_in_memory(old: Path, tmp_path: Path) -> None:
+    text = tmp_path / "new.txt"
+    text.write_text(new_text())
+    source = {"sources": [str(text)], "encoded": str(tmp_path / "gone"), "valid": None}
+    config = CheckpointConfig(path=tmp_path / "a.w2v", should_stop=stop_after(0), provenance=source)
+    train_word2vec(text, checkpoint=config, start=Vectors.load(old), **SETTINGS)
+    for sources in ((), str(text)):
+        with pytest.raises(ArtifactError, match=r"a\.w2v: .* in memory only\. Train again with --force"):
+            resume(tmp_path / "a.w2v", sources)
+
+
+def test_settings_of_fasttext_are_inherited(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(content(random_model()))
+    config = word2vec_settings(Start.load(tmp_path / "a.bin"), None, {})
+    assert (config.window, config.negatives, config.subsample) == (3, 6, 1e-4)
+    assert (config.objective, config.subwords, config.buckets) == ("skipgram", "2:4", 11)
+    (tmp_path / "b.bin").write_bytes(content(random_model(), ws=0))
+    assert word2vec_settings(Start.load(tmp_path / "b.bin"), None, {}).window == 5
+
+
 def test_settings_come_from_the_start(old: Path) -> None:
     after = train_word2vec([new_text()], start=old, **SETTINGS)
     config, text = after.meta["config"], after.meta["text_config"]
@@ -347,8 +445,9 @@ def test_other_starts_are_refused(old: Path, tmp_path: Path) -> None:
     from scipy.sparse import csr_array
 
     sparse = Vectors(Vocab(["a", "b"], np.ones(2)), csr_array(np.ones((2, 2), np.float32)))
-    with pytest.raises(DataError, match="start: holds sparse PPMI vectors"):
-        train_word2vec(["a b"], start=sparse)
+    for make in (Start, Start.load):
+        with pytest.raises(DataError, match="start: holds sparse PPMI vectors"):
+            make(sparse)
     with pytest.raises(ConfigError, match="freeze_known: has no effect without a start"):
         train_word2vec(["a b"], freeze_known=True)
     with pytest.raises(ConfigError, match=r"was not encoded with the vocabulary of .*old\.w2v"):
@@ -372,6 +471,17 @@ def test_first_rate_is_the_share_of_the_new_text(old: Path, data: TokenDataset) 
     share = new / (earlier + new)
     assert rates == {"default": pytest.approx(0.025 * share), "explicit": 0.01, "frozen": 0.025}
     assert resolve(SMALL, 2, 1, share=0.5).learning_rate == 0.0125
+
+
+def test_rates_of_a_chain_fall_without_counts_too(old: Path) -> None:
+    """A start without counts is as long as the first text after it."""
+    trained, rates = Vectors.load(old), list[float]()
+    uncounted = Vocab(trained.vocab.words, np.full(len(trained), -1))
+    vectors = Vectors(uncounted, trained.matrix, trained.contexts, trained.meta)
+    for _ in range(4):
+        vectors = train_word2vec([new_text()], start=vectors, **(SETTINGS | {"epochs": 1}))
+        rates.append(vectors.meta["config"]["learning_rate"] / 0.025)
+    assert rates == pytest.approx([1 / 2, 1 / 3, 1 / 4, 1 / 5])
 
 
 def test_many_small_pieces_do_not_grow() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reference import subwords as plain
 from support.kernel_cases import BUCKETS, VARIANTS, make_tables, make_weights
 from support.numeric import numeric_gradient
 from support.proxy import xp as proxy
@@ -22,7 +23,8 @@ from nlpseq.vectors.subwords import Bags, word_bags
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec import parallel
 from nlpseq.word2vec.kernels.layered import make_layered
-from nlpseq.word2vec.kernels.select import Span, select
+from nlpseq.word2vec.kernels.select import Span, padded, select
+from nlpseq.word2vec.memory import count_rows, needed_bytes
 from nlpseq.word2vec.objectives import Weights, cbow_step
 from nlpseq.word2vec.sampling import Windows, epoch_keys
 from nlpseq.word2vec.subwords import cbow_rows, flatten, skipgram_rows
@@ -145,7 +147,7 @@ def test_subwords_learn_groups_and_unseen_words(data: TokenDataset, settings: di
         for word in group:
             near = [neighbor for neighbor, _ in vectors.neighbors(word, top=len(group) - 1)]
             assert not set(near) & {w for other in GROUPS.values() if other is not group for w in other}, word
-        assert vectors.subwords is not None and f"{name}9" not in vectors
+        assert vectors.subwords is not None and f"{name}9" not in vectors.vocab
         unseen = vectors.subwords.vector(f"{name}9")
         assert unseen is not None
         alike = {known: cosine(unseen, vectors[f"{known}1"]) for known in GROUPS}
@@ -166,8 +168,8 @@ def test_saved_subwords_load_again(data: TokenDataset, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.matrix, vectors.matrix)
     assert loaded.subwords and vectors.subwords
     np.testing.assert_array_equal(loaded.subwords.vector("catty"), vectors.subwords.vector("catty"))
-    plain = Vectors(loaded.vocab, loaded.matrix, meta=loaded.meta)
-    plain.save(tmp_path / "plain.w2v")  # without the rows of n-grams
+    words_only = Vectors(loaded.vocab, loaded.matrix, meta=loaded.meta)
+    words_only.save(tmp_path / "plain.w2v")  # without the rows of n-grams
     assert Vectors.load(tmp_path / "plain.w2v").subwords is None
 
 
@@ -185,17 +187,14 @@ def test_jamo_ngrams_are_trained_saved_and_refused_by_fasttext(tmp_path: Path) -
     assert not (tmp_path / "korean.bin").exists()
 
 
-def test_vector_of_known_word_is_mean_of_rows(data: TokenDataset) -> None:
-    config = replace(SUBWORDS, buckets=30)
-    vectors = train_word2vec(data, config)
-    bags = word_bags(vectors.vocab.words, Ngrams(3, 5), 30)
-    assert vectors.subwords is not None
-    for v in range(len(vectors)):
-        rows = bags.rows_N[bags.starts_V[v] : bags.starts_V[v + 1]]
-        ngrams_D = vectors.subwords.rows_BD[rows[1:] - len(vectors)].sum(axis=0)
-        own_D = len(rows) * vectors.matrix[v] - ngrams_D
-        assert np.abs(own_D).max() < 3  # a row as others, not the mean again
-    assert len(vectors.subwords.rows_BD) == 30
+def test_vector_of_known_word_is_mean_of_rows(data: TokenDataset, tmp_path: Path) -> None:
+    stop = CheckpointConfig(path=tmp_path / "run.w2v", should_stop=stop_after(1))
+    train_word2vec(data, replace(SUBWORDS, buckets=30), checkpoint=stop)
+    vectors = Vectors.load(stop.path / "checkpoint")
+    inputs_RD = np.load(stop.path / "checkpoint" / "inputs.npy")
+    for vector_D, rows in zip(vectors.matrix, plain.rows(vectors.vocab.words, 3, 5, 30), strict=True):
+        np.testing.assert_allclose(vector_D, inputs_RD[rows].mean(axis=0), atol=1e-5)
+        assert not np.allclose(vector_D, inputs_RD[rows[0]], atol=1e-3)
 
 
 def test_buckets_without_ngrams_are_zero(data: TokenDataset) -> None:
@@ -244,6 +243,18 @@ def test_rows_are_averaged_by_use() -> None:
     assert pairs_R[V:].tolist() == [5 + 5 + 0.5, 3 + 2, 2 + 2, 1, 1]
 
 
+@pytest.mark.parametrize("units", ["characters", "jamo"])
+def test_needed_memory_has_room_for_ngrams(units: Any) -> None:
+    words, ngrams = ["a", "", "hahaha", "강아지", "the", "고양이는", "dog강"], Ngrams(2, 5, units)
+    found = len(word_bags(words, ngrams, 9).rows_N) - len(words)
+    assert found <= count_rows(words, ngrams) <= 2 * found
+    config = Word2VecConfig(subwords="2:5", subword_units=units, buckets=9, threads=1)
+    without = replace(config, subwords=None, subword_units="characters", buckets=None)
+    more = needed_bytes(config, words).memory - needed_bytes(without, words).memory
+    rows = 9 * (100 + padded(100)) + len(words) * 100  # of n-grams, stored and trained, and means
+    assert more == 4 * rows + 12 * (len(words) + count_rows(words, ngrams))
+
+
 def test_default_buckets_are_distinct_ngrams(data: TokenDataset) -> None:
     vocab = data.vocab.without_specials()
     config = choose_buckets(Word2VecConfig(subwords="3:3"), vocab)
@@ -269,7 +280,7 @@ def test_config_refuses_lengths(value: Any) -> None:
 def test_config_refuses_buckets_without_subwords() -> None:
     with pytest.raises(ConfigError, match=r"buckets: 9 is not valid\. The value must be left out without"):
         Word2VecConfig(buckets=9)
-    with pytest.raises(ConfigError, match=r"subword_units: jamo is not valid\. The value must be left out"):
+    with pytest.raises(ConfigError, match=r"subword_units: 'jamo' is not valid\. The value must be left out"):
         Word2VecConfig(subword_units="jamo")
 
 
