@@ -191,8 +191,8 @@ def test_verifying_counts_unusable_rows(stored: Stored, number: float) -> None:
 
 
 def test_many_words_load_with_little_memory(tmp_path: Path) -> None:
-    """Load 100,000 words within 400 bytes a word, without hashes of the n-grams of each."""
-    words = [f"weatherforecast{n}" for n in range(100_000)]
+    """Load 50,000 words within 400 bytes a word, without hashes of the n-grams of each."""
+    words = [f"weatherforecast{n}" for n in range(50_000)]
     model = plain.random_model(words=words)
     (tmp_path / "a.bin").write_bytes(plain.content(model))
     tracemalloc.start()
