@@ -24,7 +24,7 @@ import numpy.typing as npt
 from nlpseq.config import Ngrams
 from nlpseq.reading.decode import UTF_8
 from nlpseq.vectors.jamo import split_syllables
-from nlpseq.vectors.lazy_rows import LazyRows, row_blocks
+from nlpseq.vectors.lazy_rows import BLOCK_ROWS, LazyRows, row_blocks
 
 __all__ = ["Bags", "Pruned", "SubwordVectors", "count_ngrams", "mean_rows", "sum_rows", "word_bags"]
 
@@ -32,7 +32,6 @@ JAMO_LENGTHS = 3, 5  # letters of an n-gram
 FNV_OFFSET, FNV_PRIME = 2166136261, 16777619  # FNV-1a of 32 bits; fastText takes each byte as signed
 WITHOUT_NGRAMS = "</s>"  # the end of a sentence in fastText
 BLOCK_WORDS = 20_000  # hashed at once, to save memory
-SUMMED_ROWS = 20_000  # added at once
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -172,7 +171,7 @@ def sum_rows(bags: Bags, weight_RD: Any, dtype: npt.DTypeLike = np.float32) -> n
     sum_VD = np.zeros((len(starts_V) - 1, weight_RD.shape[1]), dtype)
     first = 0
     while starts_V[first] < starts_V[-1]:
-        last = int(np.searchsorted(starts_V, starts_V[first] + SUMMED_ROWS))
+        last = int(np.searchsorted(starts_V, starts_V[first] + BLOCK_ROWS))
         last = min(max(last, first + 1), len(sum_VD))
         rows_ND = weight_RD[rows_N[starts_V[first] : starts_V[last]]].astype(dtype, copy=False)
         starts, number = starts_V[first : last + 1] - starts_V[first], len(rows_ND)
