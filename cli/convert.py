@@ -96,9 +96,9 @@ def convert(
 
     Add .gz to compress a file. MODEL can have any of these formats, recognized by its content. The numbers
     stay the same to the bit, without --pca and --dtype, and in a fastText model to the precision of float32.
-    Of a fastText model, .bin or quantized .ftz, the vectors are read, with its n-grams if it has any. The
-    options that make vectors smaller work in the order --words, --drop, --keep-top, --pca, --dtype. The paths
-    of the written files go to stdout.
+    Of a fastText model, .bin or quantized .ftz, the vectors are read, with its n-grams if it has any. All
+    rows of n-grams are kept, unless --no-oov leaves them out. The options that make vectors smaller work in
+    the order --words, --drop, --keep-top, --pca, --dtype. The paths of the written files go to stdout.
     """  # noqa: D301  # because click reads the backspace
     from nlpseq.storage.locks import path_lock
     from nlpseq.training.checkpoint import lock_output

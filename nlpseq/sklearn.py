@@ -113,13 +113,12 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         vocab = self.vectors_.vocab
         for n, document in enumerate(documents):
             tokens = join_known(vocab.tokenize(document, self.text_), vocab.ids, self.text_.phrases)
-            found = map(self.vectors_.id_of_token, tokens)
-            known = np.array([word_id for word_id in found if word_id is not None], np.int64)
-            if len(known):
-                weights_K = np.ones(len(known))  # of an unseen word, with the relative frequency 0
-                is_seen_K = known < len(vocab)
-                weights_K[is_seen_K] = self.weights_[known[is_seen_K]]
-                means_ND[n] = weights_K @ self.vectors_.stored_rows(known) / len(known)
+            found = self.vectors_.find_tokens(tokens)
+            known = [found[token] for token in tokens if token in found]
+            if known:
+                # an unseen word has the relative frequency 0
+                weights_K = [1.0 if each.row is None else self.weights_[each.row] for each in known]
+                means_ND[n] = np.array(weights_K) @ self.vectors_.stored_rows(known) / len(known)
         return means_ND
 
     def __sklearn_tags__(self) -> Any:

@@ -14,7 +14,7 @@ Units = Literal["characters", "jamo"]
 
 
 class Ngrams(NamedTuple):
-    """Which n-grams a word has: of `shortest` to `longest` characters; units: see Word2VecConfig."""
+    """Lengths of the n-grams of a word, in characters; units: see Word2VecConfig."""
 
     shortest: int
     longest: int

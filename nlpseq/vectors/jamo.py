@@ -5,10 +5,13 @@ this order (The Unicode Standard, section 3.12):
 
     0xAC00 + (initial * 21 + vowel) * 28 + final
 
-Here a syllable becomes three characters. A mark stands for a missing final consonant, so that the letters
-give the syllables back (Park et al. 2018, ACL P18-1226):
+Here a syllable becomes three characters. A mark stands for a missing final consonant, so that every three
+letters are one syllable (Park et al. 2018, ACL P18-1226):
 
     강아지    ㄱㅏㅇㅇㅏ∅ㅈㅣ∅
+
+Letters that stand alone in a text stay as they are. So two texts can have the same letters: 강, and the three
+letters ㄱㅏㅇ.
 """
 
 from functools import cache

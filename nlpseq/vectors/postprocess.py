@@ -1,6 +1,6 @@
 """Improve trained vectors without training: add contexts, center, remove common directions.
 
-Letters: V words, D dimensions.
+Letters: V words, D dimensions, N rows taken, or components.
 """
 
 from typing import Literal
@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.errors import ConfigError, DataError
+from nlpseq.vectors.compact_matrix import computed_rows, take_rows
+from nlpseq.vectors.lazy_rows import LazyRows
+from nlpseq.vectors.principal_components import mean_row, principal_components
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["Matrix", "postprocess"]
@@ -38,35 +41,33 @@ def postprocess(
             "these vectors: are a sparse PPMI matrix, which would become dense. Use them unchanged, "
             "or train dense ones with `nlpseq train-counts --method ppmi-svd`."
         )
-    result_VD = np.asarray(vectors.matrix, np.float64)
-    if matrix == "w+c":
-        if vectors.contexts is None:
-            raise DataError("these vectors: have no context vectors to add. Leave out --matrix w+c.")
-        result_VD = result_VD + vectors.contexts
-    mean_D, top_DN = np.zeros(result_VD.shape[1]), np.zeros((result_VD.shape[1], 0))
-    if center:
-        mean_D = result_VD.mean(axis=0)
-        result_VD -= mean_D
-    if remove_components:
-        top_DN = _top_components(result_VD, remove_components)
-        result_VD -= result_VD @ top_DN @ top_DN.T
-    done = {"matrix": matrix, "center": center, "remove_components": remove_components}
-    untrained = [vectors.vocab.words[word_id] for word_id in vectors.zero_ids]  # whose rows are no longer 0
-    meta = vectors.meta | {"postprocessing": done, "untrained": untrained}
-    subwords = vectors.subwords and vectors.subwords.transformed(
-        lambda rows_ND: (rows_ND - mean_D) - (rows_ND - mean_D) @ top_DN @ top_DN.T, len(mean_D)
-    )
-    return Vectors(vectors.vocab, result_VD.astype(np.float32), meta=meta, subwords=subwords)
-
-
-def _top_components(rows_VD: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.float64]:
-    """Return the principal components of largest variance, (D, number)."""
-    dim = rows_VD.shape[1]
-    if not 0 < number < dim:
+    dim = vectors.matrix.shape[1]
+    if not 0 <= remove_components < dim:
         raise ConfigError(
-            f"remove_components: {number} is out of range. Choose from 0 to below the dimension, {dim}."
+            f"remove_components: {remove_components} is out of range. Choose from 0 to below the dimension, "
+            f"{dim}."
         )
-    centered_VD = rows_VD - rows_VD.mean(axis=0)
-    _, directions_DD = np.linalg.eigh(centered_VD.T @ centered_VD)  # by rising variance
-    top_DN: npt.NDArray[np.float64] = directions_DD[:, -number:]
-    return top_DN
+    untrained = [vectors.vocab.words[word_id] for word_id in vectors.zero_ids]  # whose rows will not be 0
+    before_VD = take_rows(vectors.matrix, slice(None)) if matrix == "w" else _with_contexts(vectors)
+    mean_D = mean_row(before_VD) if center else np.zeros(dim)
+    top_DN = (
+        principal_components(before_VD)[:, :remove_components] if remove_components else np.zeros((dim, 0))
+    )
+
+    def change(rows_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        moved_ND = rows_ND - mean_D
+        return moved_ND - moved_ND @ top_DN @ top_DN.T
+
+    done = {"matrix": matrix, "center": center, "remove_components": remove_components}
+    meta = vectors.meta | {"postprocessing": done, "untrained": untrained}
+    after_VD = computed_rows(vectors.matrix, lambda ids: change(before_VD[ids]), dim)
+    subwords = vectors.subwords and vectors.subwords.transformed(change, dim)
+    return Vectors(vectors.vocab, after_VD, meta=meta, subwords=subwords)
+
+
+def _with_contexts(vectors: Vectors) -> LazyRows:
+    """Return the sum of both vectors of each word; raises DataError without output vectors."""
+    if vectors.contexts is None:
+        raise DataError("these vectors: have no context vectors to add. Leave out --matrix w+c.")
+    matrix_VD, contexts_VD = (take_rows(each, slice(None)) for each in (vectors.matrix, vectors.contexts))
+    return LazyRows(matrix_VD.shape, lambda ids: matrix_VD[ids] + contexts_VD[ids])

@@ -24,16 +24,14 @@ import numpy.typing as npt
 from nlpseq.config import Ngrams
 from nlpseq.reading.decode import UTF_8
 from nlpseq.vectors.jamo import split_syllables
-from nlpseq.vectors.lazy_rows import LazyRows
+from nlpseq.vectors.lazy_rows import BLOCK_ROWS, LazyRows, row_blocks
 
 __all__ = ["Bags", "Pruned", "SubwordVectors", "count_ngrams", "mean_rows", "sum_rows", "word_bags"]
-__all__ += ["word_means"]
 
 JAMO_LENGTHS = 3, 5  # letters of an n-gram
 FNV_OFFSET, FNV_PRIME = 2166136261, 16777619  # FNV-1a of 32 bits; fastText takes each byte as signed
 WITHOUT_NGRAMS = "</s>"  # the end of a sentence in fastText
 BLOCK_WORDS = 20_000  # hashed at once, to save memory
-BLOCK_ROWS = 20_000  # added at once
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -68,6 +66,12 @@ class SubwordVectors(NamedTuple):
             return sizes
         return sizes | {"buckets": self.pruned.num_buckets, "kept": len(self.rows_BD)}
 
+    @property
+    def lengths_text(self) -> str:
+        """Return the lengths of the n-grams, for messages."""
+        letters = "" if self.ngrams.units == "characters" else " or {} to {} letters of Hangul"
+        return f"{self.ngrams.shortest} to {self.ngrams.longest} characters{letters.format(*JAMO_LENGTHS)}"
+
     def vector(self, word: str) -> Floats | None:
         """Return the mean of the rows of a word's n-grams, (D,), or None for a word without n-grams."""
         bags = self.ngram_rows([word])
@@ -76,6 +80,23 @@ class SubwordVectors(NamedTuple):
     def vectors(self, words: Sequence[str]) -> Floats:
         """Return the mean of the rows of n-grams for each word, (V, D); zeros for words without n-grams."""
         return self._means(self.ngram_rows(words))
+
+    def have_vectors(self, words: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Return True for each word whose vector is not zero, (V,)."""
+        blocks = [self.vectors(words[block]).any(axis=1) for block in row_blocks(len(words))]
+        return np.concatenate([np.zeros(0, np.bool_), *blocks])
+
+    def with_own_rows(self, words: Sequence[str], own_VD: Any) -> LazyRows:
+        """Return the mean of the own row and the rows of n-grams for each word, computed when it is taken."""
+
+        def take(ids: Ints) -> Floats:
+            bags = self.ngram_rows([words[v] for v in ids.tolist()])
+            sums_ND = sum_rows(bags, self.rows_BD)
+            sums_ND += own_VD[ids]
+            sums_ND /= (np.diff(bags.starts_V) + 1).astype(np.float32)[:, None]
+            return sums_ND
+
+        return LazyRows(own_VD.shape, take)
 
     def own_rows(self, words: Sequence[str], vectors_VD: Floats) -> npt.NDArray[np.float64]:
         """Return the own rows of words that, with the rows of their n-grams, have these means, (V, D)."""
@@ -101,9 +122,7 @@ class SubwordVectors(NamedTuple):
 
     def ngram_rows(self, words: Sequence[str]) -> Bags:
         """Return the rows in rows_BD of the n-grams of each word, without an own row."""
-        blocks = list(_hash_blocks(words, self.ngrams))
-        sizes_V = np.concatenate([np.zeros(0, np.int64), *(counts_V for counts_V, _ in blocks)])
-        hashes_N = np.concatenate([np.zeros(0, np.uint32), *(hashes_N for _, hashes_N in blocks)])
+        sizes_V, hashes_N = _hashes(words, self.ngrams)
         starts_V = np.append(0, np.cumsum(sizes_V))
         if self.pruned is None:
             hashes_N %= np.uint32(len(self.rows_BD))
@@ -116,46 +135,24 @@ class SubwordVectors(NamedTuple):
         return Bags(kept_before_N[starts_V], rows_N[is_kept_N].astype(np.uint32))
 
 
-def word_means(own_VD: Any, bags: Bags, rows_BD: Any) -> LazyRows:
-    """Return the vector of each word: the mean of its own row and of the rows of its n-grams.
-
-    bags: of SubwordVectors.ngram_rows.
-    """
-    starts_V, rows_N = bags
-
-    def take(ids: Ints) -> Floats:
-        sizes = starts_V[ids + 1] - starts_V[ids]
-        starts = np.append(0, np.cumsum(sizes))
-        places = np.arange(starts[-1]) + np.repeat(starts_V[ids] - starts[:-1], sizes)
-        sums = sum_rows(Bags(starts, rows_N[places]), rows_BD)
-        sums += own_VD[ids]
-        sums /= (sizes + 1).astype(np.float32)[:, None]
-        return sums
-
-    return LazyRows(own_VD.shape, take)
-
-
 def word_bags(words: Sequence[str], ngrams: Ngrams, buckets: int) -> Bags:
     """Return the rows of each word; repeated n-grams of a word have their row several times."""
-    blocks = list(_hash_blocks(words, ngrams))
-    sizes_V = np.concatenate([np.zeros(0, np.int64), *(counts_V for counts_V, _ in blocks)]) + 1
-    starts_V = np.append(0, np.cumsum(sizes_V))
+    sizes_V, hashes_N = _hashes(words, ngrams)
+    starts_V = np.append(0, np.cumsum(sizes_V + 1))
     rows_N, is_ngram_N = np.empty(starts_V[-1], np.uint32), np.ones(starts_V[-1], np.bool_)
     rows_N[starts_V[:-1]] = np.arange(len(words))
     is_ngram_N[starts_V[:-1]] = False
-    if blocks:
-        hashes_N = np.concatenate([hashes_N for _, hashes_N in blocks])
-        rows_N[is_ngram_N] = np.uint32(len(words)) + hashes_N % np.uint32(buckets)
+    rows_N[is_ngram_N] = np.uint32(len(words)) + hashes_N % np.uint32(buckets)
     return Bags(starts_V, rows_N)
 
 
-def count_ngrams(words: Sequence[str], ngrams: Ngrams, most: int) -> int:
-    """Count the distinct n-grams of some words by their hashes, at most `most`."""
+def count_ngrams(words: Sequence[str], ngrams: Ngrams, max_count: int) -> int:
+    """Count the distinct n-grams of some words by their hashes, at most `max_count`."""
     found = np.zeros(0, np.uint32)
     for _, hashes_N in _hash_blocks(words, ngrams):
         found = np.union1d(found, hashes_N)
-        if len(found) >= most:
-            return most
+        if len(found) >= max_count:
+            return max_count
     return len(found)
 
 
@@ -182,6 +179,13 @@ def sum_rows(bags: Bags, weight_RD: Any, dtype: npt.DTypeLike = np.float32) -> n
         sum_VD[first:last] = adds_BN @ rows_ND  # faster than np.add.reduceat
         first = last
     return sum_VD
+
+
+def _hashes(words: Sequence[str], ngrams: Ngrams) -> tuple[Ints, Hashes]:
+    """Return the number of n-grams of each word, and the hashes of all, word by word."""
+    blocks = [(np.zeros(0, np.int64), np.zeros(0, np.uint32)), *_hash_blocks(words, ngrams)]
+    counts, hashes = zip(*blocks, strict=True)
+    return np.concatenate(counts), np.concatenate(hashes)
 
 
 def _hash_blocks(words: Sequence[str], ngrams: Ngrams) -> Iterator[tuple[Ints, Hashes]]:

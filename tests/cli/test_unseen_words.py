@@ -94,6 +94,26 @@ def test_list_of_words_is_converted_with_unseen_words(run_cli, model):
     assert list(Vectors.load("out.vec")) == ["king"] and "1 word to keep not found: 'wrod'" in done.stderr
 
 
+def test_words_of_unknown_count_answer_with_a_warning(run_cli, model):
+    Path("words.txt").write_text("wrod\n" + "\n".join(WORDS))
+    run_cli("convert", "a.w2v", "b.w2v", "--words", "words.txt")
+    done = run_cli("query", "b.w2v", "king", "--min-frequency", "4", "--json")
+    assert {answer["word"] for answer in json.loads(done.stdout)["answers"]} == {"queen", "wrod"}
+    assert "1 word of unknown count: can answer in spite of --min-frequency." in done.stderr
+    assert run_cli("query", "a.w2v", "king", "--min-frequency", "4").stderr == ""
+
+
+def test_inspect_counts_rows_that_are_not_finite(run_cli, model):
+    content = Path("a.bin").read_bytes()
+    end = len(content) - 1 - 16 - 5 * 4 * 4  # of the rows of n-grams: before a flag, sizes and output vectors
+    Path("b.bin").write_bytes(content[: end - 16] + b"\xff" * 16 + content[end:])
+    done = run_cli("inspect", "b.bin", "--json")
+    notice = "1 n-gram row not finite or too large, read as zeros: row 50"
+    assert json.loads(done.stdout)["meta"]["notices"] == [notice]
+    assert run_cli("neighbors", "b.bin", "king").stderr == ""
+    assert notice in run_cli("neighbors", "b.bin", "king", "--verify").stderr
+
+
 def test_fasttext_files_are_converted_and_inspected(run_cli, model):
     done = run_cli("convert", "a.w2v", "b.bin", "--format", "fasttext")
     assert done.stdout == "b.bin\n" and "5 words x 4: a fastText model" in done.stderr

@@ -438,8 +438,9 @@ def test_vectors_start_embeddings(data, tmp_path):
     vectors = ns.Vectors(ns.Vocab([words[0], "elsewhere", words[2]], np.ones(3)), matrix)
     model = train_lm(data, config(epochs=1, learning_rate=1e-9), vectors=vectors)
     embedding = model.model.embedding.weight.detach().numpy()
+    scale = 0.1 / 3**0.5 / np.std(matrix)
     for row, word_id in ((0, 0), (2, 2)):
-        assert np.corrcoef(matrix[row], embedding[word_id])[0, 1] == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(embedding[word_id], matrix[row] * scale, atol=1e-5)
     assert model.meta["facts"]["vectors_cover_words"] == pytest.approx(2 / len(data.vocab))
     with pytest.raises(ConfigError, match="vectors: have 12 dimensions and the embedding has 5"):
         train_lm(data, config(dim=5), vectors=vectors)
@@ -462,6 +463,32 @@ def test_unseen_words_start_from_their_ngrams(data):
     assert facts["vectors_from_subwords"] == pytest.approx((num_words - 1) / len(data.vocab))
     without = train_lm(data, trained, vectors=vectors.without_subwords()).meta["facts"]
     assert "vectors_from_subwords" not in without
+
+
+def test_words_without_trained_vector_do_not_start_from_zeros(data):
+    words, draw = data.vocab.words[:2], np.random.default_rng(1).normal
+    matrix = np.stack([draw(size=12), np.zeros(12)]).astype(np.float32)
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), Ngrams(3, 5))
+    vectors = ns.Vectors(ns.Vocab(words, np.ones(2)), matrix, subwords=subwords)
+    trained = config(epochs=1, learning_rate=1e-9)
+    model = train_lm(data, trained, vectors=vectors)
+    embedding = model.model.embedding.weight.detach().numpy()
+    assert np.corrcoef(subwords.vectors(words)[1], embedding[1])[0, 1] == pytest.approx(1, abs=1e-5)
+    model = train_lm(data, trained, vectors=vectors.without_subwords())
+    assert model.model.embedding.weight[1].any()
+    assert model.meta["facts"]["vectors_cover_words"] == pytest.approx(1 / len(data.vocab))
+
+
+def test_tokens_of_bpe_start_without_ngrams(tmp_path):
+    (tmp_path / "a.txt").write_text("the king and the queen\n" * 200)
+    settings = TextConfig(tokenizer="bpe", vocab_size=300, valid_share=0.1)
+    data = ns.preprocess(ns.open_corpus(tmp_path / "a.txt"), settings, tmp_path / "a.tokens")
+    draw = np.random.default_rng(1).normal
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), Ngrams(3, 5))
+    vectors = ns.Vectors(ns.Vocab(["t", "elsewhere"], np.ones(2)), draw(size=(2, 12)), subwords=subwords)
+    facts = train_lm(data, config(epochs=1, learning_rate=1e-9), vectors=vectors).meta["facts"]
+    assert facts["vectors_cover_words"] == pytest.approx(2 / len(data.vocab))  # t and T
+    assert "vectors_from_subwords" not in facts
 
 
 def test_resume_lm_refuses_other_text(data, tmp_path):

@@ -30,7 +30,7 @@ def test_every_syllable_comes_back_from_its_letters() -> None:
 
 
 def test_letters_are_those_of_unicode() -> None:
-    """Compare the names of the letters with those of the canonical decomposition."""
+    """Compare the names of the letters with the names in the canonical decomposition."""
     for syllable in SYLLABLES:
         parts, letters = unicodedata.normalize("NFD", syllable), split_syllables(syllable)
         assert letters[2:] == "∅" or len(parts) == 3

@@ -63,7 +63,7 @@ def test_word_bags_with_jamo_equal_reference_for_any_text(words: list[str]) -> N
 
 
 def test_inflected_forms_share_ngrams_of_letters() -> None:
-    """Compare 달리다 and 달려서: one common syllable, but five common letters."""
+    """Compare 달리다 and 달려서: a single common syllable, but five common letters."""
     rows = as_lists(word_bags(["달리다", "달려서"], Ngrams(2, 4, "jamo"), 2_000_000))
     alone = as_lists(word_bags(["달리다", "달려서"], Ngrams(2, 4), 2_000_000))
     assert len({*rows[0]} & {*rows[1]}) > 2 * len({*alone[0]} & {*alone[1]})

@@ -1,5 +1,6 @@
 """Unseen words have the mean of their n-grams in queries, evaluation, conversion and transformations."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from nlpseq.vectors.align import align
 from nlpseq.vectors.postprocess import postprocess
 from nlpseq.vectors.shrink import shrink
 from nlpseq.vectors.subwords import SubwordVectors
-from nlpseq.vectors.vectors import Vectors
+from nlpseq.vectors.vectors import FoundWord, Vectors
 
 WORDS = ["king", "queen", "왕", "never", "zero"]
 COUNTS = [9, 7, 5, 0, 1]
@@ -76,12 +77,44 @@ def test_words_never_trained_have_their_ngrams() -> None:
     """Entries of the vocabulary outside the text or without a trained pair count as unseen."""
     vectors = make()
     for word in ("never", "zero"):
-        assert vectors.unseen_form(word) == word
+        assert vectors.find_vector(word) == FoundWord(word, None)
+        for found in (vectors[word], vectors.get_vector(word), *vectors.stored_rows([vectors.lookup(word)])):
+            np.testing.assert_array_equal(found, mean_of(vectors, word))
         wanted = dict(vectors.nearest(mean_of(vectors, word), 3))
         assert dict(vectors.neighbors(word, 3)) == pytest.approx(wanted)
         assert word not in wanted
     with pytest.raises(DataError, match="does not occur in the text"):
         vectors.without_subwords().neighbors("never")
+    np.testing.assert_array_equal(vectors.without_subwords()["zero"], np.zeros(6))
+    np.testing.assert_array_equal(vectors.without_subwords()["never"], vectors.matrix[3])
+
+
+def test_gensim_names_take_ngrams_of_untrained_words() -> None:
+    """Compare with vectors in which the means of the n-grams are rows of the vocabulary."""
+    vectors = make()
+    matrix = vectors.matrix.copy()
+    matrix[3:] = mean_of(vectors, "never"), mean_of(vectors, "zero")
+    known = Vectors(Vocab(WORDS, np.full(5, 9)), matrix)
+    for each in (vectors, known):
+        each.__dict__["answers"] = (
+            each.n_similarity(["king", "zero"], ["queen", "never"]),
+            each.wmdistance(["king", "zero"], ["queen", "never"]),
+            each.wmdistance(["zero"], ["king"], norm=False),
+            each.odd_one_out(["king", "zero", "never"]),
+            each.doesnt_match(["king", "zero", "never"]),
+        )
+    for ours, theirs in zip(vectors.__dict__["answers"], known.__dict__["answers"], strict=True):
+        assert ours == (theirs if isinstance(theirs, str) else pytest.approx(theirs, abs=1e-6))
+
+
+def test_model_does_not_grow_with_unseen_words() -> None:
+    vectors = make()
+    vectors.neighbors("unseen0")
+    before = len(pickle.dumps(vectors))
+    for n in range(1, 9):
+        vectors.neighbors(f"unseen{n}")
+        vectors.find_words(f"text with unseen{n}")
+    assert len(pickle.dumps(vectors)) == before
 
 
 def test_unseen_words_are_refused_without_subwords() -> None:
@@ -93,20 +126,30 @@ def test_unseen_words_are_refused_without_subwords() -> None:
 
 def test_word_without_ngrams_is_unknown() -> None:
     vectors = make()
-    vectors.subwords = SubwordVectors(vectors.subwords.rows_BD, Ngrams(5, 6))
-    with pytest.raises(UnknownWord, match="has no trained n-gram of 5 to 6 characters"):
+    vectors.subwords = SubwordVectors(vectors.subwords.rows_BD, Ngrams(6, 7))
+    with pytest.raises(UnknownWord, match="has no trained n-gram of 6 to 7 characters"):
         vectors.neighbors("a")
-    assert "a" not in vectors and vectors.find_words("king a") == ([0], ["a"])
+    assert "a" not in vectors and vectors.find_words("king a") == ([FoundWord("king", 0)], ["a"])
+    with pytest.raises(UnknownWord, match=r"no trained n-gram .* characters\. Did you mean king"):
+        vectors.neighbors("kng")
+    vectors.subwords = SubwordVectors(vectors.subwords.rows_BD, Ngrams(6, 7, "jamo"))
+    with pytest.raises(UnknownWord, match="n-gram of 6 to 7 characters or 3 to 5 letters of Hangul"):
+        vectors.neighbors("a")
+
+
+def test_words_of_unknown_count_may_answer() -> None:
+    vectors = make(counts=[-1, 7, 1, 5, 5])
+    assert {word for word, _ in vectors.query("kings", min_frequency=5)} == {"king", "queen", "never"}
 
 
 def test_unseen_word_is_written_as_the_tokenizer_does() -> None:
     vectors = make(text=True)
-    assert vectors.unseen_form("KINGS!") == "kings"
+    assert vectors.find_vector("KINGS!") == FoundWord("kings", None)
     np.testing.assert_array_equal(vectors["KINGS!"], mean_of(vectors, "kings"))
     with pytest.raises(UnknownWord, match="is 2 words in the text"):
         vectors.neighbors("king-wrod")
-    ids, unknown = vectors.find_words("The King, a Wrod!")
-    assert unknown == [] and [vectors.word_of(word_id) for word_id in ids] == ["the", "king", "a", "wrod"]
+    found, unknown = vectors.find_words("The King, a Wrod!")
+    assert unknown == [] and [each.word for each in found] == ["the", "king", "a", "wrod"]
 
 
 def test_pairs_count_words_without_any_vector() -> None:

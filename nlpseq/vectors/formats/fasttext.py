@@ -24,7 +24,8 @@ part, K buckets that are kept.
 
 import mmap
 import struct
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -39,8 +40,8 @@ from nlpseq.vectors.compact_matrix import CompactMatrix
 from nlpseq.vectors.formats.names import TITLES
 from nlpseq.vectors.formats.reader import Source
 from nlpseq.vectors.formats.rows import WORD_ENCODING, VectorFile, VectorRows
-from nlpseq.vectors.lazy_rows import LazyRows
-from nlpseq.vectors.subwords import Pruned, SubwordVectors, word_means
+from nlpseq.vectors.lazy_rows import LazyRows, row_blocks
+from nlpseq.vectors.subwords import Pruned, SubwordVectors
 
 __all__ = ["MAGIC", "Settings", "read_fasttext", "write_fasttext"]
 
@@ -54,7 +55,7 @@ _WORD, _LABEL = 0, 1
 _CENTROIDS = 256
 _MAX_ENTRY_BYTES = 1 << 20
 _MAX_MAGNITUDE = 1e15  # of a number; sums and squares of such numbers stay finite
-_BLOCK_ROWS = 4096  # written at once
+_MAX_NAMED = 5  # rows in a notice
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -114,19 +115,20 @@ def read_fasttext(source: Source) -> VectorFile:
     content.expect_end()
     has_contexts = not is_supervised and settings.loss in (_NEGATIVE_SAMPLING, _SOFTMAX)
     top = min(num_words, source.options.load_top or num_words)
-    words = dictionary.words[:top]
-    own_VD, subwords = _part(input_RD, 0, top), None
+    words, own_VD, subwords = dictionary.words[:top], input_RD.select(slice(top)), None
+    vectors_VD = _usable(own_VD)
     if settings.has_ngrams:
-        subwords = _subwords(input_RD, num_words, settings, dictionary)
-        vectors_VD, subwords = _means(own_VD, words, subwords)
-    else:
-        vectors_VD = _usable(own_VD)
+        vectors_VD, subwords = _means(own_VD, words, _subwords(input_RD, num_words, settings, dictionary))
+    parts = {"row": own_VD, "n-gram row": input_RD.select(slice(num_words, None))}
+    parts |= {"output row": output_RD.select(slice(top))} if has_contexts else {}
+    not_finite, notices = _check_rows(parts, words) if source.options.verify else ([], [])
     return VectorFile(
         Vocab(words, dictionary.counts[:top]),
         CompactMatrix(vectors_VD),
         TITLES["fasttext"],
-        [],
-        contexts=CompactMatrix(_usable(_part(output_RD, 0, top))) if has_contexts else None,
+        notices,
+        not_finite=not_finite,
+        contexts=CompactMatrix(_usable(parts["output row"])) if has_contexts else None,
         subwords=subwords,
         meta={"model": f"fastText {_MODELS[settings.model]}", "fasttext": settings._asdict()},
     )
@@ -136,7 +138,7 @@ class _Content:
     """The bytes of a file, mapped unless compressed, read from the front with every size checked."""
 
     def __init__(self, source: Source) -> None:
-        self.source, self._place = source, 0
+        self.source, self._offset = source, 0
         if source.compressed or source.size == 0:  # because an empty file cannot be mapped
             self._data: Any = source.stream.read()
         else:
@@ -157,30 +159,30 @@ class _Content:
         """Return the next byte, 0 or 1."""
         (value,) = self.take(struct.Struct("<B"), what)
         if value > 1:
-            raise self.source.corrupt(f"byte {self._place - 1} before the {what} is {value}, not 0 or 1")
+            raise self.source.corrupt(f"byte {self._offset - 1} before the {what} is {value}, not 0 or 1")
         return bool(value)
 
     def text(self, what: str) -> bytes:
         """Return the bytes before the next NUL."""
-        end = self._data.find(b"\0", self._place, self._place + _MAX_ENTRY_BYTES)
+        end = self._data.find(b"\0", self._offset, self._offset + _MAX_ENTRY_BYTES)
         if end < 0:
-            raise self.source.corrupt(f"byte {self._place} does not begin {what}: the file is truncated")
-        start, self._place = self._place, end + 1
+            raise self.source.corrupt(f"byte {self._offset} does not begin {what}: the file is truncated")
+        start, self._offset = self._offset, end + 1
         return bytes(self._data[start:end])
 
     def expect_end(self) -> None:
-        if left := len(self._data) - self._place:
+        if left := len(self._data) - self._offset:
             raise self.source.corrupt(f"continues after the model by {count_text(left, 'byte')}")
 
     def _advance(self, num_bytes: int, what: str) -> int:
-        """Return the place of the next bytes; raise ArtifactError if the file has fewer."""
-        start, left = self._place, len(self._data) - self._place
+        """Return the offset of the next bytes; raise ArtifactError if the file has fewer."""
+        start, left = self._offset, len(self._data) - self._offset
         if num_bytes > left:
             raise self.source.corrupt(
                 f"ends in the {what}, which declares {num_bytes:,} bytes and has {left:,}: the file is "
                 "truncated, or a size is wrong"
             )
-        self._place += num_bytes
+        self._offset += num_bytes
         return start
 
 
@@ -208,9 +210,12 @@ def _read_settings(content: _Content) -> Settings:
             f"declares {settings.dim} dimensions, {settings.bucket} buckets and n-grams of {settings.minn} "
             f"to {settings.maxn} characters"
         )
-    if settings.has_ngrams and (settings.maxn > MAX_NGRAM or settings.bucket == 0):
-        raise source.corrupt(
-            f"declares n-grams of up to {settings.maxn} characters in {settings.bucket} buckets"
+    if settings.has_ngrams and settings.bucket == 0:
+        raise source.corrupt(f"declares n-grams of up to {settings.maxn} characters without a bucket")
+    if settings.has_ngrams and settings.maxn > MAX_NGRAM:
+        raise DataError(
+            f"{source.name}: has n-grams of up to {settings.maxn} characters, and nlpseq reads n-grams up to "
+            f"{MAX_NGRAM}. Train the model again with -maxn {MAX_NGRAM}, or use its .vec file."
         )
     return settings
 
@@ -223,22 +228,21 @@ def _read_dictionary(content: _Content, settings: Settings) -> _Dictionary:
         raise source.corrupt(
             f"declares {num_entries} entries, of which {num_words} are words and {num_labels} labels"
         )
-    words, counts = list[bytes](), list[int]()
+    words, counts = list[str](), array("q")
     for row in range(num_entries):
         word = content.text(f"entry {row + 1:,} of {num_entries:,}")
         count, kind = content.take(_ENTRY_END, f"entry {row + 1:,} of {num_entries:,}")
         if kind != (_WORD if row < num_words else _LABEL) or count < 0:
             raise source.corrupt(f"entry {row + 1:,} has the count {count} and the type {kind}")
         if row < num_words:
-            words.append(word)
+            words.append(word.decode(*WORD_ENCODING))
             counts.append(count)
-    decoded = [word.decode(*WORD_ENCODING) for word in words]
-    if len(set(decoded)) != num_words:
+    if len(set(words)) != num_words:
         raise source.corrupt("has a word twice in its dictionary")
     pruned, rows_K = None, np.zeros(0, np.int64)
     if num_pruned >= 0:
         pruned, rows_K = _read_pruned(content, num_pruned, settings)
-    return _Dictionary(decoded, np.array(counts, np.int64), num_labels, pruned, rows_K)
+    return _Dictionary(words, np.array(counts, np.int64), num_labels, pruned, rows_K)
 
 
 def _read_pruned(content: _Content, number: int, settings: Settings) -> tuple[Pruned, Ints]:
@@ -315,23 +319,52 @@ def _subwords(
     """Return the rows of n-grams."""
     ngrams = Ngrams(max(1, settings.minn), settings.maxn)
     if dictionary.pruned is None:
-        return SubwordVectors(_part(input_RD, num_words, len(input_RD)), ngrams)
-    rows_K = num_words + dictionary.pruned_rows_K
-    kept_KD = LazyRows((len(rows_K), settings.dim), lambda ids: input_RD[rows_K[ids]])
+        return SubwordVectors(input_RD.select(slice(num_words, None)), ngrams)
+    kept_KD = input_RD.select(num_words + dictionary.pruned_rows_K)
     return SubwordVectors(kept_KD, ngrams, dictionary.pruned)
 
 
-def _means(own_VD: LazyRows, words: list[str], subwords: SubwordVectors) -> tuple[LazyRows, SubwordVectors]:
+def _means(
+    own_VD: LazyRows, words: Sequence[str], subwords: SubwordVectors
+) -> tuple[LazyRows, SubwordVectors]:
     """Return the vectors of words, and the rows of n-grams with zeros for unusable rows."""
-    bags, usable_BD = subwords.ngram_rows(words), _usable(subwords.rows_BD)
-    exact_VD = word_means(_usable(own_VD), bags, usable_BD)
-    fast_VD = word_means(own_VD, bags, subwords.rows_BD)  # without a check of each row
-    return _usable(fast_VD, exact_VD), subwords._replace(rows_BD=usable_BD)
+    usable = subwords._replace(rows_BD=_usable(subwords.rows_BD))
+    fast_VD = subwords.with_own_rows(words, own_VD)  # without a check of each row
+    return _usable(fast_VD, usable.with_own_rows(words, _usable(own_VD))), usable
 
 
-def _part(matrix_RD: LazyRows, first: int, last: int) -> LazyRows:
-    """Return some rows of a matrix."""
-    return LazyRows((last - first, matrix_RD.shape[1]), lambda ids: matrix_RD[ids + first])
+def _check_rows(parts: Mapping[str, LazyRows], words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Read all rows; return the words whose own row is unusable, and a notice for each part with such rows.
+
+    parts: rows by a name for the notice.
+    """
+    found = {name: _find_unusable(rows_RD) for name, rows_RD in parts.items()}
+    notices = [
+        f"{count_text(len(rows), name)} not finite or too large, read as zeros: {_named(name, rows, words)}"
+        for name, rows in found.items()
+        if rows
+    ]
+    return [words[row] for row in found["row"]], notices
+
+
+def _named(name: str, rows: list[int], words: Sequence[str]) -> str:
+    """Return the numbers of the first rows, of words with the word."""
+    shown = [f"row {row + 1:,}" for row in rows[:_MAX_NAMED]]
+    if name != "n-gram row":
+        shown = [f"{text} ({words[row]!r})" for text, row in zip(shown, rows, strict=False)]
+    return ", ".join(shown) + ", ..." * (len(rows) > _MAX_NAMED)
+
+
+def _find_unusable(rows_RD: LazyRows) -> list[int]:
+    found = list[int]()
+    for block in row_blocks(len(rows_RD)):
+        found += (np.flatnonzero(~_are_usable(rows_RD[block])) + block.start).tolist()
+    return found
+
+
+def _are_usable(rows_ND: Floats) -> npt.NDArray[np.bool_]:
+    """Return True for each row whose numbers are finite and not too large."""
+    return np.asarray((np.abs(rows_ND) < _MAX_MAGNITUDE).all(axis=1))
 
 
 def _usable(rows_RD: LazyRows, instead_RD: LazyRows | None = None) -> LazyRows:
@@ -340,9 +373,9 @@ def _usable(rows_RD: LazyRows, instead_RD: LazyRows | None = None) -> LazyRows:
     def take(ids: Ints) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
             taken = rows_RD[ids]
-        is_usable = np.abs(taken) < _MAX_MAGNITUDE
-        if not is_usable.all():
-            bad = np.flatnonzero(~is_usable.all(axis=1))
+        is_usable_N = _are_usable(taken)
+        if not is_usable_N.all():
+            bad = np.flatnonzero(~is_usable_N)
             taken[bad] = 0 if instead_RD is None else instead_RD[ids[bad]]
         return taken
 
@@ -376,13 +409,13 @@ def write_fasttext(rows: VectorRows, stream: BinaryIO) -> None:
     stream.write(b"\0" + struct.pack("<2q", num_words + num_buckets, dim))
     for words, block_BD in rows.blocks():
         _write_rows(stream, block_BD if subwords is None else subwords.own_rows(words, block_BD))
-    for start in range(0, num_buckets, _BLOCK_ROWS):
-        _write_rows(stream, subwords.rows_BD[start : start + _BLOCK_ROWS])  # type: ignore[union-attr]
+    for block in row_blocks(num_buckets):
+        _write_rows(stream, subwords.rows_BD[block])  # type: ignore[union-attr]
     stream.write(b"\0" + struct.pack("<2q", num_words, dim))
     contexts = rows.model.contexts
-    for start in range(0, num_words, _BLOCK_ROWS):
-        block = rows.rows[start : start + _BLOCK_ROWS]
-        _write_rows(stream, np.zeros((len(block), dim)) if contexts is None else contexts[block])
+    for block in row_blocks(num_words):
+        ids = rows.rows[block]
+        _write_rows(stream, np.zeros((len(ids), dim)) if contexts is None else contexts[ids])
 
 
 def _settings_to_write(meta: Mapping[str, Any], subwords: SubwordVectors | None, dim: int) -> Settings:

@@ -35,6 +35,7 @@ from nlpseq.vectors.formats.spacy import write_spacy
 from nlpseq.vectors.formats.static import word_tokenizer, write_static
 from nlpseq.vectors.formats.text_rows import FewerNumbers
 from nlpseq.vectors.formats.writer import atomic_files, check_files
+from nlpseq.vectors.lazy_rows import row_blocks
 
 __all__ = [
     "FILE_FORMATS", "Written", "check_output", "is_vector_file", "read_vectors", "sniff_format",
@@ -42,7 +43,6 @@ __all__ = [
 ]  # fmt: skip
 
 EXPORT = "export"  # kind of a folder for another tool
-_BLOCK_ROWS = 4096  # checked at once
 _MAX_NAMED = 5  # rows in a notice
 _WORDS_ALONE = WholeModel()
 
@@ -127,11 +127,11 @@ def is_vector_file(file: Path) -> bool:
 def _zero_unusable_rows(found: VectorFile) -> VectorFile:
     """Set rows that are not finite to zero, and note these rows and the other rows of zeros."""
     not_finite, zero = list[int](), list[int]()
-    for start in range(0, len(found.matrix_VD), _BLOCK_ROWS):
-        block_BD = found.matrix_VD[start : start + _BLOCK_ROWS]
+    for block in row_blocks(len(found.matrix_VD)):
+        block_BD = found.matrix_VD[block]
         with np.errstate(over="ignore", invalid="ignore"):
             sums_B = np.einsum("bd->b", block_BD)  # faster than sum
-        rows = np.flatnonzero(~np.isfinite(sums_B) | (sums_B == 0)) + start  # the only ones to look at
+        rows = np.flatnonzero(~np.isfinite(sums_B) | (sums_B == 0)) + block.start  # the only ones to look at
         not_finite += rows[~np.isfinite(found.matrix_VD[rows]).all(axis=1)].tolist()
         zero += rows[~found.matrix_VD[rows].any(axis=1)].tolist()
     found.matrix_VD[not_finite] = 0

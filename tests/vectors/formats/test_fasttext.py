@@ -170,8 +170,38 @@ def test_unusable_row_counts_as_zeros(stored: Stored, number: float) -> None:
     broken.own[0, 1] = broken.buckets[3, 2] = number
     sound = model._replace(own=model.own.copy(), buckets=model.buckets.copy())
     sound.own[0] = sound.buckets[3] = 0
-    vectors = Vectors.load(stored(plain.content(broken)), verify=True)
+    vectors = Vectors.load(stored(plain.content(broken)))
     assert_same_vectors(vectors, sound, [*WORDS, *UNSEEN])
+    assert vectors.meta["notices"] == [], "loading reads no number"
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e30])
+def test_verifying_counts_unusable_rows(stored: Stored, number: float) -> None:
+    model = plain.random_model()
+    assert Vectors.load(stored(plain.content(model)), verify=True).meta["notices"] == []
+    model.own[2, 1] = model.buckets[3, 2] = model.buckets[9, 0] = model.output[4, 4] = number
+    vectors = Vectors.load(stored(plain.content(model)), verify=True)
+    assert vectors.meta["notices"] == [
+        f"1 row not finite or too large, read as zeros: row 3 ({WORDS[2]!r})",
+        "2 n-gram rows not finite or too large, read as zeros: row 4, row 10",
+        f"1 output row not finite or too large, read as zeros: row 5 ({WORDS[4]!r})",
+    ]
+    assert vectors.meta["not_finite"] == [WORDS[2]]
+    vectors.write(stored(b"", "b.vec"), force=True)
+
+
+def test_many_words_load_with_little_memory(tmp_path: Path) -> None:
+    """Load 50,000 words within 400 bytes a word, without hashes of the n-grams of each."""
+    words = [f"weatherforecast{n}" for n in range(50_000)]
+    model = plain.random_model(words=words)
+    (tmp_path / "a.bin").write_bytes(plain.content(model))
+    tracemalloc.start()
+    try:
+        vectors = Vectors.load(tmp_path / "a.bin")
+        assert tracemalloc.get_traced_memory()[1] < 400 * len(words)
+    finally:
+        tracemalloc.stop()
+    assert_same_vectors(vectors, model, words[:: len(words) // 9])
 
 
 def test_model_can_be_pickled_and_copied(stored: Stored) -> None:
@@ -215,7 +245,6 @@ FORGED: dict[str, dict[str, int]] = {
     "buckets": {"bucket": VAST},
     "no buckets": {"bucket": 0},
     "negative buckets": {"bucket": -1},
-    "n-grams": {"maxn": VAST},
     "model": {"kind": 4},
     "loss": {"loss": 9},
     "entries": {"entries": VAST, "words": VAST},
@@ -258,6 +287,9 @@ def test_forged_lists_are_refused(stored: Stored) -> None:
         Vectors.load(stored(plain.content(twice)))
     with pytest.raises(DataError, match=r"version 13, and nlpseq reads 11 and 12\. Write the model again"):
         Vectors.load(stored(plain.content(model, version=13)))
+    long = r"n-grams of up to 25 characters, and nlpseq reads n-grams up to 20\. Train .* -maxn 20"
+    with pytest.raises(DataError, match=long):
+        Vectors.load(stored(plain.content(model, maxn=25)))
 
 
 def test_forged_quantizers_are_refused(stored: Stored) -> None:
