@@ -271,14 +271,12 @@ class Trainer:
 
     def save_state(self, folder: artifact.Folder, meta: artifact.Meta) -> None:
         """Write a checkpoint, which lists the words that no pair has trained so far."""
-        weights, best = (
-            Weights(*(weight[:, : self.config.dim] for weight in each)) for each in (self.weights, self.best)
-        )
-        kept = None if self.best is self.weights else best
-        vocab = self.data.vocab.without_specials()
-        untrained = [vocab.words[word_id] for word_id in initial_ids(to_numpy(weights[0]), self.config)]
+        dim, vocab = self.config.dim, self.data.vocab.without_specials()
+        weights = Weights(*(to_numpy(weight[:, :dim]) for weight in self.weights))
+        best = None if self.best is self.weights else Weights(*(weight[:, :dim] for weight in self.best))
+        untrained = [vocab.words[word_id] for word_id in initial_ids(weights.in_VD, self.config)]
         described = self._describe() | {"untrained": untrained}
-        run = Checkpoint(described, vocab, self.config, self.state, self.metrics, weights, kept)
+        run = Checkpoint(described, vocab, self.config, self.state, self.metrics, weights, best)
         save_checkpoint(folder, run, meta)
 
     def save_result(self, folder: artifact.Folder) -> None:

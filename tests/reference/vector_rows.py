@@ -30,9 +30,9 @@ def read_rows(content: bytes, *, has_header: bool) -> list[Row] | None:
     """Return the rows of a file of at most seven, None if it is refused."""
     *lines, last = content.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\x1a").split(b"\n")
     lines, num_rows, declared = [line for line in lines if line.strip(b" \t\r")], None, None
-    if has_header and not lines:  # the line of sizes is cut
-        return None
     if has_header:
+        if not lines:  # the line of sizes is cut
+            return None
         num_rows, declared = map(int, lines.pop(0).split())
         if len(lines) > 1 and min(map(count_numbers, lines)) > declared:
             return None

@@ -87,11 +87,11 @@ def start(work: Work, folder: Path, **environment: str) -> subprocess.Popen[str]
 
 def run(work: Work, folder: Path, **environment: str) -> tuple[int, str]:
     """Return exit code and stderr of a command."""
-    child = start(work, folder, **environment)
-    try:
-        _, err = child.communicate(timeout=300)  # of a run that writes often, on a busy machine
-    finally:
-        child.kill()
+    with start(work, folder, **environment) as child:
+        try:
+            _, err = child.communicate(timeout=300)  # of a run that writes often, on a busy machine
+        finally:
+            child.kill()
     return child.returncode, err
 
 
