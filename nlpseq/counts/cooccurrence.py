@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.config.fields import from_dict, split_settings
@@ -31,6 +31,7 @@ from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, stream_key
 from nlpseq.core.resources import available_cores
 from nlpseq.dataset.encode_cache import as_dataset
+from nlpseq.dataset.joint_vocab import rows_of_words
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
@@ -49,6 +50,7 @@ __all__ = [
     "VERSION",
     "Cooccurrence",
     "Text",
+    "add_counts",
     "count_cooccurrences",
     "count_matrix",
     "find_or_count",
@@ -142,7 +144,7 @@ def count_cooccurrences(
     counting, text = split_settings(CooccurrenceConfig, config, settings, TextConfig)
     data = as_dataset(data, text, threads=threads)
     vocab = data.vocab.without_specials()
-    tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, counting.subsample))
+    tokens = Text(data.tokens, data.sentences, keep_thresholds(data.word_counts, counting.subsample))
     matrix = count_matrix(tokens, counting, threads or available_cores(), memory_bytes, progress)
     return Cooccurrence(matrix, vocab, counting, _meta_of(data))
 
@@ -157,27 +159,68 @@ def find_or_count(
 ) -> Cooccurrence:
     """Return the counts of the train split, from the folder of the corpus if the same are stored there.
 
-    notice: told which stored counts are used or not. meta has `count_seconds`.
+    notice: told which stored counts are used or not. meta has `count_seconds`. Raises ConfigError for other
+    settings than of the counts in a corpus with a start, because these cannot be counted again.
     """
     started, stored, counts = time.perf_counter(), data.path / "cooccurrence", None
     if stored.exists():
-        found = Cooccurrence.load(stored)
-        has, wanted = asdict(found.config), asdict(config)
-        differences = [
-            f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name]
-        ]
-        if found.vocab.digest != data.vocab.without_specials().digest:
-            differences = ["another vocabulary"]
-        if differences:
-            notice(f"counts of {stored} have {', '.join(differences)}; counting again")
-        else:
-            notice(f"counts of {stored}")
-            meta = found.meta | _meta_of(data.split("train"))
-            counts = Cooccurrence(found.matrix, found.vocab, config, meta)
+        counts = _find(stored, data, config, notice)
+    elif "start" in data.meta:
+        notice(f"{data.name}: has no counts of earlier texts, so only this text is counted")
     if counts is None:
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress)
     counts.meta["count_seconds"] = time.perf_counter() - started
     return counts
+
+
+def _find(
+    stored: Path, data: TokenDataset, config: CooccurrenceConfig, notice: Callable[[str], None]
+) -> Cooccurrence | None:
+    """Return the counts stored in a corpus, or None if they have other settings; see find_or_count."""
+    found = Cooccurrence.load(stored)
+    has, wanted = asdict(found.config), asdict(config)
+    is_random = config.subsample > 0  # else the seed has no effect
+    names = [name for name in has if has[name] != wanted[name] and (is_random or name != "seed")]
+    differences = [f"{name} {has[name]} (not {wanted[name]})" for name in names]
+    if found.vocab.digest != data.vocab.without_specials().digest:
+        differences = ["another vocabulary"]
+    if not differences:
+        notice(f"counts of {stored}")
+        return Cooccurrence(found.matrix, found.vocab, config, found.meta | _meta_of(data.split("train")))
+    if "start" in data.meta:
+        options = " ".join(f"--{name.replace('_', '-')} {has[name]}" for name in names)
+        raise ConfigError(
+            f"{stored}: has {', '.join(differences)}, and the earlier texts cannot be counted again. Use "
+            + (options or "the texts themselves, or encode them again")
+            + "."
+        )
+    notice(f"counts of {stored} have {', '.join(differences)}; counting again")
+    return None
+
+
+def add_counts(earlier: Cooccurrence, new: Cooccurrence) -> Cooccurrence:
+    """Return the sum of the counts of earlier texts and of a new text with their joint vocabulary.
+
+    The result is the same to the bit as a count of all texts at once with this vocabulary and without
+    subsampling, if no new word occurs in the earlier texts, where it would be an unknown word, no word was
+    dropped, and no pair occurs 2^23 times or more. Raises ConfigError for other settings.
+    """
+    has, wanted = asdict(earlier.config), asdict(new.config)
+    for name in has:
+        if has[name] != wanted[name]:
+            raise ConfigError(
+                f"{name}: is {has[name]} in the earlier counts, not {wanted[name]}. Use the same settings."
+            )
+    ids_S = rows_of_words(earlier.vocab.words, new.vocab)
+    row_N = np.repeat(ids_S, np.diff(earlier.matrix.indptr))
+    column_N = ids_S[earlier.matrix.indices]
+    kept_N = (row_N >= 0) & (column_N >= 0)
+    indices_2N = row_N[kept_N], column_N[kept_N]
+    renumbered = coo_array((earlier.matrix.data[kept_N], indices_2N), shape=new.matrix.shape).tocsr()
+    matrix = renumbered + new.matrix
+    matrix.sort_indices()
+    tokens = {"num_tokens": earlier.meta.get("num_tokens", 0) + new.meta.get("num_tokens", 0)}
+    return Cooccurrence(matrix, new.vocab, new.config, new.meta | tokens)
 
 
 def _meta_of(data: TokenDataset) -> artifact.Meta:

@@ -1,16 +1,19 @@
 """Checkpoint of word2vec: its vectors so far, and the weights to continue from.
 
 vectors.npy, contexts.npy             present weights
+inputs.npy                            with subwords the present inputs, of which vectors.npy has the means
 best_vectors.npy, best_contexts.npy   weights of the best epoch, with early stopping
+frozen.npy                            words whose input, and whose output, must not change, with freeze_known
 meta.json                             `complete: false` and `position`, the TrainState
 metrics.jsonl, vocab.tsv
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nlpseq.config import MAX_THREADS, Word2VecConfig
 from nlpseq.config.fields import are_numbers, check, from_dict, is_whole
@@ -29,6 +32,8 @@ from nlpseq.word2vec.weights import to_numpy
 __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
 PRESENT = ("vectors.npy", "contexts.npy")
+INPUTS = "inputs.npy"  # in place of vectors.npy with subwords
+FROZEN = "frozen.npy"
 BEST = ("best_vectors.npy", "best_contexts.npy")
 
 
@@ -84,15 +89,22 @@ class Checkpoint(NamedTuple):
     metrics: list[artifact.Meta]
     weights: Weights  # without padding; memory-mapped if loaded
     best: Weights | None
+    frozen_2V: npt.NDArray[np.bool_] | None = None
+    words_VD: Any = None  # with subwords, the vectors of the words, which are means of rows of the inputs
 
 
 def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta) -> None:
     """Write a checkpoint into a new folder; meta: see training.runner.Trainer.save_state."""
     in_VD, out_VD = map(to_numpy, run.weights)
-    Vectors(run.vocab, in_VD, out_VD, run.meta).fill(folder, meta)
+    words_VD = in_VD if run.words_VD is None else run.words_VD
+    Vectors(run.vocab, words_VD, out_VD, run.meta).fill(folder, meta)
+    if run.words_VD is not None:
+        folder.write_array(INPUTS, in_VD)
     write_metrics(folder.path, run.metrics)
     for name, weight_VD in zip(BEST, run.best or (), strict=False):
         folder.write_array(name, to_numpy(weight_VD))
+    if run.frozen_2V is not None:
+        folder.write_array(FROZEN, run.frozen_2V)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -107,7 +119,7 @@ def _load(path: Path) -> Checkpoint:
     check_unfinished(path, meta)
     try:
         config, position = from_dict(Word2VecConfig, meta["config"]), from_dict(TrainState, meta["position"])
-        for name in ("epochs", "learning_rate", "threads"):
+        for name in ("epochs", "learning_rate", "threads", *(["buckets"] if config.subwords else [])):
             check(getattr(config, name) is not None, config, name, "the value that training started with")
         if not is_whole(meta["tokens"]):
             raise ValueError(f"tokens is {meta['tokens']!r}")
@@ -116,13 +128,19 @@ def _load(path: Path) -> Checkpoint:
         raise ArtifactError(
             f"{path / 'meta.json'}: is not valid ({error}). Train again with --force."
         ) from error
-    shape = (len(vectors.vocab), config.dim)
-    names = (*PRESENT, *BEST) if (path / BEST[0]).exists() else PRESENT
-    matrices = [load_matrix(path / name, shape) for name in names]
-    for name, weight_VD in zip(BEST, matrices[2:], strict=False):
-        if not np.isfinite(weight_VD).all():  # Vectors.load has checked PRESENT
+    num_words = len(vectors.vocab)
+    shapes = [(num_words + (config.buckets or 0), config.dim), (num_words, config.dim)]
+    present = (INPUTS, PRESENT[1]) if config.subwords else PRESENT
+    names = [*present, *BEST] if (path / BEST[0]).exists() else [*present]
+    matrices = [load_matrix(path / name, shape) for name, shape in zip(names, 2 * shapes, strict=False)]
+    for name, weight_VD in zip(names, matrices, strict=True):
+        if name not in PRESENT and not np.isfinite(weight_VD).all():  # Vectors.load has checked PRESENT
             raise ArtifactError(
                 f"{path / name}: holds numbers that are not finite. Train again with --force."
             )
     weights, best = Weights(*matrices[:2]), Weights(*matrices[2:]) if matrices[2:] else None
-    return Checkpoint(meta, vectors.vocab, config, position, read_metrics(path), weights, best)
+    frozen_2V = None
+    if config.freeze_known:
+        frozen_2V = load_matrix(path / FROZEN, (2, num_words), np.bool_)
+    metrics, words_VD = read_metrics(path), vectors.matrix if config.subwords else None
+    return Checkpoint(meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, words_VD)

@@ -39,7 +39,7 @@ def test_eval_w2v_json_equals_library(run_cli, here):
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt", "--json")
     answer = json.loads(done.stdout)
     wanted = evaluate_pairs(Vectors.load("one.w2v"), read_pairs(Path("pairs.tsv")).pairs)
-    facts = {"file": "pairs.tsv", "oov_words": ["zebra"], "unused": {}}
+    facts = {"file": "pairs.tsv", "oov_words": ["zebra"], "from_subwords": [], "unused": {}}
     assert answer["schema"] == 1 and answer["pairs"] == [facts | wanted._asdict()]
     analogies = answer["analogies"]
     assert [each["name"] for each in analogies["sections"]] == ["family", "gram1-plural"]
