@@ -117,6 +117,7 @@ def train_subwords_by_fasttext(job: Figures) -> Figures:
     import fasttext
     from worker import SETTINGS
 
+    shortest, longest = map(int, job["lengths"].split(":"))
     started = time.perf_counter()
     model = fasttext.train_unsupervised(
         job["text"],
@@ -128,8 +129,8 @@ def train_subwords_by_fasttext(job: Figures) -> Figures:
         minCount=SETTINGS["min_count"],
         epoch=job["epochs"],
         thread=job["threads"],
-        minn=3,
-        maxn=6,
+        minn=shortest,
+        maxn=longest,
         bucket=job["buckets"],
         verbose=0,
     )

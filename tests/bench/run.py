@@ -12,7 +12,8 @@ Kinds of WORK:
     ingredients     gain of each setting of skip-gram
     queries         nearest words, one by one and in one call
     subwords        training with character n-grams against gensim and fastText
-    going-on        pieces of a text, one after another, against all of it at once
+    korean          letters of Hangul against characters and plain words
+    continued       pieces of a text, one after another, against all of it at once
     cbow-update     both gradients of the CBOW mean at several learning rates
 
 Tables go to the terminal and to LOG.md. A table of all rows of `speed` also updates README.md in this folder.
@@ -26,7 +27,8 @@ from statistics import mean
 from typing import Any
 
 from common import CORPUS, check_tests, heading, tokenize_once, training_job
-from going_on import going_on
+from continued import continued
+from korean import korean
 from measure import run_job
 from queries import queries
 from revisions import compare_revisions
@@ -99,11 +101,12 @@ WORK = {
     "scaling": scaling,
     "sources": sources,
     "deterministic": deterministic,
-    "going-on": going_on,
+    "continued": continued,
     "growth": growth,
     "vectors": vectors,
     "ingredients": ingredients,
     "queries": queries,
+    "korean": korean,
     "subwords": subwords,
 }
 

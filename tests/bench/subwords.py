@@ -29,7 +29,7 @@ SCORES = ("rare words", "wordsim", "simlex", "analogies")
 def subwords(options: argparse.Namespace, folder: Path) -> str:
     check_tests("tests/word2vec/test_subwords.py", "tests/vectors/test_subwords.py")
     job = training_job(options, tokenize_once(Path(options.data) / CORPUS, folder))
-    job |= {"work": "subwords", "buckets": options.buckets}
+    job |= {"work": "subwords", "buckets": options.buckets, "lengths": "3:6"}
     lines = [
         *heading("Character n-grams", f"subwords --buckets {options.buckets}", options),
         "| " + " | ".join(COLUMNS) + " |",

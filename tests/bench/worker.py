@@ -247,7 +247,9 @@ def train_subwords(job: Figures) -> Figures:
     """Train with character n-grams, and save the vectors."""
     from nlpseq.word2vec.train import train_word2vec
 
-    job["settings"] |= {"subwords": "3:6", "buckets": job["buckets"]}
+    if lengths := job["lengths"]:
+        units = job.get("units", "characters")
+        job["settings"] |= {"subwords": lengths, "buckets": job["buckets"], "subword_units": units}
     data = encoded(job)
     vectors = train_word2vec(data, word2vec_config(job))
     vectors.save(job["saved"], force=True)
@@ -264,6 +266,20 @@ def train_on_pieces(job: Figures) -> Figures:
         vectors = train_word2vec(piece, config, start=vectors, **job["text_config"])
         seconds += vectors.meta["seconds"]
     return scores_with_unseen(vectors, job["data"]) | {"train_seconds": seconds, "words": len(vectors)}
+
+
+def score_korean(job: Figures) -> Figures:
+    """Evaluate a saved model on the Korean sets, by the words of its vocabulary alone."""
+    from nlpseq.evaluation.analogies import evaluate_analogies, read_analogies
+    from nlpseq.evaluation.word_pairs import evaluate_pairs, read_pairs
+    from nlpseq.vectors.vectors import Vectors
+
+    vectors, data = Vectors.load(job["saved"]).without_subwords(), Path(job["data"])
+    pairs = evaluate_pairs(vectors, read_pairs(data / "wordsim353-ko-dev.tsv").pairs)
+    sections = read_analogies(data / "analogies-ko-dev.txt").sections
+    total = evaluate_analogies(vectors, sections, restrict_vocab=RESTRICT)[-1]
+    used = {"used pairs": pairs.used, "used questions": total.used}
+    return {"pairs": pairs.spearman, "analogies": total.add / total.used} | used
 
 
 def score_saved(job: Figures) -> Figures:
@@ -321,6 +337,7 @@ WORK = {
     ("subwords", "gensim"): rivals.train_subwords_by_gensim,
     ("subwords", "fasttext"): rivals.train_subwords_by_fasttext,
     ("score", "nlpseq"): score_saved,
+    ("score-korean", "nlpseq"): score_korean,
     ("pieces", "nlpseq"): train_on_pieces,
     ("vectors", "gensim"): make_vectors,
     ("vectors", "nlpseq"): make_vectors,

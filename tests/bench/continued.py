@@ -1,6 +1,6 @@
 """Compare continued training on the pieces of a text, by `start`, with a single training on the whole text.
 
-`python tests/bench/run.py going-on`. Each piece has the same number of lines and of epochs. A word joins the
+`python tests/bench/run.py continued`. Each piece has the same number of lines and of epochs. A word joins the
 vocabulary if it occurs five times in a piece, so pieces know fewer words; every row says how many questions
 have a word without a vector.
 """
@@ -21,12 +21,12 @@ SCORES = ("wordsim", "simlex", "analogies")
 COLUMNS = ("pieces", "words", *SCORES, "mean", "against one", "oov of wordsim, rare words", "seconds")
 
 
-def going_on(options: argparse.Namespace, folder: Path) -> str:
+def continued(options: argparse.Namespace, folder: Path) -> str:
     check_tests("tests/word2vec/test_start.py", "tests/dataset/test_joint_vocab.py")
     text = tokenize_once(Path(options.data) / CORPUS, folder)
     job = training_job(options, text) | {"work": "pieces", "tool": "nlpseq", "objective": "skipgram"}
     lines = [
-        *heading("Continued training with new text", "going-on", options),
+        *heading("Continued training with new text", "continued", options),
         "| " + " | ".join(COLUMNS) + " |",
         "|---" * len(COLUMNS) + "|",
     ]
