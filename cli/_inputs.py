@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _ANNOUNCED = "nlpseq.announced"  # key of click.Context.meta: corpora announced as slow to build
 
 READ_BYTES = 1 << 16
+SLOW_WORDS = 200_000  # computed from n-grams in about half a minute
 SLOW_START = "starting (the first run with these settings compiles kernels)"  # see Progress
 
 
@@ -195,6 +196,11 @@ def open_vectors(
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice if str(model) in notice else f"{model}: {notice}")
+    if vectors.is_computed and len(vectors) >= SLOW_WORDS:
+        say(
+            f"{model}: the first question computes the vectors of all {len(vectors):,} words, which can take "
+            "minutes. Use --load-top N to load the most frequent, or convert the model to a .w2v folder once"
+        )
     return vectors
 
 

@@ -114,7 +114,13 @@ def convert(
         dropped = [] if drop is None else read_words(vectors, drop)
         smaller = shrink(vectors, words=kept, drop=dropped, keep_top=keep_top, pca=pca, dtype=dtype)
         written = smaller.write(out, format, bad_tokens, force=force)
-    new = [] if smaller is vectors else smaller.meta["notices"]
+    new = [] if smaller is vectors else list(smaller.meta["notices"])
+    if smaller.subwords is not None and chosen not in ("nlpseq", "fasttext"):
+        has_letters = smaller.subwords.ngrams.units == "jamo"
+        new.append(
+            f"n-grams left out, because {TITLES[chosen]} has no place for them. Write a .w2v folder"
+            f"{'' if has_letters else ', or use --format fasttext,'} to keep them"
+        )
     for notice in [*new, *written.notices]:
         say_warning(notice)
     say(f"{count_text(written.num_words, 'word')} x {smaller.matrix.shape[1]:,}: {TITLES[chosen]}")

@@ -386,7 +386,9 @@ def _score_analogies(
         "sections": records[: len(sections)],
         **dict.fromkeys(TOTALS),
         **{record["name"]: record for record in records[len(sections) :]},
-        "reason": None if records[-1]["used"] else "no question has four words with a vector",
+        "reason": None
+        if records[-1]["used"]
+        else "no question has three words with a vector and an answer of the vocabulary",
         "oov_words": words_without_vector(vectors, words),
         "from_subwords": words_from_subwords(vectors, words),
         "unused": line_numbers(asked.unused),

@@ -33,7 +33,7 @@ from ._options import (
     require_with,
     threads_option,
 )
-from ._output import Progress, print_path, printable, say, shell_path
+from ._output import Progress, print_path, printable, say, say_warning, shell_path
 from ._training import lock_result, refuse_models
 
 __all__ = ["preprocess"]
@@ -90,8 +90,9 @@ def preprocess(
     with --min-count occurrences in CORPUS, and --max-vocab keeps the most frequent of all. Occurrences in
     earlier texts do not count for a new word, so for a chain of small texts use --min-count 1 --max-vocab N.
     Counts are added up, with --cooccurrence also the counts of neighbors in DIR. The settings of DIR are
-    used. Train on the result with `nlpseq train-w2v --start` or, from the counts, with `nlpseq train-counts`
-    and the same settings of counting.
+    used. Counts of neighbors have the defaults of PPMI-SVD; for GloVe add --window 10 --weighting harmonic
+    --subsample 0. Train on the result with `nlpseq train-w2v --start` or, from the counts, with
+    `nlpseq train-counts` and the same settings of counting.
     """
     earlier = None if start is None else _open_start(start, with_counts=cooccurrence)
     counted = None if earlier is None else earlier.counts
@@ -116,11 +117,17 @@ def preprocess(
         pairs = _count(data, counting, threads, counted) if cooccurrence else None
     data.path = path
     say_contents(data, counting.subsample if cooccurrence else 0.0, "--cooccurrence")
+    if earlier is not None:
+        words = data.vocab.without_specials()
+        num_known = sum(word in earlier.vocab for word in words.words)
+        say(f"start: {count_text(num_known, 'known word')}, {count_text(len(words) - num_known, 'new word')}")
     if config.phrases:
         _say_phrases(data)
     if pairs is not None:
         say(f"{count_text(pairs, 'pair')} of neighbors in {path / 'cooccurrence'}")
-    say(f"next: nlpseq train-w2v {shell_path(path)}{' --start MODEL' if start else ''}")
+    is_model = start is not None and dataset_folder((str(start),)) is None
+    option = "" if start is None else f" --start {shell_path(start) if is_model else 'MODEL'}"
+    say(f"next: nlpseq train-w2v {shell_path(path)}{option}")
     print_path(path)
 
 
@@ -168,6 +175,8 @@ def _open_start(path: Path, *, with_counts: bool) -> _Earlier:
             "--cooccurrence."
         )
     text = text_defaults(str(path), asdict(data.config), settings)
+    if not with_counts and counts.exists():
+        say_warning(f"{path}: its counts of neighbors are left out. Use --cooccurrence to add to them.")
     if not with_counts:
         return _Earlier(data.vocab, text, None)
     counted = Cooccurrence.load(counts)

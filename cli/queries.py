@@ -112,7 +112,7 @@ def _line(vectors: Vectors, typed: str) -> _Question:
         total = count_text(len(known) + len(unknown), "word")
         shown = " ".join(map(vectors.vocab.label, unknown))
         say(f"{typed}: {len(unknown)} of {total} left out as unknown: {shown}")
-    return _Question(known, typed, {"line": typed, "unknown": unknown} | _from_subwords(known))
+    return _Question(known, typed, {"line": typed, "unknown": unknown} | _from_subwords(vectors, known))
 
 
 def _print_neighbors(
@@ -328,16 +328,18 @@ def _changes(vectors: Vectors, words: Iterable[str]) -> dict[str, Any]:
         if found is not None and vectors.vocab.find(typed) is None:
             changed[typed] = found
             say(f"{show_word(typed, found)}: read as {show_word(found)}")
-    return ({"changed": changed} if changed else {}) | _from_subwords(vectors.find_vectors(words))
+    return ({"changed": changed} if changed else {}) | _from_subwords(vectors, vectors.find_vectors(words))
 
 
-def _from_subwords(found: Iterable[FoundWord | None]) -> dict[str, Any]:
+def _from_subwords(vectors: Vectors, found: Iterable[FoundWord | None]) -> dict[str, Any]:
     """Say which words have a vector made from n-grams, and return them for JSON."""
     from nlpseq.vectors.suggestions import show_word
 
-    made = [each.word for each in found if each is not None and each.row is None]
+    made = list(dict.fromkeys(each.word for each in found if each is not None and each.row is None))
     for word in made:
-        say(f"{show_word(word)}: does not occur in the training text; its vector is made from subwords")
+        lower = vectors.vocab.find(word.lower())
+        hint = f". Did you mean {show_word(lower)}?" if lower not in (None, word) else ""
+        say(f"{show_word(word)}: has no trained vector of its own; its vector is made from subwords{hint}")
     return {"from_subwords": made} if made else {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from .eval_w2v import read_sets, score_cells, set_options
 __all__ = ["train_w2v"]
 
 SAMPLED = "--loss negative-sampling"
+MAX_SAMPLED = 10_000  # words of a start, searched for capitals
 VALID_SHARE = {"valid_share": 0.05}  # default with --early-stop
 
 if TYPE_CHECKING:
@@ -79,11 +81,12 @@ def train_w2v(
     words with --min-count occurrences in CORPUS are added, with random vectors or, if MODEL has n-grams, the
     means of their n-grams. Counts are added up, and --max-vocab keeps the most frequent words of all. A new
     word needs --min-count occurrences in one CORPUS: for small texts use --min-count 1 --max-vocab N.
-    Dimensions, objective and tokenizer are the same as of MODEL; its other settings, such as --window, are
-    the defaults. The first learning rate is the usual one times the share of CORPUS in all tokens so far, as
-    if it had fallen through the earlier texts (half of it if MODEL has no counts). With --freeze-known it is
-    the usual one. Stderr tells how far known words moved and, with --pairs and --analogies, the scores before
-    and after.
+    Dimensions, objective, tokenizer and n-grams are the same as of MODEL, and its window, negatives,
+    subsample, smoothing and update of CBOW are the defaults. All later texts share the buckets of the first
+    training, so choose enough --buckets there. The first learning rate is the usual one times the share of
+    CORPUS in all tokens so far, as if it had fallen through the earlier texts (half of it if MODEL has no
+    counts). With --freeze-known it is the usual one. Stderr tells how far known words moved and, with --pairs
+    and --analogies, the scores before and after; give both again with --resume.
     """
     session = TrainingSession("train-w2v", ".w2v", "words", **arguments)
     for name, value in (("pairs", pairs), ("analogies", analogies)):
@@ -126,7 +129,7 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
     known = None if start is None else start.vectors.vocab
     data = prepare(session.sources, text, config.threads, kernels, config.subsample, known)
     resources.trim_heap()
-    share = 1.0 if start is None else _say_start(start, data)
+    share = 1.0 if start is None else _say_start(start, data, config)
     config = _check_room(path, data, config, share)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
     vectors = session.train(partial(train_word2vec, data, config, start=start), data)
@@ -136,13 +139,13 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
 def _open_start(path: Path) -> Start:
     """Open the vectors of --start; raise ConfigError for options that do not go with them."""
     if is_typed("preset"):
-        raise ConfigError("--preset: does not go with --start, whose settings are used. Leave it out.")
+        raise ConfigError("--preset: does not go with --start, whose dimensions are used. Leave it out.")
     from nlpseq.word2vec.start import Start
 
     return Start(open_vectors(path, verify=False), path)
 
 
-def _say_start(start: Start, data: TokenDataset) -> float:
+def _say_start(start: Start, data: TokenDataset, config: Word2VecConfig) -> float:
     """Describe the start and the text; return the share of the new text in all tokens."""
     from nlpseq.word2vec.start import check_joint, has_outputs, new_share
 
@@ -156,6 +159,18 @@ def _say_start(start: Start, data: TokenDataset) -> float:
     if start.tokens is None:
         of_all = "earlier texts are taken as long as this one, because no counts are known"
     say(f"start {start.name}: {', '.join(parts)}; {of_all}")
+    if (data.config.max_vocab or len(words) + 1) <= num_known:
+        say_warning(
+            f"--max-vocab {data.config.max_vocab}: leaves no room for new words. Raise it to learn new words."
+        )
+    if config.freeze_known and num_known == len(words):
+        say_warning("--freeze-known: there is no new word, so no vector will change. Leave it out.")
+    has_capitals = any(word != word.lower() for word in islice(vectors.vocab.words, MAX_SAMPLED))
+    if "text_config" not in vectors.meta and data.config.lower and has_capitals:
+        say_warning(
+            f"{start.name}: has words with capitals, and the text was made lower-case, so they cannot meet. "
+            "Use --no-lower, and --tokenizer whitespace if punctuation is part of its words."
+        )
     if not has_outputs(vectors):
         say(f"{start.name}: has no output vectors of word2vec, so these begin at zero")
     return share
@@ -164,13 +179,15 @@ def _say_start(start: Start, data: TokenDataset) -> float:
 def _open_before(run: UnfinishedRun) -> Vectors | None:
     """Return the start of a run, if any; warn if it is not found or has changed."""
     from nlpseq.vectors.vectors import Vectors
+    from nlpseq.word2vec.start import Start
 
     start = run.meta.get("start")
     if start is None or start["path"] is None:  # from memory, in Python
         return None
     try:
         before = Vectors.load(start["path"], verify=False)
-        if before.vocab.digest == start["vocab_digest"]:
+        found = Start(before).describe()
+        if all(found[name] == start[name] for name in ("counts_digest", "vectors_digest")):
             return before
         reason = f"{start['path']} has changed"
     except NlpseqError as error:
@@ -262,7 +279,8 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig, share: f
     if plan.buckets:
         default = f" (default: distinct n-grams, at most {MAX_DEFAULT_BUCKETS:,})"
         reason = default if config.buckets is None else ""
-        say(f"n-grams of {plan.subwords} characters in {count_text(plan.buckets, 'bucket')}{reason}")
+        letters = " and of 3 to 5 letters" if plan.subword_units == "jamo" else ""
+        say(f"n-grams of {plan.subwords} characters{letters} in {count_text(plan.buckets, 'bucket')}{reason}")
     say(
         f"{count_text(len(words), 'word')} x {plan.dim}, {'3' if plan.buckets else '2'} matrices: "
         f"{size_text(needed.stored)}; "
@@ -271,7 +289,7 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig, share: f
     if share < 1:
         say(f"first learning rate: {plan.learning_rate:.3g}")
     say(str(plan), level=1)
-    check_memory(needed.memory, VECTORS_REMEDY)
+    check_memory(needed.memory, ("--buckets, " if plan.buckets else "") + VECTORS_REMEDY)
     checkpoints = 2  # during a commit
     artifact.check_free_disk(path, checkpoints * needed.stored * (1 + plan.early_stop))
     return plan

@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
 from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.config.fields import from_dict, split_settings
 from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, stream_key
-from nlpseq.core.resources import available_cores
+from nlpseq.core.resources import available_cores, check_memory
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.joint_vocab import rows_of_words
 from nlpseq.dataset.subsample import keep_thresholds
@@ -62,6 +62,7 @@ BLOCK_TOKENS = 1 << 20  # read at once
 
 _POSITION_BYTES = 8  # for each occurrence of a word
 _COLUMN_BYTES = 24  # for each column of a row, at the peak
+_ADDED_PAIR = 50  # bytes of memory for each pair of two matrices that are added
 
 
 class Text(NamedTuple):
@@ -211,16 +212,27 @@ def add_counts(earlier: Cooccurrence, new: Cooccurrence) -> Cooccurrence:
             raise ConfigError(
                 f"{name}: is {has[name]} in the earlier counts, not {wanted[name]}. Use the same settings."
             )
-    ids_S = rows_of_words(earlier.vocab.words, new.vocab)
-    row_N = np.repeat(ids_S, np.diff(earlier.matrix.indptr))
-    column_N = ids_S[earlier.matrix.indices]
-    kept_N = (row_N >= 0) & (column_N >= 0)
-    indices_2N = row_N[kept_N], column_N[kept_N]
-    renumbered = coo_array((earlier.matrix.data[kept_N], indices_2N), shape=new.matrix.shape).tocsr()
-    matrix = renumbered + new.matrix
+    check_memory(_ADDED_PAIR * (earlier.matrix.nnz + new.matrix.nnz), "--max-vocab")
+    matrix = _renumbered(earlier, new.vocab) + new.matrix
     matrix.sort_indices()
     tokens = {"num_tokens": earlier.meta.get("num_tokens", 0) + new.meta.get("num_tokens", 0)}
     return Cooccurrence(matrix, new.vocab, new.config, new.meta | tokens)
+
+
+def _renumbered(counts: Cooccurrence, vocab: Vocab) -> csr_array:
+    """Return the matrix with the ids of another vocabulary, without words that it lacks."""
+    ids_S = rows_of_words(counts.vocab.words, vocab).astype(np.int32)
+    known_S, num_words = np.flatnonzero(ids_S >= 0), len(vocab)
+    rows = counts.matrix[known_S[np.argsort(ids_S[known_S])]]  # the known words, in their new order
+    column_N = ids_S[rows.indices]
+    is_kept_N = column_N >= 0
+    kept_before_N = np.append(0, np.cumsum(is_kept_N))
+    sizes_V = np.zeros(num_words, np.int64)
+    sizes_V[np.sort(ids_S[known_S])] = np.diff(kept_before_N[rows.indptr])
+    starts_V = np.append(0, np.cumsum(sizes_V))
+    matrix = as_csr((num_words, num_words), rows.data[is_kept_N], column_N[is_kept_N], starts_V)
+    matrix.sort_indices()
+    return matrix
 
 
 def _meta_of(data: TokenDataset) -> artifact.Meta:

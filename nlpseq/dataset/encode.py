@@ -105,7 +105,7 @@ def preprocess(
             "Use phrases=0, also for the text of the vocabulary."
         )
     artifact.check_writable(path, force=force)
-    bpe = _find_bpe(config, vocab or start)
+    bpe = _find_bpe(config, vocab or start, "vocab" if start is None else "start")
     bytes_a_token = {"char": 1, "bpe": 2}.get(config.tokenizer_kind, 6)
     artifact.check_free_disk(path, (corpus.size_bytes() or 0) // bytes_a_token * 4)  # 4 a token on disk
     made_with = tokenizer_versions(config)  # raises MissingExtra
@@ -156,7 +156,7 @@ def preprocess(
                 "read": asdict(report),
                 "notices": (notices := report.notices() + notices),
                 "noted_files": _noted(corpus.file_names, notices),
-                **({} if start is None else {"start": {"vocab_digest": start.without_specials().digest}}),
+                **({} if start is None else {"start": {"counts_digest": start.counts_digest}}),
             }
         )
     return TokenDataset.open(path, verify=False, vocab=vocab)
@@ -167,12 +167,15 @@ def _noted(names: list[str], notices: list[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(names) if any(name in notice for notice in notices)}
 
 
-def _find_bpe(config: TextConfig, vocab: Vocab | None) -> BPE | None:
-    """Return the tokenizer of a vocabulary or of a file; None without BPE or if BPE is trained here."""
+def _find_bpe(config: TextConfig, vocab: Vocab | None, argument: str) -> BPE | None:
+    """Return the tokenizer of a vocabulary or of a file; None without BPE or if BPE is trained here.
+
+    argument: which the vocabulary was given as, for messages.
+    """
     if config.tokenizer_kind == "bpe" and vocab is not None:
         if vocab.bpe is None:
             raise ConfigError(
-                "vocab: has no tokenizer.json for the tokenizer bpe. Use the settings of its text."
+                f"{argument}: has no tokenizer.json for the tokenizer bpe. Use the settings of its text."
             )
         return vocab.bpe
     return BPE.load(config.tokenizer) if config.tokenizer.endswith(".json") else None

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.evaluation.files import Line, Missing, Unused, arrange, read_lines, split_comments, word_finder
+from nlpseq.vectors.compact_matrix import take_rows
 from nlpseq.vectors.queries import COSMUL_EPSILON
 from nlpseq.vectors.vectors import FoundWord, Vectors
 
@@ -212,7 +213,8 @@ def _tables(
     unit_UD = vectors.directions(words)
     step = max(1, table_bytes // 4 // max(1, len(words)))
     for first in range(0, candidates, step):
-        cosine_XU = vectors.unit[first : min(first + step, candidates)] @ unit_UD.T
+        rows = slice(first, min(first + step, candidates))
+        cosine_XU = take_rows(vectors.unit, rows) @ unit_UD.T
         table_UX = np.ascontiguousarray(cosine_XU.T)
         if not vectors.is_sparse:  # whose cosines are never negative
             table_UX += 1

@@ -35,7 +35,7 @@ from nlpseq.training.provenance import check_same_text
 from nlpseq.vectors.lazy_rows import row_blocks
 from nlpseq.vectors.vectors import FoundWord, Vectors
 
-__all__ = ["CheckpointConfig", "resolve", "resume_lm", "start_from", "train_lm"]
+__all__ = ["CheckpointConfig", "find_initial_vectors", "resolve", "resume_lm", "start_from", "train_lm"]
 
 DEFAULT_BUDGET = 600.0  # seconds
 COVERAGE = {"vectors_cover_words", "vectors_cover_text"}  # probe results of a run started from vectors
@@ -174,7 +174,7 @@ def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
             f"Use --dim {vectors.matrix.shape[1]}, or other vectors."
         )
     vocab = trainer.data.vocab
-    found = _find_vectors(vectors, vocab)
+    found = find_initial_vectors(vectors, vocab)
     known = [each for each in found if each is not None]
     known_V = np.array([each is not None for each in found], np.bool_)
     scale = EMBEDDING_STD / (_std(vectors.matrix) or 1.0)
@@ -190,16 +190,17 @@ def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
     } | ({"vectors_from_subwords": num_made / len(vocab)} if num_made else {})
 
 
-def _find_vectors(vectors: Vectors, vocab: Vocab) -> list[FoundWord | None]:
+def find_initial_vectors(vectors: Vectors, vocab: Vocab) -> list[FoundWord | None]:
     """Return the vector of each word as written, in lower case, or of its n-grams; None without one.
 
-    Tokens of BPE have no n-grams, because they begin with a mark for a space, or are parts of words.
+    An unseen word has n-grams as the tokenizer of the vectors writes the word. Tokens of BPE have no n-grams,
+    because they begin with a mark for a space, or are parts of words.
     """
     entries = vectors.without_subwords()
     written = entries.find_tokens(vocab.words)
     lower = entries.find_tokens([word.lower() for word in vocab.words])
     others = [] if vocab.bpe else [word for word in vocab.words if word not in SPECIALS]
-    made = vectors.find_tokens(others)
+    made = dict(zip(others, vectors.find_vectors(others), strict=True))
     return [written.get(word) or lower.get(word.lower()) or made.get(word) for word in vocab.words]
 
 

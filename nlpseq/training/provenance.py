@@ -169,7 +169,7 @@ def _start_vocab(path: Path, meta: Meta) -> Vocab | None:
     file = start["path"]
     try:
         vocab = Vectors.load(file, verify=False).vocab
-        if vocab.digest != start.get("vocab_digest"):
+        if vocab.counts_digest != start.get("counts_digest"):
             raise DataError(f"{file}: has changed since training started. Restore it.")
     except (TypeError, NlpseqError) as error:
         raise ArtifactError(

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, Dtype, compact, computed_rows
+from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix, Dtype, compact, computed_rows
 from nlpseq.vectors.formats.names import TITLES, Format
 from nlpseq.vectors.formats.rows import UNKNOWN_COUNT, quote_first
+from nlpseq.vectors.lazy_rows import LazyRows
 from nlpseq.vectors.principal_components import principal_components
 from nlpseq.vectors.vectors import FoundWord, Vectors
 
@@ -92,7 +93,15 @@ def _select(
                 f"{number} with a vector made from subwords: {quote_first([each.word for each in unseen])}"
             )
     if dropped := list(drop):
-        rows = rows[~np.isin(rows, _rows_of(vectors, dropped, "to leave out", notices))]
+        made = set(unseen)
+        gone = {
+            word: each
+            for word, each in zip(dropped, vectors.find_vectors(dropped), strict=True)
+            if each in made
+        }
+        unseen = [each for each in unseen if each not in gone.values()]
+        others = [word for word in dropped if word not in gone]
+        rows = rows[~np.isin(rows, _rows_of(vectors, others, "to leave out", notices))]
     return rows, unseen, notices
 
 
@@ -128,9 +137,23 @@ def _take(vectors: Vectors, rows: Rows, unseen: list[FoundWord]) -> Vectors:
     vocab = Vocab(words, np.append(smaller.vocab.counts, np.full(len(unseen), UNKNOWN_COUNT)))
     contexts = smaller.contexts
     if contexts is not None:
-        contexts = np.concatenate([contexts, np.zeros((len(unseen), contexts.shape[1]), np.float32)])
-    matrix = np.concatenate([smaller.matrix, vectors.stored_rows(unseen)])
+        contexts = _followed_by(contexts, np.zeros((len(unseen), contexts.shape[1]), np.float32))
+    matrix = _followed_by(smaller.matrix, vectors.stored_rows(unseen))
     return Vectors(vocab, matrix, contexts, vectors.meta, vectors.subwords)
+
+
+def _followed_by(first_VD: Any, more_ND: npt.NDArray[np.float32]) -> Any:
+    """Return the rows of a matrix and more rows; rows of a mapped model stay on disk until they are taken."""
+    if not isinstance(first_VD, CompactMatrix):
+        return np.concatenate([first_VD, more_ND])
+    num = len(first_VD)
+
+    def take(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        rows_ND, is_first_N = np.empty((len(ids), first_VD.shape[1]), np.float32), ids < num
+        rows_ND[is_first_N], rows_ND[~is_first_N] = first_VD[ids[is_first_N]], more_ND[ids[~is_first_N] - num]
+        return rows_ND
+
+    return CompactMatrix(LazyRows((num + len(more_ND), first_VD.shape[1]), take))
 
 
 def _project(vectors: Vectors, dim: int) -> Vectors:

@@ -109,11 +109,18 @@ class SubwordVectors(NamedTuple):
     def transformed(self, function: Callable[[Floats], npt.NDArray[Any]], dim: int) -> "SubwordVectors":
         """Return the subwords after an affine function of vectors, from (N, D) to (N, dim).
 
-        The mean of the results is the result for the mean, so that unseen words follow.
+        The mean of the results is the result for the mean, so that unseen words follow. Rows of zeros, of
+        buckets that were never trained, stay zero: a word with no other rows has no vector.
         """
         rows_BD = self.rows_BD
-        rows = LazyRows((len(rows_BD), dim), lambda ids: function(rows_BD[ids]).astype(np.float32))
-        return self._replace(rows_BD=rows)
+
+        def take(ids: Ints) -> Floats:
+            taken_ND = rows_BD[ids]
+            changed_ND = function(taken_ND).astype(np.float32)
+            changed_ND[~taken_ND.any(axis=1)] = 0
+            return changed_ND
+
+        return self._replace(rows_BD=LazyRows((len(rows_BD), dim), take))
 
     def _means(self, bags: Bags) -> Floats:
         sums_VD = sum_rows(bags, self.rows_BD)
@@ -171,8 +178,13 @@ def sum_rows(bags: Bags, weight_RD: Any, dtype: npt.DTypeLike = np.float32) -> n
     sum_VD = np.zeros((len(starts_V) - 1, weight_RD.shape[1]), dtype)
     first = 0
     while starts_V[first] < starts_V[-1]:
-        last = int(np.searchsorted(starts_V, starts_V[first] + BLOCK_ROWS))
-        last = min(max(last, first + 1), len(sum_VD))
+        last = max(int(np.searchsorted(starts_V, starts_V[first] + BLOCK_ROWS, "right")) - 1, first + 1)
+        if starts_V[last] - starts_V[first] > BLOCK_ROWS:  # one word of very many n-grams
+            long_N = rows_N[starts_V[first] : starts_V[last]]
+            parts = (weight_RD[long_N[block]] for block in row_blocks(len(long_N)))
+            sum_VD[first] = sum(part_ND.sum(axis=0, dtype=dtype) for part_ND in parts)
+            first = last
+            continue
         rows_ND = weight_RD[rows_N[starts_V[first] : starts_V[last]]].astype(dtype, copy=False)
         starts, number = starts_V[first : last + 1] - starts_V[first], len(rows_ND)
         adds_BN = csr_array((np.ones(number, dtype), np.arange(number), starts), (last - first, number))

@@ -42,7 +42,7 @@ from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.reader import ReadOptions
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
 from nlpseq.vectors.formats.rows import WholeModel
-from nlpseq.vectors.lazy_rows import row_blocks
+from nlpseq.vectors.lazy_rows import LazyRows, row_blocks
 from nlpseq.vectors.queries import (
     COSINE,
     AnalogyMethod,
@@ -147,6 +147,11 @@ class Vectors:
     def dtype(self) -> Dtype:
         """Return the type that the numbers are stored in."""
         return self.matrix.stored_dtype if isinstance(self.matrix, CompactMatrix) else "float32"
+
+    @property
+    def is_computed(self) -> bool:
+        """Return True if vectors are computed from n-grams or read from a mapped file when they are taken."""
+        return isinstance(self.matrix, CompactMatrix) and isinstance(self.matrix.codes, LazyRows)
 
     @cached_property
     def unit(self) -> Any:

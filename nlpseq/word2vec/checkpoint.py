@@ -1,7 +1,8 @@
 """Checkpoint of word2vec: its vectors so far, and the weights to continue from.
 
 vectors.npy, contexts.npy             present weights
-inputs.npy                            with subwords the present inputs, of which vectors.npy has the means
+inputs.npy, ngrams.npy                with subwords the own rows of words, and the rows of n-grams, of which
+                                      vectors.npy has the means
 best_vectors.npy, best_contexts.npy   weights of the best epoch, with early stopping
 frozen.npy                            words whose input, and whose output, must not change, with freeze_known
 meta.json                             `complete: false` and `position`, the TrainState
@@ -25,14 +26,14 @@ from nlpseq.training import state
 from nlpseq.training.checkpoint import check_unfinished
 from nlpseq.training.metrics import read_metrics, write_metrics
 from nlpseq.vectors.folder import load_matrix
+from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.weights import to_numpy
 
 __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
-PRESENT = ("vectors.npy", "contexts.npy")
-INPUTS = "inputs.npy"  # in place of vectors.npy with subwords
+INPUTS = "inputs.npy"  # with subwords
 FROZEN = "frozen.npy"
 BEST = ("best_vectors.npy", "best_contexts.npy")
 
@@ -96,15 +97,26 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta) -> None:
     """Write a checkpoint into a new folder; meta: see training.runner.Trainer.save_state."""
     in_VD, out_VD = map(to_numpy, run.weights)
-    words_VD = in_VD if run.words_VD is None else run.words_VD
-    Vectors(run.vocab, words_VD, out_VD, run.meta).fill(folder, meta)
-    if run.words_VD is not None:
-        folder.write_array(INPUTS, in_VD)
+    if run.config.ngrams is None:
+        Vectors(run.vocab, in_VD, out_VD, run.meta).fill(folder, meta)
+    else:
+        num_words = len(run.vocab)
+        subwords = SubwordVectors(in_VD[num_words:], run.config.ngrams)
+        Vectors(run.vocab, run.words_VD, out_VD, run.meta, subwords).fill(folder, meta)
+        folder.write_array(INPUTS, in_VD[:num_words])
     write_metrics(folder.path, run.metrics)
     for name, weight_VD in zip(BEST, run.best or (), strict=False):
         folder.write_array(name, to_numpy(weight_VD))
     if run.frozen_2V is not None:
         folder.write_array(FROZEN, run.frozen_2V)
+
+
+def _load_finite(file: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return a matrix; raise ArtifactError for another shape, or numbers that are not finite."""
+    weight_VD = load_matrix(file, shape)
+    if not np.isfinite(weight_VD).all():
+        raise ArtifactError(f"{file}: holds numbers that are not finite. Train again with --force.")
+    return weight_VD
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -130,15 +142,14 @@ def _load(path: Path) -> Checkpoint:
         ) from error
     num_words = len(vectors.vocab)
     shapes = [(num_words + (config.buckets or 0), config.dim), (num_words, config.dim)]
-    present = (INPUTS, PRESENT[1]) if config.subwords else PRESENT
-    names = [*present, *BEST] if (path / BEST[0]).exists() else [*present]
-    matrices = [load_matrix(path / name, shape) for name, shape in zip(names, 2 * shapes, strict=False)]
-    for name, weight_VD in zip(names, matrices, strict=True):
-        if name not in PRESENT and not np.isfinite(weight_VD).all():  # Vectors.load has checked PRESENT
-            raise ArtifactError(
-                f"{path / name}: holds numbers that are not finite. Train again with --force."
-            )
-    weights, best = Weights(*matrices[:2]), Weights(*matrices[2:]) if matrices[2:] else None
+    weights, best = Weights(vectors.matrix, vectors.contexts), None
+    if config.subwords:
+        if vectors.subwords is None or len(vectors.subwords.rows_BD) != config.buckets:
+            raise ArtifactError(f"{path}: has no rows of {config.buckets} n-grams. Train again with --force.")
+        own_VD = _load_finite(path / INPUTS, shapes[1])
+        weights = Weights(np.concatenate([own_VD, vectors.subwords.rows_BD]), vectors.contexts)
+    if (path / BEST[0]).exists():
+        best = Weights(*(_load_finite(path / name, shape) for name, shape in zip(BEST, shapes, strict=True)))
     frozen_2V = None
     if config.freeze_known:
         frozen_2V = load_matrix(path / FROZEN, (2, num_words), np.bool_)

@@ -14,7 +14,7 @@ from nlpseq.word2vec.kernels.select import padded
 __all__ = ["NeededBytes", "count_rows", "needed_bytes"]
 
 FLOAT = 4  # bytes
-HASHED_ROW = 12  # bytes of a row of a bag: a hash, its bucket, and the list of all rows
+HASHED_ROW = 18  # bytes of a row of a bag: a hash, its bucket, the list of all rows, and masks
 
 
 class NeededBytes(NamedTuple):

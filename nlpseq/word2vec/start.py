@@ -11,6 +11,7 @@ begin with the own row that gives this mean, new words with the mean of their n-
 Letters: S words of the start, V words of the joint vocabulary, B words of a block, D dimensions.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ __all__ = ["Start", "check_joint", "has_outputs", "new_share", "word2vec_setting
 
 AGREE = ("objective", "dim", "loss")  # of a start by word2vec
 INHERITED = ("window", "negatives", "share_negatives", "subsample", "smoothing", "cbow_update")
+SAMPLED_ROWS = 100
 BLOCK_ROWS = 4096  # read at once, because a matrix may be mapped, or of int8
 
 Bools = npt.NDArray[np.bool_]
@@ -79,10 +81,17 @@ class Start:
         vocab = self.vectors.vocab
         return {
             "path": None if self.path is None else str(self.path.resolve()),
-            "vocab_digest": vocab.digest,
+            "counts_digest": vocab.counts_digest,
+            "vectors_digest": self.vectors_digest,
             "words": len(vocab),
             "tokens": self.tokens,
         }
+
+    @property
+    def vectors_digest(self) -> str:
+        """Hash the vectors of some words, because all of a large model would take long to read."""
+        ids = np.unique(np.linspace(0, len(self.vectors) - 1, SAMPLED_ROWS).astype(np.int64))
+        return hashlib.sha256(self._rows(ids).tobytes()).hexdigest()
 
     @property
     def tokens(self) -> int | None:
@@ -203,10 +212,10 @@ def _is_valid(name: str, value: object) -> bool:
 
 def check_joint(data: TokenDataset, start: Start) -> None:
     """Raise ConfigError unless a corpus was encoded with the vocabulary of the start."""
-    if data.meta.get("start", {}).get("vocab_digest") != start.vectors.vocab.digest:
+    if data.meta.get("start", {}).get("counts_digest") != start.vectors.vocab.counts_digest:
         raise ConfigError(
-            f"{data.name}: was not encoded with the vocabulary of {start.name}. Name the text itself, or "
-            f"encode the text with nlpseq preprocess --start {start.name}."
+            f"{data.name}: was not encoded with the words and counts of {start.name}. Name the text itself, "
+            f"or encode the text with nlpseq preprocess --start {start.name}."
         )
 
 
@@ -214,7 +223,13 @@ def new_share(start: Start, data: TokenDataset) -> float:
     """Return the share of the new text in all tokens of earlier texts and this one, or 1/2 if unknown.
 
     Unknown words are left out. The rate of a run falls linearly, so by the start of the new text the rate of
-    one run over all texts would have fallen to this share of the first rate.
+    one run over all texts would have fallen to this share of the first rate. Raises DataError for a text
+    without a word of the vocabulary.
     """
     earlier, new = start.tokens, int(data.word_counts.sum())
+    if new == 0:
+        raise DataError(
+            f"{data.name}: has no word of {start.name}, and no new word with enough occurrences. Use a lower "
+            "--min-count, or more text."
+        )
     return 0.5 if earlier is None else new / max(1, earlier + new)

@@ -86,7 +86,7 @@ def test_exit_code_is_0_if_anything_was_measured(run_cli, here):
     nothing = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", "--analogies", "odd.txt", "--json")
     assert nothing.exit_code == 4 and "one.w2v: nothing was measured" in nothing.stderr
     analogies = json.loads(nothing.stdout)["analogies"]
-    assert analogies["reason"] == "no question has four words with a vector"
+    assert analogies["reason"] == "no question has three words with a vector and an answer of the vocabulary"
     assert (analogies["oov_words"], analogies["all"]["3cosadd"]) == (["zebra"], None)
     for more in (["--pairs", "pairs.tsv"], ["--analogies", "questions.txt"]):
         assert run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", *more).exit_code == 0

@@ -12,7 +12,7 @@ from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
 
 WORDS = ["king", "queen", "man", "woman", "land"]
-NOTE = "does not occur in the training text; its vector is made from subwords\n"
+NOTE = "has no trained vector of its own; its vector is made from subwords\n"
 
 
 @pytest.fixture

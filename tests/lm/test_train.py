@@ -19,6 +19,7 @@ from support.runs import count_saves
 
 import nlpseq as ns
 from nlpseq.config import LMConfig, Ngrams, TextConfig
+from nlpseq.dataset.vocab import SPECIALS
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm import trainer as trainer_module
 from nlpseq.lm.batches import Stream
@@ -26,7 +27,7 @@ from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint
 from nlpseq.lm.evaluate import mean_loss
 from nlpseq.lm.state import load_state, seconds_of_pass
-from nlpseq.lm.train import resolve, resume_lm, train_lm
+from nlpseq.lm.train import find_initial_vectors, resolve, resume_lm, train_lm
 from nlpseq.lm.trainer import Trainer
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig
@@ -474,6 +475,16 @@ def test_unseen_words_start_from_their_ngrams(data):
     assert facts["vectors_from_subwords"] == pytest.approx((num_words - 1) / len(data.vocab))
     without = train_lm(data, trained, vectors=vectors.without_subwords()).meta["facts"]
     assert "vectors_from_subwords" not in without
+
+
+def test_unseen_words_are_read_as_the_tokenizer_of_the_vectors(data):
+    draw = np.random.default_rng(1).normal
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), Ngrams(3, 5))
+    meta = {"text_config": {"tokenizer": "word", "lower": True, "normalize": "NFC", "punctuation": False}}
+    vectors = ns.Vectors(ns.Vocab(["elsewhere"], np.ones(1)), draw(size=(1, 12)), None, meta, subwords)
+    vocab = ns.Vocab([*data.vocab.words[:1], "Kings", ",", *SPECIALS], np.ones(5), 2)
+    found = find_initial_vectors(vectors, vocab)
+    assert [each and each.word for each in found] == [vocab.words[0], "kings", None, None, None]
 
 
 def test_words_without_trained_vector_do_not_start_from_zeros(data):

@@ -1,6 +1,7 @@
 """Unseen words have the mean of their n-grams in queries, evaluation, conversion and transformations."""
 
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from nlpseq.evaluation.word_pairs import Pair, evaluate_pairs
 from nlpseq.vectors.align import align
 from nlpseq.vectors.postprocess import postprocess
 from nlpseq.vectors.shrink import shrink
-from nlpseq.vectors.subwords import SubwordVectors
+from nlpseq.vectors.subwords import SubwordVectors, sum_rows
 from nlpseq.vectors.vectors import FoundWord, Vectors
 
 WORDS = ["king", "queen", "왕", "never", "zero"]
@@ -231,3 +232,41 @@ def test_folder_keeps_unseen_words(tmp_path: Path) -> None:
     again = Vectors.load(tmp_path / "a.w2v")
     np.testing.assert_array_equal(again["kings"], vectors["kings"])
     assert again.neighbors("kings") == vectors.neighbors("kings")
+
+
+def test_centered_words_without_trained_ngrams_have_no_vector() -> None:
+    rows_BD = np.zeros((100_000, 4), np.float32)
+    vectors = Vectors(Vocab(["king", "lone"], np.ones(2)), np.array([[1.0, 2, 3, 4], [0] * 4], np.float32))
+    bags = SubwordVectors(rows_BD, Ngrams(3, 4)).ngram_rows(["king"])
+    rows_BD[bags.rows_N] = 1
+    vectors.subwords = SubwordVectors(rows_BD, Ngrams(3, 4))
+    for each in (vectors, postprocess(vectors, center=True)):
+        assert each.find_vector("zzzqq") is None and each.find_vector("lone") is None
+        assert each.find_vector("kings") is not None
+
+
+def test_long_word_is_summed_in_parts() -> None:
+    draw = np.random.default_rng(1).normal
+    subwords = SubwordVectors(draw(size=(50, 3)).astype(np.float32), Ngrams(2, 3))
+    words = ["short", "verylong" * 3000, "end"]  # 48,000 n-grams
+    bags = subwords.ngram_rows(words)
+    wanted = [
+        subwords.rows_BD[bags.rows_N[a:b]].sum(axis=0, dtype=np.float64) for a, b in pairwise(bags.starts_V)
+    ]
+    np.testing.assert_allclose(sum_rows(bags, subwords.rows_BD), wanted, rtol=1e-3)
+    np.testing.assert_allclose(sum_rows(bags, subwords.rows_BD, np.float64), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_unseen_words_are_kept_and_left_out(tmp_path: Path, is_mapped: bool) -> None:
+    vectors = make()
+    if is_mapped:
+        vectors.write(tmp_path / "a.bin", "fasttext")
+        vectors = Vectors.load(tmp_path / "a.bin")
+    assert vectors.is_computed == is_mapped
+    kept = shrink(vectors, words=["wrod", "king", "kings", "queen"], drop=["wrod", "queen", "xyz"])
+    assert kept.vocab.words == ["king", "kings"] and kept.is_computed == is_mapped
+    np.testing.assert_allclose(kept.matrix[:], np.stack([vectors["king"], vectors["kings"]]), rtol=1e-6)
+    assert [each for each in kept.meta["notices"] if "leave out" in each] == [
+        "1 word to leave out not found: 'xyz'"
+    ]

@@ -99,7 +99,7 @@ def test_flatten_lists_rows_word_by_word() -> None:
         np.testing.assert_array_equal(ours.host, theirs)
 
 
-FUSED_CASES = [(variant, (7, 5, 3, 2)) for variant in ("skipgram-window", "cbow-corrected")]
+FUSED_CASES = [(variant, (7, 5, 3, 2)) for variant in ("skipgram-window", "cbow-corrected", "cbow-legacy")]
 FUSED_CASES += [("skipgram-window", (60, 33, 13, 9))]
 
 
@@ -196,7 +196,8 @@ def test_vector_of_known_word_is_mean_of_rows(data: TokenDataset, tmp_path: Path
     stop = CheckpointConfig(path=tmp_path / "run.w2v", should_stop=stop_after(1))
     train_word2vec(data, replace(SUBWORDS, buckets=30), checkpoint=stop)
     vectors = Vectors.load(stop.path / "checkpoint")
-    inputs_RD = np.load(stop.path / "checkpoint" / "inputs.npy")
+    parts = [np.load(stop.path / "checkpoint" / name) for name in ("inputs.npy", "ngrams.npy")]
+    inputs_RD = np.concatenate(parts)
     for vector_D, rows in zip(vectors.matrix, plain.rows(vectors.vocab.words, 3, 5, 30), strict=True):
         np.testing.assert_allclose(vector_D, inputs_RD[rows].mean(axis=0), atol=1e-5)
         assert not np.allclose(vector_D, inputs_RD[rows[0]], atol=1e-3)
@@ -262,7 +263,7 @@ def test_needed_memory_has_room_for_ngrams(units: Any) -> None:
     without = replace(config, subwords=None, subword_units="characters", buckets=None)
     more = needed_bytes(config, words).memory - needed_bytes(without, words).memory
     rows = 9 * (100 + padded(100)) + len(words) * 100  # of n-grams, stored and trained, and means
-    assert more == 4 * rows + 12 * (len(words) + count_rows(words, ngrams))
+    assert more == 4 * rows + 18 * (len(words) + count_rows(words, ngrams))
 
 
 def test_default_buckets_are_distinct_ngrams(data: TokenDataset) -> None:

@@ -357,8 +357,9 @@ def _named(name: str, rows: list[int], words: Sequence[str]) -> str:
 
 def _find_unusable(rows_RD: LazyRows) -> list[int]:
     found = list[int]()
-    for block in row_blocks(len(rows_RD)):
-        found += (np.flatnonzero(~_are_usable(rows_RD[block])) + block.start).tolist()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block in row_blocks(len(rows_RD)):
+            found += (np.flatnonzero(~_are_usable(rows_RD[block])) + block.start).tolist()
     return found
 
 
@@ -392,12 +393,12 @@ def write_fasttext(rows: VectorRows, stream: BinaryIO) -> None:
     if subwords is not None and subwords.pruned is not None:
         raise DataError(
             f"{TITLES['fasttext']}: cannot hold the pruned n-grams of a quantized model. Write a .w2v "
-            "folder, or the vectors of words alone, as .vec."
+            "folder, or the vectors of words alone, with --no-oov."
         )
     if subwords is not None and subwords.ngrams.units == "jamo":
         raise DataError(
             f"{TITLES['fasttext']}: has no place for n-grams of letters of Hangul, so unseen words would get "
-            "other vectors. Write a .w2v folder, or the vectors of words alone, as .vec."
+            "other vectors. Write a .w2v folder, or the vectors of words alone, with --no-oov."
         )
     num_words, num_buckets = len(rows.words), 0 if subwords is None else len(subwords.rows_BD)
     counts_V = np.where(rows.counts[rows.rows] < 0, 1, rows.counts[rows.rows])

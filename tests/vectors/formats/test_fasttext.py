@@ -373,7 +373,9 @@ def test_unsupervised_model_equals_fasttext_and_gensim(tmp_path: Path, kind: str
 @pytest.mark.extras
 @pytest.mark.parametrize("subwords", [{}, {"wordNgrams": 2}, {"maxn": 0, "minn": 0}], ids=str)
 @pytest.mark.parametrize(
-    "quantizing", [None, {}, {"qnorm": True, "dsub": 3}, {"qnorm": True, "cutoff": 300}], ids=str
+    "quantizing",
+    [None, {}, {"qnorm": True, "dsub": 3}, {"qnorm": True, "cutoff": 300}, {"qout": True, "qnorm": True}],
+    ids=str,
 )
 def test_supervised_model_equals_fasttext(
     tmp_path: Path, subwords: dict[str, int], quantizing: dict[str, Any] | None
@@ -381,7 +383,9 @@ def test_supervised_model_equals_fasttext(
     fasttext = pytest.importorskip("fasttext")
     corpus, theirs = tmp_path / "c.txt", tmp_path / "a.bin"
     lines = CORPUS.split("\n")[:-1]
-    corpus.write_text("".join(f"__label__{n % 2} {line}\n" for n, line in enumerate(lines)), "utf-8")
+    num_labels = 300 if quantizing and "qout" in quantizing else 2  # because it quantizes 256 rows or more
+    labelled = [(n % num_labels, lines[n % len(lines)]) for n in range(max(len(lines), num_labels))]
+    corpus.write_text("".join(f"__label__{label} {line}\n" for label, line in labelled), "utf-8")
     model = trained(fasttext.train_supervised, str(corpus), **subwords)
     if quantizing is not None and subwords.get("maxn") != 0:  # because fastText quantizes 256 rows or more
         model.quantize(**quantizing)
