@@ -83,9 +83,12 @@ def train_w2v(
     word needs --min-count occurrences in one CORPUS: for small texts use --min-count 1 --max-vocab N.
     Dimensions, objective, tokenizer and n-grams are the same as of MODEL, and its window, negatives,
     subsample, smoothing and update of CBOW are the defaults. All later texts share the buckets of the first
-    training, so choose enough --buckets there. The first learning rate is the usual one times the share of
-    CORPUS in all tokens so far, as if it had fallen through the earlier texts (half of it if MODEL has no
-    counts). With --freeze-known it is the usual one. Stderr tells how far known words moved and, with --pairs
+    training, so choose enough --buckets there.
+
+    The vectors are means over the texts, with rising weights, because vectors that were just trained fit the
+    last text too well. The last weights lie beside them, and the next --start goes on with these, at the
+    usual learning rate and for as many epochs as a text of all tokens so far. With --freeze-known the vectors
+    of MODEL do not change. Stderr tells how far known words moved and, with --pairs
     and --analogies, the scores before and after; give both again with --resume.
     """
     session = TrainingSession("train-w2v", ".w2v", "words", **arguments)
@@ -129,8 +132,9 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
     known = None if start is None else start.vectors.vocab
     data = prepare(session.sources, text, config.threads, kernels, config.subsample, known)
     resources.trim_heap()
-    share = 1.0 if start is None else _say_start(start, data, config)
-    config = _check_room(path, data, config, share)
+    if start is not None:
+        _say_start(start, data, config)
+    config = _check_room(path, data, config, start)
     say(f"backend {choice.backend}, kernel {choice.kernel}")
     vectors = session.train(partial(train_word2vec, data, config, start=start), data)
     return vectors, start.vectors if start is not None else None
@@ -145,8 +149,8 @@ def _open_start(path: Path) -> Start:
     return Start(open_vectors(path, verify=False), path)
 
 
-def _say_start(start: Start, data: TokenDataset, config: Word2VecConfig) -> float:
-    """Describe the start and the text; return the share of the new text in all tokens."""
+def _say_start(start: Start, data: TokenDataset, config: Word2VecConfig) -> None:
+    """Describe the start and the text."""
     from nlpseq.word2vec.start import check_joint, has_outputs, new_share
 
     check_joint(data, start)
@@ -173,7 +177,6 @@ def _say_start(start: Start, data: TokenDataset, config: Word2VecConfig) -> floa
         )
     if not has_outputs(vectors):
         say(f"{start.name}: has no output vectors of word2vec, so these begin at zero")
-    return share
 
 
 def _open_before(run: UnfinishedRun) -> Vectors | None:
@@ -186,8 +189,8 @@ def _open_before(run: UnfinishedRun) -> Vectors | None:
         return None
     try:
         before = Vectors.load(start["path"], verify=False)
-        found = Start(before).describe()
-        if all(found[name] == start[name] for name in ("counts_digest", "vectors_digest")):
+        found = before.vocab.counts_digest, Start(before).vectors_digest
+        if found == (start["counts_digest"], start["vectors_digest"]):
             return before
         reason = f"{start['path']} has changed"
     except NlpseqError as error:
@@ -231,7 +234,7 @@ def _resume(session: TrainingSession, *, has_sets: bool) -> tuple[Vectors, Vecto
 
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
         say_contents(data, run.configs["config"].subsample)
-        _check_room(run.path, data, run.configs["config"], 1.0)  # its rate is in the config
+        _check_room(run.path, data, run.configs["config"], None)  # whose epochs are in the config
         epoch, seconds = run.stored_counter("epoch"), run.stored_counter("seconds")
         say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
         session.start()
@@ -262,11 +265,12 @@ def _refuse_useless(config: Word2VecConfig) -> None:
         )
 
 
-def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig, share: float) -> Word2VecConfig:
+def _check_room(
+    path: Path, data: TokenDataset, config: Word2VecConfig, start: Start | None
+) -> Word2VecConfig:
     """Say how large training is, and return the plan.
 
-    share: of the text in all texts, see start.new_share. Raises ResourceError if memory or disk do not
-    suffice.
+    start: of a new run, if any. Raises ResourceError if memory or disk do not suffice.
     """
     from nlpseq.storage import artifact
     from nlpseq.word2vec.memory import needed_bytes
@@ -274,8 +278,9 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig, share: f
 
     words, num_tokens = data.vocab.without_specials(), data.split("train").num_tokens
     plan = choose_buckets(config, words)
-    plan = resolve(plan, len(words), num_tokens, data.config.min_count, share)
-    needed = needed_bytes(plan, words.words)
+    earlier = 0 if start is None else start.tokens or 0
+    plan = resolve(plan, len(words), earlier + num_tokens, data.config.min_count)
+    needed = needed_bytes(plan, words.words, has_start="start" in data.meta)
     if plan.buckets:
         default = f" (default: distinct n-grams, at most {MAX_DEFAULT_BUCKETS:,})"
         reason = default if config.buckets is None else ""
@@ -286,8 +291,6 @@ def _check_room(path: Path, data: TokenDataset, config: Word2VecConfig, share: f
         f"{size_text(needed.stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
-    if share < 1:
-        say(f"first learning rate: {plan.learning_rate:.3g}")
     say(str(plan), level=1)
     check_memory(needed.memory, ("--buckets, " if plan.buckets else "") + VECTORS_REMEDY)
     checkpoints = 2  # during a commit

@@ -6,7 +6,8 @@
 
 Sparse vectors have data.npy, indices.npy and indptr.npy instead. A subword model has ngrams.npy too:
 float32, (buckets, D). If some buckets are pruned, ngrams.npy has the others alone, and ngram_buckets.npy
-their numbers, int64, rising.
+their numbers, int64, rising. After a continued training, whose vectors are means over the texts,
+last_inputs.npy and last_outputs.npy have the last weights, to continue with.
 
 The manifest, sizes and headers are checked whenever a folder is read. The sha256 of all files, all lines of
 vocab.tsv and all numbers are checked the first time and after a change: see checked.py.
@@ -32,16 +33,24 @@ from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix
 from nlpseq.vectors.mapped_vocab import Ints, MappedVocab, WordIndex, index_words
 from nlpseq.vectors.subwords import Pruned, SubwordVectors
 
-__all__ = ["COMPACT_VERSION", "KIND", "VERSION", "StoredVectors", "load_folder", "load_matrix"]
-__all__ += ["write_matrices", "write_subwords"]
+__all__ = ["COMPACT_VERSION", "KIND", "VERSION", "LastWeights", "StoredVectors", "load_folder"]
+__all__ += ["load_matrix", "write_last", "write_matrices", "write_subwords"]
 
 KIND, VERSION = "vectors", 1
 COMPACT_VERSION = 2  # of folders with int8 or float16
 _FILES = (("vectors.npy", "scales.npy"), ("contexts.npy", "context_scales.npy"))
 _NGRAMS, _NGRAM_BUCKETS = "ngrams.npy", "ngram_buckets.npy"
+_LAST = ("last_inputs.npy", "last_outputs.npy")
 _AGAIN = "Train the vectors again."
 
 Shape = tuple[object, object]
+
+
+class LastWeights(NamedTuple):
+    """The weights after the last text of a continued training."""
+
+    in_RD: Any  # rows of the words, then of the n-grams if there are any
+    out_VD: Any
 
 
 class StoredVectors(NamedTuple):
@@ -51,6 +60,7 @@ class StoredVectors(NamedTuple):
     matrix: Any
     contexts: Any
     subwords: SubwordVectors | None
+    last: LastWeights | None
     meta: artifact.Meta
     table: Ints
     is_checked: bool  # by an earlier load of the same files
@@ -77,7 +87,8 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
         matrix = _load_stored(path, 0, shape, dtype)
         contexts = _load_stored(path, 1, shape, dtype) if meta.get("has_contexts") else None
     subwords = _load_subwords(path, meta)
-    return StoredVectors(vocab, matrix, contexts, subwords, meta, places, table is not None)
+    last = _load_last(path, shape, subwords) if (path / _LAST[0]).exists() else None
+    return StoredVectors(vocab, matrix, contexts, subwords, last, meta, places, table is not None)
 
 
 def _check_meta(path: Path, meta: artifact.Meta) -> None:
@@ -176,6 +187,14 @@ def _load_subwords(path: Path, meta: artifact.Meta) -> SubwordVectors | None:
     return SubwordVectors(rows_KD, ngrams, Pruned(buckets, buckets_K))
 
 
+def _load_last(path: Path, shape: Shape, subwords: SubwordVectors | None) -> LastWeights:
+    num_words, dim = shape
+    assert isinstance(num_words, int)  # as the vocabulary has
+    num_rows = num_words + (0 if subwords is None else len(subwords.rows_BD))
+    shapes = (num_rows, dim), (num_words, dim)
+    return LastWeights(*(load_matrix(path / name, each) for name, each in zip(_LAST, shapes, strict=True)))
+
+
 def load_matrix(file: Path, shape: Shape, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
     """Map a matrix of this shape and type; raises ArtifactError for any other array."""
     matrix = load_array(file, dtype, ndim=2)
@@ -193,6 +212,12 @@ def write_matrices(folder: artifact.Folder, matrix: Any, contexts: Any) -> None:
                 folder.write_array(scales_name, each.scales)
         elif each is not None:
             folder.write_array(name, each)
+
+
+def write_last(folder: artifact.Folder, last: LastWeights) -> None:
+    """Write the last weights of a continued training."""
+    for name, weight in zip(_LAST, last, strict=True):
+        folder.write_array(name, weight)
 
 
 def write_subwords(folder: artifact.Folder, subwords: SubwordVectors) -> dict[str, int | str]:

@@ -37,7 +37,16 @@ from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.coarse import CoarseUnit
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
 from nlpseq.vectors.expressions import Term, parse_expression, spaced_signs
-from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices, write_subwords
+from nlpseq.vectors.folder import (
+    COMPACT_VERSION,
+    KIND,
+    VERSION,
+    LastWeights,
+    load_folder,
+    write_last,
+    write_matrices,
+    write_subwords,
+)
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.reader import ReadOptions
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
@@ -95,7 +104,8 @@ class Vectors:
     vocab: the words, without specials. matrix: float32, (V, D), a row a word, or a CompactMatrix, which reads
     as float32; for explicit vectors, with a dimension for every context word, a sparse SciPy CSR, (V, V).
     contexts: output vectors of the same words, (V, D), if the method has them. meta: settings of the
-    training, stored with the vectors. subwords: rows of n-grams, for vectors of unseen words.
+    training, stored with the vectors. subwords: rows of n-grams, for vectors of unseen words. last: of a
+    continued training, the weights to continue with.
 
     A mapping from words to vectors: vectors["king"] and "king" in vectors find a word as find() does, and
     iteration gives the words. With subwords, an unseen word has a vector too, the mean of its n-grams, and so
@@ -110,6 +120,7 @@ class Vectors:
         contexts: Any = None,
         meta: artifact.Meta | None = None,
         subwords: SubwordVectors | None = None,
+        last: LastWeights | None = None,
     ) -> None:
         assert vocab.num_specials == 0 and matrix.ndim == 2 and matrix.shape[0] == len(vocab)
         assert contexts is None or contexts.shape == matrix.shape
@@ -117,7 +128,7 @@ class Vectors:
         self.is_sparse = hasattr(matrix, "indptr")
         self.matrix: Any = matrix if self.is_sparse else _as_dense(matrix)
         self.contexts: Any = None if contexts is None else _as_dense(contexts)
-        self.meta, self.subwords = meta or {}, subwords
+        self.meta, self.subwords, self.last = meta or {}, subwords, last
 
     def __repr__(self) -> str:
         num_words, dim = self.matrix.shape
@@ -304,7 +315,7 @@ class Vectors:
         """Return the same vectors, without vectors of unseen words."""
         if self.subwords is None:
             return self
-        return Vectors(self.vocab, self.matrix, self.contexts, self.meta)
+        return Vectors(self.vocab, self.matrix, self.contexts, self.meta)  # without the last weights
 
     def find(self, word: str) -> str | None:
         """Return the vocabulary's form of a word: as written, else tokenized like the training text.
@@ -648,6 +659,8 @@ class Vectors:
             save_csr(folder, self.matrix, np.float32)
         else:
             write_matrices(folder, self.matrix, self.contexts)
+        if self.last is not None:
+            write_last(folder, self.last)
 
     @classmethod
     def load(
@@ -704,7 +717,8 @@ class Vectors:
     def _load_folder(cls, path: Path, verify: bool | None) -> "Vectors":
         record = FolderRecord(path)
         stored = load_folder(path, record, verify)
-        vectors = cls(stored.vocab, stored.matrix, stored.contexts, stored.meta, stored.subwords)
+        parts = stored.vocab, stored.matrix, stored.contexts, stored.meta, stored.subwords, stored.last
+        vectors = cls(*parts)
         if not (stored.is_checked or verify is False):
             vectors._check_finite(path, ArtifactError, _NOT_FINITE)
             record.save(stored.table)

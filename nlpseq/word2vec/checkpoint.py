@@ -3,6 +3,8 @@
 vectors.npy, contexts.npy             present weights
 inputs.npy, ngrams.npy                with subwords the own rows of words, and the rows of n-grams, of which
                                       vectors.npy has the means
+mean_words.npy, mean_outputs.npy      with a start the means over the earlier texts, and of n-grams, if any,
+                                      mean_ngrams.npy
 best_vectors.npy, best_contexts.npy   weights of the best epoch, with early stopping
 frozen.npy                            words whose input, and whose output, must not change, with freeze_known
 meta.json                             `complete: false` and `position`, the TrainState
@@ -28,6 +30,7 @@ from nlpseq.training.metrics import read_metrics, write_metrics
 from nlpseq.vectors.folder import load_matrix
 from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
+from nlpseq.word2vec.averaging import Means
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.weights import to_numpy
 
@@ -35,6 +38,7 @@ __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
 INPUTS = "inputs.npy"  # with subwords
 FROZEN = "frozen.npy"
+MEANS = ("mean_words.npy", "mean_outputs.npy", "mean_ngrams.npy")
 BEST = ("best_vectors.npy", "best_contexts.npy")
 
 
@@ -92,6 +96,7 @@ class Checkpoint(NamedTuple):
     best: Weights | None
     frozen_2V: npt.NDArray[np.bool_] | None = None
     words_VD: Any = None  # with subwords, the vectors of the words, which are means of rows of the inputs
+    means: Means | None = None  # over the earlier texts, with a start
 
 
 def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta) -> None:
@@ -109,6 +114,9 @@ def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Met
         folder.write_array(name, to_numpy(weight_VD))
     if run.frozen_2V is not None:
         folder.write_array(FROZEN, run.frozen_2V)
+    for name, mean in zip(MEANS, run.means or (), strict=False):
+        if mean is not None:
+            folder.write_array(name, mean)
 
 
 def _load_finite(file: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -153,5 +161,14 @@ def _load(path: Path) -> Checkpoint:
     frozen_2V = None
     if config.freeze_known:
         frozen_2V = load_matrix(path / FROZEN, (2, num_words), np.bool_)
+    means = None
+    if (path / MEANS[0]).exists():
+        of_ngrams = [(config.buckets or 0, config.dim)] if config.subwords else []
+        of_means = [shapes[1], shapes[1], *of_ngrams]
+        means = Means(
+            *(_load_finite(path / name, shape) for name, shape in zip(MEANS, of_means, strict=False))
+        )
     metrics, words_VD = read_metrics(path), vectors.matrix if config.subwords else None
-    return Checkpoint(meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, words_VD)
+    return Checkpoint(
+        meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, words_VD, means
+    )

@@ -24,15 +24,16 @@ class NeededBytes(NamedTuple):
     memory: int
 
 
-def needed_bytes(config: Word2VecConfig, words: Sequence[str]) -> NeededBytes:
+def needed_bytes(config: Word2VecConfig, words: Sequence[str], *, has_start: bool = False) -> NeededBytes:
     """Return the bytes that training vectors of some words needs, besides the start.
 
-    config: with every default resolved.
+    config: with every default resolved. has_start: also means over the texts.
     """
     assert config.threads
     num_rows = 2 * len(words) + (config.buckets or 0)
     means = len(words) * config.dim * FLOAT if config.ngrams else 0  # vectors of words, besides the inputs
-    stored = num_rows * config.dim * FLOAT + means
+    is_averaged = has_start and not config.freeze_known
+    stored = (num_rows * config.dim * FLOAT + means) * (1 + is_averaged)
     copies = config.threads if config.deterministic and config.threads > 1 else 0
     weights = num_rows * padded(config.dim) * FLOAT * (1 + config.early_stop + copies)
     bags = (len(words) + count_rows(words, config.ngrams)) * HASHED_ROW if config.ngrams else 0

@@ -8,6 +8,9 @@ word. Only word2vec and fastText have output vectors to continue with; other out
 A start with n-grams has the vectors of words, the means of their rows, and the rows of n-grams. Known words
 begin with the own row that gives this mean, new words with the mean of their n-grams.
 
+The vectors of a continued training are means over its texts (averaging.py). The next training goes on with
+the last weights, which are stored beside; with frozen words it begins with the means, because these stay.
+
 Letters: S words of the start, V words of the joint vocabulary, B words of a block, D dimensions.
 """
 
@@ -28,6 +31,7 @@ from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.vectors.vectors import Vectors
+from nlpseq.word2vec.averaging import Means
 from nlpseq.word2vec.objectives import Weights
 
 __all__ = ["Start", "check_joint", "has_outputs", "new_share", "word2vec_settings"]
@@ -76,8 +80,8 @@ class Start:
         """Return the settings of TextConfig for a new text; see joint_vocab.text_defaults."""
         return text_defaults(self.name, self.vectors.meta.get("text_config"), settings)
 
-    def describe(self) -> artifact.Meta:
-        """Return the provenance of the start, for meta.json."""
+    def describe(self, share: float) -> artifact.Meta:
+        """Return the provenance of the start, for meta.json; share: see new_share."""
         vocab = self.vectors.vocab
         return {
             "path": None if self.path is None else str(self.path.resolve()),
@@ -85,6 +89,7 @@ class Start:
             "vectors_digest": self.vectors_digest,
             "words": len(vocab),
             "tokens": self.tokens,
+            "share": share,
         }
 
     @property
@@ -109,31 +114,51 @@ class Start:
         earlier = start.get("tokens")
         return own + (earlier if isinstance(earlier, int) else own)
 
-    def fill(self, weights: Weights, vocab: Vocab) -> None:
+    def fill(self, weights: Weights, vocab: Vocab, *, is_frozen: bool = False) -> None:
         """Overwrite the rows of known words in new weights of the joint vocabulary, and all rows of n-grams.
 
-        Rows of new words stay as they are: random inputs, and outputs of zero; with n-grams the input is the
-        mean of the rows of the n-grams, if this is not zero. Known words with a vector of zeros begin as new
-        words, apart from their outputs.
+        is_frozen: begin with the vectors themselves, also after a continued training. Rows of new words stay
+        as they are: random inputs, and outputs of zero; with n-grams the input is the mean of the rows of the
+        n-grams, if this is not zero. Known words with a vector of zeros begin as new words, apart from their
+        outputs.
         """
         row_V, has_vector_V = rows_of_words(vocab.words, self.vectors.vocab), self.frozen(vocab)[0]
-        subwords = self.vectors.subwords
+        subwords, last = self.vectors.subwords, None if is_frozen else self.vectors.last
         for ids in _blocks(np.flatnonzero(has_vector_V)):
-            rows_BD: Any = self._rows(row_V[ids])
-            if subwords is not None:
+            rows_BD: Any = self._rows(row_V[ids]) if last is None else last.in_RD[row_V[ids]]
+            if subwords is not None and last is None:
                 rows_BD = subwords.own_rows([vocab.words[v] for v in ids.tolist()], rows_BD)
             _write(weights.in_VD, ids, rows_BD)
         if has_outputs(self.vectors):
+            outputs_VD = self.vectors.contexts if last is None else last.out_VD
             for ids in _blocks(np.flatnonzero(row_V >= 0)):
-                _write(weights.out_VD, ids, np.asarray(self.vectors.contexts[row_V[ids]], np.float32))
+                _write(weights.out_VD, ids, np.asarray(outputs_VD[row_V[ids]], np.float32))
         if subwords is None:
             return
+        if last is not None:
+            subwords = subwords._replace(rows_BD=last.in_RD[len(self.vectors) :])
         for ids in _blocks(np.flatnonzero(~has_vector_V)):
             rows_BD = subwords.vectors([vocab.words[v] for v in ids.tolist()])
             is_usable = rows_BD.any(axis=1)
             _write(weights.in_VD, ids[is_usable], rows_BD[is_usable])
         for ids in _blocks(np.arange(len(subwords.rows_BD))):
             _write(weights.in_VD, len(vocab) + ids, subwords.rows_BD[ids])
+
+    def means(self, vocab: Vocab) -> Means:
+        """Return the vectors as means over the earlier texts, rows of the joint vocabulary."""
+        row_V, is_known_V = rows_of_words(vocab.words, self.vectors.vocab), self.frozen(vocab)[0]
+        words_VD, out_VD = (
+            np.zeros((len(vocab), self.vectors.matrix.shape[1]), np.float32) for _ in range(2)
+        )
+        for ids in _blocks(np.flatnonzero(is_known_V)):
+            words_VD[ids] = self._rows(row_V[ids])
+        if has_outputs(self.vectors):
+            for ids in _blocks(np.flatnonzero(row_V >= 0)):
+                out_VD[ids] = self.vectors.contexts[row_V[ids]]
+        subwords = self.vectors.subwords
+        return Means(
+            words_VD, out_VD, None if subwords is None else np.array(subwords.rows_BD[:], np.float32)
+        )
 
     def vectors_of(self, vocab: Vocab, marked_V: Bools) -> Floats:
         """Return the vectors of marked words, all known, of the joint vocabulary."""
@@ -222,9 +247,7 @@ def check_joint(data: TokenDataset, start: Start) -> None:
 def new_share(start: Start, data: TokenDataset) -> float:
     """Return the share of the new text in all tokens of earlier texts and this one, or 1/2 if unknown.
 
-    Unknown words are left out. The rate of a run falls linearly, so by the start of the new text the rate of
-    one run over all texts would have fallen to this share of the first rate. Raises DataError for a text
-    without a word of the vocabulary.
+    Unknown words are left out. Raises DataError for a text without a word of the vocabulary.
     """
     earlier, new = start.tokens, int(data.word_counts.sum())
     if new == 0:

@@ -59,7 +59,7 @@ def train_word2vec(
         if chosen.freeze_known and begin is None:
             raise ConfigError("freeze_known: has no effect without a start. Add a start, or leave it out.")
         if begin is None:
-            data, share = as_dataset(data, text, threads=chosen.threads), 1.0
+            data, earlier, share = as_dataset(data, text, threads=chosen.threads), 0, 1.0
         else:
             own = {name: value for name, value in settings.items() if name not in text}
             chosen = word2vec_settings(begin, config, own)
@@ -67,12 +67,12 @@ def train_word2vec(
                 data, text, begin.text_defaults(text), threads=chosen.threads, start=begin.vectors.vocab
             )
             check_joint(data, begin)
-            share = new_share(begin, data)
+            earlier, share = begin.tokens or 0, new_share(begin, data)
         vocab, tokens = data.vocab.without_specials(), data.split("train").num_tokens
         chosen = choose_buckets(chosen, vocab)
-        config = resolve(chosen, len(vocab), tokens, data.config.min_count, share)
+        config = resolve(chosen, len(vocab), earlier + tokens, data.config.min_count)
         provenance = checkpoint.provenance if checkpoint else None
-        trainer = Trainer(data, config, start=begin, provenance=provenance, sizes=sizes)
+        trainer = Trainer(data, config, start=begin, share=share, provenance=provenance, sizes=sizes)
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
 
 
@@ -104,13 +104,11 @@ def resume_word2vec(
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
 
 
-def resolve(
-    config: Word2VecConfig, num_words: int, num_tokens: int, min_count: int = 1, share: float = 1.0
-) -> Word2VecConfig:
+def resolve(config: Word2VecConfig, num_words: int, num_tokens: int, min_count: int = 1) -> Word2VecConfig:
     """Fill in defaults from the data and the machine.
 
-    min_count: of the text, for advice. share: of this text in all texts, see start.new_share. Raises
-    DataError for a single word.
+    num_tokens: of this text and all texts before, because all are read as often. min_count: of the text, for
+    advice. Raises DataError for a single word.
     """
     if num_words < 2:
         raise DataError(
@@ -118,9 +116,7 @@ def resolve(
             + advise({"a lower --min-count": (min_count, 1)}, "more text")
         )
     update = config.objective if config.objective == "skipgram" else config.cbow_update
-    share = 1.0 if config.freeze_known else share  # because nothing known can be lost
-    usual_rate = (SUBWORD_RATE if config.subwords else DEFAULT_RATE)[update]
-    learning_rate = config.learning_rate or usual_rate * share
+    learning_rate = config.learning_rate or (SUBWORD_RATE if config.subwords else DEFAULT_RATE)[update]
     epochs = config.epochs or min(20, max(5, round(80e6 / num_tokens)))
     threads = config.threads or available_cores()
     return replace(config, learning_rate=learning_rate, epochs=epochs, threads=threads)

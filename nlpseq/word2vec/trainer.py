@@ -23,9 +23,11 @@ from nlpseq.storage import artifact
 from nlpseq.training.metrics import write_metrics
 from nlpseq.training.progress import TrainProgress
 from nlpseq.training.provenance import describe_source
+from nlpseq.vectors.folder import LastWeights
 from nlpseq.vectors.subwords import Bags, SubwordVectors, mean_rows
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 from nlpseq.word2vec import parallel
+from nlpseq.word2vec.averaging import Means, average, weight_of_new
 from nlpseq.word2vec.checkpoint import Checkpoint, TrainState, save_checkpoint
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
@@ -60,7 +62,8 @@ class Trainer:
     """A run of word2vec; a step is about sizes.poll_seconds of the threads' work.
 
     data: the whole corpus. config: with every default resolved. stored: the checkpoint to continue from.
-    start: the initial vectors, if any, of a run without a checkpoint.
+    start: the initial vectors, if any, of a run without a checkpoint. share: of the text in all texts, see
+    start.new_share.
     part_tokens: tokens whose chunks are shuffled together. `best` are the weights of the best epoch with
     config.early_stop, else the present weights.
     """
@@ -74,6 +77,7 @@ class Trainer:
         stored: Checkpoint | None = None,
         *,
         start: Start | None = None,
+        share: float = 1.0,
         provenance: Mapping[str, object] | None = None,
         sizes: ParallelSizes | None = None,
         part_tokens: int = PART_TOKENS,
@@ -89,7 +93,8 @@ class Trainer:
         self.state = stored.state if stored else TrainState()
         self.metrics = list(stored.metrics) if stored else []
         self.compile_seconds = 0.0
-        self._start = start.describe() if start else stored.meta.get("start") if stored else None
+        self._start = start.describe(share) if start else stored.meta.get("start") if stored else None
+        self._means = stored.means if stored else None
         self._frozen_2V = stored.frozen_2V if stored else None
         self._frozen_VD: Any = None  # with subwords, vectors of the words of frozen inputs
         if stored and stored.frozen_2V is not None and stored.words_VD is not None:
@@ -122,7 +127,8 @@ class Trainer:
             words = self.data.vocab.without_specials()
             host = initial_weights(len(words), self.config, lanes)
             if start is not None:
-                start.fill(host, words)
+                start.fill(host, words, is_frozen=self.config.freeze_known)
+                self._means = None if self.config.freeze_known else start.means(words)
                 self._frozen_2V = start.frozen(words) if self.config.freeze_known else None
                 if self._frozen_2V is not None and self.config.subwords:
                     self._frozen_VD = start.vectors_of(words, self._frozen_2V[0])
@@ -318,6 +324,7 @@ class Trainer:
             best,
             self._frozen_2V,
             words_VD,
+            self._means,
         )
         save_checkpoint(folder, run, meta)
 
@@ -335,12 +342,28 @@ class Trainer:
             in_VD, out_VD = (without_padding(to_numpy(weight), self.config.dim) for weight in self.best)
             vocab, subwords = self.data.vocab.without_specials(), None
             in_VD[initial_ids(in_VD, self.config)] = 0
+            last_RD = in_VD
             if self.config.ngrams:
                 subwords = SubwordVectors(in_VD[len(vocab) :], self.config.ngrams)
                 in_VD = self._word_vectors(in_VD)
             self._result = Vectors(vocab, in_VD, out_VD, self._describe(), subwords)
+            if self._means is not None:
+                self._result = self._averaged(self._result, LastWeights(last_RD, out_VD), self._means)
         self._result.meta |= meta
         return self._result
+
+    def _averaged(self, trained: Vectors, last: LastWeights, means: Means) -> Vectors:
+        """Return the means over all texts, with the last weights beside."""
+        assert self._start is not None
+        weight, subwords = weight_of_new(float(self._start["share"])), trained.subwords
+        words_VD, out_VD, ngrams_BD = (
+            each if each is None or each.flags.writeable else np.array(each) for each in means
+        )
+        words_VD = average(words_VD, trained.matrix, weight)
+        out_VD = average(out_VD, trained.contexts, weight)
+        if subwords is not None:
+            subwords = subwords._replace(rows_BD=average(ngrams_BD, subwords.rows_BD, weight))
+        return Vectors(trained.vocab, words_VD, out_VD, trained.meta, subwords, last)
 
     def _words_without_pairs(self, in_RD: Floats) -> list[str]:
         """Return the words that no pair has trained so far, neither their own row nor a row of an n-gram."""

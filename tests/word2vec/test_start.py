@@ -26,6 +26,7 @@ from nlpseq.vectors.drift import drift
 from nlpseq.vectors.subwords import mean_rows, word_bags
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec import parallel, sampling
+from nlpseq.word2vec.averaging import weight_of_new
 from nlpseq.word2vec.kernels.layered import make_layered
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
@@ -447,7 +448,7 @@ def test_other_starts_are_refused(old: Path, tmp_path: Path) -> None:
             make(sparse)
     with pytest.raises(ConfigError, match="freeze_known: has no effect without a start"):
         train_word2vec(["a b"], freeze_known=True)
-    with pytest.raises(ConfigError, match=r"was not encoded with the vocabulary of .*old\.w2v"):
+    with pytest.raises(ConfigError, match=r"was not encoded with the words and counts of .*old\.w2v"):
         train_word2vec(encode(tmp_path, new_text()), start=old)
     phrases = Vectors.load(old)
     phrases.meta["text_config"] = phrases.meta["text_config"] | {"phrases": 1}
@@ -455,30 +456,73 @@ def test_other_starts_are_refused(old: Path, tmp_path: Path) -> None:
         train_word2vec(["a b"], start=phrases)
 
 
-def test_first_rate_is_the_share_of_the_new_text(old: Path, data: TokenDataset) -> None:
-    earlier, new = Vectors.load(old).vocab.counts.sum(), data.num_tokens
+def test_first_rate_is_the_usual_rate(old: Path, data: TokenDataset) -> None:
     rates = {
         name: train_word2vec(data, start=old, epochs=1, threads=1, **settings).meta["config"]["learning_rate"]
-        for name, settings in (
-            ("default", {}),
-            ("explicit", {"learning_rate": 0.01}),
-            ("frozen", {"freeze_known": True}),
-        )
+        for name, settings in (("default", {}), ("explicit", {"learning_rate": 0.01}))
     }
-    share = new / (earlier + new)
-    assert rates == {"default": pytest.approx(0.025 * share), "explicit": 0.01, "frozen": 0.025}
-    assert resolve(SMALL, 2, 1, share=0.5).learning_rate == 0.0125
+    assert rates == {"default": 0.025, "explicit": 0.01}
 
 
-def test_rates_of_a_chain_fall_without_counts_too(old: Path) -> None:
-    """A start without counts is as long as the first text after it."""
-    trained, rates = Vectors.load(old), list[float]()
-    uncounted = Vocab(trained.vocab.words, np.full(len(trained), -1))
-    vectors = Vectors(uncounted, trained.matrix, trained.contexts, trained.meta)
-    for _ in range(4):
-        vectors = train_word2vec([new_text()], start=vectors, **(SETTINGS | {"epochs": 1}))
-        rates.append(vectors.meta["config"]["learning_rate"] / 0.025)
-    assert rates == pytest.approx([1 / 2, 1 / 3, 1 / 4, 1 / 5])
+def test_epochs_are_those_of_all_texts_together(old: Path, data: TokenDataset) -> None:
+    vectors = Vectors.load(old)
+    counts = np.full(len(vectors), 10_000_000 // len(vectors))
+    larger = Vectors(Vocab(vectors.vocab.words, counts), vectors.matrix, vectors.contexts, vectors.meta)
+    assert train_word2vec([new_text(9)], start=larger, min_count=1, threads=1).meta["epochs"] == 8
+    assert train_word2vec([new_text(9)], start=old, min_count=1, threads=1).meta["epochs"] == 20
+
+
+@pytest.mark.parametrize("settings", [{}, {"objective": "skipgram", "subwords": True}], ids=str)
+def test_vectors_of_a_chain_are_means_over_its_texts(
+    old: Path, old_ngrams: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """Compare with means of the last weights after each text, which a run without means continues."""
+    start = Vectors.load(old_ngrams if settings else old)
+    texts, chain = [new_text(60), new_text(90) + "lone cat\n" * 9], start
+    means = {word: start[word] for word in start.vocab.words}
+    seen = start.vocab.counts.sum()
+    for number, text in enumerate(texts):
+        chain = train_word2vec([text], start=chain, seed=number, **SETTINGS)
+        chain.save(tmp_path / f"{number}.w2v")
+        chain = Vectors.load(tmp_path / f"{number}.w2v")
+        assert chain.last is not None
+        tokens = len(text.split())
+        seen, share = seen + tokens, tokens / (seen + tokens)
+        last_VD = chain.last.in_RD
+        if chain.subwords:
+            bags = word_bags(chain.vocab.words, chain.subwords.ngrams, len(chain.subwords.rows_BD))
+            last_VD = mean_rows(bags, last_VD, last_VD.shape[1])
+        for row, word in enumerate(chain.vocab.words):
+            weight = 2 * share / (1 + share)
+            mean_D = means.get(word, last_VD[row])
+            mixed_D = (1 - weight) * mean_D + weight * last_VD[row]
+            means[word] = mixed_D if mean_D.any() else last_VD[row]
+            np.testing.assert_allclose(chain[word], means[word], atol=1e-6)
+    assert chain.last is not None and not np.allclose(chain.matrix, chain.last.in_RD[: len(chain)], atol=1e-3)
+
+
+def test_next_training_goes_on_with_the_last_weights(old: Path, data: TokenDataset) -> None:
+    after = train_word2vec(data, start=old, epochs=2, threads=1)
+    words = after.vocab
+    weights = initial_weights(len(words), SMALL)
+    Start(after).fill(weights, words)
+    assert after.last is not None
+    known_V = after.matrix.any(axis=1)
+    np.testing.assert_array_equal(weights.in_VD[known_V, :16], after.last.in_RD[known_V])
+    np.testing.assert_array_equal(weights.out_VD[:, :16], after.last.out_VD)
+    Start(after).fill(weights, words, is_frozen=True)
+    np.testing.assert_array_equal(weights.in_VD[known_V, :16], after.matrix[known_V])
+    np.testing.assert_array_equal(weights.out_VD[:, :16], after.contexts)
+    assert train_word2vec(data, start=old, epochs=2, threads=1, freeze_known=True).last is None
+
+
+def test_mean_of_equal_texts_has_rising_weights() -> None:
+    """The k-th of equal texts has weight k."""
+    weights = [1.0]
+    for number in range(2, 6):
+        weight = weight_of_new(1 / number)
+        weights = [(1 - weight) * each for each in weights] + [weight]
+    assert weights == pytest.approx([number / 15 for number in range(1, 6)])
 
 
 def test_many_small_pieces_do_not_grow() -> None:
