@@ -86,10 +86,11 @@ def train_w2v(
     training, so choose enough --buckets there.
 
     The vectors are means over the texts, with rising weights, because vectors that were just trained fit the
-    last text too well. The last weights lie beside them, and the next --start goes on with these, at the
-    usual learning rate and for as many epochs as a text of all tokens so far. With --freeze-known the vectors
-    of MODEL do not change. Stderr tells how far known words moved and, with --pairs
-    and --analogies, the scores before and after; give both again with --resume.
+    last text too well. The last weights lie beside them, and the next --start goes on with these, for as many
+    epochs as a text of all tokens so far. The first learning rate is the usual one, and 1.5 times the usual
+    one for skip-gram without n-grams. With --freeze-known the vectors of MODEL do not change. Stderr tells
+    how far known words moved and, with --pairs and --analogies, the scores before and after; give both again
+    with --resume.
     """
     session = TrainingSession("train-w2v", ".w2v", "words", **arguments)
     for name, value in (("pairs", pairs), ("analogies", analogies)):
@@ -279,7 +280,7 @@ def _check_room(
     words, num_tokens = data.vocab.without_specials(), data.split("train").num_tokens
     plan = choose_buckets(config, words)
     earlier = 0 if start is None else start.tokens or 0
-    plan = resolve(plan, len(words), earlier + num_tokens, data.config.min_count)
+    plan = resolve(plan, len(words), earlier + num_tokens, data.config.min_count, has_start=start is not None)
     needed = needed_bytes(plan, words.words, has_start="start" in data.meta)
     if plan.buckets:
         default = f" (default: distinct n-grams, at most {MAX_DEFAULT_BUCKETS:,})"

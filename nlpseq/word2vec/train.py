@@ -28,6 +28,7 @@ from nlpseq.word2vec.trainer import Trainer
 __all__ = ["DEFAULT_RATE", "MAX_DEFAULT_BUCKETS", "choose_buckets", "resolve", "resume_word2vec"]
 __all__ += ["train_word2vec"]
 
+CONTINUED_RATE = 1.5  # times the usual rate of skip-gram, because means over texts bear it: see README.md
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
 SUBWORD_RATE = {"skipgram": 0.05, "legacy": 0.05, "corrected": 0.15}  # .05 is the default of fastText
 MAX_DEFAULT_BUCKETS = 2_000_000  # the default of fastText
@@ -70,7 +71,9 @@ def train_word2vec(
             earlier, share = begin.tokens or 0, new_share(begin, data)
         vocab, tokens = data.vocab.without_specials(), data.split("train").num_tokens
         chosen = choose_buckets(chosen, vocab)
-        config = resolve(chosen, len(vocab), earlier + tokens, data.config.min_count)
+        config = resolve(
+            chosen, len(vocab), earlier + tokens, data.config.min_count, has_start=begin is not None
+        )
         provenance = checkpoint.provenance if checkpoint else None
         trainer = Trainer(data, config, start=begin, share=share, provenance=provenance, sizes=sizes)
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
@@ -104,7 +107,14 @@ def resume_word2vec(
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
 
 
-def resolve(config: Word2VecConfig, num_words: int, num_tokens: int, min_count: int = 1) -> Word2VecConfig:
+def resolve(
+    config: Word2VecConfig,
+    num_words: int,
+    num_tokens: int,
+    min_count: int = 1,
+    *,
+    has_start: bool = False,
+) -> Word2VecConfig:
     """Fill in defaults from the data and the machine.
 
     num_tokens: of this text and all texts before, because all are read as often. min_count: of the text, for
@@ -116,7 +126,10 @@ def resolve(config: Word2VecConfig, num_words: int, num_tokens: int, min_count: 
             + advise({"a lower --min-count": (min_count, 1)}, "more text")
         )
     update = config.objective if config.objective == "skipgram" else config.cbow_update
-    learning_rate = config.learning_rate or (SUBWORD_RATE if config.subwords else DEFAULT_RATE)[update]
+    usual_rate = (SUBWORD_RATE if config.subwords else DEFAULT_RATE)[update]
+    is_averaged = has_start and not config.freeze_known
+    factor = CONTINUED_RATE if is_averaged and update == "skipgram" and not config.subwords else 1.0
+    learning_rate = config.learning_rate or usual_rate * factor
     epochs = config.epochs or min(20, max(5, round(80e6 / num_tokens)))
     threads = config.threads or available_cores()
     return replace(config, learning_rate=learning_rate, epochs=epochs, threads=threads)

@@ -45,7 +45,7 @@ OLD_MODEL = b"".join(number.to_bytes(4, "little") for number in (793_712_314, 10
 
 # code in the column "nlpseq": its value, the lines it prints, or the content of the result it writes
 RESULTS: dict[str, Any] = {
-    '"king" in vectors.vocab': True,
+    '"king" in vectors': True,
     '1 - vectors.similarity("king", "queen")': 0.0152,
     'DocumentVectors("corpus.w2v").fit_transform(["The king", "queen"])': CIRCLE[:2],
     '[vectors[word] for word in ["king", "queen"]]': CIRCLE[:2],

@@ -456,12 +456,21 @@ def test_other_starts_are_refused(old: Path, tmp_path: Path) -> None:
         train_word2vec(["a b"], start=phrases)
 
 
-def test_first_rate_is_the_usual_rate(old: Path, data: TokenDataset) -> None:
+def test_first_rate_is_higher_for_means_of_skipgram(old: Path, data: TokenDataset) -> None:
     rates = {
         name: train_word2vec(data, start=old, epochs=1, threads=1, **settings).meta["config"]["learning_rate"]
-        for name, settings in (("default", {}), ("explicit", {"learning_rate": 0.01}))
+        for name, settings in (
+            ("default", {}),
+            ("explicit", {"learning_rate": 0.01}),
+            ("frozen", {"freeze_known": True}),
+        )
     }
-    assert rates == {"default": 0.025, "explicit": 0.01}
+    assert rates == {"default": pytest.approx(0.0375), "explicit": 0.01, "frozen": 0.025}
+    for objective in ("cbow", "skipgram"):
+        assert resolve(Word2VecConfig(objective=objective), 2, 1).learning_rate in (0.025, 0.075)
+        ngrams = Word2VecConfig(objective=objective, subwords="3:6")
+        assert resolve(ngrams, 2, 1, has_start=True).learning_rate == 0.05
+    assert resolve(Word2VecConfig(objective="cbow"), 2, 1, has_start=True).learning_rate == 0.075
 
 
 def test_epochs_are_those_of_all_texts_together(old: Path, data: TokenDataset) -> None:
