@@ -199,7 +199,7 @@ def open_vectors(
     if vectors.is_computed and len(vectors) >= SLOW_WORDS:
         say(
             f"{model}: the first question computes the vectors of all {len(vectors):,} words, which can take "
-            "minutes. Use --load-top N to load the most frequent, or convert the model to a .w2v folder once"
+            "minutes. To save them, convert the model to a .w2v folder once"
         )
     return vectors
 

@@ -174,7 +174,7 @@ def _say_start(start: Start, data: TokenDataset, config: Word2VecConfig) -> None
     if "text_config" not in vectors.meta and data.config.lower and has_capitals:
         say_warning(
             f"{start.name}: has words with capitals, and the text was made lower-case, so they cannot meet. "
-            "Use --no-lower, and --tokenizer whitespace if punctuation is part of its words."
+            "Turn --lower off, and use --tokenizer whitespace if punctuation is part of its words."
         )
     if not has_outputs(vectors):
         say(f"{start.name}: has no output vectors of word2vec, so these begin at zero")

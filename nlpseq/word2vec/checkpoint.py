@@ -36,6 +36,7 @@ from nlpseq.word2vec.weights import to_numpy
 
 __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
+PRESENT = ("vectors.npy", "contexts.npy")
 INPUTS = "inputs.npy"  # with subwords
 FROZEN = "frozen.npy"
 MEANS = ("mean_words.npy", "mean_outputs.npy", "mean_ngrams.npy")
@@ -150,12 +151,13 @@ def _load(path: Path) -> Checkpoint:
         ) from error
     num_words = len(vectors.vocab)
     shapes = [(num_words + (config.buckets or 0), config.dim), (num_words, config.dim)]
-    weights, best = Weights(vectors.matrix, vectors.contexts), None
+    words_VD, out_VD = (load_matrix(path / name, shapes[1]) for name in PRESENT)
+    weights, best = Weights(words_VD, out_VD), None
     if config.subwords:
         if vectors.subwords is None or len(vectors.subwords.rows_BD) != config.buckets:
             raise ArtifactError(f"{path}: has no rows of {config.buckets} n-grams. Train again with --force.")
         own_VD = _load_finite(path / INPUTS, shapes[1])
-        weights = Weights(np.concatenate([own_VD, vectors.subwords.rows_BD]), vectors.contexts)
+        weights = Weights(np.concatenate([own_VD, vectors.subwords.rows_BD]), out_VD)
     if (path / BEST[0]).exists():
         best = Weights(*(_load_finite(path / name, shape) for name, shape in zip(BEST, shapes, strict=True)))
     frozen_2V = None
@@ -168,7 +170,6 @@ def _load(path: Path) -> Checkpoint:
         means = Means(
             *(_load_finite(path / name, shape) for name, shape in zip(MEANS, of_means, strict=False))
         )
-    metrics, words_VD = read_metrics(path), vectors.matrix if config.subwords else None
-    return Checkpoint(
-        meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, words_VD, means
-    )
+    words = words_VD if config.subwords else None
+    metrics = read_metrics(path)
+    return Checkpoint(meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, words, means)

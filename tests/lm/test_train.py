@@ -85,7 +85,7 @@ def without_times(metrics):
     return [{key: value for key, value in each.items() if key != "seconds"} for each in metrics]
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", pytest.param("rnn", marks=pytest.mark.slow)])
 def test_train_lm_learns_rule(data, cell):
     model = train_lm(data, config(cell=cell, epochs=16, learning_rate=0.01, softmax="full"))
     entropy = unigram_perplexity(data)

@@ -22,6 +22,7 @@ from nlpseq.lm.train import train_lm
 from nlpseq.storage.manifest import MANIFEST
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.vectors.compact_matrix import COMPACT_DTYPES
+from nlpseq.vectors.folder import LastWeights
 from nlpseq.vectors.formats.registry import write_vectors
 from nlpseq.vectors.shrink import shrink
 from nlpseq.vectors.subwords import SubwordVectors
@@ -83,7 +84,8 @@ def make_sound(folder: Path) -> Path:
     for dtype in COMPACT_DTYPES:
         shrink(vectors, dtype=dtype).save(folder / f"{dtype}.w2v")
     rows = np.array([[1, 2], [-3, 0.5]], np.float32)
-    whole = Vectors(vocab, matrix, matrix * 2, subwords=SubwordVectors(rows, Ngrams(3, 4)))
+    subwords, last = SubwordVectors(rows, Ngrams(3, 4)), LastWeights(np.append(matrix, rows, axis=0), matrix)
+    whole = Vectors(vocab, matrix, matrix * 2, subwords=subwords, last=last)
     whole.save(folder / "subwords.w2v")
     for name in FASTTEXT_NAMES[:2]:
         whole.write(folder / name, "fasttext")

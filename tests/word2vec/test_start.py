@@ -11,6 +11,7 @@ from reference.fasttext import content, random_model
 from reference.joint_vocab import start_rows
 from support.kernel_cases import BUCKETS, VARIANTS, make_tables, make_weights
 from support.proxy import proxied, xp as proxy
+from support.results import seal_tree
 from support.word2vec_runs import SMALL, encode, sentences, stop_after
 
 from nlpseq.config import Word2VecConfig
@@ -523,6 +524,18 @@ def test_next_training_goes_on_with_the_last_weights(old: Path, data: TokenDatas
     np.testing.assert_array_equal(weights.in_VD[known_V, :16], after.matrix[known_V])
     np.testing.assert_array_equal(weights.out_VD[:, :16], after.contexts)
     assert train_word2vec(data, start=old, epochs=2, threads=1, freeze_known=True).last is None
+
+
+@pytest.mark.parametrize("name", ["last_inputs.npy", "last_outputs.npy"])
+def test_forged_last_weights_are_refused(old: Path, data: TokenDataset, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "after.w2v"
+    train_word2vec(data, start=old, epochs=1, threads=1).save(path)
+    weight = np.load(path / name)
+    for wrong, message in ((weight[:-1], "has shape"), (weight * np.nan, "last weights is not finite")):
+        np.save(path / name, wrong)
+        seal_tree(path)
+        with pytest.raises(ArtifactError, match=message):
+            Vectors.load(path)
 
 
 def test_mean_of_equal_texts_has_rising_weights() -> None:
