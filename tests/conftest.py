@@ -1,6 +1,6 @@
 """Shared by all tests: one cache, no network, and the command line as a function.
 
-`pytest --hypothesis-profile=thorough` tries twenty times as many examples of each property.
+`pytest --hypothesis-profile=thorough` tries nearly twenty times as many examples of each property.
 """
 
 import hashlib

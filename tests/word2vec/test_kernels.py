@@ -52,11 +52,11 @@ def test_fused_kernel_equals_specification(variant: str, size: tuple[int, int, i
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_loss_does_not_depend_on_addresses(variant: str) -> None:
     """Allocations of random size, and threads, move the arrays of the kernel."""
-    choice, tables = select(replace(VARIANTS[variant], dim=5, window=2, negatives=3)), make_tables(50)
+    choice, tables = select(replace(VARIANTS[variant], dim=33, window=9, negatives=13)), make_tables(50)
     rng, in_use, losses = np.random.default_rng(1), list[Any](), list[float]()
 
     def measure() -> None:
-        weights = make_weights(50, 5)
+        weights = make_weights(50, 33)
         loss, _ = train(choice, tables, epoch_keys(1, 0), weights, 0, 154, np.float32(0.05))
         losses.append(loss)
 
