@@ -1,6 +1,6 @@
 """Shared by all tests: one cache, no network, and the command line as a function.
 
-`pytest --hypothesis-profile=thorough` tries ten times as many examples of each property.
+`pytest --hypothesis-profile=thorough` tries twenty times as many examples of each property.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from support.web_server import WebServer
 RunCli = Callable[..., Result]
 ROOT = Path(__file__).parents[1]
 
-for name, max_examples in (("thorough", 1500), ("default", 150)):
+for name, max_examples in (("thorough", 1500), ("default", 80)):
     hypothesis.settings.register_profile(name, deadline=None, derandomize=True, max_examples=max_examples)
 hypothesis.settings.load_profile("default")
 

@@ -118,8 +118,10 @@ def test_kill_amid_training_keeps_old_result(run_cli):
 
 
 @pytest.mark.filterwarnings("default:.*holds an unfinished run")
-@pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("named", ["the text", "the result", "the checkpoint"])
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [*zip(COMMANDS, ["the text", "the result", "the checkpoint"], strict=True)],
+)
 def test_old_result_stays_until_new_one_is_complete(run_cli, monkeypatch, name, named):
     command, *settings = COMMANDS[name]
     path = Path(FOLDERS[command])

@@ -159,9 +159,9 @@ def test_dead_process_raises_run_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("threads", "lines"), [(1, 30_000), (2, 9)])  # 30,000 lines: more than a block
 def test_one_thread_or_block_needs_no_guard(tmp_path: Path, threads: int, lines: int) -> None:
     write_text(tmp_path / "corpus.txt", "a few words\n" * lines)
-    settings = f'tokenizer="toktok", min_count=1, subsample=0, dim=2, epochs=1, threads={threads}'
+    settings = f'tokenizer="toktok", min_count=1, threads={threads}'
     script = write_text(
-        tmp_path / "script.py", f'import nlpseq\nnlpseq.train_word2vec("corpus.txt", {settings})\n'
+        tmp_path / "script.py", f'import nlpseq\nnlpseq.preprocess("corpus.txt", {settings})\n'
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

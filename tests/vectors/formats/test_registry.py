@@ -89,7 +89,7 @@ def test_any_vocabulary_reads_back_or_is_refused(
                 write(file, words, matrix, bad_tokens="skip", force=True)
 
 
-@pytest.mark.parametrize("name", FILE_NAMES)
+@pytest.mark.parametrize("name", ["a.vec", "a.bin", "a.tsv"])
 def test_escaped_words_stay_distinct_and_unescape(tmp_path: Path, no_fsync: None, name: str) -> None:
     for words, matrix in random_vectors():
         file = tmp_path / name
@@ -97,8 +97,7 @@ def test_escaped_words_stay_distinct_and_unescape(tmp_path: Path, no_fsync: None
         found = read_vectors(file, format_of(file), COMPILED)
         assert len(set(found.vocab.words)) == len(words)
         assert same_bits(found.matrix_VD, matrix)
-        restored = found.vocab.words if name == "a.npy" else list(map(unescape, found.vocab.words))
-        assert restored == words
+        assert list(map(unescape, found.vocab.words)) == words
 
 
 @pytest.mark.parametrize("ending", COMPRESSED_ENDINGS)
