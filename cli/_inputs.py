@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _ANNOUNCED = "nlpseq.announced"  # key of click.Context.meta: corpora announced as slow to build
 
 READ_BYTES = 1 << 16
+SLOW_WORDS = 200_000  # computed from n-grams in about half a minute
 SLOW_START = "starting (the first run with these settings compiles kernels)"  # see Progress
 
 
@@ -89,15 +90,22 @@ class EncodingProgress(Progress):
 
 
 def encode_as(
-    sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None, threads: int | None = None
+    sources: tuple[str, ...],
+    config: TextConfig,
+    vocab: Vocab | None = None,
+    start: Vocab | None = None,
+    threads: int | None = None,
 ) -> TokenDataset:
-    """Encode a text, with a given vocabulary if any, or take the encoded corpus from the cache."""
+    """Encode a text, or take the encoded corpus from the cache.
+
+    vocab, start: vocabulary to use as it is, or to extend.
+    """
     from nlpseq.dataset.encode_cache import cached_dataset
 
     corpus = open_sources(sources)
     threads = threads or click.get_current_context().params.get("threads")
     with EncodingProgress(corpus) as bar:
-        return cached_dataset(corpus, config, vocab=vocab, threads=threads, progress=bar.report)
+        return cached_dataset(corpus, config, vocab=vocab, start=start, threads=threads, progress=bar.report)
 
 
 def encode_for(sources: tuple[str, ...], config: TextConfig, vocab: Vocab) -> TokenDataset:
@@ -176,24 +184,34 @@ def load_model(path: Path, threads: int | None = None, device: str = "cpu") -> L
     return lm
 
 
-def open_vectors(model: Path, source_format: Any = None, *, verify: bool, **loading: Any) -> Vectors:
+def open_vectors(
+    model: Path, source_format: Any = None, *, verify: bool, no_oov: bool = False, **loading: Any
+) -> Vectors:
     """Load the vectors of a model or file, with warnings; loading: see loading_options."""
     from nlpseq.vectors.vectors import Vectors
 
     vectors = Vectors.load(model, source_format, **loading, verify=verify or None)
+    if no_oov:
+        vectors = vectors.without_subwords()
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice if str(model) in notice else f"{model}: {notice}")
+    if vectors.is_computed and len(vectors) >= SLOW_WORDS:
+        say(
+            f"{model}: the first question computes the vectors of all {len(vectors):,} words, which can take "
+            "minutes. To save them, convert the model to a .w2v folder once"
+        )
     return vectors
 
 
 def load_vectors(
-    model: Path, *, lenient: bool, load_top: int | None, verify: bool, **options: Any
+    model: Path, *, lenient: bool, load_top: int | None, verify: bool, no_oov: bool, **options: Any
 ) -> Vectors:
     """Load vectors and postprocess them; options: see vector_options."""
     from nlpseq.vectors.postprocess import postprocess
 
-    return postprocess(open_vectors(model, lenient=lenient, load_top=load_top, verify=verify), **options)
+    vectors = open_vectors(model, lenient=lenient, load_top=load_top, verify=verify, no_oov=no_oov)
+    return postprocess(vectors, **options)
 
 
 def text_lines(stream: IO[bytes]) -> Iterator[list[str]]:

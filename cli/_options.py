@@ -424,6 +424,11 @@ loading_options = option_group(
         is_flag=True,
         help="compare all files of a folder with their checksums, not only the first time and after a change",
     ),
+    click.option(
+        "--no-oov",
+        is_flag=True,
+        help="refuse unseen words, also if the vectors have n-grams to make vectors of them",
+    ),
 )
 
 vector_options = option_group(

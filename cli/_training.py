@@ -42,11 +42,13 @@ def prepare(
     threads: int | None = None,
     kernels: Sequence[Kernel] = (),
     subsample: float = 0.0,
+    start: Vocab | None = None,
 ) -> TokenDataset:
     """Return the encoded corpus, and describe it.
 
     text: settings for a corpus that is not encoded yet. kernels: compiled before encoding, because compiling
-    and encoding both need much memory. subsample: setting of the training, for warnings.
+    and encoding both need much memory. subsample: setting of the training, for warnings. start: vocabulary
+    to extend by the words of the text.
     """
     folder = dataset_folder(sources)
     data = None if folder is None else open_dataset(folder)
@@ -58,7 +60,7 @@ def prepare(
             say("compiling kernels (once for these settings)")
             precompile(new)
     if data is None:
-        data = encode_as(sources, text, threads=threads)
+        data = encode_as(sources, text, start=start, threads=threads)
     say_contents(data, subsample)
     return data
 

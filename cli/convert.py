@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from nlpseq.core.resources import count_text
-from nlpseq.vectors.formats.names import ENDINGS, FOLDERS, TITLES, BadTokens, format_of
+from nlpseq.vectors.formats.names import FOLDERS, TITLES, BadTokens, format_of
 
 from ._app import Command
 from ._inputs import open_vectors, read_words
@@ -17,7 +17,7 @@ from ._output import print_path, say, say_warning
 
 __all__ = ["convert"]
 
-_NAMES = list(ENDINGS.values())
+_NAMES = list(TITLES)
 _FILE = click.Path(path_type=Path)
 
 
@@ -26,6 +26,7 @@ _FILE = click.Path(path_type=Path)
     examples=[
         "nlpseq convert corpus.w2v corpus.vec",
         "nlpseq convert corpus.w2v corpus.bin.gz",
+        "nlpseq convert corpus.w2v model.bin --format fasttext",
         "nlpseq convert corpus.vec corpus.npy",
         "nlpseq convert corpus.npy corpus.tsv --bad-tokens skip",
         "nlpseq convert corpus.w2v small.w2v --keep-top 1000 --pca 50 --dtype int8",
@@ -47,7 +48,12 @@ _FILE = click.Path(path_type=Path)
     help="treatment of words that are empty or contain a separator of the format: stop with an error, skip "
     "the word, or escape every word as in vocab.tsv (a space as \\u0020)",
 )
-@click.option("--words", type=_FILE, metavar="FILE", help="keep the words of a file, one a line, alone")
+@click.option(
+    "--words",
+    type=_FILE,
+    metavar="FILE",
+    help="keep the words of a file, one a line, alone; with n-grams also unseen words",
+)
 @click.option("--drop", type=_FILE, metavar="FILE", help="leave out the words of a file, one a line")
 @click.option("--keep-top", type=integer(1), metavar="N", help="keep the first N words left")
 @click.option("--pca", type=integer(1), metavar="D", help="keep the D principal components")
@@ -80,6 +86,7 @@ def convert(
     .vec      word2vec text, also fastText's .vec                (word2vec)
     .txt      GloVe text, without a line of sizes                (glove)
     .bin      word2vec binary                                    (word2vec-binary)
+    .bin      a fastText model, with --format fasttext           (fasttext)
     .npy      an array; words and counts in NAME.vocab.tsv       (npy)
     .tsv      TensorBoard projector; words in NAME.metadata.tsv  (projector)
     .parquet  columns word, count, vector; needs [data]          (parquet)
@@ -88,8 +95,10 @@ def convert(
     .spacy    a folder for spaCy; needs spaCy                    (spacy)
 
     Add .gz to compress a file. MODEL can have any of these formats, recognized by its content. The numbers
-    stay the same to the bit, without --pca and --dtype. The options that make vectors smaller work in the
-    order --words, --drop, --keep-top, --pca, --dtype. The paths of the written files go to stdout.
+    stay the same to the bit, without --pca and --dtype, and in a fastText model to the precision of float32.
+    Of a fastText model, .bin or quantized .ftz, the vectors are read, with its n-grams if it has any. All
+    rows of n-grams are kept, unless --no-oov leaves them out. The options that make vectors smaller work in
+    the order --words, --drop, --keep-top, --pca, --dtype. The paths of the written files go to stdout.
     """  # noqa: D301  # because click reads the backspace
     from nlpseq.storage.locks import path_lock
     from nlpseq.training.checkpoint import lock_output
@@ -105,7 +114,13 @@ def convert(
         dropped = [] if drop is None else read_words(vectors, drop)
         smaller = shrink(vectors, words=kept, drop=dropped, keep_top=keep_top, pca=pca, dtype=dtype)
         written = smaller.write(out, format, bad_tokens, force=force)
-    new = [] if smaller is vectors else smaller.meta["notices"]
+    new = [] if smaller is vectors else list(smaller.meta["notices"])
+    if smaller.subwords is not None and chosen not in ("nlpseq", "fasttext"):
+        has_letters = smaller.subwords.ngrams.units == "jamo"
+        new.append(
+            f"n-grams left out, because {TITLES[chosen]} has no place for them. Write a .w2v folder"
+            f"{'' if has_letters else ', or use --format fasttext,'} to keep them"
+        )
     for notice in [*new, *written.notices]:
         say_warning(notice)
     say(f"{count_text(written.num_words, 'word')} x {smaller.matrix.shape[1]:,}: {TITLES[chosen]}")

@@ -25,7 +25,7 @@ from ._options import (
 )
 from ._output import print_json, print_line, print_table, say, say_warning
 
-__all__ = ["compare", "eval_w2v"]
+__all__ = ["compare", "eval_w2v", "read_sets", "score_cells", "set_options"]
 
 if TYPE_CHECKING:
     from nlpseq.evaluation.analogies import AnalogyFile
@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from nlpseq.vectors.vectors import Vectors
 
 _FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
-evaluation_options = option_group(
+set_options = option_group(
     click.option(
         "--pairs", type=_FILE, multiple=True, metavar="FILE", help="word pairs with scores; repeatable"
     ),
     click.option("--analogies", type=_FILE, metavar="FILE", help="analogies, four words a line"),
+)
+evaluation_options = option_group(
+    set_options,
     click.option(
         "--restrict-vocab",
         type=integer(4),
@@ -100,7 +103,7 @@ def eval_w2v(
     if not pairs and analogies is None:
         raise click.UsageError("MODEL: nothing to evaluate on. Name a file with --pairs or --analogies.")
     vectors = load_vectors(model, **vector_settings)  # first, because the files may be swapped
-    found = _read_sets(pairs, analogies, restrict_vocab, oov, threads)(vectors)
+    found = read_sets(pairs, analogies, restrict_vocab, oov, threads)(vectors)
     if as_json:
         print_json(found)
     else:
@@ -139,9 +142,11 @@ def _print_tables(found: dict[str, Any]) -> None:
 
 
 def _say_missing(found: dict[str, Any], place: str = "") -> None:
-    """Say which words of a file have no vector, and why a figure is undefined."""
-    words, reason = found["oov_words"], found["reason"]
+    """Say which words of a file have no vector, or one from subwords, and why a figure is undefined."""
+    words, made, reason = found["oov_words"], found["from_subwords"], found["reason"]
     file = f"{place}{found['file']}"
+    if made:
+        say(f"{file}: {count_text(len(made), 'unseen word')} with a vector made from subwords: {_some(made)}")
     if words:
         say(f"{file}: {count_text(len(words), 'word')} without a vector: {_some(words)}")
     if reason:
@@ -224,7 +229,7 @@ def compare(
     if moved and len(models) > 2:
         raise click.UsageError("--moved: compares two models. Name two, or leave out --moved.")
     require_with("min_frequency", "--moved", is_there=moved is not None)
-    evaluate = _read_sets(pairs, analogies, restrict_vocab, oov, threads)
+    evaluate = read_sets(pairs, analogies, restrict_vocab, oov, threads)
     from nlpseq.evaluation.neighbor_overlap import neighbor_overlap
     from nlpseq.vectors.align import shared_words
 
@@ -278,7 +283,13 @@ def _moved(a: Vectors, b: Vectors, number: int, min_frequency: int, top: int) ->
 def _column(record: dict[str, Any]) -> dict[str, str]:
     """Return the cells of a model in the table, by the label of the row."""
     counts = {"words": "words", "dimensions": "dim", "shared words": "shared"}
-    cells = {label: f"{record[key]:,}" for label, key in counts.items()}
+    sizes = {label: f"{record[key]:,}" for label, key in counts.items()}
+    return sizes | score_cells(record) | {"overlap": _share_text(record["overlap"])}
+
+
+def score_cells(record: dict[str, Any]) -> dict[str, str]:
+    """Return the score of each set, with the number of items, by the label of the row."""
+    cells = dict[str, str]()
     for each in record["pairs"]:
         figure = "-" if each["spearman"] is None else f"{each['spearman']:.4f}"
         cells[f"{each['file']}, Spearman"] = f"{figure} ({each['used']:,})"
@@ -286,10 +297,10 @@ def _column(record: dict[str, Any]) -> dict[str, str]:
     for part, score in totals.items():
         for method, name in (("3cosadd", "3CosAdd"), ("3cosmul", "3CosMul")) if score else ():
             cells[f"analogies, {part}, {name}"] = f"{_share_text(score[method])} ({score['used']:,})"
-    return cells | {"overlap": _share_text(record["overlap"])}
+    return cells
 
 
-def _read_sets(
+def read_sets(
     pairs: tuple[Path, ...],
     analogies: Path | None,
     restrict_vocab: int | None,
@@ -345,7 +356,7 @@ def _has_pairs(file: Path) -> bool:
 
 
 def _score_pairs(vectors: Vectors, file: Path, judged: PairFile, missing: Missing) -> dict[str, Any]:
-    from nlpseq.evaluation.files import line_numbers, words_without_vector
+    from nlpseq.evaluation.files import line_numbers, words_from_subwords, words_without_vector
     from nlpseq.evaluation.word_pairs import evaluate_pairs
 
     scores = evaluate_pairs(vectors, judged.pairs, missing)._asdict()
@@ -355,6 +366,7 @@ def _score_pairs(vectors: Vectors, file: Path, judged: PairFile, missing: Missin
         "file": str(file),
         **figures,
         "oov_words": words_without_vector(vectors, words),
+        "from_subwords": words_from_subwords(vectors, words),
         "unused": line_numbers(judged.unused),
     }
 
@@ -363,7 +375,7 @@ def _score_analogies(
     vectors: Vectors, file: Path, asked: AnalogyFile, settings: dict[str, Any]
 ) -> dict[str, Any]:
     from nlpseq.evaluation.analogies import evaluate_analogies
-    from nlpseq.evaluation.files import line_numbers, words_without_vector
+    from nlpseq.evaluation.files import line_numbers, words_from_subwords, words_without_vector
 
     sections = asked.sections
     records = [score.shares() for score in evaluate_analogies(vectors, sections, **settings)]
@@ -374,8 +386,11 @@ def _score_analogies(
         "sections": records[: len(sections)],
         **dict.fromkeys(TOTALS),
         **{record["name"]: record for record in records[len(sections) :]},
-        "reason": None if records[-1]["used"] else "no question has four words with a vector",
+        "reason": None
+        if records[-1]["used"]
+        else "no question has three words with a vector and an answer of the vocabulary",
         "oov_words": words_without_vector(vectors, words),
+        "from_subwords": words_from_subwords(vectors, words),
         "unused": line_numbers(asked.unused),
     }
 

@@ -134,11 +134,13 @@ def _inspect_vectors(file: Path) -> Finding:
 
     size = {"bytes": file.stat().st_size}
     try:
-        vectors = Vectors.load(file)
+        vectors = Vectors.load(file, verify=True)
     except (ArtifactError, DataError) as error:
         return Finding("vectors", False, size, error)
     num_words, dim = vectors.matrix.shape
     meta = size | {"num_words": num_words, "dim": dim, "notices": vectors.meta["notices"]}
+    if vectors.subwords is not None:
+        meta["subwords"] = vectors.subwords.sizes()
     return Finding(vectors.meta["read_format"], True, meta)
 
 

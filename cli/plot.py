@@ -87,10 +87,10 @@ def _draw_run(run: Path, gradients: bool) -> Figure:
 
 
 def _draw_zipf(corpus: Path) -> Figure:
-    from nlpseq.dataset.report import word_counts, zipf_line
+    from nlpseq.dataset.report import zipf_line
     from nlpseq.dataset.token_dataset import TokenDataset
 
-    return draw_zipf(corpus.resolve().name, zipf_line(word_counts(TokenDataset.open(corpus))))
+    return draw_zipf(corpus.resolve().name, zipf_line(TokenDataset.open(corpus).word_counts))
 
 
 def _gradient_flow(run: Path, meta: dict[str, Any]) -> npt.NDArray[np.float64]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,25 +13,35 @@ from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError
 
 from ._app import Command
-from ._inputs import SLOW_START, EncodingProgress, dataset_folder, open_sources, say_contents
+from ._inputs import (
+    SLOW_START,
+    EncodingProgress,
+    dataset_folder,
+    open_sources,
+    open_vectors,
+    say_contents,
+)
 from ._options import (
     build_config,
     build_text_config,
     config_file_option,
     config_options,
     corpus_argument,
+    explicit_settings,
     force_option,
     output_option,
     require_with,
     threads_option,
 )
-from ._output import Progress, print_path, printable, say, shell_path
+from ._output import Progress, print_path, printable, say, say_warning, shell_path
 from ._training import lock_result, refuse_models
 
 __all__ = ["preprocess"]
 
 if TYPE_CHECKING:
+    from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.dataset.token_dataset import TokenDataset
+    from nlpseq.dataset.vocab import Vocab
 
 
 @click.command(
@@ -42,6 +52,7 @@ if TYPE_CHECKING:
         "nlpseq preprocess corpus.txt --phrases 2 -o phrases.tokens",
         "nlpseq preprocess corpus.txt --tokenizer bpe --vocab-size 300 -o subwords.tokens",
         "cat corpus.txt | nlpseq preprocess - --tokenizer char",
+        "nlpseq preprocess new.txt --start counted.tokens --cooccurrence",
     ],
 )
 @corpus_argument
@@ -54,17 +65,39 @@ if TYPE_CHECKING:
     is_flag=True,
     help="also count neighboring words, with the defaults of train-counts, into DIR/cooccurrence",
 )
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="encoded corpus or vectors, whose words and counts CORPUS is added to",
+)
 @config_options(TextConfig, hide=["word_rule"])
 @config_options(CooccurrenceConfig, defaults=COUNTING["ppmi-svd"])
 def preprocess(
-    sources: tuple[str, ...], output: Path | None, force: bool, threads: int | None, cooccurrence: bool
+    sources: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    threads: int | None,
+    cooccurrence: bool,
+    start: Path | None,
 ) -> None:
     """Encode CORPUS into a vocabulary and token ids.
 
     Every train command reads the output folder; its path is printed. Without this step, a train command
     encodes CORPUS into the cache.
+
+    With --start, DIR is a folder of this command or vectors: the vocabulary has its words and the new words
+    with --min-count occurrences in CORPUS, and --max-vocab keeps the most frequent of all. Occurrences in
+    earlier texts do not count for a new word, so for a chain of small texts use --min-count 1 --max-vocab N.
+    Counts are added up, with --cooccurrence also the counts of neighbors in DIR. The settings of DIR are
+    used. Counts of neighbors have the defaults of PPMI-SVD; for GloVe add --window 10 --weighting harmonic
+    --subsample 0. Train on the result with `nlpseq train-w2v --start` or, from the counts, with
+    `nlpseq train-counts` and the same settings of counting.
     """
-    config, counting = build_text_config(), build_config(CooccurrenceConfig, COUNTING["ppmi-svd"])
+    earlier = None if start is None else _open_start(start, with_counts=cooccurrence)
+    counted = None if earlier is None else earlier.counts
+    config = build_text_config({} if earlier is None else earlier.text)
+    counting = build_config(CooccurrenceConfig, asdict(counted.config) if counted else COUNTING["ppmi-svd"])
     for each in fields(CooccurrenceConfig):
         require_with(each.name, "--cooccurrence", is_there=cooccurrence)
     refuse_models(*sources)
@@ -79,15 +112,22 @@ def preprocess(
     encoding = EncodingProgress(corpus)
     with artifact.atomic_directory(path, force=force) as new:
         with encoding as bar:
-            data = encode_into(corpus, config, new, threads=threads, progress=bar.report)
-        pairs = _count(data, counting, threads) if cooccurrence else None
+            vocab = None if earlier is None else earlier.vocab
+            data = encode_into(corpus, config, new, start=vocab, threads=threads, progress=bar.report)
+        pairs = _count(data, counting, threads, counted) if cooccurrence else None
     data.path = path
     say_contents(data, counting.subsample if cooccurrence else 0.0, "--cooccurrence")
+    if earlier is not None:
+        words = data.vocab.without_specials()
+        num_known = sum(word in earlier.vocab for word in words.words)
+        say(f"start: {count_text(num_known, 'known word')}, {count_text(len(words) - num_known, 'new word')}")
     if config.phrases:
         _say_phrases(data)
     if pairs is not None:
         say(f"{count_text(pairs, 'pair')} of neighbors in {path / 'cooccurrence'}")
-    say(f"next: nlpseq train-w2v {shell_path(path)}")
+    is_model = start is not None and dataset_folder((str(start),)) is None
+    option = "" if start is None else f" --start {shell_path(start) if is_model else 'MODEL'}"
+    say(f"next: nlpseq train-w2v {shell_path(path)}{option}")
     print_path(path)
 
 
@@ -99,11 +139,63 @@ def _say_phrases(data: TokenDataset) -> None:
     say(f"{count_text(len(phrases), 'phrase')}{examples}, in {data.path}")
 
 
-def _count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> int:
-    """Store counts of the train split in the dataset, and return the number of pairs."""
-    from nlpseq.counts.cooccurrence import count_cooccurrences
+class _Earlier(NamedTuple):
+    """Vocabulary, settings of the text and counts of neighbors of --start."""
+
+    vocab: Vocab
+    text: dict[str, Any]
+    counts: Cooccurrence | None
+
+
+def _open_start(path: Path, *, with_counts: bool) -> _Earlier:
+    """Open the encoded corpus or the vectors of --start.
+
+    with_counts: also the counts of neighbors; raises ConfigError if there are none.
+    """
+    from nlpseq.counts.cooccurrence import Cooccurrence
+    from nlpseq.dataset.joint_vocab import check_agreement, text_defaults
+    from nlpseq.training.resume import is_run
+
+    settings, folder = explicit_settings(TextConfig), None if is_run(path) else dataset_folder((str(path),))
+    if folder is None and with_counts:
+        raise ConfigError(
+            f"{path}: is not an encoded corpus, so that it has no counts of neighbors. Leave out "
+            "--cooccurrence, or name a folder of `nlpseq preprocess --cooccurrence`."
+        )
+    if folder is None:
+        vectors = open_vectors(path, verify=False)
+        text = text_defaults(str(path), vectors.meta.get("text_config"), settings)
+        return _Earlier(vectors.vocab, text, None)
+    from nlpseq.dataset.token_dataset import TokenDataset
+
+    data, counts = TokenDataset.open(folder), folder / "cooccurrence"
+    if with_counts and not counts.exists():
+        raise ConfigError(
+            f"{path}: has no counts of neighbors. Leave out --cooccurrence, or encode its text again with "
+            "--cooccurrence."
+        )
+    text = text_defaults(str(path), asdict(data.config), settings)
+    if not with_counts and counts.exists():
+        say_warning(f"{path}: its counts of neighbors are left out. Use --cooccurrence to add to them.")
+    if not with_counts:
+        return _Earlier(data.vocab, text, None)
+    counted = Cooccurrence.load(counts)
+    check_agreement(str(path), asdict(counted.config), explicit_settings(CooccurrenceConfig))
+    return _Earlier(data.vocab, text, counted)
+
+
+def _count(
+    data: TokenDataset, config: CooccurrenceConfig, threads: int | None, earlier: Cooccurrence | None
+) -> int:
+    """Store counts of the train split in the dataset, and return the number of pairs.
+
+    earlier: counts of earlier texts, to add.
+    """
+    from nlpseq.counts.cooccurrence import add_counts, count_cooccurrences
 
     with Progress("counting", "words", SLOW_START) as progress:
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress.update)
+    if earlier is not None:
+        counts = add_counts(earlier, counts)
     counts.save(data.path / "cooccurrence")
     return int(counts.matrix.nnz)

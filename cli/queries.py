@@ -22,7 +22,7 @@ __all__ = ["analogy", "neighbors", "odd_one_out", "query", "similarity"]
 
 if TYPE_CHECKING:
     from nlpseq.vectors.queries import Answers
-    from nlpseq.vectors.vectors import Vectors
+    from nlpseq.vectors.vectors import FoundWord, Vectors
 
 top_option = click.option("--top", type=integer(1), default=10, help="number of answers")
 STDIN = "-"
@@ -73,7 +73,7 @@ def neighbors(
                 hint = " Options come before --." if typed.startswith("--") else ""
                 say(f"nlpseq: error: {error}{hint}", level=-1)
                 all_known = False
-        found = vectors.neighbors_of([question.ids for question in questions], top)
+        found = vectors.neighbors_of([question.words for question in questions], top)
         for question, answers in zip(questions, found, strict=True):
             has_header = not interactive and (len(words) != 1 or words == (STDIN,))
             _print_neighbors(vectors, question, answers, as_json=as_json, place=asked if has_header else None)
@@ -93,15 +93,15 @@ def neighbors(
 class _Question(NamedTuple):
     """Words whose neighbors are asked, and the first keys of the JSON answer."""
 
-    ids: list[int]  # of words
+    words: list[FoundWord]
     title: str
     record: dict[str, Any]
 
 
 def _word(vectors: Vectors, typed: str) -> _Question:
-    word_id = vectors.trained_id(typed)
-    word = vectors.vocab.words[word_id]
-    return _Question([word_id], vectors.vocab.label(word), {"word": word} | _changes(vectors, [typed]))
+    found = vectors.lookup(typed)
+    record = {"word": found.word} | _changes(vectors, [typed])
+    return _Question([found], vectors.vocab.label(found.word), record)
 
 
 def _line(vectors: Vectors, typed: str) -> _Question:
@@ -112,7 +112,7 @@ def _line(vectors: Vectors, typed: str) -> _Question:
         total = count_text(len(known) + len(unknown), "word")
         shown = " ".join(map(vectors.vocab.label, unknown))
         say(f"{typed}: {len(unknown)} of {total} left out as unknown: {shown}")
-    return _Question(known, typed, {"line": typed, "unknown": unknown})
+    return _Question(known, typed, {"line": typed, "unknown": unknown} | _from_subwords(vectors, known))
 
 
 def _print_neighbors(
@@ -183,7 +183,7 @@ def analogy(
     "--min-frequency",
     type=integer(1),
     metavar="N",
-    help="answer with words that occur N times or more in the training text",
+    help="answer with words that occur N times or more in the training text, or of unknown count",
 )
 @click.option("--max-rank", type=integer(1), metavar="N", help="answer with the N first words only")
 @vector_options
@@ -213,6 +213,8 @@ def query(
     vectors = load_vectors(model, **vector_settings)
     limits: dict[str, Any] = {"min_frequency": min_frequency or 0, "max_rank": max_rank}
     limits["among"] = None if among is None else _known_words(vectors, among)
+    if min_frequency is not None:
+        _warn_of_unknown_counts(vectors)
     asked = 0
     for text in texts:
         words = [word for term in parse_expression(text) for word in vectors.words_of(term)]
@@ -317,27 +319,48 @@ def _is_set(option: str) -> bool:
 
 
 def _changes(vectors: Vectors, words: Iterable[str]) -> dict[str, Any]:
-    """Say which words were changed to be found, and return them for JSON, as typed and as found."""
+    """Say which words were changed to be found or have a vector made from n-grams; return them for JSON."""
     from nlpseq.vectors.suggestions import show_word
 
-    changed = dict[str, str]()
+    words, changed = list(words), dict[str, str]()
     for typed in words:
         found = vectors.find(typed)
         if found is not None and vectors.vocab.find(typed) is None:
             changed[typed] = found
             say(f"{show_word(typed, found)}: read as {show_word(found)}")
-    return {"changed": changed} if changed else {}
+    return ({"changed": changed} if changed else {}) | _from_subwords(vectors, vectors.find_vectors(words))
+
+
+def _from_subwords(vectors: Vectors, found: Iterable[FoundWord | None]) -> dict[str, Any]:
+    """Say which words have a vector made from n-grams, and return them for JSON."""
+    from nlpseq.vectors.suggestions import show_word
+
+    made = list(dict.fromkeys(each.word for each in found if each is not None and each.row is None))
+    for word in made:
+        lower = vectors.vocab.find(word.lower())
+        hint = f". Did you mean {show_word(lower)}?" if lower not in (None, word) else ""
+        say(f"{show_word(word)}: has no trained vector of its own; its vector is made from subwords{hint}")
+    return {"from_subwords": made} if made else {}
 
 
 def _known_words(vectors: Vectors, file: Path) -> list[str]:
     """Read the words of --among that the vectors have."""
     words = read_words(vectors, file)
-    known = [word for word in words if word in vectors]
+    known = [word for word in words if vectors.find(word) is not None]
     if not known:
         raise DataError(f"{file}: holds no known word. Name a text with one word of the vectors per line.")
     if len(known) < len(words):
         say(f"{file}: {len(words) - len(known)} of {count_text(len(words), 'word')} left out as unknown")
     return known
+
+
+def _warn_of_unknown_counts(vectors: Vectors) -> None:
+    """Warn that --min-frequency does not limit words of unknown count, unless all are so."""
+    unknown = int((vectors.vocab.counts < 0).sum())
+    if 0 < unknown < len(vectors):
+        say_warning(
+            f"{count_text(unknown, 'word')} of unknown count: can answer in spite of --min-frequency."
+        )
 
 
 def _batches(words: Sequence[str], interactive: bool = False) -> Iterator[list[str]]:

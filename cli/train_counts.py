@@ -70,10 +70,10 @@ def train_counts(method: str, **arguments: Any) -> None:
     """Train word vectors on CORPUS by counts of pairs of words.
 
     A pair is two words that occur near each other. CORPUS may also be a folder made by `nlpseq preprocess`;
-    counts of the same settings that are in it are used. The vectors go to a folder named after the method
-    (.ppmi, .svd, .glove), and its path is printed. If nothing else is said, GloVe has 100 dimensions and
-    counts harmonically in a window of 10, without subsampling. GloVe is saved as it goes, and a run that was
-    stopped goes on with --resume.
+    counts of the same settings that are in it are used. Counts of earlier texts (`preprocess --start`) allow
+    no other settings. The vectors go to a folder named after the method (.ppmi, .svd, .glove), and its path
+    is printed. If nothing else is said, GloVe has 100 dimensions and counts harmonically in a window of 10,
+    without subsampling. GloVe is saved as it goes, and a run that was stopped continues with --resume.
     """
     suffix = SUFFIXES["glove" if arguments["resume"] else method]
     session = TrainingSession("train-counts", suffix, "pairs", **arguments)

@@ -77,6 +77,7 @@ def train_lm(
     lenient: bool,
     load_top: int | None,
     verify: bool,
+    no_oov: bool,
     **arguments: Any,
 ) -> None:
     """Train a recurrent language model on CORPUS.
@@ -89,10 +90,10 @@ def train_lm(
     import nlpseq.lm  # noqa: F401  # says how to install what it needs, before any work
 
     slow_start = "reading the checkpoint" if arguments["resume"] else STARTING
-    for name in ("lenient", "load_top", "verify"):
+    loading = {"lenient": lenient, "load_top": load_top, "verify": verify, "no_oov": no_oov}
+    for name in loading:
         require_with(name, "--vectors", is_there=vectors is not None)
     session = TrainingSession("train-lm", ".lm", "tokens", slow_start, **arguments)
-    loading = {"lenient": lenient, "load_top": load_top, "verify": verify}
     model = _resume(session) if session.is_resumed else _start(session, preset, valid, vectors, loading)
     _say_result(session.path, model)
     print_path(session.path)
@@ -183,6 +184,8 @@ def _say_result(path: Path, model: LanguageModel) -> None:
     if "vectors_cover_words" in probed:
         words, text = probed["vectors_cover_words"], probed["vectors_cover_text"]
         say(f"the vectors know {words:.1%} of the vocabulary, {text:.1%} of the text")
+        if made := probed.get("vectors_from_subwords"):
+            say(f"{made:.1%} of the vocabulary are unseen words, whose vectors are made from subwords")
     best = perplexity_of(min(position["valid_losses"]))
     _warn_of_short_training(model, best)
     work = f"{count_text(position['tokens'], 'token')} in {model.meta['precision']}"

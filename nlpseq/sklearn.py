@@ -41,8 +41,8 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     tough-to-beat baseline for sentence embeddings). text: how to split documents into words; by default as
     for the training text of the vectors.
 
-    Words that are unknown or have no trained vector are skipped; a document without other words becomes
-    zeros.
+    Words that are unknown or have no trained vector are skipped, but with subwords an unseen word has the
+    vector of its n-grams; a document without other words becomes zeros. oov: False skips all unseen words.
     """
 
     def __init__(
@@ -52,11 +52,13 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weighting: Literal["mean", "sif"] = "mean",
         smoothing: float = 1e-3,
         text: TextConfig | None = None,
+        oov: bool = True,
     ) -> None:
         self.vectors = vectors
         self.weighting = weighting
         self.smoothing = smoothing
         self.text = text
+        self.oov = oov
 
     def fit(self, X: Iterable[str], y: Any = None) -> Self:
         """Load the vectors; for "sif", compute the common direction of the documents X."""
@@ -67,6 +69,8 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not self.smoothing > 0:
             raise ValueError(f"smoothing: {self.smoothing} is too small. Choose a number above 0.")
         vectors = self.vectors if isinstance(self.vectors, Vectors) else Vectors.load(self.vectors)
+        if not self.oov:
+            vectors = vectors.without_subwords()
         if vectors.is_sparse:
             raise ValueError("vectors: are sparse, one dimension a word. Pass dense vectors.")
         documents = _documents(X)
@@ -97,21 +101,24 @@ class DocumentVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         counts_V = vectors.vocab.counts
         if self.weighting == "mean":
             return np.ones(len(counts_V))
-        if (counts_V < 0).any():
+        if (counts_V < 0).all():
             raise ValueError("vectors: have no word counts, which sif needs. Choose weighting='mean'.")
+        counts_V = np.maximum(counts_V, 0)
         weights_V: Floats = self.smoothing / (self.smoothing + counts_V / max(1, counts_V.sum()))
         return weights_V
 
     def _means(self, documents: list[str]) -> Floats:
         """Return the weighted mean of the known words of each document, (N, D)."""
         means_ND = np.zeros((len(documents), self.vectors_.matrix.shape[1]))
-        ids, untrained = self.vectors_.vocab.ids, {*self.vectors_.untrained_ids.tolist()}
+        vocab = self.vectors_.vocab
         for n, document in enumerate(documents):
-            tokens = join_known(self.vectors_.vocab.tokenize(document, self.text_), ids, self.text_.phrases)
-            known = [ids[token] for token in tokens if token in ids and ids[token] not in untrained]
+            tokens = join_known(vocab.tokenize(document, self.text_), vocab.ids, self.text_.phrases)
+            found = self.vectors_.find_tokens(tokens)
+            known = [found[token] for token in tokens if token in found]
             if known:
-                weights_K = self.weights_[known]
-                means_ND[n] = weights_K @ self.vectors_.matrix[known] / len(known)
+                # an unseen word has the relative frequency 0
+                weights_K = [1.0 if each.row is None else self.weights_[each.row] for each in known]
+                means_ND[n] = np.array(weights_K) @ self.vectors_.stored_rows(known) / len(known)
         return means_ND
 
     def __sklearn_tags__(self) -> Any:

@@ -13,9 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from nlpseq.config import TextConfig
+from nlpseq.config import Ngrams, TextConfig
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.sklearn import DocumentVectors
+from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
 
 CHECKS_WITHOUT_DATA = (  # run by scikit-learn for numeric estimators alone
@@ -70,6 +71,21 @@ def test_phrases_are_joined_and_unknown_words_are_zero():
     found = DocumentVectors(phrased, text=TextConfig(phrases=1)).fit_transform(["in New York"])
     assert_allclose(found[0], model.matrix[0])
     assert not DocumentVectors(model, weighting="sif").fit(["zebra", "yak"]).common_.any()
+
+
+def test_unseen_words_have_their_ngrams():
+    model = vectors()
+    rows = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
+    model.subwords = SubwordVectors(rows, Ngrams(3, 4))
+    cats = model.subwords.vectors(["cats"])[0]
+    found = DocumentVectors(model).fit_transform(["cats cat", "cats", "a"])
+    assert_allclose(found, [(cats + model.matrix[1]) / 2, cats, model.subwords.vectors(["a"])[0]], rtol=1e-6)
+    weighted = DocumentVectors(model, weighting="sif", smoothing=0.1).fit(["zebra"])
+    weighted.common_ *= 0
+    cat = 0.1 / (0.1 + 20 / 100)
+    assert_allclose(weighted.transform(["cats cat"])[0], (cats + cat * model.matrix[1]) / 2, rtol=1e-6)
+    without = DocumentVectors(model, oov=False).fit_transform(["cats cat", "cats"])
+    assert_allclose(without, [model.matrix[1], np.zeros(4)])
 
 
 def test_text_settings_come_from_the_vectors():

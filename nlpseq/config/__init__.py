@@ -9,7 +9,7 @@ from nlpseq.config.generation import Length, Sampling
 from nlpseq.config.lm import AUTOMATIC_RATES, LMConfig
 from nlpseq.config.presets import COUNTING, LM_PRESETS, LM_SHARES, LM_TEXT, WORD2VEC_PRESETS, lm_text
 from nlpseq.config.text import BPE_SETTINGS, FORMATS, Format, Sentences, TextConfig, Tokenizer
-from nlpseq.config.word2vec import Word2VecConfig
+from nlpseq.config.word2vec import MAX_NGRAM, Ngrams, Units, Word2VecConfig
 
 __all__ = [
     "AUTOMATIC_RATES",
@@ -19,6 +19,7 @@ __all__ = [
     "LM_PRESETS",
     "LM_SHARES",
     "LM_TEXT",
+    "MAX_NGRAM",
     "MAX_THREADS",
     "WORD2VEC_PRESETS",
     "CooccurrenceConfig",
@@ -26,12 +27,14 @@ __all__ = [
     "GloveConfig",
     "LMConfig",
     "Length",
+    "Ngrams",
     "PPMIConfig",
     "SVDConfig",
     "Sampling",
     "Sentences",
     "TextConfig",
     "Tokenizer",
+    "Units",
     "Word2VecConfig",
     "lm_text",
 ]

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from nlpseq.config.fields import Config, check, setting
 from nlpseq.errors import ConfigError
 
-__all__ = ["BPE_SETTINGS", "FORMATS", "KEEPABLE", "KOREAN", "TOKENIZER_GROUP"]
+__all__ = ["BPE_SETTINGS", "FORMATS", "KEEPABLE", "KOREAN", "TOKENIZER_GROUP", "TOKEN_SETTINGS"]
 __all__ += ["Format", "Sentences", "TextConfig", "Tokenizer", "kind_of_tokenizer"]
 
 Format = Literal["auto", "text", "jsonl", "json", "csv", "tsv", "parquet", "arrow"]
@@ -29,6 +29,10 @@ Tokenizer = Literal[  # of nlpseq; installed packages add more, as entry points 
 TOKENIZER_GROUP = "nlpseq.tokenizers"
 # The only values with the tokenizer `bpe`, which keeps every byte and has all its tokens in the vocabulary.
 BPE_SETTINGS = {"lower": False, "normalize": "none", "min_count": 1, "max_vocab": None, "phrases": 0}
+TOKEN_SETTINGS = (  # which decide the tokens of a text; two texts of one vocabulary need the same
+    "tokenizer", "vocab_size", "lower", "punctuation", "keep", "normalize", "morphemes", "pos",
+    "user_dictionary", "phrases", "word_rule",
+)  # fmt: skip
 KOREAN = ("kiwi", "mecab")  # tokenizers with morphemes and parts of speech
 _TOKENIZERS_OF_SETTINGS: dict[str, tuple[str, ...]] = {  # settings that other tokenizers lack
     "vocab_size": ("bpe",),

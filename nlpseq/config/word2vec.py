@@ -1,11 +1,24 @@
 """Settings of word2vec."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from nlpseq.config.fields import Config, seed_setting, setting, threads_setting
+from nlpseq.config.fields import Config, check, seed_setting, setting, threads_setting
 
-__all__ = ["Word2VecConfig"]
+__all__ = ["MAX_NGRAM", "Ngrams", "Units", "Word2VecConfig"]
+
+MAX_NGRAM = 20  # characters
+
+Units = Literal["characters", "jamo"]
+
+
+class Ngrams(NamedTuple):
+    """Lengths of the n-grams of a word, in characters; units: see Word2VecConfig."""
+
+    shortest: int
+    longest: int
+    units: Units = "characters"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +34,24 @@ class Word2VecConfig(Config):
     )
     negatives: int = setting(5, "noise words for each prediction", ge=1, le=500)
     share_negatives: Literal["window", "pair"] = setting(
-        "window", "draw noise words once for a window, or for every pair (slower; skip-gram only)"
+        "window",
+        "draw noise words once for a window, or for every pair (slower; skip-gram without subwords only)",
     )
     loss: Literal["negative-sampling", "softmax"] = setting(
         "negative-sampling", "loss function; softmax suits small vocabularies only"
+    )
+    subwords: str | None = setting(
+        None, "train n-grams of characters too, of these lengths, such as 3:6; gives vectors of unseen words"
+    )
+    buckets: int | None = setting(
+        None,
+        "rows that the n-grams share [default: as many as distinct n-grams, at most 2,000,000]",
+        ge=1,
+        le=1_000_000_000,
+    )
+    subword_units: Units = setting(
+        "characters",
+        "units of n-grams; jamo adds n-grams of 3 to 5 letters of Hangul to those of characters",
     )
     subsample: float = setting(
         1e-3, "drop some occurrences of words more frequent than this share; 0 keeps all", ge=0, le=1
@@ -32,7 +59,8 @@ class Word2VecConfig(Config):
     smoothing: float = setting(0.75, "power of the counts in the distribution of the noise words", ge=0, le=1)
     learning_rate: float | None = setting(
         None,
-        "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .15 cbow corrected]",
+        "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .05 with subwords, "
+        ".15 cbow corrected]",
         gt=0,
     )
     epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]", ge=1)
@@ -47,7 +75,30 @@ class Word2VecConfig(Config):
     deterministic: bool = setting(
         False, "give the same result for the same number of threads; takes more memory and time"
     )
+    freeze_known: bool = setting(
+        False,
+        "with --start: keep the vectors of known words to the bit, so that new words fit in",
+    )
     backend: Literal["auto", "numpy", "cupy"] = setting("auto", "library of the arrays")
     kernel: Literal["auto", "fused", "layers"] = setting(
         "auto", "training step: compiled, or the readable reference"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shortest, longest, _ = self.ngrams or (1, 1, "")
+        wanted = f"two lengths such as 3:6, the first at most the second, from 1 to {MAX_NGRAM}"
+        check(1 <= shortest <= longest <= MAX_NGRAM, self, "subwords", wanted)
+        has_ngrams = self.subwords is not None
+        check(self.buckets is None or has_ngrams, self, "buckets", "left out without subwords")
+        is_usual = self.subword_units == "characters"
+        check(is_usual or has_ngrams, self, "subword_units", "left out without subwords")
+
+    @property
+    def ngrams(self) -> Ngrams | None:
+        """Return the n-grams of each word, with lengths of 0 if these are not valid; None without n-grams."""
+        if self.subwords is None:
+            return None
+        lengths = re.fullmatch(r"(\d{1,9}):(\d{1,9})", self.subwords, re.ASCII)
+        shortest, longest = (int(lengths[1]), int(lengths[2])) if lengths else (0, 0)
+        return Ngrams(shortest, longest, self.subword_units)

@@ -29,8 +29,9 @@ from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.config.fields import from_dict, split_settings
 from nlpseq.core.cache_dir import cache_dir, use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, stream_key
-from nlpseq.core.resources import available_cores
+from nlpseq.core.resources import available_cores, check_memory
 from nlpseq.dataset.encode_cache import as_dataset
+from nlpseq.dataset.joint_vocab import rows_of_words
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
@@ -49,6 +50,7 @@ __all__ = [
     "VERSION",
     "Cooccurrence",
     "Text",
+    "add_counts",
     "count_cooccurrences",
     "count_matrix",
     "find_or_count",
@@ -60,6 +62,7 @@ BLOCK_TOKENS = 1 << 20  # read at once
 
 _POSITION_BYTES = 8  # for each occurrence of a word
 _COLUMN_BYTES = 24  # for each column of a row, at the peak
+_ADDED_PAIR = 50  # bytes of memory for each pair of two matrices that are added
 
 
 class Text(NamedTuple):
@@ -142,7 +145,7 @@ def count_cooccurrences(
     counting, text = split_settings(CooccurrenceConfig, config, settings, TextConfig)
     data = as_dataset(data, text, threads=threads)
     vocab = data.vocab.without_specials()
-    tokens = Text(data.tokens, data.sentences, keep_thresholds(vocab.counts, counting.subsample))
+    tokens = Text(data.tokens, data.sentences, keep_thresholds(data.word_counts, counting.subsample))
     matrix = count_matrix(tokens, counting, threads or available_cores(), memory_bytes, progress)
     return Cooccurrence(matrix, vocab, counting, _meta_of(data))
 
@@ -157,27 +160,79 @@ def find_or_count(
 ) -> Cooccurrence:
     """Return the counts of the train split, from the folder of the corpus if the same are stored there.
 
-    notice: told which stored counts are used or not. meta has `count_seconds`.
+    notice: told which stored counts are used or not. meta has `count_seconds`. Raises ConfigError for other
+    settings than of the counts in a corpus with a start, because these cannot be counted again.
     """
     started, stored, counts = time.perf_counter(), data.path / "cooccurrence", None
     if stored.exists():
-        found = Cooccurrence.load(stored)
-        has, wanted = asdict(found.config), asdict(config)
-        differences = [
-            f"{name} {has[name]} (not {wanted[name]})" for name in has if has[name] != wanted[name]
-        ]
-        if found.vocab.digest != data.vocab.without_specials().digest:
-            differences = ["another vocabulary"]
-        if differences:
-            notice(f"counts of {stored} have {', '.join(differences)}; counting again")
-        else:
-            notice(f"counts of {stored}")
-            meta = found.meta | _meta_of(data.split("train"))
-            counts = Cooccurrence(found.matrix, found.vocab, config, meta)
+        counts = _find(stored, data, config, notice)
+    elif "start" in data.meta:
+        notice(f"{data.name}: has no counts of earlier texts, so only this text is counted")
     if counts is None:
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress)
     counts.meta["count_seconds"] = time.perf_counter() - started
     return counts
+
+
+def _find(
+    stored: Path, data: TokenDataset, config: CooccurrenceConfig, notice: Callable[[str], None]
+) -> Cooccurrence | None:
+    """Return the counts stored in a corpus, or None if they have other settings; see find_or_count."""
+    found = Cooccurrence.load(stored)
+    has, wanted = asdict(found.config), asdict(config)
+    is_random = config.subsample > 0  # else the seed has no effect
+    names = [name for name in has if has[name] != wanted[name] and (is_random or name != "seed")]
+    differences = [f"{name} {has[name]} (not {wanted[name]})" for name in names]
+    if found.vocab.digest != data.vocab.without_specials().digest:
+        differences = ["another vocabulary"]
+    if not differences:
+        notice(f"counts of {stored}")
+        return Cooccurrence(found.matrix, found.vocab, config, found.meta | _meta_of(data.split("train")))
+    if "start" in data.meta:
+        options = " ".join(f"--{name.replace('_', '-')} {has[name]}" for name in names)
+        raise ConfigError(
+            f"{stored}: has {', '.join(differences)}, and the earlier texts cannot be counted again. Use "
+            + (options or "the texts themselves, or encode them again")
+            + "."
+        )
+    notice(f"counts of {stored} have {', '.join(differences)}; counting again")
+    return None
+
+
+def add_counts(earlier: Cooccurrence, new: Cooccurrence) -> Cooccurrence:
+    """Return the sum of the counts of earlier texts and of a new text with their joint vocabulary.
+
+    The result is the same to the bit as a count of all texts at once with this vocabulary and without
+    subsampling, if no new word occurs in the earlier texts, where it would be an unknown word, no word was
+    dropped, and no pair occurs 2^23 times or more. Raises ConfigError for other settings.
+    """
+    has, wanted = asdict(earlier.config), asdict(new.config)
+    for name in has:
+        if has[name] != wanted[name]:
+            raise ConfigError(
+                f"{name}: is {has[name]} in the earlier counts, not {wanted[name]}. Use the same settings."
+            )
+    check_memory(_ADDED_PAIR * (earlier.matrix.nnz + new.matrix.nnz), "--max-vocab")
+    matrix = _renumbered(earlier, new.vocab) + new.matrix
+    matrix.sort_indices()
+    tokens = {"num_tokens": earlier.meta.get("num_tokens", 0) + new.meta.get("num_tokens", 0)}
+    return Cooccurrence(matrix, new.vocab, new.config, new.meta | tokens)
+
+
+def _renumbered(counts: Cooccurrence, vocab: Vocab) -> csr_array:
+    """Return the matrix with the ids of another vocabulary, without words that it lacks."""
+    ids_S = rows_of_words(counts.vocab.words, vocab).astype(np.int32)
+    known_S, num_words = np.flatnonzero(ids_S >= 0), len(vocab)
+    rows = counts.matrix[known_S[np.argsort(ids_S[known_S])]]  # the known words, in their new order
+    column_N = ids_S[rows.indices]
+    is_kept_N = column_N >= 0
+    kept_before_N = np.append(0, np.cumsum(is_kept_N))
+    sizes_V = np.zeros(num_words, np.int64)
+    sizes_V[np.sort(ids_S[known_S])] = np.diff(kept_before_N[rows.indptr])
+    starts_V = np.append(0, np.cumsum(sizes_V))
+    matrix = as_csr((num_words, num_words), rows.data[is_kept_N], column_N[is_kept_N], starts_V)
+    matrix.sort_indices()
+    return matrix
 
 
 def _meta_of(data: TokenDataset) -> artifact.Meta:

@@ -31,7 +31,8 @@ def diagnose(data: TokenDataset, subsample: float = 0.0, step: str = "training")
     """
     train, vocab = data.split("train"), data.vocab
     notices = list(_repetition(train))
-    if vocab.counts[: vocab.num_words + 1].sum() == train.num_tokens:  # else counts are of another text
+    is_of_text = vocab.counts[: vocab.num_words + 1].sum() == train.num_tokens
+    if is_of_text or "start" in data.meta:  # else the vocabulary is of another text
         notices = [*_too_few_tokens(train, subsample, step), *notices]
     single = float((np.diff(train.sentences[: MAX_SENTENCES + 1]) == 1).mean())
     is_unspaced = any(each.startswith(UNSPACED_TEXT) for each in data.meta["notices"])
@@ -45,7 +46,7 @@ def diagnose(data: TokenDataset, subsample: float = 0.0, step: str = "training")
 
 def _too_few_tokens(train: TokenDataset, subsample: float, step: str) -> Iterator[str]:
     vocab, num_tokens = train.vocab, train.num_tokens
-    counts_V, num_unknown = vocab.without_specials().counts, int(vocab.counts[vocab.num_words])
+    counts_V, num_unknown = train.word_counts, int(train.counts[vocab.num_words])
     if num_tokens < MIN_TOKENS:
         few = count_text(num_tokens, "token")
         yield f"{few}: too few to learn from, because results depend on chance. Use more text."

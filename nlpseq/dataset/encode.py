@@ -22,6 +22,7 @@ from nlpseq.config.fields import from_dict
 from nlpseq.core import resources
 from nlpseq.core.precompile import Kernel
 from nlpseq.core.resources import available_cores
+from nlpseq.dataset.joint_vocab import join_vocab, rows_of_words
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import TokenBlock, tokenize_blocks
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
@@ -70,6 +71,7 @@ def preprocess(
     path: Path | str | None = None,
     *,
     vocab: Vocab | None = None,
+    start: Vocab | None = None,
     force: bool = False,
     threads: int | None = None,
     progress: EncodeCallback | None = None,
@@ -81,10 +83,12 @@ def preprocess(
     corpus: also a path, an iterable of texts or of lists of tokens, or a data frame, as in open_corpus. path:
     by default the name of the corpus and .tokens. settings: fields of TextConfig, in place of config.
     vocab: an existing vocabulary, for a model trained on other text; default: the words of the train split.
+    start: the vocabulary of earlier texts, which the words of this text are added to, with all counts added
+    up; config.min_count is for new words, and config.max_vocab for all.
     threads: default all cores of this process. Tokenizers of whole lines read a text of more than a block in
     processes, so a script must call this function under `if __name__ == "__main__":`.
-    Raises ConfigError if `path` exists and force is off, DataError if the text leaves no vocabulary or cannot
-    be split, ResourceError if the disk is full.
+    Raises ConfigError if `path` exists and force is off, or for both vocab and start, DataError if the text
+    leaves no vocabulary or cannot be split, ResourceError if the disk is full.
     """
     if not isinstance(corpus, Corpus):
         corpus = open_corpus(corpus, column=settings.get("column", getattr(config, "column", None)))
@@ -93,13 +97,15 @@ def preprocess(
     threads = available_cores() if threads is None else threads
     if threads < 1:
         raise ConfigError(f"threads: is {threads}. Use 1 or more.")
-    if vocab is not None and config.phrases:
+    if vocab is not None and start is not None:
+        raise ConfigError("vocab, start: do not go together. Use one of them.")
+    if not (vocab is None is start) and config.phrases:
         raise ConfigError(
             "phrases: do not work with an existing vocabulary, because phrases come from the text. "
             "Use phrases=0, also for the text of the vocabulary."
         )
     artifact.check_writable(path, force=force)
-    bpe = _find_bpe(config, vocab)
+    bpe = _find_bpe(config, vocab or start, "vocab" if start is None else "start")
     bytes_a_token = {"char": 1, "bpe": 2}.get(config.tokenizer_kind, 6)
     artifact.check_free_disk(path, (corpus.size_bytes() or 0) // bytes_a_token * 4)  # 4 a token on disk
     made_with = tokenizer_versions(config)  # raises MissingExtra
@@ -111,16 +117,25 @@ def preprocess(
             text = write_provisional(
                 folder.path, reported, limits, split_at_eos=config.tokenizer_kind != "bpe"
             )
-        if config.column is not None and vocab is None and not corpus.is_spooled:
+        if config.column is not None and vocab is start is None and not corpus.is_spooled:
             require_columns(report.formats, corpus.describe())
         splits = split_sentences(text.sentences, config, corpus.describe())
-        notices = [] if vocab else _notices_of_tokens(text, config)
+        notices = [] if vocab or start else _notices_of_tokens(text, config)
         try:
             if config.tokenizer_kind == "bpe":
-                vocab = write_subwords(folder, text, config, vocab or bpe, splits["train"][1], threads)
+                train_end = splits["train"][1]
+                vocab = write_subwords(folder, text, config, vocab or bpe, train_end, threads, start)
                 unknown = {split: [0, 0] for split in splits}
             else:
-                vocab, unknown = _write_final_ids(folder, text, config, vocab, splits, corpus.describe())
+                vocab, unknown = _write_final_ids(
+                    folder,
+                    text,
+                    config,
+                    vocab or start,
+                    splits,
+                    corpus.describe(),
+                    is_start=start is not None,
+                )
         except DataError as error:
             raise DataError(" ".join([str(error), *notices])) from error
         if corpus.stamp() != stamp:
@@ -141,6 +156,7 @@ def preprocess(
                 "read": asdict(report),
                 "notices": (notices := report.notices() + notices),
                 "noted_files": _noted(corpus.file_names, notices),
+                **({} if start is None else {"start": {"counts_digest": start.counts_digest}}),
             }
         )
     return TokenDataset.open(path, verify=False, vocab=vocab)
@@ -151,12 +167,15 @@ def _noted(names: list[str], notices: list[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(names) if any(name in notice for notice in notices)}
 
 
-def _find_bpe(config: TextConfig, vocab: Vocab | None) -> BPE | None:
-    """Return the tokenizer of a vocabulary or of a file; None without BPE or if BPE is trained here."""
+def _find_bpe(config: TextConfig, vocab: Vocab | None, argument: str) -> BPE | None:
+    """Return the tokenizer of a vocabulary or of a file; None without BPE or if BPE is trained here.
+
+    argument: which the vocabulary was given as, for messages.
+    """
     if config.tokenizer_kind == "bpe" and vocab is not None:
         if vocab.bpe is None:
             raise ConfigError(
-                "vocab: has no tokenizer.json for the tokenizer bpe. Use the settings of its text."
+                f"{argument}: has no tokenizer.json for the tokenizer bpe. Use the settings of its text."
             )
         return vocab.bpe
     return BPE.load(config.tokenizer) if config.tokenizer.endswith(".json") else None
@@ -198,18 +217,23 @@ def _write_final_ids(
     vocab: Vocab | None,
     splits: dict[str, list[int]],
     name: str,
+    *,
+    is_start: bool,
 ) -> tuple[Vocab, dict[str, list[int]]]:
-    """Write tokens.npy and vocab.tsv; return the vocabulary, and types and characters of <unk> by split."""
+    """Write tokens.npy and vocab.tsv; return the vocabulary, and types and characters of <unk> by split.
+
+    vocab: an existing vocabulary, to use as it is or with is_start to extend.
+    """
     train_end = splits["train"][1]
     if config.phrases:
         text.join_phrases(config, train_end)
     counts_T = text.count(train_end)
     if vocab is None:
         vocab, ids_T = _build_vocab(text, counts_T, config, train_end, name)
+    elif is_start:
+        vocab, ids_T = _extend_vocab(text, counts_T, config, train_end, vocab)
     else:
-        all_types = np.ones(text.num_types, np.bool_)
-        lines = (b"\n".join(types).decode(*UTF_8) for _, _, types in text.type_chunks(all_types))
-        chunks = (vocab.ids_of(each.split("\n")) for each in lines)
+        chunks = (vocab.ids_of(words) for words in _words_of_types(text))
         ids_T = np.concatenate([np.array(ids, token_dtype(len(vocab))) for ids in chunks])
     unknown = {split: [0, 0] for split in splits}
     for split, (first, end) in splits.items():
@@ -238,6 +262,33 @@ def _build_vocab(
     ids_T[type_ids] = np.arange(len(words))
     entries = [*b"\n".join(words).decode(*UTF_8).split("\n"), *SPECIALS]
     return Vocab(entries, counts, len(SPECIALS)), ids_T
+
+
+def _words_of_types(text: ProvisionalText) -> Iterator[list[str]]:
+    """Yield all types of a text as words, few at a time."""
+    all_types = np.ones(text.num_types, np.bool_)
+    lines = (b"\n".join(types).decode(*UTF_8) for _, _, types in text.type_chunks(all_types))
+    yield from (each.split("\n") for each in lines)
+
+
+def _extend_vocab(
+    text: ProvisionalText, counts_T: Counts, config: TextConfig, train_end: int, start: Vocab
+) -> tuple[Vocab, npt.NDArray[Any]]:
+    """Return the joint vocabulary of earlier texts and this one, and the id of each type: (T,)."""
+    words_S = start.without_specials()
+    row_T = np.concatenate([rows_of_words(words, words_S) for words in _words_of_types(text)])
+    is_known_T = row_T >= 0
+    added_S = np.bincount(row_T[is_known_T], counts_T[is_known_T], len(words_S)).astype(np.int64)
+    new_ids, new_words = _choose_words(text, np.where(is_known_T, 0, counts_T), config)
+    names = b"\n".join(new_words).decode(*UTF_8).split("\n") if new_words else []
+    joint, ids_U = join_vocab(words_S, added_S, names, counts_T[new_ids], config.max_vocab)
+    row_T[new_ids] = len(words_S) + np.arange(len(names))
+    joint_T = np.where(row_T >= 0, ids_U[row_T], -1)
+    in_text = counts_T[joint_T >= 0].sum()
+    earlier = start.counts[start.num_words :] if start.num_specials else np.zeros(len(SPECIALS), np.int64)
+    specials = np.array([counts_T.sum() - in_text, train_end])
+    vocab = Vocab([*joint.words, *SPECIALS], np.append(joint.counts, earlier + specials), len(SPECIALS))
+    return vocab, np.where(joint_T >= 0, joint_T, len(joint)).astype(token_dtype(len(vocab)))
 
 
 def _choose_words(text: ProvisionalText, counts_T: Counts, config: TextConfig) -> tuple[Counts, list[bytes]]:

@@ -32,6 +32,7 @@ def cached_dataset(
     config: TextConfig,
     *,
     vocab: Vocab | None = None,
+    start: Vocab | None = None,
     threads: int | None = None,
     progress: EncodeCallback | None = None,
 ) -> TokenDataset:
@@ -42,9 +43,9 @@ def cached_dataset(
     """
     folder = cache_dir("tokens")
     tokenizer = b""
-    if vocab is None and config.tokenizer.endswith(".json"):
+    if vocab is start is None and config.tokenizer.endswith(".json"):
         tokenizer = read_tokenizer(config.tokenizer)
-    prefix, notices = _key_prefix(corpus, config, vocab, tokenizer), list[str]()
+    prefix, notices = _key_prefix(corpus, config, vocab, tokenizer, start), list[str]()
     may_exist = corpus.size_bytes() is not None and any(folder.glob(f"{prefix}-*"))
     if may_exist:  # else hashing the text would be wasted
         cached, notices = _open_or_delete(folder / f"{prefix}-{corpus.content_key()}")
@@ -54,12 +55,14 @@ def cached_dataset(
             return cached
     remove_stale_temporaries(folder)
     with temporary(folder / uuid.uuid4().hex) as entry:  # because the key is known after encoding
-        encoded = preprocess(corpus, config, entry, vocab=vocab, threads=threads, progress=progress)
+        encoded = preprocess(
+            corpus, config, entry, vocab=vocab, start=start, threads=threads, progress=progress
+        )
         # the result is the key of text that can be read only once, so that the same text is stored once
         key = encoded.meta["content_key"] or hashlib.sha256(encoded.digest.encode()).hexdigest()
         if tokenizer and encoded.vocab.bpe:
             tokenizer = encoded.vocab.bpe.content
-        prefix = _key_prefix(corpus, config, vocab, tokenizer)  # because files may have changed since
+        prefix = _key_prefix(corpus, config, vocab, tokenizer, start)  # because files may have changed since
         dataset = _store(encoded, folder / f"{prefix}-{key}")
     dataset.meta["notices"] = notices + dataset.meta["notices"]
     return dataset
@@ -78,18 +81,21 @@ def as_dataset(
     settings: Mapping[str, Any],
     defaults: Mapping[str, Any] = MappingProxyType({}),
     threads: int | None = None,
+    start: Vocab | None = None,
 ) -> TokenDataset:
     """Return an encoded corpus as it is; encode other sources, or take them from the cache.
 
     data: also a corpus, or a source of open_corpus. settings: of TextConfig, by name. defaults: in place of
-    the defaults of TextConfig. Raises ConfigError for settings of a corpus that is encoded already.
+    the defaults of TextConfig. start: see preprocess. Raises ConfigError for settings of a corpus that is
+    encoded already.
     """
     if isinstance(data, TokenDataset):
         for name in settings:
             raise ConfigError(f"{name}: has no effect, because the corpus is encoded already. Leave it out.")
         return data
     corpus = data if isinstance(data, Corpus) else open_corpus(data, column=settings.get("column"))
-    return cached_dataset(corpus, corpus.text_config(settings, defaults), threads=threads)
+    config = corpus.text_config(settings, defaults)
+    return cached_dataset(corpus, config, start=start, threads=threads)
 
 
 def _store(encoded: TokenDataset, path: Path) -> TokenDataset:
@@ -115,7 +121,9 @@ def _open_or_delete(path: Path) -> tuple[TokenDataset | None, list[str]]:
         return None, [f"cached encoding of the corpus: corrupt, so the text was encoded again. {error}"]
 
 
-def _key_prefix(corpus: Corpus, config: TextConfig, vocab: Vocab | None, tokenizer: bytes) -> str:
+def _key_prefix(
+    corpus: Corpus, config: TextConfig, vocab: Vocab | None, tokenizer: bytes, start: Vocab | None
+) -> str:
     """Hash everything that decides an entry except the content of the text.
 
     tokenizer: content of the tokenizer.json that the settings name, if any.
@@ -128,4 +136,6 @@ def _key_prefix(corpus: Corpus, config: TextConfig, vocab: Vocab | None, tokeniz
         "made_with": tokenizer_versions(config),
         "version": [VERSION, ENCODING],
     }
+    if start is not None:  # all counts of which are in the result
+        parts["start"] = hashlib.sha256(start.to_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.core.resources import count_text
-from nlpseq.dataset.limits import CHUNK_TOKENS
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import DataError
 from nlpseq.tokenizers.scripts import script_shares
 
-__all__ = ["CorpusReport", "ZipfLine", "report_corpus", "word_counts", "zipf_line"]
+__all__ = ["CorpusReport", "ZipfLine", "report_corpus", "zipf_line"]
 
 TOP = 10  # words
 MAX_SHOWN = 24  # characters of a word
@@ -81,7 +80,7 @@ class ZipfLine(NamedTuple):
 def report_corpus(data: TokenDataset) -> CorpusReport:
     """Return the figures of an encoded corpus."""
     vocab, train, read = data.vocab, data.split("train"), data.meta.get("read", {})
-    counts_V = word_counts(data)
+    counts_V = data.word_counts
     num_unknown = train.num_tokens - int(counts_V.sum())
     words = vocab.words[: vocab.num_words]
     bpe, letters = vocab.bpe, words
@@ -107,22 +106,6 @@ def report_corpus(data: TokenDataset) -> CorpusReport:
         skipped={reason: records for reason, (records, _) in read.get("skipped", {}).items()},
         invalid_bytes=read.get("invalid_bytes", 0),
     )
-
-
-def word_counts(data: TokenDataset) -> npt.NDArray[np.int64]:
-    """Return the counts of the words in the train split, <unk> left out: int64, (V,).
-
-    Only the tokens of a corpus with the vocabulary of another text are read.
-    """
-    train, vocab = data.split("train"), data.vocab
-    if vocab.counts[: vocab.num_words + 1].sum() == train.num_tokens:
-        return vocab.counts[: vocab.num_words]
-    counts_V = np.zeros(vocab.num_words + 1, np.int64)
-    first, end = int(train.sentences[0]), int(train.sentences[-1])
-    for start in range(first, end, CHUNK_TOKENS):
-        part = train.tokens[start : min(start + CHUNK_TOKENS, end)]
-        counts_V += np.bincount(part, minlength=len(counts_V))
-    return counts_V[:-1]
 
 
 def zipf_line(counts_V: npt.NDArray[np.int64]) -> ZipfLine:

@@ -28,11 +28,13 @@ def write_subwords(
     existing: Vocab | BPE | None,
     train_end: int,
     threads: int,
+    start: Vocab | None = None,
 ) -> Vocab:
     """Write tokens.npy, vocab.tsv and tokenizer.json; return the vocabulary.
 
     existing: the vocabulary of a model, or a tokenizer; by default one is trained on the first train_end
-    sentences. A new vocabulary has the tokens in order of id, and their counts in these sentences.
+    sentences. A new vocabulary has the tokens in order of id, and their counts in these sentences, added to
+    the counts of `start`, which has the same tokens.
     """
     num_sentences = len(text.sentences) - 1
     counts_T = text.count(train_end)
@@ -46,6 +48,10 @@ def write_subwords(
         from nlpseq.tokenizers.bpe_numba import count_ids
 
         counts = np.append(count_ids(ids, starts_T, counts_T, len(bpe.tokens)), [0, train_end])
+        if start is not None:
+            earlier = start.counts
+            counts[: len(earlier)] += earlier
+            counts[: len(earlier)][earlier < 0] = -1  # unknown
         vocab = Vocab([*bpe.tokens, *SPECIALS], counts, len(SPECIALS), bpe)
     final_ids = ids.astype(token_dtype(len(vocab)))
     folder.complete(TOKENS, text.expand(TOKENS, final_ids, starts_T, all_counts_T, threads))

@@ -1,6 +1,7 @@
 """TokenDataset: an encoded corpus on disk, memory-mapped, the input of all training and counting."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_stored, is_whole
 from nlpseq.core.cache_dir import cache_dir
+from nlpseq.dataset.limits import CHUNK_TOKENS
 from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
@@ -104,7 +106,7 @@ class TokenDataset:
 
     tokens: uint16 or uint32, (num_tokens,); words outside the vocabulary have the id vocab.num_words.
     sentences: int64, (num_sentences + 1,); sentence s is tokens[sentences[s] : sentences[s + 1]], not empty.
-    A split has the tokens of the whole corpus and its own range of sentences.
+    A split has the tokens of the whole corpus and its own range of sentences; `whole` is the corpus.
     digest: equal digests mean equal tokens, sentences and words of the whole corpus.
     """
 
@@ -114,6 +116,7 @@ class TokenDataset:
     sentences: npt.NDArray[np.int64]
     vocab: Vocab
     digest: str = ""
+    whole: "TokenDataset | None" = None
 
     def __repr__(self) -> str:
         size = f"{self.num_tokens:,} tokens in {self.num_sentences:,} sentences"
@@ -132,6 +135,32 @@ class TokenDataset:
     @property
     def num_sentences(self) -> int:
         return len(self.sentences) - 1
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Count each entry of the vocabulary in the train split, specials included: int64, (len(vocab),).
+
+        The counts of the vocabulary may be of another text, or of earlier texts and this one; only then are
+        the tokens read, once for all splits.
+        """
+        if self.whole is not None:
+            return self.whole.counts
+        train, vocab = self.split("train"), self.vocab
+        known = vocab.counts[: vocab.num_words + 1]
+        if "start" not in self.meta and known.sum() == train.num_tokens:
+            return vocab.counts
+        counts = np.zeros(len(vocab), np.int64)
+        first, end = int(train.sentences[0]), int(train.sentences[-1])
+        for start in range(first, end, CHUNK_TOKENS):
+            part = train.tokens[start : min(start + CHUNK_TOKENS, end)]
+            counts += np.bincount(part, minlength=len(counts))
+        counts[-1] = train.num_sentences  # <eos> is no token
+        return counts
+
+    @property
+    def word_counts(self) -> npt.NDArray[np.int64]:
+        """Count each word in the train split, specials left out: int64, (V,)."""
+        return self.counts[: self.vocab.num_words]
 
     @property
     def unknown(self) -> Unknown | None:
@@ -178,7 +207,8 @@ class TokenDataset:
         bounds = {each: [0, end - first] if each == name else [0, 0] for each in SPLITS}
         meta = self.meta | {"splits": bounds}
         sentences = self.sentences[first : end + 1]
-        return TokenDataset(self.path, meta, self.tokens, sentences, self.vocab, self.digest)
+        whole = self.whole or self
+        return TokenDataset(self.path, meta, self.tokens, sentences, self.vocab, self.digest, whole)
 
 
 def _check(dataset: TokenDataset, verify: bool) -> None:

@@ -88,6 +88,13 @@ class Vocab:
         text = "\n".join([*escape_words(self.words), ""])
         return hashlib.sha256(text.encode() + (self.bpe.content if self.bpe else b"")).hexdigest()
 
+    @cached_property
+    def counts_digest(self) -> str:
+        """Hash the words in order and their counts, without specials."""
+        return hashlib.sha256(
+            f"{self.without_specials().digest} {self.counts[: self.num_words].tolist()}".encode()
+        ).hexdigest()
+
     def without_specials(self) -> "Vocab":
         """Return the words and their counts without specials."""
         return Vocab(self.words[: self.num_words], self.counts[: self.num_words], bpe=self.bpe)

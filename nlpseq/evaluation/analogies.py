@@ -28,8 +28,9 @@ import numpy.typing as npt
 from nlpseq.core.resources import available_cores
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.evaluation.files import Line, Missing, Unused, arrange, read_lines, split_comments, word_finder
+from nlpseq.vectors.compact_matrix import take_rows
 from nlpseq.vectors.queries import COSMUL_EPSILON
-from nlpseq.vectors.vectors import Vectors
+from nlpseq.vectors.vectors import FoundWord, Vectors
 
 __all__ = ["NO_SECTION", "TABLE_BYTES", "Accuracy", "AnalogyFile", "Section", "evaluate_analogies"]
 __all__ += ["read_analogies"]
@@ -47,6 +48,7 @@ _PARTS = {  # name: sections of this part
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+Question = list[FoundWord]  # a, b, c and the answer
 
 
 class Section(NamedTuple):
@@ -126,15 +128,16 @@ def evaluate_analogies(
         raise ConfigError(f"restrict_vocab: {restrict_vocab} is too small. Choose 4 or more.")
     candidates = min(restrict_vocab or len(vectors.vocab), len(vectors.vocab))
     find = word_finder(vectors)
-    known = [_known_ids(find, section, candidates) for section in sections]
-    ids_Q4 = np.array([ids for section in known for ids in section], np.int64).reshape(-1, 4)
-    correct = _answers(vectors, ids_Q4[:, :3], candidates, threads, table_bytes) == ids_Q4[:, 3]
+    known = [_known_words(find, section, candidates, restrict_vocab) for section in sections]
+    questions = [words for section in known for words in section]
+    right_Q = np.array([words[3].row for words in questions], np.int64)
+    correct = _answers(vectors, questions, candidates, threads, table_bytes) == right_Q
     scores, start = list[Accuracy](), 0
-    for section, ids in zip(sections, known, strict=True):
-        add, mul = correct[:, start : start + len(ids)].sum(axis=1).tolist()
-        start += len(ids)
-        oov = len(section.questions) - len(ids)
-        scores.append(Accuracy(section.name, add, mul, len(ids) + oov * (missing == "zero"), oov))
+    for section, used in zip(sections, known, strict=True):
+        add, mul = correct[:, start : start + len(used)].sum(axis=1).tolist()
+        start += len(used)
+        oov = len(section.questions) - len(used)
+        scores.append(Accuracy(section.name, add, mul, len(used) + oov * (missing == "zero"), oov))
     parts = {name: [score for score in scores if part.match(score.name)] for name, part in _PARTS.items()}
     return [*scores, *(_total(name, each) for name, each in parts.items() if each), _total("all", scores)]
 
@@ -149,26 +152,34 @@ def _total(name: str, scores: Sequence[Accuracy]) -> Accuracy:
     )
 
 
-def _known_ids(find: Callable[[str], int | None], section: Section, candidates: int) -> list[list[int]]:
-    """Return the word ids of the questions whose four words have vectors among the candidates."""
-    found = list[list[int]]()
+def _known_words(
+    find: Callable[[str], FoundWord | None], section: Section, candidates: int, restrict_vocab: int | None
+) -> list[Question]:
+    """Return the words of the questions whose four words have vectors, and whose answer is a candidate."""
+    found = list[Question]()
     for question in section.questions:
-        ids = [word_id for word in question if (word_id := find(word)) is not None]
-        if len(ids) == 4 and max(ids) < candidates:
-            found.append(ids)
+        words = [known for word in question if (known := find(word)) is not None]
+        limited = words[3:] if restrict_vocab is None else words
+        if len(words) == 4 and all(each.row is not None and each.row < candidates for each in limited):
+            found.append(words)
     return found
 
 
-def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None, table_bytes: int) -> Ids:
+def _answers(
+    vectors: Vectors, questions: Sequence[Question], candidates: int, threads: int | None, table_bytes: int
+) -> Ids:
     """Return the answer to each question by 3CosAdd and by 3CosMul, (2, Q); the first word wins ties."""
-    best = np.full((2, len(abc_Q3)), -np.inf, np.float32)
-    answer = np.full((2, len(abc_Q3)), -1, np.int64)
-    word_U, row_Q3 = np.unique(abc_Q3, return_inverse=True)
-    row_Q3 = row_Q3.reshape(-1, 3)  # because NumPy 2.0 flattens the inverse
+    best = np.full((2, len(questions)), -np.inf, np.float32)
+    answer = np.full((2, len(questions)), -1, np.int64)
+    words = list(dict.fromkeys(each for question in questions for each in question[:3]))
+    index = {each: u for u, each in enumerate(words)}
+    row_Q3 = np.array([[index[each] for each in question[:3]] for question in questions], np.int64)
+    ids_U = np.array([-1 if each.row is None else each.row for each in words], np.int64)
+    abc_Q3, row_Q3 = ids_U[row_Q3].reshape(-1, 3), row_Q3.reshape(-1, 3)
     starts = range(0, len(abc_Q3), _BATCH_QUESTIONS)
     batches = [slice(start, start + _BATCH_QUESTIONS) for start in starts]
     with ThreadPoolExecutor(threads or available_cores()) as pool:
-        for first, table_UX in _tables(vectors, word_U, candidates, table_bytes):
+        for first, table_UX in _tables(vectors, words, candidates, table_bytes):
             start, stop = np.searchsorted(vectors.untrained_ids, (first, first + table_UX.shape[1]))
 
             def work(
@@ -195,12 +206,15 @@ def _answers(vectors: Vectors, abc_Q3: Ids, candidates: int, threads: int | None
     return answer
 
 
-def _tables(vectors: Vectors, word_U: Ids, candidates: int, table_bytes: int) -> Iterator[tuple[int, Floats]]:
+def _tables(
+    vectors: Vectors, words: Sequence[FoundWord], candidates: int, table_bytes: int
+) -> Iterator[tuple[int, Floats]]:
     """Yield the first id of each slice of the vocabulary, and its cosines with the words, (U, X)."""
-    unit_UD = vectors.rows(word_U.tolist())
-    step = max(1, table_bytes // 4 // max(1, len(word_U)))
+    unit_UD = vectors.directions(words)
+    step = max(1, table_bytes // 4 // max(1, len(words)))
     for first in range(0, candidates, step):
-        cosine_XU = vectors.unit[first : min(first + step, candidates)] @ unit_UD.T
+        rows = slice(first, min(first + step, candidates))
+        cosine_XU = take_rows(vectors.unit, rows) @ unit_UD.T
         table_UX = np.ascontiguousarray(cosine_XU.T)
         if not vectors.is_sparse:  # whose cosines are never negative
             table_UX += 1

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from nlpseq.errors import DataError
 from nlpseq.reading.encodings import marked_encoding, recognize
-from nlpseq.vectors.vectors import Vectors
+from nlpseq.vectors.vectors import FoundWord, Vectors
 
 __all__ = ["COMMENT", "SPACE", "Line", "Missing", "Unused", "arrange", "line_numbers", "number_in"]
 __all__ += ["read_lines", "split_comments", "word_finder", "words_without_vector"]
@@ -133,20 +133,30 @@ def line_numbers(unused: Unused) -> dict[str, list[int]]:
     return {reason: [line.number for line in lines] for reason, lines in unused.items()}
 
 
-def word_finder(vectors: Vectors) -> Callable[[str], int | None]:
-    """Return a function from a word to the id of its vector, None without one.
+def word_finder(vectors: Vectors) -> Callable[[str], FoundWord | None]:
+    """Return a function from a word to the word with a vector, None without one.
 
-    A word is looked up as Vectors.find does, then in lower case.
+    A word is looked up as Vectors.find does, then in lower case; then its n-grams give a vector, if the
+    vectors have subwords.
     """
-    without = set(vectors.untrained_ids.tolist())
 
     @cache
-    def find(word: str) -> int | None:
-        forms = vectors.find(word), vectors.vocab.find(word.lower())
-        ids = (vectors.vocab.ids[form] for form in forms if form is not None)
-        return next((word_id for word_id in ids if word_id not in without), None)
+    def find(word: str) -> FoundWord | None:
+        found = vectors.find_vector(word)
+        form = vectors.vocab.find(word.lower())
+        if form is None or (found is not None and found.row is not None):
+            return found
+        lower = vectors.find_tokens([form]).get(form)
+        return found if lower is None or lower.row is None else lower
 
     return find
+
+
+def words_from_subwords(vectors: Vectors, words: Iterable[str]) -> list[str]:
+    """Return the different words whose vector is made from their n-grams, looked up by word_finder."""
+    find = word_finder(vectors)
+    found = {word: find(word) for word in words}
+    return [word for word, each in found.items() if each is not None and each.row is None]
 
 
 def words_without_vector(vectors: Vectors, words: Iterable[str]) -> list[str]:

@@ -117,17 +117,18 @@ def _with_heading(unused: Unused, first: Line) -> Unused:
 def evaluate_pairs(vectors: Vectors, pairs: Sequence[Pair], missing: Missing = "skip") -> Agreement:
     """Compute Spearman's and Pearson's correlation of cosines with scores.
 
-    A word is looked up as written, then in lower case. Pairs with a word that has no vector are counted as
-    oov, and left out or, with missing="zero", given the cosine 0.
+    A word is looked up as written, then in lower case; an unseen word gets the vector of its n-grams, if the
+    vectors have subwords. Pairs with a word that has no vector are counted as oov, and left out or, with
+    missing="zero", given the cosine 0.
     """
     from scipy import stats
 
-    find, words = word_finder(vectors), vectors.vocab.words
+    find = word_finder(vectors)
     both, oov = list[tuple[float, float]](), 0
     for pair in pairs:
         a, b = find(pair.a), find(pair.b)
         if a is not None and b is not None:
-            both.append((vectors.similarity(words[a], words[b]), pair.score))
+            both.append((vectors.similarity(a, b), pair.score))
             continue
         oov += 1
         if missing == "zero":

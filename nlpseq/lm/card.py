@@ -21,13 +21,14 @@ def model_card(meta: Mapping[str, Any], vocab: Vocab, metrics: Sequence[Mapping[
     config, text = meta["config"], meta["text_config"]
     state = meta["position"]
     unknown, counted = vocab.counts[vocab.num_words], vocab.counts[: vocab.num_words + 1].sum()
+    unk_share = meta.get("unk_share", unknown / max(1, counted))  # older models do not store the share
     validated = [each for each in metrics if "valid_loss" in each]
     best = min((each["valid_perplexity"] for each in validated), default=float("nan"))
     rows = [
         ("corpus", meta["corpus"]),
         ("tokens", f"{text['tokenizer']}, lower-case {'yes' if text['lower'] else 'no'}"),
         ("vocabulary", f"{meta['num_entries']:,} entries, <unk> and <eos> included"),
-        ("unknown", f"{unknown / max(1, counted):.2%} of the training text is <unk>"),
+        ("unknown", f"{unk_share:.2%} of the training text is <unk>"),
         (
             "trained on",
             f"{meta['train_tokens']:,} tokens, {state['tokens'] / meta['train_tokens']:.1f} passes",

@@ -15,6 +15,7 @@ from nlpseq.core.resources import available_cores, count_text
 from nlpseq.dataset.diagnostics import UNSPACED
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, advise
 from nlpseq.lm.checkpoint import Checkpoint, model_config
 from nlpseq.lm.language_model import LanguageModel
@@ -31,9 +32,10 @@ from nlpseq.training.checkpoint import (
 )
 from nlpseq.training.progress import ProgressCallback
 from nlpseq.training.provenance import check_same_text
-from nlpseq.vectors.vectors import Vectors
+from nlpseq.vectors.lazy_rows import row_blocks
+from nlpseq.vectors.vectors import FoundWord, Vectors
 
-__all__ = ["CheckpointConfig", "resolve", "resume_lm", "start_from", "train_lm"]
+__all__ = ["CheckpointConfig", "find_initial_vectors", "resolve", "resume_lm", "start_from", "train_lm"]
 
 DEFAULT_BUDGET = 600.0  # seconds
 COVERAGE = {"vectors_cover_words", "vectors_cover_text"}  # probe results of a run started from vectors
@@ -172,17 +174,42 @@ def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:
             f"Use --dim {vectors.matrix.shape[1]}, or other vectors."
         )
     vocab = trainer.data.vocab
-    found = [vectors.vocab.ids.get(word, vectors.vocab.ids.get(word.lower(), -1)) for word in vocab.words]
-    rows_V = np.array(found)
-    known_V = rows_V >= 0
-    scale = EMBEDDING_STD / (float(np.std(vectors.matrix)) or 1.0)
+    found = find_initial_vectors(vectors, vocab)
+    known = [each for each in found if each is not None]
+    known_V = np.array([each is not None for each in found], np.bool_)
+    scale = EMBEDDING_STD / (_std(vectors.matrix) or 1.0)
     with torch.no_grad():
         weight = trainer.model.embedding.weight
-        weight[torch.from_numpy(known_V)] = torch.from_numpy(vectors.matrix[rows_V[known_V]] * scale).to(
-            weight
-        )
-    occurrences_V = np.maximum(vocab.counts, 0)
+        rows_ND = torch.from_numpy(vectors.stored_rows(known) * scale)
+        weight[torch.from_numpy(known_V)] = rows_ND.to(weight)
+    occurrences_V = np.maximum(trainer.data.counts, 0)
+    num_made = sum(each.row is None for each in known)
     return {
         "vectors_cover_words": float(known_V.mean()),
         "vectors_cover_text": float(occurrences_V[known_V].sum() / max(1, occurrences_V.sum())),
-    }
+    } | ({"vectors_from_subwords": num_made / len(vocab)} if num_made else {})
+
+
+def find_initial_vectors(vectors: Vectors, vocab: Vocab) -> list[FoundWord | None]:
+    """Return the vector of each word as written, in lower case, or of its n-grams; None without one.
+
+    An unseen word has n-grams as the tokenizer of the vectors writes the word. Tokens of BPE have no n-grams,
+    because they begin with a mark for a space, or are parts of words.
+    """
+    entries = vectors.without_subwords()
+    written = entries.find_tokens(vocab.words)
+    lower = entries.find_tokens([word.lower() for word in vocab.words])
+    others = [] if vocab.bpe else [word for word in vocab.words if word not in SPECIALS]
+    made = dict(zip(others, vectors.find_vectors(others), strict=True))
+    return [written.get(word) or lower.get(word.lower()) or made.get(word) for word in vocab.words]
+
+
+def _std(matrix_VD: Any) -> float:
+    """Return the standard deviation of all numbers, in blocks of rows."""
+    total, squares = 0.0, 0.0
+    for block in row_blocks(len(matrix_VD)):
+        rows_BD = matrix_VD[block].astype(np.float64)
+        total += float(rows_BD.sum())
+        squares += float(np.square(rows_BD).sum())
+    size = matrix_VD.shape[0] * matrix_VD.shape[1]
+    return float(max(0.0, squares / size - (total / size) ** 2) ** 0.5)

@@ -72,7 +72,7 @@ class Trainer:
         config = replace(config, device=str(self.device))
         self.config, self.data, self.valid = config, data, valid
         self.model = RecurrentLM(config, len(data.vocab)).to(self.device)
-        counts_V = torch.from_numpy(data.vocab.counts).to(self.device)
+        counts_V = torch.from_numpy(data.counts).to(self.device)
         shares_V = counts_V.double().clamp_min(1)
         with torch.no_grad():  # log frequencies, because training would learn them first
             self.model.output_bias.copy_((shares_V / shares_V.sum()).log())
@@ -310,6 +310,7 @@ class Trainer:
             "num_entries": len(data.vocab),
             "num_parameters": sum(weight.numel() for weight in self.parameters),
             "train_tokens": data.num_tokens + data.num_sentences,
+            "unk_share": int(data.counts[data.vocab.num_words]) / data.num_tokens,
             "valid_digest": valid.digest,
             "valid_tokens_read": min(self.max_valid_tokens, len(Stream(valid))),
             "valid_tokens": valid.num_tokens + valid.num_sentences,

@@ -6,8 +6,8 @@ split.
 """
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +20,20 @@ from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
 from nlpseq.reading.corpus import open_corpus
 from nlpseq.reading.remote import is_remote
 from nlpseq.storage.artifact import Meta
+from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["Encode", "check_same_text", "dataset_dir", "describe_source", "encode_sources", "find_dataset"]
 __all__ += ["find_valid"]
 
-Encode = Callable[[tuple[str, ...], TextConfig, Vocab | None], TokenDataset]
+Encode = Callable[[tuple[str, ...], TextConfig, Vocab | None, Vocab | None], TokenDataset]
+"""(sources, config, vocabulary to use, vocabulary of the start) -> encoded corpus."""
 
 
-def encode_sources(sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None) -> TokenDataset:
-    """Return a corpus encoded with these settings, from the cache if possible."""
-    return cached_dataset(open_corpus(*sources), config, vocab=vocab)
+def encode_sources(
+    sources: tuple[str, ...], config: TextConfig, vocab: Vocab | None = None, start: Vocab | None = None
+) -> TokenDataset:
+    """Return a corpus encoded with these settings, from the cache if possible; see dataset.preprocess."""
+    return cached_dataset(open_corpus(*sources), config, vocab=vocab, start=start)
 
 
 def describe_source(
@@ -59,22 +63,38 @@ def find_dataset(
     """Return the corpus of a run, by its provenance or by the sources named.
 
     A corpus whose encoded folder is missing or corrupt is encoded again. path: of the run, for messages.
-    meta: of the run. Raises ArtifactError if the corpus is not found or has changed.
+    meta: of the run. Raises ArtifactError if the corpus is not found or has changed, or if this holds for the
+    start, whose vocabulary is needed to encode the corpus again.
     """
-    try:
-        data = _open_or_encode(meta, named, encode)
-    except (KeyError, TypeError, NlpseqError) as error:
-        reason = str(error).rpartition(". ")[0] or str(error)  # without the advice, because another follows
-        raise ArtifactError(
-            f"{path}: the corpus is not found ({reason}). Move it back, or name the corpus to "
-            "continue the run with --resume."
-        ) from error
+    with _corpus_errors(path):
+        data = _find(meta, named)
+    if not isinstance(data, TokenDataset):
+        start = _start_vocab(path, meta)
+        with _corpus_errors(path):
+            data = encode(data, from_stored(TextConfig, meta["text_config"]), None, start)
     if "data_digest" in meta and data.digest != meta["data_digest"]:
         raise ArtifactError(
             f"{path}: the corpus has changed since training started. Restore the text as it was, "
             "or train again with --force."
         )
     return data
+
+
+@contextmanager
+def _corpus_errors(path: Path) -> Iterator[None]:
+    """Raise ArtifactError that the corpus of a run is not found, for any error."""
+    try:
+        yield
+    except (KeyError, TypeError, NlpseqError) as error:
+        raise ArtifactError(
+            f"{path}: the corpus is not found ({_reason(error)}). Move it back, or name the corpus to "
+            "continue the run with --resume."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the message of an error without its advice, because another advice follows."""
+    return str(error).rpartition(". ")[0] or str(error)
 
 
 def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = encode_sources) -> TokenDataset:
@@ -86,7 +106,7 @@ def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = enco
     try:
         folder = dataset_dir((file,))
         unsplit = replace(data.config, valid_share=0.0, test_share=0.0)
-        valid = TokenDataset.open(folder) if folder else encode((file,), unsplit, data.vocab)
+        valid = TokenDataset.open(folder) if folder else encode((file,), unsplit, data.vocab, None)
     except (TypeError, NlpseqError) as error:
         raise ArtifactError(
             f"{path}: the validation text cannot be read ({error}). Move it back to {file}."
@@ -120,8 +140,9 @@ def dataset_dir(sources: tuple[str, ...]) -> Path | None:
     return encoded[0] if encoded else None
 
 
-def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> TokenDataset:
-    config, source = from_stored(TextConfig, meta["text_config"]), meta.get("source", {})
+def _find(meta: Meta, named: tuple[str, ...]) -> TokenDataset | tuple[str, ...]:
+    """Return the corpus of a run if it is encoded, else the sources to encode."""
+    source = meta.get("source", {})
     if not named:
         if "encoded" not in source:
             raise DataError("the run does not store where it was.")
@@ -134,4 +155,24 @@ def _open_or_encode(meta: Meta, named: tuple[str, ...], encode: Encode) -> Token
         return TokenDataset.open(folder)
     if not named and open_corpus(*sources).size_bytes() is None:  # because a pipe may never end
         raise DataError("it is a pipe or a device, or its server tells no size.")
-    return encode(sources, config, None)
+    return sources
+
+
+def _start_vocab(path: Path, meta: Meta) -> Vocab | None:
+    """Return the vocabulary of the start of a run, None for a run without a start; see find_dataset."""
+    start = meta.get("start")
+    if start is None:
+        return None
+    needed = f"{path}: the corpus must be encoded again with the words of the start"
+    if not isinstance(start, dict) or start.get("path") is None:
+        raise ArtifactError(f"{needed}, which was in memory only. Train again with --force.")
+    file = start["path"]
+    try:
+        vocab = Vectors.load(file, verify=False).vocab
+        if vocab.counts_digest != start.get("counts_digest"):
+            raise DataError(f"{file}: has changed since training started. Restore it.")
+    except (TypeError, NlpseqError) as error:
+        raise ArtifactError(
+            f"{needed}, which is not found ({_reason(error)}). Restore {file}, or train again with --force."
+        ) from error
+    return vocab

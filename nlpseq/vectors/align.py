@@ -14,13 +14,15 @@ Letters: V words, N shared words, D dimensions.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq.core.resources import count_text
 from nlpseq.errors import DataError
+from nlpseq.vectors.compact_matrix import computed_rows
+from nlpseq.vectors.lazy_rows import row_blocks
 from nlpseq.vectors.queries import Answers
 from nlpseq.vectors.vectors import Vectors
 
@@ -29,7 +31,6 @@ __all__ = ["MIN_FREQUENCY", "Shared", "align", "moved_words", "shared_words"]
 MAX_ANCHORS = 10_000  # the most frequent shared words
 MIN_FREQUENCY = 50  # occurrences, because vectors of rarer words move by chance
 MAX_RANK = 10_000  # of a word in a vocabulary without counts, instead of MIN_FREQUENCY
-_BLOCK_ROWS = 4096  # compared at once
 
 Ids = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -43,7 +44,7 @@ class Shared(NamedTuple):
     b_N: Ids
 
     def select(self, chosen: Ids) -> "Shared":
-        """Return the words at some places."""
+        """Return the words at some indices."""
         return Shared([self.words[n] for n in chosen.tolist()], self.a_N[chosen], self.b_N[chosen])
 
 
@@ -109,7 +110,8 @@ def _rotate(a: Vectors, b: Vectors, anchors: Shared, left_out: list[str]) -> Vec
     }
     contexts_VD = None if b.contexts is None else _rotated(b.contexts, rotation_DD)
     meta = b.meta | {"alignment": provenance}
-    return Vectors(b.vocab, _rotated(b.matrix, rotation_DD), contexts_VD, meta)
+    subwords = b.subwords and b.subwords.transformed(lambda rows_ND: rows_ND @ rotation_DD, dim)
+    return Vectors(b.vocab, _rotated(b.matrix, rotation_DD), contexts_VD, meta, subwords)
 
 
 def _check_dimensions(a: Vectors, b: Vectors) -> None:
@@ -136,9 +138,8 @@ def _among(shared: Shared, a: Vectors, anchors: Iterable[str]) -> tuple[Shared, 
     return shared.select(np.array(list(chosen), np.int64)), left_out
 
 
-def _rotated(matrix_VD: npt.NDArray[np.float32], rotation_DD: Doubles) -> npt.NDArray[np.float32]:
-    rotated: npt.NDArray[np.float32] = np.asarray(matrix_VD, np.float32) @ rotation_DD.astype(np.float32)
-    return rotated
+def _rotated(matrix_VD: Any, rotation_DD: Doubles) -> Any:
+    return computed_rows(matrix_VD, lambda ids: matrix_VD[ids] @ rotation_DD, len(rotation_DD))
 
 
 def moved_words(a: Vectors, b: Vectors, number: int, min_frequency: int = MIN_FREQUENCY) -> Answers:
@@ -158,8 +159,7 @@ def moved_words(a: Vectors, b: Vectors, number: int, min_frequency: int = MIN_FR
             f"the models: share no word that occurs {min_frequency:,} times in both. Lower --min-frequency."
         )
     cosines = list[float]()
-    for start in range(0, len(shared.words), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
+    for block in row_blocks(len(shared.words)):
         a_ND, b_ND = a.rows(shared.a_N[block].tolist()), aligned.rows(shared.b_N[block].tolist())
         cosines += np.clip((a_ND * b_ND).sum(axis=1, dtype=np.float64), -1, 1).tolist()
     order_N = np.argsort(cosines, kind="stable")[:number].tolist()

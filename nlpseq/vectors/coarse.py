@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.core.cache_dir import use_cache_for_numba
-from nlpseq.vectors.compact_matrix import CompactMatrix, compact, take_rows
+from nlpseq.vectors.compact_matrix import CompactMatrix, quantize_units, take_rows
 
 __all__ = ["FLOAT32_ERROR", "CoarseUnit"]
 
@@ -27,42 +27,46 @@ Floats = npt.NDArray[np.float32]
 class CoarseUnit:
     """Rows of length 1, multiplied by one vector at a time.
 
-    The first products are in float32. If more questions come, a compiled product of int8 replaces them.
-    unit_VD: float32, (V, D), an array or compact; rows of int8 are used as they are, others are copied.
-    compile_after: number of questions in float32; by default as many as take the time of the change.
+    The first products are of float32, or of int8 if the rows have been quantized before. If more questions
+    come, a compiled product of int8 replaces them. unit_VD: float32, (V, D), an array or compact.
+    compile_after: number of questions before; by default as many as take the time of the change.
     """
 
     def __init__(self, unit_VD: Any, compile_after: int | None = None) -> None:
         num_words, dim = unit_VD.shape
+        self._unit_VD, self._rows_VD, self._error = unit_VD, unit_VD, FLOAT32_ERROR
+        is_quantized = isinstance(unit_VD, CompactMatrix) and unit_VD.quantized is not None
+        if is_quantized:
+            self._rows_VD, self._error = self._int8
         if compile_after is None:
-            compile_after = max(_CONVERTING_QUESTIONS, _LOADING_NUMBERS // max(1, num_words * dim))
-        self._unit_VD, self._num_left = unit_VD, compile_after
+            converting = 0 if is_quantized else _CONVERTING_QUESTIONS
+            compile_after = max(converting, _LOADING_NUMBERS // max(1, num_words * dim))
+        self._num_left = compile_after
 
     def cosines(self, vector_D: Floats, num_words: int) -> tuple[Floats, float]:
         """Return the cosines of the first words with a vector of length 1, and the bound of their error."""
         if self._num_left > 0:
             self._num_left -= 1
-            return take_rows(self._unit_VD, slice(num_words)) @ vector_D, FLOAT32_ERROR
+            is_all = num_words == len(self._rows_VD)  # then no row of a mapped file is copied
+            rows_VD = self._rows_VD if is_all else take_rows(self._rows_VD, slice(num_words))
+            return rows_VD @ vector_D, self._error
         use_cache_for_numba()
         from nlpseq.vectors.coarse_numba import multiply_rows
 
+        units_VD, error = self._int8
         cosines_V = np.empty(num_words, np.float32)
-        multiply_rows(self._int8_VD.codes, self._int8_VD.scales, vector_D, cosines_V)
-        return cosines_V, self._int8_error
+        multiply_rows(units_VD.codes, units_VD.scales, vector_D, cosines_V)
+        return cosines_V, error
 
     @cached_property
-    def _int8_VD(self) -> CompactMatrix:
-        rows_VD: CompactMatrix = compact(self._unit_VD, "int8")
-        return rows_VD
+    def _int8(self) -> tuple[CompactMatrix, float]:
+        """Return the rows in int8, and the bound of the error of a product with a vector of length 1.
 
-    @cached_property
-    def _int8_error(self) -> float:
-        """Return the largest distance of a row of int8 from the row of float32.
-
-        By Cauchy-Schwarz a cosine, the product with a vector of length 1, differs by no more than this.
+        By Cauchy-Schwarz, the product differs by no more than the largest distance of a row from its codes.
         """
-        distances = [
-            np.linalg.norm(self._unit_VD[block] - self._int8_VD[block], axis=1).max()
-            for block in self._int8_VD.blocks()
-        ]
-        return FLOAT32_ERROR + float(max(distances))
+        unit_VD = self._unit_VD
+        if isinstance(unit_VD, CompactMatrix) and unit_VD.codes.dtype == np.int8:
+            return unit_VD, FLOAT32_ERROR
+        known = unit_VD.quantized if isinstance(unit_VD, CompactMatrix) else None
+        quantized = known or quantize_units(unit_VD)
+        return quantized.units_VD, FLOAT32_ERROR + quantized.error

@@ -4,7 +4,10 @@
     contexts.npy  the same, if there are any           context_scales.npy  of int8: float32, (V,)
     vocab.tsv     a line for each row                  tokenizer.json      if the words are tokens of BPE
 
-Sparse vectors have data.npy, indices.npy and indptr.npy instead.
+Sparse vectors have data.npy, indices.npy and indptr.npy instead. A subword model has ngrams.npy too:
+float32, (buckets, D). If some buckets are pruned, ngrams.npy has the others alone, and ngram_buckets.npy
+their numbers, int64, rising. After a continued training, whose vectors are means over the texts,
+last_inputs.npy and last_outputs.npy have the last weights, to continue with.
 
 The manifest, sizes and headers are checked whenever a folder is read. The sha256 of all files, all lines of
 vocab.tsv and all numbers are checked the first time and after a change: see checked.py.
@@ -13,13 +16,13 @@ Letters: V words, D dimensions.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from nlpseq.config import TextConfig
-from nlpseq.config.fields import from_stored
+from nlpseq.config import MAX_NGRAM, Ngrams, TextConfig, Units
+from nlpseq.config.fields import from_stored, is_whole
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
@@ -28,16 +31,26 @@ from nlpseq.tokenizers.bpe import BPE, TOKENIZER_FILE
 from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix
 from nlpseq.vectors.mapped_vocab import Ints, MappedVocab, WordIndex, index_words
+from nlpseq.vectors.subwords import Pruned, SubwordVectors
 
-__all__ = ["COMPACT_VERSION", "KIND", "VERSION", "StoredVectors", "load_folder", "load_matrix"]
-__all__ += ["write_matrices"]
+__all__ = ["COMPACT_VERSION", "KIND", "VERSION", "LastWeights", "StoredVectors", "load_folder"]
+__all__ += ["load_matrix", "write_last", "write_matrices", "write_subwords"]
 
 KIND, VERSION = "vectors", 1
 COMPACT_VERSION = 2  # of folders with int8 or float16
 _FILES = (("vectors.npy", "scales.npy"), ("contexts.npy", "context_scales.npy"))
+_NGRAMS, _NGRAM_BUCKETS = "ngrams.npy", "ngram_buckets.npy"
+_LAST = ("last_inputs.npy", "last_outputs.npy")
 _AGAIN = "Train the vectors again."
 
 Shape = tuple[object, object]
+
+
+class LastWeights(NamedTuple):
+    """The weights after the last text of a continued training."""
+
+    in_RD: Any  # rows of the words, then of the n-grams if there are any
+    out_VD: Any
 
 
 class StoredVectors(NamedTuple):
@@ -46,6 +59,8 @@ class StoredVectors(NamedTuple):
     vocab: MappedVocab
     matrix: Any
     contexts: Any
+    subwords: SubwordVectors | None
+    last: LastWeights | None
     meta: artifact.Meta
     table: Ints
     is_checked: bool  # by an earlier load of the same files
@@ -71,7 +86,9 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
     else:
         matrix = _load_stored(path, 0, shape, dtype)
         contexts = _load_stored(path, 1, shape, dtype) if meta.get("has_contexts") else None
-    return StoredVectors(vocab, matrix, contexts, meta, places, table is not None)
+    subwords = _load_subwords(path, meta)
+    last = _load_last(path, shape, subwords) if (path / _LAST[0]).exists() else None
+    return StoredVectors(vocab, matrix, contexts, subwords, last, meta, places, table is not None)
 
 
 def _check_meta(path: Path, meta: artifact.Meta) -> None:
@@ -148,6 +165,36 @@ def _load_stored(path: Path, place: int, shape: Shape, dtype: str) -> Any:
     return CompactMatrix(codes, scales)
 
 
+def _load_subwords(path: Path, meta: artifact.Meta) -> SubwordVectors | None:
+    """Map the rows of n-grams, if a folder has them; raises ArtifactError if meta.json does not fit."""
+    if "subwords" not in meta:
+        return None
+    sizes = meta["subwords"]
+    names = ("shortest", "longest", "buckets")
+    if not isinstance(sizes, dict) or not all(is_whole(sizes.get(name)) for name in names):
+        raise ArtifactError(f"{path / 'meta.json'}: has no sizes of n-grams. {_AGAIN}")
+    shortest, longest, buckets = (sizes[name] for name in names)
+    units = sizes.get("units", "characters")
+    if not 1 <= shortest <= longest <= MAX_NGRAM or buckets < 1 or units not in get_args(Units):
+        raise ArtifactError(f"{path / 'meta.json'}: has sizes of n-grams that are not valid. {_AGAIN}")
+    ngrams = Ngrams(shortest, longest, units)
+    if "kept" not in sizes:
+        return SubwordVectors(load_matrix(path / _NGRAMS, (buckets, meta.get("dim"))), ngrams)
+    buckets_K = load_array(path / _NGRAM_BUCKETS, np.int64, ndim=1).view(np.ndarray)
+    if not (np.diff(buckets_K, prepend=-1, append=buckets) > 0).all():
+        raise ArtifactError(f"{path / _NGRAM_BUCKETS}: does not rise from 0 to below {buckets}. {_AGAIN}")
+    rows_KD = load_matrix(path / _NGRAMS, (len(buckets_K), meta.get("dim")))
+    return SubwordVectors(rows_KD, ngrams, Pruned(buckets, buckets_K))
+
+
+def _load_last(path: Path, shape: Shape, subwords: SubwordVectors | None) -> LastWeights:
+    num_words, dim = shape
+    assert isinstance(num_words, int)  # as the vocabulary has
+    num_rows = num_words + (0 if subwords is None else len(subwords.rows_BD))
+    shapes = (num_rows, dim), (num_words, dim)
+    return LastWeights(*(load_matrix(path / name, each) for name, each in zip(_LAST, shapes, strict=True)))
+
+
 def load_matrix(file: Path, shape: Shape, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
     """Map a matrix of this shape and type; raises ArtifactError for any other array."""
     matrix = load_array(file, dtype, ndim=2)
@@ -165,3 +212,17 @@ def write_matrices(folder: artifact.Folder, matrix: Any, contexts: Any) -> None:
                 folder.write_array(scales_name, each.scales)
         elif each is not None:
             folder.write_array(name, each)
+
+
+def write_last(folder: artifact.Folder, last: LastWeights) -> None:
+    """Write the last weights of a continued training."""
+    for name, weight in zip(_LAST, last, strict=True):
+        folder.write_array(name, weight)
+
+
+def write_subwords(folder: artifact.Folder, subwords: SubwordVectors) -> dict[str, int | str]:
+    """Write the rows of n-grams; return the sizes for meta.json."""
+    folder.write_array(_NGRAMS, subwords.rows_BD)
+    if subwords.pruned is not None:
+        folder.write_array(_NGRAM_BUCKETS, subwords.pruned.buckets_K)
+    return subwords.sizes()

@@ -18,7 +18,7 @@ from nlpseq.vectors.transport import transport_cost
 
 if TYPE_CHECKING:
     from nlpseq.vectors.queries import Answers
-    from nlpseq.vectors.vectors import Vectors
+    from nlpseq.vectors.vectors import FoundWord, Vectors
 
 __all__ = [
     "doesnt_match", "from_gensim", "get_vecattr", "get_vector", "has_index_for", "index_to_key",
@@ -41,14 +41,14 @@ def most_similar(
     positive, negative: a word, an id, a vector, or a list of these and of pairs with a weight.
     restrict_vocab: how many of the first words may answer.
     """
-    total_D, words = np.zeros(vector_size(vectors)), list[str]()
+    total_D = np.zeros(vector_size(vectors))
+    words: list[FoundWord] = []
     for side, sign in ((positive, 1.0), (negative, -1.0)):
         for item in [side] if isinstance(side, str | int | np.integer | np.ndarray) else side or ():
             each, weight = item if isinstance(item, tuple) else (item, sign)
             if isinstance(each, str | int | np.integer):
-                word_id = vectors.trained_id(each if isinstance(each, str) else int(each))
-                words.append(vectors.vocab.words[word_id])
-                each = vectors.rows([word_id])[0]
+                words.append(vectors.lookup(each if isinstance(each, str) else int(each)))
+                each = vectors.directions(words[-1:])[0]
             total_D += weight * np.asarray(each, np.float64)
     if words and not total_D.any():
         raise DataError(
@@ -72,7 +72,7 @@ def similar_by_vector(
 
 
 def _nearest(
-    vectors: Vectors, vector: Any, topn: int | None, excluded: Sequence[str], restrict_vocab: int | None
+    vectors: Vectors, vector: Any, topn: int | None, excluded: Sequence[FoundWord], restrict_vocab: int | None
 ) -> Answers:
     if topn is None or topn < 1:
         raise ConfigError(
@@ -103,8 +103,8 @@ def n_similarity(vectors: Vectors, ws1: Sequence[str], ws2: Sequence[str]) -> fl
 
 
 def _known(vectors: Vectors, words: Iterable[str]) -> list[str]:
-    """Return the words that have a trained vector."""
-    return [word for word in words if word in vectors and vectors.word_id(word) not in vectors.untrained_ids]
+    """Return the words that have a vector."""
+    return [word for word in words if vectors.find_vector(word) is not None]
 
 
 def wmdistance(
@@ -133,14 +133,17 @@ def wmdistance(
 
 def get_vector(vectors: Vectors, key: str, norm: bool = False) -> Floats:
     """Return a copy of the vector of a word, (D,); norm: scaled to length 1."""
-    return vectors.rows([vectors.word_id(key)])[0] if norm else vectors[key]
+    vector_D = vectors[key]
+    length = np.linalg.norm(vector_D.astype(np.float64)) if norm else 1
+    return (vector_D / (length or 1)).astype(np.float32)
 
 
 def get_vecattr(vectors: Vectors, key: str, attr: str) -> int:
     """Return the occurrences of a word in the training text, the only attribute: "count"."""
     if attr != "count":
         raise ConfigError(f"attr: {attr!r} is unknown. Use count.")
-    count = int(vectors.vocab.counts[vectors.word_id(key)])
+    is_unseen = vectors.find(key) is None and vectors.find_vector(key) is not None
+    count = 0 if is_unseen else int(vectors.vocab.counts[vectors.word_id(key)])
     if count < 0:
         raise DataError(
             "these vectors: have no word counts. Use vectors of nlpseq, or a .npy file with counts."

@@ -1,6 +1,6 @@
 """Make vectors smaller: fewer words, fewer dimensions, fewer bytes for each number.
 
-Letters: V words, D dimensions, C dimensions kept, B rows of a block.
+Letters: V words, D dimensions, C dimensions kept, N rows taken.
 """
 
 from collections.abc import Iterable
@@ -10,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.core.resources import count_text
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
-from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, Dtype, compact
+from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix, Dtype, compact, computed_rows
 from nlpseq.vectors.formats.names import TITLES, Format
-from nlpseq.vectors.formats.rows import quote_first
-from nlpseq.vectors.vectors import Vectors
+from nlpseq.vectors.formats.rows import UNKNOWN_COUNT, quote_first
+from nlpseq.vectors.lazy_rows import LazyRows
+from nlpseq.vectors.principal_components import principal_components
+from nlpseq.vectors.vectors import FoundWord, Vectors
 
 __all__ = ["check_dtype", "shrink"]
 
-_BLOCK_ROWS = 4096  # projected at once
-
 Rows = npt.NDArray[np.intp]
-Doubles = npt.NDArray[np.float64]
 
 
 def shrink(
@@ -35,10 +35,12 @@ def shrink(
 ) -> Vectors:
     """Return vectors of fewer words, dimensions or bytes, by these steps in this order.
 
-    words: keep these alone, found as by Vectors.find. drop: leave these out. keep_top: keep the first words.
+    words: keep these alone, found as by Vectors.find; unseen words, whose vector is made from their n-grams,
+    come after the others. drop: leave these out. keep_top: keep the first words.
     pca: project onto the principal components of largest variance, without centering, so that zero vectors
     stay zero. dtype: store numbers as float32, float16, or int8 with a scale for each row; by default as
-    before. The words keep their order. A notice in meta names words that are not known.
+    before. The words keep their order. The rows of n-grams stay, except for pca; without_subwords() leaves
+    them out. Notices in meta name words that are unseen or not known.
 
     Raises DataError if no word is left, the vectors are sparse or dtype cannot hold them, ConfigError for
     keep_top below 1 or pca above the dimension.
@@ -52,8 +54,10 @@ def shrink(
         )
     if keep_top is not None and keep_top < 1:
         raise ConfigError(f"keep_top: {keep_top} is too small. Choose 1 or more.")
-    rows, notices = _select(vectors, words, drop)
-    smaller = _take(vectors, rows[:keep_top])
+    rows, unseen, notices = _select(vectors, words, drop)
+    if keep_top is not None:
+        rows, unseen = rows[:keep_top], unseen[: max(0, keep_top - len(rows))]
+    smaller = _take(vectors, rows, unseen)
     if pca is not None:
         smaller = _project(smaller, pca)
     smaller = _stored_as(smaller, dtype or vectors.dtype)
@@ -71,14 +75,34 @@ def check_dtype(dtype: Dtype | None, format: Format) -> None:
         )
 
 
-def _select(vectors: Vectors, words: Iterable[str] | None, drop: Iterable[str]) -> tuple[Rows, list[str]]:
-    """Return the rows to keep, rising, and notices about unknown words."""
-    rows, notices = np.arange(len(vectors)), list[str]()
+def _select(
+    vectors: Vectors, words: Iterable[str] | None, drop: Iterable[str]
+) -> tuple[Rows, list[FoundWord], list[str]]:
+    """Return the rows to keep, rising, the unseen words to keep, and notices about unknown words."""
+    rows, unseen, notices = np.arange(len(vectors)), list[FoundWord](), list[str]()
     if words is not None:
-        rows = _rows_of(vectors, words, "to keep", notices)
+        wanted = list(dict.fromkeys(words))
+        found = vectors.find_vectors(wanted)
+        is_made = [each is not None and each.row is None for each in found]
+        unseen = [each for each in dict.fromkeys(found) if each is not None and each.row is None]
+        others = [word for word, made in zip(wanted, is_made, strict=True) if not made]
+        rows = _rows_of(vectors, others, "to keep", notices)
+        if unseen:
+            number = count_text(len(unseen), "unseen word")
+            notices.append(
+                f"{number} with a vector made from subwords: {quote_first([each.word for each in unseen])}"
+            )
     if dropped := list(drop):
-        rows = np.setdiff1d(rows, _rows_of(vectors, dropped, "to leave out", notices))
-    return rows, notices
+        made = set(unseen)
+        gone = {
+            word: each
+            for word, each in zip(dropped, vectors.find_vectors(dropped), strict=True)
+            if each in made
+        }
+        unseen = [each for each in unseen if each not in gone.values()]
+        others = [word for word in dropped if word not in gone]
+        rows = rows[~np.isin(rows, _rows_of(vectors, others, "to leave out", notices))]
+    return rows, unseen, notices
 
 
 def _rows_of(vectors: Vectors, words: Iterable[str], purpose: str, notices: list[str]) -> Rows:
@@ -95,17 +119,41 @@ def _rows_of(vectors: Vectors, words: Iterable[str], purpose: str, notices: list
     return np.array(sorted(rows), np.intp)
 
 
-def _take(vectors: Vectors, rows: Rows) -> Vectors:
-    if len(rows) == 0:
+def _take(vectors: Vectors, rows: Rows, unseen: list[FoundWord]) -> Vectors:
+    """Return the vectors of some rows, and of unseen words after them."""
+    if len(rows) + len(unseen) == 0:
         raise DataError("these vectors: have no word left. Keep more words (--words, --drop, --keep-top).")
-    if len(rows) == len(vectors):
+    if len(rows) == len(vectors) and not unseen:
         return vectors
     if vectors.vocab.bpe:
         raise DataError(
             "these vectors: are for the tokens of a BPE tokenizer, which needs all its tokens. "
             "Leave out --words, --drop and --keep-top."
         )
-    return vectors.take(rows)
+    smaller = vectors.take(rows)
+    if not unseen:
+        return smaller
+    words = [*smaller.vocab.words, *(each.word for each in unseen)]
+    vocab = Vocab(words, np.append(smaller.vocab.counts, np.full(len(unseen), UNKNOWN_COUNT)))
+    contexts = smaller.contexts
+    if contexts is not None:
+        contexts = _followed_by(contexts, np.zeros((len(unseen), contexts.shape[1]), np.float32))
+    matrix = _followed_by(smaller.matrix, vectors.stored_rows(unseen))
+    return Vectors(vocab, matrix, contexts, vectors.meta, vectors.subwords)
+
+
+def _followed_by(first_VD: Any, more_ND: npt.NDArray[np.float32]) -> Any:
+    """Return the rows of a matrix and more rows; rows of a mapped model stay on disk until they are taken."""
+    if not isinstance(first_VD, CompactMatrix):
+        return np.concatenate([first_VD, more_ND])
+    num = len(first_VD)
+
+    def take(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        rows_ND, is_first_N = np.empty((len(ids), first_VD.shape[1]), np.float32), ids < num
+        rows_ND[is_first_N], rows_ND[~is_first_N] = first_VD[ids[is_first_N]], more_ND[ids[~is_first_N] - num]
+        return rows_ND
+
+    return CompactMatrix(LazyRows((num + len(more_ND), first_VD.shape[1]), take))
 
 
 def _project(vectors: Vectors, dim: int) -> Vectors:
@@ -114,37 +162,20 @@ def _project(vectors: Vectors, dim: int) -> Vectors:
         raise ConfigError(
             f"pca: {dim} is out of range. Choose from 1 to the dimension, {vectors.matrix.shape[1]}."
         )
-    directions_DC = _principal_components(vectors.matrix)[:, :dim]
+    directions_DC = principal_components(vectors.matrix)[:, :dim]
     matrix, contexts = (_product(each, directions_DC) for each in (vectors.matrix, vectors.contexts))
-    return Vectors(vectors.vocab, matrix, contexts, vectors.meta)
+    subwords = vectors.subwords and vectors.subwords.transformed(lambda rows_ND: rows_ND @ directions_DC, dim)
+    return Vectors(vectors.vocab, matrix, contexts, vectors.meta, subwords)
 
 
-def _principal_components(matrix_VD: Any) -> Doubles:
-    """Return the directions of the centered rows by falling variance, (D, D), with a definite sign."""
-    num_rows, dim = matrix_VD.shape
-    sum_D, squares_DD = np.zeros(dim), np.zeros((dim, dim))
-    for start in range(0, num_rows, _BLOCK_ROWS):
-        rows_BD = np.asarray(matrix_VD[start : start + _BLOCK_ROWS], np.float64)
-        sum_D += rows_BD.sum(axis=0)
-        squares_DD += rows_BD.T @ rows_BD
-    _, directions_DD = np.linalg.eigh(squares_DD - np.outer(sum_D, sum_D) / num_rows)  # by rising variance
-    largest_D = np.take_along_axis(directions_DD, np.abs(directions_DD).argmax(axis=0)[None], axis=0)
-    signed_DD: Doubles = (directions_DD * np.sign(largest_D))[:, ::-1]
-    return signed_DD
-
-
-def _product(matrix_VD: Any, directions_DC: Doubles) -> Any:
+def _product(matrix_VD: Any, directions_DC: npt.NDArray[np.float64]) -> Any:
     if matrix_VD is None:
         return None
-    projected_VC = np.empty((len(matrix_VD), directions_DC.shape[1]), np.float32)
-    for start in range(0, len(matrix_VD), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        projected_VC[block] = matrix_VD[block] @ directions_DC
-    return projected_VC
+    return computed_rows(matrix_VD, lambda ids: matrix_VD[ids] @ directions_DC, directions_DC.shape[1])
 
 
 def _stored_as(vectors: Vectors, dtype: Dtype) -> Vectors:
     matrix, contexts = (
         None if each is None else compact(each, dtype) for each in (vectors.matrix, vectors.contexts)
     )
-    return Vectors(vectors.vocab, matrix, contexts, vectors.meta)
+    return Vectors(vectors.vocab, matrix, contexts, vectors.meta, vectors.subwords)

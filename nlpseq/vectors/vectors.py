@@ -5,6 +5,7 @@ Letters: V words, D dimensions.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,21 @@ from nlpseq.vectors.checked import FolderRecord
 from nlpseq.vectors.coarse import CoarseUnit
 from nlpseq.vectors.compact_matrix import CompactMatrix, Dtype, take_rows
 from nlpseq.vectors.expressions import Term, parse_expression, spaced_signs
-from nlpseq.vectors.folder import COMPACT_VERSION, KIND, VERSION, load_folder, write_matrices
+from nlpseq.vectors.folder import (
+    COMPACT_VERSION,
+    KIND,
+    VERSION,
+    LastWeights,
+    load_folder,
+    write_last,
+    write_matrices,
+    write_subwords,
+)
 from nlpseq.vectors.formats.names import BadTokens, Format
 from nlpseq.vectors.formats.reader import ReadOptions
 from nlpseq.vectors.formats.registry import Written, check_output, read_vectors, write_vectors
+from nlpseq.vectors.formats.rows import WholeModel
+from nlpseq.vectors.lazy_rows import LazyRows, row_blocks
 from nlpseq.vectors.queries import (
     COSINE,
     AnalogyMethod,
@@ -52,9 +64,10 @@ from nlpseq.vectors.queries import (
     dots,
     rank,
 )
+from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.suggestions import show_word, suggest_tokens, suggest_words
 
-__all__ = ["KIND", "VERSION", "Vectors"]
+__all__ = ["KIND", "VERSION", "FoundWord", "Vectors"]
 
 _STAMPED = (
     "format",
@@ -63,15 +76,26 @@ _STAMPED = (
     "num_stored",
     "notices",
     "dtype",
+    "subwords",
 )  # new in each save
 _OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
 _NOT_FINITE = "Train or convert the vectors again."
 _NOT_WRITTEN = "Nothing was written. Train again with a lower --learning-rate."
 _MIN_SQUARE = 1e-24  # of a sum of vectors, relative to the longest: the rest of vectors that cancel out
-_BLOCK_ROWS = 4096  # checked at once, so that a mapped matrix takes little memory
 
 Floats = npt.NDArray[np.float32]
-Word = str | int  # as typed, or the id
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FoundWord:
+    """A word with a vector: a row of the matrix, or None if the vector is made from n-grams."""
+
+    word: str
+    row: int | None
+
+
+Word = str | int | FoundWord  # as typed, the id of a word of the vocabulary, or found before
 
 
 class Vectors:
@@ -80,14 +104,23 @@ class Vectors:
     vocab: the words, without specials. matrix: float32, (V, D), a row a word, or a CompactMatrix, which reads
     as float32; for explicit vectors, with a dimension for every context word, a sparse SciPy CSR, (V, V).
     contexts: output vectors of the same words, (V, D), if the method has them. meta: settings of the
-    training, stored with the vectors.
+    training, stored with the vectors. subwords: rows of n-grams, for vectors of unseen words. last: of a
+    continued training, the weights to continue with.
 
     A mapping from words to vectors: vectors["king"] and "king" in vectors find a word as find() does, and
-    iteration gives the words.
+    iteration gives the words. With subwords, an unseen word has a vector too, the mean of its n-grams, and so
+    has a word of the vocabulary without a trained vector; these words never answer. without_subwords() leaves
+    unseen words out.
     """
 
     def __init__(
-        self, vocab: Vocab, matrix: Any, contexts: Any = None, meta: artifact.Meta | None = None
+        self,
+        vocab: Vocab,
+        matrix: Any,
+        contexts: Any = None,
+        meta: artifact.Meta | None = None,
+        subwords: SubwordVectors | None = None,
+        last: LastWeights | None = None,
     ) -> None:
         assert vocab.num_specials == 0 and matrix.ndim == 2 and matrix.shape[0] == len(vocab)
         assert contexts is None or contexts.shape == matrix.shape
@@ -95,7 +128,7 @@ class Vectors:
         self.is_sparse = hasattr(matrix, "indptr")
         self.matrix: Any = matrix if self.is_sparse else _as_dense(matrix)
         self.contexts: Any = None if contexts is None else _as_dense(contexts)
-        self.meta = meta or {}
+        self.meta, self.subwords, self.last = meta or {}, subwords, last
 
     def __repr__(self) -> str:
         num_words, dim = self.matrix.shape
@@ -110,11 +143,14 @@ class Vectors:
         return iter(self.vocab.words)
 
     def __contains__(self, word: str) -> bool:
-        return self.find(word) is not None
+        return self.find(word) is not None or self.find_vector(word) is not None
 
     def __getitem__(self, word: str) -> Floats:
-        """Return a copy of the vector of a word, (D,); raise UnknownWord, also a KeyError."""
-        row = self.matrix[[self.word_id(word)]]
+        """Return a copy of the vector of a word, (D,); raise UnknownWord, also a KeyError.
+
+        A word without a trained vector has its row as stored, if its n-grams have no vector either.
+        """
+        row = self.stored_rows([self.find_vector(word) or FoundWord(word, self.word_id(word))])
         vector: Floats = (row.toarray() if self.is_sparse else row)[0]
         return vector
 
@@ -122,6 +158,11 @@ class Vectors:
     def dtype(self) -> Dtype:
         """Return the type that the numbers are stored in."""
         return self.matrix.stored_dtype if isinstance(self.matrix, CompactMatrix) else "float32"
+
+    @property
+    def is_computed(self) -> bool:
+        """Return True if vectors are computed from n-grams or read from a mapped file when they are taken."""
+        return isinstance(self.matrix, CompactMatrix) and isinstance(self.matrix.codes, LazyRows)
 
     @cached_property
     def unit(self) -> Any:
@@ -142,7 +183,7 @@ class Vectors:
 
         Training leaves zeros for a word without pairs, and postprocessing lists this word.
         """
-        listed = [self.vocab.ids[word] for word in self.meta.get("untrained", ()) if word in self.vocab]
+        listed = [self.vocab.ids[word] for word in self._listed_untrained if word in self.vocab]
         zero_ids: npt.NDArray[np.intp] = np.union1d(self._zero_rows(), np.array(listed, np.intp))
         return zero_ids
 
@@ -162,42 +203,119 @@ class Vectors:
         return untrained_ids
 
     @cached_property
-    def _untrained(self) -> frozenset[int]:
-        """Return untrained_ids as a set, because every word of a question is looked up."""
-        return frozenset(self.untrained_ids.tolist())
+    def _is_untrained_V(self) -> Bools:
+        """Return untrained_ids as a mask, because every word of a question is looked up."""
+        is_untrained_V = np.zeros(len(self.vocab), np.bool_)
+        is_untrained_V[self.untrained_ids] = True
+        return is_untrained_V
+
+    def _are_untrained(self, rows: Sequence[int]) -> Bools:
+        """Return True for each row among untrained_ids; of a CompactMatrix, read these rows alone."""
+        rows_N = np.array(rows, np.int64)
+        if not isinstance(self.matrix, CompactMatrix):
+            return self._is_untrained_V[rows_N]
+        listed = self._listed_untrained
+        is_listed_N = np.array([bool(listed) and self.vocab.words[row] in listed for row in rows], np.bool_)
+        is_untrained_N: Bools = is_listed_N | (self.vocab.counts[rows_N] == 0)
+        return is_untrained_N | ~self.matrix[rows_N].any(axis=1)
+
+    @cached_property
+    def _listed_untrained(self) -> frozenset[str]:
+        return frozenset(self.meta.get("untrained", ()))
 
     def word_id(self, word: str) -> int:
-        """Return the row of a word as find() finds it; raises UnknownWord with a hint."""
+        """Return the row of a word of the vocabulary as find() finds it; raises UnknownWord."""
         found = self.find(word)
         if found is None:
             raise UnknownWord(self._explain_unknown(word))
         return self.vocab.ids[found]
 
-    def trained_id(self, word: Word) -> int:
-        """Return the row of a word as word_id() does; raises DataError if its vector was not trained."""
-        word_id = self._row_of(word)
-        if word_id in self._untrained:
-            label = repr(self.vocab.label(self.vocab.words[word_id]))
-            if self.vocab.counts[word_id] != 0:
-                raise DataError(f"{label}: {self._explain_zeros(self.vocab.words[word_id])}")
-            if self.vocab.bpe:
-                raise DataError(
-                    f"{label}: was never a token of its own in the text of these vectors, so its vector was "
-                    f"never trained. {self._advise_token(self.vocab.label(self.vocab.words[word_id]))}"
-                )
-            raise DataError(
-                f"{label}: does not occur in the text of these vectors, so its vector was never trained. Use "
-                "another word, or train on text with this word."
-            )
-        return word_id
+    def find_vectors(self, words: Iterable[str]) -> list[FoundWord | None]:
+        """Return each word that has a trained vector, or else one of n-grams; None without a vector.
 
-    def _row_of(self, word: Word) -> int:
-        """Return the row of a word, or an id itself; raises ConfigError for an id out of range."""
+        A word is found as by find(). Vectors of nlpseq take the n-grams of an unseen word as the tokenizer
+        of the training text writes it.
+        """
+        words = list(words)
+        rows = [self._row_of(word) for word in words]
+        forms = [self._form_of(word, row) for word, row in zip(words, rows, strict=True)]
+        return self._with_vectors(forms, rows)
+
+    def find_vector(self, word: str) -> FoundWord | None:
+        """Return a word as find_vectors() does."""
+        return self.find_vectors([word])[0]
+
+    def find_tokens(self, tokens: Iterable[str]) -> dict[str, FoundWord]:
+        """Return the tokens of a text that have a vector; they are written as in the vocabulary."""
+        tokens = list(dict.fromkeys(tokens))
+        found = self._with_vectors(tokens, [self.vocab.ids.get(token) for token in tokens])
+        return {token: each for token, each in zip(tokens, found, strict=True) if each is not None}
+
+    def lookup(self, word: Word) -> FoundWord:
+        """Return a word as find_vectors() does; raises UnknownWord, or DataError if there is no vector."""
+        if isinstance(word, FoundWord):
+            return word
+        row = self._row_of(word)
+        (found,) = self._with_vectors([self._form_of(word, row)], [row])
+        if found is not None:
+            return found
+        if row is None:
+            raise UnknownWord(self._explain_unknown(str(word)))
+        raise DataError(self._explain_untrained(row))
+
+    def _with_vectors(
+        self, forms: Sequence[str | None], rows: Sequence[int | None]
+    ) -> list[FoundWord | None]:
+        """Return words with the vectors of their rows if these are trained, else of the n-grams of forms."""
+        found: list[FoundWord | None] = [None] * len(rows)
+        known = {n: row for n, row in enumerate(rows) if row is not None}
+        is_untrained = self._are_untrained([*known.values()]).tolist()
+        for (n, row), without in zip(known.items(), is_untrained, strict=True):
+            if not without:
+                found[n] = FoundWord(self.vocab.words[row], row)
+        if self.subwords is None:
+            return found
+        rest = {n: form for n, form in enumerate(forms) if form is not None and found[n] is None}
+        have_vectors = self.subwords.have_vectors([*rest.values()]).tolist()
+        for (n, form), has_vector in zip(rest.items(), have_vectors, strict=True):
+            if has_vector:
+                found[n] = FoundWord(form, None)
+        return found
+
+    def _form_of(self, word: Word, row: int | None) -> str | None:
+        """Return the form of a word that has n-grams, None if it is several words."""
+        if row is not None:
+            return self.vocab.words[row]
+        forms = self._tokens(str(word)) if self.subwords is not None else []
+        return forms[0] if len(forms) == 1 else None
+
+    def _row_of(self, word: Word) -> int | None:
+        """Return the row of a word, None for an unseen word; raises ConfigError for an id out of range."""
+        if isinstance(word, FoundWord):
+            return word.row
         if isinstance(word, str):
-            return self.word_id(word)
+            found = self.find(word)
+            return None if found is None else self.vocab.ids[found]
         if not 0 <= word < len(self.vocab):
             raise ConfigError(f"words: {word} is not an id. Choose from 0 to {len(self.vocab) - 1:,}.")
         return int(word)
+
+    def _rows_of(self, words: Iterable[Word]) -> list[int]:
+        """Return the rows of words; unseen words, which never answer, have none. Raises UnknownWord."""
+        rows = list[int]()
+        for word in words:
+            row = self._row_of(word)
+            if row is not None:
+                rows.append(row)
+            else:
+                self.lookup(word)
+        return rows
+
+    def without_subwords(self) -> "Vectors":
+        """Return the same vectors, without vectors of unseen words."""
+        if self.subwords is None:
+            return self
+        return Vectors(self.vocab, self.matrix, self.contexts, self.meta)  # without the last weights
 
     def find(self, word: str) -> str | None:
         """Return the vocabulary's form of a word: as written, else tokenized like the training text.
@@ -223,7 +341,7 @@ class Vectors:
         if self.vocab.bpe:
             return f"{word!r}: {self._explain_subwords(word)}"
         parts = self._tokens(word)
-        known = [part for part in parts if part in self.vocab]
+        known = [part for part in parts if part in self]
         if len(parts) > 1 and known:
             tokenizer = self.meta["text_config"]["tokenizer"]
             why = (
@@ -235,10 +353,30 @@ class Vectors:
                 f"{word!r}: is {len(parts)} words in the text of these vectors, because {why}. "
                 f"Use one of its known words: {', '.join(known)}."
             )
+        also = ""
+        if self.subwords is not None and self.find_vector(word) is None:
+            also = f", and has no trained n-gram of {self.subwords.lengths_text}"
         suggested = suggest_words(word, self.vocab.words, known=self.vocab)
         close = [show_word(other, word) for other in suggested]
         hint = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling, or name another word."
-        return f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors. {hint}"
+        return (
+            f"{word!r}: is not among the {count_text(len(self.vocab), 'word')} of these vectors{also}. {hint}"
+        )
+
+    def _explain_untrained(self, row: int) -> str:
+        word = self.vocab.words[row]
+        label = repr(self.vocab.label(word))
+        if self.vocab.counts[row] != 0:
+            return f"{label}: {self._explain_zeros(word)}"
+        if self.vocab.bpe:
+            return (
+                f"{label}: was never a token of its own in the text of these vectors, so its vector was "
+                f"never trained. {self._advise_token(self.vocab.label(word))}"
+            )
+        return (
+            f"{label}: does not occur in the text of these vectors, so its vector was never trained. Use "
+            "another word, or train on text with this word."
+        )
 
     def _explain_subwords(self, word: str) -> str:
         """Explain that a word is several tokens of BPE; parts of characters are not shown."""
@@ -265,7 +403,7 @@ class Vectors:
         return f"its vector is zero, because training found no pair of this word. {ways}"
 
     def rows(self, word_ids: Sequence[int]) -> Floats:
-        """Return the unit vectors of some words, dense, (len(word_ids), D)."""
+        """Return the rows of `unit` of some words, dense, (len(word_ids), D)."""
         rows = self.unit[list(word_ids)]
         dense: Floats = rows.toarray() if self.is_sparse else rows
         return dense
@@ -279,8 +417,8 @@ class Vectors:
         """Return the words of a term in an expression."""
         return self.split_phrase(term.text) if term.is_quoted else [term.text]
 
-    def find_words(self, text: str) -> tuple[list[int], list[str]]:
-        """Return the ids of the words of a text that have a trained vector, and the other words.
+    def find_words(self, text: str) -> tuple[list[FoundWord], list[str]]:
+        """Return the words of a text that have a vector, and the other words.
 
         Vectors of nlpseq split a text like the training text, others at white space.
         """
@@ -289,19 +427,19 @@ class Vectors:
             tokens = [self.find(token) or token for token in text.split()]
         else:
             tokens = join_known(self.vocab.tokenize(text, config), self.vocab.ids, config.phrases)
-        ids = [(token, self.vocab.ids.get(token)) for token in tokens]
-        known = [word_id for _, word_id in ids if word_id is not None and word_id not in self._untrained]
-        return known, [token for token, word_id in ids if word_id is None or word_id in self._untrained]
+        found = self.find_tokens(tokens)
+        known = [found[token] for token in tokens if token in found]
+        return known, [token for token in tokens if token not in found]
 
-    def similarity(self, a: str | Sequence[str], b: str | Sequence[str]) -> float:
+    def similarity(self, a: Word | Sequence[Word], b: Word | Sequence[Word]) -> float:
         """Return the cosine of two words, or of the means of two lists of words, from -1 to 1.
 
         Raises DataError for a word without a trained vector, and for a mean of zero.
         """
         means = list[Any]()
         for words in (a, b):
-            word_ids = self._ids_of([words] if isinstance(words, str) else words)
-            means.append(_weighted_sum([1] * len(word_ids), self._stored_rows(word_ids)))
+            found = self._lookup_all([words] if isinstance(words, Word) else words)
+            means.append(_weighted_sum([1] * len(found), self._double_rows(found)))
         return float(cosines(*means)[0])
 
     def neighbors(self, word: str, top: int = 10) -> Answers:
@@ -317,17 +455,16 @@ class Vectors:
         """Return the neighbors of many words at once, faster than one by one.
 
         A list of words asks for the neighbors of the mean of their directions. among: words that may answer.
-        A word may be an id.
+        A word may be an id, or found by lookup() or find_words().
         """
-        groups = [[each] if isinstance(each, str | int | np.integer) else each for each in words]
-        groups_of_ids = [self._ids_of(group) for group in groups]
-        rows_ND = self._stored_rows([word_id for group in groups_of_ids for word_id in group])
+        groups = [self._lookup_all([each] if isinstance(each, Word | np.integer) else each) for each in words]
+        rows_ND = self._double_rows([each for group in groups for each in group])
         questions, start = list[Question](), 0
-        for group in groups_of_ids:
+        for group in groups:
             part_ND = rows_ND[start : start + len(group)]
             if len(group) != 1:
                 part_ND = _weighted_sum([1] * len(group), _directions(part_ND))
-            questions.append(Question(part_ND, group))
+            questions.append(Question(part_ND, self._rows_of(group)))
             start += len(group)
         return self._answer(questions, top, space=self._space_of(among))
 
@@ -339,14 +476,14 @@ class Vectors:
         because their cosines are never negative (Levy & Goldberg 2014, doi:10.3115/v1/W14-1618). Words
         without a trained vector are left out; raises DataError if the text does not have a, b or c.
         """
-        word_ids = self._ids_of((a, b, c))
-        rows_3D = _directions(self._stored_rows(word_ids))
+        found = self._lookup_all((a, b, c))
+        rows_3D, excluded = _directions(self._double_rows(found)), self._rows_of(found)
         if method == "3cosadd":
             vector_1D = _weighted_sum([-1, 1, 1], rows_3D)
-            return self._answer([Question(vector_1D, word_ids)], top)[0]
+            return self._answer([Question(vector_1D, excluded)], top)[0]
         if method == "3cosmul":
             scoring = cosmul(can_be_negative=not self.is_sparse)
-            return self._answer([Question(rows_3D, word_ids)], top, scoring)[0]
+            return self._answer([Question(rows_3D, excluded)], top, scoring)[0]
         raise ConfigError(f"method: {method!r} is unknown. Choose one of 3cosadd, 3cosmul.")
 
     def query(
@@ -362,24 +499,25 @@ class Vectors:
 
         Words are directions: vectors of length 1. A phrase between quotation marks is an entry, or else the
         mean of its words. among, min_frequency, max_rank: words that may answer, by name, by occurrences in
-        the training text, and by place in the vocabulary. Raises ConfigError for a malformed expression.
+        the training text (if these are unknown, a word may answer), and by place in the vocabulary. Raises
+        ConfigError for a malformed expression.
         """
-        weights, word_ids = list[float](), list[int]()
+        weights, found = list[float](), list[FoundWord]()
         for term in parse_expression(expression):
             words = self.words_of(term)
             try:
-                word_ids += self._ids_of(words)
+                found += self._lookup_all(words)
             except UnknownWord as error:
                 if spaced := spaced_signs(term):
                     raise UnknownWord(f"{error} Signs stand between spaces: `{spaced}`.") from error
                 raise
             weights += [term.weight / len(words)] * len(words)
-        vector_1D = _weighted_sum(weights, _directions(self._stored_rows(word_ids)))
+        vector_1D = _weighted_sum(weights, _directions(self._double_rows(found)))
         space = self._space_of(among, min_frequency, max_rank)
-        return self._answer([Question(vector_1D, word_ids)], top, space=space)[0]
+        return self._answer([Question(vector_1D, self._rows_of(found))], top, space=space)[0]
 
     def nearest(
-        self, vector: Any, top: int = 10, *, excluded: Iterable[str] = (), max_rank: int | None = None
+        self, vector: Any, top: int = 10, *, excluded: Iterable[Word] = (), max_rank: int | None = None
     ) -> Answers:
         """Return the `top` words with the highest cosine with a vector, (D,), best first.
 
@@ -392,7 +530,7 @@ class Vectors:
             )
         vector_1D = (vector_D / np.abs(vector_D).max())[None]
         rows_1D = type(self.matrix)(vector_1D) if self.is_sparse else vector_1D
-        question = Question(rows_1D, [self.word_id(word) for word in excluded])
+        question = Question(rows_1D, self._rows_of(excluded))
         return self._answer([question], top, space=self._space_of(max_rank=max_rank))[0]
 
     def odd_one_out(self, words: Iterable[str]) -> dict[str, float]:
@@ -400,13 +538,13 @@ class Vectors:
 
         The first word fits least. Raises ConfigError for fewer than three words, or a repeated word.
         """
-        word_ids = self._ids_of(words)
-        names = [self.vocab.words[word_id] for word_id in word_ids]
+        found = self._lookup_all(words)
+        names = [each.word for each in found]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise ConfigError(f"words: {self.vocab.label(repeated)} is named twice. Name each word once.")
         if len(names) < 3:
             raise ConfigError("words: fewer than three cannot have an odd one. Name three or more.")
-        rows_ND = self._stored_rows(word_ids)
+        rows_ND = self._double_rows(found)
         mean_1D = _weighted_sum([1] * len(names), _directions(rows_ND))
         scores = [(name, float(cosines(rows_ND[[n]], mean_1D)[0])) for n, name in enumerate(names)]
         return dict(sorted(scores, key=lambda score: score[1]))
@@ -426,16 +564,34 @@ class Vectors:
     to_gensim = gensim_names.to_gensim
     from_gensim = classmethod(gensim_names.from_gensim)
 
-    def _ids_of(self, words: Iterable[Word]) -> list[int]:
-        """Return the rows of one or more words, as trained_id does."""
-        word_ids = [self.trained_id(word) for word in words]
-        if not word_ids:
+    def _lookup_all(self, words: Iterable[Word]) -> list[FoundWord]:
+        """Return one or more words as lookup() does."""
+        found = [self.lookup(word) for word in words]
+        if not found:
             raise ConfigError("words: are missing. Name one or more.")
-        return word_ids
+        return found
 
-    def _stored_rows(self, word_ids: Any) -> Any:
-        """Return the rows of some words in float64, (N, D), sparse if the matrix is."""
-        return self.matrix[word_ids].astype(np.float64)
+    def stored_rows(self, words: Sequence[FoundWord]) -> Any:
+        """Return the vectors of words, (N, D), as stored or made from n-grams; sparse if the matrix is."""
+        rows_N = np.array([-1 if each.row is None else each.row for each in words], np.int64)
+        made = [each.word for each in words if each.row is None]
+        if not made:
+            return self.matrix[rows_N]
+        assert self.subwords is not None
+        rows_ND = np.empty((len(words), self.matrix.shape[1]), np.float32)
+        rows_ND[rows_N >= 0] = self.matrix[rows_N[rows_N >= 0]]
+        rows_ND[rows_N < 0] = self.subwords.vectors(made)
+        return rows_ND
+
+    def _double_rows(self, words: Sequence[FoundWord]) -> Any:
+        """Return the vectors of words in float64, (N, D), sparse if the matrix is."""
+        return self.stored_rows(words).astype(np.float64)
+
+    def directions(self, words: Sequence[FoundWord]) -> Floats:
+        """Return the vectors of words scaled to length 1, dense, (N, D)."""
+        rows_ND = _directions(self._double_rows(words))
+        dense: Floats = (rows_ND.toarray() if self.is_sparse else rows_ND).astype(np.float32)
+        return dense
 
     def _answer(
         self, questions: Sequence[Question], top: int, scoring: Scoring = COSINE, space: Space | None = None
@@ -448,7 +604,11 @@ class Vectors:
     def _space(self) -> Space:
         """Return all words that have a trained vector."""
         coarse = None if self.is_sparse else CoarseUnit(self.unit)
-        return Space(self.unit, self._stored_rows, self.untrained_ids, len(self.vocab), coarse)
+        return Space(self.unit, self._matrix_rows, self.untrained_ids, len(self.vocab), coarse)
+
+    def _matrix_rows(self, word_ids: Any) -> Any:
+        """Return rows of the matrix in float64, (N, D)."""
+        return self.matrix[word_ids].astype(np.float64)
 
     def _space_of(
         self, among: Iterable[Word] | None = None, min_frequency: int = 0, max_rank: int | None = None
@@ -459,13 +619,13 @@ class Vectors:
         space, hidden_V = self._space, np.zeros(len(self.vocab), bool)
         if among is not None:
             hidden_V[:] = True
-            hidden_V[[self._row_of(word) for word in among]] = False
+            hidden_V[self._rows_of(among)] = False
         if min_frequency > 0:
-            if (self.vocab.counts < 0).any():
+            if (self.vocab.counts < 0).all():
                 raise ConfigError(
                     "min_frequency: these vectors have no word counts. Leave it out, or name other vectors."
                 )
-            hidden_V |= self.vocab.counts < min_frequency
+            hidden_V |= (self.vocab.counts >= 0) & (self.vocab.counts < min_frequency)
         if max_rank is not None:
             if max_rank < 1:
                 raise ConfigError(f"max_rank: {max_rank} is too small. Choose 1 or more.")
@@ -491,12 +651,16 @@ class Vectors:
         sizes = {"num_words": num_words, "dim": dim, "has_contexts": self.contexts is not None}
         sizes |= {"num_stored": self.matrix.nnz} if self.is_sparse else {}
         sizes |= {"dtype": self.dtype} if self.dtype != "float32" else {}
+        if self.subwords:
+            sizes["subwords"] = write_subwords(folder, self.subwords)
         folder.write_meta(kept | sizes | {"vocab_digest": self.vocab.digest})
         self.vocab.save(folder.path / "vocab.tsv")
         if self.is_sparse:
             save_csr(folder, self.matrix, np.float32)
         else:
             write_matrices(folder, self.matrix, self.contexts)
+        if self.last is not None:
+            write_last(folder, self.last)
 
     @classmethod
     def load(
@@ -526,10 +690,10 @@ class Vectors:
         if is_folder:
             vectors = artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
             return vectors if load_top is None else vectors._first_rows(load_top)
-        found = read_vectors(path, format, options=ReadOptions(lenient, load_top))
-        meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices}
+        found = read_vectors(path, format, options=ReadOptions(lenient, load_top, bool(verify)))
+        meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices, **found.meta}
         meta |= {"not_finite": found.not_finite} if found.not_finite else {}
-        return cls(found.vocab, found.matrix_VD, meta=meta)
+        return cls(found.vocab, found.matrix_VD, found.contexts, meta, found.subwords)
 
     def _first_rows(self, number: int) -> "Vectors":
         """Return the vectors of the first words."""
@@ -547,13 +711,14 @@ class Vectors:
         chosen = words[rows] if isinstance(rows, slice) else [words[row] for row in rows.tolist()]
         contexts = None if self.contexts is None else take_rows(self.contexts, rows)
         vocab = Vocab(chosen, self.vocab.counts[rows])
-        return Vectors(vocab, take_rows(self.matrix, rows), contexts, self.meta)
+        return Vectors(vocab, take_rows(self.matrix, rows), contexts, self.meta, self.subwords)
 
     @classmethod
     def _load_folder(cls, path: Path, verify: bool | None) -> "Vectors":
         record = FolderRecord(path)
         stored = load_folder(path, record, verify)
-        vectors = cls(stored.vocab, stored.matrix, stored.contexts, stored.meta)
+        parts = stored.vocab, stored.matrix, stored.contexts, stored.meta, stored.subwords, stored.last
+        vectors = cls(*parts)
         if not (stored.is_checked or verify is False):
             vectors._check_finite(path, ArtifactError, _NOT_FINITE)
             record.save(stored.table)
@@ -578,8 +743,11 @@ class Vectors:
                 f"{file}: cannot hold PPMI vectors, because they are sparse. "
                 "Write a .w2v folder, or train dense vectors with `nlpseq train-counts --method ppmi-svd`."
             )
+        model = WholeModel(self.contexts, self.subwords, self.meta)
         config = self._text_config
-        return write_vectors(file, self.vocab, self.matrix, format, bad_tokens, config=config, force=force)
+        return write_vectors(
+            file, self.vocab, self.matrix, format, bad_tokens, config=config, model=model, force=force
+        )
 
     def _check_finite(self, path: Path, raised: type[NlpseqError], fix: str) -> None:
         """Raise an error about a path if a number is NaN or infinite."""
@@ -588,16 +756,28 @@ class Vectors:
                 raise raised(f"{path}: the matrix holds numbers that are not finite. {fix}")
             return
         for matrix in [self.matrix] if self.contexts is None else [self.matrix, self.contexts]:
-            for start in range(0, len(matrix), _BLOCK_ROWS):
-                with np.errstate(over="ignore"):  # of int8 with forged scales
-                    finite = np.isfinite(matrix[start : start + _BLOCK_ROWS]).all(axis=1)
-                if not finite.all():
-                    word = self.vocab.words[start + int(np.argmin(finite))]
-                    raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
+            if (row := _infinite_row(matrix)) is not None:
+                word = self.vocab.words[row]
+                raise raised(f"{path}: the vector of {word!r} holds numbers that are not finite. {fix}")
+        if self.subwords and (row := _infinite_row(self.subwords.rows_BD)) is not None:
+            raise raised(f"{path}: bucket {row} of n-grams holds numbers that are not finite. {fix}")
+        for weight in self.last or ():
+            if (row := _infinite_row(weight)) is not None:
+                raise raised(f"{path}: row {row} of the last weights is not finite. {fix}")
 
 
 def _as_dense(matrix: Any) -> Any:
     return matrix if isinstance(matrix, CompactMatrix) else np.asarray(matrix, np.float32)
+
+
+def _infinite_row(matrix: Floats) -> int | None:
+    """Return the first row with a number that is not finite."""
+    for block in row_blocks(len(matrix)):
+        with np.errstate(over="ignore"):  # of int8 with forged scales
+            finite = np.isfinite(matrix[block]).all(axis=1)
+        if not finite.all():
+            return int(block.start + np.argmin(finite))
+    return None
 
 
 def _unit_rows(matrix: Any) -> Any:

@@ -1,16 +1,22 @@
 """Checkpoint of word2vec: its vectors so far, and the weights to continue from.
 
 vectors.npy, contexts.npy             present weights
+inputs.npy, ngrams.npy                with subwords the own rows of words, and the rows of n-grams, of which
+                                      vectors.npy has the means
+mean_words.npy, mean_outputs.npy      with a start the means over the earlier texts, and of n-grams, if any,
+                                      mean_ngrams.npy
 best_vectors.npy, best_contexts.npy   weights of the best epoch, with early stopping
+frozen.npy                            words whose input, and whose output, must not change, with freeze_known
 meta.json                             `complete: false` and `position`, the TrainState
 metrics.jsonl, vocab.tsv
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nlpseq.config import MAX_THREADS, Word2VecConfig
 from nlpseq.config.fields import are_numbers, check, from_dict, is_whole
@@ -22,13 +28,18 @@ from nlpseq.training import state
 from nlpseq.training.checkpoint import check_unfinished
 from nlpseq.training.metrics import read_metrics, write_metrics
 from nlpseq.vectors.folder import load_matrix
+from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
+from nlpseq.word2vec.averaging import Means
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.weights import to_numpy
 
 __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 
 PRESENT = ("vectors.npy", "contexts.npy")
+INPUTS = "inputs.npy"  # with subwords
+FROZEN = "frozen.npy"
+MEANS = ("mean_words.npy", "mean_outputs.npy", "mean_ngrams.npy")
 BEST = ("best_vectors.npy", "best_contexts.npy")
 
 
@@ -84,15 +95,37 @@ class Checkpoint(NamedTuple):
     metrics: list[artifact.Meta]
     weights: Weights  # without padding; memory-mapped if loaded
     best: Weights | None
+    frozen_2V: npt.NDArray[np.bool_] | None = None
+    words_VD: Any = None  # with subwords, the vectors of the words, which are means of rows of the inputs
+    means: Means | None = None  # over the earlier texts, with a start
 
 
 def save_checkpoint(folder: artifact.Folder, run: Checkpoint, meta: artifact.Meta) -> None:
     """Write a checkpoint into a new folder; meta: see training.runner.Trainer.save_state."""
     in_VD, out_VD = map(to_numpy, run.weights)
-    Vectors(run.vocab, in_VD, out_VD, run.meta).fill(folder, meta)
+    if run.config.ngrams is None:
+        Vectors(run.vocab, in_VD, out_VD, run.meta).fill(folder, meta)
+    else:
+        num_words = len(run.vocab)
+        subwords = SubwordVectors(in_VD[num_words:], run.config.ngrams)
+        Vectors(run.vocab, run.words_VD, out_VD, run.meta, subwords).fill(folder, meta)
+        folder.write_array(INPUTS, in_VD[:num_words])
     write_metrics(folder.path, run.metrics)
     for name, weight_VD in zip(BEST, run.best or (), strict=False):
         folder.write_array(name, to_numpy(weight_VD))
+    if run.frozen_2V is not None:
+        folder.write_array(FROZEN, run.frozen_2V)
+    for name, mean in zip(MEANS, run.means or (), strict=False):
+        if mean is not None:
+            folder.write_array(name, mean)
+
+
+def _load_finite(file: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return a matrix; raise ArtifactError for another shape, or numbers that are not finite."""
+    weight_VD = load_matrix(file, shape)
+    if not np.isfinite(weight_VD).all():
+        raise ArtifactError(f"{file}: holds numbers that are not finite. Train again with --force.")
+    return weight_VD
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -107,7 +140,7 @@ def _load(path: Path) -> Checkpoint:
     check_unfinished(path, meta)
     try:
         config, position = from_dict(Word2VecConfig, meta["config"]), from_dict(TrainState, meta["position"])
-        for name in ("epochs", "learning_rate", "threads"):
+        for name in ("epochs", "learning_rate", "threads", *(["buckets"] if config.subwords else [])):
             check(getattr(config, name) is not None, config, name, "the value that training started with")
         if not is_whole(meta["tokens"]):
             raise ValueError(f"tokens is {meta['tokens']!r}")
@@ -116,13 +149,27 @@ def _load(path: Path) -> Checkpoint:
         raise ArtifactError(
             f"{path / 'meta.json'}: is not valid ({error}). Train again with --force."
         ) from error
-    shape = (len(vectors.vocab), config.dim)
-    names = (*PRESENT, *BEST) if (path / BEST[0]).exists() else PRESENT
-    matrices = [load_matrix(path / name, shape) for name in names]
-    for name, weight_VD in zip(BEST, matrices[2:], strict=False):
-        if not np.isfinite(weight_VD).all():  # Vectors.load has checked PRESENT
-            raise ArtifactError(
-                f"{path / name}: holds numbers that are not finite. Train again with --force."
-            )
-    weights, best = Weights(*matrices[:2]), Weights(*matrices[2:]) if matrices[2:] else None
-    return Checkpoint(meta, vectors.vocab, config, position, read_metrics(path), weights, best)
+    num_words = len(vectors.vocab)
+    shapes = [(num_words + (config.buckets or 0), config.dim), (num_words, config.dim)]
+    words_VD, out_VD = (load_matrix(path / name, shapes[1]) for name in PRESENT)
+    weights, best = Weights(words_VD, out_VD), None
+    if config.subwords:
+        if vectors.subwords is None or len(vectors.subwords.rows_BD) != config.buckets:
+            raise ArtifactError(f"{path}: has no rows of {config.buckets} n-grams. Train again with --force.")
+        own_VD = _load_finite(path / INPUTS, shapes[1])
+        weights = Weights(np.concatenate([own_VD, vectors.subwords.rows_BD]), out_VD)
+    if (path / BEST[0]).exists():
+        best = Weights(*(_load_finite(path / name, shape) for name, shape in zip(BEST, shapes, strict=True)))
+    frozen_2V = None
+    if config.freeze_known:
+        frozen_2V = load_matrix(path / FROZEN, (2, num_words), np.bool_)
+    means = None
+    if (path / MEANS[0]).exists():
+        of_ngrams = [(config.buckets or 0, config.dim)] if config.subwords else []
+        of_means = [shapes[1], shapes[1], *of_ngrams]
+        means = Means(
+            *(_load_finite(path / name, shape) for name, shape in zip(MEANS, of_means, strict=False))
+        )
+    words = words_VD if config.subwords else None
+    metrics = read_metrics(path)
+    return Checkpoint(meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, words, means)

@@ -12,7 +12,7 @@ order of the threads:
 
 Rows of frequent words are averaged after each round, rarer rows less often: after round 1, 2, 3 ... the first
 HOT_ROWS * 2^z rows, where 2^z is the largest power of 2 that divides the number of the round. Rows are sorted
-by count, and counts fall about as 1 / rank (Zipf), so each row changes about equally often between two
+by their use, which falls about as 1 / rank (Zipf), so each row changes about equally often between two
 averages, and threads miss few changes of each other. After FULL_SYNC_EVERY rounds all rows are averaged; then
 the shared weights hold everything, and a checkpoint can be saved.
 
@@ -21,7 +21,7 @@ optimum alone, and T times this distance is too far. If a thread that uses a row
 x = (1 - p)^n of the distance, T threads one after another would leave x^T, so the weight is
 (1 - x^T) / (T (1 - x)): near 1/T, a mean, if x is near 0. p is PULL (T - 1), at most MAX_PULL.
 
-Letters: V words, D dimensions, T threads.
+Letters: V words, D dimensions, T threads, R rows of words and n-grams as input.
 """
 
 import threading
@@ -35,8 +35,10 @@ from nlpseq.config import Word2VecConfig
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.dataset.subsample import HALF, keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.vectors.subwords import Bags
 from nlpseq.word2vec.checkpoint import TrainState
 from nlpseq.word2vec.objectives import Weights
+from nlpseq.word2vec.sampling import Frozen, noise_weights
 from nlpseq.word2vec.weights import aligned_zeros
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Hogwild",
     "LocalSGD",
     "ParallelSizes",
+    "pairs_of_rows",
     "pairs_of_words",
     "row_weights",
 ]
@@ -55,6 +58,7 @@ HOT_ROWS = 512  # averaged after every round
 FULL_SYNC_EVERY = 64  # rounds
 PULL, MAX_PULL = 2e-4, 1e-3  # measured: larger values learn less; with smaller ones many threads diverge
 
+Uses = npt.NDArray[np.float64]
 Work = Iterator[tuple[Weights, range]]
 """The weights that a thread trains next, and the chunks, numbered in the order of the epoch."""
 
@@ -110,22 +114,27 @@ class LocalSGD:
         weights: Weights,
         state: TrainState,
         threads: int,
-        pairs_V: npt.NDArray[np.float64],
+        pairs: tuple[Uses, Uses],
         sizes: ParallelSizes = DEFAULT_SIZES,
+        frozen: Frozen | None = None,
     ) -> None:
         """Copy the weights for each thread.
 
-        pairs_V: pairs per token of the text that use each word.
+        pairs: pairs per token of the text that use each row of the two weights. frozen: see Tables.
         """
         self.chunk, self.halt = max(1, sizes.sync_every_tokens // threads), threading.Event()
         self._weights, self._state, self._threads, self._sizes = weights, state, threads, sizes
-        self._weight_V = row_weights(pairs_V * self.chunk, threads, sizes)
-        num_words, dim = weights.in_VD.shape
-        self._copies = Weights(
-            *(aligned_zeros(threads * num_words, dim).reshape(threads, num_words, dim) for _ in weights)
-        )
-        for weight_VD, copies_TVD in zip(weights, self._copies, strict=True):
-            copies_TVD[:] = weight_VD
+        self._rows = [np.argsort(-pairs_V, kind="stable") for pairs_V in pairs]
+        self._factors = [
+            row_weights(pairs_V[row_V] * self.chunk, threads, sizes)
+            for pairs_V, row_V in zip(pairs, self._rows, strict=True)
+        ]
+        if frozen is not None:  # adding -0, times a change of 0, keeps every bit, also of -0
+            self._factors = [
+                np.where(frozen_V[row_V], np.float32(-0.0), factor_V)
+                for frozen_V, row_V, factor_V in zip(frozen, self._rows, self._factors, strict=True)
+            ]
+        self._copies = Weights(*(_copies(weight_VD, threads) for weight_VD in weights))
         self._together = threading.Barrier(threads)
         self.abandon: Callable[[], None] = self._together.abort
         self._is_halted = False
@@ -138,23 +147,26 @@ class LocalSGD:
         use_cache_for_numba()
         from nlpseq.word2vec.average_numba import add_changes
 
-        state, threads, num_words = self._state, self._threads, len(self._weights.in_VD)
+        state, threads, all_rows = self._state, self._threads, len(self._weights.in_VD)
         mine = Weights(*(copies_TVD[thread] for copies_TVD in self._copies))
         while state.chunk_index < num_chunks:
             indices = range(state.chunk_index, num_chunks)[:threads]
             yield mine, indices[thread : thread + 1]
             is_last, round = indices.stop == num_chunks, -(-indices.stop // threads)
-            num_rows = min(num_words, self._sizes.hot_rows * (round & -round))
+            num_rows = min(all_rows, self._sizes.hot_rows * (round & -round))
             if is_last or round % self._sizes.full_sync_every == 0:
-                num_rows = num_words
-            first, last = (num_rows * part // threads for part in (thread, thread + 1))
+                num_rows = all_rows
             try:
                 self._together.wait()
                 if thread == 0:  # the others read both after the average
                     state.chunk_index = indices.stop
-                    self._is_halted = num_rows == num_words and self.halt.is_set()
-                for shared_VD, copies_TVD in zip(self._weights, self._copies, strict=True):
-                    add_changes(shared_VD, copies_TVD, self._weight_V, first, last)
+                    self._is_halted = num_rows == all_rows and self.halt.is_set()
+                for shared_VD, copies_TVD, row_V, factor_V in zip(
+                    self._weights, self._copies, self._rows, self._factors, strict=True
+                ):
+                    num = min(num_rows, len(shared_VD))
+                    first, last = (num * part // threads for part in (thread, thread + 1))
+                    add_changes(shared_VD, copies_TVD, row_V, factor_V, first, last)
                 self._together.wait()
             except threading.BrokenBarrierError:  # because another thread failed, and raises its error
                 return
@@ -162,22 +174,35 @@ class LocalSGD:
                 return
 
 
-def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> npt.NDArray[np.float64]:
+def _copies(weight_VD: npt.NDArray[np.float32], threads: int) -> npt.NDArray[np.float32]:
+    """Return a copy of a weight for each thread, (threads, V, D)."""
+    num_rows, dim = weight_VD.shape
+    copies_TVD = aligned_zeros(threads * num_rows, dim).reshape(threads, num_rows, dim)
+    copies_TVD[:] = weight_VD
+    return copies_TVD
+
+
+def pairs_of_rows(pairs_V: Uses, bags: Bags, num_rows: int) -> Uses:
+    """Return the pairs that use each row of the bags as input, (R,), from the pairs of each word."""
+    pairs_R = np.zeros(num_rows)
+    np.add.at(pairs_R, bags.rows_N, np.repeat(pairs_V, np.diff(bags.starts_V)))
+    return pairs_R
+
+
+def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> Uses:
     """Return about how many training pairs contain each word, (V,), per token of the text.
 
     A word is in a pair as input, target or negative. data: the train split.
     """
-    counts_V = data.vocab.without_specials().counts
+    counts_V = data.word_counts
     kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
-    noise_V = counts_V**config.smoothing
+    noise_V = noise_weights(data, config.smoothing)
     noise_V *= kept_V.sum() / noise_V.sum()
-    pairs_V: npt.NDArray[np.float64] = (1 + config.negatives) * kept_V + config.negatives * noise_V
+    pairs_V: Uses = (1 + config.negatives) * kept_V + config.negatives * noise_V
     return (config.window + 1) * pairs_V
 
 
-def row_weights(
-    uses_V: npt.NDArray[np.float64], threads: int, sizes: ParallelSizes = DEFAULT_SIZES
-) -> npt.NDArray[np.float32]:
+def row_weights(uses_V: Uses, threads: int, sizes: ParallelSizes = DEFAULT_SIZES) -> npt.NDArray[np.float32]:
     """Return the factor of the summed changes of each row, (V,).
 
     uses_V: uses of each row by one thread in one round.

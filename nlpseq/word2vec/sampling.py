@@ -15,9 +15,11 @@ from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.dataset.subsample import HALF, as_threshold, keep_thresholds, kept
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.vectors.subwords import Bags, word_bags
 
 __all__ = [
     "PART_TOKENS",
+    "Frozen",
     "Kept",
     "Tables",
     "Windows",
@@ -25,6 +27,7 @@ __all__ = [
     "epoch_keys",
     "kept_words",
     "make_tables",
+    "noise_weights",
     "noise_words",
     "resident",
     "span_windows",
@@ -41,7 +44,8 @@ def alias_table(weights_V: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
     """Return the alias table of Vose 1991 (doi:10.1109/32.92917), (V, 2): acceptance threshold and alias.
 
     A draw selects row v uniformly and returns v if its lower half is at most table[v, 0], else table[v, 1].
-    The probability of each word is proportional to its weight, with two reads for any number of words.
+    The probability of each word is proportional to its weight, with two reads for any number of words; a word
+    of weight 0 is drawn with a probability of at most 2^-32 / V.
     """
     scaled = (weights_V / weights_V.sum() * len(weights_V)).tolist()
     alias = list(range(len(scaled)))
@@ -58,6 +62,13 @@ def alias_table(weights_V: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
     return np.stack([as_threshold(np.array(scaled)), np.array(alias, np.uint32)], axis=1)
 
 
+class Frozen(NamedTuple):
+    """Rows that no step changes: of the inputs, and of the outputs."""
+
+    in_V: Array  # bool; with subwords, (R,)
+    out_V: Array  # bool
+
+
 class Tables(NamedTuple):
     """Read-only data of every step."""
 
@@ -65,6 +76,8 @@ class Tables(NamedTuple):
     sentences: npt.NDArray[np.int64]  # (num_sentences + 1,): start of each in tokens, end of the last
     keep_V: Array  # keep_thresholds of the words
     alias_V2: Array  # alias_table of the noise distribution
+    bags: Bags | None = None  # rows of each word as input, with subwords
+    frozen: Frozen | None = None
 
 
 def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
@@ -72,13 +85,31 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
 
     data: the train split. The bounds of sentences stay in NumPy, and so does a text too large for the device.
     """
-    counts_V = data.vocab.without_specials().counts
+    bags = None
+    if config.ngrams:
+        assert config.buckets
+        words = data.vocab.without_specials().words
+        bags = Bags(*map(xp.asarray, word_bags(words, config.ngrams, config.buckets)))
     return Tables(
         resident(data.tokens, xp),
         data.sentences,
-        xp.asarray(keep_thresholds(counts_V, config.subsample)),
-        xp.asarray(alias_table(np.maximum(counts_V, 1).astype(np.float64) ** config.smoothing)),
+        xp.asarray(keep_thresholds(data.word_counts, config.subsample)),
+        xp.asarray(alias_table(noise_weights(data, config.smoothing))),
+        bags,
     )
+
+
+def noise_weights(data: TokenDataset, smoothing: float) -> npt.NDArray[np.float64]:
+    """Return the weight of each word in the noise distribution, (V,): its count to the power `smoothing`.
+
+    With a start, words that the text lacks have weight 0, because steps as negatives alone would move their
+    outputs away from all words of the text. Otherwise such words, as many tokens of BPE, count once.
+    """
+    counts_V = data.word_counts
+    weights_V: npt.NDArray[np.float64] = np.maximum(counts_V, 1).astype(np.float64) ** smoothing
+    if "start" in data.meta and counts_V.any():
+        weights_V[counts_V == 0] = 0
+    return weights_V
 
 
 def resident(tokens: npt.NDArray[Any], xp: Any) -> Any:

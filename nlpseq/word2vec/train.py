@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,26 +11,34 @@ from nlpseq.config.fields import split_settings
 from nlpseq.core.resources import available_cores, count_text
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError, advise
 from nlpseq.reading.corpus import Corpus, Source
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig, lock_new_run, lock_resumed_run
 from nlpseq.training.progress import ProgressCallback
 from nlpseq.training.provenance import check_same_text
+from nlpseq.vectors.subwords import count_ngrams
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.checkpoint import load_checkpoint
 from nlpseq.word2vec.parallel import ParallelSizes
+from nlpseq.word2vec.start import Start, check_joint, new_share, word2vec_settings
 from nlpseq.word2vec.trainer import Trainer
 
-__all__ = ["DEFAULT_RATE", "resolve", "resume_word2vec", "train_word2vec"]
+__all__ = ["DEFAULT_RATE", "MAX_DEFAULT_BUCKETS", "choose_buckets", "resolve", "resume_word2vec"]
+__all__ += ["train_word2vec"]
 
+CONTINUED_RATE = 1.5  # times the usual rate of skip-gram, because means over texts bear it: see README.md
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
+SUBWORD_RATE = {"skipgram": 0.05, "legacy": 0.05, "corrected": 0.15}  # .05 is the default of fastText
+MAX_DEFAULT_BUCKETS = 2_000_000  # the default of fastText
 
 
 def train_word2vec(
     data: TokenDataset | Corpus | Source,
     config: Word2VecConfig | None = None,
     *,
+    start: Start | Vectors | Path | str | None = None,
     progress: ProgressCallback | None = None,
     checkpoint: CheckpointConfig | None = None,
     sizes: ParallelSizes | None = None,
@@ -38,7 +47,8 @@ def train_word2vec(
     """Train CBOW or skip-gram vectors of every word on the train split.
 
     data: an encoded corpus, or a source as in open_corpus. settings: fields of config, and of TextConfig for
-    a source.
+    a source. start: initial vectors, or the path of a model or vector file, to continue training; words and
+    counts of the start are kept, and its settings are the defaults (see word2vec/start.py).
     A valid split is evaluated after each epoch; with config.early_stop training ends after its loss stops
     falling, and the result is the best epoch. checkpoint: where to store the run; by default
     in memory only. A run stopped by checkpoint.should_stop has meta["complete"] False. Raises DataError if
@@ -46,11 +56,26 @@ def train_word2vec(
     """
     with lock_new_run(checkpoint):
         chosen, text = split_settings(Word2VecConfig, config, settings, TextConfig)
-        data = as_dataset(data, text, threads=chosen.threads)
-        words, tokens = len(data.vocab.without_specials()), data.split("train").num_tokens
-        config = resolve(chosen, words, tokens, data.config.min_count)
+        begin = None if start is None else Start.load(start)
+        if chosen.freeze_known and begin is None:
+            raise ConfigError("freeze_known: has no effect without a start. Add a start, or leave it out.")
+        if begin is None:
+            data, earlier, share = as_dataset(data, text, threads=chosen.threads), 0, 1.0
+        else:
+            own = {name: value for name, value in settings.items() if name not in text}
+            chosen = word2vec_settings(begin, config, own)
+            data = as_dataset(
+                data, text, begin.text_defaults(text), threads=chosen.threads, start=begin.vectors.vocab
+            )
+            check_joint(data, begin)
+            earlier, share = begin.tokens or 0, new_share(begin, data)
+        vocab, tokens = data.vocab.without_specials(), data.split("train").num_tokens
+        chosen = choose_buckets(chosen, vocab)
+        config = resolve(
+            chosen, len(vocab), earlier + tokens, data.config.min_count, has_start=begin is not None
+        )
         provenance = checkpoint.provenance if checkpoint else None
-        trainer = Trainer(data, config, provenance=provenance, sizes=sizes)
+        trainer = Trainer(data, config, start=begin, share=share, provenance=provenance, sizes=sizes)
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
 
 
@@ -82,10 +107,18 @@ def resume_word2vec(
         return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
 
 
-def resolve(config: Word2VecConfig, num_words: int, num_tokens: int, min_count: int = 1) -> Word2VecConfig:
+def resolve(
+    config: Word2VecConfig,
+    num_words: int,
+    num_tokens: int,
+    min_count: int = 1,
+    *,
+    has_start: bool = False,
+) -> Word2VecConfig:
     """Fill in defaults from the data and the machine.
 
-    min_count: of the text, for advice. Raises DataError for a single word.
+    num_tokens: of this text and all texts before, because all are read as often. min_count: of the text, for
+    advice. Raises DataError for a single word.
     """
     if num_words < 2:
         raise DataError(
@@ -93,7 +126,23 @@ def resolve(config: Word2VecConfig, num_words: int, num_tokens: int, min_count: 
             + advise({"a lower --min-count": (min_count, 1)}, "more text")
         )
     update = config.objective if config.objective == "skipgram" else config.cbow_update
-    learning_rate = config.learning_rate or DEFAULT_RATE[update]
+    usual_rate = (SUBWORD_RATE if config.subwords else DEFAULT_RATE)[update]
+    is_averaged = has_start and not config.freeze_known
+    factor = CONTINUED_RATE if is_averaged and update == "skipgram" and not config.subwords else 1.0
+    learning_rate = config.learning_rate or usual_rate * factor
     epochs = config.epochs or min(20, max(5, round(80e6 / num_tokens)))
     threads = config.threads or available_cores()
     return replace(config, learning_rate=learning_rate, epochs=epochs, threads=threads)
+
+
+def choose_buckets(config: Word2VecConfig, vocab: Vocab) -> Word2VecConfig:
+    """Fill in the buckets of n-grams, if there are subwords; raise ConfigError for tokens of BPE."""
+    if config.ngrams is None:
+        return config
+    if vocab.bpe:
+        raise ConfigError(
+            "--subwords: the tokens of byte-level BPE are parts of words already. Leave out --subwords, or "
+            "use another --tokenizer."
+        )
+    found = config.buckets or count_ngrams(vocab.words, config.ngrams, MAX_DEFAULT_BUCKETS)
+    return replace(config, buckets=max(1, found))

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from math import log
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
@@ -21,13 +23,24 @@ from nlpseq.storage import artifact
 from nlpseq.training.metrics import write_metrics
 from nlpseq.training.progress import TrainProgress
 from nlpseq.training.provenance import describe_source
+from nlpseq.vectors.folder import LastWeights
+from nlpseq.vectors.subwords import Bags, SubwordVectors, mean_rows
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 from nlpseq.word2vec import parallel
+from nlpseq.word2vec.averaging import Means, average, weight_of_new
 from nlpseq.word2vec.checkpoint import Checkpoint, TrainState, save_checkpoint
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.parallel import CHUNK_TOKENS, Hogwild, LocalSGD, ParallelSizes, pairs_of_words
-from nlpseq.word2vec.sampling import PART_TOKENS, epoch_keys, make_tables
+from nlpseq.word2vec.parallel import (
+    CHUNK_TOKENS,
+    Hogwild,
+    LocalSGD,
+    ParallelSizes,
+    pairs_of_rows,
+    pairs_of_words,
+)
+from nlpseq.word2vec.sampling import PART_TOKENS, Frozen, epoch_keys, make_tables
+from nlpseq.word2vec.start import Start
 from nlpseq.word2vec.weights import (
     initial_ids,
     initial_weights,
@@ -38,6 +51,8 @@ from nlpseq.word2vec.weights import (
 
 __all__ = ["Trainer"]
 
+Floats = npt.NDArray[np.float32]
+
 FINAL_RATE = 1e-4  # of the first learning rate, as in word2vec.c
 VALID_EPOCH = -1  # whose random numbers every validation has
 PATIENCE = 2  # epochs that early stopping waits for a lower validation loss
@@ -47,6 +62,8 @@ class Trainer:
     """A run of word2vec; a step is about sizes.poll_seconds of the threads' work.
 
     data: the whole corpus. config: with every default resolved. stored: the checkpoint to continue from.
+    start: the initial vectors, if any, of a run without a checkpoint. share: of the text in all texts, see
+    start.new_share.
     part_tokens: tokens whose chunks are shuffled together. `best` are the weights of the best epoch with
     config.early_stop, else the present weights.
     """
@@ -59,6 +76,8 @@ class Trainer:
         config: Word2VecConfig,
         stored: Checkpoint | None = None,
         *,
+        start: Start | None = None,
+        share: float = 1.0,
         provenance: Mapping[str, object] | None = None,
         sizes: ParallelSizes | None = None,
         part_tokens: int = PART_TOKENS,
@@ -74,14 +93,22 @@ class Trainer:
         self.state = stored.state if stored else TrainState()
         self.metrics = list(stored.metrics) if stored else []
         self.compile_seconds = 0.0
-        self._load(stored)
+        self._start = start.describe(share) if start else stored.meta.get("start") if stored else None
+        self._means = stored.means if stored else None
+        self._frozen_2V = stored.frozen_2V if stored else None
+        self._frozen_VD: Any = None  # with subwords, vectors of the words of frozen inputs
+        if stored and stored.frozen_2V is not None and stored.words_VD is not None:
+            self._frozen_VD = stored.words_VD[stored.frozen_2V[0]]
+        self._load(stored, start)
         self.sums = np.zeros((self.threads, 3))  # of the epoch by thread: loss, predictions, words
         for thread, sums in enumerate(self.state.sums):  # a checkpoint may have more threads
             self.sums[thread % self.threads] += sums
         self.sharing: Hogwild | LocalSGD
         if config.deterministic and self.selection.is_compiled and self.threads > 1:
-            pairs_V = pairs_of_words(data.split("train"), config)
-            self.sharing = LocalSGD(self.weights, self.state, self.threads, pairs_V, self.sizes)
+            pairs_V, bags = pairs_of_words(data.split("train"), config), self.tables.bags
+            pairs_R = pairs_of_rows(pairs_V, bags, len(self.weights.in_VD)) if bags else pairs_V
+            uses, frozen = (pairs_R, pairs_V), self.tables.frozen
+            self.sharing = LocalSGD(self.weights, self.state, self.threads, uses, self.sizes, frozen)
         else:
             self.sharing = Hogwild(self.weights, self.state, self.at_once, self.sizes)
         num_chunks = -(-(self.stop - self.start) // self.sharing.chunk)
@@ -93,11 +120,18 @@ class Trainer:
         self._workers = set[Future[None]]()
         self._result: Vectors | None = None
 
-    def _load(self, stored: Checkpoint | None) -> None:
+    def _load(self, stored: Checkpoint | None, start: Start | None) -> None:
         """Load the weights, then tables and text, because on a GPU the text takes free memory."""
         lanes, xp = self.selection.lanes, self.selection.xp
         if stored is None:
-            host = initial_weights(len(self.data.vocab.without_specials()), self.config, lanes)
+            words = self.data.vocab.without_specials()
+            host = initial_weights(len(words), self.config, lanes)
+            if start is not None:
+                start.fill(host, words, is_frozen=self.config.freeze_known)
+                self._means = None if self.config.freeze_known else start.means(words)
+                self._frozen_2V = start.frozen(words) if self.config.freeze_known else None
+                if self._frozen_2V is not None and self.config.subwords:
+                    self._frozen_VD = start.vectors_of(words, self._frozen_2V[0])
         else:
             host = Weights(*(with_padding(rows_VD, lanes) for rows_VD in stored.weights))
         self.best = self.weights = Weights(*map(xp.asarray, host))
@@ -105,6 +139,10 @@ class Trainer:
             self.best = Weights(*(xp.asarray(with_padding(rows_VD, lanes)) for rows_VD in stored.best))
         train = self.data.split("train")
         self.tables = make_tables(train, self.config, xp)
+        if self._frozen_2V is not None:
+            in_V, out_V = self._frozen_2V
+            in_R = np.append(in_V, np.ones(self.config.buckets or 0, np.bool_))  # all n-grams are known
+            self.tables = self.tables._replace(frozen=Frozen(xp.asarray(in_R), xp.asarray(out_V)))
         self.start, self.stop = int(train.sentences[0]), int(train.sentences[-1])
         self.at_once = self.selection.at_once(self.tables)
         is_softmax, num_words = self.config.loss == "softmax", len(self.tables.keep_V)
@@ -259,7 +297,7 @@ class Trainer:
         """Raise DataError if not one pair of words was trained."""
         if all(loss is None for loss in self.state.losses):
             vocab, text = self.data.vocab, self.data.config
-            has_unknown = vocab.counts[vocab.num_words] != 0
+            has_unknown = self.data.counts[vocab.num_words] != 0
             settings = {
                 "--subsample 0": (self.config.subsample, 0.0),
                 "a lower --min-count": (text.min_count if has_unknown else 1, 1),
@@ -274,9 +312,20 @@ class Trainer:
         dim, vocab = self.config.dim, self.data.vocab.without_specials()
         weights = Weights(*(to_numpy(weight[:, :dim]) for weight in self.weights))
         best = None if self.best is self.weights else Weights(*(weight[:, :dim] for weight in self.best))
-        untrained = [vocab.words[word_id] for word_id in initial_ids(weights.in_VD, self.config)]
-        described = self._describe() | {"untrained": untrained}
-        run = Checkpoint(described, vocab, self.config, self.state, self.metrics, weights, best)
+        described = self._describe() | {"untrained": self._words_without_pairs(weights.in_VD)}
+        words_VD = self._word_vectors(weights.in_VD) if self.tables.bags else None
+        run = Checkpoint(
+            described,
+            vocab,
+            self.config,
+            self.state,
+            self.metrics,
+            weights,
+            best,
+            self._frozen_2V,
+            words_VD,
+            self._means,
+        )
         save_checkpoint(folder, run, meta)
 
     def save_result(self, folder: artifact.Folder) -> None:
@@ -291,10 +340,53 @@ class Trainer:
         """
         if self._result is None:
             in_VD, out_VD = (without_padding(to_numpy(weight), self.config.dim) for weight in self.best)
+            vocab, subwords = self.data.vocab.without_specials(), None
             in_VD[initial_ids(in_VD, self.config)] = 0
-            self._result = Vectors(self.data.vocab.without_specials(), in_VD, out_VD, self._describe())
+            last_RD = in_VD
+            if self.config.ngrams:
+                subwords = SubwordVectors(in_VD[len(vocab) :], self.config.ngrams)
+                in_VD = self._word_vectors(in_VD)
+            self._result = Vectors(vocab, in_VD, out_VD, self._describe(), subwords)
+            if self._means is not None:
+                self._result = self._averaged(self._result, LastWeights(last_RD, out_VD), self._means)
         self._result.meta |= meta
         return self._result
+
+    def _averaged(self, trained: Vectors, last: LastWeights, means: Means) -> Vectors:
+        """Return the means over all texts, with the last weights beside."""
+        assert self._start is not None
+        weight, subwords = weight_of_new(float(self._start["share"])), trained.subwords
+        words_VD, out_VD, ngrams_BD = (
+            each if each is None or each.flags.writeable else np.array(each) for each in means
+        )
+        words_VD = average(words_VD, trained.matrix, weight)
+        out_VD = average(out_VD, trained.contexts, weight)
+        if subwords is not None:
+            subwords = subwords._replace(rows_BD=average(ngrams_BD, subwords.rows_BD, weight))
+        return Vectors(trained.vocab, words_VD, out_VD, trained.meta, subwords, last)
+
+    def _words_without_pairs(self, in_RD: Floats) -> list[str]:
+        """Return the words that no pair has trained so far, neither their own row nor a row of an n-gram."""
+        is_initial_R = np.zeros(len(in_RD), np.bool_)
+        is_initial_R[initial_ids(in_RD, self.config)] = True
+        if bags := self._bags():
+            is_initial_R = np.logical_and.reduceat(is_initial_R[bags.rows_N], bags.starts_V[:-1])
+        words = self.data.vocab.without_specials().words
+        return [words[word_id] for word_id in np.flatnonzero(is_initial_R).tolist()]
+
+    def _word_vectors(self, in_RD: Floats) -> Floats:
+        """Return the means of the rows of each word, (V, D), with subwords; frozen words keep every bit."""
+        bags = self._bags()
+        assert bags is not None
+        words_VD = mean_rows(bags, in_RD, self.config.dim)
+        if self._frozen_2V is not None:
+            words_VD[self._frozen_2V[0]] = self._frozen_VD
+        return words_VD
+
+    def _bags(self) -> Bags | None:
+        """Return the rows of each word, with subwords, as arrays of NumPy."""
+        bags = self.tables.bags
+        return Bags(to_numpy(bags.starts_V), to_numpy(bags.rows_N)) if bags else None
 
     def _describe(self) -> artifact.Meta:
         """Return meta.json of the vectors."""
@@ -321,4 +413,5 @@ class Trainer:
             "valid_loss": state.held_out,
             "best_epoch": state.best_epoch,
             "compile_seconds": self.compile_seconds,
+            **({"start": self._start} if self._start else {}),
         }

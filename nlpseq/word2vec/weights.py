@@ -21,10 +21,14 @@ Floats = npt.NDArray[np.float32]
 
 
 def initial_weights(num_words: int, config: Word2VecConfig, lanes: int = LANES) -> Weights:
-    """Return inputs uniform within 0.5/dim of 0, outputs of 0, as in word2vec.c; rows padded with 0."""
-    in_VD, out_VD = (aligned_zeros(num_words, padded(config.dim, lanes)) for _ in range(2))
-    for first in range(0, num_words, BLOCK_ROWS):
-        last = min(first + BLOCK_ROWS, num_words)
+    """Return inputs uniform within 0.5/dim of 0, outputs of 0, as in word2vec.c; rows padded with 0.
+
+    With subwords, the inputs of the words are followed by the rows of the buckets.
+    """
+    num_inputs = num_words + (config.buckets or 0)
+    in_VD, out_VD = (aligned_zeros(num, padded(config.dim, lanes)) for num in (num_inputs, num_words))
+    for first in range(0, num_inputs, BLOCK_ROWS):
+        last = min(first + BLOCK_ROWS, num_inputs)
         in_VD[first:last, : config.dim] = _initial_rows(first, last, config.dim, config)
     return Weights(in_VD, out_VD)
 
@@ -73,7 +77,7 @@ def without_padding(padded_VP: Floats, dim: int, block_rows: int = BLOCK_ROWS) -
     return flat[: num * dim].reshape(num, dim)
 
 
-def to_numpy(array: Any) -> Floats:
+def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Return an array of NumPy or CuPy as one of NumPy."""
-    host: Floats = array.get() if hasattr(array, "get") else array
+    host: npt.NDArray[Any] = array.get() if hasattr(array, "get") else array
     return host

@@ -2,7 +2,7 @@
 
 Random vectors of 300 dimensions with words of realistic lengths are written as a word2vec binary in a zip
 file, and as a folder that is converted to int8. Each figure is the time from the start of a command to its
-answer, in a new process.
+answer, in a new process. With --buckets, the words have n-grams, in a model of fastText and in a folder.
 """
 
 import argparse
@@ -19,7 +19,9 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 from measure import anonymous_bytes, commit, machine
 
+from nlpseq.config import Ngrams
 from nlpseq.dataset.vocab import Vocab
+from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
 
 TARGET_WORDS = 3_000_000
@@ -36,12 +38,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--words", type=int, default=TARGET_WORDS)
     parser.add_argument("--dim", type=int, default=300)
+    parser.add_argument("--buckets", type=int, help="rows of n-grams; 2,000,000 and as many words: 7 GB")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--folder", help="for the files, deleted afterwards [default: a temporary folder]")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         os.environ["NLPSEQ_CACHE_DIR"] = f"{folder}/cache"
-        print(report(options, Path(folder)))
+        print((report_ngrams if options.buckets else report)(options, Path(folder)))
 
 
 def report(options: argparse.Namespace, folder: Path) -> str:
@@ -83,6 +86,40 @@ def report(options: argparse.Namespace, folder: Path) -> str:
     return "\n".join(
         [*lines, f"An answer of the zip file must come within {ZIP_MUST_S:g} s (aim {ZIP_AIM_S:g} s)."]
     )
+
+
+def report_ngrams(options: argparse.Namespace, folder: Path) -> str:
+    """Return a section for LOG.md about a model of fastText, and a folder with the same vectors."""
+    words, matrix_VD = random_words(options.words), random_matrix(options.words, options.dim, folder)
+    (folder / "ngrams").mkdir()
+    rows_BD = random_matrix(options.buckets, options.dim, folder / "ngrams")
+    subwords = SubwordVectors(rows_BD, Ngrams(3, 6))
+    vocab = Vocab(words, np.arange(len(words), 0, -1))
+    vectors, rows = Vectors(vocab, matrix_VD, matrix_VD, subwords=subwords), list[tuple[Any, ...]]()
+    vectors.write(folder / "large.bin", "fasttext")
+    size = (folder / "large.bin").stat().st_size
+    vectors.save(folder / "large.w2v")
+    time.sleep(1)  # a record is made of files that did not change just before
+    for name in ("large.bin", "large.w2v"):
+        for title, word in (
+            ("first answer", words[QUERY]),
+            ("again", words[QUERY]),
+            ("unseen word", "unseen"),
+        ):
+            rows.append((f"{name}: {title}", *measured(["neighbors", name, word], folder)))
+            print(rows[-1], file=sys.stderr, flush=True)
+    sizes = f"--words {options.words} --dim {options.dim} --buckets {options.buckets}"
+    command = f"python tests/bench/large_vectors.py {sizes}"
+    lines = [
+        f"## Large models with n-grams, {time.strftime('%Y-%m-%d')}, commit {commit()}",
+        "",
+        f"`{command}` on {machine()}.",
+        f"A model of fastText of {size / 1e9:.1f} GB, and a folder. Peaks are of anonymous memory.",
+        "",
+        "| command | seconds | CPU seconds | peak MB |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(f"| {name} | {s:.2f} | {cpu:.2f} | {mb:.0f} |" for name, s, cpu, mb in rows)])
 
 
 def measured(args: list[str], folder: Path, code: int = 0) -> tuple[float, float, float]:

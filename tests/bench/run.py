@@ -11,6 +11,9 @@ Kinds of WORK:
     vectors         every kind of vectors on the same tokens
     ingredients     gain of each setting of skip-gram
     queries         nearest words, one by one and in one call
+    subwords        training with character n-grams against gensim and fastText
+    korean          letters of Hangul against characters and plain words
+    continued       pieces of a text, one after another, against all of it at once
     cbow-update     both gradients of the CBOW mean at several learning rates
 
 Tables go to the terminal and to LOG.md. A table of all rows of `speed` also updates README.md in this folder.
@@ -24,12 +27,15 @@ from statistics import mean
 from typing import Any
 
 from common import CORPUS, check_tests, heading, tokenize_once, training_job
+from continued import continued
+from korean import korean
 from measure import run_job
 from queries import queries
 from revisions import compare_revisions
 from scaling import deterministic, growth, scaling
 from sources import sources
 from speed import ROWS, SCORES, speed
+from subwords import BUCKETS, OBJECTIVES, subwords
 from vectors import ingredients, vectors
 from worker import SETTINGS
 
@@ -53,6 +59,10 @@ def main() -> None:
     parser.add_argument("--row", choices=list(ROWS), help="the only row of speed to measure")
     parser.add_argument(
         "--base", metavar="REV", help="compare speed with this revision instead of other tools"
+    )
+    parser.add_argument("--buckets", type=int, default=BUCKETS, help="rows of n-grams, for subwords")
+    parser.add_argument(
+        "--objectives", nargs="+", default=OBJECTIVES, choices=OBJECTIVES, help="for subwords"
     )
     options = parser.parse_args()
     if options.base and options.work != "speed":
@@ -91,10 +101,13 @@ WORK = {
     "scaling": scaling,
     "sources": sources,
     "deterministic": deterministic,
+    "continued": continued,
     "growth": growth,
     "vectors": vectors,
     "ingredients": ingredients,
     "queries": queries,
+    "korean": korean,
+    "subwords": subwords,
 }
 
 if __name__ == "__main__":

@@ -243,6 +243,67 @@ def evaluate_saved(job: Figures) -> Figures:
     return evaluate(vectors.vocab.words, vectors.matrix, job["data"])
 
 
+def train_subwords(job: Figures) -> Figures:
+    """Train with character n-grams, and save the vectors."""
+    from nlpseq.word2vec.train import train_word2vec
+
+    if lengths := job["lengths"]:
+        units = job.get("units", "characters")
+        job["settings"] |= {"subwords": lengths, "buckets": job["buckets"], "subword_units": units}
+    data = encoded(job)
+    vectors = train_word2vec(data, word2vec_config(job))
+    vectors.save(job["saved"], force=True)
+    words = data.split("train").num_tokens * job["epochs"]
+    return {"train_seconds": vectors.meta["seconds"], "words": words}
+
+
+def train_on_pieces(job: Figures) -> Figures:
+    """Train on one text after another, each time from the vectors before."""
+    from nlpseq.word2vec.train import train_word2vec
+
+    config, vectors, seconds = word2vec_config(job), None, 0.0
+    for piece in job["pieces"]:
+        vectors = train_word2vec(piece, config, start=vectors, **job["text_config"])
+        seconds += vectors.meta["seconds"]
+    return scores_with_unseen(vectors, job["data"]) | {"train_seconds": seconds, "words": len(vectors)}
+
+
+def score_korean(job: Figures) -> Figures:
+    """Evaluate a saved model on the Korean sets, by the words of its vocabulary alone."""
+    from nlpseq.evaluation.analogies import evaluate_analogies, read_analogies
+    from nlpseq.evaluation.word_pairs import evaluate_pairs, read_pairs
+    from nlpseq.vectors.vectors import Vectors
+
+    vectors, data = Vectors.load(job["saved"]).without_subwords(), Path(job["data"])
+    pairs = evaluate_pairs(vectors, read_pairs(data / "wordsim353-ko-dev.tsv").pairs)
+    sections = read_analogies(data / "analogies-ko-dev.txt").sections
+    total = evaluate_analogies(vectors, sections, restrict_vocab=RESTRICT)[-1]
+    used = {"used pairs": pairs.used, "used questions": total.used}
+    return {"pairs": pairs.spearman, "analogies": total.add / total.used} | used
+
+
+def score_saved(job: Figures) -> Figures:
+    """Evaluate a saved model, with the vectors of unseen words."""
+    from nlpseq.vectors.vectors import Vectors
+
+    return scores_with_unseen(Vectors.load(job["saved"]), job["data"])
+
+
+def scores_with_unseen(vectors: Any, data: str) -> Figures:
+    """Return scores, and the numbers of pairs with a word that has no vector."""
+    from nlpseq.evaluation.analogies import evaluate_analogies, read_analogies
+    from nlpseq.evaluation.word_pairs import evaluate_pairs, read_pairs
+
+    sets = {"rare words": "rarewords-dev.txt", "wordsim": "wordsim353.tsv", "simlex": "simlex999.txt"}
+    found = {name: evaluate_pairs(vectors, read_pairs(Path(data, file)).pairs) for name, file in sets.items()}
+    sections = read_analogies(Path(data, "questions-words.txt")).sections
+    scores = evaluate_analogies(vectors, sections, restrict_vocab=RESTRICT)
+    analogies = scores[-1].add / scores[-1].used
+    figures = {name: each.spearman for name, each in found.items()}
+    oov = {"oov": found["rare words"].oov, "wordsim oov": found["wordsim"].oov}
+    return figures | oov | {"analogies": analogies}
+
+
 def evaluate(words: list[str], matrix: np.ndarray, data: str) -> Figures:
     """Return Spearman on two sets of word pairs and 3CosAdd accuracy, by gensim's evaluator."""
     from gensim.models import KeyedVectors
@@ -272,6 +333,12 @@ WORK = {
     ("encode", "other"): rivals.encode_by_regex,
     ("whole", "other"): rivals.train_whole_by_gensim,
     ("count", "other"): rivals.count_by_sorting,
+    ("subwords", "nlpseq"): train_subwords,
+    ("subwords", "gensim"): rivals.train_subwords_by_gensim,
+    ("subwords", "fasttext"): rivals.train_subwords_by_fasttext,
+    ("score", "nlpseq"): score_saved,
+    ("score-korean", "nlpseq"): score_korean,
+    ("pieces", "nlpseq"): train_on_pieces,
     ("vectors", "gensim"): make_vectors,
     ("vectors", "nlpseq"): make_vectors,
 }

@@ -39,7 +39,7 @@ def test_eval_w2v_json_equals_library(run_cli, here):
     done = run_cli("eval-w2v", "one.w2v", "--pairs", "pairs.tsv", "--analogies", "questions.txt", "--json")
     answer = json.loads(done.stdout)
     wanted = evaluate_pairs(Vectors.load("one.w2v"), read_pairs(Path("pairs.tsv")).pairs)
-    facts = {"file": "pairs.tsv", "oov_words": ["zebra"], "unused": {}}
+    facts = {"file": "pairs.tsv", "oov_words": ["zebra"], "from_subwords": [], "unused": {}}
     assert answer["schema"] == 1 and answer["pairs"] == [facts | wanted._asdict()]
     analogies = answer["analogies"]
     assert [each["name"] for each in analogies["sections"]] == ["family", "gram1-plural"]
@@ -86,7 +86,7 @@ def test_exit_code_is_0_if_anything_was_measured(run_cli, here):
     nothing = run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", "--analogies", "odd.txt", "--json")
     assert nothing.exit_code == 4 and "one.w2v: nothing was measured" in nothing.stderr
     analogies = json.loads(nothing.stdout)["analogies"]
-    assert analogies["reason"] == "no question has four words with a vector"
+    assert analogies["reason"] == "no question has three words with a vector and an answer of the vocabulary"
     assert (analogies["oov_words"], analogies["all"]["3cosadd"]) == (["zebra"], None)
     for more in (["--pairs", "pairs.tsv"], ["--analogies", "questions.txt"]):
         assert run_cli("eval-w2v", "one.w2v", "--pairs", "few.tsv", *more).exit_code == 0

@@ -34,6 +34,7 @@ def corpus(tmp_path, monkeypatch):
     chance = random.Random(1)
     lines = [COURT.format(*chance.choices(PEOPLE, k=3)) for _ in range(120)]
     (tmp_path / "corpus.txt").write_text("\n".join(lines))
+    (tmp_path / "new.txt").write_text("\n".join(line.replace("hall", "palace") for line in lines))
     (tmp_path / "pairs.tsv").write_text("king\tqueen\t9\nking\tman\t5\nland\tgirl\t1\n")
     words = sorted({*COURT.replace("{}", "").split(), *PEOPLE})
     (tmp_path / "anchors.txt").write_text("\n".join(words))

@@ -262,7 +262,6 @@ def test_inspect_of_word_pairs_names_their_use(run_cli, tmp_path):
     ("content", "kind", "advice"),
     [
         (b"%PDF-1.7\n", "PDF document", "pdftotext"),
-        (b"\xba\x16\x4f\x2f\x0c\0\0\0" + bytes(80), "fastText model", "Leave the file out"),
         (b"<!DOCTYPE html>\n<html><body>404</body></html>\n", "HTML page", "trafilatura"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "Git LFS pointer", "git lfs pull"),
         (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.", "pickle", "Leave the file out"),

@@ -60,6 +60,28 @@ def test_train_w2v_names_result_after_corpus(run_cli, folder):
         assert said in result.stderr
 
 
+SMALL = ("--dim", "16", "--window", "2", "--negatives", "3")
+
+
+def test_train_w2v_says_buckets_of_subwords(run_cli, folder):
+    default = run_cli("train-w2v", "corpus.txt", "--subwords", "3:4", *SMALL, *QUICK)
+    assert default.exit_code == 0, default.stderr
+    buckets = len(Vectors.load("corpus.w2v").subwords.rows_BD)
+    assert f"n-grams of 3:4 characters in {buckets} buckets (default: distinct n-grams, at" in default.stderr
+    assert "50 words x 16, 3 matrices: " in default.stderr
+    chosen = run_cli(
+        "train-w2v", "corpus.txt", "--subwords", "3:4", "--buckets", "9", *SMALL, *QUICK, "--force"
+    )
+    assert "n-grams of 3:4 characters in 9 buckets\n" in chosen.stderr
+
+
+@pytest.mark.parametrize("options", [("--subwords", "6:3"), ("--buckets", "9")], ids=str)
+def test_train_w2v_refuses_useless_subwords(run_cli, folder, options):
+    result = run_cli("train-w2v", "corpus.txt", *options)
+    assert result.exit_code == 2 and "is not valid. The value must be" in result.stderr
+    assert not Path("corpus.w2v").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -68,6 +90,10 @@ def test_train_w2v_names_result_after_corpus(run_cli, folder):
         (
             ["--negatives", "20", "--loss", "softmax"],
             "--negatives: has no effect without --loss negative-sampling",
+        ),
+        (
+            ["--share-negatives", "pair", "--subwords", "3:6"],
+            "--share-negatives: has no effect with --subwords",
         ),
         (["--phrase-threshold", "10"], "--phrase-threshold: has no effect without --phrases"),
     ],

@@ -15,8 +15,9 @@ from support.results import seal
 from support.sparse import as_dict
 
 from nlpseq.config import CooccurrenceConfig, TextConfig
-from nlpseq.counts.cooccurrence import Cooccurrence, Text, count_cooccurrences, count_matrix
+from nlpseq.counts.cooccurrence import Cooccurrence, Text, add_counts, count_cooccurrences, count_matrix
 from nlpseq.counts.cooccurrence_numba import lowest_bit
+from nlpseq.dataset.encode import preprocess
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import SPECIALS, Vocab
@@ -157,9 +158,10 @@ def dataset(stream: tuple[Any, Any, Any]) -> TokenDataset:
     tokens, sentences, keep_V = stream
     counts = np.bincount(tokens, minlength=len(keep_V) + 2)
     vocab = Vocab([*(f"w{v}" for v in range(len(keep_V))), *SPECIALS], counts, 2)
-    return TokenDataset(
-        Path("corpus.tokens"), {"config": asdict(TextConfig(min_count=3))}, tokens, sentences, vocab
-    )
+    num = len(sentences) - 1
+    splits = {"train": [0, num], "valid": [num, num], "test": [num, num]}
+    meta = {"config": asdict(TextConfig(min_count=3)), "splits": splits}
+    return TokenDataset(Path("corpus.tokens"), meta, tokens, sentences, vocab)
 
 
 def test_dataset_counts_and_reports_progress() -> None:
@@ -182,6 +184,17 @@ def test_dataset_is_subsampled_by_its_own_counts() -> None:
     counts = count_cooccurrences(data, config).matrix
     assert as_dict(counts) == count_pairs(Text(*stream), config)
     assert counts.sum() < count_cooccurrences(data, CooccurrenceConfig()).matrix.sum() / 2
+
+
+def test_text_with_a_start_is_subsampled_by_its_own_counts(tmp_path: Path) -> None:
+    rng, config = np.random.default_rng(0), CooccurrenceConfig(subsample=0.05, seed=3)
+    lines = [" ".join(f"w{number}" for number in rng.zipf(1.5, 12) if number < 50) for _ in range(100)]
+    start = Vocab(["w2", "w1", "gone"], np.array([-1, -1, 10**6]))
+    data = preprocess(lines, path=tmp_path / "new.tokens", start=start, min_count=2)
+    num_words = data.vocab.num_words
+    keep_V = keep_thresholds(np.bincount(data.tokens, minlength=num_words)[:num_words], 0.05)
+    wanted = count_pairs(Text(data.tokens, data.sentences, keep_V), config)
+    assert as_dict(count_cooccurrences(data, config).matrix) == wanted
 
 
 @pytest.mark.parametrize("side", get_args(CooccurrenceConfig.__annotations__["side"]))
@@ -260,3 +273,41 @@ def test_load_refuses_corrupt_config(tmp_path: Path) -> None:
         seal(path)
         with pytest.raises(ArtifactError, match=r"meta\.json: no valid config"):
             Cooccurrence.load(path)
+
+
+@pytest.mark.parametrize("weighting", ["flat", "harmonic"])
+@pytest.mark.parametrize("pieces", [2, 5])
+def test_added_counts_equal_counts_of_all_texts(tmp_path: Path, pieces: int, weighting: Any) -> None:
+    """Encode each text with the vocabulary of all texts before."""
+    rng, config = np.random.default_rng(pieces), CooccurrenceConfig(window=4, weighting=weighting)
+    lines = [" ".join(f"w{number}" for number in rng.zipf(1.5, 12) if number < 200) for _ in range(100)]
+    total, start = None, None
+    for number, part in enumerate(np.array_split(np.array(lines), pieces)):
+        data = preprocess([*part.tolist()], path=tmp_path / str(number), start=start, min_count=1)
+        counts = count_cooccurrences(data, config)
+        total = counts if total is None else add_counts(total, counts)
+        start = data.vocab
+    assert total is not None and start is not None
+    whole = preprocess(lines, path=tmp_path / "whole", vocab=start, min_count=1)
+    at_once = count_cooccurrences(whole, config)
+    total.save(tmp_path / "total")
+    at_once.save(tmp_path / "at_once")
+    for name in ("data.npy", "indices.npy", "indptr.npy", "vocab.tsv"):
+        assert (tmp_path / "total" / name).read_bytes() == (tmp_path / "at_once" / name).read_bytes()
+    assert total.meta["num_tokens"] == at_once.meta["num_tokens"] == whole.num_tokens
+
+
+def test_added_counts_drop_words_beyond_max_vocab(tmp_path: Path) -> None:
+    first = preprocess(["a a b b b c\n"], path=tmp_path / "1", min_count=1)
+    second = preprocess(["d d d d b a\n"], path=tmp_path / "2", min_count=1, max_vocab=2, start=first.vocab)
+    counts = [count_cooccurrences(data, CooccurrenceConfig(window=1)) for data in (first, second)]
+    total = add_counts(*counts)
+    assert total.vocab.words == ["b", "d"]
+    assert total.matrix.toarray().tolist() == [[4, 1], [1, 6]]
+
+
+def test_counts_of_other_settings_are_not_added(tmp_path: Path) -> None:
+    data = preprocess(["a b\n"], path=tmp_path / "1", min_count=1)
+    counts = [count_cooccurrences(data, CooccurrenceConfig(window=window)) for window in (1, 2)]
+    with pytest.raises(ConfigError, match=r"window: is 1 in the earlier counts, not 2"):
+        add_counts(*counts)

@@ -9,7 +9,7 @@ import pytest
 from support.texts import write_text
 
 from nlpseq.dataset.encode import preprocess
-from nlpseq.dataset.report import CorpusReport, report_corpus, word_counts, zipf_line
+from nlpseq.dataset.report import CorpusReport, report_corpus, zipf_line
 from nlpseq.errors import DataError
 
 TEXT = "The cat saw the dog.\nthe 개 ran\n\n왕 cat\n"  # 10 tokens, 7 types
@@ -86,7 +86,7 @@ def test_report_counts_text_with_another_vocabulary(tmp_path: Path) -> None:
     data = preprocess(tmp_path / "b.txt", path=tmp_path / "b.tokens", vocab=vocab, threads=1)
     found = report_corpus(data)
     assert (found.most_frequent, found.types, found.unk_share) == (["dog", "cat"], 4, 0.4)
-    assert word_counts(data).sum() == 3
+    assert data.word_counts.sum() == 3
 
 
 def test_zipf_line_has_slope_of_power_law() -> None:

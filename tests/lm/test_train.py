@@ -18,18 +18,21 @@ from support.results import seal_tree as seal
 from support.runs import count_saves
 
 import nlpseq as ns
-from nlpseq.config import LMConfig, TextConfig
+from nlpseq.config import LMConfig, Ngrams, TextConfig
+from nlpseq.dataset.vocab import SPECIALS
 from nlpseq.errors import ArtifactError, ConfigError, DataError, RunError
 from nlpseq.lm import trainer as trainer_module
 from nlpseq.lm.batches import Stream
+from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import MODEL, TRAINING, Checkpoint
 from nlpseq.lm.evaluate import mean_loss
 from nlpseq.lm.state import load_state, seconds_of_pass
-from nlpseq.lm.train import resolve, resume_lm, train_lm
+from nlpseq.lm.train import find_initial_vectors, resolve, resume_lm, train_lm
 from nlpseq.lm.trainer import Trainer
 from nlpseq.training import runner
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.training.metrics import read_metrics
+from nlpseq.vectors.subwords import SubwordVectors
 
 SMALL = {
     **{
@@ -275,6 +278,23 @@ def test_training_starts_at_frequencies_of_entries(data):
     torch.testing.assert_close(torch.softmax(trainer.model.output_bias, 0), counts_V / counts_V.sum())
 
 
+def test_model_of_text_with_a_start_has_counts_of_the_text(tmp_path):
+    start = ns.Vocab(["b", "gone"], np.array([-1, 10**6]))
+    settings = TextConfig(tokenizer="whitespace", min_count=1, max_vocab=5, valid_share=0.1)
+    data = ns.preprocess(["\n".join(lines(300))], settings, tmp_path / "new.tokens", start=start)
+    trainer = Trainer(data.split("train"), data.split("valid"), resolve(config()))
+    counts_V = torch.from_numpy(data.counts).double().clamp_min(1)
+    shares_V = torch.softmax(trainer.model.output_bias.double(), 0)
+    torch.testing.assert_close(shares_V, counts_V / counts_V.sum(), atol=1e-6, rtol=1e-4)
+    tokens = data.tokens[: data.split("train").num_tokens]
+    unk_share = float((tokens == data.vocab.num_words).mean())
+    assert 0.1 < unk_share < 0.9
+    assert trainer.describe()["unk_share"] == pytest.approx(unk_share)
+    trainer.probe()  # chooses the dropout
+    card = model_card(trainer.describe(), data.vocab, [])
+    assert f"| unknown | {unk_share:.2%} of the training text is <unk> |" in card
+
+
 def test_long_validation_text_is_read_in_part(data):
     settings, valid = resolve(config(epochs=1, averaging="none")), data.split("valid")
     trainer = Trainer(data.split("train"), valid, settings, max_valid_tokens=40)
@@ -419,11 +439,78 @@ def test_vectors_start_embeddings(data, tmp_path):
     vectors = ns.Vectors(ns.Vocab([words[0], "elsewhere", words[2]], np.ones(3)), matrix)
     model = train_lm(data, config(epochs=1, learning_rate=1e-9), vectors=vectors)
     embedding = model.model.embedding.weight.detach().numpy()
+    scale = 0.1 / 3**0.5 / np.std(matrix)
     for row, word_id in ((0, 0), (2, 2)):
-        assert np.corrcoef(matrix[row], embedding[word_id])[0, 1] == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(embedding[word_id], matrix[row] * scale, atol=1e-5)
     assert model.meta["facts"]["vectors_cover_words"] == pytest.approx(2 / len(data.vocab))
     with pytest.raises(ConfigError, match="vectors: have 12 dimensions and the embedding has 5"):
         train_lm(data, config(dim=5), vectors=vectors)
+
+
+def test_share_of_text_with_vectors_counts_the_text_itself(data, tmp_path):
+    (tmp_path / "a.txt").write_text(f"{data.vocab.words[0]} {data.vocab.words[1]} .\n" * 100)
+    corpus, text = ns.open_corpus(tmp_path / "a.txt"), TextConfig(valid_share=0.1)
+    other = ns.preprocess(corpus, text, tmp_path / "o.tokens", vocab=data.vocab)
+    vectors = ns.Vectors(ns.Vocab(data.vocab.words[:2], np.ones(2)), np.eye(2, 12, dtype=np.float32))
+    facts = train_lm(other, config(epochs=1), vectors=vectors).meta["facts"]
+    counts = other.counts
+    assert facts["vectors_cover_text"] == pytest.approx(counts[:2].sum() / counts.sum(), abs=1e-9)
+    assert 0.4 < facts["vectors_cover_text"] < 0.7  # of 3 words and the end of each line
+
+
+def test_unseen_words_start_from_their_ngrams(data):
+    words = data.vocab.words[: data.vocab.num_words]
+    draw = np.random.default_rng(1).normal
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), Ngrams(3, 5))
+    vectors = ns.Vectors(ns.Vocab(words[:1], np.ones(1)), draw(size=(1, 12)), subwords=subwords)
+    trained = config(epochs=1, learning_rate=1e-9)
+    model = train_lm(data, trained, vectors=vectors)
+    embedding = model.model.embedding.weight.detach().numpy()
+    for word_id, word in enumerate(words[:3]):
+        wanted = vectors[word]
+        assert np.corrcoef(wanted, embedding[word_id])[0, 1] == pytest.approx(1, abs=1e-5)
+    num_words = len(words)
+    facts = model.meta["facts"]
+    assert facts["vectors_cover_words"] == pytest.approx(num_words / len(data.vocab))  # without specials
+    assert facts["vectors_from_subwords"] == pytest.approx((num_words - 1) / len(data.vocab))
+    without = train_lm(data, trained, vectors=vectors.without_subwords()).meta["facts"]
+    assert "vectors_from_subwords" not in without
+
+
+def test_unseen_words_are_read_as_the_tokenizer_of_the_vectors(data):
+    draw = np.random.default_rng(1).normal
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), Ngrams(3, 5))
+    meta = {"text_config": {"tokenizer": "word", "lower": True, "normalize": "NFC", "punctuation": False}}
+    vectors = ns.Vectors(ns.Vocab(["elsewhere"], np.ones(1)), draw(size=(1, 12)), None, meta, subwords)
+    vocab = ns.Vocab([*data.vocab.words[:1], "Kings", ",", *SPECIALS], np.ones(5), 2)
+    found = find_initial_vectors(vectors, vocab)
+    assert [each and each.word for each in found] == [vocab.words[0], "kings", None, None, None]
+
+
+def test_words_without_trained_vector_do_not_start_from_zeros(data):
+    words, draw = data.vocab.words[:2], np.random.default_rng(1).normal
+    matrix = np.stack([draw(size=12), np.zeros(12)]).astype(np.float32)
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), Ngrams(3, 5))
+    vectors = ns.Vectors(ns.Vocab(words, np.ones(2)), matrix, subwords=subwords)
+    trained = config(epochs=1, learning_rate=1e-9)
+    model = train_lm(data, trained, vectors=vectors)
+    embedding = model.model.embedding.weight.detach().numpy()
+    assert np.corrcoef(subwords.vectors(words)[1], embedding[1])[0, 1] == pytest.approx(1, abs=1e-5)
+    model = train_lm(data, trained, vectors=vectors.without_subwords())
+    assert model.model.embedding.weight[1].any()
+    assert model.meta["facts"]["vectors_cover_words"] == pytest.approx(1 / len(data.vocab))
+
+
+def test_tokens_of_bpe_start_without_ngrams(tmp_path):
+    (tmp_path / "a.txt").write_text("the king and the queen\n" * 200)
+    settings = TextConfig(tokenizer="bpe", vocab_size=300, valid_share=0.1)
+    data = ns.preprocess(ns.open_corpus(tmp_path / "a.txt"), settings, tmp_path / "a.tokens")
+    draw = np.random.default_rng(1).normal
+    subwords = SubwordVectors(draw(size=(40, 12)).astype(np.float32), Ngrams(3, 5))
+    vectors = ns.Vectors(ns.Vocab(["t", "elsewhere"], np.ones(2)), draw(size=(2, 12)), subwords=subwords)
+    facts = train_lm(data, config(epochs=1, learning_rate=1e-9), vectors=vectors).meta["facts"]
+    assert facts["vectors_cover_words"] == pytest.approx(2 / len(data.vocab))  # t and T
+    assert "vectors_from_subwords" not in facts
 
 
 def test_resume_lm_refuses_other_text(data, tmp_path):

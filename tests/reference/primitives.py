@@ -37,6 +37,14 @@ def scatter_add(row_D: Any, share: float, ids_N: Any, num: int, weight_VD: Any, 
     np.add.at(weight_VD, ids_N[:num], share * row_D[:D])
 
 
+def scatter_add_unless(
+    row_D: Any, share: float, ids_N: Any, num: int, weight_VD: Any, frozen_V: Any, D: int
+) -> None:
+    """Add share * row_D to the rows ids_N[:num] that are not frozen."""
+    free_N = ids_N[:num][~frozen_V[ids_N[:num]]]
+    np.add.at(weight_VD, free_N, share * row_D[:D])
+
+
 def input_gradient(g_N: Any, y_VD: Any, y_ids: Any, dx_D: Any, D: int, J: int) -> None:
     """Fill dx_D with the sum of g_j y_j."""
     dx_D[:] = g_N[:J] @ y_VD[y_ids[:J], :D]
@@ -77,3 +85,9 @@ def merge_contexts(context_C: Any, x_C: Any, num: int, g_N: Any, stride: int, J:
     context_C[: len(words)] = words
     x_C[: len(words)] = [rows[word] for word in words]
     return len(words)
+
+
+def add_rows(weight_RD: Any, rows_N: Any, start: int, stop: int, sum_D: Any, D: int) -> None:
+    """Add the rows rows_N[start:stop] to sum_D."""
+    for row in rows_N[start:stop]:
+        sum_D[:] += weight_RD[row, :D]

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from nlpseq.config import Word2VecConfig
+from nlpseq.config import Ngrams, Word2VecConfig
 from nlpseq.dataset.subsample import keep_thresholds
+from nlpseq.vectors.subwords import word_bags
 from nlpseq.word2vec.kernels.select import LANES, padded
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, alias_table
@@ -22,7 +23,11 @@ CASES += [(variant, (60, 33, 13, 9)) for variant in ("skipgram-pair", "cbow-lega
 LENGTHS = [1, 3, 40, 1, 2, 100, 7]  # tokens of each sentence
 
 
-def make_tables(num_words: int, dtype: type = np.uint16) -> Tables:
+BUCKETS = 5  # few, so that n-grams of a word share rows
+SPELLINGS = ["a", "", "hahaha", "강아지", "</s>", "the", "other"]  # one letter, no n-gram, repeated n-grams
+
+
+def make_tables(num_words: int, dtype: type = np.uint16, *, subwords: bool = False) -> Tables:
     """Return a random text with its tables; ids from num_words up are unknown."""
     rng = np.random.default_rng(num_words)
     sentences = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
@@ -30,13 +35,16 @@ def make_tables(num_words: int, dtype: type = np.uint16) -> Tables:
     tokens[60:90] = num_words  # unknown words, more than a span
     counts = np.bincount(tokens, minlength=num_words + 1)[:num_words] + 1
     tokens.flags.writeable = sentences.flags.writeable = False  # like mapped files
-    return Tables(tokens, sentences, keep_thresholds(counts, 0.3), alias_table(counts**0.75))
+    words = (SPELLINGS + [f"word{number}" for number in range(num_words)])[:num_words]
+    bags = word_bags(words, Ngrams(3, 4), BUCKETS) if subwords else None
+    return Tables(tokens, sentences, keep_thresholds(counts, 0.3), alias_table(counts**0.75), bags)
 
 
-def make_weights(num_words: int, dim: int, lanes: int = LANES) -> Weights:
+def make_weights(num_words: int, dim: int, lanes: int = LANES, *, buckets: int = 0) -> Weights:
     """Return random weights with padded rows."""
     rng = np.random.default_rng(dim)
-    weights = Weights(*(np.zeros((num_words, padded(dim, lanes)), np.float32) for _ in range(2)))
+    sizes = (num_words + buckets, num_words)
+    weights = Weights(*(np.zeros((size, padded(dim, lanes)), np.float32) for size in sizes))
     for weight in weights:
-        weight[:, :dim] = rng.normal(size=(num_words, dim))
+        weight[:, :dim] = rng.normal(size=(len(weight), dim))
     return weights

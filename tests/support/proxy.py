@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nlpseq.vectors.subwords import Bags
 from nlpseq.word2vec.sampling import Tables
 
 
@@ -120,4 +121,5 @@ xp = ProxyModule()
 def proxied(tables: Tables, *, streamed: bool) -> Tables:
     """Return tables with proxy arrays; the tokens stay in NumPy if streamed."""
     tokens = tables.tokens if streamed else xp.asarray(tables.tokens)
-    return Tables(tokens, tables.sentences, xp.asarray(tables.keep_V), xp.asarray(tables.alias_V2))
+    bags = Bags(*map(xp.asarray, tables.bags)) if tables.bags else None
+    return Tables(tokens, tables.sentences, xp.asarray(tables.keep_V), xp.asarray(tables.alias_V2), bags)

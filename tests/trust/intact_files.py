@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from prober import Answer, Prober
+from reference import fasttext
 from support.lm_models import save_tiny_model
 from support.results import seal_tree
 
 import nlpseq as ns
-from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig
+from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, Ngrams, TextConfig
 from nlpseq.counts.cooccurrence import Cooccurrence, count_cooccurrences
 from nlpseq.counts.glove import train_glove
 from nlpseq.counts.ppmi import ppmi
@@ -21,8 +22,10 @@ from nlpseq.lm.train import train_lm
 from nlpseq.storage.manifest import MANIFEST
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.vectors.compact_matrix import COMPACT_DTYPES
+from nlpseq.vectors.folder import LastWeights
 from nlpseq.vectors.formats.registry import write_vectors
 from nlpseq.vectors.shrink import shrink
+from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.train import train_word2vec
 
@@ -43,7 +46,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 RESULTS = {
     "tokens": ("a.tokens",),
     "counts": ("a.counts",),
-    "vectors": ("a.w2v", "int8.w2v", "float16.w2v", "explicit.w2v"),
+    "vectors": ("a.w2v", "int8.w2v", "float16.w2v", "explicit.w2v", "subwords.w2v"),
     "run": ("half.w2v/checkpoint",),
     "glove": ("half.glove/checkpoint",),
     "lm": ("a.lm", "half.lm/checkpoint"),
@@ -54,8 +57,9 @@ RUNS = {
     "resumed_lm": "half.lm/checkpoint",
 }
 FORMAT_NAMES = ("vec", "txt", "bin", "npy", "tsv")
+FASTTEXT_NAMES = ("fasttext.bin", "fasttext.bin.gz", "quantized.bin")
 FORMATS = {
-    "vectors": tuple(f"a.{name}{ending}" for name in FORMAT_NAMES for ending in ("", ".gz")),
+    "vectors": (*(f"a.{name}{ending}" for name in FORMAT_NAMES for ending in ("", ".gz")), *FASTTEXT_NAMES),
     "text": tuple(f"text.{name}" for name in PACKERS),
     "pairs": ("pairs.tsv", "pairs.csv"),
     "analogies": ("analogies.txt",),
@@ -79,6 +83,13 @@ def make_sound(folder: Path) -> Path:
     vectors.save(folder / "a.w2v")
     for dtype in COMPACT_DTYPES:
         shrink(vectors, dtype=dtype).save(folder / f"{dtype}.w2v")
+    rows = np.array([[1, 2], [-3, 0.5]], np.float32)
+    subwords, last = SubwordVectors(rows, Ngrams(3, 4)), LastWeights(np.append(matrix, rows, axis=0), matrix)
+    whole = Vectors(vocab, matrix, matrix * 2, subwords=subwords, last=last)
+    whole.save(folder / "subwords.w2v")
+    for name in FASTTEXT_NAMES[:2]:
+        whole.write(folder / name, "fasttext")
+    (folder / FASTTEXT_NAMES[2]).write_bytes(fasttext.quantized_content())
     save_tiny_model(folder / "a.lm", hidden=2, dim=2)
     _begin_runs(folder, data, counts)
     for name in FORMAT_NAMES:

@@ -53,10 +53,12 @@ def read_vectors(path: Path) -> bytes:
     vectors = Vectors.load(path)
     if len(vectors.vocab):
         vectors.neighbors(vectors.vocab.words[0], top=3)
+        vectors.find_words("unseen")
     dense = vectors.matrix.toarray() if vectors.is_sparse else np.asarray(vectors.matrix)
     assert np.isfinite(dense).all() and len(dense) == len(vectors.vocab.words)
+    rows = b"" if vectors.subwords is None else np.asarray(vectors.subwords.rows_BD).tobytes()
     texts = [*vectors.vocab.words, *vectors.meta.get("notices", [])]
-    return dense.tobytes() + "\n".join(texts).encode("utf-8", "surrogatepass")
+    return dense.tobytes() + rows + "\n".join(texts).encode("utf-8", "surrogatepass")
 
 
 def read_lm(path: Path) -> bytes:

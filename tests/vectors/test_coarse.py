@@ -9,11 +9,20 @@ from reference import queries as plain
 from support.vocabularies import vocab_of
 
 from nlpseq.vectors.coarse import CoarseUnit
-from nlpseq.vectors.compact_matrix import compact
+from nlpseq.vectors.compact_matrix import CompactMatrix, compact
+from nlpseq.vectors.lazy_rows import LazyRows
 from nlpseq.vectors.queries import Limits, Question, Space, rank
 from nlpseq.vectors.vectors import Vectors
 
 DTYPES = ["float32", "float16", "int8"]
+LAZY = "lazy"
+
+
+def stored_as(dtype: Any, matrix: Any) -> Any:
+    """Return the matrix in a type, or as lazy rows."""
+    if dtype == LAZY:
+        return CompactMatrix(LazyRows(matrix.shape, lambda ids: matrix[ids]))
+    return compact(matrix, dtype)
 
 
 def random_matrix(seed: int, dim: int) -> Any:
@@ -28,11 +37,11 @@ def random_matrix(seed: int, dim: int) -> Any:
     return matrix
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", [*DTYPES, LAZY])
 @pytest.mark.parametrize("dim", [1, 5, 33, 100])
 @pytest.mark.parametrize("compile_after", [0, 1])
 def test_coarse_cosines_stay_within_the_bound(dtype: Any, dim: int, compile_after: int) -> None:
-    unit = Vectors(vocab_of([f"w{v}" for v in range(700)]), compact(random_matrix(dim, dim), dtype)).unit
+    unit = Vectors(vocab_of([f"w{v}" for v in range(700)]), stored_as(dtype, random_matrix(dim, dim))).unit
     vector = np.random.default_rng(1).normal(size=dim)
     vector = (vector / np.linalg.norm(vector)).astype(np.float32)
     exact = np.asarray(unit).astype(np.float64) @ vector
@@ -58,12 +67,12 @@ def test_one_alone_equals_the_reference(dim: int, compile_after: int) -> None:
             assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-12)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", [*DTYPES, LAZY])
 @pytest.mark.parametrize("compile_after", [0, 1000])
 @pytest.mark.parametrize("limits", [Limits(), Limits(exact_rows=7)])
 def test_one_alone_equals_one_among_many(dtype: Any, compile_after: int, limits: Limits) -> None:
     """Hide some words, and exclude words beyond num_words."""
-    matrix = compact(random_matrix(3, 20), dtype)
+    matrix = stored_as(dtype, random_matrix(3, 20))
     space = space_of(Vectors(vocab_of([f"w{v}" for v in range(700)]), matrix), compile_after)
     hidden = np.union1d(space.hidden_ids, np.arange(3, 700, 9))
     asked = [v for v in range(0, 700, 35) if v not in space.hidden_ids]

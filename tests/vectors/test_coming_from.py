@@ -41,7 +41,7 @@ CIRCLE = [[1.0, 0.0], [1.9696, 0.3473], [0.0, 3.0], [-0.6946, 3.9392], [1.7101, 
 CIRCLE += [[0.5229, 5.9772], [-6.5778, -2.3941], [0.0, 0.0]]
 COUNTED = "--cooccurrence --window 10 --weighting harmonic --subsample 0"
 AS_IS = "--tokenizer whitespace --no-lower"
-FASTTEXT_MAGIC = (793_712_314).to_bytes(4, "little") + (12).to_bytes(4, "little")
+OLD_MODEL = b"".join(number.to_bytes(4, "little") for number in (793_712_314, 10))
 
 # code in the column "nlpseq": its value, the lines it prints, or the content of the result it writes
 RESULTS: dict[str, Any] = {
@@ -50,17 +50,18 @@ RESULTS: dict[str, Any] = {
     'DocumentVectors("corpus.w2v").fit_transform(["The king", "queen"])': CIRCLE[:2],
     '[vectors[word] for word in ["king", "queen"]]': CIRCLE[:2],
     "nlpseq analogy corpus.bin man king woman": [*ANALOGY, "land   -0.9332"],
-    "nlpseq analogy corpus.vec man king woman --top 3": ANALOGY,
-    "nlpseq convert corpus.vec words.vec --words words.txt": [CIRCLE[0], 2, 2],
+    "nlpseq analogy fasttext.bin man king woman --top 3": ANALOGY,
+    "nlpseq convert fasttext.bin words.vec --words words.txt": [CIRCLE[0], 2, 2],
     "nlpseq convert corpus.w2v corpus.spacy": ["spacy", 8, 2],
     "nlpseq convert corpus.w2v corpus.static": ["static", 8, 2],
     "nlpseq convert corpus.w2v new.bin": [CIRCLE[0], 8, 2],
+    "nlpseq convert corpus.w2v new.bin --format fasttext": ["fastText skipgram", 8, 2],
     "nlpseq convert corpus.w2v top.spacy --keep-top 3": ["spacy", 3, 2],
     "nlpseq eval-w2v corpus.bin --analogies questions.txt --restrict-vocab 6": FAMILY,
     "nlpseq eval-w2v corpus.w2v --analogies questions.txt --restrict-vocab 6": FAMILY,
     "nlpseq eval-w2v corpus.w2v --pairs pairs.tsv": PAIRS_TSV,
     "nlpseq neighbors corpus.bin king": [*NEAREST, *FARTHEST],
-    "nlpseq neighbors corpus.vec king --top 3": NEAREST,
+    "nlpseq neighbors fasttext.bin king --top 3": NEAREST,
     "nlpseq neighbors vectors.txt king": [*NEAREST, *FARTHEST],
     "nlpseq preprocess corpus.txt": ["tokens", 0, False],
     f"nlpseq preprocess corpus.txt {COUNTED}": ["tokens", 0, True],
@@ -68,6 +69,8 @@ RESULTS: dict[str, Any] = {
     f"nlpseq preprocess corpus.txt --phrases 1 --phrase-score npmi {AS_IS}": ["tokens", 10, False],
     "nlpseq train-counts corpus.txt --method glove": ["glove", 17, 100],
     "nlpseq train-w2v corpus.txt": ["word2vec skipgram", 17, 100],
+    "nlpseq train-w2v corpus.txt --subwords 3:6 --buckets 999": ["word2vec skipgram", 17, 100],
+    "nlpseq train-w2v corpus.txt --start corpus.vec -o new.w2v": ["word2vec skipgram", 18, 2],
     "nlpseq train-w2v corpus.txt --objective cbow": ["word2vec cbow", 17, 100],
     f"nlpseq train-w2v corpus.txt {AS_IS}": ["word2vec skipgram", 20, 100],
     'ns.Vectors.load("corpus.bin")': [CIRCLE[0], 8, 2],
@@ -143,7 +146,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "pairs.tsv").write_text("king\tqueen\t9\nking\tman\t5\nland\tgirl\t1\n")
     (folder / "questions.txt").write_text(": family\nman king woman queen\nman king woman hapax\n")
     (folder / "words.txt").write_text("king\nqueen\n")
-    (folder / "fasttext.bin").write_bytes(FASTTEXT_MAGIC + bytes(1000))
+    vectors.write(folder / "fasttext.bin", "fasttext")
+    (folder / "old.bin").write_bytes(OLD_MODEL + bytes(1000))
     (folder / "corpus.kv").write_bytes(pickle.dumps("gensim.models.keyedvectors"))
     return folder
 
@@ -475,8 +479,9 @@ def test_fasttext_gives_the_same_answers() -> None:
     ours = vectors.analogy("man", "king", "woman", top=3)
     assert ours == [(word, pytest.approx(score, abs=1e-5)) for word, score in answers]
     model.save_model("native.bin")
-    with pytest.raises(ns.DataError, match=r"name the \.vec file beside it"):
-        Vectors.load("native.bin")
+    native = Vectors.load("native.bin")
+    np.testing.assert_allclose(native.matrix[:], vectors.matrix, atol=1e-6)
+    np.testing.assert_allclose(native["kingly"], model["kingly"], atol=1e-6)
 
 
 @pytest.mark.extras

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.kernel_cases import CASES, VARIANTS, make_tables, make_weights
+from support.kernel_cases import BUCKETS, CASES, VARIANTS, make_tables, make_weights
 from support.proxy import proxied, xp as proxy
 
 from nlpseq.config import Word2VecConfig
@@ -69,31 +69,47 @@ def as_c(value: Any) -> Any:
 
 @pytest.mark.parametrize(("variant", "size"), CASES, ids=IDS)
 def test_cuda_source_equals_specification(variant: str, size: tuple[int, int, int, int]) -> None:
+    check_source(variant, size, subwords=False)
+
+
+@pytest.mark.parametrize("variant", ["skipgram-window", "cbow-corrected", "cbow-legacy"])
+@pytest.mark.parametrize("size", [(7, 5, 3, 2), (60, 33, 13, 9)], ids=str)
+def test_cuda_source_with_subwords_equals_specification(
+    variant: str, size: tuple[int, int, int, int]
+) -> None:
+    check_source(variant, size, subwords=True)
+
+
+def check_source(variant: str, size: tuple[int, int, int, int], *, subwords: bool) -> None:
     num_words, dim, negatives, window = size
-    config = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window)
+    config, rate, error = replace(VARIANTS[variant], dim=dim, negatives=negatives, window=window), 0.05, 2e-5
+    if subwords:  # rounding errors grow, because all words share few rows
+        config, rate, error = replace(config, subwords="3:4", buckets=BUCKETS), 0.01, 1e-4
     train_spans, layered = (
         spans_kernel(launcher(config), config.window, np),
         make_layered(config, np, batch=1),
     )
-    tables, ours = make_tables(num_words), make_weights(num_words, dim, WARP)
+    tables = make_tables(num_words, subwords=subwords)
+    ours = make_weights(num_words, dim, WARP, buckets=config.buckets or 0)
     reference = Weights(*(weight.astype(np.float64) for weight in ours))
     bounds = range(0, len(tables.tokens), 20)
     for epoch in range(2):
         keys = epoch_keys(3, epoch)
-        spans = [Span(start, min(start + 20, len(tables.tokens)), np.float32(0.05)) for start in bounds]
+        spans = [Span(start, min(start + 20, len(tables.tokens)), np.float32(rate)) for start in bounds]
         loss, predictions = train_spans(tables, keys, ours, spans)
-        wanted = [layered(tables, keys, reference, span.start, span.stop, 0.05) for span in spans]
+        wanted = [layered(tables, keys, reference, span.start, span.stop, rate) for span in spans]
         assert predictions == sum(count for _, count in wanted) > 5
         assert loss == pytest.approx(sum(loss for loss, _ in wanted), rel=1e-5, abs=1e-6)
     for mine, theirs in zip(ours, reference, strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=2e-5)
+        np.testing.assert_allclose(mine, theirs, atol=error)
         assert (mine[:, dim:] == 0).all()
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_arrays_stay_on_their_device(streamed: bool) -> None:
-    config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2)
-    tables, here, keys = make_tables(7), make_weights(7, 5, WARP), epoch_keys(1, 0)
+@pytest.mark.parametrize(("streamed", "subwords"), [(False, None), (True, None), (False, "3:4")])
+def test_arrays_stay_on_their_device(streamed: bool, subwords: str | None) -> None:
+    config = replace(VARIANTS["skipgram-window"], dim=5, negatives=3, window=2, subwords=subwords)
+    tables, keys = make_tables(7, subwords=subwords is not None), epoch_keys(1, 0)
+    here = make_weights(7, 5, WARP, buckets=BUCKETS)
     there = Weights(*(proxy.asarray(weight.copy()) for weight in here))
     spans = [Span(0, 40, np.float32(0.1)), Span(40, 154, np.float32(0.05))]
     wanted = spans_kernel(launcher(config), config.window, np)(tables, keys, here, spans)
@@ -202,8 +218,9 @@ def test_text_and_vocabulary_limit_spans_at_once() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90"])
+@pytest.mark.parametrize("subwords", [None, "3:6"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_nvrtc_compiles_source(variant: str, architecture: str) -> None:
+def test_nvrtc_compiles_source(variant: str, subwords: str | None, architecture: str) -> None:
     spec = find_spec("nvidia")  # namespace of the wheels of NVIDIA; nvidia-cuda-nvrtc needs no GPU
     assert spec is not None and spec.submodule_search_locations
     places = map(Path, spec.submodule_search_locations)
@@ -211,7 +228,8 @@ def test_nvrtc_compiles_source(variant: str, architecture: str) -> None:
     nvrtc, program = ctypes.CDLL(str(library)), ctypes.c_void_p()
     source = SOURCE.read_bytes()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, b"word2vec.cu", 0, None, None) == 0
-    options = [*constants(VARIANTS[variant], 32), "-std=c++17", f"-arch={architecture}"]
+    config = replace(VARIANTS[variant], subwords=subwords)
+    options = [*constants(config, 32), "-std=c++17", f"-arch={architecture}"]
     encoded = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
     failed = nvrtc.nvrtcCompileProgram(program, len(options), encoded)
     size = ctypes.c_size_t()

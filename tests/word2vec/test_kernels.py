@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.kernel_cases import CASES, VARIANTS, make_tables, make_weights
+from support.kernel_cases import BUCKETS, CASES, VARIANTS, make_tables, make_weights
 from support.proxy import proxied, xp as proxy
 
 from nlpseq.config import Word2VecConfig
@@ -102,11 +102,12 @@ def test_nan_in_weights_shows_in_loss() -> None:
     assert np.isnan(loss)
 
 
+@pytest.mark.parametrize("subwords", [None, "3:4"])
 @pytest.mark.parametrize("loss", ["negative-sampling", "softmax"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_layered_kernel_calls_given_array_module(variant: str, loss: str) -> None:
-    config = replace(VARIANTS[variant], dim=5, negatives=3, window=2, loss=loss)  # type: ignore[arg-type]
-    tables, here = make_tables(7), make_weights(7, 5)
+def test_layered_kernel_calls_given_array_module(variant: str, loss: str, subwords: str | None) -> None:
+    config = replace(VARIANTS[variant], dim=5, negatives=3, window=2, loss=loss, subwords=subwords)  # type: ignore[arg-type]
+    tables, here = make_tables(7, subwords=subwords is not None), make_weights(7, 5, buckets=BUCKETS)
     there = Weights(*(proxy.asarray(weight.copy()) for weight in here))
     tables_there = proxied(tables, streamed=loss == "softmax")
     for start in (0, 50, 100):

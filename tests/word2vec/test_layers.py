@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.numeric import numeric_gradient
 from support.proxy import xp as proxy
 
 from nlpseq.word2vec import layers
@@ -28,18 +29,6 @@ NEGATIVES_PK = NEGATIVES_BK[WINDOWS.window_P]
 def random_weights(seed: int = 0) -> Weights:
     rng = np.random.default_rng(seed)
     return Weights(rng.normal(size=(V, D)), rng.normal(size=(V, D)))
-
-
-def numeric_gradient(loss: Callable[[], float], weight: np.ndarray, step: float = 1e-6) -> np.ndarray:
-    gradient = np.zeros_like(weight)
-    for place in np.ndindex(weight.shape):
-        kept = weight[place]
-        weight[place] = kept + step
-        above = loss()
-        weight[place] = kept - step
-        gradient[place] = (above - loss()) / (2 * step)
-        weight[place] = kept
-    return gradient
 
 
 def dense(gradient: layers.RowGradient) -> np.ndarray:

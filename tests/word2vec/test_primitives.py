@@ -115,6 +115,8 @@ def test_gather_and_scatter_equal_reference(num: int) -> None:
         weight_VD, mean_D = small_integers(V, 5), np.zeros(5, np.float32)
         functions.gather_mean(weight_VD, ids_N, num, mean_D, 5)
         functions.scatter_add(row_D, np.float32(0.5), ids_N, num, weight_VD, 5)
+        frozen_V = np.arange(V) % 3 == 0
+        functions.scatter_add_unless(row_D, np.float32(0.5), ids_N, num, weight_VD, frozen_V, 5)
         results.append((weight_VD, mean_D))
     assert_array_equal(results[0][0], results[1][0])
     assert_allclose(results[0][1], results[1][1], rtol=1e-6)  # a fifth is not exact
@@ -171,6 +173,16 @@ def test_merged_contexts_equal_reference(words: list[int]) -> None:
         )
         assert len(merged[-1]) == left
     assert merged[0] == merged[1]
+
+
+@pytest.mark.parametrize("span", [(0, 0), (1, 2), (0, 4), (1, 6), (0, 8)], ids=str)
+def test_added_rows_equal_reference(span: tuple[int, int]) -> None:
+    rows_N, results = np.array([3, 0, 3, 6, 2, 2, 1, 5], np.uint32), []
+    for functions in (fast, plain):
+        sum_D = small_integers(5)
+        functions.add_rows(small_integers(V, 5), rows_N, *span, sum_D, 5)
+        results.append(sum_D)
+    assert_array_equal(*results)
 
 
 def test_prefetch_emits_instruction_and_changes_nothing() -> None:

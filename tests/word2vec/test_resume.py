@@ -15,7 +15,9 @@ from support.runs import count_saves
 from support.word2vec_runs import SMALL, encode, sentences, stop_after
 
 from nlpseq.config import Word2VecConfig
+from nlpseq.dataset.encode import preprocess
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, RunError
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.training.metrics import read_metrics
@@ -24,6 +26,7 @@ from nlpseq.word2vec import parallel, trainer
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import epoch_keys
+from nlpseq.word2vec.start import Start
 from nlpseq.word2vec.train import resume_word2vec, train_word2vec
 from nlpseq.word2vec.trainer import Trainer
 
@@ -167,30 +170,60 @@ def test_local_sgd_matches_serial_reference(data: TokenDataset) -> None:
     np.testing.assert_array_equal(vectors.contexts, expected.out_VD[:, : config.dim])
 
 
-def local_sgd_serial(data: TokenDataset, config: Word2VecConfig) -> Weights:
+def test_local_sgd_of_subwords_matches_serial_reference(data: TokenDataset) -> None:
+    config = replace(IN_ROUNDS, epochs=2, learning_rate=0.025, subwords="3:5", buckets=30)
+    vectors = train_word2vec(data, config)
+    expected = local_sgd_serial(data, config)
+    assert vectors.subwords is not None
+    ngrams_BD = expected.in_VD[len(vectors) :, : config.dim]
+    np.testing.assert_array_equal(vectors.subwords.rows_BD, ngrams_BD)
+    np.testing.assert_array_equal(vectors.contexts, expected.out_VD[:, : config.dim])
+
+
+def test_local_sgd_of_unsorted_words_matches_serial_reference(data: TokenDataset, tmp_path: Path) -> None:
+    """Continue with words in the order of a vector file, the rarest first."""
+    config = replace(IN_ROUNDS, epochs=2, learning_rate=0.025)
+    known = Vocab(data.vocab.words[5 : data.vocab.num_words][::-1], np.full(data.vocab.num_words - 5, -1))
+    rows = np.random.default_rng(0).normal(size=(len(known), config.dim)).astype(np.float32)
+    start = Start(Vectors(known, rows))
+    text = sentences(1000)
+    unsorted = preprocess([text], data.config, tmp_path / "new.tokens", start=known)
+    assert (np.diff(unsorted.word_counts) > 0).any()
+    vectors = train_word2vec(unsorted, config, start=start)
+    expected = local_sgd_serial(unsorted, config, start)
+    assert vectors.last is not None
+    np.testing.assert_array_equal(vectors.last.in_RD, expected.in_VD[:, : config.dim])
+    np.testing.assert_array_equal(vectors.last.out_VD, expected.out_VD[:, : config.dim])
+
+
+def local_sgd_serial(data: TokenDataset, config: Word2VecConfig, start: Start | None = None) -> Weights:
     """Train as parallel.LocalSGD describes, thread by thread."""
-    course, choice = Trainer(data, config), select(config)
+    course, choice = Trainer(data, config, start=start), select(config)
     shared, tables = course.weights, course.tables
     pairs_V = parallel.pairs_of_words(data.split("train"), config)
+    pairs_R = parallel.pairs_of_rows(pairs_V, tables.bags, len(shared.in_VD)) if tables.bags else pairs_V
+    by_use = [np.argsort(-pairs, kind="stable") for pairs in (pairs_R, pairs_V)]
+    uses = [pairs[rows] * 200 for pairs, rows in zip((pairs_R, pairs_V), by_use, strict=True)]
+    factors = [parallel.row_weights(each, THREADS, SIZES)[:, None] for each in uses]
     copies = [Weights(*(weight.copy() for weight in shared)) for _ in range(THREADS)]
-    part_V1 = parallel.row_weights(pairs_V * 200, THREADS, SIZES)[:, None]
     for epoch in range(config.epochs or 0):
         course.state.epoch = epoch
         starts = course.order()
         for round, first in enumerate(range(0, len(starts), THREADS), 1):
-            for thread, start in enumerate(starts[first : first + THREADS]):
+            for thread, begin in enumerate(starts[first : first + THREADS]):
                 rate = np.float32(course.rate((first + thread) * 200))
-                span = Span(start, min(start + 200, course.stop), rate)
+                span = Span(begin, min(begin + 200, course.stop), rate)
                 choice.train_spans(tables, epoch_keys(config.seed, epoch), copies[thread], [span])
             is_last = first + THREADS >= len(starts)
-            rows = len(shared.in_VD) if is_last or round % 4 == 0 else 2 * (round & -round)
-            for place, weight in enumerate(shared):
-                change = np.zeros_like(weight[:rows])
+            num_rows = len(shared.in_VD) if is_last or round % 4 == 0 else 2 * (round & -round)
+            for side, weight in enumerate(shared):
+                rows = by_use[side][:num_rows]
+                change = np.zeros_like(weight[rows])
                 for copy in copies:
-                    change += copy[place][:rows] - weight[:rows]
-                weight[:rows] += part_V1[:rows] * change
+                    change += copy[side][rows] - weight[rows]
+                weight[rows] += factors[side][:num_rows] * change
                 for copy in copies:
-                    copy[place][:rows] = weight[:rows]
+                    copy[side][rows] = weight[rows]
     return shared
 
 

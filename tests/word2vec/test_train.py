@@ -168,6 +168,8 @@ def test_resolve_picks_learning_rate_and_epochs() -> None:
     assert resolve(Word2VecConfig(), 10, 17_000_000).learning_rate == 0.025
     assert resolve(Word2VecConfig(objective="cbow"), 10, 17_000_000).learning_rate == 0.075
     assert resolve(Word2VecConfig(objective="cbow", cbow_update="corrected"), 10, 10).learning_rate == 0.15
+    assert resolve(Word2VecConfig(subwords="3:6"), 10, 17_000_000).learning_rate == 0.05
+    assert resolve(Word2VecConfig(subwords="3:6", objective="cbow"), 10, 10).learning_rate == 0.05
     assert resolve(Word2VecConfig(), 10, 17_000_000).epochs == 5
     assert resolve(Word2VecConfig(), 10, 10_000).epochs == 20
     assert resolve(Word2VecConfig(epochs=1), 10, 10_000).epochs == 1

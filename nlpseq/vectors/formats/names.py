@@ -6,6 +6,7 @@
     npy               .npy  an array; words and counts are in NAME.vocab.tsv
     projector         .tsv  numbers for the TensorBoard projector; words are in NAME.metadata.tsv
     parquet           .parquet  columns word, count and vector
+    fasttext          .bin  a model of fastText, with n-grams; written if named; .ftz is read
     nlpseq            .w2v  the folder written by Vectors.save
     static            .static   a folder for model2vec and sentence-transformers, written only
     spacy             .spacy    a folder for spaCy, written only
@@ -22,7 +23,16 @@ from nlpseq.errors import ConfigError
 __all__ = ["ENDINGS", "FOLDERS", "TITLES", "BadTokens", "Format", "files_of", "format_of", "is_gzipped"]
 
 Format = Literal[
-    "word2vec", "glove", "word2vec-binary", "npy", "projector", "parquet", "nlpseq", "static", "spacy"
+    "word2vec",
+    "glove",
+    "word2vec-binary",
+    "npy",
+    "projector",
+    "parquet",
+    "fasttext",
+    "nlpseq",
+    "static",
+    "spacy",
 ]
 BadTokens = Literal["error", "skip", "escape"]
 
@@ -33,6 +43,7 @@ TITLES: dict[Format, str] = {
     "npy": ".npy with vocab.tsv",
     "projector": "projector TSV",
     "parquet": "Parquet",
+    "fasttext": "a fastText model",
     "nlpseq": "a folder of nlpseq",
     "static": "a folder for model2vec and sentence-transformers",
     "spacy": "a folder for spaCy",

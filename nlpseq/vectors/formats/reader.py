@@ -41,6 +41,7 @@ class ReadOptions(NamedTuple):
 
     lenient: bool = False  # load the rows there are, and count the others
     load_top: int | None = None  # rows to read; None: all
+    verify: bool = False  # read all numbers of a file that is mapped
 
 
 DEFAULT_OPTIONS = ReadOptions()

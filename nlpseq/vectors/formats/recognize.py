@@ -12,7 +12,7 @@ from nlpseq.errors import ArtifactError, DataError
 from nlpseq.reading.archives import is_tar, is_zip
 from nlpseq.reading.encodings import marked_encoding
 from nlpseq.reading.sniff import recognize_non_text
-from nlpseq.vectors.formats import npy, parquet, text
+from nlpseq.vectors.formats import fasttext, npy, parquet, text
 from nlpseq.vectors.formats.fields import BLANK, Ending, count_numbers, parse_sizes, split_ending
 from nlpseq.vectors.formats.names import Format
 from nlpseq.vectors.formats.reader import Source
@@ -24,8 +24,6 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _FIRST_FIELD = re.compile(rb"^[^ \t,;]*+")
 _OF_NUMBERS = b"0123456789+-.,;:eE_'[]() \t\r\xc2\xa0"  # U+00A0, too
 _ADVICE = {  # kind of file: what to do with it
-    "fastText model": "Write its vectors as text: `fasttext print-word-vectors` with the words on stdin, or "
-    "name the .vec file beside it.",
     "gensim model": "Write its vectors with gensim: KeyedVectors.load(FILE).save_word2vec_format('OUT.bin', "
     "binary=True), for a whole model Word2Vec.load(FILE).wv.",
     "pickle": "nlpseq runs no code of a file. Load it in Python where you trust it, and write word2vec text.",
@@ -55,6 +53,8 @@ def recognize(source: Source) -> Format:
         return "npy"
     if source.sample.startswith(parquet.MAGIC):
         return "parquet"
+    if source.sample.startswith(fasttext.MAGIC):
+        return "fasttext"
     _refuse_broken(source)
     sample = text.sample_lines(source)
     if _are_tensors(sample.lines):

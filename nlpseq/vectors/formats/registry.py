@@ -1,6 +1,6 @@
 """Read and write vector files in the formats of other tools.
 
-names.py lists the formats; recognize.py tells them apart; text.py, binary.py and npy.py read and write them.
+names.py lists the formats; recognize.py tells them apart; text.py, binary.py and others read and write them.
 The sizes in a header are compared with the size of the file before anything is allocated.
 """
 
@@ -17,7 +17,8 @@ from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
-from nlpseq.vectors.formats import binary, npy, parquet, text
+from nlpseq.vectors.compact_matrix import CompactMatrix
+from nlpseq.vectors.formats import binary, fasttext, npy, parquet, text
 from nlpseq.vectors.formats.archive import SeveralFiles, open_vectors
 from nlpseq.vectors.formats.names import FOLDERS, BadTokens, Format, files_of, format_of, is_gzipped
 from nlpseq.vectors.formats.reader import (
@@ -29,11 +30,12 @@ from nlpseq.vectors.formats.reader import (
     path_exists,
 )
 from nlpseq.vectors.formats.recognize import recognize
-from nlpseq.vectors.formats.rows import VectorFile, VectorRows, quote_first, select_writable
+from nlpseq.vectors.formats.rows import VectorFile, VectorRows, WholeModel, quote_first, select_writable
 from nlpseq.vectors.formats.spacy import write_spacy
 from nlpseq.vectors.formats.static import word_tokenizer, write_static
 from nlpseq.vectors.formats.text_rows import FewerNumbers
 from nlpseq.vectors.formats.writer import atomic_files, check_files
+from nlpseq.vectors.lazy_rows import row_blocks
 
 __all__ = [
     "FILE_FORMATS", "Written", "check_output", "is_vector_file", "read_vectors", "sniff_format",
@@ -41,8 +43,8 @@ __all__ = [
 ]  # fmt: skip
 
 EXPORT = "export"  # kind of a folder for another tool
-_BLOCK_ROWS = 4096  # checked at once
 _MAX_NAMED = 5  # rows in a notice
+_WORDS_ALONE = WholeModel()
 
 # (reader, writer); a writer takes the rows and a stream for each file
 _FORMATS: dict[Format, tuple[Callable[[Source], VectorFile], Callable[..., None]]] = {
@@ -52,6 +54,7 @@ _FORMATS: dict[Format, tuple[Callable[[Source], VectorFile], Callable[..., None]
     "npy": (npy.read_npy, npy.write_npy),
     "projector": (text.read_projector, text.write_projector),
     "parquet": (parquet.read_parquet, parquet.write_parquet),
+    "fasttext": (fasttext.read_fasttext, fasttext.write_fasttext),
 }
 FILE_FORMATS = tuple(_FORMATS)
 
@@ -92,6 +95,8 @@ def read_vectors(
             except FewerNumbers as fewer:
                 max_dim = fewer.dim
             else:
+                if isinstance(found.matrix_VD, CompactMatrix):  # checked when its rows are taken
+                    return found._replace(notices=[*notices, *found.notices])
                 found = _zero_unusable_rows(found)
                 return _drop_repeats(found._replace(notices=[*notices, *found.notices]))
 
@@ -122,11 +127,11 @@ def is_vector_file(file: Path) -> bool:
 def _zero_unusable_rows(found: VectorFile) -> VectorFile:
     """Set rows that are not finite to zero, and note these rows and the other rows of zeros."""
     not_finite, zero = list[int](), list[int]()
-    for start in range(0, len(found.matrix_VD), _BLOCK_ROWS):
-        block_BD = found.matrix_VD[start : start + _BLOCK_ROWS]
+    for block in row_blocks(len(found.matrix_VD)):
+        block_BD = found.matrix_VD[block]
         with np.errstate(over="ignore", invalid="ignore"):
             sums_B = np.einsum("bd->b", block_BD)  # faster than sum
-        rows = np.flatnonzero(~np.isfinite(sums_B) | (sums_B == 0)) + start  # the only ones to look at
+        rows = np.flatnonzero(~np.isfinite(sums_B) | (sums_B == 0)) + block.start  # the only ones to look at
         not_finite += rows[~np.isfinite(found.matrix_VD[rows]).all(axis=1)].tolist()
         zero += rows[~found.matrix_VD[rows].any(axis=1)].tolist()
     found.matrix_VD[not_finite] = 0
@@ -189,13 +194,15 @@ def write_vectors(
     bad_tokens: BadTokens = "error",
     *,
     config: TextConfig | None = None,
+    model: WholeModel = _WORDS_ALONE,
     force: bool = False,
 ) -> Written:
     """Write vectors so that they read back bit for bit, in the same order.
 
     format: by default the one that the file name asks for. bad_tokens: how to treat words that the format
-    cannot hold (see rows.py). config: settings of the training text, for a tokenizer. force: overwrite
-    existing files, which stay until the new ones are complete. Only .npy and Parquet keep counts.
+    cannot hold (see rows.py). config: settings of the training text, for a tokenizer. model: parts
+    that a fastText model holds too. force: overwrite existing files, which stay until the new ones are
+    complete. Only .npy, Parquet and fastText models keep counts.
     """
     format = check_output(file, format, force=force)
     assert format != "nlpseq", "Vectors.save writes it"
@@ -203,8 +210,11 @@ def write_vectors(
     if not words:
         raise DataError(f"{file}: was not written, because no word is left for it. Choose other vectors.")
     if not is_gzipped(file):  # every format takes at least four bytes for a number
-        artifact.check_free_disk(file, len(words) * matrix_VD.shape[1] * 4)
-    selected = VectorRows(words, vocab.counts, rows, matrix_VD)
+        num_rows = len(words)
+        if format == "fasttext":
+            num_rows = 2 * len(words) + (len(model.subwords.rows_BD) if model.subwords else 0)
+        artifact.check_free_disk(file, num_rows * matrix_VD.shape[1] * 4)
+    selected = VectorRows(words, vocab.counts, rows, matrix_VD, model)
     if format in FOLDERS:
         with artifact.create(file, EXPORT, 1, force=force) as folder:
             _fill_export(folder, format, selected, vocab, config)

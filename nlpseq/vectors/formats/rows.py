@@ -7,8 +7,8 @@ Letters: V words, D dimensions, B rows of a block.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,10 @@ from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab, escape
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.vectors.formats.names import TITLES, BadTokens, Format
+from nlpseq.vectors.subwords import SubwordVectors
 
 __all__ = ["UNKNOWN_COUNT", "WORD_ENCODING", "RowBuffer", "VectorFile", "VectorRows", "quote_first"]
-__all__ += ["select_writable"]
+__all__ += ["WholeModel", "select_writable"]
 
 UNKNOWN_COUNT = -1
 WORD_ENCODING = ("utf-8", "surrogateescape")  # keeps invalid bytes, because word2vec.c cuts inside characters
@@ -29,6 +30,7 @@ _SEPARATORS: dict[Format, re.Pattern[str]] = {
     "glove": re.compile("[ \t\n\r\v\f]|^\ufeff"),  # a byte order mark, at the start of a file
     "word2vec-binary": re.compile(r"[ \n]"),
     "projector": re.compile(r"[\t\n\r]"),
+    "fasttext": re.compile("\0"),
     "parquet": re.compile(r"[\ud800-\udfff]"),  # these three hold UTF-8 alone
     "static": re.compile(r"[\ud800-\udfff]"),
     "spacy": re.compile(r"[\ud800-\udfff]"),
@@ -41,14 +43,18 @@ class VectorFile(NamedTuple):
 
     first_lines: the row and the line of the first vector, and of each vector before which lines were left
     out; empty if the format has no lines. not_finite: words whose vectors were not finite and became zero.
+    contexts, subwords, meta: see Vectors.
     """
 
     vocab: Vocab
-    matrix_VD: npt.NDArray[np.float32]
+    matrix_VD: Any  # an array of float32, or a CompactMatrix
     format: str
     notices: list[str]  # for the user, such as about repeated words
     first_lines: Sequence[tuple[int, int]] = ()
     not_finite: Sequence[str] = ()
+    contexts: Any = None
+    subwords: SubwordVectors | None = None
+    meta: Mapping[str, Any] = {}
 
 
 class RowBuffer:
@@ -93,6 +99,14 @@ class RowBuffer:
         return Vocab(words, np.full(len(words), UNKNOWN_COUNT)), self.matrix_VD
 
 
+class WholeModel(NamedTuple):
+    """Parts of a model that few formats hold: contexts, rows of n-grams, and settings (see Vectors)."""
+
+    contexts: Any = None
+    subwords: SubwordVectors | None = None
+    meta: Mapping[str, Any] = {}
+
+
 class VectorRows(NamedTuple):
     """Words as they are written, their counts, and the row of the matrix for each word."""
 
@@ -100,6 +114,7 @@ class VectorRows(NamedTuple):
     counts: npt.NDArray[np.int64]
     rows: npt.NDArray[np.intp]
     matrix_VD: npt.NDArray[np.float32]
+    model: WholeModel = WholeModel()
 
     def blocks(self) -> Iterator[tuple[Sequence[str], npt.NDArray[np.float32]]]:
         """Yield words and their vectors in blocks of rows."""

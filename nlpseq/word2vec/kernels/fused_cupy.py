@@ -20,6 +20,7 @@ from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream
 from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError
+from nlpseq.vectors.subwords import Bags
 from nlpseq.word2vec.kernels.select import Span, TrainSpans, padded
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import PART_TOKENS, Kept, Tables, kept_words
@@ -82,6 +83,7 @@ def constants(config: Word2VecConfig, warp: int) -> list[str]:
         "CBOW": config.objective == "cbow",
         "PAIRS": config.objective == "skipgram" and config.share_negatives == "pair",
         "DIVIDE": config.cbow_update == "corrected",
+        "SUBWORDS": config.subwords is not None,
     }
     return [f"-D{name}={int(value)}" for name, value in values.items()]
 
@@ -117,27 +119,28 @@ class Parts:
 
 def spans_kernel(launch: Launch, window: int, xp: Any, parts: Parts | None = None) -> TrainSpans:
     """Return a TrainSpans that calls `launch` once for all spans of the same part of the text."""
-    parts = parts or Parts(window, xp)
+    parts, no_bags = parts or Parts(window, xp), Bags(xp.zeros(1, xp.int64), xp.zeros(1, xp.uint32))
 
     def train_spans(tables: Tables, keys: Any, weights: Weights, spans: list[Span]) -> tuple[float, int]:
         start = int(tables.sentences[0])
         sums = [
-            train_part(parts.find(tables, keys, number), tables.alias_V2, keys, weights, list(group))
+            train_part(parts.find(tables, keys, number), tables, keys, weights, list(group))
             for number, group in groupby(spans, lambda span: (span.start - start) // parts.part_tokens)
         ]
         return sum(loss for loss, _ in sums), sum(predictions for _, predictions in sums)
 
     def train_part(
-        text: Kept, alias_V2: Any, keys: Any, weights: Weights, spans: list[Span]
+        text: Kept, tables: Tables, keys: Any, weights: Weights, spans: list[Span]
     ) -> tuple[float, int]:
         bounds_S2 = xp.searchsorted(text.pos_N, xp.asarray(np.array([span[:2] for span in spans])))
         first_S, last_S = (xp.ascontiguousarray(bounds_S2[:, side]) for side in (0, 1))
         rate_S = xp.asarray(np.array([span.learning_rate for span in spans], np.float32))
         loss_S, predictions_S = xp.zeros(len(spans), xp.float64), xp.zeros(len(spans), xp.int64)
         words = *text, np.int64(len(text.ids_N))
+        alias_V2, bags = tables.alias_V2, tables.bags or no_bags
         noise = alias_V2, np.uint64(len(alias_V2)), keys[Stream.WIDTH], keys[Stream.NEGATIVE]
         results = np.int64(len(spans)), loss_S, predictions_S
-        launch(len(spans), (*words, *noise, *weights, first_S, last_S, rate_S, *results))
+        launch(len(spans), (*words, *noise, *bags, *weights, first_S, last_S, rate_S, *results))
         return float(loss_S.sum()), int(predictions_S.sum())
 
     return train_spans

@@ -34,13 +34,14 @@ from nlpseq.word2vec.kernels.primitives_numba import (
     merge_contexts,
     merge_outputs,
     scatter_add,
+    scatter_add_unless,
     sigmoid_steps,
 )
 from nlpseq.word2vec.kernels.select import LANES
 from nlpseq.word2vec.kernels.tiles_numba import TILE, address, products, step
 from nlpseq.word2vec.kernels.windows_numba import fill_contexts, fill_outputs, keep_tokens
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.sampling import Tables, epoch_keys
+from nlpseq.word2vec.sampling import Frozen, Tables, epoch_keys
 
 __all__ = ["compile_kernel", "make_kernel"]
 
@@ -62,6 +63,7 @@ class Scratch(NamedTuple):
     to_C: Ids
     between_C: Ids  # rows of between_CD
     between_CD: npt.NDArray[np.float32]  # inputs between two tiles of outputs
+    copy_ND: npt.NDArray[np.float32]  # of frozen rows: C contexts, then J outputs
     spare_1D: npt.NDArray[np.float32]  # row of padding and of masked outputs, whose steps are 0
 
 
@@ -72,6 +74,16 @@ def _fill_addresses(in_VD, context_C, num, spare, out_VD, output_J, J, x_C, y_J)
     x_C[num] = spare
     for j in range(J):
         y_J[j] = address(out_VD, output_J[j])
+
+
+@njit(inline="always")
+def _copy_frozen(weight_VD, ids_N, address_N, num, spare, frozen_V, copy_ND, D):  # type: ignore[no-untyped-def]
+    """Point the addresses of frozen rows to copies, which a step may change."""
+    for n in range(num):
+        if frozen_V[ids_N[n]] and address_N[n] != spare:
+            for d in range(D):
+                copy_ND[n, d] = weight_VD[ids_N[n], d]
+            address_N[n] = address(copy_ND, n)
 
 
 @njit(inline="always")
@@ -87,18 +99,27 @@ def _step_window(x_C, num, y_J, g_N, stride, scratch, D, J):  # type: ignore[no-
 
 @cache
 def make_kernel(
-    objective: str, share_negatives: str, corrected: bool, dim: int, negatives: int, window: int
+    objective: str,
+    share_negatives: str,
+    corrected: bool,
+    dim: int,
+    negatives: int,
+    window: int,
+    frozen: bool = False,
 ) -> Callable[..., Any]:
-    """Return the compiled kernel, a TrainSpan, for these constants; dim is the padded row length."""
+    """Return the compiled kernel, a TrainSpan, for these constants.
+
+    dim: the padded row length. frozen: obey Tables.frozen.
+    """
     D, K, W, C, J = dim, negatives, window, 2 * window, -(-(1 + negatives) // TILE) * TILE
     ONE = -(-J // LANES) * LANES  # logits of one input, rounded up to whole vectors
-    MEAN, PAIRS, DIVIDE = objective == "cbow", share_negatives == "pair", corrected
+    MEAN, PAIRS, DIVIDE, FROZEN = objective == "cbow", share_negatives == "pair", corrected, frozen
 
     @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
     def train_kept(  # type: ignore[no-untyped-def]
-        ids_N, pos_N, sentence_N, count, first, last, keys, alias_V2, weights, learning_rate, scratch
+        ids_N, pos_N, sentence_N, count, first, last, keys, alias_V2, frozen, weights, rate, scratch
     ):
-        in_VD, out_VD = weights
+        (in_VD, out_VD), (frozen_in_V, frozen_out_V) = weights, frozen
         context_C, slot_C, output_J, next_output_J, x_C, y_J = scratch[:6]
         x_D, dx_D = np.empty(D, np.float32), np.empty(D, np.float32)
         logits_N = g_N = np.empty(C * J + LANES, np.float32)  # one array: see sigmoid_steps
@@ -129,12 +150,17 @@ def make_kernel(
                     gather_mean(in_VD, context_C[c:], inputs, x_D, D)
                     logits_of_one(x_D, out_VD, output_J, logits_N, D, J)
                     mask_logits(logits_N, 1, 1, output_J, K, J)
-                    more, product = sigmoid_steps(logits_N, 1, ONE, learning_rate, product)
+                    more, product = sigmoid_steps(logits_N, 1, ONE, rate, product)
                     input_gradient(g_N, out_VD, output_J, dx_D, D, J)
                     share = np.float32(1) / np.float32(inputs) if DIVIDE else np.float32(1)
-                    scatter_add(dx_D, share, context_C[c:], inputs, in_VD, D)
-                    for j in range(1 + K):
-                        scatter_add(x_D, g_N[j], output_J[j:], 1, out_VD, D)
+                    if FROZEN:
+                        scatter_add_unless(dx_D, share, context_C[c:], inputs, in_VD, frozen_in_V, D)
+                        for j in range(1 + K):
+                            scatter_add_unless(x_D, g_N[j], output_J[j:], 1, out_VD, frozen_out_V, D)
+                    else:
+                        scatter_add(dx_D, share, context_C[c:], inputs, in_VD, D)
+                        for j in range(1 + K):
+                            scatter_add(x_D, g_N[j], output_J[j:], 1, out_VD, D)
                     loss += more
                     predictions += 1
             else:
@@ -144,9 +170,13 @@ def make_kernel(
                 for tile in range(0, J, TILE):
                     products(x_C, num, y_J, tile, logits_N, stride, D)
                 mask_logits(logits_N, num, stride, output_J, K, J)
-                more, product = sigmoid_steps(logits_N, stride, size, learning_rate, product)
+                more, product = sigmoid_steps(logits_N, stride, size, rate, product)
                 merge_outputs(output_J, y_J, g_N, stride, spare, K, J)
                 rows = merge_contexts(context_C, x_C, num, g_N, stride, J)
+                if FROZEN:
+                    _copy_frozen(in_VD, context_C, x_C, rows, spare, frozen_in_V, scratch.copy_ND, D)
+                    copy_JD = scratch.copy_ND[C:]
+                    _copy_frozen(out_VD, output_J, y_J, 1 + K, spare, frozen_out_V, copy_JD, D)
                 _step_window(x_C, rows, y_J, g_N, stride, scratch, D, J)
                 loss += more
                 predictions += num
@@ -157,11 +187,13 @@ def make_kernel(
     ) -> tuple[float, int]:
         sentence = np.searchsorted(tables.sentences, start, side="right") - 1
         kept = [np.empty(stop - start + 2 * W, np.int64) for _ in range(3)]
-        span = keep_tokens(tables, keys[Stream.KEEP], W, start, stop, sentence, *kept)
+        text = tables._replace(frozen=None)
+        span = keep_tokens(text, keys[Stream.KEEP], W, start, stop, sentence, *kept)
         ids = (np.zeros(num, np.uint64) for num in (J, J, C + 1, J, C, C, C))
-        rows = (np.zeros((num, D), np.float32) for num in (C, 1))
+        rows = (np.zeros((num, D), np.float32) for num in (C, C + J if FROZEN else 1, 1))
         scratch = Scratch._make([np.zeros(C, np.uint64), np.empty(C, np.int64), *ids, *rows])
-        work = (*kept, *span, keys, tables.alias_V2, weights, learning_rate, scratch)
+        frozen = tables.frozen or Frozen(*np.zeros((2, 0), np.bool_))
+        work = (*kept, *span, keys, tables.alias_V2, frozen, weights, learning_rate, scratch)
         result: tuple[float, int] = train_kept(*work)
         return result
 
@@ -169,10 +201,16 @@ def make_kernel(
 
 
 def compile_kernel(
-    objective: str, share_negatives: str, corrected: bool, dim: int, negatives: int, window: int
+    objective: str,
+    share_negatives: str,
+    corrected: bool,
+    dim: int,
+    negatives: int,
+    window: int,
+    frozen: bool = False,
 ) -> None:
     """Compile the kernel into the cache, for both types of tokens, by spans without tokens."""
-    train_span = make_kernel(objective, share_negatives, corrected, dim, negatives, window)
+    train_span = make_kernel(objective, share_negatives, corrected, dim, negatives, window, frozen)
     weights = Weights(*np.zeros((2, 1, dim), np.float32))
     for dtype in (np.uint16, np.uint32):
         tokens, sentences = np.zeros(1, dtype), np.array([0, 1])

@@ -2,8 +2,9 @@
 
 tests/reference/primitives.py holds a plain version of each function with the same signature.
 
-Letters: V words, D dimensions (padded), C contexts, K negatives, J outputs of a step (the target, then K
-negatives, then padding up to a multiple of TILE), N pairs of an output and an input: pair j * stride + c.
+Letters: V words, R rows of words and n-grams, D dimensions (padded), C contexts, K negatives, J outputs of a
+step (the target, then K negatives, then padding up to a multiple of TILE), N pairs of an output and an input:
+pair j * stride + c.
 """
 
 import math
@@ -17,6 +18,7 @@ from nlpseq.word2vec.kernels.tiles_numba import TILE
 __all__ = [
     "FAST",
     "MASKED_LOGIT",
+    "add_rows",
     "gather_mean",
     "input_gradient",
     "logits_of_one",
@@ -24,6 +26,7 @@ __all__ = [
     "merge_contexts",
     "merge_outputs",
     "scatter_add",
+    "scatter_add_unless",
     "sigmoid_steps",
 ]
 
@@ -119,6 +122,14 @@ def scatter_add(row_D, share, ids_N, num, weight_VD, D):  # type: ignore[no-unty
 
 
 @njit(inline="always")
+def scatter_add_unless(row_D, share, ids_N, num, weight_VD, frozen_V, D):  # type: ignore[no-untyped-def]
+    """Add share * row_D to the rows ids_N[:num] that are not frozen."""
+    for n in range(num):
+        if not frozen_V[ids_N[n]]:
+            scatter_add(row_D, share, ids_N[n:], 1, weight_VD, D)
+
+
+@njit(inline="always")
 def input_gradient(g_N, y_VD, y_ids, dx_D, D, J):  # type: ignore[no-untyped-def]
     """Fill dx_D with the sum over the outputs of g_j y_j, for one input."""
     dx_D[:] = 0
@@ -184,3 +195,20 @@ def merge_contexts(context_C, x_C, num, g_N, stride, J):  # type: ignore[no-unty
             g_N[j * stride + c] = g_N[j * stride + num]
         context_C[c], x_C[c] = context_C[num], x_C[num]
     return num
+
+
+@njit(inline="always")
+def add_rows(weight_RD, rows_N, start, stop, sum_D, D):  # type: ignore[no-untyped-def]
+    """Add the rows rows_N[start:stop] to sum_D, four at a time, which reads and writes the sum less often."""
+    n = start
+    while n + 4 <= stop:
+        a, b = weight_RD[rows_N[n]], weight_RD[rows_N[n + 1]]
+        e, f = weight_RD[rows_N[n + 2]], weight_RD[rows_N[n + 3]]
+        for d in range(D):
+            sum_D[d] += (a[d] + b[d]) + (e[d] + f[d])
+        n += 4
+    while n < stop:
+        a = weight_RD[rows_N[n]]
+        for d in range(D):
+            sum_D[d] += a[d]
+        n += 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -63,10 +64,16 @@ def select(config: Word2VecConfig) -> KernelSelection:
     Raises ConfigError if the kernel lacks the loss, BackendUnavailable if CuPy does not work.
     """
     backend = "numpy" if config.backend == "auto" else config.backend
-    fastest = "fused" if config.loss == "negative-sampling" else "layers"
+    has_fused = config.loss == "negative-sampling" and not (backend == "cupy" and config.freeze_known)
+    fastest = "fused" if has_fused else "layers"
     kernel = fastest if config.kernel == "auto" else config.kernel
     if kernel == "fused" and config.loss == "softmax":
         raise ConfigError("--kernel fused: no softmax loss. Use --kernel layers, or omit --kernel.")
+    if kernel == "fused" and not has_fused:
+        raise ConfigError(
+            "--kernel fused: cannot freeze words with --backend cupy. Use --kernel layers, use --backend "
+            "numpy, or leave out --freeze-known."
+        )
     xp = array_module(backend)
     if kernel == "fused" and backend == "cupy":
         from nlpseq.word2vec.kernels import fused_cupy
@@ -76,7 +83,7 @@ def select(config: Word2VecConfig) -> KernelSelection:
         at_once = partial(fused_cupy.max_spans, processors=processors)
         return KernelSelection(backend, kernel, xp, train_spans, at_once, fused_cupy.WARP)
     if kernel == "fused":
-        train_spans = partial(_train_fused, _constants(config))
+        train_spans = partial(_train_fused, _fused_module(config), _constants(config))
         return KernelSelection(backend, kernel, xp, train_spans, is_compiled=True)
     from nlpseq.word2vec.kernels.layered import make_layered
 
@@ -91,12 +98,15 @@ def _train_in_turn(
     return sum(loss for loss, _ in results), sum(predictions for _, predictions in results)
 
 
-def _train_fused(constants: tuple[Any, ...], *work: Any) -> tuple[float, int]:
+def _train_fused(module: str, constants: tuple[Any, ...], *work: Any) -> tuple[float, int]:
     """Train by the compiled kernel; the first call loads the compiler, which takes memory and time."""
     use_cache_for_numba()
-    from nlpseq.word2vec.kernels.fused_numba import make_kernel
+    return _train_in_turn(import_module(module).make_kernel(*constants), *work)
 
-    return _train_in_turn(make_kernel(*constants), *work)
+
+def _fused_module(config: Word2VecConfig) -> str:
+    """Return the module with make_kernel and compile_kernel for the CPU."""
+    return f"nlpseq.word2vec.kernels.{'subwords' if config.subwords else 'fused'}_numba"
 
 
 def array_module(backend: str) -> ModuleType:
@@ -121,18 +131,19 @@ def array_module(backend: str) -> ModuleType:
     return module
 
 
-def _constants(config: Word2VecConfig) -> tuple[str, str, bool, int, int, int]:
+def _constants(config: Word2VecConfig) -> tuple[str | bool | int, ...]:
     """Return the constants of a fused kernel: the arguments of make_kernel."""
     share = config.share_negatives if config.objective == "skipgram" else "window"
     corrected = config.cbow_update == "corrected" or config.objective == "skipgram"
-    return config.objective, share, corrected, padded(config.dim), config.negatives, config.window
+    names = (config.objective,) if config.subwords else (config.objective, share)
+    return *names, corrected, padded(config.dim), config.negatives, config.window, config.freeze_known
 
 
 def to_compile(config: Word2VecConfig, selection: KernelSelection) -> list[Kernel]:
     """Return the kernels to precompile for a selection: none unless the CPU runs a fused kernel."""
     if not selection.is_compiled:
         return []
-    kernels = [Kernel("nlpseq.word2vec.kernels.fused_numba", "compile_kernel", _constants(config))]
+    kernels = [Kernel(_fused_module(config), "compile_kernel", _constants(config))]
     if config.deterministic:
         kernels.append(Kernel("nlpseq.word2vec.average_numba", "compile_add_changes"))
     return kernels

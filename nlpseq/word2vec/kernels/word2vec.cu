@@ -1,8 +1,9 @@
 // Run the steps of objectives.py on a GPU: same random numbers, same arithmetic, one warp per span of text.
 //
 // Constants of the compilation: D floats in a row, K negatives, W the window, and CBOW, PAIRS (negatives per pair),
-// DIVIDE (corrected update of CBOW), each 0 or 1. WARP lanes share every row, 32 on a device; a block has WARPS
-// warps. Without a device the same source compiles as C++: tests/support/cuda/host.h replaces lanes and atomics.
+// DIVIDE (corrected update of CBOW), SUBWORDS (inputs are means of rows), each 0 or 1. WARP lanes share every row, 32 on
+// a device; a block has WARPS warps. Without a device the same source compiles as C++: tests/support/cuda/host.h
+// replaces lanes and atomics.
 //
 // Warps train the same weights without a lock (Hogwild), as threads do on a CPU; additions to a row are atomic.
 
@@ -55,6 +56,11 @@ struct Noise {
     const u32* alias_V2;
     u64 num_words;
     u64 key;
+};
+
+struct Bags {  // the rows of every word as input: rows_N[starts_V[v]..starts_V[v + 1]-1], or row v without subwords
+    const i64* starts_V;
+    const u32* rows_N;
 };
 
 struct Sums {
@@ -116,9 +122,65 @@ __device__ float step(float logit, float sign, float rate, Sums& sums) {
     return rate * sign * (right > 0 ? small : 1) / (1 + small);
 }
 
+__device__ i64 first_row(const Bags& bags, u32 word) { return SUBWORDS ? bags.starts_V[word] : word; }
+
+__device__ float* input_row(const Bags& bags, float* in_VD, i64 n) {
+    return in_VD + (SUBWORDS ? (i64)bags.rows_N[n] : n) * D;
+}
+
+// Add the rows of a word to a sum, and return their number.
+__device__ int sum_rows(const Bags& bags, float* in_VD, u32 word, float* sum) {
+    i64 first = first_row(bags, word), last = first_row(bags, word + 1);
+    float x[PER_LANE];
+    for (i64 n = first; n < last; n++) {
+        load(input_row(bags, in_VD, n), x);
+        add_scaled(sum, 1.0f, x);
+    }
+    return (int)(last - first);
+}
+
+__device__ void add_to_rows(const Bags& bags, float* in_VD, u32 word, const float* values) {
+    for (i64 n = first_row(bags, word); n < first_row(bags, word + 1); n++) add(input_row(bags, in_VD, n), values);
+}
+
+// Run one step of skip-gram with subwords: the mean of the rows of word i predicts the words from..to-1, each with its
+// own negatives. All rows are read before any row is written.
+__device__ void learn_from_center(const Text& text, const Noise& noise, const Bags& bags, float* in_VD, float* out_VD,
+                                  i64 i, i64 from, i64 to, float rate, float* steps_CJ, Sums& sums) {
+    float x[PER_LANE] = {}, dx[PER_LANE] = {}, y[PER_LANE];
+    int num_rows = sum_rows(bags, in_VD, text.ids_N[i], x), c = 0;
+    for (int p = 0; p < PER_LANE; p++) x[p] /= num_rows;
+    for (int is_write = 0; is_write < 2; is_write++) {
+        c = 0;
+        for (i64 n = from; n < to; n++) {
+            if (n == i) continue;
+            u32 target = text.ids_N[n];
+            i64 first_k = (n - i + W - (n > i)) * K;
+            for (int j = 0; j < J; j++) {
+                u32 output = j == 0 ? target : negative(noise, text.pos_N[i], first_k + j - 1);
+                float* row = out_VD + (i64)output * D;
+                if (is_write) {
+                    float dy[PER_LANE] = {}, g = steps_CJ[c * J + j];
+                    add_scaled(dy, g, x);
+                    if (g != 0) add(row, dy);
+                } else {
+                    load(row, y);
+                    float g = step(dot(x, y), j == 0 ? 1 : output == target ? 0 : -1, rate, sums);
+                    if (LANE == 0) steps_CJ[c * J + j] = g;
+                    add_scaled(dx, g, y);
+                }
+            }
+            c++;
+        }
+        SYNC_LANES();
+    }
+    add_to_rows(bags, in_VD, text.ids_N[i], dx);
+    sums.predictions += c;
+}
+
 // Run one step: the words from..to-1 predict word i. All rows are read before any row is written.
-__device__ void learn(const Text& text, const Noise& noise, float* in_VD, float* out_VD, i64 i, i64 from, i64 to,
-                      i64 first_k, float rate, float* steps_CJ, Sums& sums) {
+__device__ void learn(const Text& text, const Noise& noise, const Bags& bags, float* in_VD, float* out_VD, i64 i,
+                      i64 from, i64 to, i64 first_k, float rate, float* steps_CJ, Sums& sums) {
     u32 outputs[J];
     float signs[J], y[J][PER_LANE], dy[J][PER_LANE];
 #pragma unroll
@@ -128,27 +190,24 @@ __device__ void learn(const Text& text, const Noise& noise, float* in_VD, float*
         load(out_VD + (i64)outputs[j] * D, y[j]);
         for (int p = 0; p < PER_LANE; p++) dy[j][p] = 0;
     }
-    float x[PER_LANE];
 #if CBOW
-    int num_contexts = (int)(to - from - (from <= i && i < to));
+    int num_rows = 0;
     float mean[PER_LANE] = {}, dx[PER_LANE] = {};
-    for (i64 n = from; n < to; n++) {
-        if (n == i) continue;
-        load(in_VD + (i64)text.ids_N[n] * D, x);
-        add_scaled(mean, 1.0f, x);
-    }
-    for (int p = 0; p < PER_LANE; p++) mean[p] /= num_contexts;
+    for (i64 n = from; n < to; n++)
+        if (n != i) num_rows += sum_rows(bags, in_VD, text.ids_N[n], mean);
+    for (int p = 0; p < PER_LANE; p++) mean[p] /= num_rows;
 #pragma unroll
     for (int j = 0; j < J; j++) {
         float g = step(dot(mean, y[j]), signs[j], rate, sums);
-        add_scaled(dx, DIVIDE ? g / num_contexts : g, y[j]);
+        add_scaled(dx, DIVIDE ? g / num_rows : g, y[j]);
         add_scaled(dy[j], g, mean);
     }
     for (i64 n = from; n < to; n++)
-        if (n != i) add(in_VD + (i64)text.ids_N[n] * D, dx);
+        if (n != i) add_to_rows(bags, in_VD, text.ids_N[n], dx);
     sums.predictions += 1;
 #else
     int c = 0;
+    float x[PER_LANE];
     for (i64 n = from; n < to; n++) {
         if (n == i) continue;
         load(in_VD + (i64)text.ids_N[n] * D, x);
@@ -181,26 +240,30 @@ __device__ void learn(const Text& text, const Noise& noise, float* in_VD, float*
 // Train span s: the kept words first_S[s]..last_S[s]-1 as centers, at learning rate rate_S[s].
 extern "C" __global__ void train_spans(const u32* ids_N, const i64* pos_N, const i64* sentence_N, i64 num,
                                        const u32* alias_V2, u64 num_words, u64 width_key, u64 noise_key,
-                                       float* in_VD, float* out_VD, const i64* first_S, const i64* last_S,
+                                       const i64* starts_V, const u32* rows_N, float* in_VD, float* out_VD,
+                                       const i64* first_S, const i64* last_S,
                                        const float* rate_S, i64 num_spans, double* loss_S, i64* predictions_S) {
     SHARED float steps_SCJ[WARPS][CBOW ? 1 : 2 * W * J];
     i64 s = SPAN;
     if (s >= num_spans) return;
     Text text = {ids_N, pos_N, sentence_N, num};
     Noise noise = {alias_V2, num_words, noise_key};
+    Bags bags = {starts_V, rows_N};
     Sums sums = {0, 0};
     for (i64 i = first_S[s]; i < last_S[s]; i++) {
         i64 width = 1 + (i64)(((random_bits(width_key, pos_N[i], 0) >> 32) * W) >> 32), from = i, to = i + 1;
         while (from > 0 && i - from < width && sentence_N[from - 1] == sentence_N[i]) from--;
         while (to < num && to - i <= width && sentence_N[to] == sentence_N[i]) to++;
         if (to - from == 1) continue;
-#if PAIRS
+#if SUBWORDS && !CBOW
+        learn_from_center(text, noise, bags, in_VD, out_VD, i, from, to, rate_S[s], steps_SCJ[WARP_OF_BLOCK], sums);
+#elif PAIRS
         for (i64 n = from; n < to; n++)
             if (n != i)
-                learn(text, noise, in_VD, out_VD, i, n, n + 1, (n - i + W - (n > i)) * K, rate_S[s],
+                learn(text, noise, bags, in_VD, out_VD, i, n, n + 1, (n - i + W - (n > i)) * K, rate_S[s],
                       steps_SCJ[WARP_OF_BLOCK], sums);
 #else
-        learn(text, noise, in_VD, out_VD, i, from, to, 0, rate_S[s], steps_SCJ[WARP_OF_BLOCK], sums);
+        learn(text, noise, bags, in_VD, out_VD, i, from, to, 0, rate_S[s], steps_SCJ[WARP_OF_BLOCK], sums);
 #endif
     }
     if (LANE == 0) {

@@ -31,10 +31,6 @@ FOREIGN = {
         "is a text without vectors, because line 1 is neither.*`nlpseq train-w2v .*a.(vec|bin)`. Name",
     ),
     "unknown bytes": (b"\x01\x02\xfe\x10\n\x03 x\x05\n", r"(?<=: )line 1 is neither"),
-    "fastText": (
-        b"\xba\x16\x4f\x2f\x0c\0\0\0" + bytes(80),
-        r"\(fastText model\)\. Write its vectors as text",
-    ),
     "web page": (b"<!DOCTYPE html>\n<html><body>404</body></html>\n", r"\(HTML page\)\. Download the file"),
     "Git LFS": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
