@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import MAX_THREADS, Word2VecConfig
-from nlpseq.config.fields import are_numbers, check, from_dict, is_whole
+from nlpseq.config.fields import are_numbers, check, from_dict, is_number, is_whole
 from nlpseq.core.resources import count_text
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ArtifactError, ConfigError
@@ -145,6 +145,10 @@ def _load(path: Path) -> Checkpoint:
         if not is_whole(meta["tokens"]):
             raise ValueError(f"tokens is {meta['tokens']!r}")
         position.validate(config, meta["tokens"])
+        is_averaged = "start" in meta and not config.freeze_known
+        share = meta["start"]["share"] if is_averaged else 1
+        if not (is_number(share, 1) and share > 0):
+            raise ValueError(f"start.share is {share!r}")
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(
             f"{path / 'meta.json'}: is not valid ({error}). Train again with --force."
@@ -164,7 +168,7 @@ def _load(path: Path) -> Checkpoint:
     if config.freeze_known:
         frozen_2V = load_matrix(path / FROZEN, (2, num_words), np.bool_)
     means = None
-    if (path / MEANS[0]).exists():
+    if is_averaged:
         of_ngrams = [(config.buckets or 0, config.dim)] if config.subwords else []
         of_means = [shapes[1], shapes[1], *of_ngrams]
         means = Means(

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from nlpseq.vectors.formats.registry import write_vectors
 from nlpseq.vectors.shrink import shrink
 from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
+from nlpseq.word2vec.start import Start
 from nlpseq.word2vec.train import train_word2vec
 
 if sys.version_info >= (3, 14):
@@ -47,14 +49,14 @@ RESULTS = {
     "tokens": ("a.tokens",),
     "counts": ("a.counts",),
     "vectors": ("a.w2v", "int8.w2v", "float16.w2v", "explicit.w2v", "subwords.w2v"),
-    "run": ("half.w2v/checkpoint",),
+    "run": ("half.w2v/checkpoint", "further.w2v/checkpoint"),
     "glove": ("half.glove/checkpoint",),
     "lm": ("a.lm", "half.lm/checkpoint"),
 }
 RUNS = {
-    "resumed_run": "half.w2v/checkpoint",
-    "resumed_glove": "half.glove/checkpoint",
-    "resumed_lm": "half.lm/checkpoint",
+    "resumed_run": ("half.w2v/checkpoint", "further.w2v/checkpoint"),
+    "resumed_glove": ("half.glove/checkpoint",),
+    "resumed_lm": ("half.lm/checkpoint",),
 }
 FORMAT_NAMES = ("vec", "txt", "bin", "npy", "tsv")
 FASTTEXT_NAMES = ("fasttext.bin", "fasttext.bin.gz", "quantized.bin")
@@ -109,9 +111,14 @@ def _begin_runs(folder: Path, data: ns.TokenDataset, counts: Cooccurrence) -> No
     def run(name: str) -> CheckpointConfig:
         return CheckpointConfig(path=folder / name, should_stop=lambda: True)
 
-    train_word2vec(
-        data, ns.Word2VecConfig(dim=2, window=2, negatives=3, threads=1), checkpoint=run("half.w2v")
+    word2vec = ns.Word2VecConfig(dim=2, window=2, negatives=3, threads=1)
+    train_word2vec(data, word2vec, checkpoint=run("half.w2v"))
+    with_ngrams = replace(word2vec, subwords="3:4", buckets=2)
+    start = Start(train_word2vec(data, with_ngrams))
+    further = ns.preprocess(
+        ["the dog sat\nand ran\n"], COUNTING, folder / "further.tokens", start=start.vectors.vocab
     )
+    train_word2vec(further, with_ngrams, start=start, checkpoint=run("further.w2v"))
     train_glove(counts, GloveConfig(dim=2, epochs=3, threads=1), checkpoint=run("half.glove"))
     settings = {"hidden": 2, "dim": 2, "batch_size": 2, "bptt": 3, "epochs": 4, "validate_every": 0.1}
     train_lm(data, LMConfig(**settings, threads=1, precision="fp32", device="cpu"), checkpoint=run("half.lm"))

@@ -73,7 +73,8 @@ def read_run(path: Path) -> bytes:
     from nlpseq.word2vec.checkpoint import load_checkpoint
 
     run = load_checkpoint(path.parent)
-    return repr((run.config, run.state)).encode() + b"".join(weight.tobytes() for weight in run.weights)
+    weights = [*run.weights, *(mean for mean in run.means or () if mean is not None)]
+    return repr((run.config, run.state)).encode() + b"".join(weight.tobytes() for weight in weights)
 
 
 def read_glove(path: Path) -> bytes:
@@ -88,7 +89,8 @@ def read_resumed_run(path: Path) -> bytes:
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.word2vec.train import resume_word2vec
 
-    data = TokenDataset.open(path.parent.parent / "a.tokens")
+    run = path.parent
+    data = TokenDataset.open(run.parent / {"further.w2v": "further.tokens"}.get(run.name, "a.tokens"))
     with copied_run(path) as config:
         return resume_word2vec(config, data).matrix.tobytes()
 

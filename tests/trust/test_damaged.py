@@ -193,10 +193,10 @@ NOWHERE = (
     [[1]],
 )  # impossible for the state of any run
 SOMEWHERE = (0.5, 10**6, 10**12, None, [])  # possible for some field
-RESUME_FIELDS = ("position", "facts", "precision", "tokens", "pairs")  # fields of meta.json
+RESUME_FIELDS = ("position", "facts", "precision", "tokens", "pairs", "start")  # fields of meta.json
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind({k: (name,) for k, name in RUNS.items()}, 13))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RUNS, 13))
 def test_run_with_forged_fields_resumes_or_is_refused(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
