@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _ANNOUNCED = "nlpseq.announced"  # key of click.Context.meta: corpora announced as slow to build
 
 READ_BYTES = 1 << 16
-SLOW_WORDS = 200_000  # computed from n-grams in about half a minute
 SLOW_START = "starting (the first run with these settings compiles kernels)"  # see Progress
 
 
@@ -206,7 +205,7 @@ def load_vectors(
     from nlpseq.vectors.postprocess import postprocess
 
     vectors = open_vectors(model, lenient=lenient, load_top=load_top, verify=verify, no_oov=no_oov)
-    if vectors.is_computed and len(vectors) >= SLOW_WORDS:
+    if vectors.is_slow_to_search:
         say(
             f"{model}: a search through all {len(vectors):,} words computes their vectors first, which can "
             "take minutes. To save them, convert the model to a .w2v folder once"

@@ -155,7 +155,7 @@ def word_finder(vectors: Vectors) -> Callable[[str], FoundWord | None]:
 def unseen_words(vectors: Vectors, words: Iterable[str]) -> dict[str, list[str]]:
     """Return the different words without a vector, and those whose vector is made from their n-grams.
 
-    The keys are those of the JSON of eval-w2v. Words are looked up by word_finder.
+    The keys are as in the JSON of eval-w2v. Words are looked up by word_finder.
     """
     find = word_finder(vectors)
     found = {word: find(word) for word in dict.fromkeys(words)}

@@ -104,7 +104,7 @@ class SubwordVectors(NamedTuple):
         bags = self.ngram_rows(words)
         num_V1 = np.diff(bags.starts_V)[:, None]
         sums_VD = sum_rows(bags, self.rows_BD, np.float64)
-        is_trained_V1 = vectors_VD.any(axis=1)[:, None]
+        is_trained_V1 = vectors_VD.any(axis=1, keepdims=True)
         trained_VD = vectors_VD.astype(np.float64) * (num_V1 + 1) - sums_VD
         return np.where(is_trained_V1, trained_VD, sums_VD / np.maximum(num_V1, 1))
 

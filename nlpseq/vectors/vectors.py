@@ -78,6 +78,7 @@ _STAMPED = (
     "dtype",
     "subwords",
 )  # new in each save
+SLOW_WORDS = 200_000  # computed from n-grams in about half a minute
 _OF_A_RUN = ("complete", "position", "checkpoint")  # only in a checkpoint
 _NOT_FINITE = "Train or convert the vectors again."
 _NOT_WRITTEN = "Nothing was written. Train again with a lower --learning-rate."
@@ -164,6 +165,11 @@ class Vectors:
         """Return True if vectors are computed from n-grams or read from a mapped file when they are taken."""
         return isinstance(self.matrix, CompactMatrix) and isinstance(self.matrix.codes, LazyRows)
 
+    @property
+    def is_slow_to_search(self) -> bool:
+        """Return True if the first search through all words computes very many vectors."""
+        return self.is_computed and len(self) >= SLOW_WORDS
+
     @cached_property
     def unit(self) -> Any:
         """Return the matrix with every row scaled to length 1; zero rows stay zero."""
@@ -206,10 +212,13 @@ class Vectors:
         """Return True for each row among untrained_ids; only these rows are read."""
         rows_N, listed = np.array(rows, np.int64), self._listed_untrained
         is_listed_N = np.array([bool(listed) and self.vocab.words[row] in listed for row in rows], np.bool_)
-        is_untrained_N: Bools = is_listed_N | (self.vocab.counts[rows_N] == 0)
+        is_zero_N: Bools
         if self.is_sparse:
-            return is_untrained_N | (np.diff(self.matrix.indptr)[rows_N] == 0)
-        return is_untrained_N | ~self.matrix[rows_N].any(axis=1)
+            is_zero_N = np.diff(self.matrix.indptr)[rows_N] == 0
+        else:
+            is_zero_N = ~self.matrix[rows_N].any(axis=1)
+        is_untrained_N: Bools = is_zero_N | is_listed_N | (self.vocab.counts[rows_N] == 0)
+        return is_untrained_N
 
     @cached_property
     def _listed_untrained(self) -> frozenset[str]:

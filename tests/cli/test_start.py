@@ -63,7 +63,7 @@ def test_convert_says_that_last_weights_are_left_out(run_cli):
     assert said not in run_cli("convert", "new.w2v", "copy.vec").stderr
 
 
-def test_corpus_with_a_start_is_trained_without_one_with_a_warning(run_cli):
+def test_corpus_of_a_start_without_one_is_warned_of(run_cli):
     assert run_cli("preprocess", "new.txt", "--start", "old.w2v").exit_code == 0
     done = run_cli("train-w2v", "new.tokens", *QUICK)
     assert done.exit_code == 0 and "50 words x 100, 2 matrices: 40.0 kB" in done.stderr
