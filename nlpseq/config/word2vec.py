@@ -56,7 +56,12 @@ class Word2VecConfig(Config):
     subsample: float = setting(
         1e-3, "drop some occurrences of words more frequent than this share; 0 keeps all", ge=0, le=1
     )
-    smoothing: float = setting(0.75, "power of the counts in the distribution of the noise words", ge=0, le=1)
+    smoothing: float | None = setting(
+        None,
+        "power of the counts in the distribution of the noise words [default: .75, .5 with subwords]",
+        ge=0,
+        le=1,
+    )
     learning_rate: float | None = setting(
         None,
         "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .05 with subwords, "

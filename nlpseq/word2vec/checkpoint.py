@@ -140,7 +140,13 @@ def _load(path: Path) -> Checkpoint:
     check_unfinished(path, meta)
     try:
         config, position = from_dict(Word2VecConfig, meta["config"]), from_dict(TrainState, meta["position"])
-        for name in ("epochs", "learning_rate", "threads", *(["buckets"] if config.subwords else [])):
+        for name in (
+            "epochs",
+            "learning_rate",
+            "smoothing",
+            "threads",
+            *(["buckets"] if config.subwords else []),
+        ):
             check(getattr(config, name) is not None, config, name, "the value that training started with")
         if not is_whole(meta["tokens"]):
             raise ValueError(f"tokens is {meta['tokens']!r}")

@@ -196,6 +196,7 @@ def pairs_of_words(data: TokenDataset, config: Word2VecConfig) -> Uses:
     """
     counts_V = data.word_counts
     kept_V = counts_V / data.num_tokens * (keep_thresholds(counts_V, config.subsample) / 2.0**HALF)
+    assert config.smoothing is not None
     noise_V = noise_weights(data, config.smoothing)
     noise_V *= kept_V.sum() / noise_V.sum()
     pairs_V: Uses = (1 + config.negatives) * kept_V + config.negatives * noise_V

@@ -85,6 +85,7 @@ def make_tables(data: TokenDataset, config: Word2VecConfig, xp: Any) -> Tables:
 
     data: the train split. The bounds of sentences stay in NumPy, and so does a text too large for the device.
     """
+    assert config.smoothing is not None
     bags = None
     if config.ngrams:
         assert config.buckets

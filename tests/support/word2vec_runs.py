@@ -15,7 +15,7 @@ GROUPS = {
     "animals": ["cat", "dog", "cow", "hen", "pig", "owl"],
     "days": ["monday", "tuesday", "friday", "sunday"],
 }
-SMALL = Word2VecConfig(dim=16, window=2, negatives=3, subsample=0, threads=1, epochs=3)
+SMALL = Word2VecConfig(dim=16, window=2, negatives=3, subsample=0, smoothing=0.75, threads=1, epochs=3)
 
 
 def sentences(num: int, seed: int = 0) -> str:

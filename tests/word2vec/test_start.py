@@ -482,6 +482,14 @@ def test_initial_rate_is_higher_for_means_of_skipgram(old: Path, data: TokenData
     assert resolve(Word2VecConfig(objective="cbow"), 2, 1, has_start=True).learning_rate == 0.075
 
 
+def test_noise_words_have_the_power_of_fasttext_with_ngrams() -> None:
+    powers = [
+        resolve(Word2VecConfig(**settings), 2, 1).smoothing
+        for settings in ({}, {"subwords": "3:6"}, {"subwords": "3:6", "smoothing": 0.75}, {"smoothing": 0.0})
+    ]
+    assert powers == [0.75, 0.5, 0.75, 0.0]
+
+
 def test_epochs_are_those_of_all_texts_together(old: Path, data: TokenDataset) -> None:
     vectors = Vectors.load(old)
     counts = np.full(len(vectors), 10_000_000 // len(vectors))

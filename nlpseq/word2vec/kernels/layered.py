@@ -23,7 +23,7 @@ WORDS_PER_WINDOW = 64  # because gradients of a small vocabulary add up on the s
 def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> TrainSpan:
     """Return a kernel that runs objectives.py on `batch` windows at a time, or pairs with pair negatives."""
     is_cbow, K = config.objective == "cbow", config.negatives
-    pairs = not is_cbow and config.share_negatives == "pair" and not config.subwords
+    pairs = not is_cbow and (config.share_negatives == "pair" or config.subwords is not None)
     max_batch = MAX_SOFTMAX_BATCH if config.loss == "softmax" else MAX_BATCH
     corrected = is_cbow and config.cbow_update == "corrected"
 
@@ -32,7 +32,7 @@ def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> T
         if config.loss == "softmax":
             return None
         draw = partial(noise_words, tables.alias_V2, keys)
-        if pairs or (tables.bags and not is_cbow):
+        if pairs:
             return draw(part.pos_B[part.window_P], part.slot_P * K, K, xp)
         negatives_BK = draw(part.pos_B, xp.zeros_like(part.pos_B), K, xp)
         return negatives_BK if is_cbow else negatives_BK[part.window_P]

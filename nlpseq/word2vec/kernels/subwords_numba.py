@@ -1,12 +1,13 @@
 """Run the steps of word2vec on subwords in compiled loops: fused_numba.py for inputs that are means of rows.
 
-A step predicts T targets from one mean of rows, each target with its own K negatives. Skip-gram predicts the
-contexts of a window from the rows of the center, CBOW the center from the rows of all contexts. So a window
-reads and writes each of its rows once.
+A window predicts T targets from one mean of rows, each target with its own K negatives in a step of its own.
+Skip-gram predicts the contexts of a window from the rows of the center, CBOW the center from the rows of all
+contexts. The rows of the mean are read once for a window, and changed once by the sum of its steps; between
+two steps only the mean moves, as it would if its rows had moved.
 
 Letters: V words, R rows of words and n-grams, D dimensions (padded), K negatives, W window, C contexts of a
-window, T targets, J outputs of a step: the targets, then the K negatives of each, then padding up to a
-multiple of TILE, with valid ids and steps of 0; N any number.
+window, T targets, J outputs of a step: the target, then K negatives, then padding up to a multiple of TILE,
+with valid ids and steps of 0; N any number.
 """
 
 import math
@@ -22,10 +23,10 @@ from nlpseq.core.prefetch_numba import prefetch
 from nlpseq.vectors.subwords import Bags
 from nlpseq.word2vec.kernels.primitives_numba import (
     FAST,
-    MASKED_LOGIT,
     add_rows,
     input_gradient,
     logits_of_one,
+    mask_logits,
     scatter_add,
     scatter_add_unless,
     sigmoid_steps,
@@ -50,7 +51,8 @@ def make_kernel(
     dim: the padded row length. frozen: obey Tables.frozen.
     """
     D, K, W, C, CBOW, FROZEN = dim, negatives, window, 2 * window, objective == "cbow", frozen
-    MAX_J = -(-(1 if CBOW else C) * (1 + negatives) // TILE) * TILE
+    J = -(-(1 + negatives) // TILE) * TILE
+    ONE, MAX_T = -(-J // LANES) * LANES, 1 if CBOW else C  # logits of a step, rounded up to whole vectors
     DIVIDE = CBOW and corrected
 
     @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -59,14 +61,14 @@ def make_kernel(
     ):
         (in_RD, out_VD), (frozen_in_R, frozen_out_V) = weights, frozen
         starts_V, rows_N = bags
-        context_C, slot_C, output_J, next_context_C, next_slot_C, next_output_J, center_1, drawn_N = scratch
-        x_D, dx_D = np.empty(D, np.float32), np.empty(D, np.float32)
-        logits_N = g_N = np.empty(MAX_J + LANES, np.float32)  # one array: see sigmoid_steps
+        context_C, slot_C, output_N, next_context_C, next_slot_C, next_output_N, center_1, drawn_N = scratch
+        x_D, dx_D, sum_D = np.empty(D, np.float32), np.empty(D, np.float32), np.empty(D, np.float32)
+        logits_N = g_N = np.empty(ONE + LANES, np.float32)  # one array: see sigmoid_steps
         loss, product, predictions, num, next_num = 0.0, 1.0, 0, 0, 0  # the loss is loss - log(product)
         for i in range(first - 1, last):  # draws the words of window i + 1, then trains on window i
             context_C, next_context_C = next_context_C, context_C
             slot_C, next_slot_C = next_slot_C, slot_C
-            output_J, next_output_J = next_output_J, output_J
+            output_N, next_output_N = next_output_N, output_N
             num = next_num
             if i + 1 < last:
                 next_num = fill_contexts(
@@ -77,12 +79,10 @@ def make_kernel(
                     slot = 0 if CBOW else next_slot_C[t]
                     target = ids_N[i + 1] if CBOW else next_context_C[t]
                     fill_outputs(target, pos_N[i + 1], slot * K, K, keys[NEGATIVE], alias_V2, drawn_N)
-                    next_output_J[t] = drawn_N[0]
-                    for k in range(K):
-                        next_output_J[targets + t * K + k] = drawn_N[1 + k]
-                for j in range(targets * (1 + K)):
-                    for d in range(0, D, LANES):
-                        prefetch(out_VD, (next_output_J[j], np.uint64(d)))
+                    for j in range(1 + K):
+                        next_output_N[t * J + j] = drawn_N[j]
+                        for d in range(0, D, LANES):
+                            prefetch(out_VD, (drawn_N[j], np.uint64(d)))
                 entering = min(i + 1 + W, count - 1)  # the new context of the next window
                 word = np.uint64(ids_N[entering if CBOW else i + 1])
                 for n in range(starts_V[word], starts_V[word + np.uint64(1)]):
@@ -102,29 +102,35 @@ def make_kernel(
             for d in range(D):
                 x_D[d] *= part
 
-            outputs = T * (1 + K)
-            J = -(-outputs // TILE) * TILE
-            logits_of_one(x_D, out_VD, output_J, logits_N, D, J)
+            repeats = 0  # pairs of the same row: a row that is twice in a mean moves it four times as far
+            if T > 1:
+                start, stop = starts_V[words[0]], starts_V[words[0] + np.uint64(1)]
+                for n in range(start, stop):
+                    if not FROZEN or not frozen_in_R[rows_N[n]]:
+                        for m in range(start, stop):
+                            repeats += rows_N[m] == rows_N[n]
+            moved = np.float32(repeats) * part
+            sum_D[:] = 0
             for t in range(T):
-                logits_N[t] = logits_N[t] if t == 0 else -logits_N[t]
-                for j in range(T + t * K, T + (t + 1) * K):
-                    if output_J[j] == output_J[t]:
-                        logits_N[j] = MASKED_LOGIT
-            ALL_J = -(-J // LANES) * LANES
-            logits_N[outputs:ALL_J] = MASKED_LOGIT
-            more, product = sigmoid_steps(logits_N, T, ALL_J, rate, product)
-            input_gradient(g_N, out_VD, output_J, dx_D, D, J)
-            for j in range(outputs):
-                if not FROZEN or not frozen_out_V[output_J[j]]:
-                    scatter_add(x_D, g_N[j], output_J[j:], 1, out_VD, D)
+                output_J = output_N[t * J :]
+                logits_of_one(x_D, out_VD, output_J, logits_N, D, J)
+                mask_logits(logits_N, 1, 1, output_J, K, J)
+                more, product = sigmoid_steps(logits_N, 1, ONE, rate, product)
+                input_gradient(g_N, out_VD, output_J, dx_D, D, J)
+                for j in range(1 + K):
+                    if not FROZEN or not frozen_out_V[output_J[j]]:
+                        scatter_add(x_D, g_N[j], output_J[j:], 1, out_VD, D)
+                for d in range(D):
+                    x_D[d] += moved * dx_D[d]
+                    sum_D[d] += dx_D[d]
+                loss += more
             share = part if DIVIDE else np.float32(1)
             for n in range(inputs):
                 start, stop = starts_V[words[n]], starts_V[words[n] + np.uint64(1)]
                 if FROZEN:
-                    scatter_add_unless(dx_D, share, rows_N[start:], stop - start, in_RD, frozen_in_R, D)
+                    scatter_add_unless(sum_D, share, rows_N[start:], stop - start, in_RD, frozen_in_R, D)
                 else:
-                    scatter_add(dx_D, share, rows_N[start:], stop - start, in_RD, D)
-            loss += more
+                    scatter_add(sum_D, share, rows_N[start:], stop - start, in_RD, D)
             predictions += T
         return loss - math.log(product), predictions
 
@@ -136,7 +142,7 @@ def make_kernel(
         text = tables._replace(bags=None, frozen=None)
         span = keep_tokens(text, keys[Stream.KEEP], W, start, stop, sentence, *kept)
         windows = [
-            (np.zeros(C, np.uint64), np.zeros(C, np.int64), np.zeros(MAX_J, np.uint64)) for _ in range(2)
+            (np.zeros(C, np.uint64), np.zeros(C, np.int64), np.zeros(MAX_T * J, np.uint64)) for _ in range(2)
         ]
         scratch = (*windows[0], *windows[1], np.zeros(1, np.uint64), np.zeros(1 + K, np.uint64))
         frozen = tables.frozen or Frozen(*np.zeros((2, 0), np.bool_))

@@ -143,39 +143,38 @@ __device__ void add_to_rows(const Bags& bags, float* in_VD, u32 word, const floa
     for (i64 n = first_row(bags, word); n < first_row(bags, word + 1); n++) add(input_row(bags, in_VD, n), values);
 }
 
-// Run one step of skip-gram with subwords: the mean of the rows of word i predicts the words from..to-1, each with its
-// own negatives. All rows are read before any row is written.
+// Run the steps of skip-gram with subwords: the mean of the rows of word i predicts the words from..to-1 one after
+// another, each with its own negatives. The rows of the mean change at the end, but the mean moves after each step.
 __device__ void learn_from_center(const Text& text, const Noise& noise, const Bags& bags, float* in_VD, float* out_VD,
-                                  i64 i, i64 from, i64 to, float rate, float* steps_CJ, Sums& sums) {
-    float x[PER_LANE] = {}, dx[PER_LANE] = {}, y[PER_LANE];
-    int num_rows = sum_rows(bags, in_VD, text.ids_N[i], x), c = 0;
+                                  i64 i, i64 from, i64 to, float rate, Sums& sums) {
+    float x[PER_LANE] = {}, sum[PER_LANE] = {}, y[PER_LANE], steps[J];
+    u32 center = text.ids_N[i], outputs[J];
+    int num_rows = sum_rows(bags, in_VD, center, x), repeats = 0;
     for (int p = 0; p < PER_LANE; p++) x[p] /= num_rows;
-    for (int is_write = 0; is_write < 2; is_write++) {
-        c = 0;
-        for (i64 n = from; n < to; n++) {
-            if (n == i) continue;
-            u32 target = text.ids_N[n];
-            i64 first_k = (n - i + W - (n > i)) * K;
-            for (int j = 0; j < J; j++) {
-                u32 output = j == 0 ? target : negative(noise, text.pos_N[i], first_k + j - 1);
-                float* row = out_VD + (i64)output * D;
-                if (is_write) {
-                    float dy[PER_LANE] = {}, g = steps_CJ[c * J + j];
-                    add_scaled(dy, g, x);
-                    if (g != 0) add(row, dy);
-                } else {
-                    load(row, y);
-                    float g = step(dot(x, y), j == 0 ? 1 : output == target ? 0 : -1, rate, sums);
-                    if (LANE == 0) steps_CJ[c * J + j] = g;
-                    add_scaled(dx, g, y);
-                }
-            }
-            c++;
+    for (i64 n = first_row(bags, center); n < first_row(bags, center + 1); n++)
+        for (i64 m = first_row(bags, center); m < first_row(bags, center + 1); m++)
+            repeats += input_row(bags, in_VD, n) == input_row(bags, in_VD, m);
+    for (i64 n = from; n < to; n++) {
+        if (n == i) continue;
+        float dx[PER_LANE] = {};
+#pragma unroll
+        for (int j = 0; j < J; j++) {
+            outputs[j] = j == 0 ? text.ids_N[n] : negative(noise, text.pos_N[i], (n - i + W - (n > i)) * K + j - 1);
+            load(out_VD + (i64)outputs[j] * D, y);
+            steps[j] = step(dot(x, y), j == 0 ? 1 : outputs[j] == outputs[0] ? 0 : -1, rate, sums);
+            add_scaled(dx, steps[j], y);
         }
-        SYNC_LANES();
+#pragma unroll
+        for (int j = 0; j < J; j++) {
+            float dy[PER_LANE] = {};
+            add_scaled(dy, steps[j], x);
+            if (steps[j] != 0) add(out_VD + (i64)outputs[j] * D, dy);
+        }
+        add_scaled(x, (float)repeats / num_rows, dx);
+        add_scaled(sum, 1.0f, dx);
+        sums.predictions += 1;
     }
-    add_to_rows(bags, in_VD, text.ids_N[i], dx);
-    sums.predictions += c;
+    add_to_rows(bags, in_VD, center, sum);
 }
 
 // Run one step: the words from..to-1 predict word i. All rows are read before any row is written.
@@ -256,7 +255,7 @@ extern "C" __global__ void train_spans(const u32* ids_N, const i64* pos_N, const
         while (to < num && to - i <= width && sentence_N[to] == sentence_N[i]) to++;
         if (to - from == 1) continue;
 #if SUBWORDS && !CBOW
-        learn_from_center(text, noise, bags, in_VD, out_VD, i, from, to, rate_S[s], steps_SCJ[WARP_OF_BLOCK], sums);
+        learn_from_center(text, noise, bags, in_VD, out_VD, i, from, to, rate_S[s], sums);
 #elif PAIRS
         for (i64 n = from; n < to; n++)
             if (n != i)
