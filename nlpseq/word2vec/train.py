@@ -30,8 +30,9 @@ __all__ += ["train_word2vec"]
 
 CONTINUED_RATE = 1.5  # times the usual rate of skip-gram, because means over texts bear it: see README.md
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
-SMOOTHING, SUBWORD_SMOOTHING = 0.75, 0.5  # as in word2vec.c and fastText
-SUBWORD_RATE = {"skipgram": 0.05, "legacy": 0.05, "corrected": 0.15}  # .05 is the default of fastText
+SMOOTHING = 0.75  # as in word2vec.c
+SUBWORD_SMOOTHING = {"skipgram": 0.3, "cbow": 0.5}  # measured; .5 as in fastText
+SUBWORD_RATE = {"skipgram": 0.04, "legacy": 0.05, "corrected": 0.15}  # measured; .05 as in fastText
 MAX_DEFAULT_BUCKETS = 2_000_000  # the default of fastText
 
 
@@ -134,7 +135,7 @@ def resolve(
     epochs = config.epochs or min(20, max(5, round(80e6 / num_tokens)))
     smoothing = config.smoothing
     if smoothing is None:
-        smoothing = SUBWORD_SMOOTHING if config.subwords else SMOOTHING
+        smoothing = SUBWORD_SMOOTHING[config.objective] if config.subwords else SMOOTHING
     threads = config.threads or available_cores()
     return replace(config, learning_rate=learning_rate, epochs=epochs, threads=threads, smoothing=smoothing)
 
