@@ -123,8 +123,7 @@ def convert(
         )
     if chosen == "nlpseq" and vectors.last is not None and smaller.last is None:
         new.append(
-            "the last weights of the continued training are left out, so a --start from OUT goes on with the "
-            "means"
+            "the last weights of the continued training are left out, so the next one goes on with the means"
         )
     for notice in [*new, *written.notices]:
         say_warning(notice)

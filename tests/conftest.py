@@ -31,8 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Each worker has a folder for encoded corpora, deleted after the session. All workers share a folder of
     compiled kernels in `.pytest_cache`, kept until `pytest --cache-clear`; no test may patch a constant of a
-    kernel module.
+    kernel module. OpenMP has one thread, because a worker has about one core.
     """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if getattr(config.option, "dist", "no") == "load":  # because a worker then runs most tests of a file
         config.option.dist = "worksteal"
     if "PYTEST_XDIST_WORKER" not in os.environ:

@@ -69,7 +69,12 @@ def test_option_that_bpe_cannot_follow_is_refused(run_cli, text: Path, options, 
 
 
 @pytest.mark.parametrize(
-    "command", ["train-w2v --epochs 2", "train-counts --method glove", "train-counts --dim 4"]
+    "command",
+    [
+        "train-w2v --epochs 2",
+        pytest.param("train-counts --method glove", marks=pytest.mark.slow),
+        "train-counts --dim 4",
+    ],
 )
 def test_tokens_not_in_the_text_are_never_shown(run_cli, text: Path, command: str) -> None:
     text.write_text("the king of the hill saw the cat and the queen saw the dog\n" * 40)

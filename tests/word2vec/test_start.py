@@ -39,7 +39,8 @@ from nlpseq.word2vec.trainer import Trainer
 from nlpseq.word2vec.weights import initial_weights
 
 CASES = [(variant, (7, 5, 3, 2), False) for variant in ("skipgram-window", "skipgram-pair")]
-CASES += [("skipgram-window", (60, 33, 13, 9), True), ("cbow-legacy", (7, 5, 3, 2), True)]
+CASES += [("cbow-legacy", (7, 5, 3, 2), True)]
+LARGE_CASE = pytest.param("skipgram-window", (60, 33, 13, 9), True, marks=pytest.mark.slow)
 SETTINGS = {"min_count": 1, "threads": 1, "epochs": 3}
 SIZES = {"window": 2, "negatives": 3}  # of one kernel, because each takes long to compile
 NEW_WORDS = {"owl": "emu", "hen": "yak"}
@@ -74,7 +75,7 @@ def frozen_mask(num_words: int) -> np.ndarray:
     return np.random.default_rng(num_words).random((2, num_words)) < 0.6
 
 
-@pytest.mark.parametrize(("variant", "size", "subwords"), CASES, ids=str)
+@pytest.mark.parametrize(("variant", "size", "subwords"), [*CASES, LARGE_CASE], ids=str)
 def test_frozen_kernel_equals_specification(
     variant: str, size: tuple[int, int, int, int], subwords: bool
 ) -> None:
@@ -353,7 +354,7 @@ def test_compact_vectors_are_a_start(old: Path, tmp_path: Path) -> None:
     [
         {"threads": 3, "deterministic": True, "freeze_known": True},
         {"early_stop": True, "valid_share": 0.1, "epochs": 40, "learning_rate": 0.05},
-        {"start": "n-grams", "freeze_known": True},
+        pytest.param({"start": "n-grams", "freeze_known": True}, marks=pytest.mark.slow),
         {"start": "n-grams"},
         {"start": "chain"},
     ],

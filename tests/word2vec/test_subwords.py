@@ -216,7 +216,7 @@ def test_buckets_without_ngrams_are_zero(data: TokenDataset) -> None:
         {"epochs": 6},
         {"epochs": 30, "early_stop": True, "learning_rate": 0.05},
         {"epochs": 8, "threads": 3, "deterministic": True},
-        {"epochs": 2, "kernel": "layers"},
+        pytest.param({"epochs": 2, "kernel": "layers"}, marks=pytest.mark.slow),
     ],
     ids=lambda settings: "-".join(str(value) for value in settings.values()),
 )
