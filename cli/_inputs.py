@@ -196,11 +196,6 @@ def open_vectors(
     warn_if_unfinished(model, vectors.meta)
     for notice in vectors.meta.get("notices", []):
         say_warning(notice if str(model) in notice else f"{model}: {notice}")
-    if vectors.is_computed and len(vectors) >= SLOW_WORDS:
-        say(
-            f"{model}: the first question computes the vectors of all {len(vectors):,} words, which can take "
-            "minutes. To save them, convert the model to a .w2v folder once"
-        )
     return vectors
 
 
@@ -211,6 +206,11 @@ def load_vectors(
     from nlpseq.vectors.postprocess import postprocess
 
     vectors = open_vectors(model, lenient=lenient, load_top=load_top, verify=verify, no_oov=no_oov)
+    if vectors.is_computed and len(vectors) >= SLOW_WORDS:
+        say(
+            f"{model}: a search through all {len(vectors):,} words computes their vectors first, which can "
+            "take minutes. To save them, convert the model to a .w2v folder once"
+        )
     return postprocess(vectors, **options)
 
 

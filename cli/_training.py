@@ -229,7 +229,7 @@ def say_untrained(vocab: Vocab, untrained: Sequence[int], ways_out: str) -> None
 
     untrained: ids of both. ways_out: sentence for the warning.
     """
-    unseen, total = vocab.unseen_ids, count_text(len(vocab), "token" if vocab.bpe else "word")
+    unseen, total = vocab.absent_ids, count_text(len(vocab), "token" if vocab.bpe else "word")
     if num_unseen := len(unseen):
         say(f"{num_unseen:,} of {total} do not occur in this text, and no answer names them")
     if num_without := len({*untrained} - {*unseen.tolist()}):

@@ -121,6 +121,11 @@ def convert(
             f"n-grams left out, because {TITLES[chosen]} has no place for them. Write a .w2v folder"
             f"{'' if has_letters else ', or use --format fasttext,'} to keep them"
         )
+    if chosen == "nlpseq" and vectors.last is not None and smaller.last is None:
+        new.append(
+            "the last weights of the continued training are left out, so a --start from OUT goes on with the "
+            "means"
+        )
     for notice in [*new, *written.notices]:
         say_warning(notice)
     say(f"{count_text(written.num_words, 'word')} x {smaller.matrix.shape[1]:,}: {TITLES[chosen]}")

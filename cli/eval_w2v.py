@@ -356,7 +356,7 @@ def _has_pairs(file: Path) -> bool:
 
 
 def _score_pairs(vectors: Vectors, file: Path, judged: PairFile, missing: Missing) -> dict[str, Any]:
-    from nlpseq.evaluation.files import line_numbers, words_from_subwords, words_without_vector
+    from nlpseq.evaluation.files import line_numbers, unseen_words
     from nlpseq.evaluation.word_pairs import evaluate_pairs
 
     scores = evaluate_pairs(vectors, judged.pairs, missing)._asdict()
@@ -365,8 +365,7 @@ def _score_pairs(vectors: Vectors, file: Path, judged: PairFile, missing: Missin
     return {
         "file": str(file),
         **figures,
-        "oov_words": words_without_vector(vectors, words),
-        "from_subwords": words_from_subwords(vectors, words),
+        **unseen_words(vectors, words),
         "unused": line_numbers(judged.unused),
     }
 
@@ -375,7 +374,7 @@ def _score_analogies(
     vectors: Vectors, file: Path, asked: AnalogyFile, settings: dict[str, Any]
 ) -> dict[str, Any]:
     from nlpseq.evaluation.analogies import evaluate_analogies
-    from nlpseq.evaluation.files import line_numbers, words_from_subwords, words_without_vector
+    from nlpseq.evaluation.files import line_numbers, unseen_words
 
     sections = asked.sections
     records = [score.shares() for score in evaluate_analogies(vectors, sections, **settings)]
@@ -389,8 +388,7 @@ def _score_analogies(
         "reason": None
         if records[-1]["used"]
         else "no question has three words with a vector and an answer of the vocabulary",
-        "oov_words": words_without_vector(vectors, words),
-        "from_subwords": words_from_subwords(vectors, words),
+        **unseen_words(vectors, words),
         "unused": line_numbers(asked.unused),
     }
 

@@ -84,7 +84,7 @@ def neighbors(
             f"{source}: holds no words, so there is no answer. Words that begin with a dash come after --."
         )
     phrase = " ".join(words)
-    if not all_known and phrase in vectors:
+    if not all_known and vectors.find(phrase) is not None:
         say(f'{phrase}: is one entry of these vectors. Put the words in quotes, "{phrase}".')
     if not (all_known or interactive):
         click.get_current_context().exit(DataError.exit_code)
@@ -323,12 +323,13 @@ def _changes(vectors: Vectors, words: Iterable[str]) -> dict[str, Any]:
     from nlpseq.vectors.suggestions import show_word
 
     words, changed = list(words), dict[str, str]()
-    for typed in words:
-        found = vectors.find(typed)
-        if found is not None and vectors.vocab.find(typed) is None:
-            changed[typed] = found
-            say(f"{show_word(typed, found)}: read as {show_word(found)}")
-    return ({"changed": changed} if changed else {}) | _from_subwords(vectors, vectors.find_vectors(words))
+    found = vectors.find_vectors(words)
+    for typed, each in zip(words, found, strict=True):
+        used = vectors.find(typed) or (typed if each is None else each.word)
+        if used != typed and vectors.vocab.find(typed) is None:
+            changed[typed] = used
+            say(f"{show_word(typed, used)}: read as {show_word(used)}")
+    return ({"changed": changed} if changed else {}) | _from_subwords(vectors, found)
 
 
 def _from_subwords(vectors: Vectors, found: Iterable[FoundWord | None]) -> dict[str, Any]:

@@ -81,16 +81,16 @@ def train_w2v(
     words with --min-count occurrences in CORPUS are added, with random vectors or, if MODEL has n-grams, the
     means of their n-grams. Counts are added up, and --max-vocab keeps the most frequent words of all. A new
     word needs --min-count occurrences in one CORPUS: for small texts use --min-count 1 --max-vocab N.
-    Dimensions, objective, tokenizer and n-grams are the same as of MODEL, and its window, negatives,
-    subsample, smoothing and update of CBOW are the defaults. All later texts share the buckets of the first
-    training, so choose enough --buckets there.
+    Dimensions, objective, loss, tokenizer and n-grams are the same as of MODEL, and its window, negatives,
+    subsample, update of CBOW, sentences, --min-count and --max-vocab are the defaults. All later texts share
+    the buckets of the first training, so choose enough --buckets there.
 
     The vectors are means over the texts, with rising weights, because vectors that were just trained fit the
-    last text too well. The last weights lie beside them, and the next --start goes on with these, for as many
-    epochs as a text of all tokens so far. The first learning rate is the usual one, and 1.5 times the usual
-    one for skip-gram without n-grams. With --freeze-known the vectors of MODEL do not change. Stderr tells
-    how far known words moved and, with --pairs and --analogies, the scores before and after; give both again
-    with --resume.
+    last text too well. The last weights are stored in the same folder, and the next --start goes on with
+    these. CORPUS is read for as many epochs as a text of all tokens so far. The initial learning rate is the
+    usual one, and for skip-gram without n-grams 1.5 times the usual one. With --freeze-known the vectors of
+    MODEL do not change, and the initial learning rate is the usual one. Stderr tells how far known words
+    moved and, with --pairs and --analogies, the scores before and after; repeat both with --resume.
     """
     session = TrainingSession("train-w2v", ".w2v", "words", **arguments)
     for name, value in (("pairs", pairs), ("analogies", analogies)):
@@ -101,8 +101,10 @@ def train_w2v(
     else:
         vectors, before = _start(session, preset, start)
     if before is not None:
-        _say_changes(before, vectors, evaluate)
-    vectors.contexts = None  # stored; neighbors need half of the memory without them
+        _say_drift(before, vectors)
+    if evaluate is not None:
+        _say_scores(before, vectors, evaluate)
+    vectors.contexts = vectors.last = None  # stored; neighbors need a half of the memory or less without them
     _say_result(session.path, vectors)
     print_path(session.path)
 
@@ -113,7 +115,7 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
     start = None if start_path is None else _open_start(start_path)
     config, shares = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset]), dict[str, Any]()
     if start is not None:
-        from nlpseq.word2vec.start import word2vec_settings
+        from nlpseq.word2vec.start import earlier_tokens, word2vec_settings
 
         config = word2vec_settings(start, None, explicit_settings(Word2VecConfig))
         shares = start.text_defaults(explicit_settings(TextConfig))
@@ -135,7 +137,11 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
     resources.trim_heap()
     if start is not None:
         _say_start(start, data, config)
-    config = _check_room(path, data, config, start)
+    elif "start" in data.meta:
+        say_warning(
+            f"{data.name}: has the words of a start too. Use --start MODEL to go on with its vectors."
+        )
+    config = _check_room(path, data, config, None if start is None else earlier_tokens(start, data))
     say(f"backend {choice.backend}, kernel {choice.kernel}")
     vectors = session.train(partial(train_word2vec, data, config, start=start), data)
     return vectors, start.vectors if start is not None else None
@@ -186,7 +192,10 @@ def _open_before(run: UnfinishedRun) -> Vectors | None:
     from nlpseq.word2vec.start import Start
 
     start = run.meta.get("start")
-    if start is None or start["path"] is None:  # from memory, in Python
+    if start is None:
+        return None
+    if start["path"] is None:
+        say_warning("drift, scores before: will not be shown, because the start was in memory only.")
         return None
     try:
         before = Vectors.load(start["path"], verify=False)
@@ -198,21 +207,19 @@ def _open_before(run: UnfinishedRun) -> Vectors | None:
         reason = str(error).rpartition(". ")[0] or str(error)  # without the advice, because another follows
     old, new = shell_path(Path(start["path"])), shell_path(run.path)
     say_warning(
-        f"drift: will not be shown, because the vectors of the start are not found ({reason}). Restore them "
-        f"to show it, or use nlpseq compare {old} {new} later."
+        "drift, scores before: will not be shown, because the vectors of the start are not found "
+        f"({reason}). Restore them to show both, or use nlpseq compare {old} {new} later."
     )
     return None
 
 
-def _say_changes(
-    before: Vectors, after: Vectors, evaluate: Callable[[Vectors], dict[str, Any]] | None
+def _say_scores(
+    before: Vectors | None, after: Vectors, evaluate: Callable[[Vectors], dict[str, Any]]
 ) -> None:
-    """Say how far known words moved, and the scores before and after."""
-    _say_drift(before, after)
-    if evaluate is not None:
-        scores = [score_cells(evaluate(each)) for each in (before, after)]
-        for name in [*scores[0], *(scores[1].keys() - scores[0].keys())]:
-            say(f"{name}: {scores[0].get(name, '-')} before, {scores[1].get(name, '-')} after")
+    """Say the scores before and after; before: None if unknown."""
+    old, new = ({} if each is None else score_cells(evaluate(each)) for each in (before, after))
+    for name in dict.fromkeys([*old, *new]):
+        say(f"{name}: {old.get(name, '-')} before, {new.get(name, '-')} after")
 
 
 def _say_drift(before: Vectors, after: Vectors) -> None:
@@ -235,7 +242,8 @@ def _resume(session: TrainingSession, *, has_sets: bool) -> tuple[Vectors, Vecto
 
     def on_start(run: UnfinishedRun, data: TokenDataset) -> None:
         say_contents(data, run.configs["config"].subsample)
-        _check_room(run.path, data, run.configs["config"], None)  # whose epochs are in the config
+        earlier = 0 if "start" in run.meta else None  # 0, because the config has the epochs
+        _check_room(run.path, data, run.configs["config"], earlier)
         epoch, seconds = run.stored_counter("epoch"), run.stored_counter("seconds")
         say(f"continuing in epoch {epoch + 1}, after {seconds:.0f} s")
         session.start()
@@ -267,11 +275,12 @@ def _refuse_useless(config: Word2VecConfig) -> None:
 
 
 def _check_room(
-    path: Path, data: TokenDataset, config: Word2VecConfig, start: Start | None
+    path: Path, data: TokenDataset, config: Word2VecConfig, earlier: int | None
 ) -> Word2VecConfig:
     """Say how large training is, and return the plan.
 
-    start: of a new run, if any. Raises ResourceError if memory or disk do not suffice.
+    earlier: tokens of the earlier texts with a start, else None. Raises ResourceError if memory or disk do
+    not suffice.
     """
     from nlpseq.storage import artifact
     from nlpseq.word2vec.memory import needed_bytes
@@ -279,23 +288,23 @@ def _check_room(
 
     words, num_tokens = data.vocab.without_specials(), data.split("train").num_tokens
     plan = choose_buckets(config, words)
-    earlier = 0 if start is None else start.tokens or 0
-    plan = resolve(plan, len(words), earlier + num_tokens, data.config.min_count, has_start=start is not None)
-    needed = needed_bytes(plan, words.words, has_start="start" in data.meta)
+    has_start, tokens = earlier is not None, (earlier or 0) + num_tokens
+    plan = resolve(plan, len(words), tokens, data.config.min_count, has_start=has_start)
+    needed = needed_bytes(plan, words.words, has_start=has_start)
     if plan.buckets:
         default = f" (default: distinct n-grams, at most {MAX_DEFAULT_BUCKETS:,})"
         reason = default if config.buckets is None else ""
-        letters = " and of 3 to 5 letters" if plan.subword_units == "jamo" else ""
+        letters = " and of 3 to 5 jamo" if plan.subword_units == "jamo" else ""
         say(f"n-grams of {plan.subwords} characters{letters} in {count_text(plan.buckets, 'bucket')}{reason}")
     say(
-        f"{count_text(len(words), 'word')} x {plan.dim}, {'3' if plan.buckets else '2'} matrices: "
+        f"{count_text(len(words), 'word')} x {plan.dim}, {needed.matrices} matrices: "
         f"{size_text(needed.stored)}; "
         f"epochs: {plan.epochs} of {num_tokens:,} words; threads: {plan.threads}; seed: {plan.seed}"
     )
     say(str(plan), level=1)
     check_memory(needed.memory, ("--buckets, " if plan.buckets else "") + VECTORS_REMEDY)
     checkpoints = 2  # during a commit
-    artifact.check_free_disk(path, checkpoints * needed.stored * (1 + plan.early_stop))
+    artifact.check_free_disk(path, checkpoints * needed.checkpoint * (1 + plan.early_stop))
     return plan
 
 

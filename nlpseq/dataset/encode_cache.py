@@ -137,5 +137,5 @@ def _key_prefix(
         "version": [VERSION, ENCODING],
     }
     if start is not None:  # all counts of which are in the result
-        parts["start"] = hashlib.sha256(start.to_bytes()).hexdigest()
+        parts["start"] = hashlib.sha256(start.to_bytes()).hexdigest(), start.digest
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

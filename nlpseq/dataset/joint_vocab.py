@@ -38,14 +38,11 @@ def join_vocab(
     words, of specials and of repeated words is -1.
     """
     all_words = [*start.words, *words]
-    is_known_S = start.counts >= 0
-    counts_U = np.concatenate([np.where(is_known_S, start.counts + added_S, -1), counts_N])
-    if is_known_S.all():
-        kept = prune([word.encode(*UTF_8) for word in all_words], counts_U, None)
-    else:
-        new = prune([word.encode(*UTF_8) for word in words], counts_N, None)
-        earlier = [number for number, word in enumerate(start.words) if word not in SPECIALS]
-        kept = np.append(np.array(earlier, np.int64), len(start) + new)
+    counts_U = np.concatenate([np.where(start.counts < 0, -1, start.counts + added_S), counts_N])
+    uncounted = [number for number in np.flatnonzero(counts_U < 0) if all_words[number] not in SPECIALS]
+    counted = np.flatnonzero(counts_U >= 0)
+    names = [all_words[number].encode(*UTF_8) for number in counted.tolist()]
+    kept = np.append(np.array(uncounted, np.int64), counted[prune(names, counts_U[counted], None)])
     if len({*all_words}) < len(all_words):  # in vectors of other tools
         firsts = {word: number for number, word in reversed([*enumerate(all_words)])}
         kept = kept[[firsts[all_words[number]] == number for number in kept.tolist()]]

@@ -61,7 +61,7 @@ class Vocab:
         return dict(zip(reversed(self.words), range(len(self.words) - 1, -1, -1), strict=True))
 
     @cached_property
-    def unseen_ids(self) -> npt.NDArray[np.intp]:
+    def absent_ids(self) -> npt.NDArray[np.intp]:
         """Return the ids of entries that do not occur in the text, as many tokens of BPE do not."""
         return np.flatnonzero(self.counts == 0)
 

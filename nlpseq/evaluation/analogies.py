@@ -72,7 +72,7 @@ class Accuracy(NamedTuple):
     add: int  # correct by 3CosAdd
     mul: int  # correct by 3CosMul
     used: int  # questions in the score
-    oov: int  # questions with a word that has no vector, or is beyond restrict_vocab
+    oov: int  # questions with a word that has no vector, or beyond restrict_vocab, or with an unseen answer
 
     def shares(self) -> dict[str, Any]:
         """Return the accuracy of both methods, None if no question was used."""

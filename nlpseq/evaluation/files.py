@@ -19,7 +19,7 @@ from nlpseq.reading.encodings import marked_encoding, recognize
 from nlpseq.vectors.vectors import FoundWord, Vectors
 
 __all__ = ["COMMENT", "SPACE", "Line", "Missing", "Unused", "arrange", "line_numbers", "number_in"]
-__all__ += ["read_lines", "split_comments", "word_finder", "words_without_vector"]
+__all__ += ["read_lines", "split_comments", "unseen_words", "word_finder"]
 
 SPACE = " "
 SEPARATORS = ("\t", ";", ",", SPACE)  # in the order of preference
@@ -152,14 +152,14 @@ def word_finder(vectors: Vectors) -> Callable[[str], FoundWord | None]:
     return find
 
 
-def words_from_subwords(vectors: Vectors, words: Iterable[str]) -> list[str]:
-    """Return the different words whose vector is made from their n-grams, looked up by word_finder."""
-    find = word_finder(vectors)
-    found = {word: find(word) for word in words}
-    return [word for word, each in found.items() if each is not None and each.row is None]
+def unseen_words(vectors: Vectors, words: Iterable[str]) -> dict[str, list[str]]:
+    """Return the different words without a vector, and those whose vector is made from their n-grams.
 
-
-def words_without_vector(vectors: Vectors, words: Iterable[str]) -> list[str]:
-    """Return the different words without a vector, looked up by word_finder."""
+    The keys are those of the JSON of eval-w2v. Words are looked up by word_finder.
+    """
     find = word_finder(vectors)
-    return [word for word in dict.fromkeys(words) if find(word) is None]
+    found = {word: find(word) for word in dict.fromkeys(words)}
+    return {
+        "oov_words": [word for word, each in found.items() if each is None],
+        "from_subwords": [word for word, each in found.items() if each is not None and each.row is None],
+    }

@@ -199,9 +199,14 @@ def find_initial_vectors(vectors: Vectors, vocab: Vocab) -> list[FoundWord | Non
     entries = vectors.without_subwords()
     written = entries.find_tokens(vocab.words)
     lower = entries.find_tokens([word.lower() for word in vocab.words])
-    others = [] if vocab.bpe else [word for word in vocab.words if word not in SPECIALS]
+    found = [written.get(word) or lower.get(word.lower()) for word in vocab.words]
+    if vectors.subwords is None or vocab.bpe:
+        return found
+    others = [
+        word for word, each in zip(vocab.words, found, strict=True) if not each and word not in SPECIALS
+    ]
     made = dict(zip(others, vectors.find_vectors(others), strict=True))
-    return [written.get(word) or lower.get(word.lower()) or made.get(word) for word in vocab.words]
+    return [each or made.get(word) for word, each in zip(vocab.words, found, strict=True)]
 
 
 def _std(matrix_VD: Any) -> float:

@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from nlpseq.dataset.joint_vocab import rows_of_words
 from nlpseq.errors import DataError
+from nlpseq.vectors.lazy_rows import row_blocks
 from nlpseq.vectors.queries import Answers
 from nlpseq.vectors.vectors import Vectors
 
 __all__ = ["Drift", "drift"]
 
 MAX_WORDS = 10  # named
-_BLOCK_ROWS = 4096  # compared at once
 
 
 class Drift(NamedTuple):
@@ -44,7 +44,7 @@ def drift(before: Vectors, after: Vectors, max_words: int = MAX_WORDS) -> Drift:
     distance_N = np.concatenate(
         [
             _distances(before.matrix[ids_V[block]], after.matrix[block])
-            for block in np.split(after_N, range(_BLOCK_ROWS, len(after_N), _BLOCK_ROWS))
+            for block in (after_N[rows] for rows in row_blocks(len(after_N)))
         ]
     )
     order_N = np.argsort(-distance_N, kind="stable")[:max_words]

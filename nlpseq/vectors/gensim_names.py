@@ -82,7 +82,7 @@ def _nearest(
 
 
 def doesnt_match(vectors: Vectors, words: Iterable[str]) -> str:
-    """Return the word that fits least; words without a trained vector are left out."""
+    """Return the word that fits least; words without a vector are left out."""
     words = list(words)
     known = _known(vectors, words)
     if len(known) < 3 <= len(words):
@@ -94,7 +94,7 @@ def doesnt_match(vectors: Vectors, words: Iterable[str]) -> str:
 
 
 def n_similarity(vectors: Vectors, ws1: Sequence[str], ws2: Sequence[str]) -> float:
-    """Return the cosine of the means of two lists of words; words without a trained vector are left out."""
+    """Return the cosine of the means of two lists of words; words without a vector are left out."""
     means = [_known(vectors, words) for words in (ws1, ws2)]
     for known, words in zip(means, (ws1, ws2), strict=True):
         if words and not known:
@@ -113,7 +113,7 @@ def wmdistance(
     """Return the Word Mover's Distance of two lists of words (Kusner et al. 2015, PMLR 37:957-966).
 
     The distance is the least Euclidean distance to move the words of one document to the other, each word
-    with its share. norm: use directions, not vectors as stored. Words without a trained vector are left out;
+    with its share. norm: use directions, not vectors as stored. Words without a vector are left out;
     without other words the distance is infinite.
     """
     shares, places = list[npt.NDArray[np.float64]](), list[npt.NDArray[np.float64]]()

@@ -94,11 +94,8 @@ def _select(
             )
     if dropped := list(drop):
         made = set(unseen)
-        gone = {
-            word: each
-            for word, each in zip(dropped, vectors.find_vectors(dropped), strict=True)
-            if each in made
-        }
+        found = vectors.find_vectors(dropped) if made else [None] * len(dropped)
+        gone = {word: each for word, each in zip(dropped, found, strict=True) if each in made}
         unseen = [each for each in unseen if each not in gone.values()]
         others = [word for word in dropped if word not in gone]
         rows = rows[~np.isin(rows, _rows_of(vectors, others, "to leave out", notices))]

@@ -69,17 +69,15 @@ class SubwordVectors(NamedTuple):
     @property
     def lengths_text(self) -> str:
         """Return the lengths of the n-grams, for messages."""
-        letters = "" if self.ngrams.units == "characters" else " or {} to {} letters of Hangul"
+        letters = "" if self.ngrams.units == "characters" else " or {} to {} jamo"
         return f"{self.ngrams.shortest} to {self.ngrams.longest} characters{letters.format(*JAMO_LENGTHS)}"
-
-    def vector(self, word: str) -> Floats | None:
-        """Return the mean of the rows of a word's n-grams, (D,), or None for a word without n-grams."""
-        bags = self.ngram_rows([word])
-        return self._means(bags)[0] if len(bags.rows_N) else None
 
     def vectors(self, words: Sequence[str]) -> Floats:
         """Return the mean of the rows of n-grams for each word, (V, D); zeros for words without n-grams."""
-        return self._means(self.ngram_rows(words))
+        bags = self.ngram_rows(words)
+        sums_VD = sum_rows(bags, self.rows_BD)
+        sums_VD /= np.maximum(np.diff(bags.starts_V), 1).astype(np.float32)[:, None]
+        return sums_VD
 
     def have_vectors(self, words: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Return True for each word whose vector is not zero, (V,)."""
@@ -99,18 +97,22 @@ class SubwordVectors(NamedTuple):
         return LazyRows(own_VD.shape, take)
 
     def own_rows(self, words: Sequence[str], vectors_VD: Floats) -> npt.NDArray[np.float64]:
-        """Return the own rows of words that, with the rows of their n-grams, have these means, (V, D)."""
+        """Return the own rows of words that, with the rows of their n-grams, have these means, (V, D).
+
+        A word with a vector of zeros, which was never trained, gets the mean of its n-grams.
+        """
         bags = self.ngram_rows(words)
-        sizes_V = np.diff(bags.starts_V) + 1
-        own_VD: npt.NDArray[np.float64] = vectors_VD.astype(np.float64) * sizes_V[:, None]
-        own_VD -= sum_rows(bags, self.rows_BD, np.float64)
-        return own_VD
+        num_V1 = np.diff(bags.starts_V)[:, None]
+        sums_VD = sum_rows(bags, self.rows_BD, np.float64)
+        is_trained_V1 = vectors_VD.any(axis=1)[:, None]
+        trained_VD = vectors_VD.astype(np.float64) * (num_V1 + 1) - sums_VD
+        return np.where(is_trained_V1, trained_VD, sums_VD / np.maximum(num_V1, 1))
 
     def transformed(self, function: Callable[[Floats], npt.NDArray[Any]], dim: int) -> "SubwordVectors":
         """Return the subwords after an affine function of vectors, from (N, D) to (N, dim).
 
-        The mean of the results is the result for the mean, so that unseen words follow. Rows of zeros, of
-        buckets that were never trained, stay zero: a word with no other rows has no vector.
+        Without rows of zeros the mean of the results is the result for the mean, so that unseen words follow.
+        Rows of zeros, of buckets that were never trained, stay zero: a word with no other rows has no vector.
         """
         rows_BD = self.rows_BD
 
@@ -121,11 +123,6 @@ class SubwordVectors(NamedTuple):
             return changed_ND
 
         return self._replace(rows_BD=LazyRows((len(rows_BD), dim), take))
-
-    def _means(self, bags: Bags) -> Floats:
-        sums_VD = sum_rows(bags, self.rows_BD)
-        sums_VD /= np.maximum(np.diff(bags.starts_V), 1).astype(np.float32)[:, None]
-        return sums_VD
 
     def ngram_rows(self, words: Sequence[str]) -> Bags:
         """Return the rows in rows_BD of the n-grams of each word, without an own row."""
@@ -259,9 +256,9 @@ def _encode(word: str) -> bytes:
 
 
 def _add_character(hash_C: Hashes, signed_T: Hashes, starts_C: Ints, ends_C: Ints) -> Hashes:
-    """Return the hashes after one more character of one to four bytes."""
-    for offset in range(int((ends_C - starts_C).max(initial=0))):
-        has_C = starts_C + offset < ends_C
-        byte_C = signed_T[starts_C + np.where(has_C, offset, 0)]
-        hash_C = np.where(has_C, (hash_C ^ byte_C) * np.uint32(FNV_PRIME), hash_C)
+    """Return the hashes after one more character: one to four bytes, or more if they are no UTF-8."""
+    hash_C = (hash_C ^ signed_T[starts_C]) * np.uint32(FNV_PRIME)
+    for offset in range(1, int((ends_C - starts_C).max(initial=0))):
+        longer = np.flatnonzero(starts_C + offset < ends_C)
+        hash_C[longer] = (hash_C[longer] ^ signed_T[starts_C[longer] + offset]) * np.uint32(FNV_PRIME)
     return hash_C

@@ -199,24 +199,16 @@ class Vectors:
     @cached_property
     def untrained_ids(self) -> npt.NDArray[np.intp]:
         """Return the ids that never answer: of words with a zero vector, and of words not in the text."""
-        untrained_ids: npt.NDArray[np.intp] = np.union1d(self.zero_ids, self.vocab.unseen_ids)
+        untrained_ids: npt.NDArray[np.intp] = np.union1d(self.zero_ids, self.vocab.absent_ids)
         return untrained_ids
 
-    @cached_property
-    def _is_untrained_V(self) -> Bools:
-        """Return untrained_ids as a mask, because every word of a question is looked up."""
-        is_untrained_V = np.zeros(len(self.vocab), np.bool_)
-        is_untrained_V[self.untrained_ids] = True
-        return is_untrained_V
-
     def _are_untrained(self, rows: Sequence[int]) -> Bools:
-        """Return True for each row among untrained_ids; of a CompactMatrix, read these rows alone."""
-        rows_N = np.array(rows, np.int64)
-        if not isinstance(self.matrix, CompactMatrix):
-            return self._is_untrained_V[rows_N]
-        listed = self._listed_untrained
+        """Return True for each row among untrained_ids; only these rows are read."""
+        rows_N, listed = np.array(rows, np.int64), self._listed_untrained
         is_listed_N = np.array([bool(listed) and self.vocab.words[row] in listed for row in rows], np.bool_)
         is_untrained_N: Bools = is_listed_N | (self.vocab.counts[rows_N] == 0)
+        if self.is_sparse:
+            return is_untrained_N | (np.diff(self.matrix.indptr)[rows_N] == 0)
         return is_untrained_N | ~self.matrix[rows_N].any(axis=1)
 
     @cached_property
@@ -231,7 +223,7 @@ class Vectors:
         return self.vocab.ids[found]
 
     def find_vectors(self, words: Iterable[str]) -> list[FoundWord | None]:
-        """Return each word that has a trained vector, or else one of n-grams; None without a vector.
+        """Return each word with its trained vector, or one made from its n-grams; None without a vector.
 
         A word is found as by find(). Vectors of nlpseq take the n-grams of an unseen word as the tokenizer
         of the training text writes it.
@@ -339,7 +331,7 @@ class Vectors:
 
     def _explain_unknown(self, word: str) -> str:
         if self.vocab.bpe:
-            return f"{word!r}: {self._explain_subwords(word)}"
+            return f"{word!r}: {self._explain_tokens(word)}"
         parts = self._tokens(word)
         known = [part for part in parts if part in self]
         if len(parts) > 1 and known:
@@ -351,7 +343,7 @@ class Vectors:
             )
             return (
                 f"{word!r}: is {len(parts)} words in the text of these vectors, because {why}. "
-                f"Use one of its known words: {', '.join(known)}."
+                f"Use one of these words: {', '.join(known)}."
             )
         also = ""
         if self.subwords is not None and self.find_vector(word) is None:
@@ -378,7 +370,7 @@ class Vectors:
             "another word, or train on text with this word."
         )
 
-    def _explain_subwords(self, word: str) -> str:
+    def _explain_tokens(self, word: str) -> str:
         """Explain that a word is several tokens of BPE; parts of characters are not shown."""
         assert self.vocab.bpe
         tokens = self.vocab.bpe.tokenize(" " + word.removeprefix(SPACE_MARK))
@@ -445,7 +437,8 @@ class Vectors:
     def neighbors(self, word: str, top: int = 10) -> Answers:
         """Return the `top` words with the highest cosine, best first, without the word itself.
 
-        Words without a trained vector are left out, see untrained_ids; raises DataError for such a word.
+        Words without a trained vector are left out, see untrained_ids. Raises DataError for such a word,
+        unless its n-grams give it a vector.
         """
         return self.neighbors_of([word], top)[0]
 

@@ -18,9 +18,11 @@ HASHED_ROW = 18  # bytes of a row of a bag: a hash, its bucket, the list of all 
 
 
 class NeededBytes(NamedTuple):
-    """Bytes of a training: of the stored vectors, and of memory."""
+    """Bytes of a training."""
 
-    stored: int
+    stored: int  # of the result
+    matrices: int  # of the result
+    checkpoint: int
     memory: int
 
 
@@ -33,11 +35,13 @@ def needed_bytes(config: Word2VecConfig, words: Sequence[str], *, has_start: boo
     num_rows = 2 * len(words) + (config.buckets or 0)
     means = len(words) * config.dim * FLOAT if config.ngrams else 0  # vectors of words, besides the inputs
     is_averaged = has_start and not config.freeze_known
-    stored = (num_rows * config.dim * FLOAT + means) * (1 + is_averaged)
+    stored = num_rows * config.dim * FLOAT * (1 + is_averaged)
+    matrices = 2 + 2 * is_averaged + (config.ngrams is not None)  # the last inputs hold n-grams too
     copies = config.threads if config.deterministic and config.threads > 1 else 0
     weights = num_rows * padded(config.dim) * FLOAT * (1 + config.early_stop + copies)
     bags = (len(words) + count_rows(words, config.ngrams)) * HASHED_ROW if config.ngrams else 0
-    return NeededBytes(stored, stored + weights + bags + means * config.freeze_known)
+    memory = stored + means + weights + bags + means * config.freeze_known
+    return NeededBytes(stored, matrices, stored + means, memory)
 
 
 def count_rows(words: Sequence[str], ngrams: Ngrams) -> int:

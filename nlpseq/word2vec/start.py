@@ -1,4 +1,4 @@
-"""Continue training trained vectors: settings, initial rows of the weights, frozen words, the first rate.
+"""Continue training trained vectors: settings, initial rows of the weights, frozen words.
 
 The start is the initial vectors. The text is encoded with the joint vocabulary of the start and the new words
 (dataset/joint_vocab.py). Known words begin with their rows of the start, new words with random rows as in a
@@ -11,7 +11,7 @@ begin with the own row that gives this mean, new words with the mean of their n-
 The vectors of a continued training are means over its texts (averaging.py). The next training goes on with
 the last weights, which are stored beside; with frozen words it begins with the means, because these stay.
 
-Letters: S words of the start, V words of the joint vocabulary, B words of a block, D dimensions.
+Letters: S words of the start, V words of the joint vocabulary, N words of a block, D dimensions.
 """
 
 import hashlib
@@ -30,16 +30,16 @@ from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.storage import artifact
+from nlpseq.vectors.lazy_rows import row_blocks
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.averaging import Means
 from nlpseq.word2vec.objectives import Weights
 
-__all__ = ["Start", "check_joint", "has_outputs", "new_share", "word2vec_settings"]
+__all__ = ["Start", "check_joint", "earlier_tokens", "has_outputs", "new_share", "word2vec_settings"]
 
 AGREE = ("objective", "dim", "loss")  # of a start by word2vec
 INHERITED = ("window", "negatives", "share_negatives", "subsample", "smoothing", "cbow_update")
 SAMPLED_ROWS = 100
-BLOCK_ROWS = 4096  # read at once, because a matrix may be mapped, or of int8
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -125,10 +125,10 @@ class Start:
         row_V, has_vector_V = rows_of_words(vocab.words, self.vectors.vocab), self.frozen(vocab)[0]
         subwords, last = self.vectors.subwords, None if is_frozen else self.vectors.last
         for ids in _blocks(np.flatnonzero(has_vector_V)):
-            rows_BD: Any = self._rows(row_V[ids]) if last is None else last.in_RD[row_V[ids]]
+            rows_ND: Any = self._rows(row_V[ids]) if last is None else last.in_RD[row_V[ids]]
             if subwords is not None and last is None:
-                rows_BD = subwords.own_rows([vocab.words[v] for v in ids.tolist()], rows_BD)
-            _write(weights.in_VD, ids, rows_BD)
+                rows_ND = subwords.own_rows([vocab.words[v] for v in ids.tolist()], rows_ND)
+            _write(weights.in_VD, ids, rows_ND)
         if has_outputs(self.vectors):
             outputs_VD = self.vectors.contexts if last is None else last.out_VD
             for ids in _blocks(np.flatnonzero(row_V >= 0)):
@@ -138,9 +138,9 @@ class Start:
         if last is not None:
             subwords = subwords._replace(rows_BD=last.in_RD[len(self.vectors) :])
         for ids in _blocks(np.flatnonzero(~has_vector_V)):
-            rows_BD = subwords.vectors([vocab.words[v] for v in ids.tolist()])
-            is_usable = rows_BD.any(axis=1)
-            _write(weights.in_VD, ids[is_usable], rows_BD[is_usable])
+            rows_ND = subwords.vectors([vocab.words[v] for v in ids.tolist()])
+            is_usable = rows_ND.any(axis=1)
+            _write(weights.in_VD, ids[is_usable], rows_ND[is_usable])
         for ids in _blocks(np.arange(len(subwords.rows_BD))):
             _write(weights.in_VD, len(vocab) + ids, subwords.rows_BD[ids])
 
@@ -164,8 +164,8 @@ class Start:
         """Return the vectors of marked words, all known, of the joint vocabulary."""
         return self._rows(rows_of_words(vocab.words, self.vectors.vocab)[marked_V])
 
-    def _rows(self, row_B: npt.NDArray[np.int64]) -> Floats:
-        return np.asarray(self.vectors.matrix[row_B], np.float32)
+    def _rows(self, row_N: npt.NDArray[np.int64]) -> Floats:
+        return np.asarray(self.vectors.matrix[row_N], np.float32)
 
     def frozen(self, vocab: Vocab) -> Bools:
         """Mark the words of the joint vocabulary whose input, and whose output, must not change: (2, V)."""
@@ -181,12 +181,12 @@ def has_outputs(vectors: Vectors) -> bool:
 
 
 def _blocks(ids: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    return (ids[first : first + BLOCK_ROWS] for first in range(0, len(ids), BLOCK_ROWS))
+    return (ids[block] for block in row_blocks(len(ids)))
 
 
-def _write(weight_VD: Floats, ids: npt.NDArray[np.int64], rows_BD: npt.NDArray[Any]) -> None:
+def _write(weight_VD: Floats, ids: npt.NDArray[np.int64], rows_ND: npt.NDArray[Any]) -> None:
     """Overwrite rows, which may be padded."""
-    weight_VD[ids, : rows_BD.shape[1]] = rows_BD
+    weight_VD[ids, : rows_ND.shape[1]] = rows_ND
 
 
 def word2vec_settings(
@@ -244,15 +244,20 @@ def check_joint(data: TokenDataset, start: Start) -> None:
         )
 
 
+def earlier_tokens(start: Start, data: TokenDataset) -> int:
+    """Return the tokens of the earlier texts: as many as of the new text if the start has no counts."""
+    return int(data.word_counts.sum()) if start.tokens is None else start.tokens
+
+
 def new_share(start: Start, data: TokenDataset) -> float:
-    """Return the share of the new text in all tokens of earlier texts and this one, or 1/2 if unknown.
+    """Return the share of the new text in all tokens of earlier texts and this one.
 
     Unknown words are left out. Raises DataError for a text without a word of the vocabulary.
     """
-    earlier, new = start.tokens, int(data.word_counts.sum())
+    new = int(data.word_counts.sum())
     if new == 0:
         raise DataError(
             f"{data.name}: has no word of {start.name}, and no new word with enough occurrences. Use a lower "
             "--min-count, or more text."
         )
-    return 0.5 if earlier is None else new / max(1, earlier + new)
+    return new / (earlier_tokens(start, data) + new)

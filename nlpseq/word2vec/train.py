@@ -22,7 +22,7 @@ from nlpseq.vectors.subwords import count_ngrams
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.checkpoint import load_checkpoint
 from nlpseq.word2vec.parallel import ParallelSizes
-from nlpseq.word2vec.start import Start, check_joint, new_share, word2vec_settings
+from nlpseq.word2vec.start import Start, check_joint, earlier_tokens, new_share, word2vec_settings
 from nlpseq.word2vec.trainer import Trainer
 
 __all__ = ["DEFAULT_RATE", "MAX_DEFAULT_BUCKETS", "choose_buckets", "resolve", "resume_word2vec"]
@@ -68,7 +68,7 @@ def train_word2vec(
                 data, text, begin.text_defaults(text), threads=chosen.threads, start=begin.vectors.vocab
             )
             check_joint(data, begin)
-            earlier, share = begin.tokens or 0, new_share(begin, data)
+            earlier, share = earlier_tokens(begin, data), new_share(begin, data)
         vocab, tokens = data.vocab.without_specials(), data.split("train").num_tokens
         chosen = choose_buckets(chosen, vocab)
         config = resolve(

@@ -27,7 +27,7 @@ from nlpseq.vectors.folder import LastWeights
 from nlpseq.vectors.subwords import Bags, SubwordVectors, mean_rows
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 from nlpseq.word2vec import parallel
-from nlpseq.word2vec.averaging import Means, average, weight_of_new
+from nlpseq.word2vec.averaging import Means, average, shares_of_words
 from nlpseq.word2vec.checkpoint import Checkpoint, TrainState, save_checkpoint
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
@@ -336,7 +336,7 @@ class Trainer:
     def vectors(self, **meta: object) -> Vectors:
         """Return the best vectors, in the memory of the weights, so training cannot continue after it.
 
-        A word without a trained pair gets a vector of zeros instead of its random start.
+        A word without a trained pair gets an input of zeros instead of its random start.
         """
         if self._result is None:
             in_VD, out_VD = (without_padding(to_numpy(weight), self.config.dim) for weight in self.best)
@@ -355,14 +355,16 @@ class Trainer:
     def _averaged(self, trained: Vectors, last: LastWeights, means: Means) -> Vectors:
         """Return the means over all texts, with the last weights beside."""
         assert self._start is not None
-        weight, subwords = weight_of_new(float(self._start["share"])), trained.subwords
+        share, subwords, joint = float(self._start["share"]), trained.subwords, self.data.vocab
+        share_V = shares_of_words(self.data.word_counts, joint.counts[: joint.num_words], share)
         words_VD, out_VD, ngrams_BD = (
             each if each is None or each.flags.writeable else np.array(each) for each in means
         )
-        words_VD = average(words_VD, trained.matrix, weight)
-        out_VD = average(out_VD, trained.contexts, weight)
+        words_VD = average(words_VD, trained.matrix, share_V)
+        out_VD = average(out_VD, trained.contexts, share_V)
         if subwords is not None:
-            subwords = subwords._replace(rows_BD=average(ngrams_BD, subwords.rows_BD, weight))
+            share_B = np.full(len(subwords.rows_BD), share)
+            subwords = subwords._replace(rows_BD=average(ngrams_BD, subwords.rows_BD, share_B))
         return Vectors(trained.vocab, words_VD, out_VD, trained.meta, subwords, last)
 
     def _words_without_pairs(self, in_RD: Floats) -> list[str]:

@@ -106,7 +106,7 @@ def test_query_of_several_words_names_its_known_words(run_cli, tmp_path):
     result = run_cli("neighbors", path, "well-known-x")
     assert result.exit_code == 4
     assert "'well-known-x': is 3 words in the text of these vectors, because hyphens" in result.stderr
-    assert "Use one of its known words: well, known." in result.stderr
+    assert "Use one of these words: well, known." in result.stderr
 
 
 def test_capitals_are_unknown_to_vector_file(run_cli, tmp_path):

@@ -38,7 +38,7 @@ def test_start_says_drift_and_scores(run_cli):
     assert done.stdout == "new.w2v\n"
     for said in (
         "old.w2v: 40 known words, 10 new words; the text is 33.3% of all tokens",
-        "50 words x 8, 2 matrices",
+        "50 words x 8, 4 matrices: 6.4 kB",
         "drift of 40 known words: mean cosine distance ",
         "moved most: word",
         "pairs.tsv, Spearman: ",
@@ -49,6 +49,25 @@ def test_start_says_drift_and_scores(run_cli):
     assert {file.name: file.read_bytes() for file in Path("old.w2v").iterdir()} == before
     meta = json.loads(Path("new.w2v/meta.json").read_text())
     assert meta["config"]["dim"] == 8 and meta["start"]["words"] == 40
+    done = run_cli("train-w2v", "old.txt", "--start", "new.w2v", *QUICK, "-o", "next.w2v")
+    assert done.exit_code == 0 and "new.w2v: 50 known words, 0 new words" in done.stderr, done.stderr
+
+
+def test_convert_says_that_last_weights_are_left_out(run_cli):
+    assert run_cli("train-w2v", "new.txt", "--start", "old.w2v", *QUICK).exit_code == 0
+    said = "the last weights of the continued training are left out"
+    for options, is_left_out in (([], False), (["--dtype", "float16"], True), (["--keep-top", "9"], True)):
+        done = run_cli("convert", "new.w2v", "copy.w2v", *options, "--force")
+        assert done.exit_code == 0 and (said in done.stderr) == is_left_out, done.stderr
+        assert (Vectors.load("copy.w2v").last is None) == is_left_out
+    assert said not in run_cli("convert", "new.w2v", "copy.vec").stderr
+
+
+def test_corpus_with_a_start_is_trained_without_one_with_a_warning(run_cli):
+    assert run_cli("preprocess", "new.txt", "--start", "old.w2v").exit_code == 0
+    done = run_cli("train-w2v", "new.tokens", *QUICK)
+    assert done.exit_code == 0 and "50 words x 100, 2 matrices: 40.0 kB" in done.stderr
+    assert "new.tokens: has the words of a start too. Use --start MODEL to go on" in done.stderr
 
 
 def test_freeze_known_keeps_known_vectors(run_cli):
@@ -115,16 +134,17 @@ def test_options_of_a_start_need_one(run_cli, option):
     assert f"{option[0]}: has no effect without --start" in done.stderr
 
 
-def test_stopped_start_continues(run_cli, monkeypatch):
+@pytest.mark.parametrize("frozen", [["--freeze-known"], []], ids=str)
+def test_stopped_start_continues(run_cli, monkeypatch, frozen):
     looks = itertools.count()
-    options = ("--start", "old.w2v", "--freeze-known", "--epochs", "30", "--threads", "1")
+    options = ("--start", "old.w2v", *frozen, "--epochs", "30", "--threads", "1")
     with monkeypatch.context() as patch:
         patch.setattr(Checkpointer, "should_stop", lambda checkpointer: next(looks) == 3)
         assert run_cli("train-w2v", "new.txt", *options).exit_code == 130
     done = run_cli("train-w2v", "new.w2v", "--resume", "--pairs", "pairs.tsv")
     assert done.exit_code == 0, done.stderr
-    assert "drift of 40 known words: mean cosine distance 0\n" in done.stderr
-    assert "pairs.tsv, Spearman: " in done.stderr
+    assert ("drift of 40 known words: mean cosine distance 0\n" in done.stderr) == bool(frozen)
+    assert "pairs.tsv, Spearman: " in done.stderr and f"{2 if frozen else 4} matrices" in done.stderr
 
 
 def test_resume_without_the_start_says_how_to_compare(run_cli, monkeypatch):
@@ -134,9 +154,13 @@ def test_resume_without_the_start_says_how_to_compare(run_cli, monkeypatch):
         options = ("--start", "old.w2v", "--epochs", "30", "--threads", "1")
         assert run_cli("train-w2v", "new.txt", *options).exit_code == 130
     shutil.rmtree("old.w2v")
-    done = run_cli("train-w2v", "new.w2v", "--resume")
+    done = run_cli("train-w2v", "new.w2v", "--resume", "--pairs", "pairs.tsv")
     assert done.exit_code == 0, done.stderr
-    assert "drift: will not be shown, because the vectors of the start are not found (" in done.stderr
+    assert "pairs.tsv, Spearman: - before, " in done.stderr
+    assert (
+        "drift, scores before: will not be shown, because the vectors of the start are not found ("
+        in done.stderr
+    )
     assert f"or use nlpseq compare {Path('old.w2v').resolve()} new.w2v later." in done.stderr
 
 

@@ -62,6 +62,7 @@ def test_typed_form_and_form_of_ngrams_are_both_told(run_cli, model):
     done = run_cli("neighbors", "a.w2v", "WROD", "--json")
     answer = json.loads(done.stdout)
     assert answer["word"] == "wrod" and answer["from_subwords"] == ["wrod"]
+    assert answer["changed"] == {"WROD": "wrod"} and "read as 'wrod'" in done.stderr
     wanted = [{"word": word, "similarity": value} for word, value in model.neighbors("wrod")]
     assert answer["neighbors"] == wanted
 
@@ -81,6 +82,27 @@ def test_evaluation_counts_words_without_any_vector(run_cli, model):
     done = run_cli("compare", "b.w2v", "a.bin", "--pairs", "pairs.tsv", "--top", "2", "--json")
     used = [record["pairs"][0]["used"] for record in json.loads(done.stdout)["models"]]
     assert used == [3, 4], done.stderr
+
+
+def test_analogies_name_unseen_words(run_cli, model):
+    Path("questions.txt").write_text("king wrod man woman\nking queen man woman\n")
+    done = run_cli("eval-w2v", "a.w2v", "--analogies", "questions.txt", "--json")
+    assert json.loads(done.stdout)["analogies"]["from_subwords"] == ["wrod"]
+
+
+def test_search_through_a_mapped_model_says_that_it_takes_long(run_cli, model, monkeypatch):
+    monkeypatch.setattr("nlpseq.cli._inputs.SLOW_WORDS", 5)
+    said = "a.bin: a search through all 5 words computes their vectors first"
+    assert said in run_cli("neighbors", "a.bin", "king").stderr
+    assert said not in run_cli("convert", "a.bin", "b.w2v").stderr
+    assert "computes" not in run_cli("neighbors", "a.w2v", "king").stderr
+
+
+def test_unseen_words_are_not_taken_for_one_entry(run_cli, model):
+    model.subwords = model.subwords._replace(ngrams=Ngrams(6, 7))  # of <ab cd>, but not of <ab>
+    model.write("b.bin", "fasttext")
+    done = run_cli("neighbors", "b.bin", "ab", "cd")
+    assert done.exit_code == 4 and "is one entry" not in done.stderr
 
 
 def test_list_of_words_is_converted_with_unseen_words(run_cli, model):

@@ -9,7 +9,7 @@ from support.random_vectors import random_model
 
 from nlpseq.dataset.vocab import Vocab
 from nlpseq.errors import DataError
-from nlpseq.evaluation.files import COMMENT, line_numbers, words_without_vector
+from nlpseq.evaluation.files import COMMENT, line_numbers, unseen_words
 from nlpseq.evaluation.word_pairs import (
     DECIMAL_COMMA,
     HEADING,
@@ -146,7 +146,8 @@ def test_words_without_a_vector_are_unknown():
     known = [Pair("w1", "w2", 1.0), Pair("w3", "w4", 2.0), Pair("w5", "w6", 4.0)]
     found = evaluate_pairs(model, [*known, Pair("w1", "w7", 9.0), Pair("W7", "w7", 9.0)])
     assert found[:4] == evaluate_pairs(model, known)[:4] and (found.used, found.oov) == (3, 2)
-    assert words_without_vector(model, ["w1", "w7", "zebra", "W7", "w7"]) == ["w7", "zebra", "W7"]
+    found = unseen_words(model, ["w1", "w7", "zebra", "W7", "w7"])
+    assert found == {"oov_words": ["w7", "zebra", "W7"], "from_subwords": []}
 
 
 UNDEFINED = {

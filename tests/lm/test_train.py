@@ -487,6 +487,15 @@ def test_unseen_words_are_read_as_the_tokenizer_of_the_vectors(data):
     assert [each and each.word for each in found] == [vocab.words[0], "kings", None, None, None]
 
 
+def test_vectors_without_ngrams_need_no_tokenizer(monkeypatch):
+    """A word is looked up as written and in lower case; another tokenizer may not be installed."""
+    monkeypatch.setattr("nlpseq.vectors.vectors.normalize_and_tokenize", lambda *_: pytest.fail("tokenized"))
+    meta = {"text_config": {"tokenizer": "kiwi"}}
+    vectors = ns.Vectors(ns.Vocab(["cat"], np.ones(1)), np.ones((1, 12), np.float32), meta=meta)
+    found = find_initial_vectors(vectors, ns.Vocab(["Cat", "cat,", *SPECIALS], np.ones(4), 2))
+    assert [each and each.word for each in found] == ["cat", None, None, None]
+
+
 def test_words_without_trained_vector_do_not_start_from_zeros(data):
     words, draw = data.vocab.words[:2], np.random.default_rng(1).normal
     matrix = np.stack([draw(size=12), np.zeros(12)]).astype(np.float32)

@@ -30,11 +30,9 @@ def join(earlier: Entries, text: Sequence[str], min_count: int, max_vocab: int |
     def by_count(entry: tuple[str, int]) -> tuple[int, str]:
         return -entry[1], entry[0]
 
-    if any(count < 0 for _, count in old):
-        joint = old + sorted(new, key=by_count)
-    else:
-        joint = sorted(old + new, key=by_count)
-    return joint[:max_vocab]
+    uncounted = [entry for entry in old if entry[1] < 0]
+    counted = [entry for entry in old + new if entry[1] >= 0]
+    return (uncounted + sorted(counted, key=by_count))[:max_vocab]
 
 
 def start_rows(

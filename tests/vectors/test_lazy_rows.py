@@ -97,7 +97,8 @@ def test_questions_one_by_one_take_the_rows_once() -> None:
     assert sum(taken) < 10
     wanted = make(is_lazy=False).neighbors_of(WORDS[10:110], 3)
     answers = [vectors.neighbors(word, 3) for word in WORDS[10:110]]
-    assert sum(taken) < 1.5 * V + 100 * 100, "one pass, then the rows of candidates"
+    assert taken.count(BLOCK_ROWS) == V // BLOCK_ROWS, "one pass"
+    assert sum(taken) < V + 100 * 30, "then the rows of candidates"
     for found, expected in zip(answers, wanted, strict=True):
         assert dict(found) == pytest.approx(dict(expected), abs=1e-6)
 

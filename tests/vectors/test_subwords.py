@@ -104,8 +104,9 @@ def test_unseen_word_is_mean_of_its_ngrams() -> None:
     rows_BD = np.random.default_rng(1).normal(size=(50, 5)).astype(np.float32)
     vectors = SubwordVectors(rows_BD, Ngrams(3, 6))
     rows = [plain.fnv1a(ngram) % 50 for ngram in plain.ngrams("강아지들", 3, 6)]
-    np.testing.assert_allclose(vectors.vector("강아지들"), rows_BD[rows].mean(axis=0), atol=1e-6)
-    assert vectors.vector("") is None and vectors.vector("</s>") is None
+    found_VD = vectors.vectors(["강아지들", "", "</s>"])
+    np.testing.assert_allclose(found_VD[0], rows_BD[rows].mean(axis=0), atol=1e-6)
+    assert not found_VD[1:].any()
 
 
 @pytest.mark.extras
@@ -120,4 +121,4 @@ def test_rows_equal_fasttext(tmp_path: Path) -> None:
         assert found == [model.get_subwords(word)[1].tolist() for word in model.words]
         ours = SubwordVectors(model.get_input_matrix()[len(model.words) :], Ngrams(shortest, longest))
         for word in ("강아지들", "unseen", "🙂🙂"):
-            np.testing.assert_allclose(ours.vector(word), model.get_word_vector(word), atol=1e-6)
+            np.testing.assert_allclose(ours.vectors([word])[0], model.get_word_vector(word), atol=1e-6)

@@ -1,6 +1,7 @@
 """Word2vec with initial vectors: first rows, frozen words, settings, rates, and stops."""
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,12 @@ from nlpseq.vectors.drift import drift
 from nlpseq.vectors.subwords import mean_rows, word_bags
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec import parallel, sampling
-from nlpseq.word2vec.averaging import weight_of_new
+from nlpseq.word2vec.averaging import average, shares_of_words
 from nlpseq.word2vec.kernels.layered import make_layered
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Frozen, epoch_keys, noise_weights
-from nlpseq.word2vec.start import Start, word2vec_settings
+from nlpseq.word2vec.start import Start, earlier_tokens, word2vec_settings
 from nlpseq.word2vec.train import resolve, train_word2vec
 from nlpseq.word2vec.trainer import Trainer
 from nlpseq.word2vec.weights import initial_weights
@@ -42,7 +43,6 @@ CASES += [("skipgram-window", (60, 33, 13, 9), True), ("cbow-legacy", (7, 5, 3, 
 SETTINGS = {"min_count": 1, "threads": 1, "epochs": 3}
 SIZES = {"window": 2, "negatives": 3}  # of one kernel, because each takes long to compile
 NEW_WORDS = {"owl": "emu", "hen": "yak"}
-LEARNT = ("vectors.npy", "contexts.npy", "vocab.tsv")
 
 
 def new_text(num: int = 200) -> str:
@@ -241,10 +241,10 @@ def test_first_rows_with_ngrams_give_the_vectors_of_the_start(old_ngrams: Path) 
     start.fill(weights, words)
     means_VD = mean_rows(word_bags(words.words, ngrams.ngrams, 40), weights.in_VD, SMALL.dim)
     np.testing.assert_allclose(means_VD[1:-1], start.vectors.matrix, atol=1e-6)
-    np.testing.assert_allclose(means_VD[0], ngrams.vector("emu"), atol=1e-6)
+    np.testing.assert_allclose(means_VD[0], ngrams.vectors(["emu"])[0], atol=1e-6)
     np.testing.assert_array_equal(weights.in_VD[len(words) :, : SMALL.dim], ngrams.rows_BD)
     np.testing.assert_array_equal(weights.out_VD[1:-1, : SMALL.dim], start.vectors.contexts)
-    np.testing.assert_array_equal(weights.in_VD[-1] == random.in_VD[-1], ngrams.vector("x") is None)
+    assert (weights.in_VD[-1] == random.in_VD[-1]).all() == (not ngrams.have_vectors(["x"])[0])
 
 
 def test_known_word_without_a_vector_begins_as_its_ngrams(old_ngrams: Path) -> None:
@@ -256,7 +256,7 @@ def test_known_word_without_a_vector_begins_as_its_ngrams(old_ngrams: Path) -> N
     weights = initial_weights(len(words), replace(SMALL, subwords="3:5", buckets=40))
     start.fill(weights, words)
     own_D = weights.in_VD[words.ids["lone"], : SMALL.dim]
-    np.testing.assert_allclose(own_D, vectors.subwords.vector("lone"), atol=1e-6)
+    np.testing.assert_allclose(own_D, vectors.subwords.vectors(["lone"])[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_frozen_words_with_ngrams_keep_every_bit(old_ngrams: Path, settings: dic
     assert before.subwords and after.subwords
     np.testing.assert_array_equal(before.subwords.rows_BD, after.subwords.rows_BD)
     for word in NEW_WORDS.values():
-        assert after[word].any() and not np.array_equal(after[word], before.subwords.vector(word))
+        assert after[word].any() and not np.array_equal(after[word], before.subwords.vectors([word])[0])
 
 
 @pytest.mark.parametrize(
@@ -354,6 +354,8 @@ def test_compact_vectors_are_a_start(old: Path, tmp_path: Path) -> None:
         {"threads": 3, "deterministic": True, "freeze_known": True},
         {"early_stop": True, "valid_share": 0.1, "epochs": 40, "learning_rate": 0.05},
         {"start": "n-grams", "freeze_known": True},
+        {"start": "n-grams"},
+        {"start": "chain"},
     ],
     ids=str,
 )
@@ -366,7 +368,9 @@ def test_resume_of_a_start_gives_same_bytes(
     text = tmp_path / "new.txt"
     text.write_text(new_text())
     chosen = SETTINGS | {"epochs": 8} | settings
-    chosen["start"] = old_ngrams if "start" in settings else old
+    if settings.get("start") == "chain":
+        train_word2vec([new_text(50)], start=old, **SETTINGS).save(tmp_path / "chain.w2v")
+    chosen["start"] = {"n-grams": old_ngrams, "chain": tmp_path / "chain.w2v"}.get(settings.get("start"), old)
     whole = train_word2vec(text, **chosen)
     whole.save(tmp_path / "whole.w2v")
     path, stops = tmp_path / "parts.w2v", 0
@@ -377,9 +381,13 @@ def test_resume_of_a_start_gives_same_bytes(
         stops += 1
         vectors = resume(path, should_stop=stop_after(1 + stops % 3))  # type: ignore[assignment]
     assert stops > 2
-    for name in LEARNT:
-        assert (path / name).read_bytes() == (tmp_path / "whole.w2v" / name).read_bytes()
+    assert learnt(path) == learnt(tmp_path / "whole.w2v")
+    assert ("last_inputs.npy" in learnt(path)) == ("freeze_known" not in settings)
     assert vectors.meta["start"] == whole.meta["start"]
+
+
+def learnt(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in (".npy", ".tsv")}
 
 
 def test_resume_names_a_start_that_changed(old: Path, tmp_path: Path) -> None:
@@ -457,7 +465,7 @@ def test_other_starts_are_refused(old: Path, tmp_path: Path) -> None:
         train_word2vec(["a b"], start=phrases)
 
 
-def test_first_rate_is_higher_for_means_of_skipgram(old: Path, data: TokenDataset) -> None:
+def test_initial_rate_is_higher_for_means_of_skipgram(old: Path, data: TokenDataset) -> None:
     rates = {
         name: train_word2vec(data, start=old, epochs=1, threads=1, **settings).meta["config"]["learning_rate"]
         for name, settings in (
@@ -467,8 +475,8 @@ def test_first_rate_is_higher_for_means_of_skipgram(old: Path, data: TokenDatase
         )
     }
     assert rates == {"default": pytest.approx(0.0375), "explicit": 0.01, "frozen": 0.025}
-    for objective in ("cbow", "skipgram"):
-        assert resolve(Word2VecConfig(objective=objective), 2, 1).learning_rate in (0.025, 0.075)
+    for objective, usual in (("cbow", 0.075), ("skipgram", 0.025)):
+        assert resolve(Word2VecConfig(objective=objective), 2, 1).learning_rate == usual
         ngrams = Word2VecConfig(objective=objective, subwords="3:6")
         assert resolve(ngrams, 2, 1, has_start=True).learning_rate == 0.05
     assert resolve(Word2VecConfig(objective="cbow"), 2, 1, has_start=True).learning_rate == 0.075
@@ -480,35 +488,55 @@ def test_epochs_are_those_of_all_texts_together(old: Path, data: TokenDataset) -
     larger = Vectors(Vocab(vectors.vocab.words, counts), vectors.matrix, vectors.contexts, vectors.meta)
     assert train_word2vec([new_text(9)], start=larger, min_count=1, threads=1).meta["epochs"] == 8
     assert train_word2vec([new_text(9)], start=old, min_count=1, threads=1).meta["epochs"] == 20
+    uncounted = Vectors(Vocab(vectors.vocab.words, np.full(len(vectors), -1)), vectors.matrix)
+    assert earlier_tokens(Start(uncounted), data) == data.word_counts.sum()
+    assert earlier_tokens(Start(larger), data) == counts.sum()
 
 
-@pytest.mark.parametrize("settings", [{}, {"objective": "skipgram", "subwords": True}], ids=str)
+@pytest.mark.parametrize("has_ngrams", [False, True])
 def test_vectors_of_a_chain_are_means_over_its_texts(
-    old: Path, old_ngrams: Path, tmp_path: Path, settings: dict[str, Any]
+    old: Path, old_ngrams: Path, tmp_path: Path, has_ngrams: bool
 ) -> None:
-    """Compare with means of the last weights after each text, which a run without means continues."""
-    start = Vectors.load(old_ngrams if settings else old)
-    texts, chain = [new_text(60), new_text(90) + "lone cat\n" * 9], start
-    means = {word: start[word] for word in start.vocab.words}
-    seen = start.vocab.counts.sum()
+    """Compare with means of the last weights after each text, computed word by word."""
+    chain = Vectors.load(old_ngrams if has_ngrams else old)
+    texts = [new_text(60), new_text(90).replace("cow", "cat") + "lone cat\n" * 9]
+    means = {
+        name: dict(zip(chain.vocab.words, getattr(chain, name), strict=True))
+        for name in ("matrix", "contexts")
+    }
+    ngrams_BD = None if chain.subwords is None else np.array(chain.subwords.rows_BD)
+    num_tokens = int(chain.vocab.counts.sum())
     for number, text in enumerate(texts):
+        before, counts = chain, Counter(text.split())
         chain = train_word2vec([text], start=chain, seed=number, **SETTINGS)
         chain.save(tmp_path / f"{number}.w2v")
         chain = Vectors.load(tmp_path / f"{number}.w2v")
         assert chain.last is not None
-        tokens = len(text.split())
-        seen, share = seen + tokens, tokens / (seen + tokens)
-        last_VD = chain.last.in_RD
+        last = {"matrix": chain.last.in_RD, "contexts": chain.last.out_VD}
+        num_tokens += counts.total()
         if chain.subwords:
-            bags = word_bags(chain.vocab.words, chain.subwords.ngrams, len(chain.subwords.rows_BD))
-            last_VD = mean_rows(bags, last_VD, last_VD.shape[1])
-        for row, word in enumerate(chain.vocab.words):
-            weight = 2 * share / (1 + share)
-            mean_D = means.get(word, last_VD[row])
-            mixed_D = (1 - weight) * mean_D + weight * last_VD[row]
-            means[word] = mixed_D if mean_D.any() else last_VD[row]
-            np.testing.assert_allclose(chain[word], means[word], atol=1e-6)
-    assert chain.last is not None and not np.allclose(chain.matrix, chain.last.in_RD[: len(chain)], atol=1e-3)
+            rows_BD = chain.last.in_RD[len(chain) :]
+            ngrams_BD = [
+                mixed(*each, counts.total() / num_tokens) for each in zip(ngrams_BD, rows_BD, strict=True)
+            ]
+            np.testing.assert_allclose(chain.subwords.rows_BD, ngrams_BD, atol=1e-6)
+            bags = word_bags(chain.vocab.words, chain.subwords.ngrams, len(rows_BD))
+            last["matrix"] = mean_rows(bags, chain.last.in_RD, chain.matrix.shape[1])
+        for name, mean in means.items():
+            for row, word in enumerate(chain.vocab.words):
+                share = counts[word] / chain.vocab.counts[row]
+                mean[word] = mixed(mean.get(word, 0 * chain[word]), last[name][row], share)
+                np.testing.assert_allclose(getattr(chain, name)[row], mean[word], atol=1e-6)
+    assert "cow" in texts[0] and before["cow"].tobytes() == chain["cow"].tobytes(), "not in the last text"
+    row = chain.vocab.ids["cow"]
+    assert has_ngrams or not np.allclose(chain["cow"], last["matrix"][row], atol=1e-3)
+
+
+def mixed(mean_D: np.ndarray, last_D: np.ndarray, share: float) -> np.ndarray:
+    """Return the mean after a text with this share of all occurrences."""
+    if not mean_D.any():
+        return last_D
+    return mean_D + 2 * share / (1 + share) * (last_D - mean_D)
 
 
 def test_next_training_goes_on_with_the_last_weights(old: Path, data: TokenDataset) -> None:
@@ -540,21 +568,28 @@ def test_forged_last_weights_are_refused(old: Path, data: TokenDataset, tmp_path
 
 def test_mean_of_equal_texts_has_rising_weights() -> None:
     """The k-th of equal texts has weight k."""
-    weights = [1.0]
-    for number in range(2, 6):
-        weight = weight_of_new(1 / number)
-        weights = [(1 - weight) * each for each in weights] + [weight]
-    assert weights == pytest.approx([number / 15 for number in range(1, 6)])
+    weights, row = np.zeros((1, 5), np.float32), np.eye(5, dtype=np.float32)
+    for number in range(5):
+        weights = average(weights, row[[number]], np.array([1 / (number + 1)]))
+    np.testing.assert_allclose(weights[0], [number / 15 for number in range(1, 6)], atol=1e-6)
 
 
-def test_many_small_pieces_do_not_grow() -> None:
-    vectors: Vectors | None = None
+def test_shares_are_of_the_occurrences_of_each_word() -> None:
+    """A word of unknown count has the share of the text in all tokens, if the text has the word."""
+    shares = shares_of_words(np.array([3, 0, 2, 5, 0]), np.array([12, 7, 2, -1, -1]), 0.1)
+    assert shares.tolist() == [0.25, 0, 1, 0.1, 0]
+
+
+def test_many_small_pieces_do_not_grow(tmp_path: Path) -> None:
+    """Words enter and leave, and vocabulary, folder and meta.json keep their sizes."""
+    vectors, sizes, days = None, list[int](), list[set[str]]()
     settings = SETTINGS | SIZES | {"max_vocab": 12, "tokenizer": "whitespace", "dim": 16, "epochs": 1}
     for number in range(6):
-        text = new_text(30) + f"day{number} cat day{number} dog\n" * 3
+        text = new_text(30) + f"day{number} cat day{number} dog\n" * 60
         vectors = train_word2vec([text], start=vectors, **settings)
-        if number == 0:
-            size, counts = len(str(vectors.meta)), vectors.vocab.counts.copy()
-    assert vectors is not None and len(vectors) == 12
-    assert len(str(vectors.meta)) < size + 500  # the start, and longer numbers
-    np.testing.assert_array_equal(vectors.vocab.counts, 6 * counts)
+        vectors.save(tmp_path / f"{number}.w2v")
+        sizes.append(sum(file.stat().st_size for file in (tmp_path / f"{number}.w2v").iterdir()))
+        assert len(vectors) == 12
+        days.append({word for word in vectors if word.startswith("day")})
+    assert len(set.union(*days)) == 6 and "day0" not in days[-1], days
+    assert max(sizes[1:]) - sizes[1] < 500, sizes  # longer numbers

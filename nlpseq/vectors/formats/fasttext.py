@@ -2,9 +2,9 @@
 
     magic, version              int32; versions 11 and 12
     settings                    12 int32, a float64: see Settings
-    sizes of the dictionary     int32 entries, words, labels; int64 tokens, pruned buckets (-1: not pruned)
+    sizes of the dictionary     int32 entries, words, labels; int64 tokens, kept buckets (-1: not pruned)
     entries                     bytes, NUL, int64 count, int8 type (0 word, 1 label); words first
-    pruned buckets              pairs of int32: bucket, row
+    kept buckets                pairs of int32: bucket, row; only of a pruned model
     input                       bool quantized; matrix of words, then of buckets of n-grams
     output                      bool quantized; matrix of words, or of labels
 
@@ -53,7 +53,7 @@ _MODELS = {_CBOW: "cbow", _SKIPGRAM: "skipgram", _SUPERVISED: "supervised"}
 _HIERARCHICAL, _NEGATIVE_SAMPLING, _SOFTMAX, _ONE_VS_ALL = 1, 2, 3, 4
 _WORD, _LABEL = 0, 1
 _CENTROIDS = 256
-_MAX_ENTRY_BYTES = 1 << 20
+_MAX_ENTRY_BYTES = 1 << 16
 _MAX_MAGNITUDE = 1e15  # of a number; sums and squares of such numbers stay finite
 _MAX_NAMED = 5  # rows in a notice
 
@@ -329,8 +329,7 @@ def _means(
 ) -> tuple[LazyRows, SubwordVectors]:
     """Return the vectors of words, and the rows of n-grams with zeros for unusable rows."""
     usable = subwords._replace(rows_BD=_usable(subwords.rows_BD))
-    fast_VD = subwords.with_own_rows(words, own_VD)  # without a check of each row
-    return _usable(fast_VD, usable.with_own_rows(words, _usable(own_VD))), usable
+    return usable.with_own_rows(words, _usable(own_VD)), usable
 
 
 def _check_rows(parts: Mapping[str, LazyRows], words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -368,16 +367,15 @@ def _are_usable(rows_ND: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray((np.abs(rows_ND) < _MAX_MAGNITUDE).all(axis=1))
 
 
-def _usable(rows_RD: LazyRows, instead_RD: LazyRows | None = None) -> LazyRows:
-    """Return the same rows, with other rows or zeros for those not finite or with a number too large."""
+def _usable(rows_RD: LazyRows) -> LazyRows:
+    """Return the same rows, with zeros for those not finite or with a number too large."""
 
     def take(ids: Ints) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
             taken = rows_RD[ids]
         is_usable_N = _are_usable(taken)
         if not is_usable_N.all():
-            bad = np.flatnonzero(~is_usable_N)
-            taken[bad] = 0 if instead_RD is None else instead_RD[ids[bad]]
+            taken[~is_usable_N] = 0
         return taken
 
     return LazyRows(rows_RD.shape, take)
@@ -392,13 +390,13 @@ def write_fasttext(rows: VectorRows, stream: BinaryIO) -> None:
     subwords, dim = rows.model.subwords, rows.matrix_VD.shape[1]
     if subwords is not None and subwords.pruned is not None:
         raise DataError(
-            f"{TITLES['fasttext']}: cannot hold the pruned n-grams of a quantized model. Write a .w2v "
-            "folder, or the vectors of words alone, with --no-oov."
+            f"{TITLES['fasttext']}: cannot hold a model whose n-grams were pruned by quantization. Write a "
+            ".w2v folder, or the vectors of words alone, with --no-oov."
         )
     if subwords is not None and subwords.ngrams.units == "jamo":
         raise DataError(
-            f"{TITLES['fasttext']}: has no place for n-grams of letters of Hangul, so unseen words would get "
-            "other vectors. Write a .w2v folder, or the vectors of words alone, with --no-oov."
+            f"{TITLES['fasttext']}: has no place for n-grams of jamo, the letters of Hangul, so unseen words "
+            "would get other vectors. Write a .w2v folder, or the vectors of words alone, with --no-oov."
         )
     num_words, num_buckets = len(rows.words), 0 if subwords is None else len(subwords.rows_BD)
     counts_V = np.where(rows.counts[rows.rows] < 0, 1, rows.counts[rows.rows])
