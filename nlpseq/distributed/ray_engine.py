@@ -54,6 +54,12 @@ class Tasks:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
+    def describe(self) -> dict[str, Any]:
+        """Return the engine and the number of workers, for meta.json."""
+        import ray
+
+        return {"engine": f"ray {ray.__version__}", "workers": self.workers}
+
     def put(self, value: Any) -> Any:
         """Return a reference to a value, which tasks get in place of the reference."""
         import ray

@@ -52,6 +52,11 @@ class FileList:
         self.num_files += 1
         self.first += [description][: _NAMED_FILES - len(self.first)]
 
+    def extend(self, others: "FileList") -> None:
+        """Count the files of another list after these."""
+        self.num_files += others.num_files
+        self.first += others.first[: _NAMED_FILES - len(self.first)]
+
     def __str__(self) -> str:
         more = self.num_files - len(self.first)
         return "; ".join(self.first) + (f" and {count_text(more, 'more file')}" if more else "")
@@ -91,6 +96,19 @@ class ReadReport:
         if records:
             before, first = self.skipped.get(reason, (0, place))
             self.skipped[reason] = before + records, first
+
+    def add(self, later: "ReadReport") -> None:
+        """Add what was found in a later part of the text."""
+        for name in ("invalid_bytes", "cut_lines", "cut_tokens", "lone_surrogates"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        for name in ("invalid", "nul", "other", "stray_quotes", "copies", "as_text"):
+            getattr(self, name).extend(getattr(later, name))
+        for encoding, files in later.encodings.items():
+            self.encodings[encoding] = self.encodings.get(encoding, 0) + files
+        for reason, (records, place) in later.skipped.items():
+            self.skip(reason, records, place)
+        self.formats = later.formats | self.formats
+        self.doubt, self.markup = self.doubt or later.doubt, self.markup or later.markup
 
     def note_format(self, title: str, column: str, name: str) -> None:
         """Note that a file is read as JSON or a table, with the text in a column."""
