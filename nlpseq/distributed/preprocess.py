@@ -39,7 +39,8 @@ from nlpseq.dataset.token_dataset import (
     token_dtype,
 )
 from nlpseq.dataset.vocab import SPECIALS, Vocab, prune
-from nlpseq.distributed.ray_engine import Tasks, check_shared_folder
+from nlpseq.core.tasks import map_in_order
+from nlpseq.distributed.ray_engine import RayTasks, check_shared_folder
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.corpus import Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
@@ -74,7 +75,7 @@ class PartWords(NamedTuple):
 
 
 def preprocess(
-    corpus: Corpus, config: TextConfig, path: Path, tasks: Tasks, *, force: bool = False, shard_bytes: int = SHARD_BYTES
+    corpus: Corpus, config: TextConfig, path: Path, tasks: RayTasks, *, force: bool = False, shard_bytes: int = SHARD_BYTES
 ) -> TokenDataset:
     """Encode a corpus into a folder at `path` that all machines share; see dataset.encode.preprocess."""
     if config.phrases or config.tokenizer_kind == "bpe":
@@ -88,7 +89,7 @@ def preprocess(
         work = folder.path / "shards"
         work.mkdir()
         places = [work / f"{number:06}" for number in range(len(shards))]
-        texts = list(tasks.map(tokenize_shard, zip(shards, [config] * len(shards), places, strict=True)))
+        texts = list(map_in_order(tasks, tokenize_shard, zip(shards, [config] * len(shards), places, strict=True)))
         sentences = _join_sentences(folder.path / SENTENCES, places)
         splits = split_sentences(sentences, config, corpus.describe())
         firsts = np.cumsum([0, *(text.num_sentences for text in texts)])
@@ -163,7 +164,7 @@ def _bounds_in(splits: dict[str, list[int]], first: int, end: int) -> Bounds:
 
 
 def _merge(
-    tasks: Tasks, folders: Sequence[Path], bounds: Sequence[Bounds], config: TextConfig, num_parts: int
+    tasks: RayTasks, folders: Sequence[Path], bounds: Sequence[Bounds], config: TextConfig, num_parts: int
 ) -> list[PartWords]:
     """Count all types, and return the frequent ones of each part."""
     pieces, running = list[Any](), list[Any]()
@@ -171,7 +172,7 @@ def _merge(
         running = tasks.wait(running, tasks.workers - 1)
         pieces.append(tasks.submit(count_shard, folder, of_shard, num_parts, results=num_parts))
         running.append(pieces[-1][0])
-    return list(tasks.map(merge_part, ((config, *each) for each in zip(*pieces, strict=True))))
+    return list(map_in_order(tasks, merge_part, ((config, *each) for each in zip(*pieces, strict=True))))
 
 
 def count_shard(folder: Path, bounds: Bounds, num_parts: int) -> list[tuple[bytes, Counts]]:
@@ -229,7 +230,7 @@ def _choose_vocab(
 
 
 def _write_ids(
-    tasks: Tasks,
+    tasks: RayTasks,
     file: Path,
     vocab: Vocab,
     folders: Sequence[Path],
@@ -249,7 +250,7 @@ def _write_ids(
         for folder, of_shard, first in zip(folders, bounds, firsts.tolist(), strict=False):
             yield folder, of_shard, words, dtype, file, len(header) + int(sentences[first]) * dtype.itemsize
 
-    return np.sum(list(tasks.map(write_shard, arguments())), axis=0)
+    return np.sum(list(map_in_order(tasks, write_shard, arguments())), axis=0)
 
 
 def write_shard(

@@ -13,19 +13,18 @@ import signal
 import sys
 import tempfile
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import nlpseq
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.core.resources import available_cores, available_memory, count_text
 from nlpseq.errors import ConfigError, NlpseqError, ResourceError, RunError, missing_extra
 
-__all__ = ["LOCAL", "Tasks", "check_shared_folder", "open_cluster"]
+__all__ = ["LOCAL", "RayTasks", "check_shared_folder", "open_cluster"]
 
 LOCAL = "local"
 RETRIES = 8  # of a task whose worker or machine was lost
@@ -44,11 +43,7 @@ VARIABLES = {
 }
 NO_CLOUD = "provider: {type: local}\n"  # ray_bootstrap_config.yaml: Ray asks no server of a cloud for metadata
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-class Tasks:
+class RayTasks:
     """Tasks on the open cluster, as many at the same time as there are workers."""
 
     def __init__(self, workers: int) -> None:
@@ -91,19 +86,6 @@ class Tasks:
             _, running = ray.wait(references, num_returns=excess, fetch_local=False)
         return list(running)
 
-    def map(self, function: Callable[..., Result], items: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
-        """Run a function for each tuple of arguments, and yield the results in order."""
-        waiting, running = deque[Any](), list[Any]()
-        for arguments in items:
-            running = self.wait(running, self.workers - 1)
-            reference = self.submit(function, *arguments)
-            waiting.append(reference)
-            running.append(reference)
-            while waiting and waiting[0] not in running:
-                yield self.get(waiting.popleft())
-        while waiting:
-            yield self.get(waiting.popleft())
-
 
 @cache
 def _remote(function: Callable[..., Any]) -> Any:
@@ -113,7 +95,7 @@ def _remote(function: Callable[..., Any]) -> Any:
 
 
 @contextmanager
-def open_cluster(address: str, workers: int | None = None) -> Iterator[Tasks]:
+def open_cluster(address: str, workers: int | None = None) -> Iterator[RayTasks]:
     """Join the cluster at an address, or start one on this machine for LOCAL, and leave or stop it at the end.
 
     address: LOCAL, "auto" or ray://HOST:PORT. workers: default all cores of the cluster. Raises ConfigError
@@ -125,11 +107,12 @@ def open_cluster(address: str, workers: int | None = None) -> Iterator[Tasks]:
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers: is {workers}. Use 1 or more.")
     with tempfile.TemporaryDirectory(prefix="nlpseq-ray-", ignore_cleanup_errors=True) as home:
-        with _changed_variables(address, Path(home)), _log_instead_of_output(), _kept_signals():
+        with _changed_variables(address, Path(home)), _log_instead_of_output():
             ray = _import_ray()
             try:
-                _connect(ray, address, workers, Path(home))
-                yield Tasks(_choose_workers(ray, workers))
+                with _kept_signals():
+                    _connect(ray, address, workers, Path(home))
+                yield RayTasks(_choose_workers(ray, workers))
             finally:
                 with suppress(Exception):  # because the head may be gone
                     ray.shutdown()
@@ -181,7 +164,7 @@ def _choose_workers(ray: Any, workers: int | None) -> int:
     return workers or cores
 
 
-def check_shared_folder(tasks: Tasks, folder: Path) -> None:
+def check_shared_folder(tasks: RayTasks, folder: Path) -> None:
     """Raise ConfigError unless every machine sees a folder, RunError if one has another version of nlpseq."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

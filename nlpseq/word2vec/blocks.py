@@ -2,8 +2,8 @@
 
 A pair changes the input row of its context, and the output rows of its target and negatives. The vocabulary
 is cut into P parts, and the negatives of a pair come from the part of its target. So a pair with its context
-in part i and its target in part t, a pair of block (i, t), changes input rows of part i and output rows of
-part t alone. The pairs of a segment of text are trained in P steps. In step s the blocks ((t + s) mod P, t)
+in part i and its target in part t, a pair of block (t, i), changes input rows of part i and output rows of
+part t alone. The pairs of a segment of text are trained in P steps. In step s the blocks (t, (t + s) mod P)
 of all t share no row: any number of workers gives the same result. This is the stratified gradient descent of
 Gemulla et al. 2011 (doi:10.1145/2020408.2020426), as in PyTorch-BigGraph (Lerer et al. 2019,
 arXiv:1903.12287).
@@ -51,7 +51,7 @@ class Pairs(NamedTuple):
     target_N: npt.NDArray[np.uint32]  # row of the target in its part
     pos_N: npt.NDArray[np.int64]  # position of the target in the tokens
     slot_N: npt.NDArray[np.int16]  # slot of the context in the widest window
-    starts_B: npt.NDArray[np.int64]  # (P * P + 1,), of block i * P + t
+    starts_B: npt.NDArray[np.int64]  # (P * P + 1,), of block t * P + i
 
 
 def cut_vocabulary(num_words: int, num_parts: int, seed: int) -> Parts:
@@ -67,7 +67,7 @@ def cut_vocabulary(num_words: int, num_parts: int, seed: int) -> Parts:
 
 def block_of_step(step: int, target_part: int, num_parts: int) -> int:
     """Return the block that is trained in a step with the outputs of a part."""
-    return (target_part + step) % num_parts * num_parts + target_part
+    return target_part * num_parts + (target_part + step) % num_parts
 
 
 def alias_tables(noise_V: npt.NDArray[np.float64], parts: Parts) -> list[npt.NDArray[np.uint32]]:

@@ -37,8 +37,8 @@ def test_blocks_of_a_step_share_no_part_and_cover_all(num_parts: int) -> None:
     seen = []
     for step in range(num_parts):
         found = [blocks.block_of_step(step, part, num_parts) for part in range(num_parts)]
-        assert sorted(block // num_parts for block in found) == list(range(num_parts))
-        assert [block % num_parts for block in found] == list(range(num_parts))
+        assert sorted(block % num_parts for block in found) == list(range(num_parts))
+        assert [block // num_parts for block in found] == list(range(num_parts))
         seen += found
     assert sorted(seen) == list(range(num_parts**2))
 
@@ -53,8 +53,8 @@ def test_blocks_hold_each_pair_of_the_text_once(size: tuple[int, int, int, int, 
         windows = span_windows(tables, keys, window, start, stop, np).by_pair()
         wanted = zip(windows.pos_B, windows.slot_P, windows.contexts_P, windows.centres_B, strict=True)
         block_N = np.repeat(np.arange(num_parts**2), np.diff(pairs.starts_B))
-        context_N = parts.words_PG[block_N // num_parts, pairs.input_N]
-        target_N = parts.words_PG[block_N % num_parts, pairs.target_N]
+        context_N = parts.words_PG[block_N % num_parts, pairs.input_N]
+        target_N = parts.words_PG[block_N // num_parts, pairs.target_N]
         found = list(zip(pairs.pos_N, pairs.slot_N, context_N, target_N, strict=True))
         assert sorted(found) == sorted(wanted)
         assert found == sorted(found, key=lambda pair: (int(block_N[found.index(pair)]), pair[0], pair[1]))
@@ -75,8 +75,8 @@ def test_block_steps_equal_specification(size: tuple[int, int, int, int, int]) -
     for step in range(num_parts):
         for t in range(num_parts):
             block = blocks.block_of_step(step, t, num_parts)
-            part = Weights(ours.in_VD[block // num_parts], ours.out_VD[t])
-            reference = Weights(theirs[0][block // num_parts], theirs[1][t])
+            part = Weights(ours.in_VD[block % num_parts], ours.out_VD[t])
+            reference = Weights(theirs[0][block % num_parts], theirs[1][t])
             key = keys[Stream.NEGATIVE]
             loss, num = blocks.train_block(pairs, block, part, alias[t], key, negatives, np.float32(0.05))
             wanted = train_pairs_one_by_one(pairs, block, reference, alias[t], keys, config, 0.05)

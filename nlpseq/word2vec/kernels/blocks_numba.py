@@ -41,7 +41,7 @@ def count_pairs(  # type: ignore[no-untyped-def]
         num = fill_contexts(i, count, keys[WIDTH], W, ids_N, pos_N, sentence_N, context_C, slot_C)
         target_part = part_V[ids_N[i]]
         for c in range(num):
-            counts_B[part_V[context_C[c]] * P + target_part] += 1
+            counts_B[target_part * P + part_V[context_C[c]]] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -55,7 +55,7 @@ def fill_pairs(  # type: ignore[no-untyped-def]
         target_part, target = part_V[ids_N[i]], ids_N[i] // P
         for c in range(num):
             context = np.int64(context_C[c])
-            block = part_V[context] * P + target_part
+            block = target_part * P + part_V[context]
             n = next_B[block]
             next_B[block] += 1
             input_N[n], target_N[n] = context // P, target
