@@ -20,6 +20,9 @@ class Tasks(Protocol):
 
     workers: int
 
+    def describe(self) -> dict[str, Any]:
+        """Return the engine and the number of workers, for meta.json."""
+
     def put(self, value: Any) -> Any:
         """Return a reference to a value, which tasks get in place of the reference."""
 
@@ -67,6 +70,10 @@ class ThreadTasks:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._pool = ThreadPoolExecutor(workers)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the engine and the number of workers."""
+        return {"engine": "threads", "workers": self.workers}
 
     def put(self, value: Any) -> Any:
         """Return the value."""

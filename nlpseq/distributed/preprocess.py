@@ -39,8 +39,7 @@ from nlpseq.dataset.token_dataset import (
     token_dtype,
 )
 from nlpseq.dataset.vocab import SPECIALS, Vocab, prune
-from nlpseq.core.tasks import map_in_order
-from nlpseq.distributed.ray_engine import RayTasks, check_shared_folder
+from nlpseq.core.tasks import Tasks, map_in_order
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.corpus import Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
@@ -75,7 +74,7 @@ class PartWords(NamedTuple):
 
 
 def preprocess(
-    corpus: Corpus, config: TextConfig, path: Path, tasks: RayTasks, *, force: bool = False, shard_bytes: int = SHARD_BYTES
+    corpus: Corpus, config: TextConfig, path: Path, tasks: Tasks, *, force: bool = False, shard_bytes: int = SHARD_BYTES
 ) -> TokenDataset:
     """Encode a corpus into a folder at `path` that all machines share; see dataset.encode.preprocess."""
     if config.phrases or config.tokenizer_kind == "bpe":
@@ -85,7 +84,6 @@ def preprocess(
     shards, stamp = corpus.shards(config, shard_bytes), corpus.stamp()
     size = corpus.size_bytes() or 0
     with artifact.create(path, KIND, VERSION, force=force) as folder:
-        check_shared_folder(tasks, folder.path)
         work = folder.path / "shards"
         work.mkdir()
         places = [work / f"{number:06}" for number in range(len(shards))]
@@ -164,7 +162,7 @@ def _bounds_in(splits: dict[str, list[int]], first: int, end: int) -> Bounds:
 
 
 def _merge(
-    tasks: RayTasks, folders: Sequence[Path], bounds: Sequence[Bounds], config: TextConfig, num_parts: int
+    tasks: Tasks, folders: Sequence[Path], bounds: Sequence[Bounds], config: TextConfig, num_parts: int
 ) -> list[PartWords]:
     """Count all types, and return the frequent ones of each part."""
     pieces, running = list[Any](), list[Any]()
@@ -230,7 +228,7 @@ def _choose_vocab(
 
 
 def _write_ids(
-    tasks: RayTasks,
+    tasks: Tasks,
     file: Path,
     vocab: Vocab,
     folders: Sequence[Path],

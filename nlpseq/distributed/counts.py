@@ -1,0 +1,94 @@
+"""Count co-occurrences on a cluster: the same matrix, to the bit, as on one machine.
+
+    spans of sentences ──> counts of each span, cut into blocks of rows ──> sums of each block of rows
+
+Counts are integers until the end (counts/cooccurrence.py), so sums do not depend on the spans. Spans and
+blocks of rows follow from the text alone.
+
+Letters: V words, R rows of a block, N pairs.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from nlpseq.config import CooccurrenceConfig
+from nlpseq.core.tasks import Tasks, map_in_order
+from nlpseq.counts.cooccurrence import UNIT, Cooccurrence, Text, count_matrix, describe_text
+from nlpseq.dataset.subsample import keep_thresholds
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.storage.sparse import as_csr
+
+__all__ = ["SPAN_TOKENS", "count_cooccurrences"]
+
+SPAN_TOKENS = 32_000_000
+BLOCK_TOKENS = 8_000_000  # occurrences of the words of a block of rows
+SPAN_BYTES = 1 << 30  # memory for counting a span
+
+Ints = npt.NDArray[np.int64]
+
+
+def count_cooccurrences(
+    data: TokenDataset,
+    config: CooccurrenceConfig,
+    tasks: Tasks,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    span_tokens: int = SPAN_TOKENS,
+    block_tokens: int = BLOCK_TOKENS,
+) -> Cooccurrence:
+    """Count the neighbors of every word in the train split of a folder that all machines share.
+
+    See counts.cooccurrence.count_cooccurrences.
+    """
+    train = data.split("train")
+    rows = _cut(np.cumsum([0, *data.word_counts]), block_tokens)
+    spans = _cut(np.asarray(train.sentences) - train.sentences[0], span_tokens)
+    settings = tasks.put((data.path, config, rows))
+    pieces, running = list[Any](), list[Any]()
+    for number, span in enumerate(zip(spans, spans[1:], strict=False)):
+        running = tasks.wait(running, tasks.workers - 1)
+        found = tasks.submit(count_span, settings, span, results=len(rows) - 1)
+        pieces.append(found if len(rows) > 2 else [found])
+        running.append(pieces[-1][0])
+        if progress is not None:
+            progress(number, len(spans) - 1)
+    blocks = list(map_in_order(tasks, add_blocks, zip(*pieces, strict=True)))
+    data_N, indices_N, sizes_V = (np.concatenate(each) for each in zip(*blocks, strict=True))
+    num_words = len(data.word_counts)
+    matrix = as_csr((num_words, num_words), data_N, indices_N, np.cumsum([0, *sizes_V]))
+    return Cooccurrence(matrix, data.vocab.without_specials(), config, describe_text(train))
+
+
+def _cut(ends: Ints, distance: int) -> list[int]:
+    """Return places in a rising list from 0 on, the first and the last, each about `distance` after the last."""
+    targets = np.arange(distance, int(ends[-1]), distance)
+    return [0, *np.unique(np.searchsorted(ends[:-1], targets)[np.searchsorted(ends[:-1], targets) > 0]), len(ends) - 1]
+
+
+@lru_cache(maxsize=1)
+def _open(path: Path) -> TokenDataset:
+    return TokenDataset.open(path, verify=False)
+
+
+def count_span(settings: tuple[Path, CooccurrenceConfig, list[int]], span: tuple[int, int]) -> Any:
+    """Return the counts of some sentences in units, as blocks of rows."""
+    path, config, rows = settings
+    data = _open(path)
+    sentences = data.split("train").sentences[span[0] : span[1] + 1]
+    text = Text(data.tokens, sentences, keep_thresholds(data.word_counts, config.subsample))
+    matrix = count_matrix(text, config, 1, SPAN_BYTES, in_units=True)
+    blocks = [matrix[first:end] for first, end in zip(rows, rows[1:], strict=False)]
+    return blocks if len(blocks) > 1 else blocks[0]
+
+
+def add_blocks(*blocks: csr_array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], Ints]:
+    """Return the counts of a block of rows, the columns, and the number of columns of each row."""
+    total = sum(blocks[1:], start=blocks[0])
+    total.sort_indices()
+    return total.data / UNIT, total.indices.astype(np.int32), np.diff(total.indptr).astype(np.int64)
