@@ -26,8 +26,8 @@ class Tasks(Protocol):
     def put(self, value: Any) -> Any:
         """Return a reference to a value, which tasks get in place of the reference."""
 
-    def submit(self, function: Callable[..., Any], *args: Any, results: int = 1) -> Any:
-        """Return a reference to the result of a task, or a list of references to its `results` results."""
+    def submit(self, function: Callable[..., Any], *args: Any, results: int | None = None) -> Any:
+        """Return a reference to the result of a task, or references to each of its `results` results."""
 
     def get(self, references: Any) -> Any:
         """Wait for a task or a list of tasks, and return their results."""
@@ -39,7 +39,10 @@ class Tasks(Protocol):
 def map_in_order(
     tasks: Tasks, function: Callable[..., Result], items: Iterable[tuple[Any, ...]]
 ) -> Iterator[Result]:
-    """Run a function for each tuple of arguments, as many at once as there are workers; yield results in order."""
+    """Run a function for each tuple of arguments, and yield the results in order.
+
+    As many run at once as there are workers.
+    """
     waiting, running = deque[Any](), list[Any]()
     for arguments in items:
         running = tasks.wait(running, tasks.workers - 1)
@@ -79,14 +82,16 @@ class ThreadTasks:
         """Return the value."""
         return value
 
-    def submit(self, function: Callable[..., Any], *args: Any, results: int = 1) -> Any:
-        """Return a reference to the result, or a list of references."""
+    def submit(self, function: Callable[..., Any], *args: Any, results: int | None = None) -> Any:
+        """Return a reference to the result, or references to each of its results."""
 
         def run() -> Any:
             return function(*(each.result() if isinstance(each, _Reference) else each for each in args))
 
         future = self._pool.submit(run)
-        return [_Reference(future, n) for n in range(results)] if results > 1 else _Reference(future)
+        if results is None:
+            return _Reference(future)
+        return [_Reference(future, number) for number in range(results)]
 
     def get(self, references: Any) -> Any:
         """Wait and return the results."""

@@ -188,7 +188,9 @@ def _find(
         differences = ["another vocabulary"]
     if not differences:
         notice(f"counts of {stored}")
-        return Cooccurrence(found.matrix, found.vocab, config, found.meta | describe_text(data.split("train")))
+        return Cooccurrence(
+            found.matrix, found.vocab, config, found.meta | describe_text(data.split("train"))
+        )
     if "start" in data.meta:
         options = " ".join(f"--{name.replace('_', '-')} {has[name]}" for name in names)
         raise ConfigError(

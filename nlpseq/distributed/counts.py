@@ -8,8 +8,9 @@ blocks of rows follow from the text alone.
 Letters: V words, R rows of a block, N pairs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,9 @@ def count_cooccurrences(
     spans = _cut(np.asarray(train.sentences) - train.sentences[0], span_tokens)
     settings = tasks.put((data.path, config, rows))
     pieces, running = list[Any](), list[Any]()
-    for number, span in enumerate(zip(spans, spans[1:], strict=False)):
+    for number, span in enumerate(pairwise(spans)):
         running = tasks.wait(running, tasks.workers - 1)
-        found = tasks.submit(count_span, settings, span, results=len(rows) - 1)
-        pieces.append(found if len(rows) > 2 else [found])
+        pieces.append(tasks.submit(count_span, settings, span, results=len(rows) - 1))
         running.append(pieces[-1][0])
         if progress is not None:
             progress(number, len(spans) - 1)
@@ -66,9 +66,10 @@ def count_cooccurrences(
 
 
 def _cut(ends: Ints, distance: int) -> list[int]:
-    """Return places in a rising list from 0 on, the first and the last, each about `distance` after the last."""
-    targets = np.arange(distance, int(ends[-1]), distance)
-    return [0, *np.unique(np.searchsorted(ends[:-1], targets)[np.searchsorted(ends[:-1], targets) > 0]), len(ends) - 1]
+    """Return places in a list of rising sums from 0 on: the first, the last, and one for each `distance`."""
+    places = np.searchsorted(ends, np.arange(0, ends[-1], distance))
+    cut: list[int] = np.unique(np.append(places, len(ends) - 1)).tolist()
+    return cut
 
 
 @lru_cache(maxsize=1)
@@ -76,15 +77,16 @@ def _open(path: Path) -> TokenDataset:
     return TokenDataset.open(path, verify=False)
 
 
-def count_span(settings: tuple[Path, CooccurrenceConfig, list[int]], span: tuple[int, int]) -> Any:
+def count_span(
+    settings: tuple[Path, CooccurrenceConfig, list[int]], span: tuple[int, int]
+) -> list[csr_array]:
     """Return the counts of some sentences in units, as blocks of rows."""
     path, config, rows = settings
     data = _open(path)
     sentences = data.split("train").sentences[span[0] : span[1] + 1]
     text = Text(data.tokens, sentences, keep_thresholds(data.word_counts, config.subsample))
     matrix = count_matrix(text, config, 1, SPAN_BYTES, in_units=True)
-    blocks = [matrix[first:end] for first, end in zip(rows, rows[1:], strict=False)]
-    return blocks if len(blocks) > 1 else blocks[0]
+    return [matrix[first:end] for first, end in pairwise(rows)]
 
 
 def add_blocks(*blocks: csr_array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], Ints]:

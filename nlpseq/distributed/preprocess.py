@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
+from nlpseq.core.tasks import Tasks, map_in_order
 from nlpseq.dataset.encode import notices_of_tokens, tokenizer_versions
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import tokenize_blocks
@@ -39,7 +41,6 @@ from nlpseq.dataset.token_dataset import (
     token_dtype,
 )
 from nlpseq.dataset.vocab import SPECIALS, Vocab, prune
-from nlpseq.core.tasks import Tasks, map_in_order
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.corpus import Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
@@ -74,12 +75,21 @@ class PartWords(NamedTuple):
 
 
 def preprocess(
-    corpus: Corpus, config: TextConfig, path: Path, tasks: Tasks, *, force: bool = False, shard_bytes: int = SHARD_BYTES
+    corpus: Corpus,
+    config: TextConfig,
+    path: Path,
+    tasks: Tasks,
+    *,
+    force: bool = False,
+    shard_bytes: int = SHARD_BYTES,
 ) -> TokenDataset:
     """Encode a corpus into a folder at `path` that all machines share; see dataset.encode.preprocess."""
     if config.phrases or config.tokenizer_kind == "bpe":
         setting = "--phrases" if config.phrases else "--tokenizer bpe"
-        raise ConfigError(f"--cluster: does not work with {setting}, which counts neighboring tokens again and again. Leave out one of the two.")
+        raise ConfigError(
+            f"--cluster: does not work with {setting}, which counts neighboring tokens again and again. Leave "
+            "out one of the two."
+        )
     artifact.check_writable(path, force=force)
     shards, stamp = corpus.shards(config, shard_bytes), corpus.stamp()
     size = corpus.size_bytes() or 0
@@ -87,18 +97,22 @@ def preprocess(
         work = folder.path / "shards"
         work.mkdir()
         places = [work / f"{number:06}" for number in range(len(shards))]
-        texts = list(map_in_order(tasks, tokenize_shard, zip(shards, [config] * len(shards), places, strict=True)))
+        texts = list(
+            map_in_order(tasks, tokenize_shard, zip(shards, [config] * len(shards), places, strict=True))
+        )
         sentences = _join_sentences(folder.path / SENTENCES, places)
         splits = split_sentences(sentences, config, corpus.describe())
         firsts = np.cumsum([0, *(text.num_sentences for text in texts)])
-        bounds = [_bounds_in(splits, int(first), int(end)) for first, end in zip(firsts, firsts[1:], strict=False)]
+        bounds = [_bounds_in(splits, int(first), int(end)) for first, end in pairwise(firsts)]
         parts = _merge(tasks, places, bounds, config, 1 + min(size // PART_BYTES, MAX_PARTS - 1))
         vocab, unknown_types = _choose_vocab(parts, sentences, splits, config, corpus.describe())
         characters = _write_ids(tasks, folder.path / TOKENS, vocab, places, bounds, sentences, firsts)
         shutil.rmtree(work)
         vocab.save(folder.path / VOCAB)
         if corpus.stamp() != stamp:
-            raise DataError(f"{corpus.describe()}: changed during reading. Start again once the file is complete.")
+            raise DataError(
+                f"{corpus.describe()}: changed during reading. Start again once the file is complete."
+            )
         report = ReadReport()
         for text in texts:
             report.add(text.report)
@@ -112,7 +126,10 @@ def preprocess(
                 "num_tokens": int(sentences[-1]),
                 "num_sentences": len(sentences) - 1,
                 "splits": splits,
-                "unknown": {name: [int(t), int(c)] for name, t, c in zip(SPLITS, unknown_types, characters, strict=True)},
+                "unknown": {
+                    name: [int(t), int(c)]
+                    for name, t, c in zip(SPLITS, unknown_types, characters, strict=True)
+                },
                 "read": asdict(report),
                 "notices": report.notices() + texts[0].notices,
                 "noted_files": {},
@@ -174,7 +191,7 @@ def _merge(
 
 
 def count_shard(folder: Path, bounds: Bounds, num_parts: int) -> list[tuple[bytes, Counts]]:
-    """Return the types of a shard as lines, with their counts in each split, (S, T), for each part of the types."""
+    """Return the types of each part as lines, with their counts in each split of a shard, (S, T)."""
     text = _open_text(folder)
     counts_ST = np.stack([text.count(end, first) for first, end in bounds])
     types = b"".join(text.type_lines()).split(b"\n")[:-1]
@@ -187,7 +204,7 @@ def count_shard(folder: Path, bounds: Bounds, num_parts: int) -> list[tuple[byte
 
 
 def merge_part(config: TextConfig, *pieces: tuple[bytes, Counts]) -> PartWords:
-    """Add the counts of all shards for one part of the types; return the words that may be in the vocabulary."""
+    """Add the counts of all shards for one part of the types; return the words to choose from."""
     ids = dict[bytes, int]()
     rows = [
         np.fromiter((ids.setdefault(each, len(ids)) for each in lines.split(b"\n")[:-1]), np.int64)
@@ -200,7 +217,9 @@ def merge_part(config: TextConfig, *pieces: tuple[bytes, Counts]) -> PartWords:
     types = list(ids)
     words = [types[t] for t in frequent.tolist()]
     kept = prune(words, counts_ST[0, frequent], config.max_vocab)
-    return PartWords([words[n] for n in kept.tolist()], counts_ST[:, frequent[kept]], (counts_ST > 0).sum(axis=1))
+    return PartWords(
+        [words[n] for n in kept.tolist()], counts_ST[:, frequent[kept]], (counts_ST > 0).sum(axis=1)
+    )
 
 
 def _choose_vocab(

@@ -41,7 +41,10 @@ VARIABLES = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-NO_CLOUD = "provider: {type: local}\n"  # ray_bootstrap_config.yaml: Ray asks no server of a cloud for metadata
+NO_CLOUD = (
+    "provider: {type: local}\n"  # ray_bootstrap_config.yaml: Ray asks no server of a cloud for metadata
+)
+
 
 class RayTasks:
     """Tasks on the open cluster, as many at the same time as there are workers."""
@@ -62,11 +65,14 @@ class RayTasks:
         with _translated():
             return ray.put(value)
 
-    def submit(self, function: Callable[..., Any], *args: Any, results: int = 1) -> Any:
-        """Return a reference to the result of a task, or a list of references to its `results` results."""
-        task = _remote(function).options(num_returns=results)
+    def submit(self, function: Callable[..., Any], *args: Any, results: int | None = None) -> Any:
+        """Return a reference to the result of a task, or references to each of its `results` results."""
         with _translated():
-            return task.remote(*args)
+            if results is None:
+                return _remote(function).remote(*args)
+            if results == 1:
+                return [_remote(_only_result).remote(function, *args)]
+            return _remote(function).options(num_returns=results).remote(*args)
 
     def get(self, references: Any) -> Any:
         """Wait for a task or a list of tasks and return their results; arrays are read-only."""
@@ -87,6 +93,11 @@ class RayTasks:
         return list(running)
 
 
+def _only_result(function: Callable[..., Any], *args: Any) -> Any:
+    (result,) = function(*args)
+    return result
+
+
 @cache
 def _remote(function: Callable[..., Any]) -> Any:
     import ray
@@ -96,7 +107,7 @@ def _remote(function: Callable[..., Any]) -> Any:
 
 @contextmanager
 def open_cluster(address: str, workers: int | None = None) -> Iterator[RayTasks]:
-    """Join the cluster at an address, or start one on this machine for LOCAL, and leave or stop it at the end.
+    """Join the cluster at an address, or start one on this machine for LOCAL; leave or stop it at the end.
 
     address: LOCAL, "auto" or ray://HOST:PORT. workers: default all cores of the cluster. Raises ConfigError
     for an address of another form, MissingExtra without Ray, and RunError if no cluster answers or a machine
@@ -158,7 +169,9 @@ def _choose_workers(ray: Any, workers: int | None) -> int:
     """Return the number of workers; raise ConfigError for more than the cluster has cores."""
     cores = int(ray.cluster_resources().get("CPU", 0))
     if workers is not None and workers > cores:
-        raise ConfigError(f"--workers: is {workers}, and the cluster has {count_text(cores, 'core')}. Use fewer.")
+        raise ConfigError(
+            f"--workers: is {workers}, and the cluster has {count_text(cores, 'core')}. Use fewer."
+        )
     if cores < 1:
         raise RunError("--cluster: no machine of the cluster has a free core. Add a machine by ray start.")
     return workers or cores
@@ -257,8 +270,8 @@ def _translated() -> Iterator[None]:
         ) from error
     except errors.RayError as error:
         raise RunError(
-            f"cluster: machines were lost ({_first_line(error)}). Check the cluster, then start again, or go on "
-            "from the last checkpoint with --resume."
+            f"cluster: machines were lost ({_first_line(error)}). Check the cluster, then start again, or go "
+            "on from the last checkpoint with --resume."
         ) from error
 
 

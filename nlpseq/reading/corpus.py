@@ -190,7 +190,7 @@ class Corpus:
         return sum(sizes) if self._is_stored and len(sizes) == len(self._files) else None
 
     def shards(self, config: TextConfig, max_bytes: int) -> "list[Corpus]":
-        """Cut the corpus into parts of about max_bytes, whose sentences one after another are those of the corpus.
+        """Cut the corpus into parts of about max_bytes, which one after another have the same sentences.
 
         Only plain text in UTF-8 with a sentence on each line is cut within a file. Raises ConfigError for
         text that can be read only once.

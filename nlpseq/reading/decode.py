@@ -173,9 +173,9 @@ def decode(
     r"""Yield the text of one file as pieces of UTF-8, with \n for every newline and a space for NUL.
 
     name: of the file, for messages. is_start: the first bytes may be a byte order mark, or show a format
-    without text; False for a later part of a file. With the tokenizer `bpe`, the bytes of a UTF-8 file stay as they are, and
-    are only checked. Raises UnfitFile for a file without text or in another encoding, and DataError for
-    invalid bytes if config.encoding_errors is strict.
+    without text; False for a later part of a file. With the tokenizer `bpe`, the bytes of a UTF-8 file stay
+    as they are, and are only checked. Raises UnfitFile for a file without text or in another encoding, and
+    DataError for invalid bytes if config.encoding_errors is strict.
     """
     head, chunks = _read_head(chunks)
     encoding = _codec_name(config.encoding)

@@ -11,6 +11,7 @@ Letters: V words, P parts, G rows of a part, D dimensions.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,7 +108,6 @@ class BlockTrainer(Trainer):
         columns = self.tasks.submit(
             find_columns, self._text, keys, config.window, start, stop, results=num_parts
         )
-        columns = columns if num_parts > 1 else [columns]
         losses = []
         for step in range(num_parts):
             rate = np.float32(self.rate((index + step / num_parts) * self.chunk))
@@ -140,21 +140,20 @@ def _open(path: Path) -> TokenDataset:
 
 def find_columns(
     text: tuple[Path, npt.NDArray[np.uint32], Any], keys: Any, window: int, start: int, stop: int
-) -> Any:
+) -> list[Pairs]:
     """Return the pairs of tokens[start:stop] for each part of the targets, block by block of the contexts."""
     path, keep_V, parts = text
     data = _open(path)
     tables = Tables(data.tokens, data.split("train").sentences, keep_V, np.zeros((1, 2), np.uint32))
     pairs = find_pairs(tables, keys, window, parts, start, stop)
     starts_P = pairs.starts_B[:: parts.num]
-    columns = [
+    return [
         Pairs(
             *(each[first:end] for each in pairs[:4]),
             pairs.starts_B[t * parts.num : (t + 1) * parts.num + 1] - first,
         )
-        for t, (first, end) in enumerate(zip(starts_P, starts_P[1:], strict=False))
+        for t, (first, end) in enumerate(pairwise(starts_P.tolist()))
     ]
-    return columns if len(columns) > 1 else columns[0]
 
 
 def train_on(
