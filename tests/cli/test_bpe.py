@@ -40,6 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     return folder
 
 
+@pytest.mark.slow
 def test_tokenizer_file_gives_the_same_folder(run_cli, text: Path) -> None:
     first = run_cli("preprocess", text, *BPE, "-o", "a.tokens")
     assert first.exit_code == 0, first.stderr
@@ -71,7 +72,7 @@ def test_option_that_bpe_cannot_follow_is_refused(run_cli, text: Path, options, 
 @pytest.mark.parametrize(
     "command",
     [
-        "train-w2v --epochs 2",
+        pytest.param("train-w2v --epochs 2", marks=pytest.mark.slow),
         pytest.param("train-counts --method glove", marks=pytest.mark.slow),
         "train-counts --dim 4",
     ],

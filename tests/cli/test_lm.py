@@ -181,6 +181,7 @@ def test_second_signal_keeps_last_lm_checkpoint(here):
     assert Checkpoint.load(Path("story.lm/checkpoint")).meta["complete"] is False
 
 
+@pytest.mark.slow
 def test_kill_amid_lm_training_keeps_old_model(run_cli, here):
     check_kill_amid_training(run_cli, Path("story.lm"), "train-lm", "story.txt", *FAST)
 

@@ -156,7 +156,9 @@ def test_dead_process_raises_run_error(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("threads", "lines"), [(1, 30_000), (2, 9)])  # 30,000 lines: more than a block
+@pytest.mark.parametrize(  # 30,000 lines: more than a block
+    ("threads", "lines"), [pytest.param(1, 30_000, marks=pytest.mark.slow), (2, 9)]
+)
 def test_one_thread_or_block_needs_no_guard(tmp_path: Path, threads: int, lines: int) -> None:
     write_text(tmp_path / "corpus.txt", "a few words\n" * lines)
     settings = f'tokenizer="toktok", min_count=1, threads={threads}'

@@ -50,7 +50,7 @@ def each_kind(kinds: dict[str, tuple[str, ...]], fast: int) -> list[ParameterSet
     return few + [pytest.param(kind, name, 1, id=name, marks=pytest.mark.trust) for kind, name in pairs]
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 211))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 499))
 def test_corrupt_results_are_refused(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -66,7 +66,7 @@ def test_corrupt_results_are_refused(
                 assert is_told or file.name in KIND_FILES, answer
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 211))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 499))
 def test_resealed_corrupt_results_are_refused_or_usable(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -84,7 +84,7 @@ def test_resealed_corrupt_results_are_refused_or_usable(
         manifest.write_bytes(sealed)
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(FORMATS, 211))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(FORMATS, 499))
 def test_corrupt_files_of_other_tools_are_refused_or_usable(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -168,7 +168,7 @@ def test_forged_npy_headers_are_refused(whole: Path, prober: Prober, tally: Tall
 HOSTILE_VALUES = (None, True, -1, 0, 1.5, 10**12, 2**64, 1e308, "x", "", [], [[]], {}, {"": None}, "\x1b[31m")
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 29))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RESULTS, 61))
 def test_forged_fields_are_refused_or_harmless(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
@@ -196,7 +196,7 @@ SOMEWHERE = (0.5, 10**6, 10**12, None, [])  # possible for some field
 RESUME_FIELDS = ("position", "facts", "precision", "tokens", "pairs", "start")  # fields of meta.json
 
 
-@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RUNS, 13))
+@pytest.mark.parametrize(("kind", "name", "step"), each_kind(RUNS, 29))
 def test_run_with_forged_fields_resumes_or_is_refused(
     whole: Path, prober: Prober, tally: Tally, kind: str, name: str, step: int
 ) -> None:
