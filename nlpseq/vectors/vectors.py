@@ -214,7 +214,7 @@ class Vectors:
         is_listed_N = np.array([bool(listed) and self.vocab.words[row] in listed for row in rows], np.bool_)
         is_zero_N: Bools
         if self.is_sparse:
-            is_zero_N = np.diff(self.matrix.indptr)[rows_N] == 0
+            is_zero_N = self.matrix.indptr[rows_N] == self.matrix.indptr[rows_N + 1]
         else:
             is_zero_N = ~self.matrix[rows_N].any(axis=1)
         is_untrained_N: Bools = is_zero_N | is_listed_N | (self.vocab.counts[rows_N] == 0)

@@ -21,7 +21,10 @@ WORDS_PER_WINDOW = 64  # because gradients of a small vocabulary add up on the s
 
 
 def make_layered(config: Word2VecConfig, xp: Any, batch: int | None = None) -> TrainSpan:
-    """Return a kernel that runs objectives.py on `batch` windows at a time, or pairs with pair negatives."""
+    """Return a kernel that runs objectives.py on `batch` windows at a time.
+
+    Skip-gram whose pairs have negatives of their own, as with subwords, takes `batch` pairs at a time.
+    """
     is_cbow, K = config.objective == "cbow", config.negatives
     pairs = not is_cbow and (config.share_negatives == "pair" or config.subwords is not None)
     max_batch = MAX_SOFTMAX_BATCH if config.loss == "softmax" else MAX_BATCH

@@ -242,7 +242,7 @@ extern "C" __global__ void train_spans(const u32* ids_N, const i64* pos_N, const
                                        const i64* starts_V, const u32* rows_N, float* in_VD, float* out_VD,
                                        const i64* first_S, const i64* last_S,
                                        const float* rate_S, i64 num_spans, double* loss_S, i64* predictions_S) {
-    SHARED float steps_SCJ[WARPS][CBOW ? 1 : 2 * W * J];
+    SHARED float steps_SCJ[WARPS][CBOW || SUBWORDS ? 1 : 2 * W * J];
     i64 s = SPAN;
     if (s >= num_spans) return;
     Text text = {ids_N, pos_N, sentence_N, num};
