@@ -15,6 +15,7 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DUPLICATE_S = 0.5  # because `timeout` signals a process and then its group, and a logout sends two signals
 RETRY_S = 0.05
+CLEANUP_S = 10.0  # because an exception can keep a lock taken, for which the cleanup then waits
 
 
 class Stopped(KeyboardInterrupt):
@@ -29,7 +30,7 @@ class StopSignals:
     """Raise Stopped at each signal, inside the with-statement; with `on_first`, from the second on.
 
     An import can swallow or replace an exception, so Stopped waits for its end. Stopped is raised again
-    after a callback of a library that swallowed it.
+    after a callback of a library that swallowed it, and every CLEANUP_S until the command has ended.
     """
 
     def __init__(self) -> None:
@@ -76,19 +77,21 @@ class StopSignals:
         """Raise Stopped, or try again later if an import is running."""
         while frame is not None and frame is not self._caller:
             if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-                self._retry()
+                self._is_waiting = True
+                self._raise_after(RETRY_S)
                 return
             frame = frame.f_back
         self._is_waiting = False
+        self._raise_after(CLEANUP_S)
         raise Stopped(self.number)
 
-    def _retry(self) -> None:
-        self._is_waiting = True
+    def _raise_after(self, seconds: float) -> None:
         signal.signal(signal.SIGALRM, lambda _, frame: self._raise(frame))
-        signal.setitimer(signal.ITIMER_REAL, RETRY_S)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _on_unraisable(self, unraisable: Any) -> None:
         if unraisable.exc_type is Stopped:
-            self._retry()
+            self._is_waiting = True
+            self._raise_after(RETRY_S)
         elif not self.number:  # because a signal can leave an object half-made, whose __del__ fails then
             self._hook_before(unraisable)

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from nlpseq.cli import _shutdown
 from support.results import stale_files
 
 # At SIGUSR1, the process sends the signals to its own process, `gap` seconds apart on its clock.
@@ -77,10 +79,11 @@ def train():
             time.sleep(0.01)
         assert child.poll() is None, child.communicate()
         os.kill(child.pid, signal.SIGUSR1)
-        try:
-            out, err = child.communicate(timeout=120)
-        finally:
-            child.kill()
+        with child:  # closes the pipes, also after an error
+            try:
+                out, err = child.communicate(timeout=120)
+            finally:
+                child.kill()
         assert out == "" and "Traceback" not in err
         return child.returncode, err
 
@@ -124,3 +127,14 @@ def test_ctrl_c_saves_run_if_stderr_is_closed():
     assert done.returncode in (130, 141) and done.stdout == b""
     assert json.loads(Path("corpus.w2v/checkpoint/meta.json").read_text())["complete"] is False
     assert stale_files(Path.cwd()) == []
+
+
+def test_stop_is_raised_again_if_cleanup_waits(monkeypatch):
+    monkeypatch.setattr(_shutdown, "CLEANUP_S", 0.2)
+    lock = threading.Lock()
+    lock.acquire()
+    with pytest.raises(_shutdown.Stopped), _shutdown.StopSignals():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            assert lock.acquire(timeout=30), "waited to the end"
