@@ -32,6 +32,7 @@ def test_text_continues_prompt_reproducibly(run_cli, here):
     assert done.stdout == answer["text"] + "\n"
 
 
+@pytest.mark.slow
 def test_only_a_terminal_gets_control_characters_escaped(run_cli, here):
     piped = run_cli("generate", "tiny.lm", "--num-tokens", "50", "--seed", "4").stdout
     shown = terminals.output_on_terminal("generate", "tiny.lm", "--num-tokens", "50", "--seed", "4")

@@ -235,6 +235,7 @@ def test_lm_checkpoint_answers_with_warning(run_cli, unfinished):
     assert "unfinished" not in run_cli("generate", "story.lm", "--num-tokens", "3").stderr
 
 
+@pytest.mark.slow
 def test_valid_may_be_the_name_of_a_corpus(run_cli, here):
     assert run_cli("train-lm", "story.txt", "--valid", "tiny", *FAST).exit_code == 0
     assert json.loads(Path("story.lm/meta.json").read_text())["source"]["valid"] == "tiny"
@@ -347,6 +348,7 @@ def test_command_resumes_lm_run_of_python(run_cli, here):
     assert json.loads(run_cli("eval-lm", "run.lm", "story.txt", "--json").stdout)["kneser_ney"] > 1
 
 
+@pytest.mark.slow
 def test_resume_lm_command_accepts_other_threads(run_cli, unfinished):
     unfinished("story.txt")
     assert run_cli("train-lm", "story.lm", "--resume", "--threads", "2").exit_code == 0
@@ -402,6 +404,7 @@ def test_train_lm_refuses_phrases_and_sparse_vectors(run_cli, here):
     assert encoded.exit_code == 2 and "encoded with phrases" in encoded.stderr
 
 
+@pytest.mark.slow
 def test_train_lm_loads_the_first_vectors_of_a_file(run_cli, here):
     Path("cut.vec").write_text("9 2\nthe 1 2\na 3 4\ncut 1")
     for options in (["--lenient"], ["--load-top", "2"]):

@@ -97,6 +97,7 @@ def test_resume_refuses_other_settings(run_cli, stopped, options, said):
     assert said in result.stderr
 
 
+@pytest.mark.slow
 def test_resume_accepts_other_threads(run_cli, stopped):
     result = run_cli("train-w2v", "corpus.w2v", "--resume", "--threads", "3")
     assert result.exit_code == 0, result.stderr
@@ -119,7 +120,10 @@ def test_kill_amid_training_keeps_old_result(run_cli):
 
 @pytest.mark.filterwarnings("default:.*holds an unfinished run")
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("named", ["the text", "the result", "the checkpoint"])
+@pytest.mark.parametrize(
+    "named",
+    ["the result", *(pytest.param(each, marks=pytest.mark.slow) for each in ("the text", "the checkpoint"))],
+)
 def test_old_result_stays_until_new_one_is_complete(run_cli, monkeypatch, name, named):
     command, *settings = COMMANDS[name]
     path = Path(FOLDERS[command])
@@ -188,6 +192,7 @@ def test_every_writer_warns_before_it_overwrites_a_run(run_cli, stopped, line):
     assert not (stopped / "checkpoint").exists()
 
 
+@pytest.mark.slow
 def test_python_run_leaves_the_same_files_and_resumes(run_cli, stopped):
     assert run_cli("preprocess", "corpus.txt").exit_code == 0
     data = ns.TokenDataset.open("corpus.tokens")
@@ -298,6 +303,7 @@ def test_copy_of_a_checkpoint_is_not_a_run(run_cli, stopped):
     assert run_cli("train-w2v", "copy.w2v", "--resume").exit_code == 2
 
 
+@pytest.mark.slow
 def test_deterministic_training_gives_same_bytes_again(run_cli):
     for name in ("first", "second"):
         run = run_cli("train-w2v", "corpus.txt", *COMMANDS["the same each time"][1:], "-o", name)

@@ -286,6 +286,7 @@ def test_progress_without_terminal_is_plain_lines(run_cli, folder, monkeypatch):
     assert "words/s, 00:00 left" in training[-1]
 
 
+@pytest.mark.slow
 def test_messages_in_file_have_no_control_characters(folder):
     done = subprocess.run([*NLPSEQ, "train-w2v", "corpus.txt", *QUICK], capture_output=True)
     assert done.returncode == 0
@@ -295,7 +296,7 @@ def test_messages_in_file_have_no_control_characters(folder):
     assert b"\x1b" not in done.stderr
 
 
-@pytest.mark.parametrize("term", ["xterm", "dumb"])
+@pytest.mark.parametrize("term", ["xterm", pytest.param("dumb", marks=pytest.mark.slow)])
 def test_progress_bar_needs_capable_terminal(folder, term):
     master, slave = pty.openpty()
     command = [*NLPSEQ, "train-w2v", "corpus.txt", "--epochs", "150", "--threads", "1"]

@@ -86,6 +86,7 @@ def test_numba_cache_is_here_unless_user_sets_it(home, monkeypatch):
     assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == home / "cache" / "numba"
 
 
+@pytest.mark.slow
 def test_numba_cache_is_set_after_numba_is_loaded(home):
     script = """if True:
         import numba

@@ -51,6 +51,7 @@ def fail_to_fork():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "share"),
     [
@@ -69,6 +70,7 @@ def test_precompiled_kernels_are_not_compiled_again(
     run_python(COMPILE_AND_TRAIN, "text.txt", objective, share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "then",
     [

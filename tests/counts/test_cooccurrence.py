@@ -90,6 +90,7 @@ def test_counts_equal_reference(stream: Any, config: CooccurrenceConfig) -> None
     assert as_dict(count(stream, config)) == count_pairs(Text(*stream), config)
 
 
+@pytest.mark.slow
 @given(streams(), CONFIGS, st.sampled_from([1, 200, 1000, 4000]), st.sampled_from([1, 3]), st.integers(1, 9))
 def test_memory_threads_and_blocks_change_no_bit(
     stream: Any, config: CooccurrenceConfig, memory_bytes: int, threads: int, block: int
@@ -118,6 +119,7 @@ def test_counts_of_longer_text_equal_reference(
     assert list(own_cache.iterdir()) == []
 
 
+@pytest.mark.slow
 @given(streams(), CONFIGS)
 def test_left_counts_are_transposed_right_counts(stream: Any, config: CooccurrenceConfig) -> None:
     settings_of = asdict(config)

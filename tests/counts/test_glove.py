@@ -153,6 +153,7 @@ def test_groups_have_equal_pairs():
         assert abs(of_group / of_group.mean() - 1).max() < 0.05
 
 
+@pytest.mark.slow
 def test_train_glove_refuses_diverged_loss():
     counts = counted(12, density=0.9)
     config = GloveConfig(dim=12, epochs=50, threads=1)

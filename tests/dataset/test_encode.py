@@ -364,6 +364,7 @@ preprocess(open_corpus("corpus.txt"), TextConfig(min_count=1), "out", limits=lim
 """
 
 
+@pytest.mark.slow
 def test_interrupt_during_final_ids_reads_no_truncated_file(tmp_path: Path) -> None:
     """A thread that reads a mapped file after its truncation would die of SIGBUS."""
     write_text(tmp_path / "corpus.txt", "a b c d e f g h\n" * 9000)

@@ -10,6 +10,7 @@ from nlpseq.dataset.external_vocab import ExternalVocabulary, join_lines, line_e
 from nlpseq.dataset.limits import EncodeLimits
 
 
+@pytest.mark.slow
 @settings(max_examples=settings.default.max_examples // 4)
 @given(
     seed=st.integers(0, 99),

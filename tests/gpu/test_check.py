@@ -100,6 +100,7 @@ def test_import_problem_names_module() -> None:
     assert problems == ["nlpseq.lm.train: cannot be imported (No module named 'nlpseq.lm.train')."]
 
 
+@pytest.mark.slow
 def test_code_under_test_needs_listed_packages_only() -> None:
     """nltk, backports.zstd, click and tqdm may be missing on a GPU machine."""
     code = """

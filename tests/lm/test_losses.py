@@ -89,6 +89,7 @@ def test_impossible_target_has_finite_loss():
 # ---- the sampled softmax
 
 
+@pytest.mark.slow
 def test_inclusion_probability_matches_sampling():
     """Within 3 %; 1 - (1 - q)^S is 8 % low for rare entries, and S q 40 % high (above 1) for the first."""
     entries, samples, trials = 1000, 30, 20_000
@@ -138,6 +139,7 @@ def test_sample_of_whole_vocabulary_equals_full_softmax():
         )
 
 
+@pytest.mark.slow
 def test_sampled_loss_learns_log_frequencies():
     """A bias trained on samples ends at the log frequencies; corrected by log(S q), at other values."""
     entries, samples = 30, 8

@@ -85,7 +85,9 @@ def without_times(metrics):
     return [{key: value for key, value in each.items() if key != "seconds"} for each in metrics]
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", pytest.param("rnn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "cell", ["lstm", *(pytest.param(cell, marks=pytest.mark.slow) for cell in ("gru", "rnn"))]
+)
 def test_train_lm_learns_rule(data, cell):
     model = train_lm(data, config(cell=cell, epochs=16, learning_rate=0.01, softmax="full"))
     entropy = unigram_perplexity(data)
@@ -108,21 +110,30 @@ def unigram_perplexity(data):
             "schedule": "plateau",
             "averaging": "none",
         },
-        {
-            **{"optimizer": "adam", "beta1": 0.9, "schedule": "cosine", "learning_rate": 0.01},
-            **{"tied": False, "init": "orthogonal", "clip_value": 0.1},
-        },
-        {
-            "optimizer": "sgd",
-            "learning_rate": 5.0,
-            "averaging": "nt-asgd",
-            "schedule": "constant",
-            "epochs": 20,
-        },
-        {
-            **{"softmax": "sampled", "samples": 8, "lengths": "bucketed", "learning_rate": 0.01},
-            **{"layers": 3, "residual": True, "layer_norm": True},
-        },
+        pytest.param(
+            {
+                **{"optimizer": "adam", "beta1": 0.9, "schedule": "cosine", "learning_rate": 0.01},
+                **{"tied": False, "init": "orthogonal", "clip_value": 0.1},
+            },
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {
+                "optimizer": "sgd",
+                "learning_rate": 5.0,
+                "averaging": "nt-asgd",
+                "schedule": "constant",
+                "epochs": 20,
+            },
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {
+                **{"softmax": "sampled", "samples": 8, "lengths": "bucketed", "learning_rate": 0.01},
+                **{"layers": 3, "residual": True, "layer_norm": True},
+            },
+            marks=pytest.mark.slow,
+        ),
         {
             "weight_drop": 0.2,
             "ar": 2.0,
@@ -173,6 +184,7 @@ def test_resume_lm_after_stops_gives_same_bytes(data, tmp_path, stops, optimizer
     assert without_times(read_metrics(parts.path)) == without_times(read_metrics(whole.path))
 
 
+@pytest.mark.slow
 def test_checkpoints_do_not_change_lm(data, tmp_path, monkeypatch):
     saves = count_saves(monkeypatch)
     often = CheckpointConfig(path=tmp_path / "often.lm", every=0.0)
@@ -355,6 +367,7 @@ def test_diverged_finite_loss_stops_run(data):
         train_lm(data, config(learning_rate=1e4, optimizer="sgd"))
 
 
+@pytest.mark.slow
 def test_diverged_first_validation_stops_run(data, monkeypatch):
     limit = 10 * math.log(len(data.vocab))
     bad, fine = 1.001 * limit, 0.999 * limit
@@ -398,6 +411,7 @@ def test_resume_lm_refuses_other_validation_text(data, tmp_path):
         resume_lm(CheckpointConfig(path=stop.path), data, valid=other)
 
 
+@pytest.mark.slow
 def test_resume_lm_accepts_other_threads(data, tmp_path):
     stop = CheckpointConfig(path=tmp_path / "run.lm", should_stop=stop_after(3))
     train_lm(data, config(), checkpoint=stop)

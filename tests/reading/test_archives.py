@@ -149,6 +149,7 @@ def test_sparse_member_is_refused(tmp_path):
         read(write(tmp_path, forged_tar("a", 512, tarfile.GNUTYPE_SPARSE)))
 
 
+@pytest.mark.slow
 def test_high_compression_takes_little_memory(tmp_path):
     lines = b"word " * 20 + b"\n"
     for name, content in (

@@ -27,6 +27,7 @@ def test_normalized_blocks_equal_unicodedata(text, form, rare_share):
     assert normalize_block(text.encode(*UTF_8), form, rare_share).decode(*UTF_8) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
 def test_long_runs_of_marks_equal_unicodedata(form):
     in_this_form = "\uff9e" * (form == "NFKC")  # a letter in the other

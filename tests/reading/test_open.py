@@ -55,6 +55,7 @@ def test_members_read_in_single_bytes_are_one_text(suffix):
     assert b"".join(chunks).decode() == "a b\n" + TEXT + "c"
 
 
+@pytest.mark.slow
 def test_high_compression_is_inflated_in_pieces(tmp_path):
     limits = BlockLimits(block_bytes=1_000_000)
     for suffix in (".gz", ".bz2", ".xz", ".zst"):

@@ -34,7 +34,7 @@ def made(tmp_path):
     return make(tmp_path / "made")
 
 
-@pytest.fixture(params=["exchange", "two renames"])
+@pytest.fixture(params=["exchange", pytest.param("two renames", marks=pytest.mark.slow)])
 def file_system(request, monkeypatch):
     """Commit by an exchange of names, and as on a file system without an exchange."""
     if request.param == "two renames":
@@ -105,6 +105,7 @@ def test_kill_at_every_step_leaves_old_or_new(tmp_path, file_system):
     assert {*found} == {"old", "new"} and found == sorted(found, reverse=True)
 
 
+@pytest.mark.slow
 def test_kill_at_every_step_of_a_first_result(tmp_path):
     for number in itertools.count(1):
         path = tmp_path / str(number) / "made"
@@ -122,6 +123,7 @@ def test_kill_at_every_step_of_a_first_result(tmp_path):
     assert text_of(path) == "hello"
 
 
+@pytest.mark.slow
 def test_kill_during_recovery_loses_nothing(tmp_path, monkeypatch):
     """Kill the next holder of the lock, too, if a kill comes between two renames."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())

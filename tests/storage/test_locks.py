@@ -256,6 +256,7 @@ def test_stale_removal_keeps_files_of_live_writer(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_next_removal_finishes_a_killed_removal(tmp_path: Path) -> None:
     number, was_killed = 0, True
     while was_killed:

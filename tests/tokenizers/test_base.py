@@ -33,6 +33,7 @@ BAITS = (
     ),
     *("a.", "a@a.", "www.", "1,", "<a>", "@a", "#"),
 )
+NLTK = ("nltk", "toktok", "tweet")
 BAIT_CHARS = 50_000
 LINEAR_CPU_SECONDS = 5.0  # linear time takes 0.2 s at most, quadratic time 10 s and more
 
@@ -82,7 +83,16 @@ def test_normalize_and_tokenize_composes_characters():
     assert normalize_and_tokenize("e\u0301", TextConfig(normalize="none")) == ["e\u0301"]
 
 
-@pytest.mark.parametrize("config", [*CONFIGS, KEEP, *OPTIONAL], ids=config_name)
+@pytest.mark.parametrize(
+    "config",
+    [
+        *(config for config in CONFIGS if config.tokenizer not in NLTK),
+        *(pytest.param(config, marks=pytest.mark.slow) for config in CONFIGS if config.tokenizer in NLTK),
+        pytest.param(KEEP, marks=pytest.mark.slow),
+        *OPTIONAL,
+    ],
+    ids=config_name,
+)
 def test_hostile_text_takes_linear_time(config):
     tokenize("warm up", config)
     for bait in BAITS:

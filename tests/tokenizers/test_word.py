@@ -122,6 +122,7 @@ def test_no_invisible_character_is_a_token(punctuation):
     assert all(tokenize(f"{char}a{char}", config) == ["a"] for char in invisible)
 
 
+@pytest.mark.slow
 def test_small_letters_join_the_marks_of_capitals():
     for code in range(0x20000):
         if chr(code).lower() != chr(code):

@@ -121,12 +121,11 @@ QUICK = ("preprocess", "train-w2v", "convert to a pair")
 def each_work(fast: int, whole: int, *more: str) -> list[ParameterSet]:
     """Return parameters `name` and `number`: some works with few cases, all works with all cases for trust.
 
-    fast: cases of the works in QUICK, the first of which is part of the default suite; 0: none, because
-    other default tests hold the promise. more: names in COLD.
+    fast: cases of the works in QUICK, for the marker slow; 0: none, because default tests hold the promise.
+    more: names in COLD.
     """
-    slow = dict.fromkeys(QUICK[1:], pytest.mark.slow)
     quick = QUICK if fast else ()
-    few = [pytest.param(name, fast, id=f"{name}-fast", marks=slow.get(name, ())) for name in quick]
+    few = [pytest.param(name, fast, id=f"{name}-fast", marks=pytest.mark.slow) for name in quick]
     return few + [pytest.param(name, whole, id=name, marks=pytest.mark.trust) for name in (*WORKS, *more)]
 
 

@@ -7,6 +7,7 @@ from prober import Prober
 from tallies import Tally
 
 
+@pytest.mark.slow
 def test_inputs_found_by_fuzzing_are_refused_or_read(
     tmp_path_factory: pytest.TempPathFactory, tally: Tally
 ) -> None:

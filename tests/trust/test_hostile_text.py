@@ -135,7 +135,7 @@ def peak_of_a_line(folder: Path, megabytes: int, part: str) -> float:
 @pytest.mark.parametrize(
     ("num_words", "block", "held"),
     [
-        pytest.param(100_000, 1 << 16, 16_000, id="fast"),
+        pytest.param(100_000, 1 << 16, 16_000, id="fast", marks=pytest.mark.slow),
         pytest.param(
             20_000_000,
             BlockLimits().block_bytes,
@@ -179,7 +179,11 @@ def test_vocabulary_larger_than_memory_is_pruned_exactly(
 
 
 @pytest.mark.parametrize(
-    "texts", [pytest.param(60, id="fast"), pytest.param(10_000, id="whole", marks=pytest.mark.trust)]
+    "texts",
+    [
+        pytest.param(60, id="fast", marks=pytest.mark.slow),
+        pytest.param(10_000, id="whole", marks=pytest.mark.trust),
+    ],
 )
 def test_any_bytes_encode_alike_in_any_blocks_and_threads(tmp_path: Path, tally: Tally, texts: int) -> None:
     """Invalid UTF-8, NUL, marks of byte order, line ends of all kinds; many blocks, one thread and two."""
@@ -277,6 +281,7 @@ def test_worst_case_text_tokenizes_in_linear_time(tally: Tally, tokenizer: str) 
             break
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
 def test_worst_case_marks_normalize_in_linear_time(tally: Tally, form: str) -> None:
     """Normalize marks out of order, pairs of such marks, and marks of a single form in linear time."""
@@ -321,6 +326,7 @@ def cpu_seconds(work: Callable[[str], None], text: str) -> float:
     return time.process_time() - begun
 
 
+@pytest.mark.slow
 def test_no_token_commands_a_terminal(
     tmp_path: Path, tally: Tally, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

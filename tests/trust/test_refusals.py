@@ -166,7 +166,11 @@ NUM_LINES = 100_000  # read in more time than passes before the change
 
 
 @pytest.mark.parametrize(
-    "times", [pytest.param(2, id="fast"), pytest.param(40, id="whole", marks=pytest.mark.trust)]
+    "times",
+    [
+        pytest.param(2, id="fast", marks=pytest.mark.slow),
+        pytest.param(40, id="whole", marks=pytest.mark.trust),
+    ],
 )
 def test_text_that_changes_during_reading_is_refused(tmp_path: Path, tally: Tally, times: int) -> None:
     """Or read completely, before or after the change."""

@@ -32,7 +32,10 @@ for line in sys.stdin:  # after each overwrite
 
 @pytest.mark.parametrize(
     ("processes", "rounds"),
-    [pytest.param(3, 1, id="fast"), pytest.param(16, 20, id="whole", marks=pytest.mark.trust)],
+    [
+        pytest.param(3, 1, id="fast", marks=pytest.mark.slow),
+        pytest.param(16, 20, id="whole", marks=pytest.mark.trust),
+    ],
 )
 def test_processes_share_a_cache(tmp_path: Path, tally: Tally, processes: int, rounds: int) -> None:
     write_corpus(tmp_path)

@@ -121,6 +121,7 @@ def code(cell: str) -> str:
 SAME = [row[1:] for row in rows(lambda header: header[0] == "gensim and nlpseq")]
 PAIRS = rows(lambda header: header[1] == "nlpseq")
 CODES = sorted({code(row[2]) for row in PAIRS})
+OTHER_KERNELS = ("--subwords", "cbow")  # which take long to compile
 SETTINGS = [row for row in rows(lambda header: header[-1] == "defaults") if row[0] != "GloVe"]
 GLOVE = [row for row in rows(lambda header: header[-1] == "defaults") if row[0] == "GloVe"]
 REFUSED = [row[2:] for row in rows(lambda header: header[-1] == "message")]
@@ -234,7 +235,13 @@ def test_every_line_has_a_result() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("text", CODES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, marks=[pytest.mark.slow] * any(name in text for name in OTHER_KERNELS))
+        for text in CODES
+    ],
+)
 def test_line_gives_its_result(run_cli: Any, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     if ".spacy" in text:  # test_spacy_gives_the_same_answers has spaCy
         monkeypatch.setitem(sys.modules, "spacy", None)

@@ -57,6 +57,7 @@ def test_words_of_equal_hash_are_told_apart(tmp_path: Path) -> None:
     assert (found.ids["buckeroo"], found.ids["plumless"]) == (1, 0)
 
 
+@pytest.mark.slow
 def test_index_of_a_long_file_is_made_in_chunks(tmp_path: Path) -> None:
     words = ["a", "x" * 5_000_000, "b", *(f"w{v}" for v in range(300_000))]
     found = mapped(tmp_path / "vocab.tsv", vocab_of(words))

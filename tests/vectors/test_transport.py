@@ -11,6 +11,7 @@ from scipy.stats import wasserstein_distance
 from nlpseq.vectors.transport import transport_cost
 
 
+@pytest.mark.slow
 @given(st.integers(1, 5).flatmap(lambda n: hnp.arrays(float, (n, n), elements=st.floats(0, 9))))
 def test_equal_shares_move_by_the_best_assignment(cost) -> None:
     shares = np.full(len(cost), 1 / len(cost))

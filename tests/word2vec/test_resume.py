@@ -81,10 +81,10 @@ def store(vectors: Vectors, path: Path) -> Path:
     "settings",
     [
         {"epochs": 12},
-        {"epochs": 12, "objective": "cbow", "dim": 15},
-        {"epochs": 40, "early_stop": True, "learning_rate": 0.05},
+        pytest.param({"epochs": 12, "objective": "cbow", "dim": 15}, marks=pytest.mark.slow),
+        pytest.param({"epochs": 40, "early_stop": True, "learning_rate": 0.05}, marks=pytest.mark.slow),
         {"epochs": 20, "threads": THREADS, "deterministic": True},
-        {"epochs": 2, "kernel": "layers"},
+        pytest.param({"epochs": 2, "kernel": "layers"}, marks=pytest.mark.slow),
         {"epochs": 2, "loss": "softmax"},
     ],
     ids=lambda settings: "-".join(str(value) for value in settings.values()),

@@ -99,8 +99,10 @@ def test_flatten_lists_rows_word_by_word() -> None:
         np.testing.assert_array_equal(ours.host, theirs)
 
 
-FUSED_CASES = [(variant, (7, 5, 3, 2)) for variant in ("skipgram-window", "cbow-corrected", "cbow-legacy")]
-FUSED_CASES += [("skipgram-window", (60, 33, 13, 9))]
+FUSED_CASES = [
+    *((variant, (7, 5, 3, 2)) for variant in ("skipgram-window", "cbow-corrected", "cbow-legacy")),
+    pytest.param("skipgram-window", (60, 33, 13, 9), marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("variant", "size"), FUSED_CASES, ids=str)

@@ -108,6 +108,7 @@ def test_train_word2vec_uses_train_split_only(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole.matrix, alone.matrix)
 
 
+@pytest.mark.slow
 def test_valid_loss_matches_layers_and_changes_nothing(tmp_path: Path) -> None:
     split = encode(tmp_path, sentences(500), valid_share=0.2)
     vectors = train_word2vec(split, replace(SMALL, epochs=3))

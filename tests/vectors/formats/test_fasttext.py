@@ -193,6 +193,7 @@ def test_verifying_counts_unusable_rows(stored: Stored, number: float) -> None:
     vectors.write(stored(b"", "b.vec"), force=True)
 
 
+@pytest.mark.slow
 def test_many_words_load_with_little_memory(tmp_path: Path) -> None:
     """Load 50,000 words within 400 bytes a word, without hashes of the n-grams of each."""
     words = [f"weatherforecast{n}" for n in range(50_000)]

@@ -202,7 +202,7 @@ def test_impossible_header_allocates_nothing(tmp_path: Path, case: str) -> None:
     [
         pytest.param(gzip.compress, id="gz"),
         pytest.param(bz2.compress, id="bz2", marks=pytest.mark.slow),
-        pytest.param(lzma.compress, id="xz"),
+        pytest.param(lzma.compress, id="xz", marks=pytest.mark.slow),
     ],
 )
 def test_decompression_bomb_is_refused(tmp_path: Path, compress) -> None:

@@ -89,7 +89,10 @@ def test_any_vocabulary_reads_back_or_is_refused(
                 write(file, words, matrix, bad_tokens="skip", force=True)
 
 
-@pytest.mark.parametrize("name", FILE_NAMES)
+@pytest.mark.parametrize(
+    "name",
+    ["a.vec", "a.npy", *(pytest.param(each, marks=pytest.mark.slow) for each in ("a.txt", "a.bin", "a.tsv"))],
+)
 def test_escaped_words_stay_distinct_and_unescape(tmp_path: Path, no_fsync: None, name: str) -> None:
     for words, matrix in random_vectors():
         file = tmp_path / name
@@ -127,6 +130,7 @@ def gensim_class() -> Any:
         return pytest.importorskip("gensim.models.keyedvectors").KeyedVectors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.vec", "a.bin"])
 def test_gensim_reads_any_vocabulary(tmp_path: Path, no_fsync: None, name: str) -> None:
     keyed_vectors = gensim_class()

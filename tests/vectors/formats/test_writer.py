@@ -69,7 +69,9 @@ def test_file_that_appears_during_export_stays(
     assert contents(tmp_path) == {name: b"mine"}
 
 
-@pytest.mark.parametrize("name", ["a.vec", "a.npy", pytest.param("a.tsv", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["a.vec", *(pytest.param(each, marks=pytest.mark.slow) for each in ("a.npy", "a.tsv"))]
+)
 def test_killed_export_never_mixes_two_exports(tmp_path: Path, name: str) -> None:
     """Kill at every step: the old vectors, the new ones, or an error that says to convert again."""
     old, new, found = (["old", "words"], MATRIX), (["words", "old"], 2 * MATRIX), list[str]()
