@@ -77,25 +77,37 @@ class Cluster:
     def __bool__(self) -> bool:
         return self.address is not None
 
+    def require_encoded(self, sources: tuple[str, ...]) -> None:
+        """Raise ConfigError for a text if workers may be on other machines, which do not see the cache."""
+        if self.address in (None, "local") or dataset_folder(sources) is not None:
+            return
+        names = " ".join(map(shell_quoted, sources))
+        raise ConfigError(
+            f"--cluster {self.address}: needs an encoded corpus that all machines see. Run nlpseq preprocess "
+            f"{names} -o SHARED.tokens --cluster {self.address}, and name its folder."
+        )
+
     def end_after_plan(self, rows: Iterable[tuple[str, str]]) -> None:
         """Print how the work is cut and end the command, if that is wanted."""
         if self._plan:
             print_columns(rows)
             raise click.exceptions.Exit
 
-    def tasks(self, *folders: Path) -> RayTasks | None:
+    def tasks(self, folder: Path, parts: int | None = None) -> RayTasks | None:
         """Return tasks on the cluster, which is left at the end of the command; None without a cluster.
 
-        folders: that all machines must see.
+        folder: that all machines must see. parts: tasks at once, at most.
         """
         if self.address is None:
             return None
         from nlpseq.distributed.ray_engine import check_shared_folder, open_cluster
 
         tasks = click.get_current_context().with_resource(open_cluster(self.address, self._workers))
-        for folder in folders:
-            check_shared_folder(tasks, folder)
+        check_shared_folder(tasks, folder)
         say(f"cluster {self.address}: {count_text(tasks.workers, 'worker')}")
+        if parts is not None and parts < tasks.workers:
+            idle = count_text(tasks.workers - parts, "worker")
+            say(f"{idle} will be idle, because the work has {count_text(parts, 'part')} (--parts)")
         return tasks
 
 
@@ -172,6 +184,7 @@ class TrainingSession(ExitStack):
         inputs: paths that may not be overwritten, besides the corpus. Raises an error if the path is taken.
         """
         refuse_models(*self.sources)
+        self.cluster.require_encoded(self.sources)
         name = corpus_name(self.sources)
         self.path = self._output or Path(name + self._suffix)
         paths = [Path(each) for each in (*self.sources, *inputs) if each]
@@ -211,7 +224,7 @@ class TrainingSession(ExitStack):
         from nlpseq.storage.locks import path_lock
         from nlpseq.training.resume import find_run, is_run, run_dir
 
-        for name in filter(is_typed, ("force", *start_only)):
+        for name in filter(is_typed, ("force", "plan", *start_only)):
             raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
         first, output = self.sources[0], self._output
         path = run_dir(Path(first))
@@ -234,7 +247,7 @@ class TrainingSession(ExitStack):
         count_pairs: Callable[..., Cooccurrence] | None = None,
     ) -> Any:
         """Continue a run to its end, and return the model; on_start or count_pairs must call `start`."""
-        if self.cluster and run.settings.get("parts") is None:
+        if self.cluster and run.command != "train-counts" and run.settings.get("parts") is None:
             raise ConfigError(
                 f"--cluster: {run.path} did not begin on a cluster or with --parts. Leave it out."
             )

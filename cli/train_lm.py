@@ -126,7 +126,7 @@ def _start(
         config = resolve(config, has_tasks=True)
         rows = plan_language_model(config, num_parameters(config, len(data.vocab)))
         session.cluster.end_after_plan(rows)
-    tasks = session.cluster.tasks(data.path)
+    tasks = session.cluster.tasks(data.path, config.parts)
     function = partial(train, data, config, valid=valid_data, vectors=word_vectors, tasks=tasks)
     return session.train(function, data, valid)
 

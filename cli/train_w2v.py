@@ -115,11 +115,10 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
     start = None if start_path is None else _open_start(start_path)
     if start is not None and session.cluster:
         raise ConfigError("--cluster: does not work with --start. Leave out one of the two.")
-    in_parts = (
-        {"share_negatives": "pair"}
-        if session.cluster or explicit_settings(Word2VecConfig).get("parts")
-        else {}
-    )
+    if session.cluster and explicit_settings(Word2VecConfig).get("share_negatives") == "window":
+        raise ConfigError("--share-negatives window: does not work with --cluster. Leave it out.")
+    is_in_parts = session.cluster or explicit_settings(Word2VecConfig).get("parts") is not None
+    in_parts = {"share_negatives": "pair"} if is_in_parts else {}
     config, shares = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset] | in_parts), dict[str, Any]()
     if start is not None:
         from nlpseq.word2vec.start import earlier_tokens, word2vec_settings
@@ -160,7 +159,7 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
             plan_word2vec(config, data.vocab.num_words, data.split("train").num_tokens)
         )
     say(f"backend {choice.backend}, kernel {choice.kernel}")
-    tasks = session.cluster.tasks(data.path)
+    tasks = session.cluster.tasks(data.path, config.parts)
     vectors = session.train(partial(train_word2vec, data, config, start=start, tasks=tasks), data)
     return vectors, start.vectors if start is not None else None
 

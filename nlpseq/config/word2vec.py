@@ -109,7 +109,6 @@ class Word2VecConfig(Config):
         check(self.buckets is None or has_ngrams, self, "buckets", "left out without subwords")
         is_usual = self.subword_units == "characters"
         check(is_usual or has_ngrams, self, "subword_units", "left out without subwords")
-        check(self.segment is None or self.parts is not None, self, "segment", "left out without parts")
         if self.parts is not None:
             self._check_parts()
 

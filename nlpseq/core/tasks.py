@@ -57,14 +57,18 @@ def map_in_order(
 
 @dataclass(frozen=True, eq=False)
 class _Reference:
-    """One result of a task; number: None for the whole result."""
+    """One result of a task, which the list has once the task is done."""
 
-    future: Future[Any]
-    number: int | None = None
+    future: Future[None]
+    found: list[Any]
 
     def result(self) -> Any:
-        found = self.future.result()
-        return found if self.number is None else found[self.number]
+        self.future.result()
+        return self.found[0]
+
+
+def _value(each: Any) -> Any:
+    return each.result() if isinstance(each, _Reference) else each
 
 
 class ThreadTasks:
@@ -84,20 +88,20 @@ class ThreadTasks:
 
     def submit(self, function: Callable[..., Any], *args: Any, results: int | None = None) -> Any:
         """Return a reference to the result, or references to each of its results."""
+        found = [list[Any]() for _ in range(results or 1)]  # apart, so that each is freed alone
 
-        def run() -> Any:
-            return function(*(each.result() if isinstance(each, _Reference) else each for each in args))
+        def run() -> None:
+            values = function(*map(_value, args))
+            for place, value in zip(found, [values] if results is None else values, strict=True):
+                place.append(value)
 
         future = self._pool.submit(run)
-        if results is None:
-            return _Reference(future)
-        return [_Reference(future, number) for number in range(results)]
+        references = [_Reference(future, place) for place in found]
+        return references[0] if results is None else references
 
     def get(self, references: Any) -> Any:
         """Wait and return the results."""
-        if isinstance(references, list):
-            return [each.result() for each in references]
-        return references.result()
+        return [*map(_value, references)] if isinstance(references, list) else _value(references)
 
     def wait(self, references: list[Any], most: int) -> list[Any]:
         """Wait until at most `most` of some tasks run, and return these."""

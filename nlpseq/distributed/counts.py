@@ -48,7 +48,7 @@ def count_cooccurrences(
     See counts.cooccurrence.count_cooccurrences.
     """
     spans, rows = cut_text(data, span_tokens, block_tokens)
-    settings = tasks.put((data.path.resolve(), config, rows))
+    settings = tasks.put((data.path.resolve(), data.digest, config, rows))
     pieces, running = list[Any](), list[Any]()
     for number, span in enumerate(pairwise(spans)):
         running = tasks.wait(running, tasks.workers - 1)
@@ -79,16 +79,17 @@ def _cut(ends: Ints, distance: int) -> list[int]:
 
 
 @lru_cache(maxsize=1)
-def _open(path: Path) -> TokenDataset:
+def _open(path: Path, digest: str) -> TokenDataset:
+    """Return an encoded corpus; digest: of it, because another may get the same path."""
     return TokenDataset.open(path, verify=False)
 
 
 def count_span(
-    settings: tuple[Path, CooccurrenceConfig, list[int]], span: tuple[int, int]
+    settings: tuple[Path, str, CooccurrenceConfig, list[int]], span: tuple[int, int]
 ) -> list[csr_array]:
     """Return the counts of some sentences in units, as blocks of rows."""
-    path, config, rows = settings
-    data = _open(path)
+    path, digest, config, rows = settings
+    data = _open(path, digest)
     sentences = data.split("train").sentences[span[0] : span[1] + 1]
     text = Text(data.tokens, sentences, keep_thresholds(data.word_counts, config.subsample))
     matrix = count_matrix(text, config, 1, SPAN_BYTES, in_units=True)

@@ -10,6 +10,8 @@ task writes into a folder of its own that then gets its final name, so a task ma
 Letters: T types of a shard, P parts of the types, S splits, N words.
 """
 
+import os
+import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -42,6 +44,7 @@ from nlpseq.dataset.token_dataset import (
 )
 from nlpseq.dataset.vocab import SPECIALS, Vocab, prune
 from nlpseq.errors import ConfigError, DataError
+from nlpseq.reading.columns import require_columns
 from nlpseq.reading.corpus import Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
@@ -52,6 +55,7 @@ __all__ = ["SHARD_BYTES", "num_type_parts", "preprocess"]
 SHARD_BYTES = 64 << 20  # of stored text
 PART_BYTES = 1 << 30  # of stored text for each part of the types
 MAX_PARTS = 256
+BYTES_OF_TOKEN = 6
 TYPES = "all_types.txt"
 
 Counts = npt.NDArray[np.int64]
@@ -95,15 +99,16 @@ def preprocess(
     artifact.check_writable(path, force=force)
     shards, stamp = corpus.shards(config, shard_bytes), corpus.stamp()
     size = corpus.size_bytes() or 0
+    artifact.check_free_disk(path, size // BYTES_OF_TOKEN * 8)  # provisional and final ids
     with artifact.create(path, KIND, VERSION, force=force) as folder:
         scratch = folder.path / "shards"
         scratch.mkdir()
         places = [scratch / f"{number:06}" for number in range(len(shards))]
-        work = ((shard, config, place) for shard, place in zip(shards, places, strict=True))
+        work = ((shard, shard.stamp(), config, place) for shard, place in zip(shards, places, strict=True))
         texts, done, tokens = list[ShardText](), 0, 0
         for shard, text in zip(shards, map_in_order(tasks, tokenize_shard, work), strict=True):
             texts.append(text)
-            done, tokens = done + (shard.size_bytes() or 0), tokens + text.num_tokens
+            done, tokens = done + shard.bytes_to_read(), tokens + text.num_tokens
             if progress is not None:
                 progress(EncodeProgress(done, size or None, tokens))
         sentences = _join_sentences(folder.path / SENTENCES, places)
@@ -115,13 +120,15 @@ def preprocess(
         characters = _write_ids(tasks, folder.path / TOKENS, vocab, places, bounds, sentences, firsts)
         shutil.rmtree(scratch)
         vocab.save(folder.path / VOCAB)
+        report = ReadReport()
+        for text in texts:
+            report.add(text.report)
+        if config.column is not None:
+            require_columns(report.formats, corpus.describe())
         if corpus.stamp() != stamp:
             raise DataError(
                 f"{corpus.describe()}: changed during reading. Start again once the file is complete."
             )
-        report = ReadReport()
-        for text in texts:
-            report.add(text.report)
         folder.write_meta(
             {
                 "config": asdict(config),
@@ -150,8 +157,15 @@ def num_type_parts(size: int) -> int:
     return 1 + min(size // PART_BYTES, MAX_PARTS - 1)
 
 
-def tokenize_shard(shard: Corpus, config: TextConfig, folder: Path) -> ShardText:
-    """Write provisional ids, sentences and types of a shard into a folder."""
+def tokenize_shard(shard: Corpus, stamp: Any, config: TextConfig, folder: Path) -> ShardText:
+    """Write provisional ids, sentences and types of a shard into a folder.
+
+    stamp: of the shard on the machine of the command. Raises DataError if another file is here.
+    """
+    if shard.stamp() != stamp:
+        raise DataError(
+            f"{shard.describe()}: is another file on {platform.node()}. Use a folder that all machines share."
+        )
     report, limits = ReadReport(), EncodeLimits()
     new = folder.with_name(f"{folder.name}-{uuid.uuid4().hex}")
     new.mkdir()
@@ -162,8 +176,10 @@ def tokenize_shard(shard: Corpus, config: TextConfig, folder: Path) -> ShardText
     notices = notices_of_tokens(text, config)
     try:
         new.rename(folder)
-    except OSError:  # an earlier run of this task was thought lost, and has just finished
-        shutil.rmtree(new)
+    except OSError:
+        if not folder.exists():
+            raise
+        shutil.rmtree(new)  # because an earlier run of this task was thought lost, and has just finished
     return ShardText(len(text.sentences) - 1, text.num_tokens, report, notices)
 
 
@@ -290,7 +306,8 @@ def write_shard(
     ids = {word: number for number, word in enumerate(words.split(b"\n"))}
     types = b"".join(text.type_lines()).split(b"\n")[:-1]
     ids_T = np.fromiter((ids.get(each, len(ids)) for each in types), dtype, len(types))
-    with file.open("r+b") as stream:
+    # not for reading too, because a network file system then writes whole pages back, also of other shards
+    with os.fdopen(os.open(file, os.O_WRONLY), "wb") as stream:
         stream.seek(offset)
         for start in range(0, text.num_tokens, text.limits.write_tokens):
             stream.write(ids_T[text.tokens[start : start + text.limits.write_tokens]].data)

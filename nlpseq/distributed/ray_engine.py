@@ -14,19 +14,22 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache, partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nlpseq.core.cache_dir import cache_dir
 from nlpseq.core.resources import available_cores, available_memory, count_text
 from nlpseq.errors import ConfigError, ResourceError, RunError, missing_extra
+from nlpseq.storage.manifest import MANIFEST
 
 __all__ = ["LOCAL", "RayTasks", "check_shared_folder", "open_cluster"]
 
 LOCAL = "local"
+HOME_OF_USER = "NLPSEQ_HOME_OF_USER"
 RETRIES = 8  # of a task whose worker or machine was lost
 MAX_STORE_BYTES = 2 << 30  # memory for objects of a cluster that is started here
 STORE_SHARE = 0.3  # of the available memory, the default of Ray
@@ -39,6 +42,7 @@ VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",  # because even "disabled" would be reported
     "RAY_DEDUP_LOGS": "0",
+    "RAY_task_oom_retries": "2",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 NO_CLOUD = (
@@ -49,8 +53,9 @@ NO_CLOUD = (
 class RayTasks:
     """Tasks on the open cluster, as many at the same time as there are workers."""
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Run at most `workers` tasks; options: of Ray, for every task."""
+        self.workers, self._options = workers, options
 
     def describe(self) -> dict[str, Any]:
         """Return the engine and the number of workers, for meta.json."""
@@ -68,11 +73,10 @@ class RayTasks:
     def submit(self, function: Callable[..., Any], *args: Any, results: int | None = None) -> Any:
         """Return a reference to the result of a task, or references to each of its `results` results."""
         with _translated():
-            if results is None:
-                return _remote(function).remote(*args)
-            if results == 1:
-                return [_remote(_only_result).remote(function, *args)]
-            return _remote(function).options(num_returns=results).remote(*args)
+            options = {**self._options, "num_returns": results or 1}
+            function = function if results != 1 else partial(_only_result, function)
+            found = _remote(_run).options(**options).remote(function, *args)
+            return [found] if results == 1 else found
 
     def get(self, references: Any) -> Any:
         """Wait for a task or a list of tasks and return their results; arrays are read-only."""
@@ -91,6 +95,13 @@ class RayTasks:
         with _translated():
             _, running = ray.wait(references, num_returns=excess, fetch_local=False)
         return list(running)
+
+
+def _run(function: Callable[..., Any], *args: Any) -> Any:
+    """Run a task in the home of its user; see _changed_variables."""
+    if home := os.environ.get(HOME_OF_USER):
+        os.environ["HOME"] = home
+    return function(*args)
 
 
 def _only_result(function: Callable[..., Any], *args: Any) -> Any:
@@ -117,13 +128,14 @@ def open_cluster(address: str, workers: int | None = None) -> Iterator[RayTasks]
         raise ConfigError(f"--cluster: {address} is not an address. Use local, auto or ray://HOST:PORT.")
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers: is {workers}. Use 1 or more.")
-    with tempfile.TemporaryDirectory(prefix="nlpseq-ray-", ignore_cleanup_errors=True) as home:
+    short = "/tmp" if Path("/tmp").is_dir() else None  # because paths of sockets have 107 bytes at most
+    with tempfile.TemporaryDirectory(prefix="nlpseq-", dir=short, ignore_cleanup_errors=True) as home:
         with _changed_variables(address, Path(home)), _log_instead_of_output():
             ray = _import_ray()
             try:
-                with _kept_signals():
+                with _kept_signals(), _changed_home(address, home):
                     _connect(ray, address, workers, Path(home))
-                yield RayTasks(_choose_workers(ray, workers))
+                yield _reserve(ray, workers)
             finally:
                 with suppress(Exception):  # because the head may be gone
                     ray.shutdown()
@@ -165,8 +177,8 @@ def _connect(ray: Any, address: str, workers: int | None, home: Path) -> None:
         ) from error
 
 
-def _choose_workers(ray: Any, workers: int | None) -> int:
-    """Return the number of workers; raise ConfigError for more than the cluster has cores."""
+def _reserve(ray: Any, workers: int | None) -> RayTasks:
+    """Return tasks on some cores of the cluster; raise ConfigError for more than the cluster has."""
     cores = int(ray.cluster_resources().get("CPU", 0))
     if workers is not None and workers > cores:
         raise ConfigError(
@@ -174,7 +186,15 @@ def _choose_workers(ray: Any, workers: int | None) -> int:
         )
     if cores < 1:
         raise RunError("--cluster: no machine of the cluster has a free core. Add a machine by ray start.")
-    return workers or cores
+    if workers in (None, cores):
+        return RayTasks(cores)
+    from ray.util import placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    group = placement_group([{"CPU": 1}] * workers)
+    with _translated():
+        ray.get(group.ready())
+    return RayTasks(workers, {"scheduling_strategy": PlacementGroupSchedulingStrategy(group)})
 
 
 def check_shared_folder(tasks: RayTasks, folder: Path) -> None:
@@ -182,25 +202,46 @@ def check_shared_folder(tasks: RayTasks, folder: Path) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    folder = folder.resolve()
-    with tempfile.NamedTemporaryFile(prefix=".nlpseq-probe-", dir=folder) as probe:
-        known: Any = ray.nodes  # untyped
-        nodes = [node for node in known() if node["Alive"] and node["Resources"].get("CPU")]
+    known: Any = ray.nodes  # untyped
+    nodes = [node for node in known() if node["Alive"] and node["Resources"].get("CPU")]
+    with _probe(folder.resolve()) as (file, content):
+
+        def look(file: str) -> tuple[str | None, bytes | None]:  # inside, so that Ray sends its code
+            from importlib.metadata import PackageNotFoundError, version
+            from pathlib import Path
+
+            try:
+                found = version("nlpseq")
+            except PackageNotFoundError:
+                return None, None
+            return found, Path(file).read_bytes() if Path(file).is_file() else None
+
         places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-        seen = [_remote(_look).options(scheduling_strategy=each).remote(Path(probe.name)) for each in places]
-        for node, (version, is_seen) in zip(nodes, tasks.get(seen), strict=True):
-            name = node["NodeManagerHostname"]
-            if version != (here := installed_version("nlpseq")):
-                raise RunError(f"{name}: has nlpseq {version}, and this machine {here}. Install the same.")
-            if not is_seen:
-                raise ConfigError(
-                    f"{folder}: is not seen by the machine {name} of the cluster. Use -o with a folder that "
-                    "all machines share, such as a network file system."
-                )
+        run = ray.remote(num_cpus=0)(look)
+        seen = tasks.get([run.options(scheduling_strategy=each).remote(str(file)) for each in places])
+    for node, (version, seen_content) in zip(nodes, seen, strict=True):
+        name, here = node["NodeManagerHostname"], installed_version("nlpseq")
+        if version != here:
+            has = f"has nlpseq {version}" if version else "does not have nlpseq"
+            raise RunError(f"{name}: {has}, and this machine {here}. Install the same.")
+        if seen_content != content:
+            raise ConfigError(
+                f"{folder}: is not seen by the machine {name} of the cluster. Use a folder that all machines "
+                "share, such as of a network file system."
+            )
 
 
-def _look(probe: Path) -> tuple[str, bool]:
-    return installed_version("nlpseq"), probe.exists()
+@contextmanager
+def _probe(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield a file in a folder, with its content: a result has one, which may be read-only."""
+    if (meta := folder / MANIFEST).is_file():
+        yield meta, meta.read_bytes()
+        return
+    with tempfile.NamedTemporaryFile(prefix=".nlpseq-probe-", dir=folder) as file:
+        content = secrets.token_bytes(16)
+        file.write(content)
+        file.flush()
+        yield Path(file.name), content
 
 
 @cache
@@ -216,7 +257,19 @@ def _changed_variables(address: str, home: Path) -> Iterator[None]:
     if address == LOCAL:
         (home / "ray_bootstrap_config.yaml").write_text(NO_CLOUD)
         changes = VARIABLES | VARIABLES_OF_LOCAL | {"RAY_AUTH_TOKEN": _token()}
-        changes = changes | {"HOME": str(home), "NLPSEQ_CACHE_DIR": str(cache_dir().resolve())}
+        changes = changes | {"NLPSEQ_CACHE_DIR": str(cache_dir().resolve()), HOME_OF_USER: str(Path.home())}
+    with _environment(changes):
+        yield
+
+
+def _changed_home(address: str, home: str) -> AbstractContextManager[None]:
+    """Set the home of the servers of Ray, which look there for settings and keep a token there."""
+    return _environment({"HOME": home}) if address == LOCAL else nullcontext()
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, and restore them at the end."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:
@@ -231,17 +284,19 @@ def _changed_variables(address: str, home: Path) -> Iterator[None]:
 
 @contextmanager
 def _log_instead_of_output() -> Iterator[None]:
-    """Send standard output to a log in the cache; see the head of this file."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        with (cache_dir() / "ray.log").open("ab") as log:
-            os.dup2(log.fileno(), 1)
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
+    """Send descriptor 1 to a log in the cache, and sys.stdout to where 1 led; see the head of this file."""
+    before, kept = sys.stdout, os.dup(1)
+    before.flush()
+    with os.fdopen(kept, "w", encoding=before.encoding, errors=before.errors) as ours:
+        try:
+            with (cache_dir() / "ray.log").open("ab") as log:
+                os.dup2(log.fileno(), 1)
+            sys.stdout = ours
+            yield
+        finally:
+            ours.flush()
+            os.dup2(kept, 1)
+            sys.stdout = before
 
 
 @contextmanager
@@ -265,6 +320,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except errors.RayTaskError as error:
+        if isinstance(error.cause, errors.RayError):  # of an argument of the task
+            with _translated():
+                raise error.cause from error
         raise error.cause from error
     except (errors.ObjectStoreFullError, errors.OutOfDiskError, errors.OutOfMemoryError) as error:
         raise ResourceError(

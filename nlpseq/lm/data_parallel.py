@@ -34,6 +34,7 @@ from nlpseq.lm.dropout import DropoutMasks
 from nlpseq.lm.losses import NegativeSampler
 from nlpseq.lm.model import RecurrentLM, State
 from nlpseq.lm.trainer import Trainer
+from nlpseq.storage.artifact import Meta
 
 __all__ = ["ParallelTrainer", "part_gradient"]
 
@@ -45,6 +46,7 @@ class Job(NamedTuple):
     """What all tasks of a run share."""
 
     path: Path  # of the encoded corpus
+    digest: str  # of it, because another may get the same path
     config: LMConfig
 
 
@@ -92,13 +94,22 @@ class ParallelTrainer(Trainer):
         reason = "parts of a batch are trained in fp32" if wanted == "auto" else f"{wanted} was requested"
         return PrecisionTrial(self.precision, seconds[-1], reason)
 
+    def validate(self) -> None:
+        """Evaluate as the Trainer does, with all threads."""
+        torch.set_num_threads(self.config.threads or 1)
+        super().validate()
+
+    def describe(self) -> Meta:
+        """Return meta.json of the model, with the workers."""
+        return super().describe() | {"cluster": self._tasks.describe()}
+
     def backward(self, rows: int) -> tuple[Tensor, State]:
         """Set the gradients of the next rows; return their log-loss and the recurrent state."""
         with torch.no_grad():
             weights = self._tasks.put(torch.cat([each.flatten() for each in self.parameters]).numpy())
         state, softmax = self.state, self.is_sampling()
         place = Place(self.columns.starts[0], state.row, rows, state.step, softmax, self.precision)
-        job = Job(self.data.path.resolve(), self.config)
+        job = Job(self.data.path.resolve(), self.data.digest, self.config)
         work = ((job, weights, place, n, part, self._state_of(part)) for n, part in enumerate(self._parts))
         num_weights = sum(each.numel() for each in self.parameters)
         gradient_W, loss, states = np.zeros(num_weights, np.float32), 0.0, list[States]()
@@ -175,6 +186,7 @@ def part_gradient(
 
     number: of the part, for its dropout masks.
     """
+    torch.set_num_threads(1)  # because another number may round otherwise
     replica = _replica(job)
     with torch.no_grad():
         for parameter, piece in _pieces(torch.tensor(weights_W), replica.parameters):

@@ -89,6 +89,11 @@ class _File:
         """True for bytes that do not begin with the file, so that nothing is recognized by them."""
         return self.span is not None and self.span[0] > 0
 
+    @property
+    def bytes_to_read(self) -> int:
+        """Return the bytes of the span, or of the whole file."""
+        return self.span[1] - self.span[0] if self.span else self.stamp()[0]
+
     def absolute(self) -> "_File":
         """Return the same file for a process with another working directory."""
         return replace(self, path=self.path and self.path.absolute())
@@ -117,6 +122,10 @@ class _File:
         """Return the sha256 (hex) of a stored file."""
         with self.open() as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _bytes_to_read(file: _File | RemoteFile) -> int:
+    return file.bytes_to_read if isinstance(file, _File) else file.stamp()[0] or 0
 
 
 def _spool(file: _File | RemoteFile) -> Spool | None:
@@ -193,6 +202,10 @@ class Corpus:
         sizes = [size for size, _ in self.stamp() if size is not None]
         return sum(sizes) if self._is_stored and len(sizes) == len(self._files) else None
 
+    def bytes_to_read(self) -> int:
+        """Return the bytes of all spans of stored files, 0 for remote files of unknown size."""
+        return sum(_bytes_to_read(file) for file in self._files)
+
     def shards(self, config: TextConfig, max_bytes: int) -> "list[Corpus]":
         """Cut the corpus into parts of about max_bytes, which one after another have the same sentences.
 
@@ -207,12 +220,12 @@ class Corpus:
                 files += file.absolute().cut(config, max_bytes) if isinstance(file, _File) else [file]
         shards, sizes = [list[_File | RemoteFile]()], [0]
         for file in files:
-            size = file.span[1] - file.span[0] if isinstance(file, _File) and file.span else file.stamp()[0]
-            if shards[-1] and sizes[-1] + (size or 0) > max_bytes:
+            size = _bytes_to_read(file)
+            if shards[-1] and sizes[-1] + size > max_bytes:
                 shards.append([])
                 sizes.append(0)
             shards[-1].append(file)
-            sizes[-1] += size or 0
+            sizes[-1] += size
         return [Corpus(self.name, each) for each in shards]
 
     def blocks(

@@ -186,10 +186,10 @@ def resume(
     config = CheckpointConfig(
         path=run.path, every=checkpoint_every, should_stop=should_stop, provenance=provenance
     )
-    tasks = open_tasks(data.path)
     if run.command == "train-w2v":
         from nlpseq.word2vec.train import resume_word2vec
 
+        tasks = open_tasks(data.path)
         return resume_word2vec(config, data, changes=changes, progress=progress, tasks=tasks)
     if run.command == "train-counts":
         from nlpseq.counts.cooccurrence import find_or_count
@@ -204,4 +204,5 @@ def resume(
     from nlpseq.lm.train import resume_lm
 
     valid = find_valid(run.path, run.meta, data, loaders.encode)
+    tasks = open_tasks(data.path)
     return resume_lm(config, data, valid=valid, changes=changes, progress=progress, tasks=tasks)

@@ -19,9 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import Word2VecConfig
+from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream
+from nlpseq.core.resources import count_text
 from nlpseq.core.tasks import Tasks
 from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.errors import ConfigError
+from nlpseq.storage.artifact import Meta
 from nlpseq.training.progress import TrainProgress
 from nlpseq.word2vec.blocks import (
     Pairs,
@@ -34,12 +38,14 @@ from nlpseq.word2vec.blocks import (
     train_block,
 )
 from nlpseq.word2vec.checkpoint import Checkpoint
+from nlpseq.word2vec.kernels.select import padded
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys, noise_weights
 from nlpseq.word2vec.trainer import Trainer
 
 __all__ = ["BlockTrainer"]
 
+MAX_LINEAGE = 16  # segments to train again if a machine is lost
 AHEAD = 1  # segments submitted before the losses of an earlier one are waited for
 
 
@@ -62,7 +68,11 @@ class BlockTrainer(Trainer):
         super().__init__(data, config, stored, **options)
         assert config.parts and config.segment
         self.tasks = tasks
-        self.parts = cut_vocabulary(len(self.tables.keep_V), config.parts, config.seed)
+        num_words = len(self.tables.keep_V)
+        if 2 * config.parts > num_words:  # because negatives come from the part of the target
+            words = count_text(num_words, "word")
+            raise ConfigError(f"--parts: is {config.parts}, and a part needs 2 of the {words}. Use fewer.")
+        self.parts = cut_vocabulary(num_words, config.parts, config.seed)
         self._order: list[int] | None = None
         self._submitted = list[_Segment]()
 
@@ -70,13 +80,11 @@ class BlockTrainer(Trainer):
     def running(self) -> Iterator[None]:
         """Hand the parts of the weights to the tasks."""
         train, put = self.data.split("train"), self.tasks.put
-        self._inputs, self._outputs = (
-            [put(rows_GD) for rows_GD in split_parts(weight_VD, self.parts)] for weight_VD in self.weights
-        )
+        self._put_parts()
         assert self.config.smoothing is not None
         noise_V = noise_weights(train, self.config.smoothing)
         self._alias = [put(alias_G2) for alias_G2 in alias_tables(noise_V, self.parts)]
-        self._text = put((self.data.path.resolve(), self.tables.keep_V, self.parts))
+        self._text = put((self.data.path.resolve(), self.data.digest, self.tables.keep_V, self.parts))
         with super().running():
             yield
 
@@ -88,7 +96,8 @@ class BlockTrainer(Trainer):
         if index < len(self._order):
             self._submit(index, self._order[index])
             self.state.chunk_index += 1
-            return self._collect(AHEAD)
+            self._since_kept += 1
+            return self._collect(AHEAD) if self._since_kept < MAX_LINEAGE else self.pause()
         return self.pause()
 
     def pause(self) -> TrainProgress | None:
@@ -96,11 +105,36 @@ class BlockTrainer(Trainer):
         figures = self._collect(0)
         for references, weight_VD in zip((self._inputs, self._outputs), self.weights, strict=True):
             join_parts(self.tasks.get(references), self.parts, weight_VD)
+        self._put_parts()
         if self._order is not None and self.state.chunk_index >= len(self._order):
             self._starts, self._order = self._order, None
             self._end_epoch()
         self.state.sums = self.sums.tolist()
         return figures
+
+    def describe(self) -> Meta:
+        """Return meta.json of the vectors, with the workers."""
+        return super().describe() | {"cluster": self.tasks.describe()}
+
+    def _put_parts(self) -> None:
+        """Hand the parts of the weights to the tasks.
+
+        Lost parts are computed again from these, so they are kept until the next call.
+        """
+        self._inputs, self._outputs = (
+            [self.tasks.put(rows_GD) for rows_GD in split_parts(weight_VD, self.parts)]
+            for weight_VD in self.weights
+        )
+        self._kept, self._since_kept = [*self._inputs, *self._outputs], 0
+
+    def compile(self) -> None:
+        """Compile the kernels, or load them from the cache, also for workers that share the cache."""
+        use_cache_for_numba()
+        from nlpseq.word2vec.kernels.blocks_numba import compile_kernel
+
+        compile_kernel(padded(self.config.dim), self.config.negatives)
+        keys, start = epoch_keys(self.config.seed, 0), self.start
+        find_pairs(self.tables, keys, self.config.window, self.parts, start, start)
 
     def _submit(self, index: int, start: int) -> None:
         """Submit the tasks of a segment."""
@@ -135,16 +169,17 @@ class BlockTrainer(Trainer):
 
 
 @lru_cache(maxsize=1)
-def _open(path: Path) -> TokenDataset:
+def _open(path: Path, digest: str) -> TokenDataset:
+    """Return an encoded corpus; digest: of it, because another may get the same path."""
     return TokenDataset.open(path, verify=False)
 
 
 def find_columns(
-    text: tuple[Path, npt.NDArray[np.uint32], Any], keys: Any, window: int, start: int, stop: int
+    text: tuple[Path, str, npt.NDArray[np.uint32], Any], keys: Any, window: int, start: int, stop: int
 ) -> list[Pairs]:
     """Return the pairs of tokens[start:stop] for each part of the targets, block by block of the contexts."""
-    path, keep_V, parts = text
-    data = _open(path)
+    path, digest, keep_V, parts = text
+    data = _open(path, digest)
     tables = Tables(data.tokens, data.split("train").sentences, keep_V, np.zeros((1, 2), np.uint32))
     pairs = find_pairs(tables, keys, window, parts, start, stop)
     starts_P = pairs.starts_B[:: parts.num]

@@ -161,6 +161,8 @@ def resolve(
     if smoothing is None:
         smoothing = SUBWORD_SMOOTHING[config.objective] if config.subwords else SMOOTHING
     threads, segment = config.threads or available_cores(), config.segment
+    if segment is not None and config.parts is None:
+        raise ConfigError("--segment: has no effect without --parts. Add --parts, or leave out --segment.")
     if config.parts is not None and segment is None:
         segment = min(MAX_SEGMENT, max(1, num_tokens // MIN_SEGMENTS))
     return replace(

@@ -318,7 +318,7 @@ class Trainer:
         dim, vocab = self.config.dim, self.data.vocab.without_specials()
         weights = Weights(*(to_numpy(weight[:, :dim]) for weight in self.weights))
         best = None if self.best is self.weights else Weights(*(weight[:, :dim] for weight in self.best))
-        described = self._describe() | {"untrained": self._words_without_pairs(weights.in_VD)}
+        described = self.describe() | {"untrained": self._words_without_pairs(weights.in_VD)}
         words_VD = self._word_vectors(weights.in_VD) if self.tables.bags else None
         run = Checkpoint(
             described,
@@ -352,7 +352,7 @@ class Trainer:
             if self.config.ngrams:
                 subwords = SubwordVectors(in_VD[len(vocab) :], self.config.ngrams)
                 in_VD = self._word_vectors(in_VD)
-            self._result = Vectors(vocab, in_VD, out_VD, self._describe(), subwords)
+            self._result = Vectors(vocab, in_VD, out_VD, self.describe(), subwords)
             if self._means is not None:
                 self._result = self._averaged(self._result, LastWeights(last_RD, out_VD), self._means)
         self._result.meta |= meta
@@ -396,7 +396,7 @@ class Trainer:
         bags = self.tables.bags
         return Bags(to_numpy(bags.starts_V), to_numpy(bags.rows_N)) if bags else None
 
-    def _describe(self) -> artifact.Meta:
+    def describe(self) -> artifact.Meta:
         """Return meta.json of the vectors."""
         config, state, data = self.config, self.state, self.data
         train = data.split("train")

@@ -17,7 +17,7 @@ STAGES = {
     "tokens": ("preprocess", "text.txt", "--cooccurrence", "--window", "3"),
     "ppmi": ("train-counts", "one.tokens", "--method", "ppmi", "--subsample", "0"),
     "w2v": ("train-w2v", "one.tokens", "--parts", "4", "--segment", "50000", "--epochs", "2", "--dim", "20"),
-    "lm": ("train-lm", "text.txt", "--preset", "tiny", "--epochs", "1", "--parts", "4"),
+    "lm": ("train-lm", "lm.tokens", "--preset", "tiny", "--epochs", "1", "--parts", "4"),
 }
 
 
@@ -30,6 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for _ in range(15_000):
             ranks = (min(1999, int(chance.paretovariate(0.9)) - 1) for _ in range(chance.randint(3, 15)))
             file.write(" ".join(words[rank] for rank in ranks) + "\n")
+    shares = "--valid-share", "0.1", "--test-share", "0.1"
+    assert run_stage(path, "preprocess", "text.txt", *shares, "-o", "lm.tokens")[0] == 0
     for name, line in STAGES.items():
         code, _, err = run_stage(path, *line, "-o", f"one.{name}")
         assert code == 0, err

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Machines", "open_machines", "run_stage", "start_stage"]
+__all__ = ["Machines", "end", "open_machines", "run_stage", "start_stage", "wait_for_line"]
 
 VARIABLES = {  # of a cluster that listens on this machine only, and asks no server
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -54,7 +54,7 @@ class Machines(NamedTuple):
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        _wait_for_line(self.process, "replaced")
+        wait_for_line(self.process, "replaced")
 
 
 @contextmanager
@@ -74,13 +74,14 @@ def open_machines(number: int, home: Path) -> Iterator[Machines]:
         text=True,
     ) as process:
         try:
-            address = _wait_for_line(process, "127.0.0.1:")
+            address = wait_for_line(process, "127.0.0.1:")
             yield Machines(process, env | {"RAY_ADDRESS": address})
         finally:
-            process.communicate(timeout=60)
+            end(process, 60)
 
 
-def _wait_for_line(process: subprocess.Popen[str], start: str) -> str:
+def wait_for_line(process: subprocess.Popen[str], start: str) -> str:
+    """Read stderr up to a line with this start, and return the line."""
     assert process.stderr is not None
     lines = []
     for line in process.stderr:
@@ -100,5 +101,17 @@ def start_stage(folder: Path, *arguments: str, machines: Machines | None = None)
 def run_stage(folder: Path, *arguments: str, machines: Machines | None = None) -> tuple[int, str, str]:
     """Run a command line in a folder; return its exit code, stdout and stderr."""
     with start_stage(folder, *arguments, machines=machines) as process:
-        out, err = process.communicate(timeout=300)
+        out, err = _end(process, 300)
     return process.returncode, out, err
+
+
+def end(process: subprocess.Popen[str], seconds: float = 300) -> str:
+    """Wait for the end of a process, and return the rest of its stderr."""
+    return _end(process, seconds)[1]
+
+
+def _end(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
+    try:
+        return process.communicate(timeout=seconds)
+    finally:
+        process.kill()
