@@ -33,8 +33,8 @@ DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measur
 SMOOTHING = 0.75  # as in word2vec.c
 SUBWORD_SMOOTHING = {"skipgram": 0.3, "cbow": 0.5}  # measured; .5 as in fastText
 SUBWORD_RATE = {"skipgram": 0.04, "legacy": 0.05, "corrected": 0.15}  # measured; .05 as in fastText
-SHORT_TRAINING = 35e6  # words, in all epochs; below, skip-gram with n-grams learns better with these two:
-SHORT_SMOOTHING, SHORT_RATE = 0.75, 0.06
+SHORT_TRAINING = 35e6  # words, in all epochs
+SHORT_SMOOTHING, SHORT_RATE = 0.75, 0.06  # of skip-gram with n-grams in a short training; measured
 MAX_DEFAULT_BUCKETS = 2_000_000  # the default of fastText
 
 
@@ -130,7 +130,7 @@ def resolve(
             + advise({"a lower --min-count": (min_count, 1)}, "more text")
         )
     epochs = config.epochs or min(20, max(5, round(80e6 / num_tokens)))
-    rate, usual_smoothing = usual_settings(config, epochs * num_tokens)
+    rate, usual_smoothing = _usual_settings(config, epochs * num_tokens)
     is_averaged = has_start and not config.freeze_known
     factor = CONTINUED_RATE if is_averaged and config.objective == "skipgram" and not config.subwords else 1.0
     return replace(
@@ -142,7 +142,7 @@ def resolve(
     )
 
 
-def usual_settings(config: Word2VecConfig, words: float) -> tuple[float, float]:
+def _usual_settings(config: Word2VecConfig, words: float) -> tuple[float, float]:
     """Return the usual learning rate and smoothing; words: of the training, in all epochs."""
     update = config.objective if config.objective == "skipgram" else config.cbow_update
     if config.subwords is None:

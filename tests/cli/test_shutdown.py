@@ -142,10 +142,6 @@ def test_ctrl_c_saves_run_if_stderr_is_closed():
 
 
 def test_stop_is_raised_again_if_cleanup_waits():
-    child = subprocess.Popen([sys.executable, "-c", WAIT_FOR_A_LOCK], stderr=subprocess.PIPE, text=True)
-    with child:
-        try:
-            _, err = child.communicate(timeout=60)
-        finally:
-            child.kill()
-    assert child.returncode == 1 and err.endswith("Stopped: 2\n"), err
+    line = [sys.executable, "-c", WAIT_FOR_A_LOCK]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and done.stderr.endswith("Stopped: 2\n"), done.stderr
