@@ -389,6 +389,23 @@ encoding_options = option_group(
 )
 
 
+cluster_options = option_group(
+    click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="work on a Ray cluster: local (on this machine, for this command), auto, or ray://HOST:PORT",
+    ),
+    click.option(
+        "--workers", type=integer(1), metavar="N", help="workers of the cluster [default: all its cores]"
+    ),
+    click.option(
+        "--plan",
+        is_flag=True,
+        help="with --cluster, show how the work is cut, the memory of a worker and what travels, and end",
+    ),
+)
+
+
 def training_options(checkpoint_every: str) -> Callable[[F], F]:
     """Return a decorator that adds corpus, output and checkpoints of a train command."""
     return option_group(
@@ -407,6 +424,7 @@ def training_options(checkpoint_every: str) -> Callable[[F], F]:
             help="time between checkpoints",
         ),
         config_file_option,
+        cluster_options,
     )
 
 
