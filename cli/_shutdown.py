@@ -77,13 +77,16 @@ class StopSignals:
         """Raise Stopped, or try again later if an import is running."""
         while frame is not None and frame is not self._caller:
             if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-                self._is_waiting = True
-                self._raise_after(RETRY_S)
+                self._retry()
                 return
             frame = frame.f_back
         self._is_waiting = False
         self._raise_after(CLEANUP_S)
         raise Stopped(self.number)
+
+    def _retry(self) -> None:
+        self._is_waiting = True
+        self._raise_after(RETRY_S)
 
     def _raise_after(self, seconds: float) -> None:
         signal.signal(signal.SIGALRM, lambda _, frame: self._raise(frame))
@@ -91,7 +94,6 @@ class StopSignals:
 
     def _on_unraisable(self, unraisable: Any) -> None:
         if unraisable.exc_type is Stopped:
-            self._is_waiting = True
-            self._raise_after(RETRY_S)
+            self._retry()
         elif not self.number:  # because a signal can leave an object half-made, whose __del__ fails then
             self._hook_before(unraisable)

@@ -691,7 +691,9 @@ class Vectors:
             is_folder = path.is_dir() and format in (None, "nlpseq")
         if is_folder:
             vectors = artifact.load_consistent(path, lambda: cls._load_folder(path, verify))
-            return vectors if load_top is None else vectors._first_rows(load_top)
+            vectors = vectors if load_top is None else vectors._first_rows(load_top)
+            vectors.path = path
+            return vectors
         found = read_vectors(path, format, options=ReadOptions(lenient, load_top, bool(verify)))
         meta = {"read_from": path.name, "read_format": found.format, "notices": found.notices, **found.meta}
         meta |= {"not_finite": found.not_finite} if found.not_finite else {}

@@ -36,6 +36,8 @@ DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measur
 SMOOTHING = 0.75  # as in word2vec.c
 SUBWORD_SMOOTHING = {"skipgram": 0.3, "cbow": 0.5}  # measured; .5 as in fastText
 SUBWORD_RATE = {"skipgram": 0.04, "legacy": 0.05, "corrected": 0.15}  # measured; .05 as in fastText
+SHORT_TRAINING = 35e6  # words, in all epochs
+SHORT_SMOOTHING, SHORT_RATE = 0.75, 0.06  # of skip-gram with n-grams in a short training; measured
 MAX_DEFAULT_BUCKETS = 2_000_000  # the default of fastText
 MAX_PARTS, WORDS_OF_PART = 8, 1000  # by default
 MAX_SEGMENT, MIN_SEGMENTS = 1_000_000, 16  # by default: words, and segments of a text
@@ -151,26 +153,21 @@ def resolve(
             f"corpus: the vocabulary has {count_text(num_words, 'word')} and word2vec needs at least 2. "
             + advise({"a lower --min-count": (min_count, 1)}, "more text")
         )
-    update = config.objective if config.objective == "skipgram" else config.cbow_update
-    usual_rate = (SUBWORD_RATE if config.subwords else DEFAULT_RATE)[update]
-    is_averaged = has_start and not config.freeze_known
-    factor = CONTINUED_RATE if is_averaged and update == "skipgram" and not config.subwords else 1.0
-    learning_rate = config.learning_rate or usual_rate * factor
     epochs = config.epochs or min(20, max(5, round(80e6 / num_tokens)))
-    smoothing = config.smoothing
-    if smoothing is None:
-        smoothing = SUBWORD_SMOOTHING[config.objective] if config.subwords else SMOOTHING
-    threads, segment = config.threads or available_cores(), config.segment
+    rate, usual_smoothing = _usual_settings(config, epochs * num_tokens)
+    is_averaged = has_start and not config.freeze_known
+    factor = CONTINUED_RATE if is_averaged and config.objective == "skipgram" and not config.subwords else 1.0
+    segment = config.segment
     if segment is not None and config.parts is None:
         raise ConfigError("--segment: has no effect without --parts. Add --parts, or leave out --segment.")
     if config.parts is not None and segment is None:
         segment = min(MAX_SEGMENT, max(1, num_tokens // MIN_SEGMENTS))
     return replace(
         config,
-        learning_rate=learning_rate,
+        learning_rate=config.learning_rate or rate * factor,
         epochs=epochs,
-        threads=threads,
-        smoothing=smoothing,
+        threads=config.threads or available_cores(),
+        smoothing=usual_smoothing if config.smoothing is None else config.smoothing,
         segment=segment,
     )
 
@@ -181,6 +178,16 @@ def choose_parts(config: Word2VecConfig, num_words: int) -> Word2VecConfig:
         return config
     parts = max(1, min(MAX_PARTS, num_words // WORDS_OF_PART))
     return replace(config, parts=parts, share_negatives="pair")
+
+
+def _usual_settings(config: Word2VecConfig, words: float) -> tuple[float, float]:
+    """Return the usual learning rate and smoothing; words: of the training, in all epochs."""
+    update = config.objective if config.objective == "skipgram" else config.cbow_update
+    if config.subwords is None:
+        return DEFAULT_RATE[update], SMOOTHING
+    if update == "skipgram" and words < SHORT_TRAINING:
+        return SHORT_RATE, SHORT_SMOOTHING
+    return SUBWORD_RATE[update], SUBWORD_SMOOTHING[config.objective]
 
 
 def choose_buckets(config: Word2VecConfig, vocab: Vocab) -> Word2VecConfig:

@@ -34,7 +34,7 @@ def made(tmp_path):
     return make(tmp_path / "made")
 
 
-@pytest.fixture(params=["exchange", pytest.param("two renames", marks=pytest.mark.slow)])
+@pytest.fixture(params=["exchange", "two renames"])
 def file_system(request, monkeypatch):
     """Commit by an exchange of names, and as on a file system without an exchange."""
     if request.param == "two renames":
@@ -92,6 +92,9 @@ def test_failure_inside_keeps_the_old_result(tmp_path, error):
         make(made, force=True)
 
 
+@pytest.mark.parametrize(
+    "file_system", ["exchange", pytest.param("two renames", marks=pytest.mark.slow)], indirect=True
+)
 def test_kill_at_every_step_leaves_old_or_new(tmp_path, file_system):
     found = list[str]()
     for number in itertools.count(1):

@@ -2,7 +2,7 @@
 
 `pytest -m trust` tries every case of a promise. Cases marked `trust` in a test file also get the marker
 `whole`, and the default suite leaves them out. In the default suite run the unmarked tests of a second or
-two, and slices with `fast` in the id.
+two, and slices with `fast` in the id, unless they are marked `slow`.
 """
 
 from collections.abc import Generator, Iterator

@@ -482,14 +482,14 @@ def test_initial_rate_is_higher_for_means_of_skipgram(old: Path, data: TokenData
     for objective, usual in (("cbow", 0.075), ("skipgram", 0.025)):
         assert resolve(Word2VecConfig(objective=objective), 2, 1).learning_rate == usual
         ngrams = Word2VecConfig(objective=objective, subwords="3:6")
-        rate = resolve(ngrams, 2, 1, has_start=True).learning_rate
+        rate = resolve(ngrams, 2, 10**8, has_start=True).learning_rate
         assert rate == (0.05 if objective == "cbow" else 0.04)
     assert resolve(Word2VecConfig(objective="cbow"), 2, 1, has_start=True).learning_rate == 0.075
 
 
 def test_noise_words_have_another_power_with_ngrams() -> None:
     powers = [
-        resolve(Word2VecConfig(**settings), 2, 1).smoothing
+        resolve(Word2VecConfig(**settings), 2, 7_000_001).smoothing
         for settings in (
             {},
             {"subwords": "3:6"},

@@ -170,6 +170,7 @@ def test_resolve_picks_learning_rate_and_epochs() -> None:
     assert resolve(Word2VecConfig(objective="cbow"), 10, 17_000_000).learning_rate == 0.075
     assert resolve(Word2VecConfig(objective="cbow", cbow_update="corrected"), 10, 10).learning_rate == 0.15
     assert resolve(Word2VecConfig(subwords="3:6"), 10, 17_000_000).learning_rate == 0.04
+    assert resolve(Word2VecConfig(subwords="3:6", epochs=1), 10, 17_000_000).learning_rate == 0.06
     assert resolve(Word2VecConfig(subwords="3:6", objective="cbow"), 10, 10).learning_rate == 0.05
     assert resolve(Word2VecConfig(), 10, 17_000_000).epochs == 5
     assert resolve(Word2VecConfig(), 10, 10_000).epochs == 20
