@@ -130,6 +130,7 @@ class Vectors:
         self.matrix: Any = matrix if self.is_sparse else _as_dense(matrix)
         self.contexts: Any = None if contexts is None else _as_dense(contexts)
         self.meta, self.subwords, self.last = meta or {}, subwords, last
+        self.path: Path | None = None  # the folder that they were loaded from
 
     def __repr__(self) -> str:
         num_words, dim = self.matrix.shape
@@ -316,7 +317,9 @@ class Vectors:
         """Return the same vectors, without vectors of unseen words."""
         if self.subwords is None:
             return self
-        return Vectors(self.vocab, self.matrix, self.contexts, self.meta)  # without the last weights
+        known = Vectors(self.vocab, self.matrix, self.contexts, self.meta)  # without the last weights
+        known.path = self.path
+        return known
 
     def find(self, word: str) -> str | None:
         """Return the vocabulary's form of a word: as written, else tokenized like the training text.
@@ -334,9 +337,16 @@ class Vectors:
 
     @cached_property
     def _text_config(self) -> TextConfig | None:
-        """Return the settings of the training text, None for vectors of other tools."""
+        """Return the settings of the training text, None for vectors of other tools.
+
+        Raises ArtifactError if the tokenizer is not installed here.
+        """
         stored = self.meta.get("text_config")
-        return from_stored(TextConfig, stored) if stored else None
+        try:
+            return from_stored(TextConfig, stored) if stored else None
+        except ConfigError as error:
+            place = self.path or "vectors"
+            raise ArtifactError(f"{place}: the tokenizer of their text is not there: {error}") from error
 
     def _explain_unknown(self, word: str) -> str:
         if self.vocab.bpe:
