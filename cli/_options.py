@@ -396,7 +396,9 @@ cluster_options = option_group(
         help="work on a Ray cluster: local (on this machine, for this command), auto, or ray://HOST:PORT",
     ),
     click.option(
-        "--workers", type=integer(1), metavar="N", help="workers of the cluster [default: all its cores]"
+        "--workers",
+        metavar="N",
+        help="cores of the cluster to use, or a least and a most, such as 2:8 [default: all]",
     ),
     click.option(
         "--plan",

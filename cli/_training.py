@@ -69,7 +69,7 @@ def prepare(
 class Cluster:
     """The options of a cluster: see cluster_options."""
 
-    def __init__(self, address: str | None, workers: int | None, *, plan: bool) -> None:
+    def __init__(self, address: str | None, workers: str | None, *, plan: bool) -> None:
         for name in ("workers", "plan"):
             require_with(name, "--cluster", is_there=address is not None)
         self.address, self._workers, self._plan = address, workers, plan
@@ -167,7 +167,7 @@ class TrainingSession(ExitStack):
         resume: bool = False,
         checkpoint_every: float = 60.0,
         cluster: str | None = None,
-        workers: int | None = None,
+        workers: str | None = None,
         plan: bool = False,
     ) -> None:
         super().__init__()

@@ -84,7 +84,7 @@ def preprocess(
     cooccurrence: bool,
     start: Path | None,
     cluster: str | None,
-    workers: int | None,
+    workers: str | None,
     plan: bool,
 ) -> None:
     """Encode CORPUS into a vocabulary and token ids.

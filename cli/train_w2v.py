@@ -117,7 +117,7 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
         raise ConfigError("--cluster: does not work with --start. Leave out one of the two.")
     if session.cluster and explicit_settings(Word2VecConfig).get("share_negatives") == "window":
         raise ConfigError("--share-negatives window: does not work with --cluster. Leave it out.")
-    is_in_parts = session.cluster or explicit_settings(Word2VecConfig).get("parts") is not None
+    is_in_parts = bool(session.cluster) or explicit_settings(Word2VecConfig).get("parts") is not None
     in_parts = {"share_negatives": "pair"} if is_in_parts else {}
     config, shares = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset] | in_parts), dict[str, Any]()
     if start is not None:
@@ -135,7 +135,7 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
 
     choice = select(config)
     path = session.lock_output(start_path)
-    kernels = to_compile(config, choice)
+    kernels = to_compile(config, choice, in_blocks=is_in_parts)
     if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()
     known = None if start is None else start.vectors.vocab

@@ -13,7 +13,7 @@ Letters: V words.
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -55,6 +55,7 @@ __all__ = [
     "count_matrix",
     "describe_text",
     "find_or_count",
+    "join_rows",
 ]
 
 KIND, VERSION = "cooccurrence", 1
@@ -93,7 +94,9 @@ class Cooccurrence:
             "num_words": len(self.vocab),
             "num_pairs": int(self.matrix.nnz),
         }
-        known = {key: value for key, value in self.meta.items() if key in ("text_config", "num_tokens")}
+        known = {
+            key: value for key, value in self.meta.items() if key in ("text_config", "num_tokens", "cluster")
+        }
         with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
             folder.write_meta(known | made | {"vocab_digest": self.vocab.digest})
             self.vocab.save(folder.path / "vocab.tsv")
@@ -274,21 +277,32 @@ def count_matrix(
         key = stream_key(config.seed, Stream.KEEP, 0)
         stream, counts_V = _compact(folder / "stream.npy", text, key, block_tokens)
         starts_V = np.cumsum([0, *counts_V])
-        files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
-        sizes = [np.zeros(1, np.int64)]
-        with (
-            NpyWriter(files["data"], np.int64 if in_units else np.float64) as data,
-            NpyWriter(files["indices"], np.int32) as indices,
-        ):
+
+        def blocks() -> Iterator[tuple[Any, Any, Any]]:
             for rows in _counted(stream, starts_V, config, pool, threads, memory_bytes):
-                data.append(rows.sums if in_units else rows.sums / UNIT)
-                indices.append(rows.columns)
-                sizes.append(rows.sizes)
+                yield rows.sums if in_units else rows.sums / UNIT, rows.columns, rows.sizes
                 if progress is not None:
                     progress(int(starts_V[rows.last]), int(starts_V[-1]))
-        data_N = load_array(files["data"], np.int64 if in_units else np.float64, 1)
-        indices_N = load_array(files["indices"], np.int32, 1)
-    return as_csr((num_words, num_words), data_N, indices_N, np.cumsum(np.concatenate(sizes)))
+
+        return join_rows(blocks(), num_words, np.int64 if in_units else np.float64)
+
+
+def join_rows(
+    blocks: Iterable[tuple[npt.NDArray[Any], npt.NDArray[np.int32], npt.NDArray[np.int64]]],
+    num_words: int,
+    dtype: type[np.generic],
+) -> csr_array:
+    """Return a (V, V) matrix, mapped from deleted files; blocks: data, columns and sizes of rows."""
+    sizes = [np.zeros(1, np.int64)]
+    with _scratch() as folder:
+        files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
+        with NpyWriter(files["data"], dtype) as data, NpyWriter(files["indices"], np.int32) as indices:
+            for data_N, columns_N, sizes_R in blocks:
+                data.append(data_N)
+                indices.append(columns_N)
+                sizes.append(sizes_R)
+        mapped = load_array(files["data"], dtype, 1), load_array(files["indices"], np.int32, 1)
+    return as_csr((num_words, num_words), *mapped, np.cumsum(np.concatenate(sizes)))
 
 
 class _Rows(NamedTuple):

@@ -20,10 +20,9 @@ from scipy.sparse import csr_array
 
 from nlpseq.config import CooccurrenceConfig
 from nlpseq.core.tasks import Tasks, map_in_order
-from nlpseq.counts.cooccurrence import UNIT, Cooccurrence, Text, count_matrix, describe_text
+from nlpseq.counts.cooccurrence import UNIT, Cooccurrence, Text, count_matrix, describe_text, join_rows
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.storage.sparse import as_csr
 
 __all__ = ["SPAN_BYTES", "count_cooccurrences", "cut_text"]
 
@@ -56,11 +55,11 @@ def count_cooccurrences(
         running.append(pieces[-1][0])
         if progress is not None:
             progress(number, len(spans) - 1)
-    blocks = list(map_in_order(tasks, add_blocks, zip(*pieces, strict=True)))
-    data_N, indices_N, sizes_V = (np.concatenate(each) for each in zip(*blocks, strict=True))
-    num_words = len(data.word_counts)
-    matrix = as_csr((num_words, num_words), data_N, indices_N, np.cumsum([0, *sizes_V]))
-    return Cooccurrence(matrix, data.vocab.without_specials(), config, describe_text(data.split("train")))
+    blocks = map_in_order(tasks, add_blocks, zip(*pieces, strict=True))
+    matrix = join_rows(blocks, len(data.word_counts), np.float64)
+    engine = tasks.describe() | {"spans": len(spans) - 1, "blocks": len(rows) - 1}
+    meta = describe_text(data.split("train")) | {"cluster": engine}
+    return Cooccurrence(matrix, data.vocab.without_specials(), config, meta)
 
 
 def cut_text(

@@ -7,6 +7,7 @@ descriptor 1 points to a log file while a cluster is open.
 """
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,7 +19,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from functools import cache, partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from nlpseq.core.cache_dir import cache_dir
@@ -53,9 +53,10 @@ NO_CLOUD = (
 class RayTasks:
     """Tasks on the open cluster, as many at the same time as there are workers."""
 
-    def __init__(self, workers: int, options: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Run at most `workers` tasks; options: of Ray, for every task."""
-        self.workers, self._options = workers, options
+    def __init__(self, workers: int, *, limited: bool = False) -> None:
+        """Run about `workers` tasks at once; limited: submit no more, because there are more cores."""
+        self.workers, self._is_limited = workers, limited
+        self._running = list[Any]()
 
     def describe(self) -> dict[str, Any]:
         """Return the engine and the number of workers, for meta.json."""
@@ -72,11 +73,15 @@ class RayTasks:
 
     def submit(self, function: Callable[..., Any], *args: Any, results: int | None = None) -> Any:
         """Return a reference to the result of a task, or references to each of its `results` results."""
+        if self._is_limited:
+            self._running = self.wait(self._running, self.workers - 1)
         with _translated():
-            options = {**self._options, "num_returns": results or 1}
             function = function if results != 1 else partial(_only_result, function)
-            found = _remote(_run).options(**options).remote(function, *args)
-            return [found] if results == 1 else found
+            found = _remote(_run).options(num_returns=results or 1).remote(function, *args)
+        references = found if isinstance(found, list) else [found]
+        if self._is_limited:
+            self._running.append(references[0])
+        return found if results is None else references
 
     def get(self, references: Any) -> Any:
         """Wait for a task or a list of tasks and return their results; arrays are read-only."""
@@ -117,25 +122,24 @@ def _remote(function: Callable[..., Any]) -> Any:
 
 
 @contextmanager
-def open_cluster(address: str, workers: int | None = None) -> Iterator[RayTasks]:
+def open_cluster(address: str, workers: str | None = None) -> Iterator[RayTasks]:
     """Join the cluster at an address, or start one on this machine for LOCAL; leave or stop it at the end.
 
-    address: LOCAL, "auto" or ray://HOST:PORT. workers: default all cores of the cluster. Raises ConfigError
-    for an address of another form, MissingExtra without Ray, and RunError if no cluster answers or a machine
-    has another version.
+    address: LOCAL, "auto" or ray://HOST:PORT. workers: N, or MIN:MAX if machines may join later; default all
+    cores of the cluster. Raises ConfigError for an address or a number of another form, MissingExtra without
+    Ray, and RunError if no cluster answers.
     """
     if address not in (LOCAL, "auto") and not address.startswith("ray://"):
         raise ConfigError(f"--cluster: {address} is not an address. Use local, auto or ray://HOST:PORT.")
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers: is {workers}. Use 1 or more.")
+    least, most = _parse_workers(workers)
     short = "/tmp" if Path("/tmp").is_dir() else None  # because paths of sockets have 107 bytes at most
     with tempfile.TemporaryDirectory(prefix="nlpseq-", dir=short, ignore_cleanup_errors=True) as home:
         with _changed_variables(address, Path(home)), _log_instead_of_output():
             ray = _import_ray()
             try:
                 with _kept_signals(), _changed_home(address, home):
-                    _connect(ray, address, workers, Path(home))
-                yield _reserve(ray, workers)
+                    _connect(ray, address, most, Path(home))
+                yield _tasks_of(ray, least, most)
             finally:
                 with suppress(Exception):  # because the head may be gone
                     ray.shutdown()
@@ -150,6 +154,19 @@ def _import_ray() -> Any:
     except ImportError as error:
         raise missing_extra("--cluster", "ray", "ray") from error
     return ray
+
+
+def _parse_workers(workers: str | None) -> tuple[int, int | None]:
+    """Return the least and the most workers of N or MIN:MAX; None for as many as there are."""
+    if workers is None:
+        return 1, None
+    found = re.fullmatch(r"(\d+)(?::(\d+))?", workers, re.ASCII)
+    least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= least <= most:
+        raise ConfigError(
+            f"--workers: is {workers}. Use a number such as 4, or a least and a most such as 2:8."
+        )
+    return least, most
 
 
 def _connect(ray: Any, address: str, workers: int | None, home: Path) -> None:
@@ -177,24 +194,16 @@ def _connect(ray: Any, address: str, workers: int | None, home: Path) -> None:
         ) from error
 
 
-def _reserve(ray: Any, workers: int | None) -> RayTasks:
-    """Return tasks on some cores of the cluster; raise ConfigError for more than the cluster has."""
+def _tasks_of(ray: Any, least: int, most: int | None) -> RayTasks:
+    """Return tasks on the cluster; raise ConfigError if it has fewer cores than the least number."""
     cores = int(ray.cluster_resources().get("CPU", 0))
-    if workers is not None and workers > cores:
-        raise ConfigError(
-            f"--workers: is {workers}, and the cluster has {count_text(cores, 'core')}. Use fewer."
-        )
     if cores < 1:
-        raise RunError("--cluster: no machine of the cluster has a free core. Add a machine by ray start.")
-    if workers in (None, cores):
-        return RayTasks(cores)
-    from ray.util import placement_group
-    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-    group = placement_group([{"CPU": 1}] * workers)
-    with _translated():
-        ray.get(group.ready())
-    return RayTasks(workers, {"scheduling_strategy": PlacementGroupSchedulingStrategy(group)})
+        raise RunError("--cluster: no machine of the cluster has a core. Add a machine by ray start.")
+    if least > cores:
+        raise ConfigError(
+            f"--workers: is {least}, and the cluster has {count_text(cores, 'core')}. Use fewer."
+        )
+    return RayTasks(most or cores, limited=most is not None and most != cores)
 
 
 def check_shared_folder(tasks: RayTasks, folder: Path) -> None:

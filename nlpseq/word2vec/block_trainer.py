@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import Word2VecConfig
-from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream
 from nlpseq.core.resources import count_text
 from nlpseq.core.tasks import Tasks
@@ -31,6 +30,7 @@ from nlpseq.word2vec.blocks import (
     Pairs,
     alias_tables,
     block_of_step,
+    compile_kernels,
     cut_vocabulary,
     find_pairs,
     join_parts,
@@ -129,12 +129,7 @@ class BlockTrainer(Trainer):
 
     def compile(self) -> None:
         """Compile the kernels, or load them from the cache, also for workers that share the cache."""
-        use_cache_for_numba()
-        from nlpseq.word2vec.kernels.blocks_numba import compile_kernel
-
-        compile_kernel(padded(self.config.dim), self.config.negatives)
-        keys, start = epoch_keys(self.config.seed, 0), self.start
-        find_pairs(self.tables, keys, self.config.window, self.parts, start, start)
+        compile_kernels(padded(self.config.dim), self.config.negatives)
 
     def _submit(self, index: int, start: int) -> None:
         """Submit the tasks of a segment."""

@@ -23,11 +23,11 @@ import numpy.typing as npt
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.counter_rng import Stream, random_bits_array, stream_key
 from nlpseq.word2vec.objectives import Weights
-from nlpseq.word2vec.sampling import Tables, alias_table
+from nlpseq.word2vec.sampling import Tables, alias_table, epoch_keys
 from nlpseq.word2vec.weights import aligned_zeros
 
-__all__ = ["Pairs", "Parts", "alias_tables", "block_of_step", "cut_vocabulary", "find_pairs"]
-__all__ += ["join_parts", "split_parts", "train_block"]
+__all__ = ["Pairs", "Parts", "alias_tables", "block_of_step", "compile_kernels", "cut_vocabulary"]
+__all__ += ["find_pairs", "join_parts", "split_parts", "train_block"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -99,10 +99,11 @@ def find_pairs(tables: Tables, keys: Any, window: int, parts: Parts, start: int,
 
     sentence = np.searchsorted(tables.sentences, start, side="right") - 1
     kept = [np.empty(stop - start + 2 * window, np.int64) for _ in range(3)]
-    text = tables._replace(bags=None, frozen=None)
+    keys, part_V = _read_only(keys), _read_only(parts.part_V)
+    text = Tables(*map(_read_only, tables[:4]))
     span = keep_tokens(text, keys[Stream.KEEP], window, start, stop, sentence, *kept)
     context_C, slot_C = np.zeros(2 * window, np.uint64), np.zeros(2 * window, np.int64)
-    work: list[Any] = [*kept, *span, keys, window, parts.part_V, parts.num, context_C, slot_C]
+    work: list[Any] = [*kept, *span, keys, window, part_V, parts.num, context_C, slot_C]
     starts_B = np.zeros(parts.num**2 + 1, np.int64)
     count_pairs(*[*work, starts_B[1:]])
     starts_B = np.cumsum(starts_B)
@@ -137,6 +138,25 @@ def train_block(
     first, stop = (int(n) for n in pairs.starts_B[block : block + 2])
     if first == stop:
         return 0.0, 0
-    arrays = (each[first:stop] for each in pairs[:4])
-    loss: float = make_kernel(weights.in_VD.shape[1], negatives)(*arrays, key, alias_G2, *weights, rate)
+    arrays = (_read_only(each[first:stop]) for each in pairs[:4])
+    kernel = make_kernel(weights.in_VD.shape[1], negatives)
+    loss: float = kernel(*arrays, key, _read_only(alias_G2), *weights, rate)
     return loss, stop - first
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a read-only view, such as Ray passes: Numba compiles a kernel for each kind of array."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def compile_kernels(dim: int, negatives: int) -> None:
+    """Compile the kernels into the cache, for both types of tokens; dim: the padded row length."""
+    parts, keys = cut_vocabulary(2, 1, 0), epoch_keys(0, 0)
+    alias_G2, keep_V = alias_table(np.ones(2)), np.full(2, np.iinfo(np.uint32).max, np.uint32)
+    for dtype in (np.uint16, np.uint32):
+        tables = Tables(np.array([0, 1], dtype), np.array([0, 2]), keep_V, alias_G2)
+        pairs = find_pairs(tables, keys, 1, parts, 0, 2)
+        weights = Weights(aligned_zeros(2, dim), aligned_zeros(2, dim))
+        train_block(pairs, 0, weights, alias_G2, keys[Stream.NEGATIVE], negatives, np.float32(0))

@@ -7,7 +7,8 @@ that another machine trained in the step before. Outputs stay. A machine sends a
     seconds of a step = blocks of a core * pairs of a block * seconds of a pair
                         + bytes received by a machine / bandwidth + latency
 
-Pairs of the next segment are found at the same time by all cores, which adds their share.
+Pairs of the next segment are found at the same time by all cores, which adds their share. The driver submits
+one task for each block, so a step takes at least P times the seconds of a submission.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from nlpseq.word2vec.sampling import Tables, epoch_keys
 from nlpseq.word2vec.weights import initial_weights
 
 LATENCY_S = 0.003  # of a task and its message
+SUBMIT_S = 0.001  # of the driver, for a task
 PAIR_BYTES = 18
 MACHINES = (1, 8, 64)
 GIGABITS = (1, 10)
@@ -74,8 +76,8 @@ def hours(options: argparse.Namespace, rates: Rates, machines: int, gigabits: fl
     moved = (parts / machines * part_bytes + pairs * PAIR_BYTES / parts / machines) * (machines > 1)
     travelling = moved * 8 / (gigabits * 1e9) + LATENCY_S
     steps = options.epochs * options.tokens / options.segment * parts
-    total = steps * (computing + finding + travelling)
-    return total / 3600, travelling / (computing + finding + travelling)
+    step = max(computing + finding + travelling, parts * SUBMIT_S)
+    return steps * step / 3600, travelling / step
 
 
 def main() -> None:

@@ -69,6 +69,13 @@ def test_stage_gives_the_files_of_one_machine(machines: Machines, folder: Path, 
         assert same_files(*(folder / f"{each}.tokens" / "cooccurrence" for each in ("one", "many")))
 
 
+def test_address_of_another_machine_gives_the_same_files(machines: Machines, folder: Path) -> None:
+    line = *STAGES["w2v"], "-o", "far.w2v", "--force", "--cluster", machines.address
+    code, out, err = run_stage(folder, *line, machines=machines)
+    assert (code, out) == (0, "far.w2v\n"), err
+    assert same_files(folder / "one.w2v", folder / "far.w2v")
+
+
 def test_language_model_has_the_losses_of_one_machine(machines: Machines, folder: Path) -> None:
     line = *STAGES["lm"], "-o", "many.lm", "--force", "--cluster", "auto"
     code, _, err = run_stage(folder, *line, machines=machines)

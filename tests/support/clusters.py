@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ size = {"object_store_memory": 150 << 20, "node_ip_address": "127.0.0.1"}
 health = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500}
 health["health_check_failure_threshold"] = 3
 head = {"num_cpus": 0, "include_dashboard": False, "_system_config": health}
+head["ray_client_server_port"] = int(sys.argv[2])
 cluster = Cluster(initialize_head=True, head_node_args=head | size)
 machines = [cluster.add_node(num_cpus=1, **size) for _ in range(int(sys.argv[1]))]
 print(cluster.address, file=sys.stderr, flush=True)
@@ -44,10 +46,11 @@ main()
 
 
 class Machines(NamedTuple):
-    """The process that holds the cluster, and the variables of its users."""
+    """The process that holds the cluster, the variables of its users, and its address for other machines."""
 
     process: subprocess.Popen[str]
     env: dict[str, str]
+    address: str
 
     def replace_one(self) -> None:
         """Kill the oldest machine, and add another."""
@@ -65,8 +68,9 @@ def open_machines(number: int, home: Path) -> Iterator[Machines]:
     """
     (home / "ray_bootstrap_config.yaml").write_text("provider: {type: local}\n")
     env = os.environ | VARIABLES | {"RAY_AUTH_TOKEN": secrets.token_hex(32), "HOME": str(home)}
+    port = _free_port()
     with subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(number)],
+        [sys.executable, "-c", SERVE, str(number), str(port)],
         env=env,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -75,9 +79,15 @@ def open_machines(number: int, home: Path) -> Iterator[Machines]:
     ) as process:
         try:
             address = wait_for_line(process, "127.0.0.1:")
-            yield Machines(process, env | {"RAY_ADDRESS": address})
+            yield Machines(process, env | {"RAY_ADDRESS": address}, f"ray://127.0.0.1:{port}")
         finally:
             end(process, 60)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 def wait_for_line(process: subprocess.Popen[str], start: str) -> str:

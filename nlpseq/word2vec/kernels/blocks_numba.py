@@ -27,7 +27,7 @@ from nlpseq.word2vec.kernels.select import LANES
 from nlpseq.word2vec.kernels.tiles_numba import TILE
 from nlpseq.word2vec.kernels.windows_numba import fill_contexts, fill_outputs
 
-__all__ = ["compile_kernel", "count_pairs", "fill_pairs", "make_kernel"]
+__all__ = ["count_pairs", "fill_pairs", "make_kernel"]
 
 WIDTH = int(Stream.WIDTH)  # because kernels take plain integers
 
@@ -105,12 +105,3 @@ def make_kernel(dim: int, negatives: int) -> Callable[..., float]:
         return loss
 
     return train
-
-
-def compile_kernel(dim: int, negatives: int) -> None:
-    """Compile the kernel into the cache, by one pair."""
-    rows_GD = np.zeros((1, dim), np.float32)
-    pair = np.zeros(1, np.uint32), np.zeros(1, np.uint32), np.zeros(1, np.int64), np.zeros(1, np.int16)
-    make_kernel(dim, negatives)(
-        *pair, np.uint64(0), np.zeros((1, 2), np.uint32), rows_GD, rows_GD.copy(), np.float32(0)
-    )
