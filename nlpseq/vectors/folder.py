@@ -7,7 +7,8 @@
 Sparse vectors have data.npy, indices.npy and indptr.npy instead. A subword model has ngrams.npy too:
 float32, (buckets, D). If some buckets are pruned, ngrams.npy has the others alone, and ngram_buckets.npy
 their numbers, int64, rising. After a continued training, whose vectors are means over the texts,
-last_inputs.npy and last_outputs.npy have the last weights, to continue with.
+last_inputs.npy and last_outputs.npy have the last weights, to continue with, and mean_weights.npy, float64,
+(V,), the sums of the weights of the texts that have a word, to average with.
 
 The manifest, sizes and headers are checked whenever a folder is read. The sha256 of all files, all lines of
 vocab.tsv and all numbers are checked the first time and after a change: see checked.py.
@@ -23,6 +24,7 @@ import numpy.typing as npt
 
 from nlpseq.config import MAX_NGRAM, Ngrams, TextConfig, Units
 from nlpseq.config.fields import from_stored, is_whole
+from nlpseq.core.resources import count_text
 from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import load_array
@@ -33,14 +35,22 @@ from nlpseq.vectors.compact_matrix import COMPACT_DTYPES, CompactMatrix
 from nlpseq.vectors.mapped_vocab import Ints, MappedVocab, WordIndex, index_words
 from nlpseq.vectors.subwords import Pruned, SubwordVectors
 
-__all__ = ["COMPACT_VERSION", "KIND", "VERSION", "LastWeights", "StoredVectors", "load_folder"]
-__all__ += ["load_matrix", "write_last", "write_matrices", "write_subwords"]
+__all__ = ["COMPACT_VERSION", "KIND", "MEAN_WEIGHTS", "VERSION", "LastWeights", "StoredVectors"]
+__all__ += [
+    "load_folder",
+    "load_matrix",
+    "load_mean_weights",
+    "write_last",
+    "write_matrices",
+    "write_subwords",
+]
 
 KIND, VERSION = "vectors", 1
 COMPACT_VERSION = 2  # of folders with int8 or float16
 _FILES = (("vectors.npy", "scales.npy"), ("contexts.npy", "context_scales.npy"))
 _NGRAMS, _NGRAM_BUCKETS = "ngrams.npy", "ngram_buckets.npy"
-_LAST = ("last_inputs.npy", "last_outputs.npy")
+MEAN_WEIGHTS = "mean_weights.npy"
+_LAST = ("last_inputs.npy", "last_outputs.npy", MEAN_WEIGHTS)
 _AGAIN = "Train the vectors again."
 
 Shape = tuple[object, object]
@@ -51,6 +61,7 @@ class LastWeights(NamedTuple):
 
     in_RD: Any  # rows of the words, then of the n-grams if there are any
     out_VD: Any
+    sum_V: Any  # sums of the weights of the texts in the means; see word2vec/averaging.py
 
 
 class StoredVectors(NamedTuple):
@@ -191,8 +202,20 @@ def _load_last(path: Path, shape: Shape, subwords: SubwordVectors | None) -> Las
     num_words, dim = shape
     assert isinstance(num_words, int)  # as the vocabulary has
     num_rows = num_words + (0 if subwords is None else len(subwords.rows_BD))
-    shapes = (num_rows, dim), (num_words, dim)
-    return LastWeights(*(load_matrix(path / name, each) for name, each in zip(_LAST, shapes, strict=True)))
+    in_RD = load_matrix(path / _LAST[0], (num_rows, dim))
+    out_VD = load_matrix(path / _LAST[1], (num_words, dim))
+    return LastWeights(in_RD, out_VD, load_mean_weights(path, num_words))
+
+
+def load_mean_weights(path: Path, num_words: int) -> npt.NDArray[np.float64]:
+    """Return the sums of weights of a folder; raise ArtifactError unless each word has one from 0 on."""
+    sum_V = load_array(path / MEAN_WEIGHTS, np.float64, ndim=1)
+    if len(sum_V) != num_words or not (np.isfinite(sum_V) & (sum_V >= 0)).all():
+        raise ArtifactError(
+            f"{path / MEAN_WEIGHTS}: does not have a finite weight from 0 on for each of the "
+            f"{count_text(num_words, 'word')}. {_AGAIN}"
+        )
+    return np.asarray(sum_V)
 
 
 def load_matrix(file: Path, shape: Shape, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:

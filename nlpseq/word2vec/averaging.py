@@ -1,14 +1,15 @@
 """Average vectors over the texts of a continued training, so that a text does not displace the earlier ones.
 
 Training on one text after another goes on with the last weights. Vectors that were just trained fit the last
-text too well, so the result is the mean of the last weights after each text (Polyak & Juditsky 1992,
+text too well, so the result is a mean of the last weights after each text (Polyak & Juditsky 1992,
 doi:10.1137/0330046). Later texts weigh more, because their weights have seen more text (Shamir & Zhang 2013,
-arXiv:1212.1824): of equal texts the k-th has weight k. The mean is computed text by text:
+arXiv:1212.1824): the weight of a text is its number of tokens times that of all texts so far, so the k-th of
+equal texts has weight k. The vector of a word is the mean over the texts that have the word:
 
-    mean += w (last - mean),    w = 2 share / (1 + share)
+    mean += w (last - mean),    w = weight of the text / sum of the weights of the texts with the word
 
-`share` is the share of the new text in all occurrences of a word so far. So a new word begins with w = 1, and
-a word that the text lacks keeps its mean. For rows of n-grams, it is the share of the text in all tokens.
+So a new word begins with w = 1, and a word that the text lacks keeps its mean. The sums are stored.
+Rows of n-grams have the largest of these sums, because every text has the most frequent words.
 
 Letters: V words, B buckets, R rows, D dimensions.
 """
@@ -20,10 +21,11 @@ import numpy.typing as npt
 
 from nlpseq.vectors.lazy_rows import row_blocks
 
-__all__ = ["Means", "average", "shares_of_words"]
+__all__ = ["Means", "average", "shares_of_text"]
 
 Floats = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
 
 
 class Means(NamedTuple):
@@ -31,26 +33,25 @@ class Means(NamedTuple):
 
     words_VD: Any
     out_VD: Any
+    sum_V: Any  # float64, sum of the weights of the texts that have the word
     ngrams_BD: Any = None
 
 
-def shares_of_words(new_V: Counts, joint_V: Counts, share: float) -> npt.NDArray[np.float64]:
-    """Return the share of the new text in the occurrences of each word, (V,).
+def shares_of_text(new_V: Counts, sum_V: Doubles, weight: float) -> tuple[Doubles, Doubles]:
+    """Return the share of a text in the mean of each word, and the sums of weights with this text, both (V,).
 
-    new_V: counts in the new text. joint_V: counts in all texts, -1 if unknown. share: of the new text in all
-    tokens, for words of unknown count.
+    new_V: counts in the text. sum_V: sums of the weights of the earlier texts. weight: of the text.
     """
-    share_V = np.where(new_V > 0, share, 0.0)
-    np.divide(new_V, joint_V, out=share_V, where=joint_V > 0)
-    return share_V
+    has_V = new_V > 0
+    after_V = sum_V + weight * has_V
+    return weight * has_V / np.maximum(after_V, weight), after_V
 
 
-def average(mean_RD: Floats, last_RD: Floats, share_R: npt.NDArray[np.float64]) -> Floats:
-    """Return the mean after a new text, (R, D), in the memory of mean_RD."""
-    weight_R = (2 * share_R / (1 + share_R)).astype(np.float32)
+def average(mean_RD: Floats, last_RD: Floats, share_R: Doubles) -> Floats:
+    """Return the mean after a text, (R, D), in the memory of mean_RD; share_R: of the text in the mean."""
     for block in row_blocks(len(mean_RD)):
         mean_BD = mean_RD[block]
         has_mean_B = mean_BD.any(axis=1)
-        weight_B = np.where(has_mean_B, weight_R[block], np.float32(1))
-        mean_BD += weight_B[:, None] * (last_RD[block] - mean_BD)
+        share_B = np.where(has_mean_B, share_R[block], 1.0).astype(np.float32)
+        mean_BD += share_B[:, None] * (last_RD[block] - mean_BD)
     return mean_RD

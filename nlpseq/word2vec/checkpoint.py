@@ -3,8 +3,8 @@
 vectors.npy, contexts.npy             present weights
 inputs.npy, ngrams.npy                with subwords the own rows of words, and the rows of n-grams, of which
                                       vectors.npy has the means
-mean_words.npy, mean_outputs.npy      with a start the means over the earlier texts, and of n-grams, if any,
-                                      mean_ngrams.npy
+mean_words.npy, mean_outputs.npy      with a start the means over the earlier texts, the sums of the weights
+mean_weights.npy, mean_ngrams.npy     of these texts, and the means of n-grams, if any
 best_vectors.npy, best_contexts.npy   weights of the best epoch, with early stopping
 frozen.npy                            words whose input, and whose output, must not change, with freeze_known
 meta.json                             `complete: false` and `position`, the TrainState
@@ -27,7 +27,7 @@ from nlpseq.storage import artifact
 from nlpseq.training import state
 from nlpseq.training.checkpoint import check_unfinished
 from nlpseq.training.metrics import read_metrics, write_metrics
-from nlpseq.vectors.folder import load_matrix
+from nlpseq.vectors.folder import MEAN_WEIGHTS, load_matrix, load_mean_weights
 from nlpseq.vectors.subwords import SubwordVectors
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.averaging import Means
@@ -39,7 +39,7 @@ __all__ = ["Checkpoint", "TrainState", "load_checkpoint", "save_checkpoint"]
 PRESENT = ("vectors.npy", "contexts.npy")
 INPUTS = "inputs.npy"  # with subwords
 FROZEN = "frozen.npy"
-MEANS = ("mean_words.npy", "mean_outputs.npy", "mean_ngrams.npy")
+MEANS = ("mean_words.npy", "mean_outputs.npy", MEAN_WEIGHTS, "mean_ngrams.npy")
 BEST = ("best_vectors.npy", "best_contexts.npy")
 
 
@@ -175,11 +175,12 @@ def _load(path: Path) -> Checkpoint:
         frozen_2V = load_matrix(path / FROZEN, (2, num_words), np.bool_)
     means = None
     if is_averaged:
-        of_ngrams = [(config.buckets or 0, config.dim)] if config.subwords else []
-        of_means = [shapes[1], shapes[1], *of_ngrams]
-        means = Means(
-            *(_load_finite(path / name, shape) for name, shape in zip(MEANS, of_means, strict=False))
-        )
-    words = words_VD if config.subwords else None
+        words, outputs, _, ngrams = (path / name for name in MEANS)
+        rows_BD = _load_finite(ngrams, (config.buckets or 0, config.dim)) if config.subwords else None
+        sum_V = load_mean_weights(path, num_words)
+        means = Means(_load_finite(words, shapes[1]), _load_finite(outputs, shapes[1]), sum_V, rows_BD)
+    vectors_VD = words_VD if config.subwords else None
     metrics = read_metrics(path)
-    return Checkpoint(meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, words, means)
+    return Checkpoint(
+        meta, vectors.vocab, config, position, metrics, weights, best, frozen_2V, vectors_VD, means
+    )

@@ -144,8 +144,11 @@ class Start:
         for ids in _blocks(np.arange(len(subwords.rows_BD))):
             _write(weights.in_VD, len(vocab) + ids, subwords.rows_BD[ids])
 
-    def means(self, vocab: Vocab) -> Means:
-        """Return the vectors as means over the earlier texts, rows of the joint vocabulary."""
+    def means(self, vocab: Vocab, tokens: int) -> Means:
+        """Return the vectors as means over the earlier texts, rows of the joint vocabulary.
+
+        tokens: of the earlier texts; without sums of weights, they are taken for one text.
+        """
         row_V, is_known_V = rows_of_words(vocab.words, self.vectors.vocab), self.frozen(vocab)[0]
         words_VD, out_VD = (
             np.zeros((len(vocab), self.vectors.matrix.shape[1]), np.float32) for _ in range(2)
@@ -155,10 +158,10 @@ class Start:
         if has_outputs(self.vectors):
             for ids in _blocks(np.flatnonzero(row_V >= 0)):
                 out_VD[ids] = self.vectors.contexts[row_V[ids]]
-        subwords = self.vectors.subwords
-        return Means(
-            words_VD, out_VD, None if subwords is None else np.array(subwords.rows_BD[:], np.float32)
-        )
+        subwords, last, sum_V = self.vectors.subwords, self.vectors.last, np.zeros(len(vocab))
+        sum_V[is_known_V] = float(tokens) ** 2 if last is None else last.sum_V[row_V[is_known_V]]
+        ngrams_BD = None if subwords is None else np.array(subwords.rows_BD[:], np.float32)
+        return Means(words_VD, out_VD, sum_V, ngrams_BD)
 
     def vectors_of(self, vocab: Vocab, marked_V: Bools) -> Floats:
         """Return the vectors of marked words, all known, of the joint vocabulary."""

@@ -27,7 +27,7 @@ from nlpseq.vectors.folder import LastWeights
 from nlpseq.vectors.subwords import Bags, SubwordVectors, mean_rows
 from nlpseq.vectors.vectors import KIND, VERSION, Vectors
 from nlpseq.word2vec import parallel
-from nlpseq.word2vec.averaging import Means, average, shares_of_words
+from nlpseq.word2vec.averaging import Means, average, shares_of_text
 from nlpseq.word2vec.checkpoint import Checkpoint, TrainState, save_checkpoint
 from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.objectives import Weights
@@ -40,7 +40,7 @@ from nlpseq.word2vec.parallel import (
     pairs_of_words,
 )
 from nlpseq.word2vec.sampling import PART_TOKENS, Frozen, epoch_keys, make_tables
-from nlpseq.word2vec.start import Start
+from nlpseq.word2vec.start import Start, earlier_tokens
 from nlpseq.word2vec.weights import (
     initial_ids,
     initial_weights,
@@ -129,7 +129,9 @@ class Trainer:
             host = initial_weights(len(words), self.config, lanes)
             if start is not None:
                 start.fill(host, words, is_frozen=self.config.freeze_known)
-                self._means = None if self.config.freeze_known else start.means(words)
+                self._means = (
+                    None if self.config.freeze_known else start.means(words, earlier_tokens(start, self.data))
+                )
                 self._frozen_2V = start.frozen(words) if self.config.freeze_known else None
                 if self._frozen_2V is not None and self.config.subwords:
                     self._frozen_VD = start.vectors_of(words, self._frozen_2V[0])
@@ -354,23 +356,26 @@ class Trainer:
                 in_VD = self._word_vectors(in_VD)
             self._result = Vectors(vocab, in_VD, out_VD, self.describe(), subwords)
             if self._means is not None:
-                self._result = self._averaged(self._result, LastWeights(last_RD, out_VD), self._means)
+                self._result = self._averaged(self._result, last_RD, self._means)
         self._result.meta |= meta
         return self._result
 
-    def _averaged(self, trained: Vectors, last: LastWeights, means: Means) -> Vectors:
-        """Return the means over all texts, with the last weights beside."""
+    def _averaged(self, trained: Vectors, last_RD: Floats, means: Means) -> Vectors:
+        """Return the means over all texts, with the last weights beside; last_RD: of the inputs."""
         assert self._start is not None
-        share, subwords, joint = float(self._start["share"]), trained.subwords, self.data.vocab
-        share_V = shares_of_words(self.data.word_counts, joint.counts[: joint.num_words], share)
-        words_VD, out_VD, ngrams_BD = (
+        subwords, new_V = trained.subwords, self.data.word_counts
+        num_tokens = int(new_V.sum())
+        weight = float(num_tokens * round(num_tokens / self._start["share"]))  # by the tokens of all texts
+        share_V, sum_V = shares_of_text(new_V, means.sum_V, weight)
+        words_VD, out_VD, _, ngrams_BD = (
             each if each is None or each.flags.writeable else np.array(each) for each in means
         )
         words_VD = average(words_VD, trained.matrix, share_V)
         out_VD = average(out_VD, trained.contexts, share_V)
         if subwords is not None:
-            share_B = np.full(len(subwords.rows_BD), share)
+            share_B = np.full(len(subwords.rows_BD), weight / (means.sum_V.max() + weight))
             subwords = subwords._replace(rows_BD=average(ngrams_BD, subwords.rows_BD, share_B))
+        last = LastWeights(last_RD, trained.contexts, sum_V)
         return Vectors(trained.vocab, words_VD, out_VD, trained.meta, subwords, last)
 
     def _words_without_pairs(self, in_RD: Floats) -> list[str]:

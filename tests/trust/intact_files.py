@@ -86,7 +86,8 @@ def make_sound(folder: Path) -> Path:
     for dtype in COMPACT_DTYPES:
         shrink(vectors, dtype=dtype).save(folder / f"{dtype}.w2v")
     rows = np.array([[1, 2], [-3, 0.5]], np.float32)
-    subwords, last = SubwordVectors(rows, Ngrams(3, 4)), LastWeights(np.append(matrix, rows, axis=0), matrix)
+    subwords = SubwordVectors(rows, Ngrams(3, 4))
+    last = LastWeights(np.append(matrix, rows, axis=0), matrix, np.array([9.0, 4.0, 0.0]))
     whole = Vectors(vocab, matrix, matrix * 2, subwords=subwords, last=last)
     whole.save(folder / "subwords.w2v")
     for name in FASTTEXT_NAMES[:2]:

@@ -370,6 +370,8 @@ def test_resume_refuses_corrupt_checkpoint(data: TokenDataset, tmp_path: Path) -
         copy = shutil.copytree(path, tmp_path / name)
         with (copy / "checkpoint" / name).open("r+b") as file:
             file.seek(200)
-            file.write(b"\xff")
+            byte = file.read(1)[0]
+            file.seek(200)
+            file.write(bytes([byte ^ 255]))
         with pytest.raises(ArtifactError, match=rf"{name}: does not match its sha256"):
             resume_word2vec(CheckpointConfig(path=copy), data)
