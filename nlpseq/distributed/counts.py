@@ -24,7 +24,7 @@ from nlpseq.counts.cooccurrence import UNIT, Cooccurrence, Text, count_matrix, d
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset
 
-__all__ = ["SPAN_BYTES", "count_cooccurrences", "cut_text"]
+__all__ = ["SPAN_BYTES", "count_cooccurrences", "cut_places", "cut_text"]
 
 SPAN_TOKENS = 32_000_000
 BLOCK_TOKENS = 8_000_000  # occurrences of the words of a block of rows
@@ -67,10 +67,12 @@ def cut_text(
 ) -> tuple[list[int], list[int]]:
     """Return the first sentence of each span of the text and the first row of each block, with ends."""
     sentences = np.asarray(data.split("train").sentences)
-    return _cut(sentences - sentences[0], span_tokens), _cut(np.cumsum([0, *data.word_counts]), block_tokens)
+    return cut_places(sentences - sentences[0], span_tokens), cut_places(
+        np.cumsum([0, *data.word_counts]), block_tokens
+    )
 
 
-def _cut(ends: Ints, distance: int) -> list[int]:
+def cut_places(ends: Ints, distance: int) -> list[int]:
     """Return places in a list of rising sums from 0 on: the first, the last, and one for each `distance`."""
     places = np.searchsorted(ends, np.arange(0, ends[-1], distance))
     cut: list[int] = np.unique(np.append(places, len(ends) - 1)).tolist()

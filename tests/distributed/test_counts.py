@@ -48,6 +48,6 @@ def test_counts_equal_those_of_one_machine(
 
 
 def test_cuts_depend_on_the_text_alone() -> None:
-    assert by_spans._cut(np.array([0, 5, 9, 10, 30, 31]), 10) == [0, 3, 4, 5]
-    assert by_spans._cut(np.array([0, 5]), 10) == [0, 1]
-    assert by_spans._cut(np.array([0, 50, 51]), 10) == [0, 1, 2]
+    assert by_spans.cut_places(np.array([0, 5, 9, 10, 30, 31]), 10) == [0, 3, 4, 5]
+    assert by_spans.cut_places(np.array([0, 5]), 10) == [0, 1]
+    assert by_spans.cut_places(np.array([0, 50, 51]), 10) == [0, 1, 2]

@@ -139,9 +139,9 @@ def test_text_without_frequent_words_is_refused(tmp_path: Path, tasks: ThreadTas
 
 def test_task_that_runs_twice_changes_nothing(tmp_path: Path) -> None:
     (shard,) = open_corpus(random_corpus(tmp_path, num_types=20, num_lines=30)).shards(TextConfig(), 10**6)
-    first = by_shards.tokenize_shard(shard, TextConfig(), tmp_path / "000000")
+    first = by_shards.tokenize_shard(shard, shard.stamp(), TextConfig(), tmp_path / "000000")
     files = {file.name: file.read_bytes() for file in (tmp_path / "000000").iterdir()}
-    again = by_shards.tokenize_shard(shard, TextConfig(), tmp_path / "000000")
+    again = by_shards.tokenize_shard(shard, shard.stamp(), TextConfig(), tmp_path / "000000")
     assert first == again
     assert {file.name: file.read_bytes() for file in (tmp_path / "000000").iterdir()} == files
     assert len([*tmp_path.glob("000000*")]) == 1

@@ -31,7 +31,7 @@ def test_threads_do_not_change_the_result(data: TokenDataset, parts: int) -> Non
     found = [train_word2vec(data, replace(BLOCKS, parts=parts, threads=threads)) for threads in (1, 2, 4)]
     assert same(found[0], found[1]) and same(found[0], found[2])
     assert found[0].meta["loss"] == found[2].meta["loss"]
-    other = train_word2vec(data, replace(BLOCKS, parts=parts + 1))
+    other = train_word2vec(data, replace(BLOCKS, parts=parts - 1 or 2))
     assert not same(found[0], other)
 
 
@@ -77,8 +77,11 @@ def test_resumed_blocks_give_same_bytes(data: TokenDataset, tmp_path: Path, sett
 def test_settings_without_blocks_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"{next(iter(settings))}: .* with parts"):
         Word2VecConfig(**{"share_negatives": "pair", "parts": 2} | settings)
-    with pytest.raises(ConfigError, match=r"segment: 9 is not valid.*left out without parts"):
-        Word2VecConfig(segment=9)
+
+
+def test_segment_without_parts_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--segment: has no effect without --parts"):
+        resolve(Word2VecConfig(segment=9), 100, 1000)
 
 
 def test_default_segment_is_short_against_the_text() -> None:
