@@ -86,6 +86,16 @@ class Word2VecConfig(Config):
         False,
         "with --start: keep the vectors of known words to the bit, so that new words fit in",
     )
+    parts: int | None = setting(
+        None,
+        "cut the words into this many parts, and train the pairs in blocks that share no part, so that the "
+        "result is the same for any number of threads or workers [default: with --cluster, 8 or fewer]",
+        ge=1,
+        le=4096,
+    )
+    segment: int | None = setting(
+        None, "words of text whose pairs are cut into blocks [default with --parts: 1,000,000 or fewer]", ge=1
+    )
     backend: Literal["auto", "numpy", "cupy"] = setting("auto", "library of the arrays")
     kernel: Literal["auto", "fused", "layers"] = setting(
         "auto", "training step: compiled, or the readable reference"
@@ -100,6 +110,24 @@ class Word2VecConfig(Config):
         is_set = {"buckets": self.buckets is not None, "subword_units": self.subword_units != "characters"}
         if not has_ngrams and (useless := [name for name, needs_ngrams in is_set.items() if needs_ngrams]):
             raise ConfigError(f"{useless[0]}: has no effect without subwords. Add --subwords 3:6.")
+        if self.parts is not None:
+            self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Raise ConfigError for settings that blocks do not have."""
+        check(self.objective == "skipgram", self, "objective", "skipgram with parts or on a cluster")
+        check(self.loss == "negative-sampling", self, "loss", "negative-sampling with parts or on a cluster")
+        check(self.share_negatives == "pair", self, "share_negatives", "pair with parts or on a cluster")
+        check(
+            self.subwords is None,
+            self,
+            "subwords",
+            "left out with parts or on a cluster, because words share n-grams",
+        )
+        check(not self.freeze_known, self, "freeze_known", "left out with parts or on a cluster")
+        check(not self.deterministic, self, "deterministic", "left out with parts, which are deterministic")
+        check(self.backend in ("auto", "numpy"), self, "backend", "numpy with parts or on a cluster")
+        check(self.kernel in ("auto", "fused"), self, "kernel", "fused with parts or on a cluster")
 
     @property
     def ngrams(self) -> Ngrams | None:
