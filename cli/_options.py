@@ -389,6 +389,25 @@ encoding_options = option_group(
 )
 
 
+cluster_options = option_group(
+    click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="work on a Ray cluster: local (on this machine, for this command), auto, or ray://HOST:PORT",
+    ),
+    click.option(
+        "--workers",
+        metavar="N",
+        help="cores of the cluster to use, or a least and a most, such as 2:8 [default: all]",
+    ),
+    click.option(
+        "--plan",
+        is_flag=True,
+        help="with --cluster, show how the work is cut, the memory of a worker and what travels, and end",
+    ),
+)
+
+
 def training_options(checkpoint_every: str) -> Callable[[F], F]:
     """Return a decorator that adds corpus, output and checkpoints of a train command."""
     return option_group(
@@ -407,6 +426,7 @@ def training_options(checkpoint_every: str) -> Callable[[F], F]:
             help="time between checkpoints",
         ),
         config_file_option,
+        cluster_options,
     )
 
 

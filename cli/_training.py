@@ -5,26 +5,27 @@ from __future__ import annotations
 import math
 import signal
 import unicodedata
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nlpseq.config import TextConfig
+from nlpseq.config import CooccurrenceConfig, TextConfig
 from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError
 
 from ._inputs import SLOW_START, corpus_name, dataset_folder, encode_as, open_dataset, say_contents
-from ._options import is_typed
-from ._output import Progress, console, printable, say, say_warning, shell_path, shell_quoted
+from ._options import is_typed, require_with
+from ._output import Progress, console, print_columns, printable, say, say_warning, shell_path, shell_quoted
 
 if TYPE_CHECKING:
     from nlpseq.core.precompile import Kernel
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.dataset.vocab import Vocab
+    from nlpseq.distributed.ray_engine import RayTasks
     from nlpseq.lm.language_model import LanguageModel
     from nlpseq.training.progress import TrainProgress
     from nlpseq.training.resume import UnfinishedRun
@@ -65,11 +66,73 @@ def prepare(
     return data
 
 
+class Cluster:
+    """The options of a cluster: see cluster_options."""
+
+    def __init__(self, address: str | None, workers: str | None, *, plan: bool) -> None:
+        for name in ("workers", "plan"):
+            require_with(name, "--cluster", is_there=address is not None)
+        self.address, self._workers, self._plan = address, workers, plan
+
+    def __bool__(self) -> bool:
+        return self.address is not None
+
+    def require_encoded(self, sources: tuple[str, ...]) -> None:
+        """Raise ConfigError for a text if workers may be on other machines, which do not see the cache."""
+        if self.address in (None, "local") or dataset_folder(sources) is not None:
+            return
+        names = " ".join(map(shell_quoted, sources))
+        raise ConfigError(
+            f"--cluster {self.address}: needs an encoded corpus that all machines see. Run nlpseq preprocess "
+            f"{names} -o SHARED.tokens --cluster {self.address}, and name its folder."
+        )
+
+    def end_after_plan(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Print how the work is cut and end the command, if that is wanted."""
+        if self._plan:
+            print_columns(rows)
+            raise click.exceptions.Exit
+
+    def tasks(self, folder: Path, parts: int | None = None) -> RayTasks | None:
+        """Return tasks on the cluster, which is left at the end of the command; None without a cluster.
+
+        folder: that all machines must see. parts: tasks at once, at most.
+        """
+        if self.address is None:
+            return None
+        from nlpseq.distributed.ray_engine import check_shared_folder, open_cluster
+
+        tasks = click.get_current_context().with_resource(open_cluster(self.address, self._workers))
+        check_shared_folder(tasks, folder)
+        say(f"cluster {self.address}: {count_text(tasks.workers, 'worker')}")
+        if parts is not None and parts < tasks.workers:
+            idle = count_text(tasks.workers - parts, "worker")
+            say(f"{idle} will be idle, because the work has {count_text(parts, 'part')} (--parts)")
+        return tasks
+
+
 def lock_result(path: Path, *, force: bool) -> None:
     """Lock the path of a new result until the command ends, and check it."""
     from nlpseq.training.checkpoint import lock_output
 
     click.get_current_context().with_resource(lock_output(path, force=force))
+
+
+def count_on(
+    tasks: RayTasks | None,
+    config: CooccurrenceConfig,
+    threads: int | None,
+    progress: Progress,
+    data: TokenDataset,
+) -> Cooccurrence:
+    """Count the neighbors in the train split, on the cluster if there are tasks."""
+    if tasks is None:
+        from nlpseq.counts.cooccurrence import count_cooccurrences
+
+        return count_cooccurrences(data.split("train"), config, threads=threads, progress=progress.update)
+    from nlpseq.distributed.counts import count_cooccurrences as count_by_spans
+
+    return count_by_spans(data, config, tasks, progress=progress.update)
 
 
 def refuse_models(*texts: str | Path) -> None:
@@ -103,8 +166,12 @@ class TrainingSession(ExitStack):
         force: bool = False,
         resume: bool = False,
         checkpoint_every: float = 60.0,
+        cluster: str | None = None,
+        workers: str | None = None,
+        plan: bool = False,
     ) -> None:
         super().__init__()
+        self.cluster = Cluster(cluster, workers, plan=plan)
         self._command, self._suffix, self._unit, self._slow_start = command, suffix, unit, slow_start
         self.sources, self.is_resumed = sources, resume
         self._output, self.force, self._every = output, force, checkpoint_every
@@ -117,6 +184,7 @@ class TrainingSession(ExitStack):
         inputs: paths that may not be overwritten, besides the corpus. Raises an error if the path is taken.
         """
         refuse_models(*self.sources)
+        self.cluster.require_encoded(self.sources)
         name = corpus_name(self.sources)
         self.path = self._output or Path(name + self._suffix)
         paths = [Path(each) for each in (*self.sources, *inputs) if each]
@@ -156,7 +224,7 @@ class TrainingSession(ExitStack):
         from nlpseq.storage.locks import path_lock
         from nlpseq.training.resume import find_run, is_run, run_dir
 
-        for name in filter(is_typed, ("force", *start_only)):
+        for name in filter(is_typed, ("force", "plan", *start_only)):
             raise ConfigError(f"--{name}: does not go with --resume. Leave it out.")
         first, output = self.sources[0], self._output
         path = run_dir(Path(first))
@@ -179,6 +247,10 @@ class TrainingSession(ExitStack):
         count_pairs: Callable[..., Cooccurrence] | None = None,
     ) -> Any:
         """Continue a run to its end, and return the model; on_start or count_pairs must call `start`."""
+        if self.cluster and run.command != "train-counts" and run.settings.get("parts") is None:
+            raise ConfigError(
+                f"--cluster: {run.path} did not begin on a cluster or with --parts. Leave it out."
+            )
         from nlpseq.training.resume import Loaders, resume
 
         with self:
@@ -191,6 +263,7 @@ class TrainingSession(ExitStack):
                 progress=self._report,
                 loaders=Loaders(encode_as, count_pairs),
                 on_start=on_start,
+                open_tasks=self.cluster.tasks,
             )
         return self._complete(model)
 

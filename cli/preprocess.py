@@ -24,6 +24,7 @@ from ._inputs import (
 from ._options import (
     build_config,
     build_text_config,
+    cluster_options,
     config_file_option,
     config_options,
     corpus_argument,
@@ -34,7 +35,7 @@ from ._options import (
     threads_option,
 )
 from ._output import Progress, print_path, printable, say, say_warning, shell_path
-from ._training import lock_result, refuse_models
+from ._training import Cluster, count_on, lock_result, refuse_models
 
 __all__ = ["preprocess"]
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from nlpseq.counts.cooccurrence import Cooccurrence
     from nlpseq.dataset.token_dataset import TokenDataset
     from nlpseq.dataset.vocab import Vocab
+    from nlpseq.distributed.ray_engine import RayTasks
 
 
 @click.command(
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 @force_option
 @config_file_option
 @threads_option
+@cluster_options
 @click.option(
     "--cooccurrence",
     is_flag=True,
@@ -80,6 +83,9 @@ def preprocess(
     threads: int | None,
     cooccurrence: bool,
     start: Path | None,
+    cluster: str | None,
+    workers: str | None,
+    plan: bool,
 ) -> None:
     """Encode CORPUS into a vocabulary and token ids.
 
@@ -94,6 +100,9 @@ def preprocess(
     --subsample 0. Train on the result with `nlpseq train-w2v --start` or, from the counts, with
     `nlpseq train-counts` and the same settings of counting.
     """
+    engine = Cluster(cluster, workers, plan=plan)
+    if engine and start is not None:
+        raise ConfigError("--cluster: does not work with --start. Leave out one of the two.")
     earlier = None if start is None else _open_start(start, with_counts=cooccurrence)
     counted = None if earlier is None else earlier.counts
     config = build_text_config({} if earlier is None else earlier.text)
@@ -107,14 +116,24 @@ def preprocess(
     from nlpseq.storage import artifact
 
     corpus = open_sources(sources)
+    if engine:
+        from nlpseq.distributed.plan import plan_text
+
+        engine.end_after_plan(plan_text(corpus, config))
     path = output or Path(f"{corpus.name}.tokens")
     lock_result(path, force=force)
+    tasks = engine.tasks(path.resolve().parent)
     encoding = EncodingProgress(corpus)
     with artifact.atomic_directory(path, force=force) as new:
         with encoding as bar:
-            vocab = None if earlier is None else earlier.vocab
-            data = encode_into(corpus, config, new, start=vocab, threads=threads, progress=bar.report)
-        pairs = _count(data, counting, threads, counted) if cooccurrence else None
+            if tasks is None:
+                vocab = None if earlier is None else earlier.vocab
+                data = encode_into(corpus, config, new, start=vocab, threads=threads, progress=bar.report)
+            else:
+                from nlpseq.distributed.preprocess import preprocess as encode_by
+
+                data = encode_by(corpus, config, new, tasks, progress=bar.report)
+        pairs = _count(data, counting, threads, counted, tasks) if cooccurrence else None
     data.path = path
     say_contents(data, counting.subsample if cooccurrence else 0.0, "--cooccurrence")
     if earlier is not None:
@@ -185,16 +204,20 @@ def _open_start(path: Path, *, with_counts: bool) -> _Earlier:
 
 
 def _count(
-    data: TokenDataset, config: CooccurrenceConfig, threads: int | None, earlier: Cooccurrence | None
+    data: TokenDataset,
+    config: CooccurrenceConfig,
+    threads: int | None,
+    earlier: Cooccurrence | None,
+    tasks: RayTasks | None,
 ) -> int:
     """Store counts of the train split in the dataset, and return the number of pairs.
 
     earlier: counts of earlier texts, to add.
     """
-    from nlpseq.counts.cooccurrence import add_counts, count_cooccurrences
+    from nlpseq.counts.cooccurrence import add_counts
 
-    with Progress("counting", "words", SLOW_START) as progress:
-        counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress.update)
+    with Progress("counting", "words" if tasks is None else "spans", SLOW_START) as progress:
+        counts = count_on(tasks, config, threads, progress, data)
     if earlier is not None:
         counts = add_counts(earlier, counts)
     counts.save(data.path / "cooccurrence")

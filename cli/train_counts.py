@@ -27,7 +27,7 @@ from ._options import (
     training_options,
 )
 from ._output import Progress, print_path, say
-from ._training import TrainingSession, prepare, say_neighbors, say_untrained
+from ._training import TrainingSession, count_on, prepare, say_neighbors, say_untrained
 
 __all__ = ["train_counts"]
 
@@ -98,12 +98,12 @@ def _start(session: TrainingSession, method: str) -> Vectors:
     if svd := configs.get(SVDConfig):
         _check_dim(svd, data)
     if method != "glove":
-        return _factorize(session, data, _count(data, counting, threads), configs)
+        return _factorize(session, data, _count(session, data, counting, threads), configs)
     from nlpseq.counts.glove import train_glove
 
     config = configs[GloveConfig]
     _check_room(path, data.vocab.num_words, config)
-    counts = _count(data, counting, threads, config)
+    counts = _count(session, data, counting, threads, config)
     return session.train(partial(train_glove, counts, config), data)
 
 
@@ -113,7 +113,7 @@ def _resume(session: TrainingSession, method: str) -> Vectors:
         _check_room(run.path, data.vocab.num_words, run.configs["glove_config"])
 
     def count(data: TokenDataset, config: CooccurrenceConfig, threads: int | None) -> Cooccurrence:
-        counts = _count(data, config, threads, run.configs["glove_config"])
+        counts = _count(session, data, config, threads, run.configs["glove_config"])
         say(f"continuing in epoch {run.stored_counter('epoch') + 1}")
         session.start()
         return counts
@@ -165,13 +165,23 @@ def _refuse_useless(method: str) -> None:
 
 
 def _count(
-    data: TokenDataset, config: CooccurrenceConfig, threads: int | None, glove: GloveConfig | None = None
+    session: TrainingSession,
+    data: TokenDataset,
+    config: CooccurrenceConfig,
+    threads: int | None,
+    glove: GloveConfig | None = None,
 ) -> Cooccurrence:
     """Return the counts of the train split; raise ResourceError if memory does not suffice for GloVe."""
     from nlpseq.counts.cooccurrence import find_or_count
 
-    with Progress("counting", "words", SLOW_START) as progress:
-        counts = find_or_count(data, config, threads=threads, progress=progress.update, notice=say)
+    if session.cluster:
+        from nlpseq.distributed.plan import plan_counts
+
+        session.cluster.end_after_plan(plan_counts(data, config))
+    tasks = session.cluster.tasks(data.path)
+    with Progress("counting", "words" if tasks is None else "spans", SLOW_START) as progress:
+        count = partial(count_on, tasks, config, threads, progress)
+        counts = find_or_count(data, config, notice=say, count=count)
     num_pairs, num_words = count_text(counts.matrix.nnz, "pair"), count_text(len(counts.vocab), "word")
     say(f"{num_pairs} of {num_words}; seed: {counts.config.seed}")
     if glove is not None:

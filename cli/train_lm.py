@@ -118,7 +118,17 @@ def _start(
         valid_data = encode_for((valid,), data.config, data.vocab)
         say(f"validation: {count_text(valid_data.num_tokens, 'token')} of {valid}")
     _check_room(path, config, data)
-    return session.train(partial(train, data, config, valid=valid_data, vectors=word_vectors), data, valid)
+    if session.cluster:
+        from nlpseq.distributed.plan import plan_language_model
+        from nlpseq.lm.model import num_parameters
+        from nlpseq.lm.train import resolve
+
+        config = resolve(config, has_tasks=True)
+        rows = plan_language_model(config, num_parameters(config, len(data.vocab)))
+        session.cluster.end_after_plan(rows)
+    tasks = session.cluster.tasks(data.path, config.parts)
+    function = partial(train, data, config, valid=valid_data, vectors=word_vectors, tasks=tasks)
+    return session.train(function, data, valid)
 
 
 def _resume(session: TrainingSession) -> LanguageModel:

@@ -113,7 +113,13 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
     """Train, and return the vectors; also the vectors of the start, if any."""
     require_with("freeze_known", "--start", is_there=start_path is not None)
     start = None if start_path is None else _open_start(start_path)
-    config, shares = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset]), dict[str, Any]()
+    if start is not None and session.cluster:
+        raise ConfigError("--cluster: does not work with --start. Leave out one of the two.")
+    if session.cluster and explicit_settings(Word2VecConfig).get("share_negatives") == "window":
+        raise ConfigError("--share-negatives window: does not work with --cluster. Leave it out.")
+    is_in_parts = bool(session.cluster) or explicit_settings(Word2VecConfig).get("parts") is not None
+    in_parts = {"share_negatives": "pair"} if is_in_parts else {}
+    config, shares = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset] | in_parts), dict[str, Any]()
     if start is not None:
         from nlpseq.word2vec.start import earlier_tokens, word2vec_settings
 
@@ -129,7 +135,7 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
 
     choice = select(config)
     path = session.lock_output(start_path)
-    kernels = to_compile(config, choice)
+    kernels = to_compile(config, choice, in_blocks=is_in_parts)
     if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()
     known = None if start is None else start.vectors.vocab
@@ -141,9 +147,20 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
         say_warning(
             f"{data.name}: has the words of a start too. Use --start MODEL to go on with its vectors."
         )
+    if session.cluster:
+        from nlpseq.word2vec.train import choose_parts
+
+        config = choose_parts(config, data.vocab.num_words)
     config = _check_room(path, data, config, None if start is None else earlier_tokens(start, data))
+    if session.cluster:
+        from nlpseq.distributed.plan import plan_word2vec
+
+        session.cluster.end_after_plan(
+            plan_word2vec(config, data.vocab.num_words, data.split("train").num_tokens)
+        )
     say(f"backend {choice.backend}, kernel {choice.kernel}")
-    vectors = session.train(partial(train_word2vec, data, config, start=start), data)
+    tasks = session.cluster.tasks(data.path, config.parts)
+    vectors = session.train(partial(train_word2vec, data, config, start=start, tasks=tasks), data)
     return vectors, start.vectors if start is not None else None
 
 

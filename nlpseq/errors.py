@@ -17,6 +17,7 @@ arguments of Python for the options.
 import errno
 import re
 from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["DISK_FULL", "SHORTAGE", "ArtifactError", "BackendUnavailable", "ConfigError", "DataError"]
 __all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError", "UnknownWord", "advise"]
@@ -41,6 +42,16 @@ class NlpseqError(Exception):
         arguments = [f"--{name} is {_IN_PYTHON.get(name, name.replace('-', '_') + '=')}" for name in options]
         if arguments:
             self.add_note(f"In Python, {', '.join(arguments)}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:  # because pickle calls a class with its message alone
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[NlpseqError], args: tuple[object, ...], fields: dict[str, Any]) -> NlpseqError:
+    """Return a copy of an error from another process."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class RunError(NlpseqError):

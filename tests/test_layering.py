@@ -14,7 +14,7 @@ LAYERS = [  # a module imports from the same layer and from layers below
     {"dataset"},
     {"vectors", "training"},
     {"word2vec", "counts", "lm"},
-    {"evaluation"},
+    {"evaluation", "distributed"},
     {"__init__", "__main__", "sklearn", "corpora"},
     {"cli"},
 ]
@@ -38,6 +38,7 @@ HOMES = {  # third-party module: pattern of the files that may import the module
     "numba": "*_numba.py",
     "pickle": "nowhere",
     "pythainlp": "nlpseq/tokenizers/thai.py",
+    "ray": "nlpseq/distributed/ray_engine.py",
     "pyarrow": "parquet.py",  # of reading, and of vectors/formats
     "spacy": "nlpseq/vectors/formats/spacy.py",
     "sklearn": "nlpseq/sklearn.py",

@@ -49,6 +49,13 @@ class LMConfig(Config):
     weight_decay: float = setting(1e-4, "weight decay; plain L2 unless the optimizer is adamw", ge=0)
 
     batch_size: int = setting(32, "columns of the folded text", ge=1, le=_MAX_SIZE)
+    parts: int | None = setting(
+        None,
+        "cut the columns into this many parts, whose gradients are averaged, so that the result is the same "
+        "for any number of workers [default: with --cluster, one for 8 columns]",
+        ge=1,
+        le=4096,
+    )
     bptt: int = setting(35, "time steps of backpropagation", ge=1, le=_MAX_SIZE)
     lengths: Literal["fixed", "bucketed"] = setting("fixed", "chunks of bptt steps, or of a few lengths")
     clip_norm: float | None = setting(1.0, "largest norm of the gradient of all weights", gt=0)
@@ -91,3 +98,5 @@ class LMConfig(Config):
         super().__post_init__()
         has_one = self.epochs is None or self.time_budget is None
         check(has_one, self, "time_budget", "left out if epochs are set")
+        is_enough = self.parts is None or self.parts <= self.batch_size
+        check(is_enough, self, "parts", f"at most {self.batch_size}, the columns")

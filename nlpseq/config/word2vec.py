@@ -85,6 +85,16 @@ class Word2VecConfig(Config):
         False,
         "with --start: keep the vectors of known words to the bit, so that new words fit in",
     )
+    parts: int | None = setting(
+        None,
+        "cut the words into this many parts, and train the pairs in blocks that share no part, so that the "
+        "result is the same for any number of threads or workers [default: with --cluster, 8 or fewer]",
+        ge=1,
+        le=4096,
+    )
+    segment: int | None = setting(
+        None, "words of text whose pairs are cut into blocks [default with --parts: 1,000,000 or fewer]", ge=1
+    )
     backend: Literal["auto", "numpy", "cupy"] = setting("auto", "library of the arrays")
     kernel: Literal["auto", "fused", "layers"] = setting(
         "auto", "training step: compiled, or the readable reference"
@@ -99,6 +109,18 @@ class Word2VecConfig(Config):
         check(self.buckets is None or has_ngrams, self, "buckets", "left out without subwords")
         is_usual = self.subword_units == "characters"
         check(is_usual or has_ngrams, self, "subword_units", "left out without subwords")
+        if self.parts is not None:
+            self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Raise ConfigError for settings that blocks do not have."""
+        check(self.objective == "skipgram", self, "objective", "skipgram with parts")
+        check(self.loss == "negative-sampling", self, "loss", "negative-sampling with parts")
+        check(self.share_negatives == "pair", self, "share_negatives", "pair with parts")
+        check(self.subwords is None, self, "subwords", "left out with parts, because words share n-grams")
+        check(not self.freeze_known, self, "freeze_known", "left out with parts")
+        check(self.backend in ("auto", "numpy"), self, "backend", "numpy with parts")
+        check(self.kernel in ("auto", "fused"), self, "kernel", "fused with parts")
 
     @property
     def ngrams(self) -> Ngrams | None:

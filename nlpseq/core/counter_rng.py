@@ -37,6 +37,7 @@ class Stream(IntEnum):
     NOISE = 5  # dropout masks
     LENGTH = 6  # of backpropagation through time
     CHOICE = 7  # of a next token, of pairs
+    PART = 8  # of the vocabulary
 
 
 WEYL = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd

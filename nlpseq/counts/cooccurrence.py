@@ -13,7 +13,7 @@ Letters: V words.
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -53,7 +53,9 @@ __all__ = [
     "add_counts",
     "count_cooccurrences",
     "count_matrix",
+    "describe_text",
     "find_or_count",
+    "join_rows",
 ]
 
 KIND, VERSION = "cooccurrence", 1
@@ -92,7 +94,9 @@ class Cooccurrence:
             "num_words": len(self.vocab),
             "num_pairs": int(self.matrix.nnz),
         }
-        known = {key: value for key, value in self.meta.items() if key in ("text_config", "num_tokens")}
+        known = {
+            key: value for key, value in self.meta.items() if key in ("text_config", "num_tokens", "cluster")
+        }
         with artifact.create(Path(path), KIND, VERSION, force=force) as folder:
             folder.write_meta(known | made | {"vocab_digest": self.vocab.digest})
             self.vocab.save(folder.path / "vocab.tsv")
@@ -147,7 +151,7 @@ def count_cooccurrences(
     vocab = data.vocab.without_specials()
     tokens = Text(data.tokens, data.sentences, keep_thresholds(data.word_counts, counting.subsample))
     matrix = count_matrix(tokens, counting, threads or available_cores(), memory_bytes, progress)
-    return Cooccurrence(matrix, vocab, counting, _meta_of(data))
+    return Cooccurrence(matrix, vocab, counting, describe_text(data))
 
 
 def find_or_count(
@@ -157,10 +161,12 @@ def find_or_count(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     notice: Callable[[str], None] = lambda message: None,
+    count: Callable[[TokenDataset], Cooccurrence] | None = None,
 ) -> Cooccurrence:
     """Return the counts of the train split, from the folder of the corpus if the same are stored there.
 
-    notice: told which stored counts are used or not. meta has `count_seconds`. Raises ConfigError for other
+    notice: told which stored counts are used or not. count: counts the train split of a corpus, in place of
+    count_cooccurrences. meta has `count_seconds`. Raises ConfigError for other
     settings than of the counts in a corpus with a start, because these cannot be counted again.
     """
     started, stored, counts = time.perf_counter(), data.path / "cooccurrence", None
@@ -168,7 +174,9 @@ def find_or_count(
         counts = _find(stored, data, config, notice)
     elif "start" in data.meta:
         notice(f"{data.name}: has no counts of earlier texts, so only this text is counted")
-    if counts is None:
+    if counts is None and count is not None:
+        counts = count(data)
+    elif counts is None:
         counts = count_cooccurrences(data.split("train"), config, threads=threads, progress=progress)
     counts.meta["count_seconds"] = time.perf_counter() - started
     return counts
@@ -187,7 +195,9 @@ def _find(
         differences = ["another vocabulary"]
     if not differences:
         notice(f"counts of {stored}")
-        return Cooccurrence(found.matrix, found.vocab, config, found.meta | _meta_of(data.split("train")))
+        return Cooccurrence(
+            found.matrix, found.vocab, config, found.meta | describe_text(data.split("train"))
+        )
     if "start" in data.meta:
         options = " ".join(f"--{name.replace('_', '-')} {has[name]}" for name in names)
         raise ConfigError(
@@ -235,7 +245,7 @@ def _renumbered(counts: Cooccurrence, vocab: Vocab) -> csr_array:
     return matrix
 
 
-def _meta_of(data: TokenDataset) -> artifact.Meta:
+def describe_text(data: TokenDataset) -> artifact.Meta:
     """Return fields of meta.json about the corpus that was counted."""
     return {
         "text_config": asdict(data.config),
@@ -254,29 +264,45 @@ def count_matrix(
     memory_bytes: int,
     progress: Callable[[int, int], None] | None = None,
     block_tokens: int = BLOCK_TOKENS,
+    *,
+    in_units: bool = False,
 ) -> csr_array:
-    """Return the counts of a text as a (V, V) matrix, in blocks of tokens."""
+    """Return the counts of a text as a (V, V) matrix, in blocks of tokens.
+
+    in_units: int64, to be divided by UNIT, so that counts of parts of a text can be added without rounding.
+    """
     use_cache_for_numba()
     num_words = len(text.keep_V)
     with _scratch() as folder, ThreadPoolExecutor(threads) as pool:
         key = stream_key(config.seed, Stream.KEEP, 0)
         stream, counts_V = _compact(folder / "stream.npy", text, key, block_tokens)
         starts_V = np.cumsum([0, *counts_V])
-        files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
-        sizes = [np.zeros(1, np.int64)]
-        with (
-            NpyWriter(files["data"], np.float64) as data,
-            NpyWriter(files["indices"], np.int32) as indices,
-        ):
+
+        def blocks() -> Iterator[tuple[Any, Any, Any]]:
             for rows in _counted(stream, starts_V, config, pool, threads, memory_bytes):
-                data.append(rows.sums / UNIT)
-                indices.append(rows.columns)
-                sizes.append(rows.sizes)
+                yield rows.sums if in_units else rows.sums / UNIT, rows.columns, rows.sizes
                 if progress is not None:
                     progress(int(starts_V[rows.last]), int(starts_V[-1]))
-        data_N = load_array(files["data"], np.float64, 1)
-        indices_N = load_array(files["indices"], np.int32, 1)
-    return as_csr((num_words, num_words), data_N, indices_N, np.cumsum(np.concatenate(sizes)))
+
+        return join_rows(blocks(), num_words, np.int64 if in_units else np.float64)
+
+
+def join_rows(
+    blocks: Iterable[tuple[npt.NDArray[Any], npt.NDArray[np.int32], npt.NDArray[np.int64]]],
+    num_words: int,
+    dtype: type[np.generic],
+) -> csr_array:
+    """Return a (V, V) matrix, mapped from deleted files; blocks: data, columns and sizes of rows."""
+    sizes = [np.zeros(1, np.int64)]
+    with _scratch() as folder:
+        files = {name: folder / f"{name}.npy" for name in ("data", "indices")}
+        with NpyWriter(files["data"], dtype) as data, NpyWriter(files["indices"], np.int32) as indices:
+            for data_N, columns_N, sizes_R in blocks:
+                data.append(data_N)
+                indices.append(columns_N)
+                sizes.append(sizes_R)
+        mapped = load_array(files["data"], dtype, 1), load_array(files["indices"], np.int32, 1)
+    return as_csr((num_words, num_words), *mapped, np.cumsum(np.concatenate(sizes)))
 
 
 class _Rows(NamedTuple):

@@ -217,7 +217,7 @@ class Trainer:
         return Vectors(counts.vocab, words_VD, contexts_VD, meta)
 
 
-_PROVENANCE = ("corpus", "data_digest", "data_vocab_digest", "count_seconds", "source")
+_PROVENANCE = ("corpus", "data_digest", "data_vocab_digest", "count_seconds", "source", "cluster")
 
 
 def _identity(counts: Cooccurrence) -> artifact.Meta:

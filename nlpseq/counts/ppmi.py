@@ -54,6 +54,7 @@ def ppmi(counts: Cooccurrence, config: PPMIConfig | None = None, **settings: Any
         "text_config": counts.meta.get("text_config"),
         "tokens": counts.meta.get("num_tokens"),
     }
+    meta |= {key: counts.meta[key] for key in ("cluster",) if key in counts.meta}
     return Vectors(counts.vocab, matrix, meta=meta)
 
 

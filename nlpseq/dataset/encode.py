@@ -47,7 +47,8 @@ from nlpseq.tokenizers.bpe import BPE
 from nlpseq.tokenizers.char_classes import CLASSIFIED
 from nlpseq.tokenizers.scripts import korean_notice, unspaced_notice
 
-__all__ = ["EncodeCallback", "EncodeProgress", "preprocess", "to_compile", "tokenizer_versions"]
+__all__ = ["EncodeCallback", "EncodeProgress", "notices_of_tokens", "preprocess", "to_compile"]
+__all__ += ["tokenizer_versions"]
 
 _SAMPLE = 100  # runs of this many tokens, to judge the tokenizer
 
@@ -120,7 +121,7 @@ def preprocess(
         if config.column is not None and vocab is start is None and not corpus.is_spooled:
             require_columns(report.formats, corpus.describe())
         splits = split_sentences(text.sentences, config, corpus.describe())
-        notices = [] if vocab or start else _notices_of_tokens(text, config)
+        notices = [] if vocab or start else notices_of_tokens(text, config)
         try:
             if config.tokenizer_kind == "bpe":
                 train_end = splits["train"][1]
@@ -193,7 +194,7 @@ def _report(
             progress(EncodeProgress(block.bytes_read, total_bytes, tokens))
 
 
-def _notices_of_tokens(text: ProvisionalText, config: TextConfig) -> list[str]:
+def notices_of_tokens(text: ProvisionalText, config: TextConfig) -> list[str]:
     """Return a notice about the tokenizer if a sample of the tokens shows a script that needs another."""
     if config.tokenizer not in CLASSIFIED or not text.num_tokens:
         return []

@@ -55,18 +55,25 @@ class Columns:
     """A stream folded into B columns of equal length; up to B - 1 tokens remain unread.
 
     rotation: start of the first column in the stream; another value per epoch moves the column borders.
-    read_ahead: rows read from disk at a time. Raises DataError if the stream is empty.
+    read_ahead: rows read from disk at a time. chosen: the columns to read, default all. Raises DataError if
+    the stream is empty.
     """
 
     def __init__(
-        self, stream: Stream, batch_size: int = 1, rotation: int = 0, read_ahead: int = READ_AHEAD_ROWS
+        self,
+        stream: Stream,
+        batch_size: int = 1,
+        rotation: int = 0,
+        read_ahead: int = READ_AHEAD_ROWS,
+        chosen: range | None = None,
     ) -> None:
         if not len(stream):
             raise DataError("text: has no tokens. Name a text with at least one word.")
         self.stream, self.read_ahead = stream, read_ahead
         self.length = len(stream) // batch_size
-        self.starts = [rotation + column * self.length for column in range(batch_size)]
-        self._block_TB = np.empty((0, batch_size), np.int64)  # rows read ahead
+        chosen = range(batch_size) if chosen is None else chosen
+        self.starts = [rotation + column * self.length for column in chosen]
+        self._block_TB = np.empty((0, len(chosen)), np.int64)  # rows read ahead
         self._block_start = 0
 
     def window(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

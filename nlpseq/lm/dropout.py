@@ -1,6 +1,7 @@
 """Dropout masks of a language model.
 
-One generator, seeded with (seed, step), draws all masks of a training step, so a resumed run repeats them.
+One generator, seeded with (seed, step, part of the batch), draws all masks of a training step, so a resumed
+run repeats them.
 
 Letters: V vocabulary entries, T time steps, B columns, D features.
 """
@@ -31,11 +32,11 @@ def resolve_dropout(config: LMConfig, passes: float) -> LMConfig:
 
 
 class DropoutMasks:
-    """The masks of one training step. A rate of 0 or None drops nothing."""
+    """The masks of one training step, for a part of the batch. A rate of 0 or None drops nothing."""
 
-    def __init__(self, seed: int, step: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, seed: int, step: int, device: torch.device | str = "cpu", part: int = 0) -> None:
         self.generator = torch.Generator(device)
-        self.generator.manual_seed(random_bits(seed, Stream.NOISE, 0, step) >> 1)  # torch takes 63 bits
+        self.generator.manual_seed(random_bits(seed, Stream.NOISE, part, step) >> 1)  # torch takes 63 bits
 
     def mask(self, rate: float, *shape: int) -> Tensor:
         """Return a mask of 0 (probability `rate`, a multiple of 1/65536) and 1/(1 - rate).

@@ -1,6 +1,7 @@
 """train_lm: a language model from an encoded corpus."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,12 +13,14 @@ import torch
 from nlpseq.config import LMConfig, TextConfig, lm_text
 from nlpseq.config.fields import is_number, split_settings
 from nlpseq.core.resources import available_cores, count_text
+from nlpseq.core.tasks import Tasks, ThreadTasks
 from nlpseq.dataset.diagnostics import UNSPACED
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import SPECIALS, Vocab
 from nlpseq.errors import ArtifactError, ConfigError, DataError, advise
 from nlpseq.lm.checkpoint import Checkpoint, model_config
+from nlpseq.lm.data_parallel import ParallelTrainer
 from nlpseq.lm.language_model import LanguageModel
 from nlpseq.lm.state import load_state
 from nlpseq.lm.trainer import Trainer
@@ -39,6 +42,7 @@ __all__ = ["CheckpointConfig", "find_initial_vectors", "resolve", "resume_lm", "
 
 DEFAULT_BUDGET = 600.0  # seconds
 COVERAGE = {"vectors_cover_words", "vectors_cover_text"}  # probe results of a run started from vectors
+COLUMNS_OF_PART = 8  # by default
 EMBEDDING_STD = 0.1 / 3**0.5  # of the uniform distribution of new embeddings
 
 
@@ -50,6 +54,7 @@ def train_lm(
     vectors: Vectors | None = None,
     checkpoint: CheckpointConfig | None = None,
     progress: ProgressCallback | None = None,
+    tasks: Tasks | None = None,
     **settings: Any,
 ) -> LanguageModel:
     """Train a language model on the train split, and return its best state on the valid split.
@@ -57,18 +62,19 @@ def train_lm(
     data: an encoded corpus, or a source as in open_corpus. settings: fields of config, and of TextConfig for
     a source, with the defaults of the command train-lm.
     valid: another text to validate on. vectors: first values of the embeddings of their words. checkpoint:
-    where to store the run; by default in memory only. A run stopped by checkpoint.should_stop has
-    meta["complete"] False. Raises DataError if the text is too short, RunError if training diverges.
+    where to store the run; by default in memory only. tasks: workers for the parts of the batch, default
+    threads if config.parts is set. A run stopped by checkpoint.should_stop has meta["complete"] False.
+    Raises DataError if the text is too short, RunError if training diverges.
     """
     with lock_new_run(checkpoint):
         chosen, text = split_settings(LMConfig, config, settings, TextConfig)
         defaults = lm_text(str(text.get("tokenizer", "word")), split=valid is None)
         data = as_dataset(data, text, defaults, chosen.threads)
-        trainer = _make_trainer(data, valid, resolve(chosen))
-        trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
-        trainer.probe_results = start_from(trainer, vectors) if vectors is not None else {}
-        trainer.probe_results |= trainer.probe()
-        return _run(trainer, checkpoint, progress)
+        with _trainer(data, valid, resolve(chosen, has_tasks=tasks is not None), tasks) as trainer:
+            trainer.provenance = (checkpoint and checkpoint.provenance) or trainer.provenance
+            trainer.probe_results = start_from(trainer, vectors) if vectors is not None else {}
+            trainer.probe_results |= trainer.probe()
+            return _run(trainer, checkpoint, progress)
 
 
 def resume_lm(
@@ -78,6 +84,7 @@ def resume_lm(
     valid: TokenDataset | None = None,
     changes: Mapping[str, Any] = MappingProxyType({}),
     progress: ProgressCallback | None = None,
+    tasks: Tasks | None = None,
 ) -> LanguageModel:
     """Continue a run exactly from its last checkpoint.
 
@@ -91,17 +98,17 @@ def resume_lm(
         check_unfinished(path, stored.meta)
         config, _ = model_config(place, stored.meta)
         check_same_text(path, data, is_same=data.digest == stored.meta.get("data_digest"))
-        trainer = _make_trainer(data, valid, replace(config, **changes))
-        is_same = trainer.valid.digest == stored.meta.get("valid_digest")
-        check_same_text(path, trainer.valid, is_same=is_same, done="validated")
-        trainer.probe_results = _probe_results(place, stored.meta)
-        trainer.provenance = checkpoint.provenance or stored.meta.get("source") or trainer.provenance
-        load_state(trainer, place, stored)
-        if changes:  # because another device may lack the precision
-            choice = trainer.choose_precision(changes.get("precision", trainer.precision))
-            if "precision" in changes:
-                trainer.probe_results["precision_reason"] = choice.reason
-        return _run(trainer, checkpoint, progress, is_resumed=True)
+        with _trainer(data, valid, replace(config, **changes), tasks) as trainer:
+            is_same = trainer.valid.digest == stored.meta.get("valid_digest")
+            check_same_text(path, trainer.valid, is_same=is_same, done="validated")
+            trainer.probe_results = _probe_results(place, stored.meta)
+            trainer.provenance = checkpoint.provenance or stored.meta.get("source") or trainer.provenance
+            load_state(trainer, place, stored)
+            if changes:  # because another device may lack the precision
+                choice = trainer.choose_precision(changes.get("precision", trainer.precision))
+                if "precision" in changes:
+                    trainer.probe_results["precision_reason"] = choice.reason
+            return _run(trainer, checkpoint, progress, is_resumed=True)
 
 
 def _run(
@@ -130,15 +137,36 @@ def _probe_results(path: Path, meta: artifact.Meta) -> artifact.Meta:
     )
 
 
-def resolve(config: LMConfig) -> LMConfig:
-    """Fill in the default time budget, unless epochs are set, and the threads."""
-    budget = config.time_budget
+def resolve(config: LMConfig, *, has_tasks: bool = False) -> LMConfig:
+    """Fill in the default time budget, unless epochs are set, the threads, and the parts for tasks."""
+    budget, parts = config.time_budget, config.parts
     if config.epochs is None and budget is None:
         budget = DEFAULT_BUDGET
-    return replace(config, time_budget=budget, threads=config.threads or available_cores())
+    if has_tasks and parts is None:
+        parts = max(1, config.batch_size // COLUMNS_OF_PART)
+    return replace(config, time_budget=budget, parts=parts, threads=config.threads or available_cores())
 
 
-def _make_trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConfig) -> Trainer:
+@contextmanager
+def _trainer(
+    data: TokenDataset, valid: TokenDataset | None, config: LMConfig, tasks: Tasks | None
+) -> Iterator[Trainer]:
+    """Yield the trainer of a run; tasks: for the parts of the batch, default threads."""
+    texts = _check_texts(data, valid, config)
+    if config.parts is None:
+        yield Trainer(*texts, config)
+    elif tasks is not None:
+        yield ParallelTrainer(*texts, config, tasks)
+    else:
+        assert config.threads
+        with closing(ThreadTasks(config.threads)) as threads:
+            yield ParallelTrainer(*texts, config, threads)
+
+
+def _check_texts(
+    data: TokenDataset, valid: TokenDataset | None, config: LMConfig
+) -> tuple[TokenDataset, TokenDataset]:
+    """Return the text to train on and the text to validate on."""
     if data.config.phrases:
         raise ConfigError(
             f"{data.name}: was encoded with phrases, which are for word vectors. Encode without --phrases."
@@ -160,7 +188,7 @@ def _make_trainer(data: TokenDataset, valid: TokenDataset | None, config: LMConf
             f"{data.name}: has {count_text(train.num_tokens, 'token')} to train on, and --batch-size "
             f"{config.batch_size} needs at least {min_tokens:,}. Give more text, or lower --batch-size."
         )
-    return Trainer(train, valid, config)
+    return train, valid
 
 
 def start_from(trainer: Trainer, vectors: Vectors) -> artifact.Meta:

@@ -24,10 +24,11 @@ from nlpseq.lm.averaging import Average, restored
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.card import model_card
 from nlpseq.lm.checkpoint import KIND, VERSION, Checkpoint, Tensors
-from nlpseq.lm.device import DTYPES, Precision, PrecisionTrial, choose_precision, open_device
+from nlpseq.lm.chunk import chunk_losses
+from nlpseq.lm.device import Precision, PrecisionTrial, choose_precision, open_device
 from nlpseq.lm.dropout import DropoutMasks, resolve_dropout
 from nlpseq.lm.evaluate import mean_loss, perplexity_of
-from nlpseq.lm.losses import NegativeSampler, activation_penalty, linear_cross_entropy, sampled_cross_entropy
+from nlpseq.lm.losses import NegativeSampler
 from nlpseq.lm.model import RecurrentLM, State, detach
 from nlpseq.lm.optim import clip, make_optimizer, rate_factor
 from nlpseq.lm.state import TrainState, training_tensors
@@ -180,18 +181,16 @@ class Trainer:
         """Run forward, backward and a step of the optimizer."""
         state, config = self.state, self.config
         rows = self._rows()
-        loss, penalty, carried = self._losses(rows, self.precision)
         self.optimizer.zero_grad()
-        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        loss, self.carried = self.backward(rows)
         clip(self.parameters, config)
         rate = self.rate() * rows / config.bptt
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        self.carried = detach(carried)
         if self._is_averaging():
             self.average.update()
-        self.loss_sum += loss.detach()
+        self.loss_sum += loss
         state.loss_steps += 1
         state.step += 1
         state.tokens += rows * config.batch_size
@@ -199,6 +198,12 @@ class Trainer:
         if state.row >= self.columns.length:
             state.epoch, state.row = state.epoch + 1, 0
             self.start_epoch()
+
+    def backward(self, rows: int) -> tuple[Tensor, State]:
+        """Set the gradients of the next rows; return their log-loss and the recurrent state."""
+        loss, penalty, carried = self._losses(rows, self.precision)
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), detach(carried)
 
     def rate(self) -> float:
         """Return the present learning rate."""
@@ -216,18 +221,13 @@ class Trainer:
     def _losses(self, rows: int, precision: Precision) -> tuple[Tensor, Tensor, State]:
         """Return the log-loss of the next rows, the penalty of regularizers, and the recurrent state."""
         window = self.columns.window(self.state.row, self.state.row + rows)
-        tokens_TB, targets_TB = (torch.from_numpy(each).to(self.device) for each in window)
-        noise = DropoutMasks(self.config.seed, self.state.step, self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            output = self.model(tokens_TB, self.carried, noise)
-            features_ND, targets_N = output.features_TBD.flatten(0, 1), targets_TB.flatten()
-            layer = self.model.softmax_weight, self.model.output_bias, targets_N
-            dtype = DTYPES[precision]
-            if self.done() < self.sampled_share:
-                loss = sampled_cross_entropy(features_ND, *layer, self.sampler, noise.generator, dtype)
-            else:
-                loss = linear_cross_entropy(features_ND, *layer, dtype)
-        return loss, activation_penalty(output, self.config), output.state
+        masks = DropoutMasks(self.config.seed, self.state.step, self.device)
+        sampler = self.sampler if self.is_sampling() else None
+        return chunk_losses(self.model, window, self.carried, masks, sampler, precision)
+
+    def is_sampling(self) -> bool:
+        """Return True while the softmax is sampled."""
+        return self.done() < self.sampled_share
 
     def _is_averaging(self) -> bool:
         """Return True if weights are averaged: ema near the end, nt-asgd after validation stops improving."""
@@ -279,7 +279,7 @@ class Trainer:
     def _log(self) -> None:
         """Add a line of metrics, and start a new mean of the loss."""
         loss, state = self._training_loss(), self.state
-        softmax = "sampled" if self.done() < self.sampled_share else "full"
+        softmax = "sampled" if self.is_sampling() else "full"
         place = {"step": state.step, "epoch": state.epoch, "tokens": state.tokens}
         figures = {"loss": loss, "perplexity": perplexity_of(loss), "learning_rate": self.rate()}
         self.metrics.append(place | figures | {"softmax": softmax})

@@ -13,12 +13,12 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from nlpseq.config import TextConfig
 from nlpseq.config.fields import from_dict
@@ -26,10 +26,10 @@ from nlpseq.core.resources import count_text
 from nlpseq.errors import ConfigError, DataError
 from nlpseq.reading.blocks import BlockLimits, cut_blocks
 from nlpseq.reading.decode import UTF_8, FileList, ReadReport, UnfitFile
-from nlpseq.reading.formats import format_of_name, spooled_text, texts_of
+from nlpseq.reading.formats import format_of_name, is_plain_lines, rest_of_text, spooled_text, texts_of
 from nlpseq.reading.markup import MarkupSample
 from nlpseq.reading.normalize import normalize_block
-from nlpseq.reading.open import RawBytes, read_errors
+from nlpseq.reading.open import RawBytes, SpanOfFile, line_starts, read_errors
 from nlpseq.reading.remote import RemoteFile, Version, is_remote, open_remote
 from nlpseq.reading.spool import NAME, Spool, spool_texts
 from nlpseq.storage.artifact import is_result
@@ -61,6 +61,7 @@ class _File:
     path: Path | None  # None: standard input, or texts in memory
     name: str  # for messages
     spool: Spool | None = None  # texts in memory
+    span: tuple[int, int] | None = None  # the bytes to read; None: all
 
     def _stat(self) -> os.stat_result | None:
         """Return size and time of a stored file, None for a pipe or standard input."""
@@ -78,7 +79,38 @@ class _File:
         if self.spool is not None:
             self.spool.file.seek(0)
             return nullcontext(self.spool.file)
+        if self.span is not None:
+            assert self.path is not None
+            return cast(AbstractContextManager[IO[bytes]], SpanOfFile(self.path, *self.span))
         return self.path.open("rb") if self.path else nullcontext(sys.stdin.buffer)
+
+    @property
+    def starts_inside(self) -> bool:
+        """True for bytes that do not begin with the file, so that nothing is recognized by them."""
+        return self.span is not None and self.span[0] > 0
+
+    @property
+    def bytes_to_read(self) -> int:
+        """Return the bytes of the span, or of the whole file."""
+        return self.span[1] - self.span[0] if self.span else self.stamp()[0]
+
+    def absolute(self) -> "_File":
+        """Return the same file for a process with another working directory."""
+        return replace(self, path=self.path and self.path.absolute())
+
+    def cut(self, config: TextConfig, max_bytes: int) -> "list[_File]":
+        """Return parts of about max_bytes that end after a line, if a part of the text can be read alone."""
+        if self.path is None or self.stamp()[0] <= max_bytes:
+            return [self]
+        with self.open() as stream:
+            is_plain = is_plain_lines(stream, self.name, config)
+        if not is_plain:
+            return [self]
+        bounds = line_starts(self.path, max_bytes)
+        return [
+            replace(self, span=(start, stop), name=f"{self.name} from byte {start:,}" if start else self.name)
+            for start, stop in pairwise(bounds)
+        ]
 
     def stamp(self) -> tuple[int, int]:
         """Return (bytes, modification time in ns) of a stored file."""
@@ -90,6 +122,10 @@ class _File:
         """Return the sha256 (hex) of a stored file."""
         with self.open() as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _bytes_to_read(file: _File | RemoteFile) -> int:
+    return file.bytes_to_read if isinstance(file, _File) else file.stamp()[0] or 0
 
 
 def _spool(file: _File | RemoteFile) -> Spool | None:
@@ -166,6 +202,32 @@ class Corpus:
         sizes = [size for size, _ in self.stamp() if size is not None]
         return sum(sizes) if self._is_stored and len(sizes) == len(self._files) else None
 
+    def bytes_to_read(self) -> int:
+        """Return the bytes of all spans of stored files, 0 for remote files of unknown size."""
+        return sum(_bytes_to_read(file) for file in self._files)
+
+    def shards(self, config: TextConfig, max_bytes: int) -> "list[Corpus]":
+        """Cut the corpus into parts of about max_bytes, which one after another have the same sentences.
+
+        Only plain text in UTF-8 with a sentence on each line is cut within a file. Raises ConfigError for
+        text that can be read only once.
+        """
+        if not self._is_stored or self.is_spooled:
+            raise ConfigError(f"{self.describe()}: is not in files. Save the text to files and name these.")
+        files = list[_File | RemoteFile]()
+        for file in self._files:
+            with read_errors(file.name):
+                files += file.absolute().cut(config, max_bytes) if isinstance(file, _File) else [file]
+        shards, sizes = [list[_File | RemoteFile]()], [0]
+        for file in files:
+            size = _bytes_to_read(file)
+            if shards[-1] and sizes[-1] + size > max_bytes:
+                shards.append([])
+                sizes.append(0)
+            shards[-1].append(file)
+            sizes[-1] += size
+        return [Corpus(self.name, each) for each in shards]
+
     def blocks(
         self, config: TextConfig, report: ReadReport, limits: BlockLimits = BlockLimits()
     ) -> Iterator[Block]:
@@ -196,7 +258,8 @@ class Corpus:
                 opened = file.open()
             with opened as stream:
                 raw = RawBytes(stream, file.name)
-                texts = texts_of(raw, config, report)
+                is_part = isinstance(file, _File) and file.starts_inside
+                texts = rest_of_text(raw, config, report) if is_part else texts_of(raw, config, report)
                 if spool := _spool(file):
                     texts = iter([spooled_text(raw, spool, config, report)])
                 try:

@@ -52,6 +52,11 @@ class FileList:
         self.num_files += 1
         self.first += [description][: _NAMED_FILES - len(self.first)]
 
+    def extend(self, others: "FileList") -> None:
+        """Count the files of another list after these."""
+        self.num_files += others.num_files
+        self.first += others.first[: _NAMED_FILES - len(self.first)]
+
     def __str__(self) -> str:
         more = self.num_files - len(self.first)
         return "; ".join(self.first) + (f" and {count_text(more, 'more file')}" if more else "")
@@ -91,6 +96,19 @@ class ReadReport:
         if records:
             before, first = self.skipped.get(reason, (0, place))
             self.skipped[reason] = before + records, first
+
+    def add(self, later: "ReadReport") -> None:
+        """Add what was found in a later part of the text."""
+        for name in ("invalid_bytes", "cut_lines", "cut_tokens", "lone_surrogates"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        for name in ("invalid", "nul", "other", "stray_quotes", "copies", "as_text"):
+            getattr(self, name).extend(getattr(later, name))
+        for encoding, files in later.encodings.items():
+            self.encodings[encoding] = self.encodings.get(encoding, 0) + files
+        for reason, (records, place) in later.skipped.items():
+            self.skip(reason, records, place)
+        self.formats = later.formats | self.formats
+        self.doubt, self.markup = self.doubt or later.doubt, self.markup or later.markup
 
     def note_format(self, title: str, column: str, name: str) -> None:
         """Note that a file is read as JSON or a table, with the text in a column."""
@@ -149,24 +167,29 @@ class ReadReport:
         return notices
 
 
-def decode(chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport) -> Iterator[bytes]:
+def decode(
+    chunks: Iterator[bytes], name: str, config: TextConfig, report: ReadReport, *, is_start: bool = True
+) -> Iterator[bytes]:
     r"""Yield the text of one file as pieces of UTF-8, with \n for every newline and a space for NUL.
 
-    name: of the file, for messages. With the tokenizer `bpe`, the bytes of a UTF-8 file stay as they are, and
-    are only checked. Raises UnfitFile for a file without text or in another encoding, and DataError for
-    invalid bytes if config.encoding_errors is strict.
+    name: of the file, for messages. is_start: the first bytes may be a byte order mark, or show a format
+    without text; False for a later part of a file. With the tokenizer `bpe`, the bytes of a UTF-8 file stay
+    as they are, and are only checked. Raises UnfitFile for a file without text or in another encoding, and
+    DataError for invalid bytes if config.encoding_errors is strict.
     """
     head, chunks = _read_head(chunks)
-    if kind := refuse_non_text(head, name, config):
-        report.as_text.add(f"{name} ({kind.name})")
-    encoding = _choose_encoding(head, name, config.encoding)
-    _note_encoding(head, name, encoding, _codec_name(config.encoding), report)
+    encoding = _codec_name(config.encoding)
+    if is_start:
+        if kind := refuse_non_text(head, name, config):
+            report.as_text.add(f"{name} ({kind.name})")
+        encoding = _choose_encoding(head, name, config.encoding)
+        _note_encoding(head, name, encoding, _codec_name(config.encoding), report)
     if config.tokenizer_kind == "bpe" and encoding == "utf-8":
         yield from _keep_bytes(_with_end(head, chunks), name, config)
         return
     decoder = _CountingDecoder(name, encoding, config, report)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    at_start = True
+    at_start = is_start
     for chunk, is_end in _with_end(head, chunks):
         text = decoder.decode(chunk, is_end)
         is_plain = decoder.is_utf_8 and b"\r" not in chunk and b"\0" not in chunk

@@ -8,21 +8,23 @@ record are line ends of the text. So the same text in another format gives the s
 
 from codecs import BOM_UTF8
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import IO
 
 from nlpseq.config import FORMATS, Format, TextConfig
 from nlpseq.errors import DataError
 from nlpseq.reading.archives import TAR_HEAD_BYTES, is_tar, is_zip, tar_members, zip_members
 from nlpseq.reading.decode import ReadReport, UnfitFile, decode, refuse_non_text
 from nlpseq.reading.jsonl import choose_path, json_text, sniff_json
-from nlpseq.reading.open import COMPRESSED_ENDINGS, READ_BYTES, RawBytes, decompressed
+from nlpseq.reading.open import COMPRESSED_ENDINGS, READ_BYTES, RawBytes, decoder_for, decompressed
 from nlpseq.reading.parquet import column_path, column_text, sniff_arrow
 from nlpseq.reading.sentences import document_end, end_sentences, keeps_nul
 from nlpseq.reading.spool import END_OF_TEXT, Spool
 from nlpseq.reading.tables import choose_field, sniff_dialect, table_text
 
-__all__ = ["format_of_name", "spooled_text", "texts_of"]
+__all__ = ["format_of_name", "is_plain_lines", "rest_of_text", "spooled_text", "texts_of"]
 
 _FORMATS_OF_ENDINGS: dict[str, Format] = {
     ".jsonl": "jsonl",
@@ -65,6 +67,28 @@ def texts_of(
     else:
         pieces = decode(chunks, raw.name, config, report)
         yield end_sentences(_record_text(pieces, raw.name, config, report), config.sentences)
+
+
+def is_plain_lines(stream: IO[bytes], name: str, config: TextConfig) -> bool:
+    """Return True for plain text in UTF-8 with a sentence on each line; stream: the file, from its start.
+
+    Such a file can be cut at line ends; see rest_of_text.
+    """
+    head = stream.read(TAR_HEAD_BYTES)
+    is_stored_otherwise = decoder_for(head) or is_tar(head) or is_zip(head) or sniff_arrow(head)
+    if config.sentences != "lines" or is_stored_otherwise:
+        return False
+    stream.seek(0)
+    report = ReadReport()
+    for pieces in texts_of(RawBytes(stream, name, hashed=False), config, report):
+        next(pieces, None)
+    return not report.formats and [*report.encodings] == ["utf-8"]
+
+
+def rest_of_text(raw: RawBytes, config: TextConfig, report: ReadReport) -> Iterator[Iterator[bytes]]:
+    """Yield the text of a file for which is_plain_lines is True, from a line after the first on."""
+    pieces = iter(lambda: raw.read(READ_BYTES), b"")
+    yield decode(pieces, raw.name, replace(config, encoding="utf-8"), report, is_start=False)
 
 
 def spooled_text(raw: RawBytes, spool: Spool, config: TextConfig, report: ReadReport) -> Iterator[bytes]:

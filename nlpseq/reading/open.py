@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import ENOMEM
+from pathlib import Path
 from typing import IO, Any
 
 from nlpseq.core.cache_dir import cache_dir
@@ -26,8 +27,8 @@ else:
     from backports import zstd
 
 __all__ = [
-    "COMPRESSED_ENDINGS", "HEAD_BYTES", "READ_BYTES", "ChunkStream", "RawBytes", "decoder_for",
-    "decompressed", "read_errors",
+    "COMPRESSED_ENDINGS", "HEAD_BYTES", "READ_BYTES", "ChunkStream", "RawBytes", "SpanOfFile", "decoder_for",
+    "decompressed", "line_starts", "read_errors",
 ]  # fmt: skip
 
 COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
@@ -93,6 +94,45 @@ class RawBytes:
             for chunk in content:
                 copy.write(chunk)
             yield RawBytes(copy, self.name, hashed=False)
+
+
+class SpanOfFile(io.RawIOBase):
+    """Bytes start to stop - 1 of a file, as a stream."""
+
+    def __init__(self, path: Path, start: int, stop: int) -> None:
+        self._file = path.open("rb")
+        self._file.seek(start)
+        self._left = stop - start
+
+    def readable(self) -> bool:
+        """Return True: the stream is made for reading."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill the buffer with the next bytes; return their number, 0 at the end."""
+        data = self._file.read(min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+def line_starts(path: Path, distance: int) -> list[int]:
+    """Return 0, the starts of lines about `distance` bytes apart, and the size of a file."""
+    starts, size = [0], path.stat().st_size
+    with path.open("rb") as file:
+        while starts[-1] + distance < size:
+            file.seek(starts[-1] + distance)
+            while (chunk := file.read(READ_BYTES)) and b"\n" not in chunk:
+                pass
+            if not chunk:
+                break
+            starts.append(file.tell() - len(chunk) + chunk.index(b"\n") + 1)
+    return [*starts, size] if starts[-1] < size else starts
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlpseq.config import CooccurrenceConfig, GloveConfig, LMConfig, TextConfig, Word2VecConfig
 from nlpseq.config.fields import from_stored, is_number
+from nlpseq.core.tasks import Tasks
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.errors import ArtifactError, ConfigError
 from nlpseq.storage import artifact
@@ -162,12 +163,14 @@ def resume(
     progress: ProgressCallback | None = None,
     loaders: Loaders = Loaders(),  # noqa: B008  (immutable)
     on_start: Callable[[UnfinishedRun, TokenDataset], None] | None = None,
+    open_tasks: Callable[[Path], Tasks | None] = lambda folder: None,
 ) -> "Vectors | LanguageModel":
     """Continue a run of word2vec, GloVe or the language model, and store the result in the same folder.
 
     path: of the run, or the run itself. corpus: where the text is now; by default where the run stored it.
     command: the only command allowed for a path. settings: of the run, checked, or new values of machine
-    settings, such as threads. checkpoint_every: seconds. on_start: called before training.
+    settings, such as threads. checkpoint_every: seconds. on_start: called before training. open_tasks: return
+    workers for a run in parts, which all see the folder of the encoded corpus, or None for threads.
     Raises the errors of find_run, and ArtifactError if the corpus has changed.
     """
     run = path if isinstance(path, UnfinishedRun) else find_run(Path(path), command)
@@ -186,7 +189,8 @@ def resume(
     if run.command == "train-w2v":
         from nlpseq.word2vec.train import resume_word2vec
 
-        return resume_word2vec(config, data, changes=changes, progress=progress)
+        tasks = open_tasks(data.path)
+        return resume_word2vec(config, data, changes=changes, progress=progress, tasks=tasks)
     if run.command == "train-counts":
         from nlpseq.counts.cooccurrence import find_or_count
         from nlpseq.counts.glove import resume_glove
@@ -200,4 +204,5 @@ def resume(
     from nlpseq.lm.train import resume_lm
 
     valid = find_valid(run.path, run.meta, data, loaders.encode)
-    return resume_lm(config, data, valid=valid, changes=changes, progress=progress)
+    tasks = open_tasks(data.path)
+    return resume_lm(config, data, valid=valid, changes=changes, progress=progress, tasks=tasks)

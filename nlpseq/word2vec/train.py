@@ -1,6 +1,7 @@
 """train_word2vec: word vectors from an encoded corpus."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -9,6 +10,7 @@ from typing import Any
 from nlpseq.config import TextConfig, Word2VecConfig
 from nlpseq.config.fields import split_settings
 from nlpseq.core.resources import available_cores, count_text
+from nlpseq.core.tasks import Tasks, ThreadTasks
 from nlpseq.dataset.encode_cache import as_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
@@ -20,13 +22,14 @@ from nlpseq.training.progress import ProgressCallback
 from nlpseq.training.provenance import check_same_text
 from nlpseq.vectors.subwords import count_ngrams
 from nlpseq.vectors.vectors import Vectors
+from nlpseq.word2vec.block_trainer import BlockTrainer
 from nlpseq.word2vec.checkpoint import load_checkpoint
 from nlpseq.word2vec.parallel import ParallelSizes
 from nlpseq.word2vec.start import Start, check_joint, earlier_tokens, new_share, word2vec_settings
 from nlpseq.word2vec.trainer import Trainer
 
-__all__ = ["DEFAULT_RATE", "MAX_DEFAULT_BUCKETS", "choose_buckets", "resolve", "resume_word2vec"]
-__all__ += ["train_word2vec"]
+__all__ = ["DEFAULT_RATE", "MAX_DEFAULT_BUCKETS", "choose_buckets", "choose_parts", "resolve"]
+__all__ += ["resume_word2vec", "train_word2vec"]
 
 CONTINUED_RATE = 1.5  # times the usual rate of skip-gram, because means over texts bear it: see README.md
 DEFAULT_RATE = {"skipgram": 0.025, "legacy": 0.075, "corrected": 0.15}  # measured: see README.md
@@ -36,6 +39,8 @@ SUBWORD_RATE = {"skipgram": 0.04, "legacy": 0.05, "corrected": 0.15}  # measured
 SHORT_TRAINING = 35e6  # words, in all epochs
 SHORT_SMOOTHING, SHORT_RATE = 0.75, 0.06  # of skip-gram with n-grams in a short training; measured
 MAX_DEFAULT_BUCKETS = 2_000_000  # the default of fastText
+MAX_PARTS, WORDS_OF_PART = 8, 1000  # by default
+MAX_SEGMENT, MIN_SEGMENTS = 1_000_000, 16  # by default: words, and segments of a text
 
 
 def train_word2vec(
@@ -46,6 +51,7 @@ def train_word2vec(
     progress: ProgressCallback | None = None,
     checkpoint: CheckpointConfig | None = None,
     sizes: ParallelSizes | None = None,
+    tasks: Tasks | None = None,
     **settings: Any,
 ) -> Vectors:
     """Train CBOW or skip-gram vectors of every word on the train split.
@@ -79,8 +85,9 @@ def train_word2vec(
             chosen, len(vocab), earlier + tokens, data.config.min_count, has_start=begin is not None
         )
         provenance = checkpoint.provenance if checkpoint else None
-        trainer = Trainer(data, config, start=begin, share=share, provenance=provenance, sizes=sizes)
-        return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
+        options: Any = {"start": begin, "share": share, "provenance": provenance, "sizes": sizes}
+        with _trainer(data, config, tasks, **options) as trainer:
+            return trainer.vectors(complete=runner.run(trainer, checkpoint, progress))
 
 
 def resume_word2vec(
@@ -90,6 +97,7 @@ def resume_word2vec(
     changes: Mapping[str, Any] = MappingProxyType({}),
     progress: ProgressCallback | None = None,
     sizes: ParallelSizes | None = None,
+    tasks: Tasks | None = None,
 ) -> Vectors:
     """Continue a run exactly from its last checkpoint.
 
@@ -107,8 +115,24 @@ def resume_word2vec(
             raise ConfigError(f"{path}: is deterministic. Leave out {', '.join(changes)} to continue it.")
         provenance = checkpoint.provenance or stored.meta.get("source")
         config = replace(stored.config, **changes)
-        trainer = Trainer(data, config, stored, provenance=provenance, sizes=sizes)
-        return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
+        options = {"stored": stored, "provenance": provenance, "sizes": sizes}
+        with _trainer(data, config, tasks, **options) as trainer:
+            return trainer.vectors(complete=runner.run(trainer, checkpoint, progress, is_resumed=True))
+
+
+@contextmanager
+def _trainer(
+    data: TokenDataset, config: Word2VecConfig, tasks: Tasks | None, **options: Any
+) -> Iterator[Trainer]:
+    """Yield the trainer of a run; tasks: for a run in blocks, default threads."""
+    if config.parts is None:
+        yield Trainer(data, config, **options)
+    elif tasks is not None:
+        yield BlockTrainer(data, config, tasks, **options)
+    else:
+        assert config.threads
+        with closing(ThreadTasks(config.threads)) as threads:
+            yield BlockTrainer(data, config, threads, **options)
 
 
 def resolve(
@@ -133,13 +157,27 @@ def resolve(
     rate, usual_smoothing = _usual_settings(config, epochs * num_tokens)
     is_averaged = has_start and not config.freeze_known
     factor = CONTINUED_RATE if is_averaged and config.objective == "skipgram" and not config.subwords else 1.0
+    segment = config.segment
+    if segment is not None and config.parts is None:
+        raise ConfigError("--segment: has no effect without --parts. Add --parts, or leave out --segment.")
+    if config.parts is not None and segment is None:
+        segment = min(MAX_SEGMENT, max(1, num_tokens // MIN_SEGMENTS))
     return replace(
         config,
         learning_rate=config.learning_rate or rate * factor,
         epochs=epochs,
         threads=config.threads or available_cores(),
         smoothing=usual_smoothing if config.smoothing is None else config.smoothing,
+        segment=segment,
     )
+
+
+def choose_parts(config: Word2VecConfig, num_words: int) -> Word2VecConfig:
+    """Fill in the number of parts, of a run on a cluster."""
+    if config.parts is not None:
+        return config
+    parts = max(1, min(MAX_PARTS, num_words // WORDS_OF_PART))
+    return replace(config, parts=parts, share_negatives="pair")
 
 
 def _usual_settings(config: Word2VecConfig, words: float) -> tuple[float, float]:

@@ -111,7 +111,8 @@ class Trainer:
             self.sharing = LocalSGD(self.weights, self.state, self.threads, uses, self.sizes, frozen)
         else:
             self.sharing = Hogwild(self.weights, self.state, self.at_once, self.sizes)
-        num_chunks = -(-(self.stop - self.start) // self.sharing.chunk)
+        self.chunk = config.segment or self.sharing.chunk
+        num_chunks = -(-(self.stop - self.start) // self.chunk)
         if self.state.chunk_index > num_chunks:  # which only the text can show
             raise ArtifactError(
                 f"{data.name}: the checkpoint is at chunk {self.state.chunk_index} of an epoch of "
@@ -203,29 +204,34 @@ class Trainer:
         done, self._workers = wait(self._workers, seconds, FIRST_EXCEPTION)
         for worker in done:
             worker.result()
-        state, size, num_chunks = self.state, self.stop - self.start, len(self._starts)
+        state, num_chunks = self.state, len(self._starts)
         sums = self.sums.sum(axis=0)
         loss, predictions, _ = sums - self._reported
         self._reported = sums
         figures: TrainProgress | None = None
         if predictions or not np.isfinite(loss):
-            figures = TrainProgress(
-                done=state.epoch * size + int(sums[2]),
-                total=self.epochs * size,
-                step=state.epoch * num_chunks + state.chunk_index,
-                epoch=state.epoch,
-                loss=float(loss / max(1, predictions)),
-                learning_rate=self.rate(sums[2]),
-                valid_loss=state.held_out[-1] if state.held_out else None,
-            )
+            figures = self.progress(float(loss / max(1, predictions)))
         if not self._workers and state.chunk_index >= num_chunks:
             self._end_epoch()
         state.sums = self.sums.tolist()
         return figures
 
+    def progress(self, loss: float) -> TrainProgress:
+        """Return the figures of this moment; loss: the mean of the last steps."""
+        state, size, words = self.state, self.stop - self.start, self.sums[:, 2].sum()
+        return TrainProgress(
+            done=state.epoch * size + int(words),
+            total=self.epochs * size,
+            step=state.epoch * -(-size // self.chunk) + state.chunk_index,
+            epoch=state.epoch,
+            loss=loss,
+            learning_rate=self.rate(words),
+            valid_loss=state.held_out[-1] if state.held_out else None,
+        )
+
     def _work(self, thread: int) -> None:
         """Train the chunks of one thread."""
-        keys, chunk = epoch_keys(self.config.seed, self.state.epoch), self.sharing.chunk
+        keys, chunk = epoch_keys(self.config.seed, self.state.epoch), self.chunk
         for weights, indices in self.sharing.work(thread, len(self._starts)):
             spans = [
                 Span(start, min(start + chunk, self.stop), np.float32(self.rate(index * chunk)))
@@ -282,7 +288,7 @@ class Trainer:
         Neighboring text has one topic, so chunks are shuffled. A text of more than part_tokens is read part
         by part: a GPU without memory for all of it loads each part once, and a disk reads with few seeks.
         """
-        starts = np.arange(self.start, self.stop, self.sharing.chunk)
+        starts = np.arange(self.start, self.stop, self.chunk)
         part_starts = self.start + (starts - self.start) // self.part_tokens * self.part_tokens
         key = stream_key(self.config.seed, Stream.ORDER, self.state.epoch)
         of_chunk = random_bits_array(key, starts, np.zeros_like(starts), np)
@@ -314,7 +320,7 @@ class Trainer:
         dim, vocab = self.config.dim, self.data.vocab.without_specials()
         weights = Weights(*(to_numpy(weight[:, :dim]) for weight in self.weights))
         best = None if self.best is self.weights else Weights(*(weight[:, :dim] for weight in self.best))
-        described = self._describe() | {"untrained": self._words_without_pairs(weights.in_VD)}
+        described = self.describe() | {"untrained": self._words_without_pairs(weights.in_VD)}
         words_VD = self._word_vectors(weights.in_VD) if self.tables.bags else None
         run = Checkpoint(
             described,
@@ -348,7 +354,7 @@ class Trainer:
             if self.config.ngrams:
                 subwords = SubwordVectors(in_VD[len(vocab) :], self.config.ngrams)
                 in_VD = self._word_vectors(in_VD)
-            self._result = Vectors(vocab, in_VD, out_VD, self._describe(), subwords)
+            self._result = Vectors(vocab, in_VD, out_VD, self.describe(), subwords)
             if self._means is not None:
                 self._result = self._averaged(self._result, last_RD, self._means)
         self._result.meta |= meta
@@ -395,7 +401,7 @@ class Trainer:
         bags = self.tables.bags
         return Bags(to_numpy(bags.starts_V), to_numpy(bags.rows_N)) if bags else None
 
-    def _describe(self) -> artifact.Meta:
+    def describe(self) -> artifact.Meta:
         """Return meta.json of the vectors."""
         config, state, data = self.config, self.state, self.data
         train = data.split("train")

@@ -139,10 +139,15 @@ def _constants(config: Word2VecConfig) -> tuple[str | bool | int, ...]:
     return *names, corrected, padded(config.dim), config.negatives, config.window, config.freeze_known
 
 
-def to_compile(config: Word2VecConfig, selection: KernelSelection) -> list[Kernel]:
+def to_compile(
+    config: Word2VecConfig, selection: KernelSelection, *, in_blocks: bool = False
+) -> list[Kernel]:
     """Return the kernels to precompile for a selection: none unless the CPU runs a fused kernel."""
     if not selection.is_compiled:
         return []
+    if in_blocks:
+        constants = padded(config.dim), config.negatives
+        return [Kernel("nlpseq.word2vec.blocks", "compile_kernels", constants)]
     kernels = [Kernel(_fused_module(config), "compile_kernel", _constants(config))]
     if config.deterministic:
         kernels.append(Kernel("nlpseq.word2vec.average_numba", "compile_add_changes"))

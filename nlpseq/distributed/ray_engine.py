@@ -1,0 +1,349 @@
+"""Run functions as tasks on a Ray cluster: start or join the cluster, submit tasks, translate errors.
+
+Ray finds a worker for each task, moves arguments and results between machines, and runs the tasks of a lost
+worker again. Every task here is a function of its arguments, so a task that runs twice gives the same bytes.
+Ray writes messages of its own to standard output, which belongs to the results of a command, so file
+descriptor 1 points to a log file while a cluster is open.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache, partial
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from nlpseq.core.cache_dir import cache_dir
+from nlpseq.core.resources import available_cores, available_memory, count_text
+from nlpseq.errors import ConfigError, ResourceError, RunError, missing_extra
+from nlpseq.storage.manifest import MANIFEST
+
+__all__ = ["LOCAL", "RayTasks", "check_shared_folder", "open_cluster"]
+
+LOCAL = "local"
+HOME_OF_USER = "NLPSEQ_HOME_OF_USER"
+RETRIES = 8  # of a task whose worker or machine was lost
+MAX_STORE_BYTES = 2 << 30  # memory for objects of a cluster that is started here
+STORE_SHARE = 0.3  # of the available memory, the default of Ray
+START_SECONDS = 60
+VARIABLES_OF_LOCAL = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all servers listen on 127.0.0.1 only
+    "RAY_AUTH_MODE": "token",
+}
+VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",  # because even "disabled" would be reported
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_task_oom_retries": "2",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+NO_CLOUD = (
+    "provider: {type: local}\n"  # ray_bootstrap_config.yaml: Ray asks no server of a cloud for metadata
+)
+
+
+class RayTasks:
+    """Tasks on the open cluster, as many at the same time as there are workers."""
+
+    def __init__(self, workers: int, *, limited: bool = False) -> None:
+        """Run about `workers` tasks at once; limited: submit no more, because there are more cores."""
+        self.workers, self._is_limited = workers, limited
+        self._running = list[Any]()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the engine and the number of workers, for meta.json."""
+        import ray
+
+        return {"engine": f"ray {ray.__version__}", "workers": self.workers}
+
+    def put(self, value: Any) -> Any:
+        """Return a reference to a value, which tasks get in place of the reference."""
+        import ray
+
+        with _translated():
+            return ray.put(value)
+
+    def submit(self, function: Callable[..., Any], *args: Any, results: int | None = None) -> Any:
+        """Return a reference to the result of a task, or references to each of its `results` results."""
+        if self._is_limited:
+            self._running = self.wait(self._running, self.workers - 1)
+        with _translated():
+            function = function if results != 1 else partial(_only_result, function)
+            found = _remote(_run).options(num_returns=results or 1).remote(function, *args)
+        references = found if isinstance(found, list) else [found]
+        if self._is_limited:
+            self._running.append(references[0])
+        return found if results is None else references
+
+    def get(self, references: Any) -> Any:
+        """Wait for a task or a list of tasks and return their results; arrays are read-only."""
+        import ray
+
+        with _translated():
+            return ray.get(references)
+
+    def wait(self, references: list[Any], most: int) -> list[Any]:
+        """Wait until at most `most` of some tasks run, and return these."""
+        import ray
+
+        excess = len(references) - most
+        if excess <= 0:
+            return references
+        with _translated():
+            _, running = ray.wait(references, num_returns=excess, fetch_local=False)
+        return list(running)
+
+
+def _run(function: Callable[..., Any], *args: Any) -> Any:
+    """Run a task in the home of its user; see _changed_variables."""
+    if home := os.environ.get(HOME_OF_USER):
+        os.environ["HOME"] = home
+    return function(*args)
+
+
+def _only_result(function: Callable[..., Any], *args: Any) -> Any:
+    (result,) = function(*args)
+    return result
+
+
+@cache
+def _remote(function: Callable[..., Any]) -> Any:
+    import ray
+
+    return ray.remote(num_cpus=1, max_retries=RETRIES)(function)
+
+
+@contextmanager
+def open_cluster(address: str, workers: str | None = None) -> Iterator[RayTasks]:
+    """Join the cluster at an address, or start one on this machine for LOCAL; leave or stop it at the end.
+
+    address: LOCAL, "auto" or ray://HOST:PORT. workers: N, or MIN:MAX if machines may join later; default all
+    cores of the cluster. Raises ConfigError for an address or a number of another form, MissingExtra without
+    Ray, and RunError if no cluster answers.
+    """
+    if address not in (LOCAL, "auto") and not address.startswith("ray://"):
+        raise ConfigError(f"--cluster: {address} is not an address. Use local, auto or ray://HOST:PORT.")
+    least, most = _parse_workers(workers)
+    short = "/tmp" if Path("/tmp").is_dir() else None  # because paths of sockets have 107 bytes at most
+    with tempfile.TemporaryDirectory(prefix="nlpseq-", dir=short, ignore_cleanup_errors=True) as home:
+        with _changed_variables(address, Path(home)), _log_instead_of_output():
+            ray = _import_ray()
+            try:
+                with _kept_signals(), _changed_home(address, home):
+                    _connect(ray, address, most, Path(home))
+                yield _tasks_of(ray, least, most)
+            finally:
+                with suppress(Exception):  # because the head may be gone
+                    ray.shutdown()
+                _remote.cache_clear()
+        if address == LOCAL:
+            shutil.rmtree(home, ignore_errors=True)  # twice, because servers may write while they end
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise missing_extra("--cluster", "ray", "ray") from error
+    return ray
+
+
+def _parse_workers(workers: str | None) -> tuple[int, int | None]:
+    """Return the least and the most workers of N or MIN:MAX; None for as many as there are."""
+    if workers is None:
+        return 1, None
+    found = re.fullmatch(r"(\d+)(?::(\d+))?", workers, re.ASCII)
+    least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= least <= most:
+        raise ConfigError(
+            f"--workers: is {workers}. Use a number such as 4, or a least and a most such as 2:8."
+        )
+    return least, most
+
+
+def _connect(ray: Any, address: str, workers: int | None, home: Path) -> None:
+    """Connect to the cluster, which is started for LOCAL."""
+    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    try:
+        if address == LOCAL:
+            store = min(MAX_STORE_BYTES, int(available_memory() * STORE_SHARE))
+            ray.init(
+                "local",
+                num_cpus=workers or available_cores(),
+                num_gpus=0,
+                include_dashboard=False,
+                object_store_memory=store,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(home),
+                **quiet,
+            )
+        else:
+            ray.init(address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+        raise RunError(
+            f"--cluster {address}: does not answer ({_first_line(error)}). Check the address, that the token "
+            "of the cluster is set, and that ray start --head runs there."
+        ) from error
+
+
+def _tasks_of(ray: Any, least: int, most: int | None) -> RayTasks:
+    """Return tasks on the cluster; raise ConfigError if it has fewer cores than the least number."""
+    cores = int(ray.cluster_resources().get("CPU", 0))
+    if cores < 1:
+        raise RunError("--cluster: no machine of the cluster has a core. Add a machine by ray start.")
+    if least > cores:
+        raise ConfigError(
+            f"--workers: is {least}, and the cluster has {count_text(cores, 'core')}. Use fewer."
+        )
+    return RayTasks(most or cores, limited=most is not None and most != cores)
+
+
+def check_shared_folder(tasks: RayTasks, folder: Path) -> None:
+    """Raise ConfigError unless every machine sees a folder, RunError if one has another version of nlpseq."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    known: Any = ray.nodes  # untyped
+    nodes = [node for node in known() if node["Alive"] and node["Resources"].get("CPU")]
+    with _probe(folder.resolve()) as (file, content):
+
+        def look(file: str) -> tuple[str | None, bytes | None]:  # inside, so that Ray sends its code
+            from importlib.metadata import PackageNotFoundError, version
+            from pathlib import Path
+
+            try:
+                found = version("nlpseq")
+            except PackageNotFoundError:
+                return None, None
+            return found, Path(file).read_bytes() if Path(file).is_file() else None
+
+        places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+        run = ray.remote(num_cpus=0)(look)
+        seen = tasks.get([run.options(scheduling_strategy=each).remote(str(file)) for each in places])
+    for node, (version, seen_content) in zip(nodes, seen, strict=True):
+        name, here = node["NodeManagerHostname"], installed_version("nlpseq")
+        if version != here:
+            has = f"has nlpseq {version}" if version else "does not have nlpseq"
+            raise RunError(f"{name}: {has}, and this machine {here}. Install the same.")
+        if seen_content != content:
+            raise ConfigError(
+                f"{folder}: is not seen by the machine {name} of the cluster. Use a folder that all machines "
+                "share, such as of a network file system."
+            )
+
+
+@contextmanager
+def _probe(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield a file in a folder, with its content: a result has one, which may be read-only."""
+    if (meta := folder / MANIFEST).is_file():
+        yield meta, meta.read_bytes()
+        return
+    with tempfile.NamedTemporaryFile(prefix=".nlpseq-probe-", dir=folder) as file:
+        content = secrets.token_bytes(16)
+        file.write(content)
+        file.flush()
+        yield Path(file.name), content
+
+
+@cache
+def _token() -> str:
+    """Return the token of this process, because Ray reads it once."""
+    return secrets.token_hex(32)
+
+
+@contextmanager
+def _changed_variables(address: str, home: Path) -> Iterator[None]:
+    """Set the variables that Ray reads at its start, and restore them at the end."""
+    changes: Mapping[str, str] = VARIABLES
+    if address == LOCAL:
+        (home / "ray_bootstrap_config.yaml").write_text(NO_CLOUD)
+        changes = VARIABLES | VARIABLES_OF_LOCAL | {"RAY_AUTH_TOKEN": _token()}
+        changes = changes | {"NLPSEQ_CACHE_DIR": str(cache_dir().resolve()), HOME_OF_USER: str(Path.home())}
+    with _environment(changes):
+        yield
+
+
+def _changed_home(address: str, home: str) -> AbstractContextManager[None]:
+    """Set the home of the servers of Ray, which look there for settings and keep a token there."""
+    return _environment({"HOME": home}) if address == LOCAL else nullcontext()
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, and restore them at the end."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _log_instead_of_output() -> Iterator[None]:
+    """Send descriptor 1 to a log in the cache, and sys.stdout to where 1 led; see the head of this file."""
+    before, kept = sys.stdout, os.dup(1)
+    before.flush()
+    with os.fdopen(kept, "w", encoding=before.encoding, errors=before.errors) as ours:
+        try:
+            with (cache_dir() / "ray.log").open("ab") as log:
+                os.dup2(log.fileno(), 1)
+            sys.stdout = ours
+            yield
+        finally:
+            ours.flush()
+            os.dup2(kept, 1)
+            sys.stdout = before
+
+
+@contextmanager
+def _kept_signals() -> Iterator[None]:
+    """Keep the handler of SIGTERM, which Ray replaces."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, kept)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise errors of this package in place of those of Ray."""
+    import ray.exceptions as errors
+
+    try:
+        yield
+    except errors.RayTaskError as error:
+        if isinstance(error.cause, errors.RayError):  # of an argument of the task
+            with _translated():
+                raise error.cause from error
+        raise error.cause from error
+    except (errors.ObjectStoreFullError, errors.OutOfDiskError, errors.OutOfMemoryError) as error:
+        raise ResourceError(
+            f"cluster: memory or disk ran out ({_first_line(error)}). Use machines with more memory, fewer "
+            "--workers, or smaller shards."
+        ) from error
+    except errors.RayError as error:
+        raise RunError(
+            f"cluster: machines were lost ({_first_line(error)}). Check the cluster, then start again, or go "
+            "on from the last checkpoint with --resume."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

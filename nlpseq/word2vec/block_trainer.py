@@ -1,0 +1,199 @@
+"""Train skip-gram in blocks that share no row (blocks.py), by tasks in threads or on a cluster.
+
+A step of the trainer submits a segment. Its pairs are found by one task, and each block is trained by a task
+that takes a part of the inputs and a part of the outputs, and returns both changed. The parts are passed from
+task to task by reference, so a task begins as soon as the two before it have ended, and the same numbers
+follow for any number of workers.
+
+Letters: V words, P parts, G rows of a part, D dimensions.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nlpseq.config import Word2VecConfig
+from nlpseq.core.counter_rng import Stream
+from nlpseq.core.resources import count_text
+from nlpseq.core.tasks import Tasks
+from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.errors import ConfigError
+from nlpseq.storage.artifact import Meta
+from nlpseq.training.progress import TrainProgress
+from nlpseq.word2vec.blocks import (
+    Pairs,
+    alias_tables,
+    block_of_step,
+    compile_kernels,
+    cut_vocabulary,
+    find_pairs,
+    join_parts,
+    split_parts,
+    train_block,
+)
+from nlpseq.word2vec.checkpoint import Checkpoint
+from nlpseq.word2vec.kernels.select import padded
+from nlpseq.word2vec.objectives import Weights
+from nlpseq.word2vec.sampling import Tables, epoch_keys, noise_weights
+from nlpseq.word2vec.trainer import Trainer
+
+__all__ = ["BlockTrainer"]
+
+MAX_LINEAGE = 16  # segments to train again if a machine is lost
+AHEAD = 1  # segments submitted before the losses of an earlier one are waited for
+
+
+class _Segment(NamedTuple):
+    words: int
+    losses: list[Any]  # references to (loss, pairs) of each block
+
+
+class BlockTrainer(Trainer):
+    """A run in blocks; config.parts and config.segment are set."""
+
+    def __init__(
+        self,
+        data: TokenDataset,
+        config: Word2VecConfig,
+        tasks: Tasks,
+        stored: Checkpoint | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(data, config, stored, **options)
+        assert config.parts and config.segment
+        self.tasks = tasks
+        num_words = len(self.tables.keep_V)
+        if 2 * config.parts > num_words:  # because negatives come from the part of the target
+            words = count_text(num_words, "word")
+            raise ConfigError(f"--parts: is {config.parts}, and a part needs 2 of the {words}. Use fewer.")
+        self.parts = cut_vocabulary(num_words, config.parts, config.seed)
+        self._order: list[int] | None = None
+        self._submitted = list[_Segment]()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hand the parts of the weights to the tasks."""
+        train, put = self.data.split("train"), self.tasks.put
+        self._put_parts()
+        assert self.config.smoothing is not None
+        noise_V = noise_weights(train, self.config.smoothing)
+        self._alias = [put(alias_G2) for alias_G2 in alias_tables(noise_V, self.parts)]
+        self._text = put((self.data.path.resolve(), self.data.digest, self.tables.keep_V, self.parts))
+        with super().running():
+            yield
+
+    def step(self) -> TrainProgress | None:
+        """Submit a segment; return the figures of an earlier one."""
+        if self._order is None:
+            self._order = self.order()
+        index = self.state.chunk_index
+        if index < len(self._order):
+            self._submit(index, self._order[index])
+            self.state.chunk_index += 1
+            self._since_kept += 1
+            return self._collect(AHEAD) if self._since_kept < MAX_LINEAGE else self.pause()
+        return self.pause()
+
+    def pause(self) -> TrainProgress | None:
+        """Wait for all tasks, and fetch the weights; end the epoch if its segments are done."""
+        figures = self._collect(0)
+        for references, weight_VD in zip((self._inputs, self._outputs), self.weights, strict=True):
+            join_parts(self.tasks.get(references), self.parts, weight_VD)
+        self._put_parts()
+        if self._order is not None and self.state.chunk_index >= len(self._order):
+            self._starts, self._order = self._order, None
+            self._end_epoch()
+        self.state.sums = self.sums.tolist()
+        return figures
+
+    def describe(self) -> Meta:
+        """Return meta.json of the vectors, with the workers."""
+        return super().describe() | {"cluster": self.tasks.describe()}
+
+    def _put_parts(self) -> None:
+        """Hand the parts of the weights to the tasks.
+
+        Lost parts are computed again from these, so they are kept until the next call.
+        """
+        self._inputs, self._outputs = (
+            [self.tasks.put(rows_GD) for rows_GD in split_parts(weight_VD, self.parts)]
+            for weight_VD in self.weights
+        )
+        self._kept, self._since_kept = [*self._inputs, *self._outputs], 0
+
+    def compile(self) -> None:
+        """Compile the kernels, or load them from the cache, also for workers that share the cache."""
+        compile_kernels(padded(self.config.dim), self.config.negatives)
+
+    def _submit(self, index: int, start: int) -> None:
+        """Submit the tasks of a segment."""
+        config, num_parts = self.config, self.parts.num
+        stop, keys = min(start + self.chunk, self.stop), epoch_keys(config.seed, self.state.epoch)
+        columns = self.tasks.submit(
+            find_columns, self._text, keys, config.window, start, stop, results=num_parts
+        )
+        losses = []
+        for step in range(num_parts):
+            rate = np.float32(self.rate((index + step / num_parts) * self.chunk))
+            for t in range(num_parts):
+                i = block_of_step(step, t, num_parts) % num_parts
+                weights = self._inputs[i], self._outputs[t]
+                settings = self._alias[t], keys[Stream.NEGATIVE], config.negatives, rate
+                self._inputs[i], self._outputs[t], loss = self.tasks.submit(
+                    train_on, *weights, columns[t], i, *settings, results=3
+                )
+                losses.append(loss)
+        self._submitted.append(_Segment(stop - start, losses))
+
+    def _collect(self, most: int) -> TrainProgress | None:
+        """Wait until at most `most` segments are not done; return the figures of the last that is."""
+        figures = None
+        while len(self._submitted) > most:
+            segment = self._submitted.pop(0)
+            loss, pairs = np.sum(self.tasks.get(segment.losses), axis=0)
+            self.sums[0] += loss, pairs, segment.words
+            if pairs or not np.isfinite(loss):
+                figures = self.progress(float(loss / max(1, pairs)))
+        return figures
+
+
+@lru_cache(maxsize=1)
+def _open(path: Path, digest: str) -> TokenDataset:
+    """Return an encoded corpus; digest: of it, because another may get the same path."""
+    return TokenDataset.open(path, verify=False)
+
+
+def find_columns(
+    text: tuple[Path, str, npt.NDArray[np.uint32], Any], keys: Any, window: int, start: int, stop: int
+) -> list[Pairs]:
+    """Return the pairs of tokens[start:stop] for each part of the targets, block by block of the contexts."""
+    path, digest, keep_V, parts = text
+    data = _open(path, digest)
+    tables = Tables(data.tokens, data.split("train").sentences, keep_V, np.zeros((1, 2), np.uint32))
+    pairs = find_pairs(tables, keys, window, parts, start, stop)
+    starts_P = pairs.starts_B[:: parts.num]
+    return [
+        Pairs(
+            pairs.input_N[first:end],
+            pairs.target_N[first:end],
+            pairs.pos_N[first:end],
+            pairs.slot_N[first:end],
+            pairs.starts_B[t * parts.num : (t + 1) * parts.num + 1] - first,
+        )
+        for t, (first, end) in enumerate(pairwise(starts_P.tolist()))
+    ]
+
+
+def train_on(
+    in_GD: Any, out_GD: Any, pairs: Pairs, block: int, alias_G2: Any, key: Any, negatives: int, rate: Any
+) -> tuple[Any, Any, tuple[float, int]]:
+    """Return both parts after a block of pairs, with the sum of its losses and the number of its pairs."""
+    weights = Weights(in_GD.copy(), out_GD.copy())  # because others may hold the same memory
+    loss = train_block(pairs, block, weights, alias_G2, key, negatives, rate)
+    return *weights, loss

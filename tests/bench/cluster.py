@@ -1,0 +1,110 @@
+"""Estimate word2vec in blocks on many machines: `python tests/bench/cluster.py`.
+
+The time of a pair and of finding pairs are measured here, on one core; the rest follows on paper. A step
+trains P blocks, shared by the cores of all machines. Before a step, each machine receives the input parts
+that another machine trained in the step before. Outputs stay. A machine sends and receives at once.
+
+    seconds of a step = blocks of a core * pairs of a block * seconds of a pair
+                        + bytes received by a machine / bandwidth + latency
+
+Pairs of the next segment are found at the same time by all cores, which adds their share. The driver submits
+one task for each block, so a step takes at least P times the seconds of a submission.
+"""
+
+import argparse
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from nlpseq.config import Word2VecConfig
+from nlpseq.core.counter_rng import Stream
+from nlpseq.word2vec.blocks import alias_tables, cut_vocabulary, find_pairs, split_parts, train_block
+from nlpseq.word2vec.objectives import Weights
+from nlpseq.word2vec.sampling import Tables, epoch_keys
+from nlpseq.word2vec.weights import initial_weights
+
+LATENCY_S = 0.003  # of a task and its message
+SUBMIT_S = 0.001  # of the driver, for a task
+PAIR_BYTES = 18
+MACHINES = (1, 8, 64)
+GIGABITS = (1, 10)
+
+
+class Rates(NamedTuple):
+    """Measured on one core, and the mean number of pairs of a word of text."""
+
+    pair_s: float
+    find_s: float  # for a word of text
+    pairs_of_word: float
+
+
+def measure(num_words: int, num_tokens: int, config: Word2VecConfig, num_parts: int) -> Rates:
+    """Train one segment of random text with the frequencies of Zipf, in blocks."""
+    chance = np.random.default_rng(1)
+    share_V = 1 / np.arange(1, num_words + 1)
+    share_V /= share_V.sum()
+    tokens = chance.choice(num_words, num_tokens, p=share_V).astype(np.uint32)
+    sentences = np.append(np.arange(0, num_tokens, 25), num_tokens)
+    keep_V = np.full(num_words, np.iinfo(np.uint32).max, np.uint32)
+    tables = Tables(tokens, sentences, keep_V, np.zeros((1, 2), np.uint32))
+    parts, keys = cut_vocabulary(num_words, num_parts, 1), epoch_keys(1, 0)
+    inputs, outputs = (split_parts(weight, parts) for weight in initial_weights(num_words, config))
+    alias = alias_tables(share_V**0.75, parts)
+    find_pairs(tables, keys, config.window, parts, 0, 1000)
+    started = time.perf_counter()
+    pairs = find_pairs(tables, keys, config.window, parts, 0, num_tokens)
+    found = time.perf_counter() - started
+    for repeat in range(2):  # the first compiles
+        started, num_pairs = time.perf_counter(), 0
+        for block in range(num_parts**2 if repeat else 1):
+            target, context = divmod(block, num_parts)
+            weights = Weights(inputs[context], outputs[target])
+            work = alias[target], keys[Stream.NEGATIVE], config.negatives, np.float32(0.025)
+            num_pairs += train_block(pairs, block, weights, *work)[1]
+    return Rates((time.perf_counter() - started) / num_pairs, found / num_tokens, num_pairs / num_tokens)
+
+
+def hours(options: argparse.Namespace, rates: Rates, machines: int, gigabits: float) -> tuple[float, float]:
+    """Return the hours of the training, and the share of them in which data travel."""
+    parts, cores = options.parts, machines * options.cores
+    part_bytes = -(-options.words // parts) * options.dim * 4
+    pairs = options.segment * rates.pairs_of_word
+    blocks_of_core = -(-parts // cores)
+    computing = blocks_of_core * pairs / parts**2 * rates.pair_s
+    finding = options.segment * rates.find_s / cores / parts
+    moved = (parts / machines * part_bytes + pairs * PAIR_BYTES / parts / machines) * (machines > 1)
+    travelling = moved * 8 / (gigabits * 1e9) + LATENCY_S
+    steps = options.epochs * options.tokens / options.segment * parts
+    step = max(computing + finding + travelling, parts * SUBMIT_S)
+    return steps * step / 3600, travelling / step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tokens", type=float, default=10e9)
+    parser.add_argument("--words", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=100)
+    parser.add_argument("--cores", type=int, default=8, help="of a machine")
+    parser.add_argument("--parts", type=int, default=64)
+    parser.add_argument("--segment", type=float, default=25e6)
+    parser.add_argument("--epochs", type=int, default=5)
+    options = parser.parse_args()
+    config = Word2VecConfig(dim=options.dim, parts=8, share_negatives="pair")
+    rates = measure(100_000, 1_000_000, config, 8)
+    print(
+        f"one core: {1 / rates.pair_s:,.0f} pairs/s; pairs of {1 / rates.find_s:,.0f} words/s found; "
+        f"{rates.pairs_of_word:.1f} pairs a word\n"
+    )
+    print("| machines | Gbit/s | hours | faster than one | share of travel |\n|---|---|---|---|---|")
+    alone, _ = hours(options, rates, 1, 10)
+    for gigabits in GIGABITS:
+        for machines in MACHINES:
+            taken, travel = hours(options, rates, machines, gigabits)
+            print(f"| {machines} | {gigabits} | {taken:.1f} | {alone / taken:.1f} | {travel:.0%} |")
+
+
+if __name__ == "__main__":
+    main()
