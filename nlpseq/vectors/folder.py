@@ -98,7 +98,8 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
         matrix = _load_stored(path, 0, shape, dtype)
         contexts = _load_stored(path, 1, shape, dtype) if meta.get("has_contexts") else None
     subwords = _load_subwords(path, meta)
-    last = _load_last(path, shape, subwords) if (path / _LAST[0]).exists() else None
+    has_last = (path / _LAST[0]).exists()
+    last = _load_last(path, shape, subwords, check=hashes) if has_last else None
     return StoredVectors(vocab, matrix, contexts, subwords, last, meta, places, table is not None)
 
 
@@ -198,19 +199,22 @@ def _load_subwords(path: Path, meta: artifact.Meta) -> SubwordVectors | None:
     return SubwordVectors(rows_KD, ngrams, Pruned(buckets, buckets_K))
 
 
-def _load_last(path: Path, shape: Shape, subwords: SubwordVectors | None) -> LastWeights:
+def _load_last(path: Path, shape: Shape, subwords: SubwordVectors | None, *, check: bool) -> LastWeights:
     num_words, dim = shape
     assert isinstance(num_words, int)  # as the vocabulary has
     num_rows = num_words + (0 if subwords is None else len(subwords.rows_BD))
     in_RD = load_matrix(path / _LAST[0], (num_rows, dim))
     out_VD = load_matrix(path / _LAST[1], (num_words, dim))
-    return LastWeights(in_RD, out_VD, load_mean_weights(path, num_words))
+    return LastWeights(in_RD, out_VD, load_mean_weights(path, num_words, check=check))
 
 
-def load_mean_weights(path: Path, num_words: int) -> npt.NDArray[np.float64]:
-    """Return the sums of weights of a folder; raise ArtifactError unless each word has one from 0 on."""
+def load_mean_weights(path: Path, num_words: int, *, check: bool = True) -> npt.NDArray[np.float64]:
+    """Return the sums of weights of a folder; raise ArtifactError unless each word has one from 0 on.
+
+    check=False checks their number alone, because a check of the numbers reads the whole file.
+    """
     sum_V = load_array(path / MEAN_WEIGHTS, np.float64, ndim=1)
-    if len(sum_V) != num_words or not (np.isfinite(sum_V) & (sum_V >= 0)).all():
+    if len(sum_V) != num_words or (check and not (np.isfinite(sum_V) & (sum_V >= 0)).all()):
         raise ArtifactError(
             f"{path / MEAN_WEIGHTS}: does not have a finite weight from 0 on for each of the "
             f"{count_text(num_words, 'word')}. {_AGAIN}"
