@@ -24,7 +24,7 @@ class Tasks(Protocol):
         """Return the engine and the number of workers, for meta.json."""
 
     def put(self, value: Any) -> Any:
-        """Return a reference to a value, which tasks get in place of the reference."""
+        """Return a reference to a value; a task with the reference as an argument gets the value."""
 
     def submit(self, function: Callable[..., Any], *args: Any, results: int | None = None) -> Any:
         """Return a reference to the result of a task, or references to each of its `results` results."""
@@ -33,7 +33,7 @@ class Tasks(Protocol):
         """Wait for a task or a list of tasks, and return their results."""
 
     def wait(self, references: list[Any], most: int) -> list[Any]:
-        """Wait until at most `most` of some tasks run, and return these."""
+        """Wait until at most `most` of some tasks run, and return the running ones."""
 
 
 def map_in_order(
@@ -104,7 +104,7 @@ class ThreadTasks:
         return [*map(_value, references)] if isinstance(references, list) else _value(references)
 
     def wait(self, references: list[Any], most: int) -> list[Any]:
-        """Wait until at most `most` of some tasks run, and return these."""
+        """Wait until at most `most` of some tasks run, and return the running ones."""
         running = [each for each in references if not each.future.done()]
         while len(running) > most:
             wait([each.future for each in running], return_when=FIRST_COMPLETED)

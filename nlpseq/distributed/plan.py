@@ -1,7 +1,7 @@
-"""What a cluster will do, before it does it: how the work is cut, the memory of a worker, what travels.
+"""Estimate the work of a cluster before its start: the cut, the memory of a worker, the bytes that travel.
 
-The cut follows from the text and the settings alone. Memory and travelling bytes are estimates from the sizes
-that are known before the start; they leave out what Python and its libraries take, about 300 MB a worker.
+The cut follows from the text and the settings alone. Memory and travelling bytes are estimates from sizes
+known before the start, without about 300 MB a worker for Python and its libraries.
 
 Letters: V words, P parts, D dimensions.
 """

@@ -1,9 +1,9 @@
 """Run functions as tasks on a Ray cluster: start or join the cluster, submit tasks, translate errors.
 
 Ray finds a worker for each task, moves arguments and results between machines, and runs the tasks of a lost
-worker again. Every task here is a function of its arguments, so a task that runs twice gives the same bytes.
-Ray writes messages of its own to standard output, which belongs to the results of a command, so file
-descriptor 1 points to a log file while a cluster is open.
+worker again. Every task here is a function of its arguments, so a task run twice gives the same bytes. Ray
+also prints to standard output, where only the results of a command belong, so file descriptor 1 points to a
+log file while a cluster is open.
 """
 
 import os
@@ -65,7 +65,7 @@ class RayTasks:
         return {"engine": f"ray {ray.__version__}", "workers": self.workers}
 
     def put(self, value: Any) -> Any:
-        """Return a reference to a value, which tasks get in place of the reference."""
+        """Return a reference to a value; a task with the reference as an argument gets the value."""
         import ray
 
         with _translated():
@@ -91,7 +91,7 @@ class RayTasks:
             return ray.get(references)
 
     def wait(self, references: list[Any], most: int) -> list[Any]:
-        """Wait until at most `most` of some tasks run, and return these."""
+        """Wait until at most `most` of some tasks run, and return the running ones."""
         import ray
 
         excess = len(references) - most
@@ -132,7 +132,7 @@ def open_cluster(address: str, workers: str | None = None) -> Iterator[RayTasks]
     if address not in (LOCAL, "auto") and not address.startswith("ray://"):
         raise ConfigError(f"--cluster: {address} is not an address. Use local, auto or ray://HOST:PORT.")
     least, most = _parse_workers(workers)
-    short = "/tmp" if Path("/tmp").is_dir() else None  # because paths of sockets have 107 bytes at most
+    short = "/tmp" if Path("/tmp").is_dir() else None  # because a path of a socket has at most 107 bytes
     with tempfile.TemporaryDirectory(prefix="nlpseq-", dir=short, ignore_cleanup_errors=True) as home:
         with _changed_variables(address, Path(home)), _log_instead_of_output():
             ray = _import_ray()
@@ -170,7 +170,7 @@ def _parse_workers(workers: str | None) -> tuple[int, int | None]:
 
 
 def _connect(ray: Any, address: str, workers: int | None, home: Path) -> None:
-    """Connect to the cluster, which is started for LOCAL."""
+    """Connect to the cluster; start it first for LOCAL."""
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     try:
         if address == LOCAL:
@@ -242,7 +242,7 @@ def check_shared_folder(tasks: RayTasks, folder: Path) -> None:
 
 @contextmanager
 def _probe(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Yield a file in a folder, with its content: a result has one, which may be read-only."""
+    """Yield a file in a folder, with its content: the manifest of a result, else a temporary file."""
     if (meta := folder / MANIFEST).is_file():
         yield meta, meta.read_bytes()
         return
@@ -255,13 +255,13 @@ def _probe(folder: Path) -> Iterator[tuple[Path, bytes]]:
 
 @cache
 def _token() -> str:
-    """Return the token of this process, because Ray reads it once."""
+    """Return the same token at every call, because Ray reads it once a process."""
     return secrets.token_hex(32)
 
 
 @contextmanager
 def _changed_variables(address: str, home: Path) -> Iterator[None]:
-    """Set the variables that Ray reads at its start, and restore them at the end."""
+    """Set variables read by Ray at its start, and restore them at the end."""
     changes: Mapping[str, str] = VARIABLES
     if address == LOCAL:
         (home / "ray_bootstrap_config.yaml").write_text(NO_CLOUD)
@@ -272,7 +272,7 @@ def _changed_variables(address: str, home: Path) -> Iterator[None]:
 
 
 def _changed_home(address: str, home: str) -> AbstractContextManager[None]:
-    """Set the home of the servers of Ray, which look there for settings and keep a token there."""
+    """Set the home of the servers of Ray, for their settings and token."""
     return _environment({"HOME": home}) if address == LOCAL else nullcontext()
 
 
@@ -310,7 +310,7 @@ def _log_instead_of_output() -> Iterator[None]:
 
 @contextmanager
 def _kept_signals() -> Iterator[None]:
-    """Keep the handler of SIGTERM, which Ray replaces."""
+    """Restore the handler of SIGTERM at the end, because Ray replaces it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -323,7 +323,7 @@ def _kept_signals() -> Iterator[None]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Raise errors of this package in place of those of Ray."""
+    """Raise errors of this package in place of errors of Ray."""
     import ray.exceptions as errors
 
     try:

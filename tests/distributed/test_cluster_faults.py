@@ -1,4 +1,4 @@
-"""Machines of a cluster are lost at random moments: the result is the same, or the run goes on from there."""
+"""Lose machines of a cluster at random moments; the result, perhaps after --resume, is the same."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""A Ray cluster of several machines, simulated on this one in processes of its own."""
+"""Simulate a Ray cluster of several machines by processes of this one."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 __all__ = ["Machines", "end", "open_machines", "run_stage", "start_stage", "wait_for_line"]
 
-VARIABLES = {  # of a cluster that listens on this machine only, and asks no server
+VARIABLES = {  # listen on this machine only, and ask no server
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -46,7 +46,7 @@ main()
 
 
 class Machines(NamedTuple):
-    """The process that holds the cluster, the variables of its users, and its address for other machines."""
+    """The process of the cluster, the variables of its users, and its address for other machines."""
 
     process: subprocess.Popen[str]
     env: dict[str, str]
@@ -62,7 +62,7 @@ class Machines(NamedTuple):
 
 @contextmanager
 def open_machines(number: int, home: Path) -> Iterator[Machines]:
-    """Start a head without workers and machines of one core each, which --cluster auto finds.
+    """Start a head without workers, and machines of one core each, for --cluster auto.
 
     home: a folder for the files of Ray.
     """
@@ -102,7 +102,7 @@ def wait_for_line(process: subprocess.Popen[str], start: str) -> str:
 
 
 def start_stage(folder: Path, *arguments: str, machines: Machines | None = None) -> subprocess.Popen[str]:
-    """Start a command line in a folder, with shards that are small enough for a small text."""
+    """Start a command line in a folder, with shards for a small text."""
     line, pipe = [sys.executable, "-c", SMALL_SHARDS, *arguments], subprocess.PIPE
     env = None if machines is None else machines.env
     return subprocess.Popen(line, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
