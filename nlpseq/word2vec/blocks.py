@@ -100,7 +100,8 @@ def find_pairs(tables: Tables, keys: Any, window: int, parts: Parts, start: int,
     sentence = np.searchsorted(tables.sentences, start, side="right") - 1
     kept = [np.empty(stop - start + 2 * window, np.int64) for _ in range(3)]
     keys, part_V = _read_only(keys), _read_only(parts.part_V)
-    text = Tables(*map(_read_only, tables[:4]))
+    tokens, sentences, keep_V, alias_V2 = map(_read_only, tables[:4])
+    text = Tables(tokens, sentences, keep_V, alias_V2)
     span = keep_tokens(text, keys[Stream.KEEP], window, start, stop, sentence, *kept)
     context_C, slot_C = np.zeros(2 * window, np.uint64), np.zeros(2 * window, np.int64)
     work: list[Any] = [*kept, *span, keys, window, part_V, parts.num, context_C, slot_C]

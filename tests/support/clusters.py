@@ -1,4 +1,4 @@
-"""Simulate a Ray cluster of several machines by processes of this one."""
+"""Simulate a Ray cluster of several machines by processes of one machine."""
 
 import os
 import secrets
@@ -53,7 +53,7 @@ class Machines(NamedTuple):
     address: str
 
     def replace_one(self) -> None:
-        """Kill the oldest machine, and add another."""
+        """Kill the oldest machine, and add a new machine."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
@@ -91,7 +91,7 @@ def _free_port() -> int:
 
 
 def wait_for_line(process: subprocess.Popen[str], start: str) -> str:
-    """Read stderr up to a line with this start, and return the line."""
+    """Read stderr up to a line with a given start; return the line."""
     assert process.stderr is not None
     lines = []
     for line in process.stderr:
