@@ -15,6 +15,8 @@ Kinds of WORK:
     korean          letters of Hangul against characters and plain words
     continued       pieces of a text, one after another, against all of it at once
     cbow-update     both gradients of the CBOW mean at several learning rates
+    blocks          skip-gram in blocks against training in the order of the text
+    cluster         a cluster on this machine against threads
 
 Tables go to the terminal and to LOG.md. A table of all rows of `speed` also updates README.md in this folder.
 """
@@ -26,6 +28,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from blocks import blocks, cluster
 from common import CORPUS, check_tests, heading, tokenize_once, training_job
 from continued import continued
 from korean import korean
@@ -108,6 +111,8 @@ WORK = {
     "queries": queries,
     "korean": korean,
     "subwords": subwords,
+    "blocks": blocks,
+    "cluster": cluster,
 }
 
 if __name__ == "__main__":

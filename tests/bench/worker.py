@@ -8,6 +8,8 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,37 @@ def encode_nlpseq(job: Figures) -> Figures:
     return {"prepare_seconds": seconds, "tokens": data.num_tokens, "words": data.vocab.num_words}
 
 
+def preprocess_nlpseq(job: Figures) -> Figures:
+    """Encode a text into a folder, by threads or on a cluster."""
+    from nlpseq.config import TextConfig
+    from nlpseq.dataset import encode
+    from nlpseq.distributed.preprocess import preprocess
+    from nlpseq.reading.corpus import open_corpus
+
+    compile_encoder(job)
+    corpus, config, saved = open_corpus(job["text"]), TextConfig(**job["text_config"]), Path(job["saved"])
+    with tasks_of(job) as tasks:
+        started = time.perf_counter()
+        if tasks is None:
+            encode.preprocess(corpus, config, saved, threads=job["threads"], force=True)
+        else:
+            preprocess(corpus, config, saved, tasks, force=True)
+        return {"prepare_seconds": time.perf_counter() - started}
+
+
+@contextmanager
+def tasks_of(job: Figures) -> Iterator[Any]:
+    """Start a cluster on this machine, with all workers running, if the job has workers."""
+    if not (workers := job.get("workers")):
+        yield None
+        return
+    from nlpseq.distributed.ray_engine import open_cluster
+
+    with open_cluster("local", str(workers)) as tasks:
+        tasks.get([tasks.submit(time.sleep, 1) for _ in range(workers)])
+        yield tasks
+
+
 def compile_encoder(job: Figures) -> None:
     from nlpseq.config import TextConfig
     from nlpseq.dataset.parallel import block_tokenizer
@@ -99,7 +132,8 @@ def nlpseq_word2vec(job: Figures) -> tuple[Any, Figures]:
     from nlpseq.word2vec.train import train_word2vec
 
     data, config = encoded(job), word2vec_config(job)
-    vectors = train_word2vec(data, config)
+    with tasks_of(job) as tasks:
+        vectors = train_word2vec(data, config, tasks=tasks)
     figures = {
         "compile_seconds": vectors.meta["compile_seconds"],
         "train_seconds": vectors.meta["seconds"],
@@ -324,6 +358,7 @@ WORK = {
     ("compile", "nlpseq"): compile_nlpseq,
     ("encode", "nlpseq"): encode_nlpseq,
     ("train", "nlpseq"): train_nlpseq,
+    ("preprocess", "nlpseq"): preprocess_nlpseq,
     ("evaluate", "nlpseq"): evaluate_saved,
     ("evaluate", "other"): rivals.evaluate_saved_by_gensim,
     ("count", "nlpseq"): count_nlpseq,

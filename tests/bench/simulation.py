@@ -1,4 +1,4 @@
-"""Estimate word2vec in blocks on many machines: `python tests/bench/cluster.py`.
+"""Estimate word2vec in blocks on many machines: `python tests/bench/simulation.py`.
 
 The time of a pair and of finding pairs are measured here, on one core; the rest follows on paper. A step
 trains P blocks, shared by the cores of all machines. Before a step, each machine receives the input parts
