@@ -199,13 +199,20 @@ def open_vectors(
 
 
 def load_vectors(
-    model: Path, *, lenient: bool, load_top: int | None, verify: bool, no_oov: bool, **options: Any
+    model: Path,
+    *,
+    lenient: bool,
+    load_top: int | None,
+    verify: bool,
+    no_oov: bool,
+    is_searched: bool = True,
+    **options: Any,
 ) -> Vectors:
-    """Load vectors and postprocess them; options: see vector_options."""
+    """Load vectors and postprocess them; options: see vector_options. is_searched: through all words."""
     from nlpseq.vectors.postprocess import postprocess
 
     vectors = open_vectors(model, lenient=lenient, load_top=load_top, verify=verify, no_oov=no_oov)
-    if vectors.is_slow_to_search:
+    if is_searched and vectors.is_slow_to_search:
         say(
             f"{model}: a search through all {len(vectors):,} words computes their vectors first, which can "
             "take minutes. To save them, convert the model to a .w2v folder once"

@@ -135,6 +135,13 @@ def count_on(
     return count_by_spans(data, config, tasks, progress=progress.update)
 
 
+def refuse_inputs(path: Path, *inputs: str | Path | None, advice: str = "Use -o") -> None:
+    """Raise ConfigError if the path of a result is an input of the command."""
+    paths = [Path(each) for each in inputs if each]
+    if path.resolve() in [each.resolve() for each in paths if each.exists()]:
+        raise ConfigError(f"{path}: is an input of this command. {advice} to choose another path.")
+
+
 def refuse_models(*texts: str | Path) -> None:
     """Raise ConfigError for the folder of a model that is named as a text."""
     from nlpseq.training.resume import KINDS, is_run
@@ -187,12 +194,7 @@ class TrainingSession(ExitStack):
         self.cluster.require_encoded(self.sources)
         name = corpus_name(self.sources)
         self.path = self._output or Path(name + self._suffix)
-        paths = [Path(each) for each in (*self.sources, *inputs) if each]
-        if self.path.resolve() in [each.resolve() for each in paths if each.exists()]:
-            raise ConfigError(
-                f"{self.path}: is an input of this command. Use --resume to continue a run, or -o to choose "
-                "another path."
-            )
+        refuse_inputs(self.path, *self.sources, *inputs, advice="Use --resume to continue a run, or -o")
         lock_result(self.path, force=self.force)
         return self.path
 

@@ -102,6 +102,7 @@ def convert(
     """  # noqa: D301  # because click reads the backspace
     from nlpseq.storage.locks import path_lock
     from nlpseq.training.checkpoint import lock_output
+    from nlpseq.vectors.folder import has_last_weights
     from nlpseq.vectors.formats.registry import check_output
     from nlpseq.vectors.shrink import check_dtype, shrink
 
@@ -121,7 +122,7 @@ def convert(
             f"n-grams left out, because {TITLES[chosen]} has no place for them. Write a .w2v folder"
             f"{'' if has_letters else ', or use --format fasttext,'} to keep them"
         )
-    if chosen == "nlpseq" and vectors.last is not None and smaller.last is None:
+    if chosen == "nlpseq" and has_last_weights(model) and smaller.last is None:
         new.append(
             "the last weights of the continued training are left out, so the next one goes on with the means"
         )

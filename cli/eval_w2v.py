@@ -102,7 +102,9 @@ def eval_w2v(
     """
     if not pairs and analogies is None:
         raise click.UsageError("MODEL: nothing to evaluate on. Name a file with --pairs or --analogies.")
-    vectors = load_vectors(model, **vector_settings)  # first, because the files may be swapped
+    is_searched = analogies is not None
+    # first, because the files may be swapped
+    vectors = load_vectors(model, is_searched=is_searched, **vector_settings)
     found = read_sets(pairs, analogies, restrict_vocab, oov, threads)(vectors)
     if as_json:
         print_json(found)

@@ -35,7 +35,7 @@ from ._options import (
     threads_option,
 )
 from ._output import Progress, print_path, printable, say, say_warning, shell_path
-from ._training import Cluster, count_on, lock_result, refuse_models
+from ._training import Cluster, count_on, lock_result, refuse_inputs, refuse_models
 
 __all__ = ["preprocess"]
 
@@ -96,9 +96,10 @@ def preprocess(
     with --min-count occurrences in CORPUS, and --max-vocab keeps the most frequent of all. Occurrences in
     earlier texts do not count for a new word, so for a chain of small texts use --min-count 1 --max-vocab N.
     Counts are added up, with --cooccurrence also the counts of neighbors in DIR. The settings of DIR are
-    used. Counts of neighbors have the defaults of PPMI-SVD; for GloVe add --window 10 --weighting harmonic
-    --subsample 0. Train on the result with `nlpseq train-w2v --start` or, from the counts, with
-    `nlpseq train-counts` and the same settings of counting.
+    used. With --subsample 0 the sum is the same as counting all texts at once; else each text is subsampled
+    by its own counts. Counts of neighbors have the defaults of PPMI-SVD; for GloVe add --window 10
+    --weighting harmonic --subsample 0. Train on the result with `nlpseq train-w2v --start` or, from the
+    counts, with `nlpseq train-counts` and the same settings of counting.
     """
     engine = Cluster(cluster, workers, plan=plan)
     if engine and start is not None:
@@ -121,6 +122,7 @@ def preprocess(
 
         engine.end_after_plan(plan_text(corpus, config))
     path = output or Path(f"{corpus.name}.tokens")
+    refuse_inputs(path, *sources, start)
     lock_result(path, force=force)
     tasks = engine.tasks(path.resolve().parent)
     encoding = EncodingProgress(corpus)

@@ -247,7 +247,7 @@ def odd_one_out(model: Path, words: tuple[str, ...], as_json: bool, **vector_set
     per line.
     """
     typed = [word for batch in _batches(words) for word in batch]
-    vectors = load_vectors(model, **vector_settings)
+    vectors = load_vectors(model, is_searched=False, **vector_settings)
     typed = without_blanks(vectors, typed)
     scores = vectors.odd_one_out(typed)
     changed = _changes(vectors, typed)
@@ -276,7 +276,7 @@ def similarity(model: Path, a: str, b: str, as_json: bool, **vector_settings: An
     A or B may be several words in quotes: their mean vector. - stands for the next line of stdin.
     """
     texts = _typed_texts((a, b))
-    vectors = load_vectors(model, **vector_settings)
+    vectors = load_vectors(model, is_searched=False, **vector_settings)
     sets = [vectors.split_phrase(text) for text in texts]
     cosine = vectors.similarity(*sets)
     changed = _changes(vectors, [word for words in sets for word in words])

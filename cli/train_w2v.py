@@ -12,7 +12,7 @@ import click
 
 from nlpseq.config import WORD2VEC_PRESETS, TextConfig, Word2VecConfig
 from nlpseq.core.resources import VECTORS_REMEDY, check_memory, count_text, size_text
-from nlpseq.errors import ConfigError, DataError, NlpseqError, ways_to_pairs
+from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, ways_to_pairs, without_advice
 
 from ._app import Command
 from ._inputs import dataset_folder, open_vectors, say_contents
@@ -82,8 +82,9 @@ def train_w2v(
     means of their n-grams. Counts are added up, and --max-vocab keeps the most frequent words of all. A new
     word needs --min-count occurrences in one CORPUS: for small texts use --min-count 1 --max-vocab N.
     Dimensions, objective, loss, tokenizer and n-grams are the same as of MODEL, and its window, negatives,
-    subsample, update of CBOW, sentences, --min-count and --max-vocab are the defaults. All later texts share
-    the buckets of the first training, so choose enough --buckets there.
+    sharing of negatives, subsample, update of CBOW, without n-grams also smoothing, sentences, --min-count
+    and --max-vocab are the defaults. All later texts share the buckets of the first training, so choose
+    enough --buckets there.
 
     The vectors are means over the texts, with rising weights, because vectors that were just trained fit the
     last text too well. The last weights are stored in the same folder, and the next --start goes on with
@@ -211,6 +212,9 @@ def _open_before(run: UnfinishedRun) -> Vectors | None:
     start = run.meta.get("start")
     if start is None:
         return None
+    needed = {"path", "counts_digest", "vectors_digest"}
+    if not (isinstance(start, dict) and needed <= start.keys() and isinstance(start["path"], str | None)):
+        raise ArtifactError(f"{run.path}: the start in meta.json is not valid. Train again with --force.")
     if start["path"] is None:
         say_warning("drift, scores before: will not be shown, because the start was in memory only.")
         return None
@@ -221,7 +225,7 @@ def _open_before(run: UnfinishedRun) -> Vectors | None:
             return before
         reason = f"{start['path']} has changed"
     except NlpseqError as error:
-        reason = str(error).rpartition(". ")[0] or str(error)  # without the advice, because another follows
+        reason = without_advice(error)
     old, new = shell_path(Path(start["path"])), shell_path(run.path)
     say_warning(
         "drift, scores before: will not be shown, because the vectors of the start are not found "
@@ -333,11 +337,11 @@ def _say_result(path: Path, vectors: Vectors) -> None:
         f"loss {meta['loss'][0]:.4f} in the first epoch, {meta['loss'][-1]:.4f} in the last"
     )
     if (best := meta["best_epoch"]) is not None:
-        kept = (
-            f"; its vectors were kept, after {count_text(meta['epochs'], 'epoch')}"
-            if meta["config"]["early_stop"]
-            else ""
-        )
+        kept = ""
+        if meta["config"]["early_stop"]:
+            is_averaged = "start" in meta and not meta["config"]["freeze_known"]
+            use = "are in the mean over the texts" if is_averaged else "were kept"
+            kept = f"; its vectors {use}, after {count_text(meta['epochs'], 'epoch')}"
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
     ways_out = ways_to_pairs(meta["config"]["subsample"])
     say_untrained(vectors.vocab, vectors.zero_ids.tolist(), ways_out)

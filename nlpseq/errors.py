@@ -21,7 +21,7 @@ from typing import Any
 
 __all__ = ["DISK_FULL", "SHORTAGE", "ArtifactError", "BackendUnavailable", "ConfigError", "DataError"]
 __all__ += ["MissingExtra", "NlpseqError", "ResourceError", "RunError", "UnknownWord", "advise"]
-__all__ += ["missing_extra", "ways_to_pairs"]
+__all__ += ["missing_extra", "ways_to_pairs", "without_advice"]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SHORTAGE = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of the machine: no file is corrupt
@@ -84,6 +84,11 @@ class ArtifactError(NlpseqError):
 
 class ResourceError(NlpseqError):
     exit_code = 6
+
+
+def without_advice(error: Exception) -> str:
+    """Return the message of an error without its last sentence, because another advice follows."""
+    return str(error).rpartition(". ")[0] or str(error)
 
 
 def missing_extra(use: str, library: str, extra: str | None, package: str = "") -> MissingExtra:

@@ -59,14 +59,14 @@ class Word2VecConfig(Config):
     smoothing: float | None = setting(
         None,
         "power of the counts in the distribution of the noise words [default: .75; with subwords .3 "
-        "skipgram, .5 cbow, .75 for little text]",
+        "skipgram (.75 for little text), .5 cbow]",
         ge=0,
         le=1,
     )
     learning_rate: float | None = setting(
         None,
         "initial learning rate, falling linearly [default: .025 skipgram, .075 cbow, .15 cbow corrected; "
-        "with subwords .04 skipgram, .06 for little text, .05 cbow]",
+        "with subwords .04 skipgram (.06 for little text), .05 cbow, .15 cbow corrected]",
         gt=0,
     )
     epochs: int | None = setting(None, "passes over the text [default: 5 to 20, more for less text]", ge=1)

@@ -46,15 +46,16 @@ def diagnose(data: TokenDataset, subsample: float = 0.0, step: str = "training")
 
 def _too_few_tokens(train: TokenDataset, subsample: float, step: str) -> Iterator[str]:
     vocab, num_tokens = train.vocab, train.num_tokens
+    known = max(num_tokens, int(vocab.counts[: vocab.num_words].sum()))  # with a start also in earlier texts
     counts_V, num_unknown = train.word_counts, int(train.counts[vocab.num_words])
     if num_tokens < MIN_TOKENS:
         few = count_text(num_tokens, "token")
         yield f"{few}: too few to learn from, because results depend on chance. Use more text."
-    elif num_tokens < MIN_TOKENS_PER_WORD * len(counts_V):
+    elif known < MIN_TOKENS_PER_WORD * len(counts_V):
         entry, way = ("token", "lower --vocab-size") if vocab.bpe else ("word", "higher --min-count")
         yield (
-            f"a {entry} occurs {num_tokens / len(counts_V):.1f} times on average, too few to learn from. Use "
-            f"more text, or a {way}."
+            f"a {entry} occurs {known / len(counts_V):.1f} times on average, too few to learn from. Use more "
+            f"text, or a {way}."
         )
     if num_unknown > MAX_UNKNOWN_SHARE * num_tokens:
         limits = {

@@ -287,7 +287,8 @@ def _extend_vocab(
     joint_T = np.where(row_T >= 0, ids_U[row_T], -1)
     in_text = counts_T[joint_T >= 0].sum()
     earlier = start.counts[start.num_words :] if start.num_specials else np.zeros(len(SPECIALS), np.int64)
-    specials = np.array([counts_T.sum() - in_text, train_end])
+    left_out = words_S.counts[ids_U[: len(words_S)] < 0].clip(0).sum()  # of known words
+    specials = np.array([counts_T.sum() - in_text + left_out, train_end])
     vocab = Vocab([*joint.words, *SPECIALS], np.append(joint.counts, earlier + specials), len(SPECIALS))
     return vocab, np.where(joint_T >= 0, joint_T, len(joint)).astype(token_dtype(len(vocab)))
 

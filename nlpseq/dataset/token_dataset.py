@@ -247,6 +247,7 @@ def _check_meta(dataset: TokenDataset) -> None:
             "vocab_digest": meta["vocab_digest"] == dataset.vocab.digest,
             "unknown": _are_counts(meta.get("unknown", {split: [0, 0] for split in SPLITS})),
             "read": _is_report(meta.get("read", {})),
+            "start": isinstance(meta.get("start", {}), dict),
             "notices": all(isinstance(notice, str) for notice in meta["notices"]),
         }
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, ConfigError) as error:

@@ -16,7 +16,7 @@ from nlpseq.config.fields import from_stored
 from nlpseq.dataset.encode_cache import cached_dataset
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError
+from nlpseq.errors import ArtifactError, ConfigError, DataError, NlpseqError, without_advice
 from nlpseq.reading.corpus import open_corpus
 from nlpseq.reading.remote import is_remote
 from nlpseq.storage.artifact import Meta
@@ -87,14 +87,9 @@ def _corpus_errors(path: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, NlpseqError) as error:
         raise ArtifactError(
-            f"{path}: the corpus is not found ({_reason(error)}). Move it back, or name the corpus to "
+            f"{path}: the corpus is not found ({without_advice(error)}). Move it back, or name the corpus to "
             "continue the run with --resume."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return the message of an error without its advice, because another advice follows."""
-    return str(error).rpartition(". ")[0] or str(error)
 
 
 def find_valid(path: Path, meta: Meta, data: TokenDataset, encode: Encode = encode_sources) -> TokenDataset:
@@ -173,6 +168,7 @@ def _start_vocab(path: Path, meta: Meta) -> Vocab | None:
             raise DataError(f"{file}: has changed since training started. Restore it.")
     except (TypeError, NlpseqError) as error:
         raise ArtifactError(
-            f"{needed}, which is not found ({_reason(error)}). Restore {file}, or train again with --force."
+            f"{needed}, which is not found ({without_advice(error)}). Restore {file}, or train again with "
+            "--force."
         ) from error
     return vocab

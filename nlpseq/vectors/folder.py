@@ -98,9 +98,14 @@ def load_folder(path: Path, record: FolderRecord, verify: bool | None) -> Stored
         matrix = _load_stored(path, 0, shape, dtype)
         contexts = _load_stored(path, 1, shape, dtype) if meta.get("has_contexts") else None
     subwords = _load_subwords(path, meta)
-    has_last = (path / _LAST[0]).exists()
+    has_last = has_last_weights(path)
     last = _load_last(path, shape, subwords, check=hashes) if has_last else None
     return StoredVectors(vocab, matrix, contexts, subwords, last, meta, places, table is not None)
+
+
+def has_last_weights(path: Path) -> bool:
+    """Return True for a folder of vectors with the last weights of a continued training."""
+    return (path / _LAST[0]).exists()
 
 
 def _check_meta(path: Path, meta: artifact.Meta) -> None:

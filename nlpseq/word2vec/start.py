@@ -28,7 +28,7 @@ from nlpseq.config.fields import from_dict, from_stored
 from nlpseq.dataset.joint_vocab import check_agreement, rows_of_words, text_defaults
 from nlpseq.dataset.token_dataset import TokenDataset
 from nlpseq.dataset.vocab import Vocab
-from nlpseq.errors import ConfigError, DataError
+from nlpseq.errors import ArtifactError, ConfigError, DataError
 from nlpseq.storage import artifact
 from nlpseq.vectors.lazy_rows import row_blocks
 from nlpseq.vectors.vectors import Vectors
@@ -102,16 +102,18 @@ class Start:
     def tokens(self) -> int | None:
         """Count the tokens that the vectors were trained on; None if unknown.
 
-        Vectors without all counts may come from a training with a start without counts; then this start
-        counts as many tokens as the text of that training, as in new_share.
+        Of vectors without all counts, the training has stored its tokens. If it had a start without counts,
+        this start counts as many tokens as the text of that training, as in new_share.
         """
         counts_S, meta = self.vectors.vocab.counts, self.vectors.meta
         if (counts_S >= 0).all():
             return int(counts_S.sum())
         own, start = meta.get("tokens"), meta.get("start")
-        if not (isinstance(start, dict) and isinstance(own, int)):
+        if not isinstance(own, int):
             return None
-        earlier = start.get("tokens")
+        if start is None:
+            return own
+        earlier = start.get("tokens") if isinstance(start, dict) else None
         return own + (earlier if isinstance(earlier, int) else own)
 
     def fill(self, weights: Weights, vocab: Vocab, *, is_frozen: bool = False) -> None:
@@ -198,9 +200,14 @@ def word2vec_settings(
     """Return the settings of a run with a start.
 
     config: a whole config, or None to inherit the settings of the start. settings: explicit ones. Raises
-    ConfigError for a setting that contradicts the start.
+    ConfigError for a setting that contradicts the start, and ArtifactError if its own are not valid.
     """
-    has = _settings_of(start.vectors)
+    try:
+        has = _settings_of(start.vectors)
+    except (KeyError, ConfigError) as error:
+        raise ArtifactError(
+            f"{start.name}: the settings in meta.json are not valid ({error}). Train the vectors again."
+        ) from error
     chosen = {**({} if config is None else asdict(config)), **settings}
     if chosen.get("buckets") is None:
         chosen.pop("buckets", None)
@@ -217,6 +224,8 @@ def _settings_of(vectors: Vectors) -> dict[str, Any]:
     if model.startswith("word2vec"):
         trained = asdict(from_stored(Word2VecConfig, meta["config"]))
         has = {name: trained[name] for name in (*AGREE, *INHERITED)}
+        if subwords is not None:
+            del has["smoothing"]  # because it follows from the length of all texts, as the learning rate does
     elif model.startswith("fastText") and has_outputs(vectors):
         stored = meta["fasttext"] if isinstance(meta.get("fasttext"), dict) else {}
         named = {"window": stored.get("ws"), "negatives": stored.get("neg"), "subsample": stored.get("t")}

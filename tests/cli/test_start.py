@@ -56,7 +56,8 @@ def test_start_says_drift_and_scores(run_cli):
 def test_convert_says_that_last_weights_are_left_out(run_cli):
     assert run_cli("train-w2v", "new.txt", "--start", "old.w2v", *QUICK).exit_code == 0
     said = "the last weights of the continued training are left out"
-    for options, is_left_out in (([], False), (["--dtype", "float16"], True), (["--keep-top", "9"], True)):
+    for options in ([], ["--dtype", "float16"], ["--keep-top", "9"], ["--load-top", "9"]):
+        is_left_out = bool(options)
         done = run_cli("convert", "new.w2v", "copy.w2v", *options, "--force")
         assert done.exit_code == 0 and (said in done.stderr) == is_left_out, done.stderr
         assert (Vectors.load("copy.w2v").last is None) == is_left_out
@@ -223,6 +224,12 @@ def test_text_with_words_of_unknown_count_is_counted(run_cli):
         ("plain.tokens", ["--cooccurrence"], "plain.tokens: has no counts of neighbors"),
         ("counted.tokens", ["--cooccurrence", "--window", "3"], "--window: 3 contradicts counted.tokens"),
         ("plain.tokens", ["--tokenizer", "char"], "--tokenizer: char contradicts plain.tokens"),
+        (
+            "plain.tokens",
+            ["-o", "plain.tokens", "--force"],
+            "plain.tokens: is an input of this command. Use -o",
+        ),
+        ("old.w2v", ["-o", "old.w2v", "--force"], "old.w2v: is an input of this command. Use -o"),
     ],
     ids=str,
 )

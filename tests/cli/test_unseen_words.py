@@ -94,6 +94,7 @@ def test_search_through_a_mapped_model_says_that_it_takes_long(run_cli, model, m
     monkeypatch.setattr("nlpseq.vectors.vectors.SLOW_WORDS", 5)
     said = "a.bin: a search through all 5 words computes their vectors first"
     assert said in run_cli("neighbors", "a.bin", "king").stderr
+    assert said not in run_cli("similarity", "a.bin", "king", "queen").stderr
     assert said not in run_cli("convert", "a.bin", "b.w2v").stderr
     assert "computes" not in run_cli("neighbors", "a.w2v", "king").stderr
 

@@ -25,6 +25,15 @@ def test_counts_of_another_text_give_no_warning(tmp_path: Path) -> None:
     assert diagnose(preprocess(short, TextConfig(), tmp_path / "out", vocab=vocab, threads=1)) == []
 
 
+def test_words_of_earlier_texts_count(tmp_path: Path) -> None:
+    first = preprocess(sentences(600, 1000, 8), path=tmp_path / "first.tokens", min_count=1)
+    for settings, warnings in (({"start": first.vocab}, 0), ({}, 1)):
+        new = preprocess(
+            sentences(600, 300, 8, 4), path=tmp_path / "new.tokens", min_count=1, force=True, **settings
+        )
+        assert len([each for each in diagnose(new) if "on average" in each]) == warnings
+
+
 def sentences(words: int, count: int, length: int, seed: int = 3) -> list[str]:
     chance = random.Random(seed)
     return [" ".join(f"w{chance.randrange(words)}" for _ in range(length)) for _ in range(count)]

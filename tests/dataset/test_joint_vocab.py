@@ -41,7 +41,9 @@ def test_joint_vocabulary_equals_reference(
     assert list(zip(words.words, words.counts.tolist(), strict=True)) == wanted
     ids = {word: number for number, (word, _) in enumerate(wanted)}
     assert data.tokens.tolist() == [ids.get(token, len(ids)) for token in tokens]
-    assert data.vocab.counts[len(ids) :].tolist() == [sum(token not in ids for token in tokens), 2]
+    unknown = sum(token not in ids for token in tokens)
+    unknown += sum(max(count, 0) for word, count in earlier if word not in ids)
+    assert data.vocab.counts[len(ids) :].tolist() == [unknown, 2]
     assert data.word_counts.tolist() == [tokens.count(word) for word, _ in wanted]
 
 
@@ -56,6 +58,17 @@ def test_joining_pieces_equals_one_text(tmp_path: Path) -> None:
         start = data.vocab
     assert content(data)[0] == content(whole)[0]  # specials too
     np.testing.assert_array_equal(data.tokens, whole.tokens[-data.num_tokens :])
+
+
+def test_occurrences_of_dropped_words_are_unknown_words(tmp_path: Path) -> None:
+    """Counts are the same as of both texts encoded with the joint vocabulary."""
+    first = preprocess(["a a a b b c"], path=tmp_path / "first.tokens", min_count=1)
+    data = preprocess(
+        ["d d d d b"], path=tmp_path / "new.tokens", min_count=1, max_vocab=2, start=first.vocab
+    )
+    both = preprocess(["a a a b b c", "d d d d b"], path=tmp_path / "both.tokens", vocab=data.vocab)
+    assert data.vocab.words[:2] == ["d", "a"]
+    assert data.vocab.counts.tolist() == both.counts.tolist() == [4, 3, 4, 2]
 
 
 def test_words_of_valid_split_are_known(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ def test_check_room_refuses_large_window() -> None:
     ):
         check_room(Word2VecConfig(window=100, negatives=15))
     check_room(Word2VecConfig(objective="cbow", window=100, negatives=15))
+    check_room(Word2VecConfig(window=100, negatives=15, subwords="3:6"))
 
 
 def test_kernel_uses_learning_rate_of_each_span() -> None:

@@ -487,6 +487,34 @@ def test_initial_rate_is_higher_for_means_of_skipgram(old: Path, data: TokenData
     assert resolve(Word2VecConfig(objective="cbow"), 2, 1, has_start=True).learning_rate == 0.075
 
 
+def test_noise_words_follow_the_length_of_all_texts() -> None:
+    """With n-grams, as the learning rate does."""
+    for subwords, smoothing in (("3:6", 0.3), (None, 0.75)):
+        config = Word2VecConfig(subwords=subwords, buckets=5 if subwords else None, epochs=5)
+        first = train_word2vec([new_text()], config, min_count=1, threads=1)
+        assert first.meta["config"]["smoothing"] == 0.75
+        chosen = word2vec_settings(Start(first), None, {})
+        assert resolve(chosen, 2, 10**8, has_start=True).smoothing == smoothing
+
+
+def test_start_without_valid_settings_is_refused(old: Path) -> None:
+    for config in ({"dim": "x"}, None):
+        vectors = Vectors.load(old)
+        del vectors.meta["config"]
+        vectors.meta |= {"config": config} if config else {}
+        with pytest.raises(ArtifactError, match=r"start: the settings in meta\.json are not valid"):
+            train_word2vec([new_text()], start=vectors)
+
+
+def test_tokens_of_a_start_are_those_of_its_training(old: Path) -> None:
+    vectors = Vectors.load(old)
+    tokens = Start(vectors).tokens
+    assert tokens == vectors.meta["tokens"] == vectors.vocab.counts.sum()
+    counts = np.append(vectors.vocab.counts[:-1], -1)  # as of an unseen word of convert --words
+    some = Vectors(Vocab(vectors.vocab.words, counts), vectors.matrix, vectors.contexts, vectors.meta)
+    assert Start(some).tokens == tokens
+
+
 def test_noise_words_have_another_power_with_ngrams() -> None:
     powers = [
         resolve(Word2VecConfig(**settings), 2, 7_000_001).smoothing

@@ -1,5 +1,6 @@
 """Subwords: numeric gradients, the fused kernel against the layers, and vectors of unseen words."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +24,12 @@ from nlpseq.vectors.subwords import Bags, word_bags
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec import parallel
 from nlpseq.word2vec.kernels.layered import make_layered
-from nlpseq.word2vec.kernels.select import Span, padded, select
+from nlpseq.word2vec.kernels.select import Span, select
 from nlpseq.word2vec.memory import count_rows, needed_bytes
 from nlpseq.word2vec.objectives import Weights, cbow_step
 from nlpseq.word2vec.sampling import Windows, epoch_keys
 from nlpseq.word2vec.subwords import cbow_rows, flatten, skipgram_rows
-from nlpseq.word2vec.train import choose_buckets, resume_word2vec, train_word2vec
+from nlpseq.word2vec.train import choose_buckets, resolve, resume_word2vec, train_word2vec
 
 V, R, D = 7, 12, 5
 RATE = 1e-2
@@ -260,11 +261,23 @@ def test_needed_memory_has_room_for_ngrams(units: Any) -> None:
     words, ngrams = ["a", "", "hahaha", "강아지", "the", "고양이는", "dog강"], Ngrams(2, 5, units)
     found = len(word_bags(words, ngrams, 9).rows_N) - len(words)
     assert found <= count_rows(words, ngrams) <= 2 * found
-    config = Word2VecConfig(subwords="2:5", subword_units=units, buckets=9, threads=1)
-    without = replace(config, subwords=None, subword_units="characters", buckets=None)
-    more = needed_bytes(config, words).memory - needed_bytes(without, words).memory
-    rows = 9 * (100 + padded(100)) + len(words) * 100  # of n-grams, stored and trained, and means
-    assert more == 4 * rows + 18 * (len(words) + count_rows(words, ngrams))
+
+
+@pytest.mark.parametrize("has_start", [False, True])
+def test_needed_memory_holds_the_peak(tmp_path: Path, has_start: bool) -> None:
+    data, small = encode(tmp_path, sentences(200)), replace(SUBWORDS, dim=60, epochs=1)
+    train_word2vec(data, small, buckets=9)  # compiles
+    config = resolve(replace(small, buckets=100_000), len(data.vocab), data.num_tokens)
+    start = train_word2vec(data, config) if has_start else None
+    text = data if start is None else [sentences(200)]
+    tracemalloc.start()
+    try:
+        train_word2vec(text, config, start=start, checkpoint=CheckpointConfig(path=tmp_path / "run.w2v"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    needed = needed_bytes(config, data.vocab.words, has_start=has_start).memory
+    assert needed / 2 < peak < needed
 
 
 def test_default_buckets_are_distinct_ngrams(data: TokenDataset) -> None:

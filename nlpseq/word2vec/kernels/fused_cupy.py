@@ -62,9 +62,9 @@ def make_kernel(config: Word2VecConfig, xp: Any, parts: "Parts | None" = None) -
 
 
 def check_room(config: Word2VecConfig) -> None:
-    """Raise ConfigError if the steps of a window do not fit in the shared memory of skip-gram."""
+    """Raise ConfigError if the steps of a window of skip-gram without n-grams do not fit in shared memory."""
     needed = 4 * WARPS * 2 * config.window * (1 + config.negatives)
-    if config.objective == "skipgram" and needed > SHARED_BYTES:
+    if config.objective == "skipgram" and config.subwords is None and needed > SHARED_BYTES:
         raise ConfigError(
             f"--window: {config.window} with {count_text(config.negatives, 'negative')} needs {needed:,} "
             f"bytes of shared memory, and a GPU has {SHARED_BYTES:,}. Lower --window or --negatives, or use "
