@@ -72,7 +72,11 @@ class Cluster:
     def __init__(self, address: str | None, workers: str | None, *, plan: bool) -> None:
         for name in ("workers", "plan"):
             require_with(name, "--cluster", is_there=address is not None)
-        self.address, self._workers, self._plan = address, workers, plan
+        self.address, self._workers, self.is_plan = address, workers, plan
+        if address is not None:
+            from nlpseq.distributed.ray_engine import check_options
+
+            check_options(address, workers)
 
     def __bool__(self) -> bool:
         return self.address is not None
@@ -89,7 +93,7 @@ class Cluster:
 
     def end_after_plan(self, rows: Iterable[tuple[str, str]]) -> None:
         """Print how the work is cut and end the command, if that is wanted."""
-        if self._plan:
+        if self.is_plan:
             print_columns(rows)
             raise click.exceptions.Exit
 

@@ -116,11 +116,15 @@ def preprocess(
     from nlpseq.dataset.encode import preprocess as encode_into
     from nlpseq.storage import artifact
 
+    if engine and "-" in sources:
+        raise ConfigError("--cluster: reads no stdin. Save the text to a file and name the file.")
     corpus = open_sources(sources)
     if engine:
         from nlpseq.distributed.plan import plan_text
+        from nlpseq.distributed.preprocess import check_supported
 
         engine.end_after_plan(plan_text(corpus, config))
+        check_supported(config)
     path = output or Path(f"{corpus.name}.tokens")
     refuse_inputs(path, *sources, start)
     lock_result(path, force=force)

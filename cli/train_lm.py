@@ -43,6 +43,7 @@ LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
 MIN_PASSES = 0.99  # over the text; columns leave out a few last tokens
 MARGIN = 1.1  # of an advised time budget, because the speed varies
 COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
+PART_COPIES = 3  # of the weights for each thread that trains a part: network, gradient, result
 RARELY_TURNED = [
     *("tied", "init", "forget_bias", "ar", "tar", "lengths", "clip_value", "beta1", "decay_share"),
     *("average_share", "average_decay", "samples", "sampled_share", "validate_every"),
@@ -108,6 +109,10 @@ def _start(
     text = _text_config(valid)
     if valid is not None:
         refuse_models(valid)
+    if session.cluster:
+        from nlpseq.lm.train import resolve
+
+        config = resolve(config, has_tasks=True)
     path = session.lock_output(valid, vectors)
     if valid == "-":
         raise DataError("--valid -: stdin can be read only once. Save the text to a file and name the file.")
@@ -121,9 +126,7 @@ def _start(
     if session.cluster:
         from nlpseq.distributed.plan import plan_language_model
         from nlpseq.lm.model import num_parameters
-        from nlpseq.lm.train import resolve
 
-        config = resolve(config, has_tasks=True)
         rows = plan_language_model(config, num_parameters(config, len(data.vocab)))
         session.cluster.end_after_plan(rows)
     tasks = session.cluster.tasks(data.path, config.parts)
@@ -181,7 +184,8 @@ def _check_room(path: Path, config: LMConfig, data: TokenDataset) -> None:
     shape = f"{config.layers} x {config.cell} of {count_text(config.hidden, 'unit')}, embedding {config.dim}"
     say(f"{shape}: {weights:,} weights; training: {length}; threads: {plan.threads}; seed: {config.seed}")
     say(str(plan), level=1)
-    check_memory(COPIES * weights * 4, "--hidden, --dim or --max-vocab")
+    copies = COPIES + PART_COPIES * min(plan.parts or 0, plan.threads or 1)
+    check_memory(copies * weights * 4, "--hidden, --dim or --max-vocab")
     artifact.check_free_disk(path, 2 * COPIES * weights * 4)  # two checkpoints, during a commit
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -128,6 +129,8 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
         shares = start.text_defaults(explicit_settings(TextConfig))
     text = build_text_config(shares | (VALID_SHARE if config.early_stop else {}))
     _refuse_useless(config)
+    if session.cluster:
+        replace(config, parts=config.parts or 1)  # raises ConfigError for settings that blocks do not have
     if config.early_stop and not text.valid_share and dataset_folder(session.sources) is None:
         raise ConfigError("--early-stop: needs a valid split. Leave out --valid-share 0.")
     from nlpseq.core import resources
@@ -136,7 +139,7 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
 
     choice = select(config)
     path = session.lock_output(start_path)
-    kernels = to_compile(config, choice, in_blocks=is_in_parts)
+    kernels = [] if session.cluster.is_plan else to_compile(config, choice, in_blocks=is_in_parts)
     if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()
     known = None if start is None else start.vectors.vocab

@@ -98,5 +98,6 @@ class LMConfig(Config):
         super().__post_init__()
         has_one = self.epochs is None or self.time_budget is None
         check(has_one, self, "time_budget", "left out if epochs are set")
-        is_enough = self.parts is None or self.parts <= self.batch_size
-        check(is_enough, self, "parts", f"at most {self.batch_size}, the columns")
+        if self.parts is not None:
+            check(self.parts <= self.batch_size, self, "parts", f"at most {self.batch_size}, the columns")
+            check(self.device in ("auto", "cpu"), self, "device", "cpu with parts or on a cluster")

@@ -114,13 +114,19 @@ class Word2VecConfig(Config):
 
     def _check_parts(self) -> None:
         """Raise ConfigError for settings that blocks do not have."""
-        check(self.objective == "skipgram", self, "objective", "skipgram with parts")
-        check(self.loss == "negative-sampling", self, "loss", "negative-sampling with parts")
-        check(self.share_negatives == "pair", self, "share_negatives", "pair with parts")
-        check(self.subwords is None, self, "subwords", "left out with parts, because words share n-grams")
-        check(not self.freeze_known, self, "freeze_known", "left out with parts")
-        check(self.backend in ("auto", "numpy"), self, "backend", "numpy with parts")
-        check(self.kernel in ("auto", "fused"), self, "kernel", "fused with parts")
+        check(self.objective == "skipgram", self, "objective", "skipgram with parts or on a cluster")
+        check(self.loss == "negative-sampling", self, "loss", "negative-sampling with parts or on a cluster")
+        check(self.share_negatives == "pair", self, "share_negatives", "pair with parts or on a cluster")
+        check(
+            self.subwords is None,
+            self,
+            "subwords",
+            "left out with parts or on a cluster, because words share n-grams",
+        )
+        check(not self.freeze_known, self, "freeze_known", "left out with parts or on a cluster")
+        check(not self.deterministic, self, "deterministic", "left out with parts, which are deterministic")
+        check(self.backend in ("auto", "numpy"), self, "backend", "numpy with parts or on a cluster")
+        check(self.kernel in ("auto", "fused"), self, "kernel", "fused with parts or on a cluster")
 
     @property
     def ngrams(self) -> Ngrams | None:

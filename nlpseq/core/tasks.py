@@ -1,4 +1,4 @@
-"""Run functions as tasks in threads of this process, with the interface of distributed.ray_engine.Tasks.
+"""Run functions as tasks in threads of this process, or on a cluster by distributed.ray_engine.RayTasks.
 
 A task may take the results of earlier tasks as arguments, by reference. References are waited for in the
 thread of the task, so tasks must be submitted in an order in which each comes after its arguments.

@@ -1,7 +1,7 @@
 """TokenDataset: an encoded corpus on disk, memory-mapped, the input of all training and counting."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -29,6 +29,7 @@ __all__ = [
     "Split",
     "TokenDataset",
     "Unknown",
+    "open_same",
     "split_sentences",
     "token_dtype",
 ]
@@ -226,6 +227,18 @@ def _check(dataset: TokenDataset, verify: bool) -> None:
         spans_all = sentences[0] == 0 and sentences[-1] == len(tokens)
         _require(rising and spans_all, path / SENTENCES, "offsets do not rise from 0 to the number of tokens")
         _require(tokens.max() <= vocab.num_words, path / TOKENS, "contains an id outside the vocabulary")
+
+
+@lru_cache(maxsize=1)
+def open_same(path: Path, digest: str) -> TokenDataset:
+    """Return an encoded corpus, for a task; digest: of the corpus when the work began.
+
+    Raises DataError if another corpus has this path by now.
+    """
+    data = TokenDataset.open(path, verify=False)
+    if data.digest != digest:
+        raise DataError(f"{path}: has changed during the work. Start again, and leave the folder as it is.")
+    return data
 
 
 def _check_meta(dataset: TokenDataset) -> None:

@@ -9,7 +9,6 @@ Letters: V words, R rows of a block, N pairs.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from nlpseq.config import CooccurrenceConfig
 from nlpseq.core.tasks import Tasks, map_in_order
 from nlpseq.counts.cooccurrence import UNIT, Cooccurrence, Text, count_matrix, describe_text, join_rows
 from nlpseq.dataset.subsample import keep_thresholds
-from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.token_dataset import TokenDataset, open_same
 
 __all__ = ["SPAN_BYTES", "count_cooccurrences", "cut_places", "cut_text"]
 
@@ -79,18 +78,12 @@ def cut_places(ends: Ints, distance: int) -> list[int]:
     return cut
 
 
-@lru_cache(maxsize=1)
-def _open(path: Path, digest: str) -> TokenDataset:
-    """Return an encoded corpus; digest: of it, because another may get the same path."""
-    return TokenDataset.open(path, verify=False)
-
-
 def count_span(
     settings: tuple[Path, str, CooccurrenceConfig, list[int]], span: tuple[int, int]
 ) -> list[csr_array]:
     """Return the counts of some sentences in units, as blocks of rows."""
     path, digest, config, rows = settings
-    data = _open(path, digest)
+    data = open_same(path, digest)
     sentences = data.split("train").sentences[span[0] : span[1] + 1]
     text = Text(data.tokens, sentences, keep_thresholds(data.word_counts, config.subsample))
     matrix = count_matrix(text, config, 1, SPAN_BYTES, in_units=True)

@@ -43,14 +43,14 @@ from nlpseq.dataset.token_dataset import (
     token_dtype,
 )
 from nlpseq.dataset.vocab import SPECIALS, Vocab, prune
-from nlpseq.errors import ConfigError, DataError
+from nlpseq.errors import ConfigError, DataError, RunError
 from nlpseq.reading.columns import require_columns
 from nlpseq.reading.corpus import Corpus, ReadReport
 from nlpseq.reading.decode import UTF_8
 from nlpseq.storage import artifact
 from nlpseq.storage.arrays import NpyWriter, npy_header
 
-__all__ = ["SHARD_BYTES", "num_type_parts", "preprocess"]
+__all__ = ["SHARD_BYTES", "check_supported", "num_type_parts", "preprocess"]
 
 SHARD_BYTES = 64 << 20  # of stored text
 PART_BYTES = 1 << 30  # of stored text for each part of the types
@@ -90,12 +90,8 @@ def preprocess(
     progress: EncodeCallback | None = None,
 ) -> TokenDataset:
     """Encode a corpus into a folder at `path` that all machines share; see dataset.encode.preprocess."""
-    if config.phrases or config.tokenizer_kind == "bpe":
-        setting = "--phrases" if config.phrases else "--tokenizer bpe"
-        raise ConfigError(
-            f"--cluster: does not work with {setting}, which counts neighboring tokens again and again. "
-            "Leave out one of the two."
-        )
+    check_supported(config)
+    made_with = tokenizer_versions(config)  # raises MissingExtra
     artifact.check_writable(path, force=force)
     shards, stamp = corpus.shards(config, shard_bytes), corpus.stamp()
     size = corpus.size_bytes() or 0
@@ -104,7 +100,10 @@ def preprocess(
         scratch = folder.path / "shards"
         scratch.mkdir()
         places = [scratch / f"{number:06}" for number in range(len(shards))]
-        work = ((shard, shard.stamp(), config, place) for shard, place in zip(shards, places, strict=True))
+        work = (
+            (shard, (shard.stamp(), made_with), config, place)
+            for shard, place in zip(shards, places, strict=True)
+        )
         texts, done, tokens = list[ShardText](), 0, 0
         for shard, text in zip(shards, map_in_order(tasks, tokenize_shard, work), strict=True):
             texts.append(text)
@@ -132,7 +131,7 @@ def preprocess(
         folder.write_meta(
             {
                 "config": asdict(config),
-                "made_with": tokenizer_versions(config),
+                "made_with": made_with,
                 "corpus": corpus.describe(),
                 "content_key": None,
                 "vocab_digest": vocab.digest,
@@ -152,19 +151,35 @@ def preprocess(
     return TokenDataset.open(path, verify=False, vocab=vocab)
 
 
+def check_supported(config: TextConfig) -> None:
+    """Raise ConfigError for settings that a cluster does not have."""
+    if config.phrases or config.tokenizer_kind == "bpe":
+        setting = "--phrases" if config.phrases else "--tokenizer bpe"
+        raise ConfigError(
+            f"--cluster: does not work with {setting}, which counts neighboring tokens again and again. "
+            "Leave out one of the two."
+        )
+
+
 def num_type_parts(size: int) -> int:
     """Return the number of parts of the types of a text of some bytes."""
     return 1 + min(size // PART_BYTES, MAX_PARTS - 1)
 
 
-def tokenize_shard(shard: Corpus, stamp: Any, config: TextConfig, folder: Path) -> ShardText:
+def tokenize_shard(shard: Corpus, expected: tuple[Any, Any], config: TextConfig, folder: Path) -> ShardText:
     """Write provisional ids, sentences and types of a shard into a folder.
 
-    stamp: of the shard on the machine of the command. Raises DataError if another file is here.
+    expected: stamp of the shard and versions of the tokenizer on the machine of the command. Raises
+    DataError if another file is here, and RunError for other versions.
     """
+    stamp, made_with = expected
     if shard.stamp() != stamp:
         raise DataError(
             f"{shard.describe()}: is another file on {platform.node()}. Use a folder that all machines share."
+        )
+    if (here := tokenizer_versions(config)) != made_with:
+        raise RunError(
+            f"{platform.node()}: has {here}, and the driver {made_with}. Install the same versions."
         )
     report, limits = ReadReport(), EncodeLimits()
     new = folder.with_name(f"{folder.name}-{uuid.uuid4().hex}")

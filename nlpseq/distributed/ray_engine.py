@@ -7,17 +7,22 @@ log file while a cluster is open.
 """
 
 import os
+import platform
 import re
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache, partial
-from importlib.metadata import version as installed_version
+from importlib.metadata import PackageNotFoundError, version as installed_version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +31,17 @@ from nlpseq.core.resources import available_cores, available_memory, count_text
 from nlpseq.errors import ConfigError, ResourceError, RunError, missing_extra
 from nlpseq.storage.manifest import MANIFEST
 
-__all__ = ["LOCAL", "RayTasks", "check_shared_folder", "open_cluster"]
+__all__ = ["LOCAL", "RayTasks", "check_options", "check_shared_folder", "open_cluster"]
 
 LOCAL = "local"
 HOME_OF_USER = "NLPSEQ_HOME_OF_USER"
 RETRIES = 8  # of a task whose worker or machine was lost
 MAX_STORE_BYTES = 2 << 30  # memory for objects of a cluster that is started here
 STORE_SHARE = 0.3  # of the available memory, the default of Ray
-START_SECONDS = 60
+CHECK_S = 5.0  # between two looks whether the cluster is alive
+HEAD_LOST_S = 30.0  # less than the minute after which Ray ends the process
+WORKERS_LOST_S = 600.0  # in which other machines may join
+MAX_LOG_BYTES = 10 << 20
 VARIABLES_OF_LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all servers listen on 127.0.0.1 only
     "RAY_AUTH_MODE": "token",
@@ -45,6 +53,7 @@ VARIABLES = {
     "RAY_task_oom_retries": "2",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_AGAIN = "Check the cluster, then start again, or go on from the last checkpoint with --resume."
 NO_CLOUD = (
     "provider: {type: local}\n"  # ray_bootstrap_config.yaml: Ray asks no server of a cloud for metadata
 )
@@ -77,7 +86,7 @@ class RayTasks:
             self._running = self.wait(self._running, self.workers - 1)
         with _translated():
             function = function if results != 1 else partial(_only_result, function)
-            found = _remote(_run).options(num_returns=results or 1).remote(function, *args)
+            found = _remote(_run).options(num_returns=results or 1).remote(_own_version(), function, *args)
         references = found if isinstance(found, list) else [found]
         if self._is_limited:
             self._running.append(references[0])
@@ -87,23 +96,89 @@ class RayTasks:
         """Wait for a task or a list of tasks and return their results; arrays are read-only."""
         import ray
 
+        self.wait(references if isinstance(references, list) else [references], 0)
         with _translated():
             return ray.get(references)
 
     def wait(self, references: list[Any], most: int) -> list[Any]:
-        """Wait until at most `most` of some tasks run, and return the running ones."""
+        """Wait until at most `most` of some tasks run, and return the running ones.
+
+        Raises RunError if the head or all workers are lost meanwhile; Ray itself would wait for ever.
+        """
         import ray
 
-        excess = len(references) - most
-        if excess <= 0:
-            return references
-        with _translated():
-            _, running = ray.wait(references, num_returns=excess, fetch_local=False)
-        return list(running)
+        running, lost = references, _Lost()
+        while len(running) > most:
+            with _translated():
+                _, running = ray.wait(
+                    references, num_returns=len(references) - most, timeout=CHECK_S, fetch_local=False
+                )
+            if len(running) > most:
+                lost.check()
+        return running
 
 
-def _run(function: Callable[..., Any], *args: Any) -> Any:
-    """Run a task in the home of its user; see _changed_variables."""
+class _Lost:
+    """How long the head, or all workers, of a cluster have been lost."""
+
+    def __init__(self) -> None:
+        self._since = dict[str, float]()
+
+    def check(self) -> None:
+        """Raise RunError if one has been lost for too long."""
+        has_head = _answers()
+        self._count("head", HEAD_LOST_S, is_there=has_head)
+        if has_head:
+            self._count("workers", WORKERS_LOST_S, is_there=bool(_nodes()))
+
+    def _count(self, name: str, seconds: float, *, is_there: bool) -> None:
+        if is_there:
+            self._since.pop(name, None)
+        elif time.monotonic() - self._since.setdefault(name, time.monotonic()) >= seconds:
+            raise RunError(f"cluster: the {name} cannot be reached for {seconds:.0f} s. {_AGAIN}")
+
+
+def _answers() -> bool:
+    """Return True if the head of the cluster accepts connections; Ray Client finds out by itself."""
+    import ray
+
+    client: Any = ray.util.client.ray  # untyped
+    if client.is_connected():
+        return True
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=CHECK_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _nodes() -> list[Any]:
+    """Return the machines of the cluster that run tasks."""
+    import ray
+
+    known: Any = ray.nodes  # untyped
+    with _translated():
+        return [node for node in known() if node["Alive"] and node["Resources"].get("CPU")]
+
+
+def _own_version() -> str:
+    """Return the version of nlpseq on this machine; raise RunError if it is not installed."""
+    try:
+        return installed_version("nlpseq")
+    except PackageNotFoundError as error:
+        raise RunError(
+            "nlpseq: is not installed, so workers cannot import it. Type: pip install ."
+        ) from error
+
+
+def _run(version: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Run a task, in the home of its user (see _changed_variables); version: of nlpseq at the driver.
+
+    Raises RunError for another version here, on a machine that has joined after check_shared_folder.
+    """
+    if (here := _own_version()) != version:
+        raise RunError(f"{platform.node()}: has nlpseq {here}, and the driver {version}. Install the same.")
     if home := os.environ.get(HOME_OF_USER):
         os.environ["HOME"] = home
     return function(*args)
@@ -129,13 +204,13 @@ def open_cluster(address: str, workers: str | None = None) -> Iterator[RayTasks]
     cores of the cluster. Raises ConfigError for an address or a number of another form, MissingExtra without
     Ray, and RunError if no cluster answers.
     """
-    if address not in (LOCAL, "auto") and not address.startswith("ray://"):
-        raise ConfigError(f"--cluster: {address} is not an address. Use local, auto or ray://HOST:PORT.")
-    least, most = _parse_workers(workers)
+    least, most = check_options(address, workers)
     short = "/tmp" if Path("/tmp").is_dir() else None  # because a path of a socket has at most 107 bytes
     with tempfile.TemporaryDirectory(prefix="nlpseq-", dir=short, ignore_cleanup_errors=True) as home:
-        with _changed_variables(address, Path(home)), _log_instead_of_output():
-            ray = _import_ray()
+        with _changed_variables(address, Path(home)), _log_instead_of_output(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"ray\.")
+            import ray
+
             try:
                 with _kept_signals(), _changed_home(address, home):
                     _connect(ray, address, most, Path(home))
@@ -148,18 +223,20 @@ def open_cluster(address: str, workers: str | None = None) -> Iterator[RayTasks]
             shutil.rmtree(home, ignore_errors=True)  # twice, because servers may write while they end
 
 
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise missing_extra("--cluster", "ray", "ray") from error
-    return ray
+def check_options(address: str, workers: str | None) -> tuple[int, int | None]:
+    """Return the least and the most workers of N or MIN:MAX; None for as many as there are.
+
+    Raises ConfigError for an address or a number of another form, and MissingExtra without Ray.
+    """
+    if address not in (LOCAL, "auto") and not address.startswith("ray://"):
+        raise ConfigError(f"--cluster: {address} is not an address. Use local, auto or ray://HOST:PORT.")
+    least, most = (1, None) if workers is None else _parse_workers(workers)
+    if sys.modules.get("ray", "") is None or find_spec("ray") is None:
+        raise missing_extra("--cluster", "ray", "ray")
+    return least, most
 
 
-def _parse_workers(workers: str | None) -> tuple[int, int | None]:
-    """Return the least and the most workers of N or MIN:MAX; None for as many as there are."""
-    if workers is None:
-        return 1, None
+def _parse_workers(workers: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d+)(?::(\d+))?", workers, re.ASCII)
     least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not 1 <= least <= most:
@@ -177,7 +254,7 @@ def _connect(ray: Any, address: str, workers: int | None, home: Path) -> None:
             store = min(MAX_STORE_BYTES, int(available_memory() * STORE_SHARE))
             ray.init(
                 "local",
-                num_cpus=workers or available_cores(),
+                num_cpus=min(workers or available_cores(), available_cores()),
                 num_gpus=0,
                 include_dashboard=False,
                 object_store_memory=store,
@@ -187,10 +264,19 @@ def _connect(ray: Any, address: str, workers: int | None, home: Path) -> None:
             )
         else:
             ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+    except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
+        if "ersion mismatch" in str(error):
+            versions = " ".join(str(error).split())
+            raise RunError(
+                f"--cluster {address}: has other versions ({versions}). Install the same."
+            ) from error
+        advice = (
+            "Check the address, that the token of the cluster is set, and that ray start --head runs there."
+        )
+        if address == LOCAL:
+            advice = "Use fewer --workers, or work without --cluster."
         raise RunError(
-            f"--cluster {address}: does not answer ({_first_line(error)}). Check the address, that the token "
-            "of the cluster is set, and that ray start --head runs there."
+            f"--cluster {address}: cannot be started or joined ({_first_line(error)}). {advice}"
         ) from error
 
 
@@ -211,8 +297,7 @@ def check_shared_folder(tasks: RayTasks, folder: Path) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    known: Any = ray.nodes  # untyped
-    nodes = [node for node in known() if node["Alive"] and node["Resources"].get("CPU")]
+    nodes = _nodes()
     with _probe(folder.resolve()) as (file, content):
 
         def look(file: str) -> tuple[str | None, bytes | None]:  # inside, so that Ray sends its code
@@ -229,7 +314,7 @@ def check_shared_folder(tasks: RayTasks, folder: Path) -> None:
         run = ray.remote(num_cpus=0)(look)
         seen = tasks.get([run.options(scheduling_strategy=each).remote(str(file)) for each in places])
     for node, (version, seen_content) in zip(nodes, seen, strict=True):
-        name, here = node["NodeManagerHostname"], installed_version("nlpseq")
+        name, here = node["NodeManagerHostname"], _own_version()
         if version != here:
             has = f"has nlpseq {version}" if version else "does not have nlpseq"
             raise RunError(f"{name}: {has}, and this machine {here}. Install the same.")
@@ -298,7 +383,9 @@ def _log_instead_of_output() -> Iterator[None]:
     before.flush()
     with os.fdopen(kept, "w", encoding=before.encoding, errors=before.errors) as ours:
         try:
-            with (cache_dir() / "ray.log").open("ab") as log:
+            file = cache_dir() / "ray.log"
+            is_long = file.exists() and file.stat().st_size > MAX_LOG_BYTES
+            with file.open("wb" if is_long else "ab") as log:
                 os.dup2(log.fileno(), 1)
             sys.stdout = ours
             yield
@@ -338,11 +425,8 @@ def _translated() -> Iterator[None]:
             f"cluster: memory or disk ran out ({_first_line(error)}). Use machines with more memory, fewer "
             "--workers, or smaller shards."
         ) from error
-    except errors.RayError as error:
-        raise RunError(
-            f"cluster: machines were lost ({_first_line(error)}). Check the cluster, then start again, or go "
-            "on from the last checkpoint with --resume."
-        ) from error
+    except (errors.RayError, ConnectionError) as error:  # the second of Ray Client
+        raise RunError(f"cluster: machines were lost ({_first_line(error)}). {_AGAIN}") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -25,8 +25,7 @@ from torch import Tensor, nn
 
 from nlpseq.config import LMConfig
 from nlpseq.core.tasks import Tasks, map_in_order
-from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.errors import ConfigError
+from nlpseq.dataset.token_dataset import TokenDataset, open_same
 from nlpseq.lm.batches import Columns, Stream
 from nlpseq.lm.chunk import chunk_losses
 from nlpseq.lm.device import Precision, PrecisionTrial
@@ -46,7 +45,7 @@ class Job(NamedTuple):
     """What all tasks of a run share."""
 
     path: Path  # of the encoded corpus
-    digest: str  # of it, because another may get the same path
+    digest: str  # of the corpus
     config: LMConfig
 
 
@@ -75,8 +74,6 @@ class ParallelTrainer(Trainer):
     def __init__(
         self, data: TokenDataset, valid: TokenDataset, config: LMConfig, tasks: Tasks, **options: Any
     ) -> None:
-        if config.device not in ("auto", "cpu"):
-            raise ConfigError(f"device {config.device}: does not train in parts. Use --device cpu.")
         super().__init__(data, valid, replace(config, device="cpu"), **options)
         assert config.parts
         self._tasks = tasks
@@ -151,7 +148,7 @@ class _Replica:
     def __init__(self, job: Job) -> None:
         torch.set_flush_denormal(True)
         self.job = job
-        data = TokenDataset.open(job.path, verify=False).split("train")
+        data = open_same(job.path, job.digest).split("train")
         self.stream = Stream(data)
         self.model = RecurrentLM(job.config, len(data.vocab))
         self.parameters = list(self.model.parameters())

@@ -1,16 +1,15 @@
 """Train skip-gram in blocks that share no row (blocks.py), by tasks in threads or on a cluster.
 
-A step of the trainer submits a segment. Its pairs are found by one task, and each block is trained by a task
-that takes a part of the inputs and a part of the outputs, and returns both changed. The parts are passed from
-task to task by reference, so a task begins as soon as the two before it have ended, and the same numbers
-follow for any number of workers.
+A step of the trainer submits a segment. Its pairs are found by tasks of a million words. Each block is trained
+by a task that takes a part of the inputs and a part of the outputs, and returns both changed. The parts are
+passed from task to task by reference, so a task begins as soon as the two before it have ended, and the same
+numbers follow for any number of workers.
 
 Letters: V words, P parts, G rows of a part, D dimensions.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream
 from nlpseq.core.resources import count_text
 from nlpseq.core.tasks import Tasks
-from nlpseq.dataset.token_dataset import TokenDataset
+from nlpseq.dataset.token_dataset import TokenDataset, open_same
 from nlpseq.errors import ConfigError
 from nlpseq.storage.artifact import Meta
 from nlpseq.training.progress import TrainProgress
@@ -43,9 +42,10 @@ from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys, noise_weights
 from nlpseq.word2vec.trainer import Trainer
 
-__all__ = ["BlockTrainer"]
+__all__ = ["RANGE", "BlockTrainer"]
 
 MAX_LINEAGE = 16  # segments to train again if a machine is lost
+RANGE = 1_000_000  # words of a segment whose pairs are found by one task
 AHEAD = 1  # segments submitted before the losses of an earlier one are waited for
 
 
@@ -130,14 +130,18 @@ class BlockTrainer(Trainer):
     def compile(self) -> None:
         """Compile the kernels, or load them from the cache, also for workers that share the cache."""
         compile_kernels(padded(self.config.dim), self.config.negatives)
+        if self.valid is not None:
+            super().compile()
 
     def _submit(self, index: int, start: int) -> None:
         """Submit the tasks of a segment."""
         config, num_parts = self.config, self.parts.num
         stop, keys = min(start + self.chunk, self.stop), epoch_keys(config.seed, self.state.epoch)
-        columns = self.tasks.submit(
-            find_columns, self._text, keys, config.window, start, stop, results=num_parts
-        )
+        ranges = [(first, min(first + RANGE, stop)) for first in range(start, stop, RANGE)]
+        columns = [
+            self.tasks.submit(find_columns, self._text, keys, config.window, *each, results=num_parts)
+            for each in ranges
+        ]
         losses = []
         for step in range(num_parts):
             rate = np.float32(self.rate((index + step / num_parts) * self.chunk))
@@ -146,7 +150,7 @@ class BlockTrainer(Trainer):
                 weights = self._inputs[i], self._outputs[t]
                 settings = self._alias[t], keys[Stream.NEGATIVE], config.negatives, rate
                 self._inputs[i], self._outputs[t], loss = self.tasks.submit(
-                    train_on, *weights, columns[t], i, *settings, results=3
+                    train_on, *weights, i, *settings, *(each[t] for each in columns), results=3
                 )
                 losses.append(loss)
         self._submitted.append(_Segment(stop - start, losses))
@@ -163,18 +167,12 @@ class BlockTrainer(Trainer):
         return figures
 
 
-@lru_cache(maxsize=1)
-def _open(path: Path, digest: str) -> TokenDataset:
-    """Return an encoded corpus; digest: of it, because another may get the same path."""
-    return TokenDataset.open(path, verify=False)
-
-
 def find_columns(
     text: tuple[Path, str, npt.NDArray[np.uint32], Any], keys: Any, window: int, start: int, stop: int
 ) -> list[Pairs]:
     """Return the pairs of tokens[start:stop] for each part of the targets, block by block of the contexts."""
     path, digest, keep_V, parts = text
-    data = _open(path, digest)
+    data = open_same(path, digest)
     tables = Tables(data.tokens, data.split("train").sentences, keep_V, np.zeros((1, 2), np.uint32))
     pairs = find_pairs(tables, keys, window, parts, start, stop)
     starts_P = pairs.starts_B[:: parts.num]
@@ -191,9 +189,13 @@ def find_columns(
 
 
 def train_on(
-    in_GD: Any, out_GD: Any, pairs: Pairs, block: int, alias_G2: Any, key: Any, negatives: int, rate: Any
+    in_GD: Any, out_GD: Any, block: int, alias_G2: Any, key: Any, negatives: int, rate: Any, *ranges: Pairs
 ) -> tuple[Any, Any, tuple[float, int]]:
-    """Return both parts after a block of pairs, with the sum of its losses and the number of its pairs."""
+    """Return both parts after a block of pairs, with the sum of its losses and the number of its pairs.
+
+    ranges: pairs of each range of the segment, in the order of the text.
+    """
     weights = Weights(in_GD.copy(), out_GD.copy())  # because others may hold the same memory
-    loss = train_block(pairs, block, weights, alias_G2, key, negatives, rate)
-    return *weights, loss
+    losses = [train_block(pairs, block, weights, alias_G2, key, negatives, rate) for pairs in ranges]
+    loss, num_pairs = map(sum, zip(*losses, strict=True))
+    return *weights, (loss, num_pairs)

@@ -14,6 +14,7 @@ from nlpseq.word2vec.kernels.select import padded
 __all__ = ["NeededBytes", "count_rows", "needed_bytes"]
 
 FLOAT = 4  # bytes
+PART_COPIES = 3  # of the weights in parts: before and after a few segments, and on the way
 HASHED_ROW = 18  # bytes of a row of a bag: a hash, its bucket, the list of all rows, and masks
 
 
@@ -38,6 +39,8 @@ def needed_bytes(config: Word2VecConfig, words: Sequence[str], *, has_start: boo
     stored = num_rows * config.dim * FLOAT * (1 + is_averaged)
     matrices = 2 + 2 * is_averaged + (config.ngrams is not None)  # the last inputs hold n-grams too
     copies = config.threads if config.deterministic and config.threads > 1 else 0
+    if config.parts:
+        copies = PART_COPIES
     weights = num_rows * padded(config.dim) * FLOAT * (1 + config.early_stop + copies)
     bags = (len(words) + count_rows(words, config.ngrams)) * HASHED_ROW if config.ngrams else 0
     memory = stored + means + weights + bags + means * config.freeze_known

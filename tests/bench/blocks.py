@@ -22,7 +22,12 @@ WAYS: dict[str, Figures] = {
     "default, negatives for each window": {},
 }
 COPIES = 10  # of the text, for the cost of preprocess
-WORKERS = {"2 threads": None, "2 workers": 2, "1 worker": 1}
+TURNS: dict[str, tuple[int | None, bool]] = {  # workers, and whether word2vec is trained in blocks
+    "threads": (None, False),
+    "threads, blocks": (None, True),
+    "2 workers": (2, True),
+    "1 worker": (1, True),
+}
 
 
 def blocks(options: argparse.Namespace, folder: Path) -> str:
@@ -51,43 +56,45 @@ def blocks(options: argparse.Namespace, folder: Path) -> str:
 
 
 def cluster(options: argparse.Namespace, folder: Path) -> str:
-    """Compare a cluster on this machine with threads, by turns, after Ray has started."""
+    """Compare a cluster on this machine with threads, by turns, after its workers have loaded nlpseq."""
     check_tests("tests/distributed/test_preprocess.py", "tests/word2vec/test_block_trainer.py")
     text = tokenize_once(Path(options.data) / CORPUS, folder)
     job = training_job(options, text) | {"tool": "nlpseq", "evaluate": False}
     large = repeat_lines(text, COPIES)
-    train = {"objective": "skipgram", "settings": job["settings"] | PAIR}
-    works: dict[str, tuple[Figures, Figures, str]] = {  # with threads and on a cluster, and the figure
+    encode = job | {"work": "preprocess", "text": str(large), "saved": str(folder / "text.tokens")}
+    works: dict[str, tuple[list[Figures], str]] = {
         f"preprocess, {large.stat().st_size / 1e9:.2f} GB": (
-            {"work": "preprocess", "text": str(large)},
-            {"work": "preprocess", "text": str(large)},
+            [
+                encode | {"workers": workers}
+                for workers, is_blocks in TURNS.values()
+                if workers or not is_blocks
+            ],
             "prepare_seconds",
         ),
         "skip-gram": (
-            {"work": "train"} | train,
-            {"work": "train"} | train | {"settings": job["settings"] | BLOCKS},
+            [
+                job
+                | {"work": "train", "objective": "skipgram", "workers": workers}
+                | {"settings": job["settings"] | (BLOCKS if is_blocks else PAIR)}
+                for workers, is_blocks in TURNS.values()
+            ],
             "train_seconds",
         ),
     }
     lines = [
         *heading("Work on a cluster of this machine", "cluster", options),
-        "| | " + " | ".join(WORKERS) + " | 2 workers / 2 threads | 1 worker / 2 workers |",
-        "|---" * (len(WORKERS) + 3) + "|",
+        "| | " + " | ".join(TURNS) + " | 2 workers / threads | 1 worker / 2 workers |",
+        "|---" * (len(TURNS) + 3) + "|",
     ]
-    for name, (alone, together, figure) in works.items():
+    for name, (turns, figure) in works.items():
         seconds: list[list[float]] = []
         for seed in range(1, options.seeds + 1):
-            turns = [
-                job | (alone if workers is None else together) | {"workers": workers, "seed": seed}
-                for workers in WORKERS.values()
-            ]
-            seconds.append(
-                [run_job(turn | {"saved": str(folder / "text.tokens")}, folder)[figure] for turn in turns]
-            )
+            seconds.append([run_job(turn | {"seed": seed}, folder)[figure] for turn in turns])
             print(name, seconds[-1], file=sys.stderr, flush=True)
         cells = [f"{median(side):.1f} s" for side in zip(*seconds, strict=True)]
-        cells.append(f"{median(two / threads for threads, two, _ in seconds):.2f}")
-        cells.append(f"{median(one / two for _, two, one in seconds):.2f}")
+        cells[1:1] = [""] * (len(TURNS) - len(cells))  # text to ids has no blocks
+        cells.append(f"{median(each[-2] / each[0] for each in seconds):.2f}")
+        cells.append(f"{median(each[-1] / each[-2] for each in seconds):.2f}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)

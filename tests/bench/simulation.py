@@ -4,10 +4,11 @@ The time of a pair and of finding pairs are measured here, on one core; the rest
 trains P blocks, shared by the cores of all machines. Before a step, each machine receives the input parts
 that another machine trained in the step before. Outputs stay. A machine sends and receives at once.
 
-    seconds of a step = blocks of a core * pairs of a block * seconds of a pair
+    seconds of a step = blocks of a core * (pairs of a block * seconds of a pair + bytes * seconds of a byte)
                         + bytes received by a machine / bandwidth + latency
 
-Pairs of the next segment are found at the same time by all cores, which adds their share. The driver submits
+Pairs of a segment are found by tasks of a million words, which adds their share. A block reads two parts and
+its pairs from the object store and writes two parts, which costs seconds for each byte. The driver submits
 one task for each block, so a step takes at least P times the seconds of a submission.
 """
 
@@ -19,6 +20,8 @@ import numpy as np
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream
+from nlpseq.dataset.subsample import keep_thresholds
+from nlpseq.word2vec.block_trainer import RANGE
 from nlpseq.word2vec.blocks import alias_tables, cut_vocabulary, find_pairs, split_parts, train_block
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys
@@ -27,6 +30,7 @@ from nlpseq.word2vec.weights import initial_weights
 LATENCY_S = 0.003  # of a task and its message
 SUBMIT_S = 0.001  # of the driver, for a task
 PAIR_BYTES = 18
+OBJECT_S = 4e-9  # of a byte, through the object store of Ray: 0.4 s for 100 MB
 MACHINES = (1, 8, 64)
 GIGABITS = (1, 10)
 
@@ -46,7 +50,7 @@ def measure(num_words: int, num_tokens: int, config: Word2VecConfig, num_parts: 
     share_V /= share_V.sum()
     tokens = chance.choice(num_words, num_tokens, p=share_V).astype(np.uint32)
     sentences = np.append(np.arange(0, num_tokens, 25), num_tokens)
-    keep_V = np.full(num_words, np.iinfo(np.uint32).max, np.uint32)
+    keep_V = keep_thresholds(np.bincount(tokens, minlength=num_words), config.subsample)
     tables = Tables(tokens, sentences, keep_V, np.zeros((1, 2), np.uint32))
     parts, keys = cut_vocabulary(num_words, num_parts, 1), epoch_keys(1, 0)
     inputs, outputs = (split_parts(weight, parts) for weight in initial_weights(num_words, config))
@@ -70,9 +74,10 @@ def hours(options: argparse.Namespace, rates: Rates, machines: int, gigabits: fl
     parts, cores = options.parts, machines * options.cores
     part_bytes = -(-options.words // parts) * options.dim * 4
     pairs = options.segment * rates.pairs_of_word
-    blocks_of_core = -(-parts // cores)
-    computing = blocks_of_core * pairs / parts**2 * rates.pair_s
-    finding = options.segment * rates.find_s / cores / parts
+    block_s = pairs / parts**2 * (rates.pair_s + PAIR_BYTES * OBJECT_S) + 4 * part_bytes * OBJECT_S
+    computing = -(-parts // cores) * block_s
+    finders = min(cores, -(-options.segment // RANGE))
+    finding = options.segment * (rates.find_s + rates.pairs_of_word * PAIR_BYTES * OBJECT_S) / finders / parts
     moved = (parts / machines * part_bytes + pairs * PAIR_BYTES / parts / machines) * (machines > 1)
     travelling = moved * 8 / (gigabits * 1e9) + LATENCY_S
     steps = options.epochs * options.tokens / options.segment * parts

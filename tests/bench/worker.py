@@ -88,15 +88,22 @@ def preprocess_nlpseq(job: Figures) -> Figures:
 
 @contextmanager
 def tasks_of(job: Figures) -> Iterator[Any]:
-    """Start a cluster on this machine, with all workers running, if the job has workers."""
+    """Start a cluster on this machine, if the job has workers, which have loaded nlpseq."""
     if not (workers := job.get("workers")):
         yield None
         return
     from nlpseq.distributed.ray_engine import open_cluster
 
     with open_cluster("local", str(workers)) as tasks:
-        tasks.get([tasks.submit(time.sleep, 1) for _ in range(workers)])
+        tasks.get([tasks.submit(_load_modules) for _ in range(workers)])
         yield tasks
+
+
+def _load_modules() -> None:
+    import nlpseq.dataset.parallel
+    import nlpseq.word2vec.kernels.blocks_numba  # noqa: F401
+
+    time.sleep(1)  # so that each worker gets one of these tasks
 
 
 def compile_encoder(job: Figures) -> None:

@@ -1,18 +1,20 @@
 """Every stage on a Ray cluster of 1, 2 and 4 machines gives the files of one machine."""
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.clusters import Machines, open_machines, run_stage
+from support.clusters import Machines, open_machines, run_stage, start_stage
 
 from nlpseq.training.metrics import read_metrics
 
 pytest.importorskip("ray", reason='ray is not installed. Type: pip install ".[ray]"')
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
 
+LOOPBACK = ("0100007F:", "00000000000000000000000001000000:", "0000000000000000FFFF00000100007F:")
 STAGES = {
     "tokens": ("preprocess", "text.txt", "--cooccurrence", "--window", "3"),
     "ppmi": ("train-counts", "one.tokens", "--method", "ppmi", "--subsample", "0"),
@@ -67,6 +69,36 @@ def test_stage_gives_the_files_of_one_machine(machines: Machines, folder: Path, 
     assert same_files(folder / f"one.{name}", folder / f"many.{name}")
     if name == "tokens":
         assert same_files(*(folder / f"{each}.tokens" / "cooccurrence" for each in ("one", "many")))
+
+
+def test_cluster_of_this_machine_leaves_nothing(folder: Path) -> None:
+    line = *STAGES["tokens"], "-o", "local.tokens", "--force", "--cluster", "local", "--workers", "2"
+    ports, folders = listening(), set(Path("/tmp").glob("nlpseq-*"))
+    with start_stage(folder, *line) as process:
+        while process.poll() is None:
+            ports |= listening()
+            time.sleep(0.1)
+        out, err = process.communicate()
+    assert (process.returncode, out) == (0, "local.tokens\n"), err
+    assert "ray" not in err.lower()
+    assert same_files(folder / "one.tokens", folder / "local.tokens")
+    assert {address for address in ports - listening() if not address.startswith(LOOPBACK)} == set()
+    assert any(address.startswith(LOOPBACK) for address in ports - listening())
+    assert set(Path("/tmp").glob("nlpseq-*")) <= folders
+    assert not [file for file in Path("/proc").glob("[0-9]*/cmdline") if b"/tmp/nlpseq-" in content(file)]
+
+
+def listening() -> set[str]:
+    """Return the addresses on which this machine accepts connections, as in /proc/net/tcp."""
+    lines = (line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).open())
+    return {fields[1] for fields in lines if fields[3] == "0A"}
+
+
+def content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:  # because the process has just ended
+        return b""
 
 
 def test_address_of_another_machine_gives_the_same_files(machines: Machines, folder: Path) -> None:

@@ -46,6 +46,17 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         yield opened
 
 
+@pytest.mark.parametrize("name", ["tokens", "w2v"])
+def test_lost_head_ends_the_command(machines: Machines, folder: Path, name: str) -> None:
+    line = [*STAGES[name], "-o", f"headless.{name}", "--cluster", "auto"]
+    with start_stage(folder, *line, machines=machines) as process:
+        wait_for_line(process, "cluster auto: ")
+        machines.kill_head()
+        err = end(process)
+    assert process.returncode == 1 and "cluster: " in err and "Check the cluster" in err, err
+    assert not (folder / f"headless.{name}" / "vectors.npy").exists()
+
+
 @pytest.mark.parametrize("moment", range(MOMENTS))
 @pytest.mark.parametrize("name", STAGES)
 def test_lost_machine_changes_nothing(machines: Machines, folder: Path, name: str, moment: int) -> None:

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from nlpseq.distributed.ray_engine import open_cluster
-from nlpseq.errors import ConfigError, MissingExtra
+from nlpseq.distributed.ray_engine import RayTasks, open_cluster
+from nlpseq.errors import ConfigError, MissingExtra, RunError
 
 
 @pytest.mark.parametrize("workers", ["0", "3:2", "0:4", "two", "-1", "1:2:3", "", "１"])
@@ -28,6 +28,18 @@ def test_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"--cluster: .*\[ray\]"), open_cluster("local"):
         pass
+
+
+@pytest.mark.parametrize("error", ["ConnectionError", "ray.exceptions.RaySystemError"])
+def test_lost_connection_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+    ray = pytest.importorskip("ray", reason='ray is not installed. Type: pip install ".[ray]"')
+
+    def fail(*args: object, **options: object) -> None:
+        raise ConnectionError("gone") if error == "ConnectionError" else ray.exceptions.RaySystemError("gone")
+
+    monkeypatch.setattr(ray, "wait", fail)
+    with pytest.raises(RunError, match=r"cluster: machines were lost \(.*gone.*\)\. .* with --resume"):
+        RayTasks(2).get(["reference"])
 
 
 def test_modules_of_a_cluster_load_no_ray() -> None:

@@ -31,6 +31,9 @@ cluster = Cluster(initialize_head=True, head_node_args=head | size)
 machines = [cluster.add_node(num_cpus=1, **size) for _ in range(int(sys.argv[1]))]
 print(cluster.address, file=sys.stderr, flush=True)
 for line in sys.stdin:
+    if line == "head\\n":
+        cluster.remove_node(cluster.head_node, allow_graceful=False)
+        break
     cluster.remove_node(machines.pop(0), allow_graceful=False)
     machines.append(cluster.add_node(num_cpus=1, **size))
     print("replaced", file=sys.stderr, flush=True)
@@ -58,6 +61,12 @@ class Machines(NamedTuple):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         wait_for_line(self.process, "replaced")
+
+    def kill_head(self) -> None:
+        """Kill the first machine, without workers."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("head\n")
+        self.process.stdin.flush()
 
 
 @contextmanager

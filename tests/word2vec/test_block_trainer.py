@@ -9,7 +9,7 @@ from support.word2vec_runs import GROUPS, SMALL, encode, sentences, stop_after
 
 from nlpseq.config import Word2VecConfig
 from nlpseq.dataset.token_dataset import TokenDataset
-from nlpseq.errors import ConfigError
+from nlpseq.errors import ConfigError, DataError
 from nlpseq.training.checkpoint import CheckpointConfig
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec.train import resolve, resume_word2vec, train_word2vec
@@ -69,6 +69,7 @@ def test_resumed_blocks_give_same_bytes(data: TokenDataset, tmp_path: Path, sett
         {"share_negatives": "window"},
         {"subwords": "3:6"},
         {"freeze_known": True},
+        {"deterministic": True},
         {"backend": "cupy"},
         {"kernel": "layers"},
     ],
@@ -77,6 +78,21 @@ def test_resumed_blocks_give_same_bytes(data: TokenDataset, tmp_path: Path, sett
 def test_settings_without_blocks_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"{next(iter(settings))}: .* with parts"):
         Word2VecConfig(**{"share_negatives": "pair", "parts": 2} | settings)
+
+
+def test_ranges_of_a_segment_do_not_change_the_result(
+    data: TokenDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_word2vec(data, BLOCKS)
+    monkeypatch.setattr("nlpseq.word2vec.block_trainer.RANGE", 70)
+    assert same(train_word2vec(data, BLOCKS), whole)
+
+
+def test_corpus_that_changes_is_refused(tmp_path: Path) -> None:
+    data = encode(tmp_path, sentences(200))
+    encode(tmp_path, sentences(201))
+    with pytest.raises(DataError, match=r"corpus\.tokens: has changed during the work"):
+        train_word2vec(data, BLOCKS)
 
 
 def test_segment_without_parts_is_refused() -> None:
