@@ -1,9 +1,9 @@
 """Train skip-gram in blocks that share no row (blocks.py), by tasks in threads or on a cluster.
 
-A step of the trainer submits a segment. Its pairs are found by tasks of a million words. Each block is trained
-by a task that takes a part of the inputs and a part of the outputs, and returns both changed. The parts are
-passed from task to task by reference, so a task begins as soon as the two before it have ended, and the same
-numbers follow for any number of workers.
+A step of the trainer submits a segment. Its pairs are found by tasks of a million words. Each block is
+trained by a task that takes a part of the inputs and a part of the outputs, and returns both changed. Parts
+are passed from task to task by reference, so a task begins as soon as the two before it have ended, and the
+same numbers follow for any number of workers.
 
 Letters: V words, P parts, G rows of a part, D dimensions.
 """

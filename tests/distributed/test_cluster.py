@@ -90,7 +90,9 @@ def test_cluster_of_this_machine_leaves_nothing(folder: Path) -> None:
 
 def listening() -> set[str]:
     """Return the addresses on which this machine accepts connections, as in /proc/net/tcp."""
-    lines = (line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).open())
+    lines = (
+        line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()
+    )
     return {fields[1] for fields in lines if fields[3] == "0A"}
 
 
