@@ -1,4 +1,4 @@
-"""Every stage on a Ray cluster of 1, 2 and 4 machines gives the files of one machine."""
+"""Run every stage on a Ray cluster of 1, 2 and 4 machines, for the same files as on one machine."""
 
 import random
 import time
@@ -49,7 +49,7 @@ def machines(
 
 
 def same_files(one: Path, many: Path) -> list[str]:
-    """Return the names of the files, checked to be equal but for what meta.json says."""
+    """Compare all files but the descriptions of the run; return their names."""
     names = sorted(file.name for file in one.iterdir() if file.is_file())
     assert names == sorted(file.name for file in many.iterdir() if file.is_file())
     compared = [
@@ -89,7 +89,7 @@ def test_cluster_of_this_machine_leaves_nothing(folder: Path) -> None:
 
 
 def listening() -> set[str]:
-    """Return the addresses on which this machine accepts connections, as in /proc/net/tcp."""
+    """Return the addresses of sockets that listen, as in /proc/net/tcp."""
     lines = (
         line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()
     )

@@ -33,10 +33,10 @@ def test_memory_of_word2vec_grows_with_the_segment() -> None:
         assert rows["words"] == "8 parts of 125,000 words" and rows["blocks of a segment"].startswith("64")
         return rows["memory for objects, all machines"]
 
-    assert (memory(1_000_000), memory(9_000_000)) == ("about 2.90 GB", "about 4.63 GB")
+    assert (memory(1_000_000), memory(9_000_000)) == ("about 2.9 GB", "about 4.6 GB")
 
 
 def test_language_model_sends_weights_and_gradients() -> None:
     rows = dict(plan_language_model(LMConfig(batch_size=20, parts=3), 1_000_000))
     assert rows["batch"] == "3 parts of up to 7 columns"
-    assert rows["travels for a step"] == "4.00 MB to each machine, 12.0 MB back"
+    assert rows["travels for a step"] == "4.0 MB to each machine, 12.0 MB back"

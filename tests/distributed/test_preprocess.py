@@ -10,9 +10,9 @@ from support.texts import random_corpus, write_text
 
 from nlpseq.config import TextConfig
 from nlpseq.core.tasks import ThreadTasks
-from nlpseq.dataset.encode import preprocess as encode
+from nlpseq.dataset.encode import preprocess as encode, tokenizer_versions
 from nlpseq.distributed import preprocess as by_shards
-from nlpseq.errors import ConfigError, DataError
+from nlpseq.errors import ConfigError, DataError, RunError
 from nlpseq.reading.corpus import Corpus, open_corpus
 from nlpseq.reading.decode import ReadReport
 
@@ -139,9 +139,12 @@ def test_text_without_frequent_words_is_refused(tmp_path: Path, tasks: ThreadTas
 
 def test_task_that_runs_twice_changes_nothing(tmp_path: Path) -> None:
     (shard,) = open_corpus(random_corpus(tmp_path, num_types=20, num_lines=30)).shards(TextConfig(), 10**6)
-    first = by_shards.tokenize_shard(shard, shard.stamp(), TextConfig(), tmp_path / "000000")
+    expected = shard.stamp(), tokenizer_versions(TextConfig())
+    first = by_shards.tokenize_shard(shard, expected, TextConfig(), tmp_path / "000000")
     files = {file.name: file.read_bytes() for file in (tmp_path / "000000").iterdir()}
-    again = by_shards.tokenize_shard(shard, shard.stamp(), TextConfig(), tmp_path / "000000")
+    again = by_shards.tokenize_shard(shard, expected, TextConfig(), tmp_path / "000000")
     assert first == again
     assert {file.name: file.read_bytes() for file in (tmp_path / "000000").iterdir()} == files
     assert len([*tmp_path.glob("000000*")]) == 1
+    with pytest.raises(RunError, match=r": has \{.*Install the same versions"):
+        by_shards.tokenize_shard(shard, (shard.stamp(), {"kiwipiepy": "0"}), TextConfig(), tmp_path / "1")
