@@ -61,9 +61,9 @@ def train_word2vec(
     counts of the start are kept, and its settings are the defaults (see word2vec/start.py).
     A valid split is evaluated after each epoch; with config.early_stop training ends after its loss stops
     falling, and the result is the best epoch; with a start, its mean with the earlier texts. checkpoint:
-    where to store the run; by default in memory only. A run stopped by checkpoint.should_stop has
-    meta["complete"] False. Raises DataError if the text has nothing to learn from, or no valid split for
-    early_stop, and RunError if training diverges.
+    where to store the run; by default in memory only. tasks: workers for the blocks of config.parts; by
+    default threads. A run stopped by checkpoint.should_stop has meta["complete"] False. Raises DataError if
+    the text has nothing to learn from, or no valid split for early_stop, and RunError if training diverges.
     """
     with lock_new_run(checkpoint):
         chosen, text = split_settings(Word2VecConfig, config, settings, TextConfig)
