@@ -65,7 +65,7 @@ class RayTasks:
     def __init__(self, workers: int, *, limited: bool = False) -> None:
         """Run about `workers` tasks at once; limited: submit no more, because there are more cores."""
         self.workers, self._is_limited = workers, limited
-        self._running = list[Any]()
+        self._running, self._lost = list[Any](), _Lost()
 
     def describe(self) -> dict[str, Any]:
         """Return the engine and the number of workers, for meta.json."""
@@ -107,14 +107,13 @@ class RayTasks:
         """
         import ray
 
-        running, lost = references, _Lost()
+        running = references
         while len(running) > most:
             with _translated():
                 _, running = ray.wait(
                     references, num_returns=len(references) - most, timeout=CHECK_S, fetch_local=False
                 )
-            if len(running) > most:
-                lost.check()
+            self._lost.check()
         return running
 
 
@@ -122,10 +121,13 @@ class _Lost:
     """How long the head, or all workers, of a cluster have been lost."""
 
     def __init__(self) -> None:
-        self._since = dict[str, float]()
+        self._since, self._checked = dict[str, float](), time.monotonic()
 
     def check(self) -> None:
-        """Raise RunError if one has been lost for too long."""
+        """Raise RunError if one has been lost for too long; look every CHECK_S seconds."""
+        if time.monotonic() - self._checked < CHECK_S:
+            return
+        self._checked = time.monotonic()
         has_head = _answers()
         self._count("head", HEAD_LOST_S, is_there=has_head)
         if has_head:
