@@ -85,7 +85,7 @@ def train_w2v(
     Dimensions, objective, loss, tokenizer and n-grams are the same as of MODEL, and its window, negatives,
     sharing of negatives, subsample, update of CBOW, without n-grams also smoothing, sentences, --min-count
     and --max-vocab are the defaults. All later texts share the buckets of the first training, so choose
-    enough --buckets there.
+    enough --buckets there, such as 2,000,000.
 
     The vectors are means over the texts, with rising weights, because vectors that were just trained fit the
     last text too well. The last weights are stored in the same folder, and the next --start goes on with
@@ -121,8 +121,10 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
         raise ConfigError("--share-negatives window: does not work with --cluster. Leave it out.")
     is_in_parts = bool(session.cluster) or explicit_settings(Word2VecConfig).get("parts") is not None
     in_parts = {"share_negatives": "pair"} if is_in_parts else {}
-    config, shares = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset] | in_parts), dict[str, Any]()
-    if start is not None:
+    shares = dict[str, Any]()
+    if start is None:
+        config = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset] | in_parts)
+    else:
         from nlpseq.word2vec.start import earlier_tokens, word2vec_settings
 
         config = word2vec_settings(start, None, explicit_settings(Word2VecConfig))
@@ -204,7 +206,12 @@ def _say_start(start: Start, data: TokenDataset, config: Word2VecConfig) -> None
             "Turn --lower off, and use --tokenizer whitespace if punctuation is part of its words."
         )
     if not has_outputs(vectors):
-        say(f"{start.name}: has no output vectors of word2vec, so these begin at zero")
+        say(
+            f"{start.name}: has no output vectors of word2vec, so these begin at zero. If the vectors are of "
+            "nlpseq, their .w2v folder has them and is a better start"
+        )
+    if vectors.subwords is not None and len(words) > num_known:
+        say(f"new words share the {count_text(len(vectors.subwords.rows_BD), 'bucket')} of the start")
 
 
 def _open_before(run: UnfinishedRun) -> Vectors | None:
@@ -240,10 +247,28 @@ def _open_before(run: UnfinishedRun) -> Vectors | None:
 def _say_scores(
     before: Vectors | None, after: Vectors, evaluate: Callable[[Vectors], dict[str, Any]]
 ) -> None:
-    """Say the scores before and after; before: None if unknown."""
+    """Say the scores before and after, also with known words alone; before: None if unknown."""
     old, new = ({} if each is None else score_cells(evaluate(each)) for each in (before, after))
+    same = _scores_of_known(before, after, evaluate) if before is not None else {}
     for name in dict.fromkeys([*old, *new]):
-        say(f"{name}: {old.get(name, '-')} before, {new.get(name, '-')} after")
+        line = f"{name}: {old.get(name, '-')} before, {new.get(name, '-')} after"
+        say(
+            f"{line}; {same[name]} with known words alone"
+            if same.get(name, new.get(name)) != new.get(name)
+            else line
+        )
+
+
+def _scores_of_known(
+    before: Vectors, after: Vectors, evaluate: Callable[[Vectors], dict[str, Any]]
+) -> dict[str, str]:
+    """Return the scores with the words of the start alone, because new words add questions."""
+    from nlpseq.vectors.shrink import shrink
+
+    known = [word for word in after.vocab.words if word in before.vocab]
+    if after.subwords is not None or not known:
+        return {}
+    return score_cells(evaluate(shrink(after, words=known)))
 
 
 def _say_drift(before: Vectors, after: Vectors) -> None:
@@ -346,6 +371,8 @@ def _say_result(path: Path, vectors: Vectors) -> None:
             use = "are in the mean over the texts" if is_averaged else "were kept"
             kept = f"; its vectors {use}, after {count_text(meta['epochs'], 'epoch')}"
         say(f"validation loss {meta['valid_loss'][best]:.4f} in epoch {best + 1}, the lowest{kept}")
+    if meta["config"]["subwords"] and meta["loss"][-1] > meta["loss"][0]:
+        say("with n-grams the loss may rise while the vectors get better; use eval-w2v to compare")
     ways_out = ways_to_pairs(meta["config"]["subsample"])
     say_untrained(vectors.vocab, vectors.zero_ids.tolist(), ways_out)
     say_neighbors(path, vectors)

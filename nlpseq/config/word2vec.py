@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from nlpseq.config.fields import Config, check, seed_setting, setting, threads_setting
+from nlpseq.errors import ConfigError
 
 __all__ = ["MAX_NGRAM", "Ngrams", "Units", "Word2VecConfig"]
 
@@ -106,9 +107,9 @@ class Word2VecConfig(Config):
         wanted = f"two lengths such as 3:6, the first at most the second, from 1 to {MAX_NGRAM}"
         check(1 <= shortest <= longest <= MAX_NGRAM, self, "subwords", wanted)
         has_ngrams = self.subwords is not None
-        check(self.buckets is None or has_ngrams, self, "buckets", "left out without subwords")
-        is_usual = self.subword_units == "characters"
-        check(is_usual or has_ngrams, self, "subword_units", "left out without subwords")
+        is_set = {"buckets": self.buckets is not None, "subword_units": self.subword_units != "characters"}
+        if not has_ngrams and (useless := [name for name, needs_ngrams in is_set.items() if needs_ngrams]):
+            raise ConfigError(f"{useless[0]}: has no effect without subwords. Add --subwords 3:6.")
         if self.parts is not None:
             self._check_parts()
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,24 @@ def test_freeze_known_keeps_known_vectors(run_cli):
     assert "drift of 40 known words: mean cosine distance 0\n" in done.stderr
     old, new = Vectors.load("old.w2v"), Vectors.load("new.w2v")
     assert all(old[word].tobytes() == new[word].tobytes() for word in old)
+
+
+def test_scores_after_are_also_of_known_words(run_cli):
+    done = run_cli(
+        "train-w2v", "new.txt", "--start", "old.w2v", "--freeze-known", "--pairs", "pairs.tsv", *QUICK
+    )
+    line = next(line for line in done.stderr.splitlines() if "Spearman" in line)
+    before, known = re.findall(r"Spearman: (\S+ \(\d+\)) before, .* after; (\S+ \(\d+\)) with known", line)[0]
+    assert before == known
+
+
+def test_buckets_of_a_start_are_compared(run_cli):
+    options = ("--subwords", "3:4", "--buckets", "50", *QUICK)
+    assert run_cli("train-w2v", "old.txt", *options, "-o", "ngrams.w2v").exit_code == 0
+    done = run_cli("train-w2v", "new.txt", "--start", "ngrams.w2v", "--buckets", "9", *QUICK)
+    assert done.exit_code == 2 and "buckets: 9 contradicts ngrams.w2v, which has 50" in done.stderr
+    done = run_cli("train-w2v", "new.txt", "--start", "ngrams.w2v", "--buckets", "50", *QUICK)
+    assert done.exit_code == 0 and "new words share the 50 buckets of the start" in done.stderr, done.stderr
 
 
 def test_start_from_a_vector_file(run_cli):
