@@ -75,10 +75,18 @@ def test_train_w2v_says_buckets_of_subwords(run_cli, folder):
     assert "n-grams of 3:4 characters in 9 buckets\n" in chosen.stderr
 
 
-@pytest.mark.parametrize("options", [("--subwords", "6:3"), ("--buckets", "9")], ids=str)
-def test_train_w2v_refuses_useless_subwords(run_cli, folder, options):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--subwords", "6:3"), "is not valid. The value must be"),
+        (("--buckets", "9"), "--buckets: has no effect without subwords. Add --subwords"),
+        (("--subword-units", "jamo"), "--subword-units: has no effect without subwords. Add --subwords"),
+    ],
+    ids=str,
+)
+def test_train_w2v_refuses_useless_subwords(run_cli, folder, options, said):
     result = run_cli("train-w2v", "corpus.txt", *options)
-    assert result.exit_code == 2 and "is not valid. The value must be" in result.stderr
+    assert result.exit_code == 2 and said in result.stderr
     assert not Path("corpus.w2v").exists()
 
 
