@@ -266,7 +266,7 @@ def _scores_of_known(
     from nlpseq.vectors.shrink import shrink
 
     known = [word for word in after.vocab.words if word in before.vocab]
-    if after.subwords is not None or not known:
+    if after.subwords is not None or len(known) in (0, len(after)):
         return {}
     return score_cells(evaluate(shrink(after, words=known)))
 

@@ -24,7 +24,7 @@ from nlpseq.vectors.subwords import Bags, word_bags
 from nlpseq.vectors.vectors import Vectors
 from nlpseq.word2vec import parallel
 from nlpseq.word2vec.kernels.layered import make_layered
-from nlpseq.word2vec.kernels.select import Span, select
+from nlpseq.word2vec.kernels.select import Span, padded, select
 from nlpseq.word2vec.memory import count_rows, needed_bytes
 from nlpseq.word2vec.objectives import Weights, cbow_step
 from nlpseq.word2vec.sampling import Windows, epoch_keys
@@ -261,6 +261,11 @@ def test_needed_memory_has_room_for_ngrams(units: Any) -> None:
     words, ngrams = ["a", "", "hahaha", "강아지", "the", "고양이는", "dog강"], Ngrams(2, 5, units)
     found = len(word_bags(words, ngrams, 9).rows_N) - len(words)
     assert found <= count_rows(words, ngrams) <= 2 * found
+    config = Word2VecConfig(subwords="2:5", subword_units=units, buckets=9, threads=1)
+    without = replace(config, subwords=None, subword_units="characters", buckets=None)
+    more = needed_bytes(config, words).memory - needed_bytes(without, words).memory
+    rows = 9 * (100 + padded(100)) + len(words) * 100  # of n-grams, stored and trained, and means
+    assert more == 4 * rows + 18 * (len(words) + count_rows(words, ngrams))
 
 
 @pytest.mark.parametrize("has_start", [False, True])
