@@ -432,4 +432,6 @@ def _translated() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    line = f"{lines[0]} {lines[-1].strip()}" if lines[0].endswith(":") and lines[1:] else lines[0]
+    return line.rstrip(".")
