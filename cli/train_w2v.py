@@ -115,33 +115,16 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
     """Train, and return the vectors; also the vectors of the start, if any."""
     require_with("freeze_known", "--start", is_there=start_path is not None)
     start = None if start_path is None else _open_start(start_path)
-    if start is not None and session.cluster:
-        raise ConfigError("--cluster: does not work with --start. Leave out one of the two.")
-    if session.cluster and explicit_settings(Word2VecConfig).get("share_negatives") == "window":
-        raise ConfigError("--share-negatives window: does not work with --cluster. Leave it out.")
-    is_in_parts = bool(session.cluster) or explicit_settings(Word2VecConfig).get("parts") is not None
-    in_parts = {"share_negatives": "pair"} if is_in_parts else {}
-    shares = dict[str, Any]()
-    if start is None:
-        config = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset] | in_parts)
-    else:
-        from nlpseq.word2vec.start import earlier_tokens, word2vec_settings
-
-        config = word2vec_settings(start, None, explicit_settings(Word2VecConfig))
-        shares = start.text_defaults(explicit_settings(TextConfig))
-    text = build_text_config(shares | (VALID_SHARE if config.early_stop else {}))
-    _refuse_useless(config)
-    if session.cluster:
-        replace(config, parts=config.parts or 1)  # raises ConfigError for settings that blocks do not have
-    if config.early_stop and not text.valid_share and dataset_folder(session.sources) is None:
-        raise ConfigError("--early-stop: needs a valid split. Leave out --valid-share 0.")
+    config, text = _build_configs(session, preset, start)
     from nlpseq.core import resources
     from nlpseq.word2vec.kernels.select import select, to_compile
-    from nlpseq.word2vec.train import train_word2vec
+    from nlpseq.word2vec.start import earlier_tokens
+    from nlpseq.word2vec.train import choose_parts, train_word2vec
 
     choice = select(config)
     path = session.lock_output(start_path)
-    kernels = [] if session.cluster.is_plan else to_compile(config, choice, in_blocks=is_in_parts)
+    is_in_blocks = bool(session.cluster) or config.parts is not None
+    kernels = [] if session.cluster.is_plan else to_compile(config, choice, in_blocks=is_in_blocks)
     if choice.is_compiled:  # array code is faster if it keeps free memory
         resources.mmap_large_blocks()
     known = None if start is None else start.vectors.vocab
@@ -154,10 +137,9 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
             f"{data.name}: has the words of a start too. Use --start MODEL to go on with its vectors."
         )
     if session.cluster:
-        from nlpseq.word2vec.train import choose_parts
-
         config = choose_parts(config, data.vocab.num_words)
-    config = _check_room(path, data, config, None if start is None else earlier_tokens(start, data))
+    earlier = None if start is None else earlier_tokens(start, data)
+    config = _check_room(path, data, config, earlier)
     if session.cluster:
         from nlpseq.distributed.plan import plan_word2vec
 
@@ -168,6 +150,32 @@ def _start(session: TrainingSession, preset: str, start_path: Path | None) -> tu
     tasks = session.cluster.tasks(data.path, config.parts)
     vectors = session.train(partial(train_word2vec, data, config, start=start, tasks=tasks), data)
     return vectors, start.vectors if start is not None else None
+
+
+def _build_configs(
+    session: TrainingSession, preset: str, start: Start | None
+) -> tuple[Word2VecConfig, TextConfig]:
+    """Return the settings of a new run and of its text; raise ConfigError for those that do not fit."""
+    explicit = explicit_settings(Word2VecConfig)
+    if start is not None:
+        from nlpseq.word2vec.start import word2vec_settings
+
+        config = word2vec_settings(start, None, explicit)
+        shares = start.text_defaults(explicit_settings(TextConfig))
+    else:
+        in_blocks = {"share_negatives": "pair"} if session.cluster or "parts" in explicit else {}
+        config, shares = build_config(Word2VecConfig, WORD2VEC_PRESETS[preset] | in_blocks), {}
+    text = build_text_config(shares | (VALID_SHARE if config.early_stop else {}))
+    _refuse_useless(config)
+    if session.cluster:
+        if start is not None:
+            raise ConfigError("--cluster: does not work with --start. Leave out one of the two.")
+        if explicit.get("share_negatives") == "window":
+            raise ConfigError("--share-negatives window: does not work with --cluster. Leave it out.")
+        replace(config, parts=config.parts or 1)  # raises ConfigError for settings that blocks do not have
+    if config.early_stop and not text.valid_share and dataset_folder(session.sources) is None:
+        raise ConfigError("--early-stop: needs a valid split. Leave out --valid-share 0.")
+    return config, text
 
 
 def _open_start(path: Path) -> Start:

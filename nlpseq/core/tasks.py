@@ -41,11 +41,11 @@ def map_in_order(
 ) -> Iterator[Result]:
     """Run a function for each tuple of arguments, and yield the results in order.
 
-    As many run at once as there are workers.
+    Twice as many are submitted at once as there are workers, so that no worker waits for its next task.
     """
     waiting, running = deque[Any](), list[Any]()
     for arguments in items:
-        running = tasks.wait(running, tasks.workers - 1)
+        running = tasks.wait(running, 2 * tasks.workers - 1)
         reference = tasks.submit(function, *arguments)
         waiting.append(reference)
         running.append(reference)

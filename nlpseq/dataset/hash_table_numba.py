@@ -91,12 +91,14 @@ def number_lines(lines: bytes, table: TypeTable, seed: HashSeed = HASH_SEED) -> 
     return number_tokens(*_lines_as_tokens(lines), False, table, seed)
 
 
-def hash_partitions(lines: bytes, num_partitions: int) -> Ids:
-    """Return a partition for the token in each line by its hash: uint32, (L,)."""
+def hash_partitions(lines: bytes, num_partitions: int, seed: HashSeed = HASH_SEED[::-1]) -> Ids:
+    """Return a partition for the token in each line by its hash: uint32, (L,).
+
+    seed: another one than that of tables, because types of one partition must spread over all slots.
+    """
     text, starts, ends = _lines_as_tokens(lines)
     partitions_L = np.empty(len(starts), np.uint32)
-    # seed reversed, because types of one partition must spread over all slots of a table
-    _find_slots(text, starts, ends, HASH_SEED[::-1], num_partitions, partitions_L)
+    _find_slots(text, starts, ends, seed, num_partitions, partitions_L)
     return partitions_L
 
 

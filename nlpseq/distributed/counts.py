@@ -49,7 +49,7 @@ def count_cooccurrences(
     settings = tasks.put((data.path.resolve(), data.digest, config, rows))
     pieces, running = list[Any](), list[Any]()
     for number, span in enumerate(pairwise(spans)):
-        running = tasks.wait(running, tasks.workers - 1)
+        running = tasks.wait(running, 2 * tasks.workers - 1)
         pieces.append(tasks.submit(count_span, settings, span, results=len(rows) - 1))
         running.append(pieces[-1][0])
         if progress is not None:

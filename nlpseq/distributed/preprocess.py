@@ -15,21 +15,21 @@ import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from nlpseq.config import TextConfig
+from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.tasks import Tasks, map_in_order
 from nlpseq.dataset.encode import EncodeCallback, EncodeProgress, notices_of_tokens, tokenizer_versions
+from nlpseq.dataset.external_vocab import join_lines, line_ends, select_lines
 from nlpseq.dataset.limits import EncodeLimits
-from nlpseq.dataset.parallel import tokenize_blocks
+from nlpseq.dataset.parallel import block_tokenizer
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
 from nlpseq.dataset.token_dataset import (
     KIND,
@@ -53,8 +53,9 @@ from nlpseq.storage.arrays import NpyWriter, npy_header
 __all__ = ["SHARD_BYTES", "check_supported", "num_type_parts", "preprocess"]
 
 SHARD_BYTES = 64 << 20  # of stored text
-PART_BYTES = 1 << 30  # of stored text for each part of the types
-MAX_PARTS = 256
+PART_BYTES = 128 << 20  # of stored text for each part of the types
+MAX_PARTS = 64
+PART_SEED = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # the same on all machines
 BYTES_OF_TOKEN = 6
 TYPES = "all_types.txt"
 
@@ -184,8 +185,9 @@ def tokenize_shard(shard: Corpus, expected: tuple[Any, Any], config: TextConfig,
     report, limits = ReadReport(), EncodeLimits()
     new = folder.with_name(f"{folder.name}-{uuid.uuid4().hex}")
     new.mkdir()
-    with closing(tokenize_blocks(shard.blocks(config, report), config, 1, limits)) as tokenized:
-        text = write_provisional(new, tokenized, limits)
+    tokenize_block = block_tokenizer(config, limits)  # in this thread, because a task has one core
+    blocks = shard.blocks(config, report)
+    text = write_provisional(new, ((block, tokenize_block(block.data)) for block in blocks), limits)
     with (new / TYPES).open("wb") as file:
         file.writelines(text.type_lines())
     notices = notices_of_tokens(text, config)
@@ -226,7 +228,7 @@ def _merge(
     """Count all types, and return the frequent ones of each part."""
     pieces, running = list[Any](), list[Any]()
     for folder, of_shard in zip(folders, bounds, strict=True):
-        running = tasks.wait(running, tasks.workers - 1)
+        running = tasks.wait(running, 2 * tasks.workers - 1)
         pieces.append(tasks.submit(count_shard, folder, of_shard, num_parts, results=num_parts))
         running.append(pieces[-1][0])
     return list(map_in_order(tasks, merge_part, ((config, *each) for each in zip(*pieces, strict=True))))
@@ -234,29 +236,32 @@ def _merge(
 
 def count_shard(folder: Path, bounds: Bounds, num_parts: int) -> list[tuple[bytes, Counts]]:
     """Return the types of each part as lines, with their counts in each split of a shard, (S, T)."""
+    use_cache_for_numba()
+    from nlpseq.dataset.hash_table_numba import hash_partitions
+
     text = _open_text(folder)
     counts_ST = np.stack([text.count(end, first) for first, end in bounds])
-    types = b"".join(text.type_lines()).split(b"\n")[:-1]
-    part_T = np.fromiter((crc32(each) % num_parts for each in types), np.int64, len(types))
-    found = []
-    for part in range(num_parts):
-        chosen = np.flatnonzero(part_T == part)
-        found.append((b"".join(types[t] + b"\n" for t in chosen.tolist()), counts_ST[:, chosen]))
-    return found
+    lines = b"".join(text.type_lines())
+    types, part_T = np.frombuffer(lines, np.uint8), hash_partitions(lines, num_parts, PART_SEED)
+    ends_T = line_ends(types)
+    is_in_PT = part_T == np.arange(num_parts)[:, np.newaxis]
+    return [(select_lines(types, ends_T, chosen_T), counts_ST[:, chosen_T]) for chosen_T in is_in_PT]
 
 
 def merge_part(config: TextConfig, *pieces: tuple[bytes, Counts]) -> PartWords:
     """Add the counts of all shards for one part of the types; return the words to choose from."""
-    ids = dict[bytes, int]()
-    rows = [
-        np.fromiter((ids.setdefault(each, len(ids)) for each in lines.split(b"\n")[:-1]), np.int64)
-        for lines, _ in pieces
-    ]
-    counts_ST = np.zeros((len(SPLITS), len(ids)), np.int64)
+    use_cache_for_numba()
+    from nlpseq.dataset.hash_table_numba import empty_table, number_lines, type_lines
+
+    table, rows = empty_table(), []
+    for lines, _ in pieces:
+        row_T, table = number_lines(lines, table)
+        rows.append(row_T)
+    counts_ST = np.zeros((len(SPLITS), table.num), np.int64)
     for row_T, (_, more_ST) in zip(rows, pieces, strict=True):
         counts_ST[:, row_T] += more_ST  # because each type is once in a shard
     frequent = np.flatnonzero(counts_ST[0] >= config.min_count)
-    types = list(ids)
+    types = type_lines(table).split(b"\n")
     words = [types[t] for t in frequent.tolist()]
     kept = prune(words, counts_ST[0, frequent], config.max_vocab)
     return PartWords(
@@ -303,7 +308,7 @@ def _write_ids(
     with file.open("wb") as stream:
         stream.write(header)
         stream.truncate(len(header) + num_tokens * dtype.itemsize)
-    words = tasks.put("\n".join(vocab.words[: vocab.num_words]).encode(*UTF_8))
+    words = tasks.put(join_lines(vocab.words[: vocab.num_words]))
 
     def arguments() -> Iterator[tuple[Any, ...]]:
         for folder, of_shard, first in zip(folders, bounds, firsts.tolist(), strict=False):
@@ -316,15 +321,21 @@ def _write_ids(
 def write_shard(
     folder: Path, bounds: Bounds, words: bytes, dtype: np.dtype[Any], file: Path, offset: int
 ) -> Counts:
-    """Write the final ids of a shard at an offset of a file; return the characters behind <unk>, (S,)."""
+    """Write the final ids of a shard at an offset of a file; return the characters behind <unk>, (S,).
+
+    words: in order of id, a line each.
+    """
+    use_cache_for_numba()
+    from nlpseq.dataset.hash_table_numba import empty_table, number_lines
+
     text = _open_text(folder)
-    ids = {word: number for number, word in enumerate(words.split(b"\n"))}
-    types = b"".join(text.type_lines()).split(b"\n")[:-1]
-    ids_T = np.fromiter((ids.get(each, len(ids)) for each in types), dtype, len(types))
+    ids_V, table = number_lines(words, empty_table())
+    ids_T, _ = number_lines(b"".join(text.type_lines()), table)
+    ids_T = np.minimum(ids_T, len(ids_V)).astype(dtype)  # <unk> follows the words
     # not for reading too, because a network file system then writes whole pages back, also of other shards
     with os.fdopen(os.open(file, os.O_WRONLY), "wb") as stream:
         stream.seek(offset)
         for start in range(0, text.num_tokens, text.limits.write_tokens):
             stream.write(ids_T[text.tokens[start : start + text.limits.write_tokens]].data)
-    is_unknown_T = ids_T == len(ids)
+    is_unknown_T = ids_T == len(ids_V)
     return np.array([text.count_characters(text.count(end, first) * is_unknown_T) for first, end in bounds])

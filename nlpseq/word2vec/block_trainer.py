@@ -1,16 +1,17 @@
 """Train skip-gram in blocks that share no row (blocks.py), by tasks in threads or on a cluster.
 
-A step of the trainer submits a segment. Its pairs are found by tasks of a million words. Each block is
-trained by a task that takes a part of the inputs and a part of the outputs, and returns both changed. Parts
-are passed from task to task by reference, so a task begins as soon as the two before it have ended, and the
+A step of the trainer submits a segment. Its pairs are found by tasks of a million words. Each square of
+blocks is trained by a task that takes parts of the inputs and of the outputs, and returns them changed. Parts
+are passed from task to task by reference, so a task begins as soon as those before it have ended, and the
 same numbers follow for any number of workers.
 
-Letters: V words, P parts, G rows of a part, D dimensions.
+Letters: V words, P parts, W parts of a square, G rows of a part, D dimensions.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import chain
+from math import fsum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,12 +28,14 @@ from nlpseq.storage.artifact import Meta
 from nlpseq.training.progress import TrainProgress
 from nlpseq.word2vec.blocks import (
     Pairs,
+    Square,
     alias_tables,
-    block_of_step,
     compile_kernels,
+    cut_squares,
     cut_vocabulary,
     find_pairs,
     join_parts,
+    num_steps,
     split_parts,
     train_block,
 )
@@ -44,14 +47,14 @@ from nlpseq.word2vec.trainer import Trainer
 
 __all__ = ["RANGE", "BlockTrainer"]
 
-MAX_LINEAGE = 16  # segments to train again if a machine is lost
+MAX_LINEAGE = 32  # segments to train again if a machine is lost
 RANGE = 1_000_000  # words of a segment whose pairs are found by one task
 AHEAD = 1  # segments submitted before the losses of an earlier one are waited for
 
 
 class _Segment(NamedTuple):
     words: int
-    losses: list[Any]  # references to (loss, pairs) of each block
+    losses: list[Any]  # references to (loss, pairs) of each block of a square
 
 
 class BlockTrainer(Trainer):
@@ -73,6 +76,8 @@ class BlockTrainer(Trainer):
             words = count_text(num_words, "word")
             raise ConfigError(f"--parts: is {config.parts}, and a part needs 2 of the {words}. Use fewer.")
         self.parts = cut_vocabulary(num_words, config.parts, config.seed)
+        self._width = square_width(config.parts, tasks.workers)
+        self._squares = [*cut_squares(config.parts, self._width)]
         self._order: list[int] | None = None
         self._submitted = list[_Segment]()
 
@@ -83,7 +88,7 @@ class BlockTrainer(Trainer):
         self._put_parts()
         assert self.config.smoothing is not None
         noise_V = noise_weights(train, self.config.smoothing)
-        self._alias = [put(alias_G2) for alias_G2 in alias_tables(noise_V, self.parts)]
+        self._alias = put(alias_tables(noise_V, self.parts))
         self._text = put((self.data.path.resolve(), self.data.digest, self.tables.keep_V, self.parts))
         with super().running():
             yield
@@ -104,7 +109,7 @@ class BlockTrainer(Trainer):
         """Wait for all tasks, and fetch the weights; end the epoch if its segments are done."""
         figures = self._collect(0)
         for references, weight_VD in zip((self._inputs, self._outputs), self.weights, strict=True):
-            join_parts(self.tasks.get(references), self.parts, weight_VD)
+            join_parts([*chain.from_iterable(self.tasks.get(references))], self.parts, weight_VD)
         self._put_parts()
         if self._order is not None and self.state.chunk_index >= len(self._order):
             self._starts, self._order = self._order, None
@@ -117,13 +122,14 @@ class BlockTrainer(Trainer):
         return super().describe() | {"cluster": self.tasks.describe()}
 
     def _put_parts(self) -> None:
-        """Hand the parts of the weights to the tasks.
+        """Hand the parts of the weights to the tasks, those of the width of a square in one array.
 
         Lost parts are computed again from these, so they are kept until the next call.
         """
+        starts = range(0, self.parts.num, self._width)
         self._inputs, self._outputs = (
-            [self.tasks.put(rows_GD) for rows_GD in split_parts(weight_VD, self.parts)]
-            for weight_VD in self.weights
+            [self.tasks.put(np.stack(split[first : first + self._width])) for first in starts]
+            for split in (split_parts(weight_VD, self.parts) for weight_VD in self.weights)
         )
         self._kept, self._since_kept = [*self._inputs, *self._outputs], 0
 
@@ -138,21 +144,20 @@ class BlockTrainer(Trainer):
         config, num_parts = self.config, self.parts.num
         stop, keys = min(start + self.chunk, self.stop), epoch_keys(config.seed, self.state.epoch)
         ranges = [(first, min(first + RANGE, stop)) for first in range(start, stop, RANGE)]
+        work = self._text, self._width, keys, config.window
         columns = [
-            self.tasks.submit(find_columns, self._text, keys, config.window, *each, results=num_parts)
-            for each in ranges
+            self.tasks.submit(find_columns, *work, *each, results=len(self._outputs)) for each in ranges
         ]
-        losses = []
-        for step in range(num_parts):
-            rate = np.float32(self.rate((index + step / num_parts) * self.chunk))
-            for t in range(num_parts):
-                i = block_of_step(step, t, num_parts) % num_parts
-                weights = self._inputs[i], self._outputs[t]
-                settings = self._alias[t], keys[Stream.NEGATIVE], config.negatives, rate
-                self._inputs[i], self._outputs[t], loss = self.tasks.submit(
-                    train_on, *weights, i, *settings, *(each[t] for each in columns), results=3
-                )
-                losses.append(loss)
+        total, losses = num_steps(num_parts), []
+        for square in self._squares:
+            rates = [np.float32(self.rate((index + step / total) * self.chunk)) for step in square.steps]
+            settings = self._alias, keys[Stream.NEGATIVE], config.negatives, rates, square
+            i, t = square.inputs.start // self._width, square.outputs.start // self._width
+            weights, pairs = (self._inputs[i], self._outputs[t]), (each[t] for each in columns)
+            self._inputs[i], self._outputs[t], loss = self.tasks.submit(
+                train_square, *settings, *weights, *pairs, results=3
+            )
+            losses.append(loss)
         self._submitted.append(_Segment(stop - start, losses))
 
     def _collect(self, most: int) -> TrainProgress | None:
@@ -160,42 +165,55 @@ class BlockTrainer(Trainer):
         figures = None
         while len(self._submitted) > most:
             segment = self._submitted.pop(0)
-            loss, pairs = np.sum(self.tasks.get(segment.losses), axis=0)
+            losses, sizes = zip(*chain.from_iterable(self.tasks.get(segment.losses)), strict=True)
+            loss, pairs = fsum(losses), sum(sizes)  # exact, so the same for any order
             self.sums[0] += loss, pairs, segment.words
             if pairs or not np.isfinite(loss):
-                figures = self.progress(float(loss / max(1, pairs)))
+                figures = self.progress(loss / max(1, pairs))
         return figures
 
 
 def find_columns(
-    text: tuple[Path, str, npt.NDArray[np.uint32], Any], keys: Any, window: int, start: int, stop: int
+    text: tuple[Path, str, npt.NDArray[np.uint32], Any],
+    width: int,
+    keys: Any,
+    window: int,
+    start: int,
+    stop: int,
 ) -> list[Pairs]:
-    """Return the pairs of tokens[start:stop] for each part of the targets, block by block of the contexts."""
+    """Return the pairs of tokens[start:stop] for each `width` parts of the targets, block by block."""
     path, digest, keep_V, parts = text
     data = open_same(path, digest)
     tables = Tables(data.tokens, data.split("train").sentences, keep_V, np.zeros((1, 2), np.uint32))
     pairs = find_pairs(tables, keys, window, parts, start, stop)
-    starts_P = pairs.starts_B[:: parts.num]
-    return [
-        Pairs(
-            pairs.input_N[first:end],
-            pairs.target_N[first:end],
-            pairs.pos_N[first:end],
-            pairs.slot_N[first:end],
-            pairs.starts_B[t * parts.num : (t + 1) * parts.num + 1] - first,
-        )
-        for t, (first, end) in enumerate(pairwise(starts_P.tolist()))
-    ]
+    return [pairs.between(t * parts.num, (t + width) * parts.num) for t in range(0, parts.num, width)]
 
 
-def train_on(
-    in_GD: Any, out_GD: Any, block: int, alias_G2: Any, key: Any, negatives: int, rate: Any, *ranges: Pairs
-) -> tuple[Any, Any, tuple[float, int]]:
-    """Return both parts after a block of pairs, with the sum of its losses and the number of its pairs.
+def square_width(num_parts: int, workers: int) -> int:
+    """Return the largest power of two with a square for each worker in a step, or 1."""
+    return 1 << max(1, num_parts // workers).bit_length() - 1
 
-    ranges: pairs of each range of the segment, in the order of the text.
+
+def train_square(
+    alias_PG2: list[Any],
+    key: Any,
+    negatives: int,
+    rates: list[Any],
+    square: Square,
+    in_WGD: Any,
+    out_WGD: Any,
+    *ranges: Pairs,
+) -> tuple[Any, Any, list[tuple[float, int]]]:
+    """Return the parts after a square of blocks, and the sum of the losses and the number of pairs of each.
+
+    rates: of each step. ranges: pairs of each range of the segment, in the order of the text.
     """
-    weights = Weights(in_GD.copy(), out_GD.copy())  # because others may hold the same memory
-    losses = [train_block(pairs, block, weights, alias_G2, key, negatives, rate) for pairs in ranges]
-    loss, num_pairs = map(sum, zip(*losses, strict=True))
-    return *weights, (loss, num_pairs)
+    in_WGD, out_WGD = in_WGD.copy(), out_WGD.copy()  # because others may hold the same memory
+    losses = []
+    for step, i, t in square.blocks():
+        weights = Weights(in_WGD[i - square.inputs.start], out_WGD[t - square.outputs.start])
+        work = weights, alias_PG2[t], key, negatives, rates[step - square.steps.start]
+        block = (t - square.outputs.start) * len(alias_PG2) + i
+        found = [train_block(pairs, block, *work) for pairs in ranges]
+        losses.append((fsum(loss for loss, _ in found), sum(num for _, num in found)))
+    return in_WGD, out_WGD, losses

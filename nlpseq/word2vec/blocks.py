@@ -3,10 +3,14 @@
 A pair changes the input row of its context, and the output rows of its target and negatives. The vocabulary
 is cut into P parts, and the negatives of a pair come from the part of its target. So a pair with its context
 in part i and its target in part t, a pair of block (t, i), changes input rows of part i and output rows of
-part t alone. The pairs of a segment of text are trained in P steps. In step s the blocks (t, (t + s) mod P)
-of all t share no row: any number of workers gives the same result. This is the stratified gradient descent of
-Gemulla et al. 2011 (doi:10.1145/2020408.2020426), as in PyTorch-BigGraph (Lerer et al. 2019,
-arXiv:1903.12287).
+part t alone. The pairs of a segment of text are trained in steps. In step s the blocks (t, t XOR s) of all t
+share no row: any number of workers gives the same result. This is the stratified gradient descent of Gemulla
+et al. 2011 (doi:10.1145/2020408.2020426), as in PyTorch-BigGraph (Lerer et al. 2019, arXiv:1903.12287).
+
+XOR has a second use. If w is a power of two, the blocks of w target parts in w steps need w context parts,
+which are theirs alone in these steps. So one task may train such a square of blocks: few workers take large
+squares and move less data, and the result is the same for every w. If P is no power of two, t XOR s may be no
+part, and a worker is idle in that step.
 
 A segment must be short against the text, because its pairs are trained in the order of blocks. Words with ids
 P g to P g + P - 1, so of nearly equal frequency, are row g of the P parts in random order, which gives all
@@ -15,6 +19,7 @@ parts about the same number of pairs and of negatives.
 Letters: V words, P parts, G rows of a part, N pairs, B = P * P blocks, D dimensions.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +31,8 @@ from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, alias_table, epoch_keys
 from nlpseq.word2vec.weights import aligned_zeros
 
-__all__ = ["Pairs", "Parts", "alias_tables", "block_of_step", "compile_kernels", "cut_vocabulary"]
-__all__ += ["find_pairs", "join_parts", "split_parts", "train_block"]
+__all__ = ["Pairs", "Parts", "Square", "alias_tables", "compile_kernels", "cut_squares", "cut_vocabulary"]
+__all__ += ["find_pairs", "join_parts", "num_steps", "split_parts", "train_block"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -53,6 +58,15 @@ class Pairs(NamedTuple):
     slot_N: npt.NDArray[np.int16]  # slot of the context in the widest window
     starts_B: npt.NDArray[np.int64]  # (P * P + 1,), of block t * P + i
 
+    def between(self, first: int, end: int) -> "Pairs":
+        """Return the pairs of consecutive blocks; the first one is block 0 then."""
+        starts = self.starts_B[first : end + 1]
+        start, stop = int(starts[0]), int(starts[-1])
+        here = slice(start, stop)
+        return Pairs(
+            self.input_N[here], self.target_N[here], self.pos_N[here], self.slot_N[here], starts - start
+        )
+
 
 def cut_vocabulary(num_words: int, num_parts: int, seed: int) -> Parts:
     """Return num_parts parts of the words, a function of the arguments."""
@@ -65,9 +79,36 @@ def cut_vocabulary(num_words: int, num_parts: int, seed: int) -> Parts:
     return Parts(part_GP.reshape(-1)[:num_words], words_PG)
 
 
-def block_of_step(step: int, target_part: int, num_parts: int) -> int:
-    """Return the block that is trained in a step with the outputs of a part."""
-    return target_part * num_parts + (target_part + step) % num_parts
+class Square(NamedTuple):
+    """Blocks that one task trains: some parts of contexts with as many of targets, in some steps."""
+
+    steps: range
+    inputs: range  # parts of the contexts
+    outputs: range  # parts of the targets
+
+    def blocks(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (step, part of the contexts, part of the targets) of each block, in order of training."""
+        for step in self.steps:
+            for t in self.outputs:
+                if t ^ step in self.inputs:
+                    yield step, t ^ step, t
+
+
+def num_steps(num_parts: int) -> int:
+    """Return the number of steps of a segment: num_parts, rounded up to a power of two."""
+    return 1 << (num_parts - 1).bit_length()
+
+
+def cut_squares(num_parts: int, width: int) -> Iterator[Square]:
+    """Yield squares of all blocks of a segment; width: a power of two.
+
+    Squares share a part only with squares of other steps, which come in the order of the steps.
+    """
+    for first in range(0, num_steps(num_parts), width):
+        for t in range(0, num_parts, width):
+            if (i := t ^ first) < num_parts:
+                inputs, outputs = (range(at, min(at + width, num_parts)) for at in (i, t))
+                yield Square(range(first, first + width), inputs, outputs)
 
 
 def alias_tables(noise_V: npt.NDArray[np.float64], parts: Parts) -> list[npt.NDArray[np.uint32]]:

@@ -177,7 +177,7 @@ def choose_parts(config: Word2VecConfig, num_words: int) -> Word2VecConfig:
     """Fill in the number of parts, of a run on a cluster."""
     if config.parts is not None:
         return config
-    parts = max(1, min(MAX_PARTS, num_words // WORDS_OF_PART))
+    parts = 1 << max(1, min(MAX_PARTS, num_words // WORDS_OF_PART)).bit_length() - 1  # a power of two
     return replace(config, parts=parts, share_negatives="pair")
 
 

@@ -100,9 +100,14 @@ def tasks_of(job: Figures) -> Iterator[Any]:
 
 
 def _load_modules() -> None:
-    import nlpseq.dataset.parallel
-    import nlpseq.word2vec.kernels.blocks_numba  # noqa: F401
+    """Load the compiled kernels, as the other side of a comparison does before its clock starts."""
+    import nlpseq.dataset.parallel  # noqa: F401
+    from nlpseq.dataset.hash_table_numba import compile_scan
+    from nlpseq.word2vec.blocks import compile_kernels
+    from nlpseq.word2vec.kernels.select import padded
 
+    compile_scan()
+    compile_kernels(padded(SETTINGS["dim"]), SETTINGS["negatives"])
     time.sleep(1)  # so that each worker gets one of these tasks
 
 

@@ -1,8 +1,11 @@
 """Lose machines of a cluster at random moments; the result, perhaps after --resume, is the same."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ STAGES = {
     "w2v": ("train-w2v", "one.tokens", "--parts", "4", "--segment", "50000", "--epochs", "20", "--dim", "50"),
     "lm": ("train-lm", "lm.tokens", "--preset", "tiny", "--epochs", "1", "--parts", "4"),
 }
+WIDE = ("train-w2v", "one.tokens", "--parts", "2", "--epochs", "1", "--dim", "6000")  # 96 MB of vectors
 MOMENTS = 5
 SECONDS = {"tokens": 3, "ppmi": 1.5, "w2v": 8, "lm": 8}  # in which the fault comes
 
@@ -57,6 +61,43 @@ def test_lost_head_ends_the_command(machines: Machines, folder: Path, name: str)
     assert not (folder / f"headless.{name}" / "vectors.npy").exists()
 
 
+@pytest.mark.parametrize("name", ["tokens", "w2v", "lm"])
+def test_lost_worker_changes_nothing(folder: Path, name: str) -> None:
+    line = [*STAGES[name], "-o", f"local.{name}", "--cluster", "local", "--workers", "2"]
+    with start_stage(folder, *line) as process:
+        wait_for_line(process, "cluster local: ")
+        os.kill(wait_for_worker(), signal.SIGKILL)
+        err = end(process)
+    assert process.returncode == 0, err
+    assert_same(name, folder / f"one.{name}", folder / f"local.{name}")
+
+
+def wait_for_worker() -> int:
+    """Return the process of a worker that runs a task, once there is one."""
+    for _ in range(600):
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # because the process has just ended
+                if file.read_bytes().startswith(b"ray::_run"):
+                    return int(file.parent.name)
+        time.sleep(0.05)
+    raise AssertionError("no worker runs a task")
+
+
+def test_objects_larger_than_memory_go_to_disk(machines: Machines, folder: Path) -> None:
+    for output, cluster in (("one.wide", ()), ("many.wide", ("--cluster", "auto"))):
+        code, _, err = run_stage(folder, *WIDE, "-o", output, *cluster, machines=machines)
+        assert code == 0, err
+    assert_same("w2v", folder / "one.wide", folder / "many.wide")
+
+
+def test_full_disk_ends_the_command(folder: Path, tmp_path: Path) -> None:
+    with open_machines(2, tmp_path, local_fs_capacity_threshold=0.01) as machines:
+        line = *WIDE, "-o", "full.wide", "--cluster", "auto"
+        code, _, err = run_stage(folder, *line, machines=machines)
+    assert code == 6 and "memory or disk ran out" in err, err
+    assert not (folder / "full.wide" / "vectors.npy").exists()
+
+
 @pytest.mark.parametrize("moment", range(MOMENTS))
 @pytest.mark.parametrize("name", STAGES)
 def test_lost_machine_changes_nothing(machines: Machines, folder: Path, name: str, moment: int) -> None:
@@ -76,7 +117,11 @@ def test_lost_machine_changes_nothing(machines: Machines, folder: Path, name: st
             line = [line[0], output, "--resume", "--cluster", "auto"]
         code, _, err = run_stage(folder, *line, machines=machines)
         assert code == 0, err
-    one, many = folder / f"one.{name}", folder / output
+    assert_same(name, folder / f"one.{name}", folder / output)
+
+
+def assert_same(name: str, one: Path, many: Path) -> None:
+    """Compare the losses of language models, and the files of other results."""
     if name == "lm":
         losses = [
             [each.get("loss", each.get("valid_loss")) for each in read_metrics(path)] for path in (one, many)

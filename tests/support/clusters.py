@@ -1,5 +1,6 @@
 """Simulate a Ray cluster of several machines by processes of one machine."""
 
+import json
 import os
 import secrets
 import socket
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["Machines", "end", "open_machines", "run_stage", "start_stage", "wait_for_line"]
 
@@ -19,13 +20,14 @@ VARIABLES = {  # listen on this machine only, and ask no server
     "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",
 }
 SERVE = """
-import sys
+import json, sys
 from ray.cluster_utils import Cluster
 
 size = {"object_store_memory": 150 << 20, "node_ip_address": "127.0.0.1"}
 health = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500}
 health["health_check_failure_threshold"] = 3
-head = {"num_cpus": 0, "include_dashboard": False, "_system_config": health}
+config = health | json.loads(sys.argv[3])
+head = {"num_cpus": 0, "include_dashboard": False, "_system_config": config}
 head["ray_client_server_port"] = int(sys.argv[2])
 cluster = Cluster(initialize_head=True, head_node_args=head | size)
 machines = [cluster.add_node(num_cpus=1, **size) for _ in range(int(sys.argv[1]))]
@@ -70,16 +72,16 @@ class Machines(NamedTuple):
 
 
 @contextmanager
-def open_machines(number: int, home: Path) -> Iterator[Machines]:
+def open_machines(number: int, home: Path, **settings: Any) -> Iterator[Machines]:
     """Start a head without workers, and machines of one core each, for --cluster auto.
 
-    home: a folder for the files of Ray.
+    home: a folder for the files of Ray. settings: of Ray, for all machines.
     """
     (home / "ray_bootstrap_config.yaml").write_text("provider: {type: local}\n")
     env = os.environ | VARIABLES | {"RAY_AUTH_TOKEN": secrets.token_hex(32), "HOME": str(home)}
     port = _free_port()
     with subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(number), str(port)],
+        [sys.executable, "-c", SERVE, str(number), str(port), json.dumps(settings)],
         env=env,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

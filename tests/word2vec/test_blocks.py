@@ -32,15 +32,29 @@ def test_parts_depend_on_the_seed() -> None:
     assert 0.05 < (first == second).mean() < 0.25
 
 
-@pytest.mark.parametrize("num_parts", [1, 2, 8])
-def test_blocks_of_a_step_share_no_part_and_cover_all(num_parts: int) -> None:
-    seen = []
-    for step in range(num_parts):
-        found = [blocks.block_of_step(step, part, num_parts) for part in range(num_parts)]
-        assert sorted(block % num_parts for block in found) == list(range(num_parts))
-        assert [block // num_parts for block in found] == list(range(num_parts))
-        seen += found
-    assert sorted(seen) == list(range(num_parts**2))
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+@pytest.mark.parametrize("num_parts", [1, 2, 3, 8, 13])
+def test_squares_of_a_step_share_no_part_and_cover_all_blocks(num_parts: int, width: int) -> None:
+    squares = [*blocks.cut_squares(num_parts, width)]
+    for first in range(0, blocks.num_steps(num_parts), width):
+        here = [square for square in squares if square.steps.start == first]
+        for side in ("inputs", "outputs"):
+            parts = [part for square in here for part in getattr(square, side)]
+            assert len(parts) == len(set(parts))
+    found = [block for square in squares for block in square.blocks()]
+    assert sorted(block[1:] for block in found) == [
+        (i, t) for i in range(num_parts) for t in range(num_parts)
+    ]
+    assert all(i == t ^ step for step, i, t in found)
+
+
+@pytest.mark.parametrize("width", [2, 4, 8])
+@pytest.mark.parametrize("num_parts", [2, 3, 8, 13])
+def test_width_of_squares_keeps_the_order_of_blocks_that_share_a_part(num_parts: int, width: int) -> None:
+    one, wide = ([b for s in blocks.cut_squares(num_parts, w) for b in s.blocks()] for w in (1, width))
+    for part in range(num_parts):
+        for side in (1, 2):
+            assert [b for b in one if b[side] == part] == [b for b in wide if b[side] == part]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -72,11 +86,10 @@ def test_block_steps_equal_specification(size: tuple[int, int, int, int, int]) -
     ours = Weights(*(blocks.split_parts(weight, parts) for weight in weights))
     theirs = [[rows.astype(np.float64) for rows in each] for each in ours]
     total = 0
-    for step in range(num_parts):
-        for t in range(num_parts):
-            block = blocks.block_of_step(step, t, num_parts)
-            part = Weights(ours.in_VD[block % num_parts], ours.out_VD[t])
-            reference = Weights(theirs[0][block % num_parts], theirs[1][t])
+    for square in blocks.cut_squares(num_parts, 2):
+        for _, i, t in square.blocks():
+            block = t * num_parts + i
+            part, reference = Weights(ours.in_VD[i], ours.out_VD[t]), Weights(theirs[0][i], theirs[1][t])
             key = keys[Stream.NEGATIVE]
             loss, num = blocks.train_block(pairs, block, part, alias[t], key, negatives, np.float32(0.05))
             wanted = train_pairs_one_by_one(pairs, block, reference, alias[t], keys, config, 0.05)
