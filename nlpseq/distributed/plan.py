@@ -69,8 +69,10 @@ def plan_word2vec(config: Word2VecConfig, num_words: int, num_tokens: int) -> Ro
         f"{count_text(segments, 'segment')} of {count_text(config.segment, 'word')}, {config.epochs} times",
     )
     yield "blocks of a segment", f"{parts * parts}, of which {parts} at once"
-    memory = max(found, 4 * part_bytes + pairs * PAIR_BYTES // parts)
-    yield "memory of a worker", f"about {size_text(memory)}"
+    most, least = (
+        size_text(max(found, n * 4 * part_bytes + pairs * PAIR_BYTES * n // parts)) for n in (parts, 1)
+    )
+    yield "memory of a worker", f"about {most} if it is alone, {least} if there are {parts} or more"
     yield (
         "memory for objects, all machines",
         f"about {size_text(6 * parts * part_bytes + 2 * pairs * PAIR_BYTES)}",

@@ -21,6 +21,7 @@ WAYS: dict[str, Figures] = {
     f"{PARTS} parts": BLOCKS,
     "default, negatives for each window": {},
 }
+RARELY = 5.0  # seconds; measuring the memory of many processes slows down those that share memory
 COPIES = 10  # of the text, for the cost of preprocess
 TURNS: dict[str, tuple[int | None, bool]] = {  # workers, and whether word2vec is trained in blocks
     "threads": (None, False),
@@ -89,7 +90,7 @@ def cluster(options: argparse.Namespace, folder: Path) -> str:
     for name, (turns, figure) in works.items():
         seconds: list[list[float]] = []
         for seed in range(1, options.seeds + 1):
-            seconds.append([run_job(turn | {"seed": seed}, folder)[figure] for turn in turns])
+            seconds.append([run_job(turn | {"seed": seed}, folder, RARELY)[figure] for turn in turns])
             print(name, seconds[-1], file=sys.stderr, flush=True)
         cells = [f"{median(side):.1f} s" for side in zip(*seconds, strict=True)]
         cells[1:1] = [""] * (len(TURNS) - len(cells))  # text to ids has no blocks

@@ -11,17 +11,24 @@ from typing import Any
 INTERVAL = 0.05  # seconds between two measurements of memory
 
 
-def run_job(job: dict[str, Any], cache: Path) -> dict[str, Any]:
+def run_job(job: dict[str, Any], cache: Path, interval: float = INTERVAL) -> dict[str, Any]:
     """Return the figures of a worker, with `seconds` and `peak_mb` of the whole process."""
     worker = Path(__file__).with_name("worker.py")
-    output = run_command([sys.executable, str(worker), json.dumps(job)], cache, figures := {})
+    command = [sys.executable, str(worker), json.dumps(job)]
+    output = run_command(command, cache, figures := {}, interval)
     return json.loads(output) | figures
 
 
-def run_command(command: list[str], cache: Path, figures: dict[str, Any], **environment: str) -> str:
+def run_command(
+    command: list[str],
+    cache: Path,
+    figures: dict[str, Any],
+    interval: float = INTERVAL,
+    **environment: str,
+) -> str:
     """Return the standard output of a command; add `seconds` and `peak_mb` to figures.
 
-    Raises SystemExit if the command fails.
+    interval: seconds between two measurements of memory. Raises SystemExit if the command fails.
     """
     variables = os.environ | {"NLPSEQ_CACHE_DIR": str(cache)} | environment
     variables.pop("NUMBA_CACHE_DIR", None)
@@ -30,7 +37,7 @@ def run_command(command: list[str], cache: Path, figures: dict[str, Any], **envi
     peak = 0
     while process.poll() is None:
         peak = max(peak, anonymous_bytes(process.pid))
-        time.sleep(INTERVAL)
+        time.sleep(interval)
     figures |= {"seconds": time.perf_counter() - started, "peak_mb": peak / 1e6}
     assert process.stdout is not None
     output = process.stdout.read()

@@ -1,15 +1,16 @@
 """Estimate word2vec in blocks on many machines: `python tests/bench/simulation.py`.
 
-The time of a pair and of finding pairs are measured here, on one core; the rest follows on paper. A step
-trains P blocks, shared by the cores of all machines. Before a step, each machine receives the input parts
-that another machine trained in the step before. Outputs stay. A machine sends and receives at once.
+The time of a pair and of finding pairs are measured here, on one core; the rest follows on paper. A segment
+is trained in rounds: in each, every core trains one square of blocks or more. Before a round, each machine
+receives the input parts that another machine trained in the round before. Outputs stay. A machine sends and
+receives at once.
 
-    seconds of a step = blocks of a core * (pairs of a block * seconds of a pair + bytes * seconds of a byte)
-                        + bytes received by a machine / bandwidth + latency
+    seconds of a round = squares of a core * (pairs of a square * seconds of a pair + bytes * seconds a byte)
+                         + bytes received by a machine / bandwidth + latency
 
-Pairs of a segment are found by tasks of a million words, which adds their share. A block reads two parts and
-its pairs from the object store and writes two parts, which costs seconds for each byte. The driver submits
-one task for each block, so a step takes at least P times the seconds of a submission.
+Pairs of a segment are found by tasks of a million words, which adds their share. A square writes its parts to
+the object store, as does a task that finds pairs, which costs seconds for each byte. The driver submits one
+task for each square, so a round takes at least their number times the seconds of a submission.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import numpy as np
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream
 from nlpseq.dataset.subsample import keep_thresholds
-from nlpseq.word2vec.block_trainer import RANGE
+from nlpseq.word2vec.block_trainer import RANGE, square_width
 from nlpseq.word2vec.blocks import alias_tables, cut_vocabulary, find_pairs, split_parts, train_block
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys
@@ -30,7 +31,7 @@ from nlpseq.word2vec.weights import initial_weights
 LATENCY_S = 0.003  # of a task and its message
 SUBMIT_S = 0.001  # of the driver, for a task
 PAIR_BYTES = 18
-OBJECT_S = 4e-9  # of a byte, through the object store of Ray: 0.4 s for 100 MB
+OBJECT_S = 1e-9  # of a byte that a task returns: 26 ms between two tasks with 32 MB of results
 MACHINES = (1, 8, 64)
 GIGABITS = (1, 10)
 
@@ -74,15 +75,18 @@ def hours(options: argparse.Namespace, rates: Rates, machines: int, gigabits: fl
     parts, cores = options.parts, machines * options.cores
     part_bytes = -(-options.words // parts) * options.dim * 4
     pairs = options.segment * rates.pairs_of_word
-    block_s = pairs / parts**2 * (rates.pair_s + PAIR_BYTES * OBJECT_S) + 4 * part_bytes * OBJECT_S
-    computing = -(-parts // cores) * block_s
+    width = square_width(parts, cores)
+    squares = -(-parts // width)  # of a round, and rounds of a segment
+    square_s = pairs / squares**2 * rates.pair_s + 2 * width * part_bytes * OBJECT_S
+    computing = -(-squares // cores) * square_s
     finders = min(cores, -(-options.segment // RANGE))
-    finding = options.segment * (rates.find_s + rates.pairs_of_word * PAIR_BYTES * OBJECT_S) / finders / parts
-    moved = (parts / machines * part_bytes + pairs * PAIR_BYTES / parts / machines) * (machines > 1)
+    find_s = rates.find_s + rates.pairs_of_word * PAIR_BYTES * OBJECT_S
+    finding = options.segment * find_s / finders / squares
+    moved = (parts * part_bytes + pairs * PAIR_BYTES / squares) / machines * (machines > 1)
     travelling = moved * 8 / (gigabits * 1e9) + LATENCY_S
-    steps = options.epochs * options.tokens / options.segment * parts
-    step = max(computing + finding + travelling, parts * SUBMIT_S)
-    return steps * step / 3600, travelling / step
+    rounds = options.epochs * options.tokens / options.segment * squares
+    seconds = max(computing + finding + travelling, squares * SUBMIT_S)
+    return rounds * seconds / 3600, travelling / seconds
 
 
 def main() -> None:

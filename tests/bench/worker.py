@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,12 +96,16 @@ def tasks_of(job: Figures) -> Iterator[Any]:
     from nlpseq.distributed.ray_engine import open_cluster
 
     with open_cluster("local", str(workers)) as tasks:
-        tasks.get([tasks.submit(_load_modules) for _ in range(workers)])
+        with tempfile.TemporaryDirectory() as folder:
+            tasks.get([tasks.submit(_load_modules, Path(folder), workers) for _ in range(workers)])
         yield tasks
 
 
-def _load_modules() -> None:
-    """Load the compiled kernels, as the other side of a comparison does before its clock starts."""
+def _load_modules(folder: Path, workers: int) -> None:
+    """Load the compiled kernels, as the other side of a comparison does before its clock starts.
+
+    Wait in a folder for the other workers, so that each gets one of these tasks.
+    """
     import nlpseq.dataset.parallel  # noqa: F401
     from nlpseq.dataset.hash_table_numba import compile_scan
     from nlpseq.word2vec.blocks import compile_kernels
@@ -108,7 +113,9 @@ def _load_modules() -> None:
 
     compile_scan()
     compile_kernels(padded(SETTINGS["dim"]), SETTINGS["negatives"])
-    time.sleep(1)  # so that each worker gets one of these tasks
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < workers:
+        time.sleep(0.05)
 
 
 def compile_encoder(job: Figures) -> None:
