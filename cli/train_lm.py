@@ -43,7 +43,7 @@ LENGTHS = ("epochs", "time_budget")  # settings that exclude each other
 MIN_PASSES = 0.99  # over the text; columns leave out a few last tokens
 MARGIN = 1.1  # of an advised time budget, because the speed varies
 COPIES = 7  # of the weights: present, gradient, two moments, mean, best, saved
-PART_COPIES = 3  # of the weights for each thread that trains a part: network, gradient, result
+PART_COPIES = 4  # of the weights for each thread that trains a part: network, gradient, two results
 RARELY_TURNED = [
     *("tied", "init", "forget_bias", "ar", "tar", "lengths", "clip_value", "beta1", "decay_share"),
     *("average_share", "average_decay", "samples", "sampled_share", "validate_every"),

@@ -27,7 +27,7 @@ from nlpseq.config import TextConfig
 from nlpseq.core.cache_dir import use_cache_for_numba
 from nlpseq.core.tasks import Tasks, map_in_order
 from nlpseq.dataset.encode import EncodeCallback, EncodeProgress, notices_of_tokens, tokenizer_versions
-from nlpseq.dataset.external_vocab import join_lines, line_ends, select_lines
+from nlpseq.dataset.external_vocab import line_ends, select_lines
 from nlpseq.dataset.limits import EncodeLimits
 from nlpseq.dataset.parallel import block_tokenizer
 from nlpseq.dataset.provisional_ids import ProvisionalText, write_provisional
@@ -308,7 +308,7 @@ def _write_ids(
     with file.open("wb") as stream:
         stream.write(header)
         stream.truncate(len(header) + num_tokens * dtype.itemsize)
-    words = tasks.put(join_lines(vocab.words[: vocab.num_words]))
+    words = tasks.put("".join(f"{word}\n" for word in vocab.words[: vocab.num_words]).encode(*UTF_8))
 
     def arguments() -> Iterator[tuple[Any, ...]]:
         for folder, of_shard, first in zip(folders, bounds, firsts.tolist(), strict=False):

@@ -43,7 +43,7 @@ cluster.shutdown()
 """
 SMALL_SHARDS = """
 from nlpseq.distributed import counts, preprocess
-preprocess.preprocess.__kwdefaults__["shard_bytes"] = 100_000
+preprocess.preprocess.__kwdefaults__["shard_bytes"] = preprocess.PART_BYTES = 100_000
 counts.count_cooccurrences.__kwdefaults__ |= {"span_tokens": 20_000, "block_tokens": 30_000}
 from nlpseq.__main__ import main
 main()
