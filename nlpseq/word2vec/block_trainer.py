@@ -45,7 +45,7 @@ from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys, noise_weights
 from nlpseq.word2vec.trainer import Trainer
 
-__all__ = ["RANGE", "BlockTrainer"]
+__all__ = ["RANGE", "BlockTrainer", "square_width"]
 
 MAX_LINEAGE = 32  # segments to train again if a machine is lost
 RANGE = 1_000_000  # words of a segment whose pairs are found by one task
@@ -122,7 +122,7 @@ class BlockTrainer(Trainer):
         return super().describe() | {"cluster": self.tasks.describe()}
 
     def _put_parts(self) -> None:
-        """Hand the parts of the weights to the tasks, those of the width of a square in one array.
+        """Hand the parts of the weights to the tasks, in arrays for a side of a square each.
 
         Lost parts are computed again from these, so they are kept until the next call.
         """

@@ -9,8 +9,8 @@ et al. 2011 (doi:10.1145/2020408.2020426), as in PyTorch-BigGraph (Lerer et al. 
 
 XOR has a second use. If w is a power of two, the blocks of w target parts in w steps need w context parts,
 which are theirs alone in these steps. So one task may train such a square of blocks: few workers take large
-squares and move less data, and the result is the same for every w. If P is no power of two, t XOR s may be no
-part, and a worker is idle in that step.
+squares and move less data, and the result is the same for every w. With another P, t XOR s may be beyond the
+last part, and a worker is idle in that step.
 
 A segment must be short against the text, because its pairs are trained in the order of blocks. Words with ids
 P g to P g + P - 1, so of nearly equal frequency, are row g of the P parts in random order, which gives all

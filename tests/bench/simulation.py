@@ -1,16 +1,15 @@
 """Estimate word2vec in blocks on many machines: `python tests/bench/simulation.py`.
 
 The time of a pair and of finding pairs are measured here, on one core; the rest follows on paper. A segment
-is trained in rounds: in each, every core trains one square of blocks or more. Before a round, each machine
-receives the input parts that another machine trained in the round before. Outputs stay. A machine sends and
-receives at once.
+is trained in rounds: in each, every core trains one square of blocks or more. In the order of blocks.py a
+machine exchanges parts with another machine only when its own cores have shared theirs, so it receives every
+input part once in a segment. Outputs stay. A machine sends and receives at once.
 
-    seconds of a round = squares of a core * (pairs of a square * seconds of a pair + bytes * seconds a byte)
-                         + bytes received by a machine / bandwidth + latency
+    seconds of a segment = rounds * (squares of a core * seconds of a square + latency)
+                           + bytes received by a machine / bandwidth
 
-Pairs of a segment are found by tasks of a million words, which adds their share. A square writes its parts to
-the object store, as does a task that finds pairs, which costs seconds for each byte. The driver submits one
-task for each square, so a round takes at least their number times the seconds of a submission.
+A square writes its parts to the object store, as does a task that finds pairs, which costs seconds for each
+byte. The driver starts a task for each square: if that takes longer, it is the limit.
 """
 
 import argparse
@@ -22,7 +21,7 @@ import numpy as np
 from nlpseq.config import Word2VecConfig
 from nlpseq.core.counter_rng import Stream
 from nlpseq.dataset.subsample import keep_thresholds
-from nlpseq.word2vec.block_trainer import RANGE, square_width
+from nlpseq.word2vec.block_trainer import square_width
 from nlpseq.word2vec.blocks import alias_tables, cut_vocabulary, find_pairs, split_parts, train_block
 from nlpseq.word2vec.objectives import Weights
 from nlpseq.word2vec.sampling import Tables, epoch_keys
@@ -70,23 +69,24 @@ def measure(num_words: int, num_tokens: int, config: Word2VecConfig, num_parts: 
     return Rates((time.perf_counter() - started) / num_pairs, found / num_tokens, num_pairs / num_tokens)
 
 
-def hours(options: argparse.Namespace, rates: Rates, machines: int, gigabits: float) -> tuple[float, float]:
-    """Return the hours of the training, and the share of them in which data travel."""
-    parts, cores = options.parts, machines * options.cores
-    part_bytes = -(-options.words // parts) * options.dim * 4
-    pairs = options.segment * rates.pairs_of_word
-    width = square_width(parts, cores)
-    squares = -(-parts // width)  # of a round, and rounds of a segment
-    square_s = pairs / squares**2 * rates.pair_s + 2 * width * part_bytes * OBJECT_S
-    computing = -(-squares // cores) * square_s
-    finders = min(cores, -(-options.segment // RANGE))
+def hours(
+    options: argparse.Namespace, rates: Rates, machines: int, gigabits: float
+) -> tuple[float, dict[str, float]]:
+    """Return the hours of the training, and the seconds of a segment by what they are spent on."""
+    cores, width = machines * options.cores, square_width(options.parts, machines * options.cores)
+    squares = -(-options.parts // width)  # of a round, and rounds of a segment
+    matrix, pairs = options.words * options.dim * 4, options.segment * rates.pairs_of_word
+    square_s = pairs / squares**2 * rates.pair_s + 2 * matrix / squares * OBJECT_S
     find_s = rates.find_s + rates.pairs_of_word * PAIR_BYTES * OBJECT_S
-    finding = options.segment * find_s / finders / squares
-    moved = (parts * part_bytes + pairs * PAIR_BYTES / squares) / machines * (machines > 1)
-    travelling = moved * 8 / (gigabits * 1e9) + LATENCY_S
-    rounds = options.epochs * options.tokens / options.segment * squares
-    seconds = max(computing + finding + travelling, squares * SUBMIT_S)
-    return rounds * seconds / 3600, travelling / seconds
+    received = (matrix + pairs * PAIR_BYTES / machines) * (machines > 1)
+    spent = {
+        "training": squares * -(-squares // cores) * square_s + options.segment * find_s / cores,
+        "travel": received * 8 / (gigabits * 1e9) + squares * LATENCY_S,
+    }
+    if (started := squares**2 * SUBMIT_S) > sum(spent.values()):
+        spent = {"starting tasks": started}
+    segments = options.epochs * options.tokens / options.segment
+    return segments * sum(spent.values()) / 3600, spent
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=100)
     parser.add_argument("--cores", type=int, default=8, help="of a machine")
     parser.add_argument("--parts", type=int, default=64)
-    parser.add_argument("--segment", type=float, default=25e6)
+    parser.add_argument("--segment", type=float, default=200e6)
     parser.add_argument("--epochs", type=int, default=5)
     options = parser.parse_args()
     config = Word2VecConfig(dim=options.dim, parts=8, share_negatives="pair")
@@ -107,12 +107,13 @@ def main() -> None:
         f"one core: {1 / rates.pair_s:,.0f} pairs/s; pairs of {1 / rates.find_s:,.0f} words/s found; "
         f"{rates.pairs_of_word:.1f} pairs a word\n"
     )
-    print("| machines | Gbit/s | hours | faster than one | share of travel |\n|---|---|---|---|---|")
+    print("| machines | Gbit/s | hours | faster than one | a segment |\n|---|---|---|---|---|")
     alone, _ = hours(options, rates, 1, 10)
     for gigabits in GIGABITS:
         for machines in MACHINES:
-            taken, travel = hours(options, rates, machines, gigabits)
-            print(f"| {machines} | {gigabits} | {taken:.1f} | {alone / taken:.1f} | {travel:.0%} |")
+            taken, spent = hours(options, rates, machines, gigabits)
+            parts = ", ".join(f"{seconds:.1f} s {name}" for name, seconds in spent.items())
+            print(f"| {machines} | {gigabits} | {taken:.2f} | {alone / taken:.1f} | {parts} |")
 
 
 if __name__ == "__main__":
