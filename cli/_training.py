@@ -111,7 +111,7 @@ class Cluster:
         say(f"cluster {self.address}: {count_text(tasks.workers, 'worker')}")
         if parts is not None and parts < tasks.workers:
             idle = count_text(tasks.workers - parts, "worker")
-            say(f"{idle} will be idle, because the work has {count_text(parts, 'part')} (--parts)")
+            say(f"{idle} will be idle, because the work has {count_text(parts, 'part')}")
         return tasks
 
 
@@ -254,9 +254,7 @@ class TrainingSession(ExitStack):
     ) -> Any:
         """Continue a run to its end, and return the model; on_start or count_pairs must call `start`."""
         if self.cluster and run.command != "train-counts" and run.settings.get("parts") is None:
-            raise ConfigError(
-                f"--cluster: {run.path} did not begin on a cluster or with --parts. Leave it out."
-            )
+            raise ConfigError(f"--cluster: {run.path} did not begin on a cluster or in parts. Leave it out.")
         from nlpseq.training.resume import Loaders, resume
 
         with self:

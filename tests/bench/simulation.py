@@ -1,15 +1,15 @@
 """Estimate word2vec in blocks on many machines: `python tests/bench/simulation.py`.
 
 The time of a pair and of finding pairs are measured here, on one core; the rest follows on paper. A segment
-is trained in rounds: in each, every core trains one square of blocks or more. In the order of blocks.py a
-machine exchanges parts with another machine only when its own cores have shared theirs, so it receives every
-input part once in a segment. Outputs stay. A machine sends and receives at once.
+is trained in rounds. In a round every core trains one square of blocks or more. In the order of blocks.py the
+cores of a machine first exchange their parts, then machines do, so a machine receives every input part once
+in a segment. Outputs stay. A machine sends and receives at the same time.
 
     seconds of a segment = rounds * (squares of a core * seconds of a square + latency)
                            + bytes received by a machine / bandwidth
 
-A square writes its parts to the object store, as does a task that finds pairs, which costs seconds for each
-byte. The driver starts a task for each square: if that takes longer, it is the limit.
+Tasks write parts and pairs to the object store, which costs seconds for each byte. The driver starts a task
+for each square, and is the limit if starting tasks takes longer than training.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Lose machines of a cluster at random moments; the result, perhaps after --resume, is the same."""
+"""Lose machines of a cluster at random moments, for the same result, perhaps after --resume."""
 
 import os
 import random
@@ -73,14 +73,14 @@ def test_lost_worker_changes_nothing(folder: Path, name: str) -> None:
 
 
 def wait_for_worker() -> int:
-    """Return the process of a worker that runs a task, once there is one."""
+    """Return the process of a busy worker."""
     for _ in range(600):
         for file in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):  # because the process has just ended
+            with suppress(OSError):  # the process has just ended
                 if file.read_bytes().startswith(b"ray::_run"):
                     return int(file.parent.name)
         time.sleep(0.05)
-    raise AssertionError("no worker runs a task")
+    raise AssertionError("all workers are idle")
 
 
 def test_objects_larger_than_memory_go_to_disk(machines: Machines, folder: Path) -> None:

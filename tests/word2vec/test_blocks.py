@@ -50,7 +50,7 @@ def test_squares_of_a_step_share_no_part_and_cover_all_blocks(num_parts: int, wi
 
 @pytest.mark.parametrize("width", [2, 4, 8])
 @pytest.mark.parametrize("num_parts", [2, 3, 8, 13])
-def test_width_of_squares_keeps_the_order_of_blocks_that_share_a_part(num_parts: int, width: int) -> None:
+def test_squares_of_each_width_keep_the_order_of_blocks(num_parts: int, width: int) -> None:
     one, wide = ([b for s in blocks.cut_squares(num_parts, w) for b in s.blocks()] for w in (1, width))
     for part in range(num_parts):
         for side in (1, 2):
