@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -39,7 +40,7 @@ RETRIES = 8  # of a task whose worker or machine was lost
 MAX_STORE_BYTES = 2 << 30  # memory for objects of a cluster that is started here
 STORE_SHARE = 0.3  # of the available memory, the default of Ray
 CHECK_S = 5.0  # between two looks whether the cluster is alive
-HEAD_LOST_S = 30.0  # less than the minute after which Ray ends the process
+HEAD_LOST_S = 30.0  # until a wait for tasks ends
 WORKERS_LOST_S = 600.0  # in which other machines may join
 MAX_LOG_BYTES = 10 << 20
 VARIABLES_OF_LOCAL = {
@@ -54,6 +55,7 @@ VARIABLES = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _AGAIN = "Check the cluster, then start again, or go on from the last checkpoint with --resume."
+LAST_WORDS = "import sys\nif not sys.stdin.read(): sys.stderr.write(sys.argv[1])"
 NO_CLOUD = (
     "provider: {type: local}\n"  # ray_bootstrap_config.yaml: Ray asks no server of a cloud for metadata
 )
@@ -137,7 +139,32 @@ class _Lost:
         if is_there:
             self._since.pop(name, None)
         elif time.monotonic() - self._since.setdefault(name, time.monotonic()) >= seconds:
-            raise RunError(f"cluster: the {name} cannot be reached for {seconds:.0f} s. {_AGAIN}")
+            raise _lost(name, seconds)
+
+
+def _lost(name: str, seconds: float) -> RunError:
+    return RunError(f"cluster: the {name} cannot be reached for {seconds:.0f} s. {_AGAIN}")
+
+
+@contextmanager
+def _last_words() -> Iterator[None]:
+    """Print an error if Ray ends the process, which gives Python no chance to do so.
+
+    Another process waits until this one ends. Ray ends a process that has lost the server of Ray on this
+    machine, or the head for a minute.
+    """
+    reason = (
+        "Ray ended this command, because the head or its server on this machine was lost, or memory ran out"
+    )
+    line = [sys.executable, "-I", "-S", "-c", LAST_WORDS, f"nlpseq: error: cluster: {reason}. {_AGAIN}\n"]
+    with subprocess.Popen(
+        line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            yield
+        finally:
+            assert process.stdin is not None
+            process.stdin.write(b"ended by itself")
 
 
 def _answers() -> bool:
@@ -216,7 +243,8 @@ def open_cluster(address: str, workers: str | None = None) -> Iterator[RayTasks]
             try:
                 with _kept_signals(), _changed_home(address, home):
                     _connect(ray, address, most, Path(home))
-                yield _tasks_of(ray, least, most)
+                with _last_words():
+                    yield _tasks_of(ray, least, most)
             finally:
                 with suppress(Exception):  # because the head may be gone
                     ray.shutdown()
@@ -291,7 +319,9 @@ def _tasks_of(ray: Any, least: int, most: int | None) -> RayTasks:
         raise ConfigError(
             f"--workers: is {least}, and the cluster has {count_text(cores, 'core')}. Use fewer."
         )
-    return RayTasks(most or cores, limited=most is not None and most != cores)
+    tasks = RayTasks(most or cores, limited=most is not None and most != cores)
+    tasks.get(tasks.submit(_own_version))  # stores the code of tasks at the head, which waits if it is lost
+    return tasks
 
 
 def check_shared_folder(tasks: RayTasks, folder: Path) -> None:

@@ -22,7 +22,7 @@ STAGES = {
     "w2v": ("train-w2v", "one.tokens", "--parts", "4", "--segment", "50000", "--epochs", "20", "--dim", "50"),
     "lm": ("train-lm", "lm.tokens", "--preset", "tiny", "--epochs", "1", "--parts", "4"),
 }
-WIDE = ("train-w2v", "one.tokens", "--parts", "2", "--epochs", "1", "--dim", "6000")  # 96 MB of vectors
+WIDE = ("train-w2v", "wide.tokens", "--parts", "2", "--epochs", "1", "--dim", "5000")  # 2 x 120 MB
 MOMENTS = 5
 SECONDS = {"tokens": 3, "ppmi": 1.5, "w2v": 8, "lm": 8}  # in which the fault comes
 
@@ -38,6 +38,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.write(" ".join(words[rank] for rank in ranks) + "\n")
     shares = "--valid-share", "0.1", "--test-share", "0.1"
     assert run_stage(path, "preprocess", "text.txt", *shares, "-o", "lm.tokens")[0] == 0
+    (path / "wide.txt").write_text("".join(f"{n:x} {n + 1:x} {n + 2:x}\n" for n in range(6000)))
+    assert run_stage(path, "preprocess", "wide.txt", "--min-count", "1", "-o", "wide.tokens")[0] == 0
     for name, line in STAGES.items():
         code, _, err = run_stage(path, *line, "-o", f"one.{name}")
         assert code == 0, err
