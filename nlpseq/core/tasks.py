@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Tasks", "ThreadTasks", "map_in_order"]
+__all__ = ["Tasks", "ThreadTasks", "map_in_order", "submit_in_turn"]
 
 Result = TypeVar("Result")
 
@@ -39,13 +39,10 @@ class Tasks(Protocol):
 def map_in_order(
     tasks: Tasks, function: Callable[..., Result], items: Iterable[tuple[Any, ...]]
 ) -> Iterator[Result]:
-    """Run a function for each tuple of arguments, and yield the results in order.
-
-    Twice as many are submitted at once as there are workers, so that no worker waits for its next task.
-    """
+    """Run a function for each tuple of arguments, and yield the results in order."""
     waiting, running = deque[Any](), list[Any]()
     for arguments in items:
-        running = tasks.wait(running, 2 * tasks.workers - 1)
+        running = tasks.wait(running, _most_waiting(tasks))
         reference = tasks.submit(function, *arguments)
         waiting.append(reference)
         running.append(reference)
@@ -53,6 +50,26 @@ def map_in_order(
             yield tasks.get(waiting.popleft())
     while waiting:
         yield tasks.get(waiting.popleft())
+
+
+def submit_in_turn(
+    tasks: Tasks, function: Callable[..., Any], items: Iterable[tuple[Any, ...]], results: int
+) -> Iterator[list[Any]]:
+    """Submit a function for each tuple of arguments, and yield references to its `results` results."""
+    running = list[Any]()
+    for arguments in items:
+        running = tasks.wait(running, _most_waiting(tasks))
+        references = tasks.submit(function, *arguments, results=results)
+        running.append(references[0])
+        yield references
+
+
+def _most_waiting(tasks: Tasks) -> int:
+    """Return how many tasks may be unfinished when the next is submitted.
+
+    With it there are two for each worker, so that no worker waits for its next task.
+    """
+    return 2 * tasks.workers - 1
 
 
 @dataclass(frozen=True, eq=False)

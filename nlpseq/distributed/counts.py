@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from nlpseq.config import CooccurrenceConfig
-from nlpseq.core.tasks import Tasks, map_in_order
+from nlpseq.core.tasks import Tasks, map_in_order, submit_in_turn
 from nlpseq.counts.cooccurrence import UNIT, Cooccurrence, Text, count_matrix, describe_text, join_rows
 from nlpseq.dataset.subsample import keep_thresholds
 from nlpseq.dataset.token_dataset import TokenDataset, open_same
@@ -47,11 +47,9 @@ def count_cooccurrences(
     """
     spans, rows = cut_text(data, span_tokens, block_tokens)
     settings = tasks.put((data.path.resolve(), data.digest, config, rows))
-    pieces, running = list[Any](), list[Any]()
-    for number, span in enumerate(pairwise(spans)):
-        running = tasks.wait(running, 2 * tasks.workers - 1)
-        pieces.append(tasks.submit(count_span, settings, span, results=len(rows) - 1))
-        running.append(pieces[-1][0])
+    pieces, items = list[Any](), ((settings, span) for span in pairwise(spans))
+    for number, blocks_of_span in enumerate(submit_in_turn(tasks, count_span, items, len(rows) - 1)):
+        pieces.append(blocks_of_span)
         if progress is not None:
             progress(number, len(spans) - 1)
     blocks = map_in_order(tasks, add_blocks, zip(*pieces, strict=True))

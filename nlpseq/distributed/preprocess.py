@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from nlpseq.config import TextConfig
 from nlpseq.core.cache_dir import use_cache_for_numba
-from nlpseq.core.tasks import Tasks, map_in_order
+from nlpseq.core.tasks import Tasks, map_in_order, submit_in_turn
 from nlpseq.dataset.encode import EncodeCallback, EncodeProgress, notices_of_tokens, tokenizer_versions
 from nlpseq.dataset.external_vocab import line_ends, select_lines
 from nlpseq.dataset.limits import EncodeLimits
@@ -226,11 +226,8 @@ def _merge(
     tasks: Tasks, folders: Sequence[Path], bounds: Sequence[Bounds], config: TextConfig, num_parts: int
 ) -> list[PartWords]:
     """Count all types, and return the frequent ones of each part."""
-    pieces, running = list[Any](), list[Any]()
-    for folder, of_shard in zip(folders, bounds, strict=True):
-        running = tasks.wait(running, 2 * tasks.workers - 1)
-        pieces.append(tasks.submit(count_shard, folder, of_shard, num_parts, results=num_parts))
-        running.append(pieces[-1][0])
+    shards = ((folder, of_shard, num_parts) for folder, of_shard in zip(folders, bounds, strict=True))
+    pieces = submit_in_turn(tasks, count_shard, shards, num_parts)
     return list(map_in_order(tasks, merge_part, ((config, *each) for each in zip(*pieces, strict=True))))
 
 

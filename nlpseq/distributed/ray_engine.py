@@ -139,11 +139,7 @@ class _Lost:
         if is_there:
             self._since.pop(name, None)
         elif time.monotonic() - self._since.setdefault(name, time.monotonic()) >= seconds:
-            raise _lost(name, seconds)
-
-
-def _lost(name: str, seconds: float) -> RunError:
-    return RunError(f"cluster: the {name} cannot be reached for {seconds:.0f} s. {_AGAIN}")
+            raise RunError(f"cluster: the {name} cannot be reached for {seconds:.0f} s. {_AGAIN}")
 
 
 @contextmanager

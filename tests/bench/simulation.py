@@ -73,8 +73,8 @@ def hours(
     options: argparse.Namespace, rates: Rates, machines: int, gigabits: float
 ) -> tuple[float, dict[str, float]]:
     """Return the hours of the training, and the seconds of a segment by what they are spent on."""
-    cores, width = machines * options.cores, square_width(options.parts, machines * options.cores)
-    squares = -(-options.parts // width)  # of a round, and rounds of a segment
+    cores = machines * options.cores
+    squares = -(-options.parts // square_width(options.parts, cores))  # of a round, and rounds of a segment
     matrix, pairs = options.words * options.dim * 4, options.segment * rates.pairs_of_word
     square_s = pairs / squares**2 * rates.pair_s + 2 * matrix / squares * OBJECT_S
     find_s = rates.find_s + rates.pairs_of_word * PAIR_BYTES * OBJECT_S
